@@ -1,0 +1,148 @@
+//! What the numbers of each non-syscall event mean, by position.
+//!
+//! An event's numbers (`Event::args`) are unsigned 64-bit; signed values are sign-extended. Positions are part of
+//! the file format: they are only ever appended to. A writer may store fewer numbers than a layout names, a
+//! reader treats the missing ones as [`UNKNOWN`].
+
+/// A number that could not be had.
+pub const UNKNOWN: u64 = u64::MAX;
+
+/// Numbers of `FORK`. The event belongs to the *parent* thread; `ret` is the child's tid.
+pub mod fork {
+    /// Child's thread group id.
+    pub const CHILD_TGID: usize = 0;
+    /// Child's thread id.
+    pub const CHILD_TID: usize = 1;
+    /// Child's start, boot nanoseconds.
+    pub const CHILD_START: usize = 2;
+    /// Child's pid in its own pid namespace.
+    pub const CHILD_VPID: usize = 3;
+    /// Namespace bits in which child and parent differ: the `CLONE_NEW*` constants.
+    pub const NEW_NS: usize = 4;
+    /// Child's cgroup id.
+    pub const CHILD_CGROUP: usize = 5;
+    /// How many numbers this version writes.
+    pub const COUNT: usize = 6;
+}
+
+/// Numbers of `EXEC` and `PROCESS`.
+pub mod exec {
+    /// Parent's thread group id (`real_parent`).
+    pub const PPID: usize = 0;
+    /// Process id in its own pid namespace.
+    pub const VPID: usize = 1;
+    /// Process group id, initial namespace.
+    pub const PGID: usize = 2;
+    /// Session id, initial namespace.
+    pub const SID: usize = 3;
+    /// Controlling terminal as `major << 20 | minor` of the kernel's `dev_t`; 0 for none.
+    pub const TTY: usize = 4;
+    /// Real user id.
+    pub const UID: usize = 5;
+    /// Real group id.
+    pub const GID: usize = 6;
+    /// Effective user id.
+    pub const EUID: usize = 7;
+    /// Effective group id.
+    pub const EGID: usize = 8;
+    /// Audit login user id; 4294967295 when unset.
+    pub const LOGINUID: usize = 9;
+    /// Inheritable capabilities.
+    pub const CAP_INHERITABLE: usize = 10;
+    /// Permitted capabilities.
+    pub const CAP_PERMITTED: usize = 11;
+    /// Effective capabilities.
+    pub const CAP_EFFECTIVE: usize = 12;
+    /// pid namespace inode.
+    pub const NS_PID: usize = 13;
+    /// Mount namespace inode.
+    pub const NS_MNT: usize = 14;
+    /// Network namespace inode.
+    pub const NS_NET: usize = 15;
+    /// UTS namespace inode.
+    pub const NS_UTS: usize = 16;
+    /// IPC namespace inode.
+    pub const NS_IPC: usize = 17;
+    /// cgroup namespace inode.
+    pub const NS_CGROUP: usize = 18;
+    /// User namespace inode.
+    pub const NS_USER: usize = 19;
+    /// Executed file: inode number.
+    pub const EXE_INO: usize = 20;
+    /// Executed file: device of its superblock, kernel `dev_t`.
+    pub const EXE_DEV: usize = 21;
+    /// Executed file: change time, nanoseconds since 1970.
+    pub const EXE_CTIME: usize = 22;
+    /// Executed file: modification time, nanoseconds since 1970.
+    pub const EXE_MTIME: usize = 23;
+    /// Executed file: mode bits.
+    pub const EXE_MODE: usize = 24;
+    /// Executed file: size in bytes.
+    pub const EXE_SIZE: usize = 25;
+    /// Executed file: [`EXE_UPPER_LAYER`] and the bits beside it.
+    pub const EXE_FLAGS: usize = 26;
+    /// Argument count as the kernel has it (`bprm->argc`).
+    pub const ARGC: usize = 27;
+    /// Environment count as the kernel has it (`bprm->envc`).
+    pub const ENVC: usize = 28;
+    /// cgroup id at the exec.
+    pub const CGROUP: usize = 29;
+    /// Parent's start, boot nanoseconds, to tell reused pids apart.
+    pub const PPID_START: usize = 30;
+    /// Level of the pid namespace: 0 is the initial one.
+    pub const PID_LEVEL: usize = 31;
+    /// How many numbers this version writes.
+    pub const COUNT: usize = 32;
+
+    /// `EXE_FLAGS`: the file is on an overlay's upper layer: it is not part of the image.
+    pub const EXE_UPPER_LAYER: u64 = 1;
+    /// `EXE_FLAGS`: the file is a memfd.
+    pub const EXE_MEMFD: u64 = 2;
+    /// `EXE_FLAGS`: the file had no name left (link count 0) when it was executed.
+    pub const EXE_UNLINKED: u64 = 4;
+    /// `EXE_FLAGS`: an interpreter was run for a script (`bprm->interp` differs from `bprm->filename`).
+    pub const EXE_SCRIPT: u64 = 8;
+    /// `EXE_FLAGS`: the file is on an overlay's lower layer.
+    pub const EXE_LOWER_LAYER: u64 = 16;
+    /// `EXE_FLAGS`: the executing user may write the file.
+    pub const EXE_WRITABLE: u64 = 32;
+    /// `EXE_FLAGS`: executed by an `execveat` of a file descriptor (the kernel's name is `/dev/fd/N`).
+    pub const EXE_FD: u64 = 64;
+}
+
+/// Numbers of `EXIT`. `ret` is the exit code for a normal exit, else minus the signal number.
+pub mod exit {
+    /// Raw `task_struct.exit_code`: `(code << 8) | signal | 0x80 if core`.
+    pub const RAW: usize = 0;
+    /// 1 when this was the last thread of its group, 0 when others live on.
+    pub const GROUP_DEAD: usize = 1;
+    /// How many numbers this version writes.
+    pub const COUNT: usize = 2;
+}
+
+/// Numbers of the cgroup events; the path is field `CGROUP`.
+pub mod cgroup {
+    /// The cgroup's id.
+    pub const ID: usize = 0;
+    /// Its hierarchy's id: 0 is the unified (v2) one.
+    pub const HIERARCHY: usize = 1;
+    /// Its level below the root of the hierarchy.
+    pub const LEVEL: usize = 2;
+    /// How many numbers this version writes.
+    pub const COUNT: usize = 3;
+}
+
+/// Numbers of `OPEN_FD`; what it is open on is field `TARGET`, as `/proc/PID/fd` tells it; sockets have `LOCAL` and
+/// `PEER`.
+pub mod open_fd {
+    /// The descriptor.
+    pub const FD: usize = 0;
+    /// Open flags (`O_*`) from fdinfo.
+    pub const FLAGS: usize = 1;
+    /// Position from fdinfo.
+    pub const POS: usize = 2;
+    /// Inode.
+    pub const INO: usize = 3;
+    /// How many numbers this version writes.
+    pub const COUNT: usize = 4;
+}

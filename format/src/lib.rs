@@ -1,0 +1,20 @@
+//! The trace file and the store: blocks, columns, index, writer, reader, recovery, verification, retention.
+//!
+//! Knows nothing of eBPF and nothing of terminals; builds on any platform. The bytes are specified in
+//! `docs/format.md`.
+#![deny(missing_docs, unsafe_code)]
+
+mod clock;
+mod code;
+mod container;
+mod event;
+mod ids;
+pub mod layout;
+mod loss;
+
+pub use clock::{ClockMap, ClockPair};
+pub use code::{Abi, EventCode};
+pub use container::{ContainerRecord, Engine, Fact, FactKey, FactSource, Role};
+pub use event::{Event, EventFlags, Field, FieldFlags, FieldTag, MAX_ARGS, MAX_FIELD_LEN, MAX_FIELDS};
+pub use ids::{BootNanos, ContainerUid, TaskKey};
+pub use loss::{Loss, LossCause};
