@@ -7,14 +7,20 @@
 mod clock;
 mod code;
 mod container;
+mod error;
 mod event;
 mod ids;
 pub mod layout;
 mod loss;
+mod reader;
+mod writer;
 
 pub use clock::{ClockMap, ClockPair};
 pub use code::{Abi, EventCode};
 pub use container::{ContainerRecord, Engine, Fact, FactKey, FactSource, Role};
+pub use error::{Defect, DefectKind, OpenError, ReadError, WriteError};
 pub use event::{Event, EventFlags, Field, FieldFlags, FieldTag, MAX_ARGS, MAX_FIELD_LEN, MAX_FIELDS};
 pub use ids::{BootNanos, ContainerUid, TaskKey};
 pub use loss::{Loss, LossCause};
+pub use reader::{BlockInfo, ContainerSummary, Origin, Query, Recording};
+pub use writer::{StoreOptions, StoreStats, StoreWriter};
