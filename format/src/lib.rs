@@ -4,6 +4,7 @@
 //! `docs/format.md`.
 #![deny(missing_docs, unsafe_code)]
 
+mod class;
 mod clock;
 mod code;
 mod container;
@@ -15,6 +16,7 @@ mod loss;
 mod reader;
 mod writer;
 
+pub use class::{Class, Classify};
 pub use clock::{ClockMap, ClockPair};
 pub use code::{Abi, EventCode};
 pub use container::{ContainerRecord, Engine, Fact, FactKey, FactSource, Role};

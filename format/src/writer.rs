@@ -17,6 +17,8 @@ pub struct StoreOptions {
     pub sync_interval: u64,
     /// The whole store may take this much. Bytes; 0 for no limit.
     pub budget_bytes: u64,
+    /// Which class an event counts in, for the timeline counters.
+    pub classify: Classify,
 }
 
 /// What a writer did so far.
