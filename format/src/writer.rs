@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::{
-    BootNanos, ClockPair, ContainerRecord, ContainerUid, Event, Loss, OpenError, Origin, WriteError,
+    BootNanos, Classify, ClockPair, ContainerRecord, ContainerUid, Event, Loss, OpenError, Origin, WriteError,
 };
 
 /// How a store is written.
