@@ -1,1 +1,4 @@
-//! x
+//! `afterimage`: opens recordings of live and long-deleted containers, for people and for scripts.
+#![forbid(unsafe_code)]
+
+pub mod tui;
