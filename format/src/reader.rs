@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use crate::{BootNanos, ClockMap, ContainerRecord, ContainerUid, Defect, Event, Loss, OpenError, ReadError};
+use crate::{
+    Anchor, BootNanos, Class, ClockMap, ContainerRecord, ContainerUid, Defect, Direction, Event, EventId,
+    Loss, OpenError, OwnedEvent, ReadError,
+};
 
 /// A recording: everything that one path holds, a single trace file or a whole store.
 #[derive(Debug)]
@@ -131,6 +134,55 @@ impl Recording {
         visit: &mut dyn FnMut(ContainerUid, &Event<'_>) -> std::ops::ControlFlow<()>,
     ) -> Result<(), ReadError> {
         let _ = (query, visit);
+        unimplemented!()
+    }
+
+    /// Up to `limit` matching events that `keep` wants, the nearest to the anchor first: forward in rising order,
+    /// backward in falling order. The anchor's time is included, the anchor's event is not.
+    ///
+    /// # Errors
+    /// [`ReadError`] only for I/O failures.
+    pub fn page(
+        &self,
+        query: &Query,
+        from: Anchor,
+        direction: Direction,
+        limit: usize,
+        keep: &mut dyn FnMut(ContainerUid, &Event<'_>) -> bool,
+    ) -> Result<Vec<(EventId, ContainerUid, OwnedEvent)>, ReadError> {
+        let _ = (query, from, direction, limit, keep);
+        unimplemented!()
+    }
+
+    /// How many events of each class (by [`Class::ALL`]) fall into each of `columns` equal parts of
+    /// `begin..end`, of one container or of all.
+    pub fn density(
+        &self,
+        container: Option<ContainerUid>,
+        begin: BootNanos,
+        end: BootNanos,
+        columns: usize,
+    ) -> Vec<[u32; Class::COUNT]> {
+        let _ = (container, begin, end, columns);
+        unimplemented!()
+    }
+
+    /// Looks for what was written since opening. True when there is more than before; ids of events of a part
+    /// that was not sealed may then have changed.
+    ///
+    /// # Errors
+    /// [`ReadError`] only for I/O failures.
+    pub fn refresh(&mut self) -> Result<bool, ReadError> {
+        unimplemented!()
+    }
+
+    /// First and last event's time.
+    pub fn time_range(&self) -> Option<(BootNanos, BootNanos)> {
+        unimplemented!()
+    }
+
+    /// First and last event's time of the sealed part: ids of events in it do not change any more.
+    pub fn sealed_range(&self) -> Option<(BootNanos, BootNanos)> {
         unimplemented!()
     }
 }
