@@ -18,6 +18,15 @@ impl Safe {
         Self(text.to_owned())
     }
 
+    /// Our own words around values that are safe already, as `format_args!` gives them: backslashes stay as they
+    /// are; a character that [`escape`] would not show as itself is still escaped, so that no mistake of a caller
+    /// reaches the terminal.
+    pub fn format(args: fmt::Arguments<'_>) -> Self {
+        let mut out = Plain(String::new());
+        let _ = out.write_fmt(args);
+        Self(out.0)
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -32,6 +41,22 @@ impl Safe {
 impl fmt::Display for Safe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
+    }
+}
+
+/// Takes text in, escaping all but plain characters and backslashes.
+struct Plain(String);
+
+impl fmt::Write for Plain {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for c in text.chars() {
+            if c == '\\' {
+                self.0.push(c);
+            } else {
+                push_char(&mut self.0, c);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -109,4 +134,16 @@ pub fn unescape(text: &str) -> Option<Vec<u8>> {
         }
     }
     Some(out)
+}
+
+#[cfg(test)]
+mod format_tests {
+    use super::*;
+
+    #[test]
+    fn format_keeps_escapes_and_lets_no_control_character_through() {
+        let name = escape(b"a\x1b[2J\\");
+        assert_eq!(Safe::format(format_args!("{name} x {}", 3)).as_str(), "a\\x1b[2J\\\\ x 3");
+        assert_eq!(Safe::format(format_args!("{}", "\u{202e}\x07 └─")).as_str(), "\\u{202e}\\x07 └─");
+    }
 }
