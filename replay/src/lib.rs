@@ -1,4 +1,8 @@
 //! `afterimage`: opens recordings of live and long-deleted containers, for people and for scripts.
 #![forbid(unsafe_code)]
 
+pub mod exit;
+pub mod failure;
+pub mod output;
+pub mod time;
 pub mod tui;

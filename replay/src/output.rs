@@ -1,0 +1,68 @@
+//! Results as table, JSON, JSON lines, CSV or Markdown: one description of the rows, five ways to write them.
+//!
+//! Rules: stdout carries data only, stderr words for people. What comes from a recording reaches any of them
+//! only as [`Safe`](afterimage_model::text::Safe) text, so that no output ever holds a control character other
+//! than the newline that ends a line. JSON strings hold the same escaped text as the table.
+
+mod cell;
+mod csv;
+mod emitter;
+mod json;
+mod markdown;
+mod table;
+pub mod terminal;
+mod width;
+
+pub use cell::{Cell, Column, Record, Tone};
+pub use emitter::{Emitter, Shape};
+pub use width::{cut, display_width};
+
+use clap::{Args, ValueEnum};
+
+/// How results are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Columns for people.
+    Table,
+    /// One JSON document.
+    Json,
+    /// One JSON object per line.
+    Jsonl,
+    /// Comma-separated values (RFC 4180), cells that a spreadsheet would compute prefixed with `'`.
+    Csv,
+    /// A Markdown table.
+    Md,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum ColorWhen {
+    /// On a terminal, unless NO_COLOR is set or TERM is dumb.
+    #[default]
+    Auto,
+    /// Also into pipes and files.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Options that every verb with rows has.
+#[derive(Debug, Clone, Args)]
+pub struct OutputArgs {
+    /// How to write the result
+    #[arg(short, long, value_enum, default_value = "table", value_name = "FORMAT")]
+    pub output: Format,
+    /// Only these columns, in this order (comma-separated); `help` lists them
+    #[arg(long, value_delimiter = ',', value_name = "FIELD,...")]
+    pub fields: Vec<String>,
+    /// Never shorten ids and cells to fit the terminal
+    #[arg(long)]
+    pub no_trunc: bool,
+}
+
+impl OutputArgs {
+    /// Whether the output is for a program.
+    pub fn is_machine(&self) -> bool {
+        matches!(self.output, Format::Json | Format::Jsonl | Format::Csv)
+    }
+}

@@ -1,0 +1,194 @@
+//! One cell of a result: text for people and a JSON value for programs, both safe.
+
+use afterimage_model::text::Safe;
+use serde_json::{Number, Value};
+
+/// What a cell holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cell {
+    text: String,
+    value: Value,
+}
+
+impl Cell {
+    /// Nothing: unknown or not applicable.
+    pub fn absent() -> Self {
+        Self { text: String::new(), value: Value::Null }
+    }
+
+    /// Escaped text, the same for both.
+    pub fn safe(text: Safe) -> Self {
+        let text = text.into_string();
+        Self { value: Value::String(text.clone()), text }
+    }
+
+    /// Our own words.
+    pub fn word(text: &'static str) -> Self {
+        Self { text: text.to_owned(), value: Value::String(text.to_owned()) }
+    }
+
+    /// A count or an id.
+    pub fn number(n: impl Into<Number>) -> Self {
+        let n = n.into();
+        Self { text: n.to_string(), value: Value::Number(n) }
+    }
+
+    /// Yes or no; "no" is an empty cell in a table.
+    pub fn flag(yes: bool) -> Self {
+        Self { text: if yes { "yes".to_owned() } else { String::new() }, value: Value::Bool(yes) }
+    }
+
+    /// Text for people beside another value for programs.
+    pub fn both(text: Safe, value: impl Into<Machine>) -> Self {
+        Self { text: text.into_string(), value: value.into().0 }
+    }
+
+    /// A list of texts.
+    pub fn list(items: impl IntoIterator<Item = Safe>) -> Self {
+        let items: Vec<String> = items.into_iter().map(Safe::into_string).collect();
+        Self { text: items.join(", "), value: items.into() }
+    }
+
+    /// Nothing where there is nothing.
+    pub fn option<T>(value: Option<T>, cell: impl FnOnce(T) -> Self) -> Self {
+        value.map_or_else(Self::absent, cell)
+    }
+
+    /// For people.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// For programs.
+    pub fn value(&self) -> &Value {
+        &self.value
+    }
+
+    /// For programs, by value.
+    pub fn into_value(self) -> Value {
+        self.value
+    }
+}
+
+/// A JSON value made of safe parts only.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Machine(Value);
+
+impl Machine {
+    /// Nothing.
+    pub const NULL: Self = Self(Value::Null);
+
+    /// An object of named parts.
+    pub fn object(parts: impl IntoIterator<Item = (&'static str, Self)>) -> Self {
+        Self(Value::Object(parts.into_iter().map(|(k, v)| (k.to_owned(), v.0)).collect()))
+    }
+
+    /// A list.
+    pub fn list(items: impl IntoIterator<Item = Self>) -> Self {
+        Self(Value::Array(items.into_iter().map(|m| m.0).collect()))
+    }
+
+    /// The JSON value.
+    pub fn into_value(self) -> Value {
+        self.0
+    }
+}
+
+impl From<Safe> for Machine {
+    fn from(text: Safe) -> Self {
+        Self(Value::String(text.into_string()))
+    }
+}
+
+impl From<&'static str> for Machine {
+    fn from(text: &'static str) -> Self {
+        Self(Value::String(text.to_owned()))
+    }
+}
+
+macro_rules! machine_from {
+    ($($ty:ty),*) => { $(impl From<$ty> for Machine {
+        fn from(value: $ty) -> Self { Self(value.into()) }
+    })* };
+}
+machine_from!(u64, i64, u32, i32, u16, bool);
+
+impl<T: Into<Self>> From<Option<T>> for Machine {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Self::NULL, Into::into)
+    }
+}
+
+/// A column of a verb's rows.
+#[derive(Debug, Clone, Copy)]
+pub struct Column {
+    /// Its name in `--fields`, JSON and CSV.
+    pub key: &'static str,
+    /// Its heading in a table.
+    pub title: &'static str,
+    /// Shown in tables without `--fields`.
+    pub shown: bool,
+    /// Numbers: aligned to the right.
+    pub right: bool,
+    /// May be shortened to fit the terminal.
+    pub flexible: bool,
+    /// What it says, for `--fields help` and the documentation.
+    pub about: &'static str,
+}
+
+impl Column {
+    /// A column that tables show.
+    pub const fn new(key: &'static str, title: &'static str, about: &'static str) -> Self {
+        Self { key, title, shown: true, right: false, flexible: false, about }
+    }
+
+    /// Only in JSON, CSV and `--fields`.
+    #[must_use]
+    pub const fn hidden(mut self) -> Self {
+        self.shown = false;
+        self
+    }
+
+    /// Aligned to the right.
+    #[must_use]
+    pub const fn right(mut self) -> Self {
+        self.right = true;
+        self
+    }
+
+    /// May be shortened.
+    #[must_use]
+    pub const fn flexible(mut self) -> Self {
+        self.flexible = true;
+        self
+    }
+}
+
+/// How a row stands out in a table on a colour terminal. Never the only sign of anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Tone {
+    /// As any other.
+    #[default]
+    Plain,
+    /// Less important.
+    Dim,
+    /// A program was executed.
+    Exec,
+    /// A gap.
+    Lost,
+    /// Worth a look.
+    Finding,
+    /// A heading.
+    Head,
+}
+
+/// A row of a verb's result.
+pub trait Record {
+    /// The cell of column `key`; [`Cell::absent`] for a key the row does not have.
+    fn cell(&self, key: &str) -> Cell;
+
+    /// How it stands out.
+    fn tone(&self) -> Tone {
+        Tone::Plain
+    }
+}

@@ -1,0 +1,37 @@
+//! Cells of a Markdown table: every character that Markdown or HTML gives a meaning is escaped, so that content
+//! can make no link, image, tag or further column.
+
+/// One cell.
+pub(super) fn field(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '|' => out.push_str("&#124;"),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '(' | ')' | '!' | '#' | '~' | '@' => {
+                out.push('\\');
+                out.push(c);
+            }
+            ':' => out.push_str("&#58;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_tags_and_columns_cannot_be_made() {
+        let hostile = "![x](http://e/)|<img src=x>`a`";
+        let text = field(hostile);
+        assert!(!text.contains("!["), "{text}");
+        assert!(!text.contains("]("), "{text}");
+        assert!(!text.contains('|') && !text.contains('<'), "{text}");
+        assert!(!text.contains("http:"), "autolinks: {text}");
+    }
+}
