@@ -25,11 +25,13 @@ pub enum Failure {
         hint: String,
     },
     /// Several containers of that name.
-    #[error("`{wanted}` names {} containers: {}; give more digits of the id, or `uid:N`", candidates.len(), candidates.join(", "))]
+    #[error("`{wanted}` names {count} containers: {}; give more digits of the id, or `uid:N`", candidates.join(", "))]
     Ambiguous {
         /// As the user gave it.
         wanted: String,
-        /// Those it could be.
+        /// How many.
+        count: usize,
+        /// Those it could be, as far as they are listed.
         candidates: Vec<String>,
     },
     /// A recording cannot be opened.
@@ -113,7 +115,7 @@ fn open_sentence(error: &OpenError) -> String {
             format!("the store `{}` is in use by another recorder; stop that one first", shown(path))
         }
         OpenError::Damaged { path, defect } => format!(
-            "`{}` has a damaged header ({} at offset {}: {}); `afterimage recover` may save what follows it",
+            "`{}` has a damaged header ({} at offset {}: {}); look for an intact copy",
             shown(path),
             defect.kind.as_str(),
             defect.offset,

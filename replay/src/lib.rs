@@ -1,8 +1,11 @@
 //! `afterimage`: opens recordings of live and long-deleted containers, for people and for scripts.
 #![forbid(unsafe_code)]
 
+pub mod cli;
+pub mod crash;
 pub mod exit;
 pub mod failure;
 pub mod output;
 pub mod time;
+pub mod trace;
 pub mod tui;

@@ -13,7 +13,7 @@ mod table;
 pub mod terminal;
 mod width;
 
-pub use cell::{Cell, Column, Record, Tone};
+pub use cell::{Cell, Column, Machine, Record, Tone};
 pub use emitter::{Emitter, Shape};
 pub use width::{cut, display_width};
 

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde_json::{Map, Value};
 
 use super::{
-    Cell, Column, Format, OutputArgs, Record, Tone, csv,
+    Cell, Column, Format, OutputArgs, Record, csv,
     json::{self, SCHEMA},
     markdown,
     table::Table,
@@ -194,9 +194,6 @@ mod tests {
                 "value" => Cell::number(self.1),
                 _ => Cell::absent(),
             }
-        }
-        fn tone(&self) -> Tone {
-            Tone::Plain
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
-use afterimage_model::text::escape;
+use afterimage_model::text::Safe;
 
 use super::{ColorWhen, Tone};
 
@@ -65,17 +65,10 @@ pub fn say(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "afterimage: {}", defused(text));
 }
 
-/// `text` without anything that a terminal would obey. Unlike [`escape`] it leaves backslashes alone, because
+/// `text` without anything that a terminal would obey. Unlike an escape it leaves backslashes alone, because
 /// the parts of a sentence are escaped already: this is the last guard.
 pub fn defused(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\\' => out.push(c),
-            c => out.push_str(escape(c.encode_utf8(&mut [0; 4]).as_bytes()).as_str()),
-        }
-    }
-    out
+    Safe::format(format_args!("{text}")).into_string()
 }
 
 #[cfg(test)]

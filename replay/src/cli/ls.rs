@@ -1,0 +1,203 @@
+//! `afterimage ls`: every container of a recording, the deleted ones too.
+
+use afterimage_format::{ContainerSummary, ContainerUid, FactKey, Role};
+use afterimage_model::text::{Safe, escape};
+use clap::Args;
+
+use super::session::{Session, conclude, missing, sources};
+use crate::{
+    exit::Verdict,
+    failure::Failure,
+    output::{Cell, Column, Machine, OutputArgs, Record, Shape, Tone},
+    time::{self, RangeArgs, Span},
+    trace::{self, Ended, Gaps, Life, State, StoreArgs, Trace},
+};
+
+/// List every container of a recording, running, exited or deleted.
+///
+/// The host itself is listed with --all. EVENTS counts what was kept, LOST what the recorder could not hand over.
+/// A recording of a container is partial when it began before the recording, outlived it, or events were lost.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  afterimage ls                              the default store
+  afterimage ls demo.aft other-store/        several recordings in one list
+  afterimage ls --state deleted -o json      deleted containers for a script
+  afterimage ls --fields id,name,exit_code   some columns; `--fields help` lists them")]
+pub(super) struct LsArgs {
+    #[command(flatten)]
+    stores: StoreArgs,
+    /// Also list the host and the engines' own monitors
+    #[arg(short, long)]
+    all: bool,
+    /// Only containers in this state: running, exited, deleted or unknown
+    #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = ["running", "exited", "deleted", "unknown"])]
+    state: Vec<String>,
+    #[command(flatten)]
+    range: RangeArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+const COLUMNS: &[Column] = &[
+    Column::new("id", "ID", "the engine's id; the first 12 digits in tables unless --no-trunc").flexible(),
+    Column::new("uid", "UID", "the recorder's own number of it in this store").hidden(),
+    Column::new("engine", "ENGINE", "who made it: docker, podman, containerd, ..."),
+    Column::new("role", "ROLE", "container, sandbox, monitor or host").hidden(),
+    Column::new("name", "NAME", "the engine's name for it, else the name in its pod").flexible(),
+    Column::new("image", "IMAGE", "the image it was made from").flexible(),
+    Column::new("image_digest", "DIGEST", "digest of the image").hidden(),
+    Column::new("pod", "POD", "namespace and name of its pod").flexible(),
+    Column::new("state", "STATE", "running, exited, deleted, or unknown where the recording ended before it"),
+    Column::new("start", "START", "when its first program was executed, else its first sign"),
+    Column::new("end", "END", "when its first process ended").hidden(),
+    Column::new("removed", "REMOVED", "when it was removed").hidden(),
+    Column::new("life", "LIFE", "how long it lived, as far as is recorded").right(),
+    Column::new("life_ns", "LIFE NS", "the same in nanoseconds").hidden().right(),
+    Column::new("exit", "EXIT", "exit code or signal of its first process").right(),
+    Column::new("exit_code", "EXIT CODE", "exit code").hidden().right(),
+    Column::new("exit_signal", "EXIT SIGNAL", "number of the signal that ended it").hidden().right(),
+    Column::new("events", "EVENTS", "events kept").right(),
+    Column::new("lost", "LOST", "events lost, throttled ones included").right(),
+    Column::new("recording", "RECORDING", "complete, or partial and why"),
+    Column::new("partial", "PARTIAL", "why the recording of it is partial; empty where it is complete")
+        .hidden(),
+    Column::new("preexisting", "PREEXISTING", "it was there before recording began").hidden(),
+    Column::new("outer", "OUTER", "uid of the container it runs in, for nested ones").hidden().right(),
+    Column::new("cgroup", "CGROUP", "path of its cgroup").hidden().flexible(),
+    Column::new("facts", "FACTS", "everything learnt about it, with source and time").hidden().flexible(),
+    Column::new("store", "STORE", "the recording it is in").hidden().flexible(),
+];
+
+const SHAPE: Shape = Shape { rows: "containers", row: "container", columns: COLUMNS };
+
+/// One container.
+struct Row<'a> {
+    trace: &'a Trace,
+    summary: &'a ContainerSummary,
+    life: Life,
+    short: bool,
+}
+
+pub(super) fn run(args: &LsArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
+    let traces = args.stores.open(args.range.local)?;
+    let mut rows = Vec::new();
+    let mut gaps = Vec::new();
+    for trace in &traces {
+        let span = args.range.span(&trace.frame())?;
+        rows.extend(rows_of(trace, span, args));
+        gaps.push((trace, Gaps::of_all(trace, span)));
+    }
+    if traces.len() > 1 {
+        rows.sort_by_key(|row| row.trace.clock.map().real(row.life.begin));
+    }
+    let mut emitter = session.emit(SHAPE, &args.output, &sources(&traces))?;
+    for row in &rows {
+        emitter.row(row)?;
+    }
+    emitter.finish(&missing(&gaps))?;
+    Ok(conclude(&gaps, !rows.is_empty()))
+}
+
+fn rows_of<'a>(trace: &'a Trace, span: Span, args: &LsArgs) -> Vec<Row<'a>> {
+    let short = !args.output.no_trunc && !args.output.is_machine();
+    trace
+        .recording
+        .containers()
+        .iter()
+        .filter(|s| args.all || !matches!(s.record.role, Role::Host | Role::Monitor))
+        .map(|summary| Row { trace, summary, life: Life::of(trace, summary), short })
+        .filter(|row| args.state.is_empty() || args.state.iter().any(|s| s == row.life.state.as_str()))
+        .filter(|row| span.overlaps(row.life.begin, row.life.last))
+        .collect()
+}
+
+impl Record for Row<'_> {
+    fn cell(&self, key: &str) -> Cell {
+        let (record, life) = (&self.summary.record, &self.life);
+        let moment = |at| self.moment(at);
+        match key {
+            "id" if self.short => Cell::safe(trace::short_id(record)),
+            "id" => Cell::safe(trace::id(record)),
+            "uid" => Cell::number(record.uid.0),
+            "engine" => Cell::word(record.engine.as_str()),
+            "role" => Cell::word(record.role.as_str()),
+            "name" => Cell::option(trace::name(record), Cell::safe),
+            "image" => Cell::option(trace::image(record), Cell::safe),
+            "image_digest" => {
+                Cell::option(record.fact(FactKey::ImageDigest), |f| Cell::safe(escape(&f.value)))
+            }
+            "pod" => Cell::option(trace::pod(record), Cell::safe),
+            "state" => Cell::word(life.state.as_str()),
+            "start" => moment(life.begin),
+            "end" => Cell::option(record.exited, |(at, _)| moment(at)),
+            "removed" => Cell::option(record.removed, moment),
+            "life" => Cell::safe(Safe::format(format_args!("{}", time::human(life.length())))),
+            "life_ns" => Cell::number(life.length()),
+            "exit" => self.exit(),
+            "exit_code" => match life.exit {
+                Some(Ended::Code(code)) => Cell::number(code),
+                _ => Cell::absent(),
+            },
+            "exit_signal" => match life.exit {
+                Some(Ended::Signal(signal)) => Cell::number(signal),
+                _ => Cell::absent(),
+            },
+            "events" => Cell::number(self.summary.events),
+            "lost" => Cell::number(self.summary.lost),
+            "recording" => self.recording(),
+            "partial" => Cell::list(life.partial.iter().map(|p| Safe::literal(p.as_str()))),
+            "preexisting" => Cell::flag(record.preexisting),
+            "outer" => Cell::option(record.outer, |uid: ContainerUid| Cell::number(uid.0)),
+            "cgroup" => Cell::safe(escape(&record.cgroup_path)),
+            "facts" => self.facts(),
+            "store" => Cell::safe(escape(self.trace.path.as_os_str().as_encoded_bytes())),
+            _ => Cell::absent(),
+        }
+    }
+
+    fn tone(&self) -> Tone {
+        match self.life.state {
+            _ if self.summary.lost > 0 => Tone::Lost,
+            State::Running => Tone::Plain,
+            _ => Tone::Dim,
+        }
+    }
+}
+
+impl Row<'_> {
+    fn moment(&self, at: afterimage_format::BootNanos) -> Cell {
+        let clock = &self.trace.clock;
+        Cell::option(clock.full(at), |text| Cell::both(text, clock.rfc3339(at)))
+    }
+
+    fn exit(&self) -> Cell {
+        match self.life.exit {
+            Some(Ended::Code(code)) => Cell::number(code),
+            Some(Ended::Signal(signal)) => Cell::safe(Safe::format(format_args!("signal {signal}"))),
+            None => Cell::absent(),
+        }
+    }
+
+    fn recording(&self) -> Cell {
+        match self.life.partial.first() {
+            None => Cell::word("complete"),
+            Some(first) => Cell::both(Safe::format(format_args!("partial: {}", first.as_str())), "partial"),
+        }
+    }
+
+    fn facts(&self) -> Cell {
+        let facts = &self.summary.record.facts;
+        let text: Vec<String> =
+            facts.iter().map(|f| format!("{}={}", f.key.as_str(), escape(&f.value))).collect();
+        let list = facts.iter().map(|f| {
+            Machine::object([
+                ("key", f.key.as_str().into()),
+                ("value", escape(&f.value).into()),
+                ("source", f.source.as_str().into()),
+                ("time", self.trace.clock.rfc3339(f.time).into()),
+            ])
+        });
+        Cell::both(Safe::format(format_args!("{}", text.join(" "))), Machine::list(list))
+    }
+}

@@ -1,0 +1,13 @@
+//! Recordings as verbs use them: which to open, which container is meant, what became of it, what is missing.
+
+mod gaps;
+mod life;
+mod lookup;
+mod names;
+mod open;
+
+pub use gaps::Gaps;
+pub use life::{Ended, Life, Partial, State};
+pub use lookup::{Target, find};
+pub use names::{display_name, id, image, name, pod, short_id};
+pub use open::{StoreArgs, Trace};

@@ -1,0 +1,165 @@
+//! What became of a container, and whether its recording is complete.
+
+use afterimage_format::{BootNanos, ContainerSummary, ContainerUid, DefectKind};
+
+use super::{Gaps, Trace};
+use crate::time::Span;
+
+/// What is known of its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Neither ended nor removed, and the recorder has the recording open.
+    Running,
+    /// Its first process has ended; it was not removed.
+    Exited,
+    /// It was removed: only the recording knows it.
+    Deleted,
+    /// The recording ended before it did.
+    Unknown,
+}
+
+impl State {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Exited => "exited",
+            Self::Deleted => "deleted",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// By itself, with this code.
+    Code(u32),
+    /// By this signal.
+    Signal(u32),
+}
+
+impl Ended {
+    /// From the kernel's raw `exit_code`.
+    pub const fn from_raw(raw: u32) -> Self {
+        match raw & 0x7f {
+            0 => Self::Code(raw >> 8 & 0xff),
+            signal => Self::Signal(signal),
+        }
+    }
+}
+
+/// Why a recording of a container is not complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Partial {
+    /// It was there before recording began.
+    BeganBefore,
+    /// The recording ended before it did.
+    EndMissing,
+    /// Events of it were lost.
+    Lost,
+    /// There are gaps in its life of which nobody knows whose events they hold.
+    Gap,
+    /// The recording is damaged.
+    Damaged,
+}
+
+impl Partial {
+    /// The words for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BeganBefore => "began before the recording",
+            Self::EndMissing => "recording ended before it",
+            Self::Lost => "events lost",
+            Self::Gap => "gaps in the recording",
+            Self::Damaged => "recording damaged",
+        }
+    }
+}
+
+/// A container's life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Life {
+    /// What is known of its end.
+    pub state: State,
+    /// When its first program was executed, else its first sign.
+    pub begin: BootNanos,
+    /// When its first process ended, else when it was removed.
+    pub end: Option<BootNanos>,
+    /// The last that is known of it: its end, or its last event.
+    pub last: BootNanos,
+    /// How its first process ended.
+    pub exit: Option<Ended>,
+    /// Why it is not complete; empty where it is.
+    pub partial: Vec<Partial>,
+}
+
+impl Life {
+    /// The life of a container of a recording.
+    pub fn of(trace: &Trace, summary: &ContainerSummary) -> Self {
+        let record = &summary.record;
+        let state = match (record.removed, record.exited) {
+            (Some(_), _) => State::Deleted,
+            (None, Some(_)) => State::Exited,
+            (None, None) if trace.recording.unsealed() => State::Running,
+            (None, None) => State::Unknown,
+        };
+        let begin = record.started.unwrap_or(record.first_seen);
+        let end = record.exited.map(|(at, _)| at).or(record.removed);
+        let last_event = summary.range.map(|(_, last)| last);
+        let last = end.or(last_event).unwrap_or(begin);
+        let life = Self {
+            state,
+            begin,
+            end,
+            last,
+            exit: record.exited.map(|(_, raw)| Ended::from_raw(raw)),
+            partial: Vec::new(),
+        };
+        Self { partial: life.partial_reasons(trace, summary), ..life }
+    }
+
+    /// How long it lived, as far as is known.
+    pub fn length(&self) -> u64 {
+        self.last.0.saturating_sub(self.begin.0)
+    }
+
+    fn partial_reasons(&self, trace: &Trace, summary: &ContainerSummary) -> Vec<Partial> {
+        let record = &summary.record;
+        let uid = record.uid;
+        let span = Span { begin: Some(record.first_seen), end: record.removed.or(self.end) };
+        let gaps = Gaps::of_container(trace, uid, span);
+        let begin = record.preexisting && uid != ContainerUid::HOST;
+        let lost = summary.lost > 0 || gaps.list.iter().any(|g| g.container == Some(uid));
+        let unattributed = gaps.list.iter().any(|g| g.container.is_none());
+        [
+            (begin, Partial::BeganBefore),
+            (self.state == State::Unknown && uid != ContainerUid::HOST, Partial::EndMissing),
+            (lost, Partial::Lost),
+            (unattributed, Partial::Gap),
+            (self.is_damaged(trace), Partial::Damaged),
+        ]
+        .into_iter()
+        .filter_map(|(holds, reason)| holds.then_some(reason))
+        .collect()
+    }
+
+    /// A torn tail takes the end of what had not ended; other damage may have taken anything.
+    fn is_damaged(&self, trace: &Trace) -> bool {
+        let ended = matches!(self.state, State::Deleted | State::Exited);
+        trace.recording.defects().iter().any(|d| d.kind != DefectKind::Torn || !ended)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_and_signals_are_told_apart() {
+        assert_eq!(Ended::from_raw(0), Ended::Code(0));
+        assert_eq!(Ended::from_raw(0x100), Ended::Code(1));
+        assert_eq!(Ended::from_raw(9), Ended::Signal(9));
+        assert_eq!(Ended::from_raw(0x80 | 11), Ended::Signal(11));
+    }
+}

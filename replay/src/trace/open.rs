@@ -1,0 +1,93 @@
+//! Opening: files, store directories, several of them, or the default store.
+
+use std::path::{Path, PathBuf};
+
+use afterimage_format::{BootNanos, Recording};
+use clap::Args;
+use jiff::Timestamp;
+
+use crate::{
+    failure::{Failure, shown},
+    time::{Clock, Frame},
+};
+
+/// Where `afterimaged` writes unless it is told otherwise.
+const DEFAULT_STORE: &str = "/var/lib/afterimage";
+/// Names another default.
+const STORE_VARIABLE: &str = "AFTERIMAGE_STORE";
+
+/// The recordings that a verb reads.
+#[derive(Debug, Clone, Default, Args)]
+pub struct StoreArgs {
+    /// Trace files or store directories [default: $AFTERIMAGE_STORE, else /var/lib/afterimage]
+    #[arg(value_name = "STORE")]
+    pub stores: Vec<PathBuf>,
+}
+
+/// One opened recording.
+#[derive(Debug)]
+pub struct Trace {
+    /// What was opened.
+    pub path: PathBuf,
+    /// Its contents.
+    pub recording: Recording,
+    /// Its clock in the zone that was asked for.
+    pub clock: Clock,
+}
+
+impl StoreArgs {
+    /// The paths that are meant.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        if self.stores.is_empty() { vec![default_store()] } else { self.stores.clone() }
+    }
+
+    /// Opens all of them.
+    ///
+    /// # Errors
+    /// The first that cannot be opened.
+    pub fn open(&self, local: bool) -> Result<Vec<Trace>, Failure> {
+        self.paths().into_iter().map(|path| Trace::open(path, local)).collect()
+    }
+
+    /// The places as one text, for messages.
+    pub fn place(&self) -> String {
+        let paths: Vec<String> = self.paths().iter().map(|p| shown(p)).collect();
+        paths.join("`, `")
+    }
+}
+
+/// The store that is read when none is named.
+fn default_store() -> PathBuf {
+    std::env::var_os(STORE_VARIABLE)
+        .filter(|v| !v.is_empty())
+        .map_or_else(|| Path::new(DEFAULT_STORE).to_owned(), PathBuf::from)
+}
+
+impl Trace {
+    /// Opens one recording.
+    ///
+    /// # Errors
+    /// [`Failure::Open`].
+    pub fn open(path: PathBuf, local: bool) -> Result<Self, Failure> {
+        let recording = Recording::open(&path)?;
+        let clock = Clock::new(recording.clock(), local);
+        Ok(Self { path, recording, clock })
+    }
+
+    /// First and last moment of it; both 0 where it holds no event.
+    pub fn range(&self) -> (BootNanos, BootNanos) {
+        self.recording.time_range().unwrap_or_default()
+    }
+
+    /// What moments refer to in the whole of it.
+    pub fn frame(&self) -> Frame<'_> {
+        let (start, end) = self.range();
+        self.frame_between(start, end)
+    }
+
+    /// What moments refer to in a part of it: a container's life.
+    pub fn frame_between(&self, start: BootNanos, end: BootNanos) -> Frame<'_> {
+        let now = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
+        Frame { clock: &self.clock, start, end, now }
+    }
+}
