@@ -1,0 +1,39 @@
+//! Settings the programs read: fixed at load, or per cgroup while running.
+
+/// Fixed when the programs are loaded: a read-only global.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Config {
+    /// Thread group id of the recorder: its own calls are counted, not recorded.
+    pub own_tgid: u32,
+    /// Most payload bytes of a call on a regular file.
+    pub payload_file: u32,
+    /// Most payload bytes of a call on a socket, pipe or terminal.
+    pub payload_stream: u32,
+    /// Index of the v1 controller that identifies containers where v2 does not; `u32::MAX` for none.
+    pub v1_subsys: u32,
+    /// Most bytes of argv, and of the environment.
+    pub argv_bytes: u32,
+    /// Whether to record the kernel's path of what was opened: 1 or 0.
+    pub kernel_paths: u32,
+    /// What to do with tasks of cgroups not in the policy map: bits of [`policy`].
+    pub default_policy: u32,
+    /// 1 where `sched_process_exit` tells by its second argument whether the group is dead, else 0.
+    pub exit_tells_group: u32,
+    /// Id of the v1 hierarchy of `v1_subsys`; `u32::MAX` for none.
+    pub v1_hierarchy: u32,
+    /// Id of the v2 hierarchy's root cgroup.
+    pub root_cgroup: u32,
+}
+
+/// Bits of a cgroup's policy.
+pub mod policy {
+    /// Profiles to keep, as `spec::profile`, in the low byte.
+    pub const PROFILES: u32 = 0xff;
+    /// Record forks, execs and exits.
+    pub const LIFECYCLE: u32 = 0x100;
+}
+
+#[cfg(feature = "user")]
+// SAFETY: `repr(C)`, integers only, no padding.
+unsafe impl aya::Pod for Config {}

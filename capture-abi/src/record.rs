@@ -1,0 +1,166 @@
+//! What the programs hand over: one header, numbers, then byte fields.
+//!
+//! ```text
+//! Header (56 bytes) | nargs x u64 | { FieldHeader (8 bytes) | bytes | padding to 8 }*
+//! ```
+//! The record's end is the ring entry's end. User space treats every byte as hostile.
+
+/// First part of every record.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Header {
+    /// One of [`kind`].
+    pub kind: u8,
+    /// How many numbers follow.
+    pub nargs: u8,
+    /// Bits of [`flags`].
+    pub flags: u16,
+    /// System call number as the kernel has it (`orig_ax`), of calls.
+    pub nr: u32,
+    /// `CLOCK_BOOTTIME` nanoseconds.
+    pub time: u64,
+    /// This CPU's number in the top 16 bits, below it the CPU's own sequence, shared by both rings and taken before
+    /// the reserve: a hole is a record that could not be handed over.
+    pub seq: u64,
+    /// `tgid << 32 | tid`.
+    pub pid_tgid: u64,
+    /// `start_boottime` of the thread.
+    pub start: u64,
+    /// cgroup id; of hierarchy [`flags::V1_CGROUP`] tells.
+    pub cgroup: u64,
+    /// Return value of the call; of other kinds as the program says.
+    pub ret: i64,
+}
+
+const _: () = assert!(size_of::<Header>() == 56);
+const _: () = assert!(core::mem::offset_of!(Header, time) == 8);
+const _: () = assert!(core::mem::offset_of!(Header, seq) == 16);
+const _: () = assert!(core::mem::offset_of!(Header, ret) == 48);
+
+/// Values of [`Header::kind`].
+pub mod kind {
+    /// A system call returned.
+    pub const SYSCALL: u8 = 1;
+    /// A task was made; numbers as `format::layout::fork`.
+    pub const FORK: u8 = 2;
+    /// A program was executed; numbers as `format::layout::exec`.
+    pub const EXEC: u8 = 3;
+    /// A task ended; numbers as `format::layout::exit`.
+    pub const EXIT: u8 = 4;
+    /// A cgroup was made; numbers as `format::layout::cgroup`.
+    pub const CGROUP_MKDIR: u8 = 5;
+    /// A cgroup was removed; numbers as `format::layout::cgroup`.
+    pub const CGROUP_RMDIR: u8 = 6;
+    /// A task was moved; numbers: cgroup id, hierarchy, level, then the task's `pid_tgid` and start.
+    pub const CGROUP_ATTACH: u8 = 7;
+}
+
+/// Bits of [`Header::flags`].
+pub mod flags {
+    /// The call came through the 32-bit entry.
+    pub const COMPAT: u16 = 1;
+    /// The cgroup id is of the chosen v1 hierarchy: the task is at the root of v2.
+    pub const V1_CGROUP: u16 = 2;
+    /// Not all fields fitted the record.
+    pub const OVERFLOW: u16 = 4;
+}
+
+/// Before each byte field.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FieldHeader {
+    /// A tag of `format::FieldTag`, or one of [`tag`].
+    pub tag: u8,
+    /// Bits of `format::FieldFlags`.
+    pub flags: u8,
+    /// Bytes that follow, before the padding.
+    pub len: u16,
+    /// The length it had.
+    pub full_len: u32,
+}
+
+const _: () = assert!(size_of::<FieldHeader>() == 8);
+
+/// Field tags that only travel between kernel and recorder.
+pub mod tag {
+    /// A kernel path as its components from the leaf upwards, each ended by a NUL: turned round by the recorder.
+    /// The tag it becomes is this plus the file's tag.
+    pub const REVERSED: u8 = 0x80;
+    /// A socket's addresses as a [`super::SockInfo`]: becomes `LOCAL` and `PEER`.
+    pub const SOCK: u8 = 0x70;
+}
+
+/// A socket's two ends, from the kernel's `struct sock`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SockInfo {
+    /// `AF_*`.
+    pub family: u16,
+    /// Own port, host order.
+    pub local_port: u16,
+    /// Peer's port, host order.
+    pub peer_port: u16,
+    /// `SOCK_*`.
+    pub kind: u16,
+    /// Own address; the first 4 bytes for IPv4.
+    pub local: [u8; 16],
+    /// Peer's address; the first 4 bytes for IPv4.
+    pub peer: [u8; 16],
+    /// `TCP_*` state.
+    pub state: u32,
+    /// Reserved, 0.
+    pub reserved: u32,
+}
+
+const _: () = assert!(size_of::<SockInfo>() == 48);
+
+/// What one CPU counted since the programs were loaded.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CpuCounters {
+    /// Next sequence number.
+    pub seq: u64,
+    /// Runs of the sys_exit program.
+    pub runs: u64,
+    /// Call records handed over.
+    pub calls: u64,
+    /// A fork's child returning, and successful execs: told by the fork and exec records.
+    pub merged: u64,
+    /// Calls the profile or policy leaves out.
+    pub filtered: u64,
+    /// Calls of the recorder itself.
+    pub own: u64,
+    /// Calls throttled by a container's budget.
+    pub throttled: u64,
+    /// Call records that did not fit the data ring.
+    pub lost_data: u64,
+    /// Records that did not fit the control ring.
+    pub lost_control: u64,
+    /// Losses that could not be booked on a container because the loss map was full.
+    pub lost_unbooked: u64,
+    /// Control records handed over.
+    pub control: u64,
+    /// Bytes of user memory that could not be read.
+    pub faults: u64,
+}
+
+/// Losses of one cgroup.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LossSlot {
+    /// Call records that did not fit the data ring.
+    pub data: u64,
+    /// Records that did not fit the control ring.
+    pub control: u64,
+    /// Calls throttled.
+    pub throttled: u64,
+    /// Time of the latest of them.
+    pub last: u64,
+}
+
+#[cfg(feature = "user")]
+// SAFETY: `repr(C)`, integers only, no padding (sizes asserted above), valid for every bit pattern.
+unsafe impl aya::Pod for CpuCounters {}
+#[cfg(feature = "user")]
+// SAFETY: `repr(C)`, integers only, no padding, valid for every bit pattern.
+unsafe impl aya::Pod for LossSlot {}

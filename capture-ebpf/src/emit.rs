@@ -1,0 +1,267 @@
+//! Handing records over: sequence, reserve, loss.
+//!
+//! The sequence number is taken before the reserve, so that each record that does not fit leaves a hole, and the loss
+//! is booked on its cgroup at the same moment.
+
+use afterimage_capture_abi::record::{CpuCounters, FieldHeader, Header, LossSlot, flags};
+use aya_ebpf::{
+    helpers::generated::{
+        bpf_get_smp_processor_id, bpf_ktime_get_boot_ns, bpf_probe_read_kernel, bpf_probe_read_kernel_str,
+        bpf_probe_read_user, bpf_probe_read_user_str, bpf_ringbuf_output,
+    },
+    maps::RingBuf,
+};
+
+use crate::{
+    maps::{COUNTERS, LOSSES, SCRATCH, SCRATCHES},
+    task::Task,
+};
+
+/// Never wake the reader: it drains on a timer. Half wake-ups stall it.
+const NO_WAKEUP: u64 = 1;
+
+/// Largest field a record can take, its header included.
+const FIELD_MAX: usize = 4096 + 8;
+/// Where the scratch keeps the record's length, and the length of a path in the making. In memory rather than in a
+/// register on purpose: what the verifier knows of a register's range multiplies the states it walks, what it reads
+/// back from memory is unknown, checked once, and the same on every way.
+const LEN_AT: usize = SCRATCH - 8;
+const PART_AT: usize = SCRATCH - 16;
+/// No field begins behind this: one more of the largest still fits.
+const FIELD_LIMIT: usize = SCRATCH - FIELD_MAX - 24;
+
+/// This CPU's counters.
+#[inline(always)]
+pub fn counters() -> Option<&'static mut CpuCounters> {
+    let counters = COUNTERS.get_ptr_mut(0)?;
+    // SAFETY: the pointer is to this CPU's value, and programs on one CPU do not interleave here.
+    Some(unsafe { &mut *counters })
+}
+
+/// Which ring a record goes to.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Ring {
+    /// System calls.
+    Data,
+    /// What identity hangs on.
+    Control,
+}
+
+/// Fills a header for the running task; takes a sequence number.
+#[inline(always)]
+pub fn header(counters: &mut CpuCounters, task: Task, cgroup: (u64, u16)) -> Header {
+    let seq = counters.seq;
+    counters.seq = seq + 1;
+    // SAFETY: neither helper has preconditions.
+    let (time, cpu) = unsafe { (bpf_ktime_get_boot_ns(), bpf_get_smp_processor_id()) };
+    Header {
+        kind: 0,
+        nargs: 0,
+        flags: cgroup.1,
+        nr: 0,
+        time,
+        seq: u64::from(cpu) << 48 | seq & 0xffff_ffff_ffff,
+        pid_tgid: task.pid_tgid(),
+        start: task.start(),
+        cgroup: cgroup.0,
+        ret: 0,
+    }
+}
+
+/// Books one record that did not fit.
+#[inline(always)]
+pub fn lost(counters: &mut CpuCounters, ring: Ring, cgroup: u64, time: u64) {
+    let data = u64::from(ring == Ring::Data);
+    counters.lost_data += data;
+    counters.lost_control += 1 - data;
+    if let Some(slot) = LOSSES.get_ptr_mut(cgroup) {
+        // SAFETY: this CPU's value of the map.
+        unsafe {
+            let target = if data == 1 { &raw mut (*slot).data } else { &raw mut (*slot).control };
+            *target += 1;
+            (*slot).last = time;
+        }
+        return;
+    }
+    let slot = LossSlot { data, control: 1 - data, throttled: 0, last: time };
+    const NO_EXIST: u64 = 1;
+    if LOSSES.insert(cgroup, slot, NO_EXIST).is_err() {
+        counters.lost_unbooked += 1;
+    }
+}
+
+/// A record in the making, in this CPU's scratch.
+pub struct Record {
+    base: *mut u8,
+}
+
+impl Record {
+    /// Begins one; the header and numbers are written by [`Self::begin`].
+    #[inline(always)]
+    pub fn new() -> Option<Self> {
+        Some(Self { base: SCRATCHES.get_ptr_mut(0)?.cast() })
+    }
+
+    /// Writes the header, leaving room for its numbers.
+    #[inline(always)]
+    pub fn begin(&mut self, header: &Header) {
+        // SAFETY: the scratch is larger than a header and aligned to 8.
+        unsafe { self.base.cast::<Header>().write(*header) };
+        self.set_len(size_of::<Header>() + header.nargs as usize * 8);
+    }
+
+    #[inline(always)]
+    fn len(&self) -> usize {
+        // SAFETY: inside the scratch, aligned.
+        unsafe { self.base.add(LEN_AT).cast::<usize>().read_volatile() }
+    }
+
+    #[inline(always)]
+    fn set_len(&mut self, len: usize) {
+        // SAFETY: as in `len`.
+        unsafe { self.base.add(LEN_AT).cast::<usize>().write_volatile(len) };
+    }
+
+    /// A length that is kept while a field is put together.
+    #[inline(always)]
+    pub fn part(&self) -> usize {
+        // SAFETY: as in `len`.
+        unsafe { self.base.add(PART_AT).cast::<usize>().read_volatile() }
+    }
+
+    /// Sets [`Self::part`].
+    #[inline(always)]
+    pub fn set_part(&mut self, len: usize) {
+        // SAFETY: as in `len`.
+        unsafe { self.base.add(PART_AT).cast::<usize>().write_volatile(len) };
+    }
+
+    /// Writes number `index`, which the header announced.
+    #[inline(always)]
+    pub fn number(&mut self, index: usize, value: u64) {
+        let at = size_of::<Header>() + index * 8;
+        if at <= size_of::<Header>() + 63 * 8 {
+            // SAFETY: inside the scratch by the check above; aligned because every part is a multiple of 8.
+            unsafe { self.base.add(at).cast::<u64>().write(value) };
+        }
+    }
+
+    /// Marks that a field did not fit.
+    #[inline(always)]
+    fn overflow(&mut self) {
+        // SAFETY: the header is inside the scratch.
+        unsafe { (*self.base.cast::<Header>()).flags |= flags::OVERFLOW };
+    }
+
+    /// Where the next field begins; `None` when no field fits any more.
+    #[inline(always)]
+    pub fn room(&mut self) -> Option<(*mut u8, usize)> {
+        let at = self.len();
+        if at > FIELD_LIMIT {
+            self.overflow();
+            return None;
+        }
+        // SAFETY: `at` is inside the scratch.
+        Some((unsafe { self.base.add(at) }, at))
+    }
+
+    /// Ends a field of `len` bytes that was written behind the header at `at`.
+    #[inline(always)]
+    pub fn end(&mut self, field: *mut u8, at: usize, head: FieldHeader) {
+        // SAFETY: `room` gave the place for header and the largest field.
+        unsafe { field.cast::<FieldHeader>().write_unaligned(head) };
+        self.set_len(at + 8 + ((head.len as usize + 7) & !7));
+    }
+
+    /// Adds a user string of at most `MAX - 1` bytes. `false` where its memory could not be read.
+    #[inline(always)]
+    pub fn user_str<const MAX: usize>(&mut self, tag: u8, address: u64) -> bool {
+        let Some((field, at)) = self.room() else { return true };
+        // SAFETY: `room` leaves `FIELD_MAX` bytes, `MAX` is at most that less the header.
+        let got = unsafe { bpf_probe_read_user_str(field.add(8).cast(), MAX as u32, address as *const _) };
+        self.end_str::<MAX>(field, at, tag, got);
+        got >= 0
+    }
+
+    /// Adds a kernel string of at most `MAX - 1` bytes.
+    #[inline(always)]
+    pub fn kernel_str<const MAX: usize>(&mut self, tag: u8, address: u64) {
+        let Some((field, at)) = self.room() else { return };
+        // SAFETY: as in `user_str`.
+        let got = unsafe { bpf_probe_read_kernel_str(field.add(8).cast(), MAX as u32, address as *const _) };
+        self.end_str::<MAX>(field, at, tag, got);
+    }
+
+    #[inline(always)]
+    fn end_str<const MAX: usize>(&mut self, field: *mut u8, at: usize, tag: u8, got: i64) {
+        const { assert!(MAX + 8 <= FIELD_MAX) };
+        if got < 0 {
+            self.end(field, at, FieldHeader { tag, flags: 2, len: 0, full_len: 0 });
+            return;
+        }
+        let len = (got as usize & 0x1fff).saturating_sub(1);
+        let cut = u8::from(got as usize >= MAX);
+        // A string that filled its room may have been longer: its full length is a lower bound.
+        self.end(field, at, FieldHeader { tag, flags: cut, len: len as u16, full_len: len as u32 + u32::from(cut) });
+    }
+
+    /// Adds up to `MAX` bytes of user memory; `full` is how many there were.
+    #[inline(always)]
+    pub fn user_bytes<const MAX: usize>(&mut self, tag: u8, address: u64, len: u64, full: u64) -> bool {
+        let Some((field, at)) = self.room() else { return true };
+        let len = if len > MAX as u64 { MAX as u64 } else { len };
+        // SAFETY: as in `user_str`; `len` is at most `MAX`.
+        let failed = unsafe { bpf_probe_read_user(field.add(8).cast(), len as u32, address as *const _) };
+        self.end_bytes(field, at, tag, len, full, failed != 0);
+        failed == 0
+    }
+
+    /// Adds `N` bytes of kernel memory.
+    #[inline(always)]
+    pub fn kernel_bytes<const MAX: usize>(&mut self, tag: u8, address: u64, len: u64) {
+        let Some((field, at)) = self.room() else { return };
+        let len = if len > MAX as u64 { MAX as u64 } else { len };
+        // SAFETY: as in `user_bytes`.
+        let failed = unsafe { bpf_probe_read_kernel(field.add(8).cast(), len as u32, address as *const _) };
+        self.end_bytes(field, at, tag, len, len, failed != 0);
+    }
+
+    #[inline(always)]
+    fn end_bytes(&mut self, field: *mut u8, at: usize, tag: u8, len: u64, full: u64, failed: bool) {
+        let full_len = if full > u64::from(u32::MAX) { u32::MAX } else { full as u32 };
+        let head = if failed {
+            FieldHeader { tag, flags: 2, len: 0, full_len }
+        } else {
+            FieldHeader { tag, flags: u8::from(full > len), len: len as u16, full_len }
+        };
+        self.end(field, at, head);
+    }
+
+    /// Hands the record over.
+    #[inline(always)]
+    pub fn submit(&self, ring: &RingBuf) -> bool {
+        let len = self.len();
+        if len > SCRATCH {
+            return false;
+        }
+        // SAFETY: `len` bytes of the scratch were written, and it is no longer than the scratch.
+        let refused = unsafe {
+            bpf_ringbuf_output((&raw const *ring).cast_mut().cast(), self.base.cast(), len as u64, NO_WAKEUP)
+        };
+        refused == 0
+    }
+}
+
+/// Hands over a record of fixed size.
+#[inline(always)]
+pub fn submit_plain<const ARGS: usize>(ring: &RingBuf, header: &Header, args: &[u64; ARGS]) -> bool {
+    #[repr(C)]
+    struct Plain<const N: usize> {
+        header: Header,
+        args: [u64; N],
+    }
+    let Some(mut entry) = ring.reserve::<Plain<ARGS>>(0) else { return false };
+    entry.write(Plain { header: *header, args: *args });
+    entry.submit(NO_WAKEUP);
+    true
+}

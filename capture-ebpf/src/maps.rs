@@ -1,0 +1,98 @@
+//! Every map and global, in one place: the recorder finds them by name.
+
+use afterimage_capture_abi::{
+    config::Config,
+    offsets::Offsets,
+    record::{CpuCounters, LossSlot},
+    spec::{CallSpec, MAX_NR, handler},
+};
+use aya_ebpf::{
+    macros::map,
+    maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, ProgramArray, RingBuf},
+};
+
+/// Bytes of one CPU's scratch record: the most a per-CPU map value can hold.
+pub const SCRATCH: usize = 32 * 1024;
+
+/// A record too large for the stack, in the making.
+#[repr(C, align(8))]
+pub struct Scratch(pub [u8; SCRATCH]);
+
+/// Member offsets; set by the recorder before loading.
+#[unsafe(no_mangle)]
+static OFFSETS: Offsets = Offsets::ABSENT;
+
+/// Settings; set by the recorder before loading.
+#[unsafe(no_mangle)]
+static CONFIG: Config = Config {
+    own_tgid: 0,
+    payload_file: 0,
+    payload_stream: 0,
+    v1_subsys: u32::MAX,
+    argv_bytes: 0,
+    kernel_paths: 0,
+    default_policy: 0,
+    exit_tells_group: 0,
+    v1_hierarchy: u32::MAX,
+    root_cgroup: 1,
+};
+
+/// System calls; sized by the recorder.
+#[map(name = "DATA")]
+pub static DATA: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
+
+/// Forks, execs, exits, cgroups: what identity hangs on; sized by the recorder.
+#[map(name = "CONTROL")]
+pub static CONTROL: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
+
+/// What each CPU counted.
+#[map(name = "COUNTERS")]
+pub static COUNTERS: PerCpuArray<CpuCounters> = PerCpuArray::with_max_entries(1, 0);
+
+/// Losses by cgroup.
+#[map(name = "LOSSES")]
+pub static LOSSES: PerCpuHashMap<u64, LossSlot> = PerCpuHashMap::with_max_entries(8192, 0);
+
+/// Policy by cgroup; a cgroup without one has the configured default.
+#[map(name = "POLICY")]
+pub static POLICY: HashMap<u64, u32> = HashMap::with_max_entries(65_536, 1);
+
+/// What to record of each call: x86-64 numbers, then i386 numbers.
+#[map(name = "SPECS")]
+pub static SPECS: Array<CallSpec> = Array::with_max_entries(MAX_NR * 2, 0);
+
+/// The programs that record byte fields, by handler.
+#[map(name = "HANDLERS")]
+pub static HANDLERS: ProgramArray = ProgramArray::with_max_entries(handler::COUNT, 0);
+
+/// Records in the making.
+#[map(name = "SCRATCH")]
+pub static SCRATCHES: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
+
+/// A member offset: a constant to the verifier.
+macro_rules! offset {
+    ($field:ident) => {
+        $crate::maps::offset_of(|o| unsafe { core::ptr::addr_of!((*o).$field) })
+    };
+}
+pub(crate) use offset;
+
+#[inline(always)]
+pub fn offset_of(field: impl Fn(*const Offsets) -> *const u32) -> u32 {
+    // SAFETY: the pointer is to a field of the static; volatile because the recorder replaces its contents.
+    unsafe { core::ptr::read_volatile(field(&raw const OFFSETS)) }
+}
+
+/// A setting: a constant to the verifier.
+macro_rules! config {
+    ($field:ident) => {
+        $crate::maps::config_of(|c| unsafe { core::ptr::addr_of!((*c).$field) })
+    };
+}
+pub(crate) use config;
+
+#[inline(always)]
+pub fn config_of(field: impl Fn(*const Config) -> *const u32) -> u32 {
+    // SAFETY: as in `offset_of`.
+    unsafe { core::ptr::read_volatile(field(&raw const CONFIG)) }
+}

@@ -1,0 +1,114 @@
+//! Paths from the kernel's objects: a walk over dentries and mounts up to the task's root.
+//!
+//! Components are written from the leaf upwards, each with its NUL; the recorder turns them round. `bpf_d_path` is
+//! not available in these programs.
+
+use afterimage_capture_abi::{
+    offsets::ABSENT,
+    record::{FieldHeader, tag::REVERSED},
+};
+use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
+
+use crate::{emit::Record, maps::offset, read::kernel};
+
+/// Most steps, a component or a mount each.
+const STEPS: usize = 40;
+/// Longest component with its NUL.
+const NAME: usize = 256;
+/// Most bytes of a path; longer ones are cut at the root's side and flagged.
+const PATH: usize = 4096 - NAME;
+
+/// A place in the mount tree: addresses of `struct vfsmount` and `struct dentry`.
+#[derive(Clone, Copy, PartialEq)]
+pub struct Place {
+    pub mount: u64,
+    pub dentry: u64,
+}
+
+impl Place {
+    /// Reads the `struct path` at an address.
+    #[inline(always)]
+    pub fn read(path: u64) -> Self {
+        Self { mount: kernel(path, offset!(path_mnt)), dentry: kernel(path, offset!(path_dentry)) }
+    }
+
+    /// The root directory of the task at `task`.
+    #[inline(always)]
+    pub fn root_of(task: u64) -> Self {
+        let fs: u64 = kernel(task, offset!(task_fs));
+        Self::read(fs + u64::from(offset!(fs_root)))
+    }
+
+    /// The working directory of the task at `task`.
+    #[inline(always)]
+    pub fn cwd_of(task: u64) -> Self {
+        let fs: u64 = kernel(task, offset!(task_fs));
+        Self::read(fs + u64::from(offset!(fs_pwd)))
+    }
+
+    /// The place of an open file.
+    #[inline(always)]
+    pub fn of_file(file: u64) -> Self {
+        Self::read(file + u64::from(offset!(file_path)))
+    }
+}
+
+/// Adds the path of `place` as seen from `root`.
+#[inline(always)]
+pub fn add(record: &mut Record, tag: u8, place: Place, root: Place) {
+    const TRUNCATED: u8 = 1;
+    const FAULT: u8 = 2;
+    const UNROOTED: u8 = 0x80;
+    if offset!(dentry_parent) == ABSENT || offset!(mount_mountpoint) == ABSENT || place.dentry == 0 {
+        return;
+    }
+    let Some((field, at)) = record.room() else { return };
+    let mut here = place;
+    record.set_part(0);
+    let mut flags = TRUNCATED;
+    for _ in 0..STEPS {
+        if here == root {
+            flags = 0;
+            break;
+        }
+        let top: u64 = kernel(here.mount, offset!(vfsmount_root));
+        if here.dentry == top {
+            let mount = here.mount - u64::from(offset!(mount_mnt));
+            let parent: u64 = kernel(mount, offset!(mount_parent));
+            if parent == mount || parent == 0 {
+                // The root of the mount namespace: the walk missed the task's own root.
+                flags = 0;
+                break;
+            }
+            here = Place {
+                mount: parent + u64::from(offset!(mount_mnt)),
+                dentry: kernel(mount, offset!(mount_mountpoint)),
+            };
+            continue;
+        }
+        let parent: u64 = kernel(here.dentry, offset!(dentry_parent));
+        let name: u64 = kernel(here.dentry, offset!(dentry_name) + offset!(qstr_name));
+        let len = record.part();
+        if len > PATH {
+            break;
+        }
+        // SAFETY: `room` leaves 4096 bytes behind the field's header, and `len` is at most that less a name.
+        let got = unsafe {
+            bpf_probe_read_kernel_str(field.add(8 + len).cast(), NAME as u32, name as *const core::ffi::c_void)
+        };
+        if got < 0 {
+            flags |= FAULT;
+            break;
+        }
+        record.set_part(len + (got as usize & 0x1ff));
+        if parent == here.dentry {
+            // A pipe, socket, memfd: not below any root.
+            flags = UNROOTED;
+            break;
+        }
+        here.dentry = parent;
+    }
+    let len = record.part() & 0xfff;
+    let head = FieldHeader { tag: REVERSED | tag, flags, len: len as u16, full_len: len as u32 };
+    record.end(field, at, head);
+}

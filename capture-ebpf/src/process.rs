@@ -1,0 +1,309 @@
+//! Tasks made, programs executed, tasks ended.
+
+use afterimage_capture_abi::{
+    config::policy,
+    offsets::ABSENT,
+    record::{CpuCounters, Header, kind},
+};
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+
+use crate::{
+    emit::{self, Record, Ring},
+    maps::{CONTROL, config, offset},
+    path::{self, Place},
+    read::{kernel, member},
+    sys_exit::policy_of,
+    task::Task,
+};
+
+/// Field tags of the file format that are written here.
+mod tag {
+    pub const KPATH: u8 = 3;
+    pub const ARGV: u8 = 8;
+    pub const ENVP: u8 = 9;
+    pub const FILENAME: u8 = 10;
+    pub const INTERP: u8 = 11;
+    pub const CWD: u8 = 12;
+    pub const COMM: u8 = 13;
+}
+
+/// `format::layout::UNKNOWN`.
+const UNKNOWN: u64 = u64::MAX;
+
+#[inline(always)]
+fn handed_over(counters: &mut CpuCounters, header: &Header, kept: bool) {
+    if kept {
+        counters.control += 1;
+    } else {
+        emit::lost(counters, Ring::Control, header.cgroup, header.time);
+    }
+}
+
+/// A task's id in its own pid namespace and that namespace's level.
+#[inline(always)]
+fn virtual_pid(task: u64) -> (u64, u64, u64) {
+    let pid: u64 = kernel(task, offset!(task_thread_pid));
+    let level: u32 = kernel(pid, offset!(pid_level));
+    // `struct upid` is a number, its padding and a pointer.
+    let upid = pid + u64::from(offset!(pid_numbers)) + u64::from(level & 0x1f) * 16;
+    let nr: u32 = kernel(upid, offset!(upid_nr));
+    let ns: u64 = kernel(upid, offset!(upid_ns));
+    (u64::from(nr), u64::from(level), u64::from(kernel::<u32>(ns, offset!(pid_inum))))
+}
+
+/// A task was made, by the running one.
+#[btf_tracepoint(function = "sched_process_fork")]
+pub fn fork(ctx: BtfTracePointContext) -> i32 {
+    let Some(counters) = emit::counters() else { return 0 };
+    let parent = Task(ctx.arg(0));
+    let child = Task(ctx.arg(1));
+    let cgroup = parent.cgroup();
+    if policy_of(cgroup.0) & policy::LIFECYCLE == 0 {
+        return 0;
+    }
+    let mut header = emit::header(counters, parent, cgroup);
+    header.kind = kind::FORK;
+    let ids = child.pid_tgid();
+    header.ret = (ids & 0xffff_ffff) as i64;
+    header.nargs = 6;
+    let (vpid, ..) = virtual_pid(child.0 as u64);
+    let args =
+        [ids >> 32, ids & 0xffff_ffff, child.start(), vpid, new_namespaces(parent, child), child.cgroup().0];
+    let kept = emit::submit_plain(&CONTROL, &header, &args);
+    handed_over(counters, &header, kept);
+    0
+}
+
+/// `CLONE_NEW*` bits of the namespaces in which two tasks differ.
+#[inline(always)]
+fn new_namespaces(parent: Task, child: Task) -> u64 {
+    let of_parent: u64 = kernel(parent.0 as u64, offset!(task_nsproxy));
+    let of_child: u64 = kernel(child.0 as u64, offset!(task_nsproxy));
+    let mut bits = 0;
+    if of_parent != of_child {
+        let differ = |offset: u32| kernel::<u64>(of_parent, offset) != kernel::<u64>(of_child, offset);
+        bits |= u64::from(differ(offset!(ns_mnt))) * 0x0002_0000;
+        bits |= u64::from(differ(offset!(ns_cgroup))) * 0x0200_0000;
+        bits |= u64::from(differ(offset!(ns_uts))) * 0x0400_0000;
+        bits |= u64::from(differ(offset!(ns_ipc))) * 0x0800_0000;
+        bits |= u64::from(differ(offset!(ns_net))) * 0x4000_0000;
+    }
+    let level = |task: Task| virtual_pid(task.0 as u64).1;
+    bits |= u64::from(level(parent) != level(child)) * 0x2000_0000;
+    let user = |task: Task| {
+        let cred: u64 = kernel(task.0 as u64, offset!(task_cred));
+        kernel::<u64>(cred, offset!(cred_user_ns))
+    };
+    bits | u64::from(user(parent) != user(child)) * 0x1000_0000
+}
+
+/// A task ends.
+#[btf_tracepoint(function = "sched_process_exit")]
+pub fn exit(ctx: BtfTracePointContext) -> i32 {
+    let Some(counters) = emit::counters() else { return 0 };
+    let task = Task(ctx.arg(0));
+    let cgroup = task.cgroup();
+    if policy_of(cgroup.0) & policy::LIFECYCLE == 0 {
+        return 0;
+    }
+    let mut header = emit::header(counters, task, cgroup);
+    header.kind = kind::EXIT;
+    header.nargs = 2;
+    let raw: u32 = member(task.0, offset!(task_exit_code));
+    let signal = raw & 0x7f;
+    header.ret = if signal == 0 { i64::from(raw >> 8 & 0xff) } else { -i64::from(signal) };
+    let group_dead = if config!(exit_tells_group) == 1 {
+        ctx.arg::<u64>(1) & 1
+    } else {
+        // The count of live threads is taken down before this point.
+        let group: u64 = kernel(task.0 as u64, offset!(task_signal));
+        u64::from(kernel::<u32>(group, offset!(signal_live)) == 0)
+    };
+    let kept = emit::submit_plain(&CONTROL, &header, &[u64::from(raw), group_dead]);
+    handed_over(counters, &header, kept);
+    0
+}
+
+/// A program was executed: everything from the kernel's own objects, at the moment the new image is in place.
+#[btf_tracepoint(function = "sched_process_exec")]
+pub fn exec(ctx: BtfTracePointContext) -> i32 {
+    const ARGS: u8 = 32;
+    let Some(counters) = emit::counters() else { return 0 };
+    let task = Task::current();
+    let bprm: u64 = ctx.arg(2);
+    let cgroup = task.cgroup();
+    if policy_of(cgroup.0) & policy::LIFECYCLE == 0 {
+        return 0;
+    }
+    let mut header = emit::header(counters, task, cgroup);
+    header.kind = kind::EXEC;
+    header.nargs = ARGS;
+    let Some(mut record) = Record::new() else { return 0 };
+    record.begin(&header);
+    let at = task.0 as u64;
+    ids(&mut record, at);
+    credentials(&mut record, at);
+    namespaces(&mut record, at);
+    image(&mut record, at, bprm);
+    record.number(29, cgroup.0);
+    strings(&mut record, at, bprm);
+    let kept = record.submit(&CONTROL);
+    handed_over(counters, &header, kept);
+    0
+}
+
+#[inline(always)]
+fn ids(record: &mut Record, task: u64) {
+    let parent: u64 = kernel(task, offset!(task_real_parent));
+    record.number(0, u64::from(kernel::<u32>(parent, offset!(task_tgid))));
+    let leader: u64 = kernel(parent, offset!(task_group_leader));
+    record.number(30, kernel(leader, offset!(task_start)));
+    let (vpid, level, pid_ns) = virtual_pid(task);
+    record.number(1, vpid);
+    record.number(31, level);
+    record.number(13, pid_ns);
+    let signal: u64 = kernel(task, offset!(task_signal));
+    // `enum pid_type`: PID, TGID, PGID, SID.
+    let id_of = |kind: u32| {
+        let pid: u64 = kernel(signal, offset!(signal_pids) + kind * 8);
+        u64::from(kernel::<u32>(pid, offset!(pid_numbers) + offset!(upid_nr)))
+    };
+    record.number(2, id_of(2));
+    record.number(3, id_of(3));
+    let tty: u64 = kernel(signal, offset!(signal_tty));
+    let number = if tty == 0 {
+        0
+    } else {
+        let driver: u64 = kernel(tty, offset!(tty_driver));
+        let major: u32 = kernel(driver, offset!(tty_major));
+        let minor: u32 = kernel::<u32>(driver, offset!(tty_minor)) + kernel::<u32>(tty, offset!(tty_index));
+        u64::from(major) << 20 | u64::from(minor)
+    };
+    record.number(4, number);
+}
+
+#[inline(always)]
+fn credentials(record: &mut Record, task: u64) {
+    let cred: u64 = kernel(task, offset!(task_cred));
+    record.number(5, u64::from(kernel::<u32>(cred, offset!(cred_uid))));
+    record.number(6, u64::from(kernel::<u32>(cred, offset!(cred_gid))));
+    record.number(7, u64::from(kernel::<u32>(cred, offset!(cred_euid))));
+    record.number(8, u64::from(kernel::<u32>(cred, offset!(cred_egid))));
+    let login = if offset!(task_loginuid) == ABSENT {
+        UNKNOWN
+    } else {
+        u64::from(kernel::<u32>(task, offset!(task_loginuid)))
+    };
+    record.number(9, login);
+    record.number(10, kernel(cred, offset!(cred_cap_inheritable)));
+    record.number(11, kernel(cred, offset!(cred_cap_permitted)));
+    record.number(12, kernel(cred, offset!(cred_cap_effective)));
+    let user: u64 = kernel(cred, offset!(cred_user_ns));
+    record.number(19, u64::from(kernel::<u32>(user, offset!(user_inum))));
+}
+
+#[inline(always)]
+fn namespaces(record: &mut Record, task: u64) {
+    let proxy: u64 = kernel(task, offset!(task_nsproxy));
+    let inum = |ns: u32, member: u32| {
+        let ns: u64 = kernel(proxy, ns);
+        u64::from(kernel::<u32>(ns, member))
+    };
+    record.number(14, inum(offset!(ns_mnt), offset!(mnt_inum)));
+    record.number(15, inum(offset!(ns_net), offset!(net_inum)));
+    record.number(16, inum(offset!(ns_uts), offset!(uts_inum)));
+    record.number(17, inum(offset!(ns_ipc), offset!(ipc_inum)));
+    record.number(18, inum(offset!(ns_cgroup), offset!(cgroup_inum)));
+}
+
+/// The executed file.
+#[inline(always)]
+fn image(record: &mut Record, task: u64, bprm: u64) {
+    let mm: u64 = kernel(task, offset!(task_mm));
+    let file: u64 = kernel(mm, offset!(mm_exe_file));
+    let inode: u64 = kernel(file, offset!(file_inode));
+    let sb: u64 = kernel(inode, offset!(inode_sb));
+    record.number(20, kernel(inode, offset!(inode_ino)));
+    record.number(21, u64::from(kernel::<u32>(sb, offset!(sb_dev))));
+    record.number(22, time_of(inode, offset!(inode_ctime), offset!(inode_ctime_nsec)));
+    record.number(23, time_of(inode, offset!(inode_mtime), offset!(inode_mtime_nsec)));
+    record.number(24, u64::from(kernel::<u16>(inode, offset!(inode_mode))));
+    record.number(25, kernel(inode, offset!(inode_size)));
+    record.number(26, image_flags(file, inode, sb, bprm));
+    record.number(27, u64::from(kernel::<u32>(bprm, offset!(bprm_argc))));
+    record.number(28, u64::from(kernel::<u32>(bprm, offset!(bprm_envc))));
+}
+
+#[inline(always)]
+fn time_of(inode: u64, seconds: u32, nanos: u32) -> u64 {
+    if seconds == ABSENT {
+        return UNKNOWN;
+    }
+    let seconds: u64 = kernel(inode, seconds);
+    seconds.wrapping_mul(1_000_000_000).wrapping_add(u64::from(kernel::<u32>(inode, nanos)))
+}
+
+#[inline(always)]
+fn image_flags(file: u64, inode: u64, sb: u64, bprm: u64) -> u64 {
+    const OVERLAYFS: u64 = 0x794c_7630;
+    const TMPFS: u64 = 0x0102_1994;
+    const UPPER: u64 = 1;
+    const MEMFD: u64 = 2;
+    const UNLINKED: u64 = 4;
+    const SCRIPT: u64 = 8;
+    const LOWER: u64 = 16;
+    const BY_FD: u64 = 64;
+    let mut bits = 0;
+    let magic: u64 = kernel(sb, offset!(sb_magic));
+    if magic == OVERLAYFS && offset!(ovl_inode_vfs) != ABSENT && offset!(ovl_inode_upper) != ABSENT {
+        let overlay = inode - u64::from(offset!(ovl_inode_vfs));
+        let upper: u64 = kernel(overlay, offset!(ovl_inode_upper));
+        bits |= if upper != 0 { UPPER } else { LOWER };
+    }
+    let dentry = Place::of_file(file).dentry;
+    let parent: u64 = kernel(dentry, offset!(dentry_parent));
+    if magic == TMPFS && parent == dentry {
+        bits |= MEMFD;
+    }
+    if kernel::<u32>(inode, offset!(inode_nlink)) == 0 {
+        bits |= UNLINKED;
+    }
+    let filename: u64 = kernel(bprm, offset!(bprm_filename));
+    let interp: u64 = kernel(bprm, offset!(bprm_interp));
+    if filename != interp {
+        bits |= SCRIPT;
+    }
+    if kernel::<u64>(bprm, offset!(bprm_fdpath)) != 0 {
+        bits |= BY_FD;
+    }
+    bits
+}
+
+#[inline(always)]
+fn strings(record: &mut Record, task: u64, bprm: u64) {
+    const NAME_MAX: usize = 4096;
+    const COMM_MAX: usize = 16;
+    const ARGV_MAX: usize = 4096;
+    record.kernel_str::<COMM_MAX>(tag::COMM, task + u64::from(offset!(task_comm)));
+    let mm: u64 = kernel(task, offset!(task_mm));
+    let file: u64 = kernel(mm, offset!(mm_exe_file));
+    let root = Place::root_of(task);
+    path::add(record, tag::KPATH, Place::of_file(file), root);
+    let filename: u64 = kernel(bprm, offset!(bprm_filename));
+    record.kernel_str::<NAME_MAX>(tag::FILENAME, filename);
+    let interp: u64 = kernel(bprm, offset!(bprm_interp));
+    if interp != filename {
+        record.kernel_str::<NAME_MAX>(tag::INTERP, interp);
+    }
+    path::add(record, tag::CWD, Place::cwd_of(task), root);
+    let limit = u64::from(config!(argv_bytes));
+    let mut block = |tag: u8, start: u32, end: u32| {
+        let start: u64 = kernel(mm, start);
+        let end: u64 = kernel(mm, end);
+        let full = if end > start { end - start } else { 0 };
+        let len = if full > limit { limit } else { full };
+        record.user_bytes::<ARGV_MAX>(tag, start, len, full);
+    };
+    block(tag::ARGV, offset!(mm_arg_start), offset!(mm_arg_end));
+    block(tag::ENVP, offset!(mm_env_start), offset!(mm_env_end));
+}

@@ -1,0 +1,156 @@
+//! A system call returns: filter, count, and hand over the calls that are numbers only.
+
+use afterimage_capture_abi::{
+    record::{CpuCounters, Header, flags, kind},
+    spec::{CallSpec, MAX_NR, handler, profile, special},
+};
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+
+use crate::{
+    emit::{self, Ring},
+    maps::{DATA, HANDLERS, POLICY, SPECS, config, offset},
+    read::member,
+    task::Task,
+};
+
+/// A returning system call.
+pub struct Call {
+    pub task: Task,
+    regs: *const u8,
+    pub ret: i64,
+    pub nr: u32,
+    pub compat: bool,
+}
+
+impl Call {
+    /// The call the program was run for.
+    #[inline(always)]
+    pub fn new(ctx: &BtfTracePointContext) -> Self {
+        let task = Task::current();
+        let regs: *const u8 = ctx.arg(0);
+        let nr: u64 = member(regs, offset!(regs_orig_ax));
+        Self { task, regs, ret: ctx.arg(1), nr: nr as u32, compat: task.is_compat() }
+    }
+
+    /// What to record of it.
+    #[inline(always)]
+    pub fn spec(&self) -> CallSpec {
+        const UNLISTED: CallSpec = CallSpec {
+            nargs: 6,
+            handler: handler::PLAIN,
+            a: 0,
+            b: 0,
+            c: 0,
+            d: 0,
+            profiles: profile::MINIMAL | profile::FORENSIC | profile::FULL,
+            special: special::NOTHING,
+        };
+        if self.nr >= MAX_NR {
+            return UNLISTED;
+        }
+        let table = if self.compat { MAX_NR } else { 0 };
+        SPECS.get(self.nr + table).copied().unwrap_or(UNLISTED)
+    }
+
+    /// Argument registers, in the order of the call's ABI.
+    #[inline(always)]
+    pub fn args(&self) -> [u64; 6] {
+        let regs = self.regs;
+        if self.compat {
+            [
+                member(regs, offset!(regs_bx)),
+                member(regs, offset!(regs_cx)),
+                member(regs, offset!(regs_dx)),
+                member(regs, offset!(regs_si)),
+                member(regs, offset!(regs_di)),
+                member(regs, offset!(regs_bp)),
+            ]
+        } else {
+            [
+                member(regs, offset!(regs_di)),
+                member(regs, offset!(regs_si)),
+                member(regs, offset!(regs_dx)),
+                member(regs, offset!(regs_r10)),
+                member(regs, offset!(regs_r8)),
+                member(regs, offset!(regs_r9)),
+            ]
+        }
+    }
+
+    /// Header of the call's record; takes a sequence number.
+    #[inline(always)]
+    pub fn header(&self, counters: &mut CpuCounters, nargs: u8) -> Header {
+        let cgroup = self.task.cgroup();
+        let mut header = emit::header(counters, self.task, cgroup);
+        header.kind = kind::SYSCALL;
+        header.nargs = nargs;
+        header.nr = self.nr;
+        header.ret = self.ret;
+        if self.compat {
+            header.flags |= flags::COMPAT;
+        }
+        header
+    }
+}
+
+/// Runs at each return from a system call, but of `exit` and `exit_group`, which never return.
+#[btf_tracepoint(function = "sys_exit")]
+pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
+    let Some(counters) = emit::counters() else { return 0 };
+    counters.runs += 1;
+    let call = Call::new(&ctx);
+    if (call.task.pid_tgid() >> 32) as u32 == config!(own_tgid) {
+        counters.own += 1;
+        return 0;
+    }
+    let spec = call.spec();
+    if call.ret == 0 && spec.special != special::NOTHING {
+        counters.merged += 1;
+        return 0;
+    }
+    let policy = policy_of(call.task.cgroup().0);
+    if policy & u32::from(spec.profiles) == 0 {
+        counters.filtered += 1;
+        return 0;
+    }
+    if spec.handler != handler::PLAIN {
+        // SAFETY: same program type and context; falls through where the slot is empty.
+        unsafe { HANDLERS.tail_call(&ctx, u32::from(spec.handler)) };
+    }
+    plain(counters, &call, &spec);
+    0
+}
+
+#[inline(always)]
+fn plain(counters: &mut CpuCounters, call: &Call, spec: &CallSpec) {
+    // A signal frame's return: registers are the user's frame, only the number means something.
+    let nargs = if call.nr == u32::MAX { 0 } else { spec.nargs };
+    let header = call.header(counters, nargs);
+    let [a, b, c, d, e, f] = call.args();
+    let kept = match nargs {
+        0 => emit::submit_plain(&DATA, &header, &[]),
+        1 => emit::submit_plain(&DATA, &header, &[a]),
+        2 => emit::submit_plain(&DATA, &header, &[a, b]),
+        3 => emit::submit_plain(&DATA, &header, &[a, b, c]),
+        4 => emit::submit_plain(&DATA, &header, &[a, b, c, d]),
+        _ => {
+            let header = Header { nargs: 6, ..header };
+            emit::submit_plain(&DATA, &header, &[a, b, c, d, e, f])
+        }
+    };
+    if kept {
+        counters.calls += 1;
+    } else {
+        emit::lost(counters, Ring::Data, header.cgroup, header.time);
+    }
+}
+
+/// What to keep of a cgroup's tasks.
+#[inline(always)]
+pub fn policy_of(cgroup: u64) -> u32 {
+    // SAFETY: the value is one aligned word that user space replaces whole.
+    match unsafe { POLICY.get(cgroup) } {
+        Some(policy) => *policy,
+        None => config!(default_policy),
+    }
+}

@@ -1,0 +1,234 @@
+//! The kernel's own description of its types (BTF): member offsets, enum values, tracepoint prototypes.
+//!
+//! Rust eBPF has no CO-RE relocations, so the recorder reads offsets here and hands them to the programs as read-only
+//! globals. A member that is not found is `None`: its source is left out and named by `doctor` and the trace's header.
+
+use std::{collections::HashMap, path::Path};
+
+/// Where the running kernel keeps its BTF.
+pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
+
+const KIND_STRUCT: u32 = 4;
+const KIND_UNION: u32 = 5;
+const KIND_ENUM: u32 = 6;
+const KIND_TYPEDEF: u32 = 8;
+const KIND_VOLATILE: u32 = 9;
+const KIND_CONST: u32 = 10;
+const KIND_RESTRICT: u32 = 11;
+const KIND_TYPE_TAG: u32 = 18;
+
+/// BTF could not be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BtfError {
+    /// The file is not there or cannot be read.
+    #[error("cannot read the kernel's type information `{path}`")]
+    Read {
+        /// Which.
+        path: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The contents are not BTF.
+    #[error("`{path}` is not BTF: {what} at offset `{offset}`")]
+    Malformed {
+        /// Which.
+        path: String,
+        /// What is wrong.
+        what: &'static str,
+        /// Where.
+        offset: usize,
+    },
+}
+
+/// Parsed type information.
+#[derive(Debug)]
+pub struct Btf {
+    data: Vec<u8>,
+    strings: usize,
+    /// Offset of each type's record, by id.
+    types: Vec<usize>,
+    by_name: HashMap<Vec<u8>, Vec<u32>>,
+}
+
+struct Member {
+    name: u32,
+    kind: u32,
+    bit_offset: u32,
+}
+
+impl Btf {
+    /// The running kernel's.
+    ///
+    /// # Errors
+    /// [`BtfError`].
+    pub fn of_kernel() -> Result<Self, BtfError> {
+        Self::read(Path::new(VMLINUX))
+    }
+
+    /// A file's.
+    ///
+    /// # Errors
+    /// [`BtfError`].
+    pub fn read(path: &Path) -> Result<Self, BtfError> {
+        let name = path.display().to_string();
+        let data = std::fs::read(path).map_err(|source| BtfError::Read { path: name.clone(), source })?;
+        Self::parse(data).map_err(|(what, offset)| BtfError::Malformed { path: name, what, offset })
+    }
+
+    fn parse(data: Vec<u8>) -> Result<Self, (&'static str, usize)> {
+        let u32_at = |at: usize| word(&data, at).ok_or(("cut short", at));
+        if data.get(..2) != Some(&[0x9f, 0xeb]) {
+            return Err(("no magic number", 0));
+        }
+        let header = u32_at(4)? as usize;
+        let types_at = header + u32_at(8)? as usize;
+        let types_end = types_at + u32_at(12)? as usize;
+        let strings = header + u32_at(16)? as usize;
+        let mut types = vec![0];
+        let mut by_name: HashMap<Vec<u8>, Vec<u32>> = HashMap::new();
+        let mut at = types_at;
+        while at < types_end {
+            let info = u32_at(at + 4)?;
+            let vlen = (info & 0xffff) as usize;
+            let extra = match info >> 24 & 0x1f {
+                1 | 14 | 17 => 4,
+                3 => 12,
+                KIND_STRUCT | KIND_UNION | 15 | 19 => 12 * vlen,
+                KIND_ENUM | 13 => 8 * vlen,
+                2 | 7..=12 | 16 | KIND_TYPE_TAG => 0,
+                _ => return Err(("unknown kind of type", at)),
+            };
+            let name = string(&data, strings, u32_at(at)?);
+            if !name.is_empty() {
+                by_name.entry(name.to_vec()).or_default().push(types.len() as u32);
+            }
+            types.push(at);
+            at += 12 + extra;
+        }
+        Ok(Self { data, strings, types, by_name })
+    }
+
+    fn word(&self, at: usize) -> Option<u32> {
+        word(&self.data, at)
+    }
+
+    fn kind(&self, id: u32) -> Option<(u32, u32, usize)> {
+        let at = *self.types.get(id as usize).filter(|&&at| at != 0)?;
+        let info = self.word(at + 4)?;
+        Some((info >> 24 & 0x1f, info & 0xffff, at))
+    }
+
+    fn named(&self, name: &str, kinds: &[u32]) -> Option<u32> {
+        let ids = self.by_name.get(name.as_bytes())?;
+        ids.iter().copied().find(|&id| self.kind(id).is_some_and(|(kind, ..)| kinds.contains(&kind)))
+    }
+
+    /// Through typedefs and qualifiers to the type itself.
+    fn resolve(&self, mut id: u32) -> u32 {
+        for _ in 0..32 {
+            match self.kind(id) {
+                Some((KIND_TYPEDEF | KIND_VOLATILE | KIND_CONST | KIND_RESTRICT | KIND_TYPE_TAG, _, at)) => {
+                    id = self.word(at + 8).unwrap_or(0)
+                }
+                _ => break,
+            }
+        }
+        id
+    }
+
+    fn members(&self, id: u32) -> impl Iterator<Item = Member> + '_ {
+        let (kind, vlen, at) = self.kind(id).unwrap_or((0, 0, 0));
+        let count = if matches!(kind, KIND_STRUCT | KIND_UNION) { vlen as usize } else { 0 };
+        let bitfields = self.word(at + 4).unwrap_or(0) >> 31 == 1;
+        (0..count).filter_map(move |index| {
+            let member = at + 12 + 12 * index;
+            let offset = self.word(member + 8)?;
+            let bit_offset = if bitfields { offset & 0x00ff_ffff } else { offset };
+            Some(Member { name: self.word(member)?, kind: self.word(member + 4)?, bit_offset })
+        })
+    }
+
+    fn find(&self, id: u32, name: &[u8], depth: u32) -> Option<(u32, u32)> {
+        if depth > 8 {
+            return None;
+        }
+        for member in self.members(self.resolve(id)) {
+            let own = string(&self.data, self.strings, member.name);
+            if own == name {
+                return Some((member.bit_offset / 8, member.kind));
+            }
+            if own.is_empty() {
+                // Members of anonymous structures and unions belong to the outer one.
+                if let Some((inner, kind)) = self.find(member.kind, name, depth + 1) {
+                    return Some((member.bit_offset / 8 + inner, kind));
+                }
+            }
+        }
+        None
+    }
+
+    /// Byte offset of a member; `member` may descend by dots.
+    pub fn offset(&self, structure: &str, member: &str) -> Option<u32> {
+        let mut id = self.named(structure, &[KIND_STRUCT, KIND_UNION])?;
+        let mut offset = 0;
+        for part in member.split('.') {
+            let (inner, kind) = self.find(id, part.as_bytes(), 0)?;
+            offset += inner;
+            id = kind;
+        }
+        Some(offset)
+    }
+
+    /// Value of an enumerator.
+    pub fn enumerator(&self, enumeration: &str, name: &str) -> Option<u32> {
+        let (_, vlen, at) = self.kind(self.named(enumeration, &[KIND_ENUM])?)?;
+        (0..vlen as usize).find_map(|index| {
+            let entry = at + 12 + 8 * index;
+            let own = string(&self.data, self.strings, self.word(entry)?);
+            if own == name.as_bytes() { self.word(entry + 4) } else { None }
+        })
+    }
+
+    /// How many arguments a tracepoint hands to its programs; `None` when the kernel has no such tracepoint.
+    pub fn tracepoint_arguments(&self, name: &str) -> Option<u32> {
+        let typedef = self.named(&format!("btf_trace_{name}"), &[KIND_TYPEDEF])?;
+        let (_, _, at) = self.kind(typedef)?;
+        let (_, _, pointer) = self.kind(self.resolve(self.word(at + 8)?))?;
+        let (_, parameters, _) = self.kind(self.resolve(self.word(pointer + 8)?))?;
+        // The first parameter is the program's own data.
+        Some(parameters.saturating_sub(1))
+    }
+}
+
+fn word(data: &[u8], at: usize) -> Option<u32> {
+    data.get(at..at.checked_add(4)?)?.try_into().ok().map(u32::from_le_bytes)
+}
+
+fn string(data: &[u8], strings: usize, offset: u32) -> &[u8] {
+    let Some(rest) = data.get(strings + offset as usize..) else { return &[] };
+    rest.split(|&b| b == 0).next().unwrap_or(&[])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_btf_is_named() {
+        assert_eq!(Btf::parse(b"nonsense".to_vec()).unwrap_err().0, "no magic number");
+        assert_eq!(Btf::parse(vec![0x9f, 0xeb, 1, 0]).unwrap_err().0, "cut short");
+    }
+
+    #[test]
+    #[ignore = "needs a kernel with BTF"]
+    fn kernel_btf_has_the_members_that_everything_hangs_on() {
+        let btf = Btf::of_kernel().unwrap();
+        assert!(btf.offset("task_struct", "start_boottime").is_some());
+        assert!(btf.offset("sock", "__sk_common.skc_daddr").is_some());
+        assert_eq!(btf.offset("task_struct", "no_such_member"), None);
+        assert_eq!(btf.offset("pt_regs", "orig_ax"), Some(120));
+        assert!(btf.tracepoint_arguments("sched_process_exit").is_some_and(|n| n == 1 || n == 2));
+        assert_eq!(btf.tracepoint_arguments("no_such_tracepoint"), None);
+    }
+}

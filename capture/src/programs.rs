@@ -1,0 +1,289 @@
+//! Loads the eBPF programs into this kernel: offsets from its BTF, settings as globals, tables filled, and only then
+//! attached.
+
+use afterimage_capture_abi::{
+    config::Config,
+    offsets::Offsets,
+    record::{CpuCounters, LossSlot},
+    spec::CallSpec,
+};
+use aya::{
+    Ebpf, EbpfError, EbpfLoader,
+    maps::{Array, HashMap, MapData, MapError, PerCpuArray, PerCpuHashMap, ProgramArray, RingBuf},
+    programs::{BtfTracePoint, ProgramError},
+};
+
+use crate::btf::{Btf, BtfError};
+
+/// The programs as built by `cargo xtask ebpf`; how, and from which sources, `capture/ebpf/manifest.toml` tells.
+static OBJECT: &[u8] = aya::include_bytes_aligned!("../ebpf/afterimage.bpf.o");
+
+/// The programs that read byte fields, by the number of their handler.
+const HANDLERS: [(u32, &str); 7] = [
+    (1, "call_path"),
+    (2, "call_buffer"),
+    (3, "call_vector"),
+    (4, "call_message"),
+    (5, "call_socket"),
+    (6, "call_fds"),
+    (7, "call_data"),
+];
+
+/// The programs that are attached: name and tracepoint. Cgroups and processes come first, so that nothing is seen
+/// returning from a call before what it belongs to can be known.
+const ATTACHED: [(&str, &str); 7] = [
+    ("cgroup_mkdir", "cgroup_mkdir"),
+    ("cgroup_rmdir", "cgroup_rmdir"),
+    ("cgroup_attach_task", "cgroup_attach_task"),
+    ("fork", "sched_process_fork"),
+    ("exec", "sched_process_exec"),
+    ("exit", "sched_process_exit"),
+    ("sys_exit", "sys_exit"),
+];
+
+/// The programs could not be loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// No usable BTF.
+    #[error(transparent)]
+    Btf(#[from] BtfError),
+    /// The kernel's BTF is of no use to aya.
+    #[error("cannot use the kernel's type information")]
+    AyaBtf(#[source] aya::BtfError),
+    /// The kernel has no such tracepoint.
+    #[error("this kernel has no tracepoint `{name}`")]
+    NoTracepoint {
+        /// Which.
+        name: &'static str,
+    },
+    /// The object could not be loaded.
+    #[error("cannot load the eBPF object")]
+    Object(#[source] Box<EbpfError>),
+    /// One program was refused.
+    #[error("the kernel refuses the eBPF program `{name}`")]
+    Program {
+        /// Which.
+        name: &'static str,
+        /// Why: the verifier's words.
+        source: Box<ProgramError>,
+    },
+    /// A map could not be used.
+    #[error("cannot use the eBPF map `{name}`")]
+    Map {
+        /// Which.
+        name: &'static str,
+        /// Why not.
+        source: Box<MapError>,
+    },
+    /// The object lacks a program or map: it is not of this build.
+    #[error("the eBPF object has no `{name}`")]
+    Missing {
+        /// Which.
+        name: &'static str,
+    },
+}
+
+/// How to load.
+#[derive(Debug, Clone)]
+pub struct LoadOptions {
+    /// Settings of the programs.
+    pub config: Config,
+    /// Bytes of the data ring: a power of two.
+    pub data_ring: u32,
+    /// Bytes of the control ring: a power of two.
+    pub control_ring: u32,
+    /// What to record of each call: x86-64, then i386.
+    pub specs: Vec<CallSpec>,
+}
+
+/// The loaded programs and their maps. Dropping it detaches them.
+#[derive(Debug)]
+pub struct Programs {
+    ebpf: Ebpf,
+    /// Sources this kernel does not have: the missing members.
+    pub degraded: Vec<String>,
+}
+
+/// Offsets of this kernel, and the members that are missing.
+pub fn offsets(btf: &Btf) -> (Offsets, Vec<String>) {
+    let mut missing = Vec::new();
+    let mut values = [afterimage_capture_abi::offsets::ABSENT; Offsets::NAMES.len()];
+    for (value, (field, structure, member)) in values.iter_mut().zip(Offsets::NAMES) {
+        // Members that moved or were renamed between kernels.
+        let found = btf.offset(structure, member).or_else(|| match *field {
+            "inode_ctime" => {
+                btf.offset("inode", "__i_ctime.tv_sec").or(btf.offset("inode", "i_ctime.tv_sec"))
+            }
+            "inode_ctime_nsec" => {
+                btf.offset("inode", "__i_ctime.tv_nsec").or(btf.offset("inode", "i_ctime.tv_nsec"))
+            }
+            "inode_mtime" => {
+                btf.offset("inode", "__i_mtime.tv_sec").or(btf.offset("inode", "i_mtime.tv_sec"))
+            }
+            "inode_mtime_nsec" => {
+                btf.offset("inode", "__i_mtime.tv_nsec").or(btf.offset("inode", "i_mtime.tv_nsec"))
+            }
+            _ => None,
+        });
+        match found {
+            Some(offset) => *value = offset,
+            None => missing.push(format!("kernel has no `{structure}::{member}`")),
+        }
+    }
+    (Offsets::from_array(values), missing)
+}
+
+impl Programs {
+    /// Loads everything; attaches nothing yet.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub fn load(btf: &Btf, options: &LoadOptions) -> Result<Self, LoadError> {
+        let (offsets, degraded) = offsets(btf);
+        for (_, tracepoint) in ATTACHED {
+            if btf.tracepoint_arguments(tracepoint).is_none() {
+                return Err(LoadError::NoTracepoint { name: tracepoint });
+            }
+        }
+        let aya_btf = aya::Btf::from_sys_fs().map_err(LoadError::AyaBtf)?;
+        let mut ebpf = EbpfLoader::new()
+            .btf(Some(&aya_btf))
+            .override_global("OFFSETS", &offsets, true)
+            .override_global("CONFIG", &options.config, true)
+            .map_max_entries("DATA", options.data_ring)
+            .map_max_entries("CONTROL", options.control_ring)
+            .load(OBJECT)
+            .map_err(|source| LoadError::Object(Box::new(source)))?;
+        for (name, tracepoint) in ATTACHED {
+            load_program(&mut ebpf, name, tracepoint, &aya_btf)?;
+        }
+        for (_, name) in HANDLERS {
+            load_program(&mut ebpf, name, "sys_exit", &aya_btf)?;
+        }
+        let mut programs = Self { ebpf, degraded };
+        programs.fill(&options.specs)?;
+        Ok(programs)
+    }
+
+    fn fill(&mut self, specs: &[CallSpec]) -> Result<(), LoadError> {
+        const HANDLER_MAP: &str = "HANDLERS";
+        const SPEC_MAP: &str = "SPECS";
+        let error = |name| move |source| LoadError::Map { name, source: Box::new(source) };
+        let mut fds = Vec::new();
+        for (index, name) in HANDLERS {
+            let program = self.ebpf.program(name).ok_or(LoadError::Missing { name })?;
+            let fd = program.fd().and_then(|fd| fd.try_clone().map_err(ProgramError::IOError));
+            fds.push((index, fd.map_err(|source| LoadError::Program { name, source: Box::new(source) })?));
+        }
+        // The program array must stay open: the kernel clears it when the last descriptor goes.
+        let map = self.ebpf.map_mut(HANDLER_MAP).ok_or(LoadError::Missing { name: HANDLER_MAP })?;
+        let mut handlers = ProgramArray::try_from(map).map_err(error(HANDLER_MAP))?;
+        for (index, fd) in &fds {
+            handlers.set(*index, fd, 0).map_err(error(HANDLER_MAP))?;
+        }
+        let map = self.ebpf.map_mut(SPEC_MAP).ok_or(LoadError::Missing { name: SPEC_MAP })?;
+        let mut table: Array<_, CallSpec> = Array::try_from(map).map_err(error(SPEC_MAP))?;
+        for (index, spec) in specs.iter().enumerate() {
+            table.set(index as u32, *spec, 0).map_err(error(SPEC_MAP))?;
+        }
+        Ok(())
+    }
+
+    /// Attaches everything: from here on, events are recorded.
+    ///
+    /// # Errors
+    /// [`LoadError::Program`].
+    pub fn attach(&mut self) -> Result<(), LoadError> {
+        for (name, _) in ATTACHED {
+            let program = program(&mut self.ebpf, name)?;
+            program.attach().map_err(|source| LoadError::Program { name, source: Box::new(source) })?;
+        }
+        Ok(())
+    }
+
+    /// Takes a ring for reading; each can be taken once.
+    ///
+    /// # Errors
+    /// [`LoadError`] when it was taken before.
+    pub fn take_ring(&mut self, name: &'static str) -> Result<RingBuf<MapData>, LoadError> {
+        let map = self.ebpf.take_map(name).ok_or(LoadError::Missing { name })?;
+        RingBuf::try_from(map).map_err(|source| LoadError::Map { name, source: Box::new(source) })
+    }
+
+    /// Takes the policy table.
+    ///
+    /// # Errors
+    /// [`LoadError`] when it was taken before.
+    pub fn take_policy(&mut self) -> Result<HashMap<MapData, u64, u32>, LoadError> {
+        const NAME: &str = "POLICY";
+        let map = self.ebpf.take_map(NAME).ok_or(LoadError::Missing { name: NAME })?;
+        HashMap::try_from(map).map_err(|source| LoadError::Map { name: NAME, source: Box::new(source) })
+    }
+
+    /// What all CPUs counted, summed; `seq` is the sum of records begun.
+    ///
+    /// # Errors
+    /// [`LoadError::Map`].
+    pub fn counters(&self) -> Result<CpuCounters, LoadError> {
+        const NAME: &str = "COUNTERS";
+        let map = self.ebpf.map(NAME).ok_or(LoadError::Missing { name: NAME })?;
+        let error = |source| LoadError::Map { name: NAME, source: Box::new(source) };
+        let array: PerCpuArray<_, CpuCounters> = PerCpuArray::try_from(map).map_err(error)?;
+        let mut sum = CpuCounters::default();
+        for cpu in array.get(&0, 0).map_err(error)?.iter() {
+            sum.seq += cpu.seq;
+            sum.runs += cpu.runs;
+            sum.calls += cpu.calls;
+            sum.merged += cpu.merged;
+            sum.filtered += cpu.filtered;
+            sum.own += cpu.own;
+            sum.throttled += cpu.throttled;
+            sum.lost_data += cpu.lost_data;
+            sum.lost_control += cpu.lost_control;
+            sum.lost_unbooked += cpu.lost_unbooked;
+            sum.control += cpu.control;
+            sum.faults += cpu.faults;
+        }
+        Ok(sum)
+    }
+
+    /// Losses by cgroup since loading, all CPUs summed.
+    ///
+    /// # Errors
+    /// [`LoadError::Map`].
+    pub fn losses(&self) -> Result<Vec<(u64, LossSlot)>, LoadError> {
+        const NAME: &str = "LOSSES";
+        let map = self.ebpf.map(NAME).ok_or(LoadError::Missing { name: NAME })?;
+        let error = |source| LoadError::Map { name: NAME, source: Box::new(source) };
+        let table: PerCpuHashMap<_, u64, LossSlot> = PerCpuHashMap::try_from(map).map_err(error)?;
+        let mut losses = Vec::new();
+        for entry in table.iter() {
+            let (cgroup, cpus) = entry.map_err(error)?;
+            let mut sum = LossSlot::default();
+            for cpu in cpus.iter() {
+                sum.data += cpu.data;
+                sum.control += cpu.control;
+                sum.throttled += cpu.throttled;
+                sum.last = sum.last.max(cpu.last);
+            }
+            losses.push((cgroup, sum));
+        }
+        Ok(losses)
+    }
+}
+
+fn program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut BtfTracePoint, LoadError> {
+    let program = ebpf.program_mut(name).ok_or(LoadError::Missing { name })?;
+    program.try_into().map_err(|source| LoadError::Program { name, source: Box::new(source) })
+}
+
+fn load_program(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+    tracepoint: &str,
+    btf: &aya::Btf,
+) -> Result<(), LoadError> {
+    let program = program(ebpf, name)?;
+    program.load(tracepoint, btf).map_err(|source| LoadError::Program { name, source: Box::new(source) })
+}
