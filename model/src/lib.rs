@@ -2,4 +2,9 @@
 //! what an event says.
 #![forbid(unsafe_code)]
 
+mod names;
+pub mod symbols;
+pub mod syscalls;
 pub mod text;
+
+pub use names::{event_codes, event_name};

@@ -1,0 +1,154 @@
+use super::*;
+
+fn all() -> impl Iterator<Item = &'static SymbolSet> {
+    [FILE_SETS, MEMORY_SETS, PROCESS_SETS, SOCKET_SETS, SYSTEM_SETS, ioctl::IOCTL_SETS]
+        .into_iter()
+        .flatten()
+        .copied()
+}
+
+#[test]
+fn no_name_stands_twice_in_a_set() {
+    for set in all() {
+        let mut names: Vec<_> = set.symbols.iter().map(|s| s.name).collect();
+        names.sort_unstable();
+        let before = names.len();
+        names.dedup();
+        assert_eq!(names.len(), before, "set `{}`", set.name);
+        for s in set.symbols {
+            assert_eq!(set.narrow(s.value), s.value, "`{}` is wider than its set", s.name);
+        }
+    }
+}
+
+#[test]
+fn each_value_has_one_name_in_its_set() {
+    for set in all() {
+        for s in set.symbols {
+            assert_eq!(set.name_of(s.value), Some(s.name), "set `{}`", set.name);
+            assert_eq!(set.value_of(s.name), Some(s.value));
+        }
+    }
+}
+
+#[test]
+fn flags_read_as_strace_writes_them() {
+    assert_eq!(OPEN.flags(0), "O_RDONLY");
+    assert_eq!(OPEN.flags(0o1101), "O_WRONLY|O_CREAT|O_TRUNC");
+    assert_eq!(OPEN.flags(0o4_010_002), "O_RDWR|O_SYNC");
+    assert_eq!(OPEN.flags(0o10_001), "O_WRONLY|O_DSYNC");
+    assert_eq!(OPEN.flags(0o20_200_002), "O_RDWR|O_TMPFILE");
+    assert_eq!(OPEN.flags(0o2_200_000), "O_RDONLY|O_CLOEXEC|O_DIRECTORY");
+    assert_eq!(OPEN.flags(0xffff_ffff_0000_0001), "O_WRONLY");
+    assert_eq!(PROT.flags(0), "PROT_NONE");
+    assert_eq!(PROT.flags(5), "PROT_READ|PROT_EXEC");
+    assert_eq!(ACCESS.flags(0), "F_OK");
+    assert_eq!(ACCESS.flags(5), "R_OK|X_OK");
+    assert_eq!(AT.flags(0), "0");
+    assert_eq!(MSG.flags(0x4000 | 1 << 31), "MSG_NOSIGNAL|0x80000000");
+    assert_eq!(mmap_flags(0x22), "MAP_PRIVATE|MAP_ANONYMOUS");
+    assert_eq!(
+        mmap_flags(0x22 | 0x40000 | 21 << 26),
+        "MAP_PRIVATE|MAP_ANONYMOUS|MAP_HUGETLB|21<<MAP_HUGE_SHIFT"
+    );
+    assert_eq!(mmap_flags(0x20), "0|MAP_ANONYMOUS");
+    assert_eq!(mmap_flags(0), "0");
+    assert_eq!(futex_op(0x189), "FUTEX_WAIT_BITSET_PRIVATE|FUTEX_CLOCK_REALTIME");
+    assert_eq!(clone_flags(0x4111), "CLONE_VM|CLONE_VFORK|SIGCHLD");
+    assert_eq!(clone_flags(17), "SIGCHLD");
+    assert_eq!(clone_flags(0), "0");
+    assert_eq!(socket_type(0o2_000_001), "SOCK_STREAM|SOCK_CLOEXEC");
+    assert_eq!(socket_protocol(2, 6), "IPPROTO_TCP");
+    assert_eq!(socket_protocol(16, 0), "NETLINK_ROUTE");
+    assert_eq!(socket_protocol(17, 0x0300), "htons(ETH_P_ALL)");
+    assert_eq!(socket_option(1, 2), "SO_REUSEADDR");
+    assert_eq!(mode(0o644), "0644");
+    assert_eq!(mode(0), "000");
+    assert_eq!(mode(0o22), "022");
+    assert_eq!(file_mode(0o020_666), "S_IFCHR|0666");
+    assert_eq!(device(0x103), "makedev(0x1, 0x3)");
+    assert_eq!(ioctl(0x5413), "TIOCGWINSZ");
+    assert_eq!(ioctl(0x8038_4567), "_IOC(_IOC_READ, 0x45, 0x67, 0x38)");
+    assert_eq!(capabilities(1 << 21 | 1 << 63), "CAP_SYS_ADMIN|CAP_63");
+    assert_eq!(capabilities(0), "none");
+}
+
+/// Constants that the `libc` crate has too must be the same there.
+#[cfg(target_os = "linux")]
+#[test]
+fn values_equal_those_of_the_system_headers() {
+    macro_rules! same {
+        ($set:ident: $($name:ident)*) => {
+            $(assert_eq!(
+                $set.value_of(stringify!($name)),
+                Some($set.narrow(libc::$name as u64)),
+                stringify!($name)
+            );)*
+        };
+    }
+    same!(OPEN: O_RDONLY O_WRONLY O_RDWR O_CREAT O_EXCL O_NOCTTY O_TRUNC O_APPEND O_NONBLOCK O_SYNC O_DSYNC O_ASYNC
+        O_DIRECT O_NOFOLLOW O_NOATIME O_CLOEXEC O_PATH O_TMPFILE O_DIRECTORY);
+    same!(AT: AT_SYMLINK_NOFOLLOW AT_REMOVEDIR AT_SYMLINK_FOLLOW AT_NO_AUTOMOUNT AT_EMPTY_PATH AT_RECURSIVE);
+    same!(STATX_MASK: STATX_ALL STATX_BASIC_STATS STATX_SIZE STATX_BTIME STATX_MNT_ID STATX_DIOALIGN);
+    same!(ACCESS: F_OK R_OK W_OK X_OK);
+    same!(FCNTL: F_DUPFD F_GETFD F_SETFD F_GETFL F_SETFL F_SETLK F_SETLKW F_SETOWN F_GETOWN F_OFD_GETLK F_OFD_SETLK
+        F_OFD_SETLKW F_SETLEASE F_GETLEASE F_NOTIFY F_DUPFD_CLOEXEC F_SETPIPE_SZ F_GETPIPE_SZ F_ADD_SEALS F_GET_SEALS);
+    same!(MEMFD: MFD_CLOEXEC MFD_ALLOW_SEALING MFD_HUGETLB MFD_NOEXEC_SEAL MFD_EXEC);
+    same!(INOTIFY: IN_ACCESS IN_MODIFY IN_ATTRIB IN_CLOSE_WRITE IN_OPEN IN_MOVED_FROM IN_CREATE IN_DELETE IN_ONLYDIR
+        IN_DONT_FOLLOW IN_EXCL_UNLINK IN_MASK_ADD IN_ISDIR IN_ONESHOT IN_ALL_EVENTS);
+    same!(FANOTIFY_EVENT: FAN_ACCESS FAN_MODIFY FAN_OPEN_PERM FAN_ACCESS_PERM FAN_OPEN_EXEC_PERM FAN_ONDIR);
+    same!(MOUNT: MS_RDONLY MS_NOSUID MS_NODEV MS_NOEXEC MS_SYNCHRONOUS MS_REMOUNT MS_BIND MS_MOVE MS_REC MS_SILENT
+        MS_PRIVATE MS_SLAVE MS_SHARED MS_UNBINDABLE MS_RELATIME MS_STRICTATIME MS_LAZYTIME MS_POSIXACL);
+    same!(UMOUNT: MNT_FORCE MNT_DETACH MNT_EXPIRE UMOUNT_NOFOLLOW);
+    same!(PROT: PROT_NONE PROT_READ PROT_WRITE PROT_EXEC PROT_GROWSDOWN PROT_GROWSUP);
+    same!(MAP: MAP_SHARED MAP_PRIVATE MAP_SHARED_VALIDATE MAP_FIXED MAP_ANONYMOUS MAP_32BIT MAP_GROWSDOWN
+        MAP_DENYWRITE MAP_EXECUTABLE MAP_LOCKED MAP_NORESERVE MAP_POPULATE MAP_NONBLOCK MAP_STACK MAP_HUGETLB MAP_SYNC
+        MAP_FIXED_NOREPLACE);
+    same!(MADVISE: MADV_NORMAL MADV_DONTNEED MADV_FREE MADV_REMOVE MADV_HUGEPAGE MADV_DONTDUMP MADV_WIPEONFORK
+        MADV_COLD MADV_PAGEOUT MADV_COLLAPSE MADV_HWPOISON);
+    same!(FUTEX: FUTEX_WAIT FUTEX_WAKE FUTEX_REQUEUE FUTEX_CMP_REQUEUE FUTEX_WAKE_OP FUTEX_LOCK_PI FUTEX_WAIT_BITSET);
+    same!(CLONE: CLONE_VM CLONE_FS CLONE_FILES CLONE_SIGHAND CLONE_PIDFD CLONE_PTRACE CLONE_VFORK CLONE_PARENT
+        CLONE_THREAD CLONE_NEWNS CLONE_SYSVSEM CLONE_SETTLS CLONE_PARENT_SETTID CLONE_CHILD_CLEARTID CLONE_DETACHED
+        CLONE_UNTRACED CLONE_CHILD_SETTID CLONE_NEWCGROUP CLONE_NEWUTS CLONE_NEWIPC CLONE_NEWUSER CLONE_NEWPID
+        CLONE_NEWNET CLONE_NEWTIME);
+    same!(WAIT: WNOHANG WSTOPPED WEXITED WCONTINUED WNOWAIT __WALL __WCLONE __WNOTHREAD);
+    same!(PTRACE: PTRACE_TRACEME PTRACE_PEEKTEXT PTRACE_POKEDATA PTRACE_CONT PTRACE_KILL PTRACE_GETREGS PTRACE_ATTACH
+        PTRACE_DETACH PTRACE_SYSCALL PTRACE_SETOPTIONS PTRACE_SEIZE PTRACE_GETREGSET PTRACE_GET_SYSCALL_INFO);
+    same!(PRCTL: PR_SET_PDEATHSIG PR_SET_DUMPABLE PR_SET_KEEPCAPS PR_SET_NAME PR_GET_NAME PR_SET_SECCOMP
+        PR_CAPBSET_DROP PR_SET_SECUREBITS PR_SET_MM PR_SET_CHILD_SUBREAPER PR_SET_NO_NEW_PRIVS PR_CAP_AMBIENT
+        PR_SET_VMA PR_SET_MDWE);
+    same!(FAMILY: AF_UNIX AF_INET AF_INET6 AF_NETLINK AF_PACKET AF_BLUETOOTH AF_ALG AF_VSOCK AF_XDP AF_KEY AF_TIPC);
+    same!(SOCK_TYPE: SOCK_STREAM SOCK_DGRAM SOCK_RAW SOCK_SEQPACKET);
+    same!(SOCK: SOCK_CLOEXEC SOCK_NONBLOCK);
+    same!(IPPROTO: IPPROTO_ICMP IPPROTO_TCP IPPROTO_UDP IPPROTO_IPV6 IPPROTO_GRE IPPROTO_SCTP IPPROTO_RAW IPPROTO_MPTCP);
+    same!(NETLINK: NETLINK_ROUTE NETLINK_SOCK_DIAG NETLINK_AUDIT NETLINK_NETFILTER NETLINK_KOBJECT_UEVENT
+        NETLINK_GENERIC);
+    same!(MSG: MSG_OOB MSG_PEEK MSG_CTRUNC MSG_TRUNC MSG_DONTWAIT MSG_EOR MSG_WAITALL MSG_CONFIRM MSG_ERRQUEUE
+        MSG_NOSIGNAL MSG_MORE MSG_WAITFORONE MSG_FASTOPEN MSG_CMSG_CLOEXEC);
+    same!(SOCK_LEVEL: SOL_IP SOL_SOCKET SOL_TCP SOL_UDP SOL_IPV6 SOL_PACKET SOL_NETLINK SOL_TLS SOL_ALG);
+    same!(SO: SO_REUSEADDR SO_TYPE SO_ERROR SO_BROADCAST SO_SNDBUF SO_RCVBUF SO_KEEPALIVE SO_LINGER SO_REUSEPORT
+        SO_PASSCRED SO_PEERCRED SO_BINDTODEVICE SO_ATTACH_FILTER SO_ACCEPTCONN SO_MARK SO_PROTOCOL SO_DOMAIN
+        SO_BUSY_POLL SO_INCOMING_CPU SO_ATTACH_BPF SO_COOKIE SO_PEERGROUPS SO_ZEROCOPY SO_TXTIME);
+    same!(TCP: TCP_NODELAY TCP_MAXSEG TCP_CORK TCP_KEEPIDLE TCP_INFO TCP_QUICKACK TCP_USER_TIMEOUT TCP_FASTOPEN TCP_ULP);
+    same!(IP: IP_TOS IP_TTL IP_HDRINCL IP_PKTINFO IP_MTU_DISCOVER IP_RECVERR IP_FREEBIND IP_TRANSPARENT
+        IP_ADD_MEMBERSHIP IP_MULTICAST_TTL);
+    same!(IPV6: IPV6_V6ONLY IPV6_RECVPKTINFO IPV6_TCLASS IPV6_MULTICAST_HOPS IPV6_RECVERR);
+    same!(IOCTL: TCGETS TCSETS TCSETSW TIOCSCTTY TIOCGPGRP TIOCSPGRP TIOCSTI TIOCGWINSZ TIOCSWINSZ FIONREAD FIONBIO
+        TIOCNOTTY FIOCLEX FIONCLEX TIOCGPTN TIOCSPTLCK TIOCGPTPEER);
+    same!(RLIMIT: RLIMIT_CPU RLIMIT_CORE RLIMIT_NPROC RLIMIT_NOFILE RLIMIT_MEMLOCK RLIMIT_AS RLIMIT_RTTIME);
+    same!(CLOCK: CLOCK_REALTIME CLOCK_MONOTONIC CLOCK_BOOTTIME CLOCK_TAI CLOCK_PROCESS_CPUTIME_ID);
+    for (name, number) in [
+        ("EPERM", libc::EPERM),
+        ("EDEADLK", libc::EDEADLK),
+        ("ENOTEMPTY", libc::ENOTEMPTY),
+        ("ENODATA", libc::ENODATA),
+        ("EILSEQ", libc::EILSEQ),
+        ("ENOTSOCK", libc::ENOTSOCK),
+        ("ECONNREFUSED", libc::ECONNREFUSED),
+        ("EINPROGRESS", libc::EINPROGRESS),
+        ("EDQUOT", libc::EDQUOT),
+        ("EHWPOISON", libc::EHWPOISON),
+    ] {
+        assert_eq!(errno_by_name(name).map(i32::from), Some(number), "{name}");
+    }
+}
