@@ -1,5 +1,7 @@
 //! The command line: one file per verb. Verbs print rows to stdout, words to stderr, and return a verdict.
 
+mod completions;
+mod info;
 mod ls;
 mod replay;
 mod session;
@@ -16,15 +18,18 @@ use crate::{
 };
 use session::Session;
 
+/// Heading of the options that only change how things look.
+const DISPLAY: &str = "Display";
+
 /// Opens recordings of live and long-deleted containers.
 #[derive(Debug, Parser)]
 #[command(name = "afterimage", version, after_help = Exit::HELP, disable_help_subcommand = true)]
 pub struct Cli {
     /// When to use colours
-    #[arg(long, value_enum, default_value_t, global = true, value_name = "WHEN")]
+    #[arg(long, value_enum, default_value_t, global = true, value_name = "WHEN", help_heading = DISPLAY)]
     color: ColorWhen,
     /// Draw with ASCII characters only
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = DISPLAY)]
     ascii: bool,
     #[command(subcommand)]
     verb: Verb,
@@ -34,6 +39,8 @@ pub struct Cli {
 enum Verb {
     Ls(ls::LsArgs),
     Replay(replay::ReplayArgs),
+    Info(info::InfoArgs),
+    Completions(completions::CompletionsArgs),
 }
 
 /// Parses the command line, runs the verb and tells the exit code.
@@ -68,6 +75,8 @@ fn run(cli: &Cli, out: &mut dyn Write) -> Result<Done, Failure> {
     let mut session = Session::new(cli.color, cli.ascii, out);
     let verdict = match &cli.verb {
         Verb::Ls(args) => ls::run(args, &mut session),
+        Verb::Info(args) => info::run(args, &mut session),
+        Verb::Completions(args) => completions::run(args, &mut session),
         Verb::Replay(args) => return replay::run(args, &session).map(Done::Code),
     };
     verdict.map(Done::Verdict)
