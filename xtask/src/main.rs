@@ -1,1 +1,53 @@
-fn main() {}
+//! Development tasks, as `cargo xtask <task>`. One file per task.
+
+mod checkout;
+mod ci;
+mod ebpf;
+mod foreign;
+mod policy;
+mod privilege;
+mod step;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Development tasks of Afterimage.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Options {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Everything that CI tests, on any machine; what needs root runs when root is there
+    Test,
+    /// What CI does: install what is missing (Debian, as root), then test
+    Ci,
+    /// Build the eBPF object that is committed
+    Ebpf {
+        /// Build it elsewhere and compare with the committed one instead
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Options::parse().task {
+        Task::Test => test::run(),
+        Task::Ci => ci::run(),
+        Task::Ebpf { check: false } => ebpf::build(),
+        Task::Ebpf { check: true } => ebpf::check(),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! `cargo xtask test`: everything that CI tests, on any machine.
+//!
+//! Tests that need root are marked `#[ignore = "needs …"]`. The first run of the tests names each of them as
+//! ignored; the second runs exactly those, one at a time, when the machine allows it.
+
+use crate::step::{Steps, Verdict};
+use crate::{checkout, ebpf, foreign, policy, privilege};
+
+pub(crate) fn run() -> anyhow::Result<bool> {
+    let mut steps = Steps::default();
+    steps.run("formatting", || cargo(&["fmt", "--all", "--check"]));
+    steps.run("formatting of the eBPF programs", || {
+        cargo(&["fmt", "--manifest-path", "capture-ebpf/Cargo.toml", "--check"])
+    });
+    steps.run("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]));
+    steps.run("documentation", documentation);
+    steps.run("dependency policy", policy::dependencies);
+    steps.run("known vulnerabilities of dependencies", policy::advisories);
+    steps.run("reader on a system that is not Linux", foreign::check);
+    steps.run("committed eBPF object", ebpf::verify);
+    steps.run("tests that run anywhere", || cargo(&["test", "--workspace"]));
+    steps.run("tests that need root and eBPF", privileged);
+    Ok(steps.summary())
+}
+
+fn cargo(args: &[&str]) -> anyhow::Result<Verdict> {
+    Ok(Verdict::of(checkout::succeeds(&mut checkout::cargo(args))?))
+}
+
+fn documentation() -> anyhow::Result<Verdict> {
+    let mut doc = checkout::cargo(["doc", "--workspace", "--no-deps", "--document-private-items"]);
+    Ok(Verdict::of(checkout::succeeds(doc.env("RUSTDOCFLAGS", "-D warnings"))?))
+}
+
+fn privileged() -> anyhow::Result<Verdict> {
+    match privilege::lacking() {
+        Some(lack) => Ok(Verdict::NotRun(format!("{lack}; they are named above as ignored"))),
+        // `--lib --bins --tests` leaves out documentation examples, where `ignore` means something else.
+        None => cargo(&[
+            "test",
+            "--workspace",
+            "--no-fail-fast",
+            "--lib",
+            "--bins",
+            "--tests",
+            "--",
+            "--ignored",
+            "--test-threads=1",
+        ]),
+    }
+}
