@@ -72,7 +72,9 @@ mod tests {
         for file in HASHED.iter().filter(|path| path.contains('.')).chain(&ALSO_READ) {
             fs::write(dir.path().join(file), file).unwrap();
         }
-        fs::write(dir.path().join("capture-ebpf/src/deep/a.rs"), "a").unwrap();
+        for file in ["capture-abi/src/lib.rs", "capture-ebpf/src/deep/a.rs"] {
+            fs::write(dir.path().join(file), "a").unwrap();
+        }
         dir
     }
 
