@@ -2,7 +2,9 @@
 //! what an event says.
 #![forbid(unsafe_code)]
 
+pub mod class;
 mod names;
+pub mod sockaddr;
 pub mod symbols;
 pub mod syscalls;
 pub mod text;

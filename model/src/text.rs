@@ -74,6 +74,12 @@ pub fn escape(bytes: &[u8]) -> Safe {
     Safe(out)
 }
 
+/// Bytes as a quoted string: escaped, `"` too, with `...` behind it when more was there than was kept.
+pub fn quote(bytes: &[u8], truncated: bool) -> Safe {
+    let inner = escape(bytes).0.replace('"', "\\\"");
+    Safe(format!("\"{inner}\"{}", if truncated { "..." } else { "" }))
+}
+
 fn push_char(out: &mut String, c: char) {
     match c {
         '\\' => out.push_str("\\\\"),
@@ -117,6 +123,7 @@ pub fn unescape(text: &str) -> Option<Vec<u8>> {
         }
         match rest.next()? {
             '\\' => out.push(b'\\'),
+            '"' => out.push(b'"'),
             'n' => out.push(b'\n'),
             't' => out.push(b'\t'),
             'r' => out.push(b'\r'),
@@ -145,5 +152,69 @@ mod format_tests {
         let name = escape(b"a\x1b[2J\\");
         assert_eq!(Safe::format(format_args!("{name} x {}", 3)).as_str(), "a\\x1b[2J\\\\ x 3");
         assert_eq!(Safe::format(format_args!("{}", "\u{202e}\x07 └─")).as_str(), "\\u{202e}\\x07 └─");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What must never reach a terminal as itself.
+    fn is_dangerous(c: char) -> bool {
+        c.is_control()
+            || matches!(c as u32, 0x00ad | 0x061c | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f
+                | 0xfe00..=0xfe0f | 0xfeff | 0xe000..=0xf8ff | 0xe0000..=0x10ffff)
+    }
+
+    #[test]
+    fn known_attacks_are_shown_and_not_sent() {
+        for (bytes, shown) in [
+            (&b"a\x1b[2Jb"[..], r"a\x1b[2Jb"),
+            (b"\x1b]52;c;cm0=\x07", r"\x1b]52;c;cm0=\x07"),
+            (b"two\nlines\r", r"two\nlines\r"),
+            (b"\xc2\x9b2J", r"\u{9b}2J"),
+            (b"\x9b2J", r"\x9b2J"),
+            ("\u{202e}fdp.exe".as_bytes(), r"\u{202e}fdp.exe"),
+            ("a\u{200b}b".as_bytes(), r"a\u{200b}b"),
+            ("\u{e0041}".as_bytes(), r"\u{e0041}"),
+            (br"C:\x", r"C:\\x"),
+            (b"\xff\xfe", r"\xff\xfe"),
+            ("é漢".as_bytes(), "é漢"),
+        ] {
+            assert_eq!(escape(bytes).as_str(), shown);
+            assert_eq!(unescape(shown).as_deref(), Some(bytes));
+        }
+        assert_eq!(quote(b"a\"b", false).as_str(), r#""a\"b""#);
+        assert_eq!(quote(b"a", true).as_str(), r#""a"..."#);
+        for malformed in [r"\", r"\x1", r"\q", r"\u{110000}", r"\u12", r"\xg0"] {
+            assert_eq!(unescape(malformed), None, "{malformed}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn escaped_bytes_come_back_and_are_harmless(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let safe = escape(&bytes);
+            prop_assert!(!safe.as_str().chars().any(is_dangerous));
+            prop_assert_eq!(unescape(safe.as_str()), Some(bytes));
+        }
+
+        #[test]
+        fn escaped_text_comes_back_and_is_harmless(text in any::<String>()) {
+            let safe = escape(text.as_bytes());
+            prop_assert!(!safe.as_str().chars().any(is_dangerous));
+            prop_assert_eq!(unescape(safe.as_str()), Some(text.clone().into_bytes()));
+            let quoted = quote(text.as_bytes(), false);
+            let inner = quoted.as_str().strip_prefix('"').and_then(|q| q.strip_suffix('"')).unwrap_or_default();
+            prop_assert_eq!(unescape(inner), Some(text.into_bytes()));
+        }
+
+        #[test]
+        fn own_words_cannot_carry_what_escaping_keeps_out(text in any::<String>()) {
+            let shown = Safe::format(format_args!("{text}"));
+            prop_assert!(!shown.as_str().chars().any(is_dangerous));
+        }
     }
 }
