@@ -1,12 +1,17 @@
 //! The command line: one file per verb. Verbs print rows to stdout, words to stderr, and return a verdict.
 
 mod completions;
+mod extract;
 mod info;
 mod ls;
 mod replay;
+#[cfg(test)]
+mod schema;
+mod scope;
 mod session;
+mod timeline;
 
-use std::{io::Write, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
@@ -14,7 +19,7 @@ use crate::{
     crash,
     exit::{Exit, Verdict},
     failure::Failure,
-    output::{ColorWhen, terminal},
+    output::{ColorWhen, Sink, Style, terminal},
 };
 use session::Session;
 
@@ -31,6 +36,9 @@ pub struct Cli {
     /// Draw with ASCII characters only
     #[arg(long, global = true, help_heading = DISPLAY)]
     ascii: bool,
+    /// Never start a pager
+    #[arg(long, global = true, help_heading = DISPLAY)]
+    no_pager: bool,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -40,6 +48,8 @@ enum Verb {
     Ls(ls::LsArgs),
     Replay(replay::ReplayArgs),
     Info(info::InfoArgs),
+    Timeline(timeline::TimelineArgs),
+    Extract(extract::ExtractArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -47,37 +57,45 @@ enum Verb {
 pub fn main() -> ExitCode {
     crash::guard(|| {
         let cli = Cli::parse();
-        let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-        let result = run(&cli, &mut out);
-        let flushed = out.flush().map_err(Failure::from);
-        let exit = match result.and_then(|done| flushed.map(|()| done)) {
-            Ok(Done::Verdict(verdict)) => verdict.exit(),
-            Ok(Done::Code(code)) => return code,
-            Err(failure) => {
-                if !matches!(failure, Failure::Closed) {
-                    terminal::say(&failure.to_string());
-                }
-                failure.exit()
-            }
+        let style = Style::detect(cli.color);
+        let result = match &cli.verb {
+            Verb::Replay(args) => replay::run(args, style, cli.ascii),
+            verb => print(verb, style, &cli),
         };
-        ExitCode::from(exit.code())
+        result.unwrap_or_else(|failure| {
+            if !matches!(failure, Failure::Closed) {
+                terminal::say(&failure.to_string());
+            }
+            ExitCode::from(failure.exit().code())
+        })
     })
 }
 
-/// How a verb ended.
-enum Done {
-    Verdict(Verdict),
-    /// The TUI has its own.
-    Code(ExitCode),
-}
-
-fn run(cli: &Cli, out: &mut dyn Write) -> Result<Done, Failure> {
-    let mut session = Session::new(cli.color, cli.ascii, out);
-    let verdict = match &cli.verb {
+/// Runs a verb that prints. What is to be said on stderr comes after the data, and after the pager was left.
+fn print(verb: &Verb, style: Style, cli: &Cli) -> Result<ExitCode, Failure> {
+    let mut sink = if verb.is_long() && !cli.no_pager { Sink::paged() } else { Sink::stdout() };
+    let mut session = Session::new(style, cli.ascii, &mut sink);
+    let result = match verb {
         Verb::Ls(args) => ls::run(args, &mut session),
         Verb::Info(args) => info::run(args, &mut session),
+        Verb::Timeline(args) => timeline::run(args, &mut session),
+        Verb::Extract(args) => extract::run(args, &mut session),
         Verb::Completions(args) => completions::run(args, &mut session),
-        Verb::Replay(args) => return replay::run(args, &session).map(Done::Code),
+        Verb::Replay(_) => Ok(Verdict::FOUND),
     };
-    verdict.map(Done::Verdict)
+    let notices = session.into_notices();
+    let closed = sink.close();
+    notices.iter().for_each(|line| terminal::say(line));
+    let verdict = result?;
+    match closed.map_err(Failure::from) {
+        Ok(()) | Err(Failure::Closed) => Ok(ExitCode::from(verdict.exit().code())),
+        Err(failure) => Err(failure),
+    }
+}
+
+impl Verb {
+    /// Whether its output may be long.
+    const fn is_long(&self) -> bool {
+        matches!(self, Self::Ls(_) | Self::Info(_))
+    }
 }

@@ -3,6 +3,7 @@
 
 pub mod cli;
 pub mod crash;
+pub mod density;
 pub mod exit;
 pub mod failure;
 pub mod output;

@@ -9,12 +9,15 @@ mod csv;
 mod emitter;
 mod json;
 mod markdown;
+mod sink;
 mod table;
 pub mod terminal;
 mod width;
 
-pub use cell::{Cell, Column, Machine, Record, Tone};
+pub use cell::{Cell, Column, Kind, Machine, Record, Tone};
 pub use emitter::{Emitter, Shape};
+pub use sink::Sink;
+pub use terminal::Style;
 pub use width::{cut, display_width};
 
 use clap::{Args, ValueEnum};

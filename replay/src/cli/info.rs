@@ -6,11 +6,11 @@ use afterimage_format::{BootNanos, Role};
 use afterimage_model::text::{Safe, escape};
 use clap::Args;
 
-use super::session::{Session, conclude, missing};
+use super::session::{Session, missing};
 use crate::{
     exit::Verdict,
     failure::Failure,
-    output::{Cell, Column, Format, Machine, OutputArgs, Record, Shape, Tone},
+    output::{Cell, Column, Format, Kind, Machine, OutputArgs, Record, Shape, Tone},
     time,
     trace::{Gaps, Life, State, StoreArgs, Trace},
 };
@@ -39,24 +39,28 @@ const COLUMNS: &[Column] = &[
     Column::new("recorder", "recorder", "version of the recorder"),
     Column::new("store_uuid", "store", "identity of the store"),
     Column::new("boot_id", "boot", "identity of the boot"),
-    Column::new("begin", "begin", "first event"),
-    Column::new("end", "end", "last event"),
+    Column::new("begin", "begin", "first event").kind(Kind::Time),
+    Column::new("end", "end", "last event").kind(Kind::Time),
     Column::new("length", "length", "time between them"),
-    Column::new("length_ns", "length ns", "the same in nanoseconds").hidden(),
-    Column::new("sealed", "sealed", "closed properly; otherwise the recorder has it open, or was killed"),
-    Column::new("containers", "containers", "how many containers it knows, by state"),
-    Column::new("events", "events", "events kept"),
-    Column::new("blocks", "blocks", "blocks"),
-    Column::new("bytes", "block bytes", "bytes of all blocks on disk"),
-    Column::new("clock_readings", "clock readings", "how often boot time and wall clock were compared"),
-    Column::new("clock_steps", "clock steps", "how often the wall clock was set by more than 100 ms"),
-    Column::new("degraded", "not recorded", "what this host did not allow to be recorded, and why"),
-    Column::new("lost", "lost", "events that the recorder could not hand over"),
-    Column::new("gaps", "gaps", "gaps").hidden(),
-    Column::new("damage", "damage", "torn, corrupt, missing and unknown parts"),
+    Column::new("length_ns", "length ns", "the same in nanoseconds").hidden().integer(),
+    Column::new("sealed", "sealed", "closed properly; otherwise the recorder has it open, or was killed")
+        .kind(Kind::Boolean),
+    Column::new("containers", "containers", "how many containers it knows, by state").kind(Kind::Object),
+    Column::new("events", "events", "events kept").integer(),
+    Column::new("blocks", "blocks", "blocks").integer(),
+    Column::new("bytes", "block bytes", "bytes of all blocks on disk").integer(),
+    Column::new("clock_readings", "clock readings", "how often boot time and wall clock were compared")
+        .integer(),
+    Column::new("clock_steps", "clock steps", "how often the wall clock was set by more than 100 ms")
+        .integer(),
+    Column::new("degraded", "not recorded", "what this host did not allow to be recorded, and why")
+        .kind(Kind::Texts),
+    Column::new("lost", "lost", "events that the recorder could not hand over").integer(),
+    Column::new("gaps", "gaps", "gaps").hidden().integer(),
+    Column::new("damage", "damage", "torn, corrupt, missing and unknown parts").integer(),
 ];
 
-const SHAPE: Shape = Shape { rows: "recordings", row: "recording", columns: COLUMNS };
+pub(super) const SHAPE: Shape = Shape { rows: "recordings", row: "recording", columns: COLUMNS };
 
 /// A wall clock that moved against boot time by more than this was set.
 const STEP: u64 = 100_000_000;
@@ -82,7 +86,7 @@ pub(super) fn run(args: &InfoArgs, session: &mut Session<'_>) -> Result<Verdict,
         }
         emitter.finish(&missing(&gaps))?;
     }
-    Ok(conclude(&gaps, true))
+    Ok(session.conclude(&gaps, true))
 }
 
 /// One recording as lines of `what: value`.
@@ -112,8 +116,8 @@ impl Record for Row<'_> {
             "recorder" => Cell::safe(escape(&origin.recorder)),
             "store_uuid" => Cell::safe(uuid(&origin.store_uuid)),
             "boot_id" => Cell::safe(uuid(&origin.boot_id)),
-            "begin" => Cell::option(range, |(begin, _)| self.moment(begin)),
-            "end" => Cell::option(range, |(_, end)| self.moment(end)),
+            "begin" => Cell::option(range, |(begin, _)| self.trace.moment(begin)),
+            "end" => Cell::option(range, |(_, end)| self.trace.moment(end)),
             "length" => {
                 Cell::option(range, |r| Cell::safe(Safe::format(format_args!("{}", time::human(length(r))))))
             }
@@ -138,13 +142,6 @@ impl Record for Row<'_> {
 }
 
 impl Row<'_> {
-    fn moment(&self, at: BootNanos) -> Cell {
-        let clock = &self.trace.clock;
-        Cell::option(clock.full(at), |t| {
-            Cell::both(Safe::format(format_args!("{t} {}", clock.zone_word())), clock.rfc3339(at))
-        })
-    }
-
     fn containers(&self) -> Cell {
         const STATES: [State; 4] = [State::Running, State::Exited, State::Deleted, State::Unknown];
         let mut counts = BTreeMap::new();

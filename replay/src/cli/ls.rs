@@ -4,11 +4,11 @@ use afterimage_format::{ContainerSummary, ContainerUid, FactKey, Role};
 use afterimage_model::text::{Safe, escape};
 use clap::Args;
 
-use super::session::{Session, conclude, missing, sources};
+use super::session::{Session, missing, sources};
 use crate::{
     exit::Verdict,
     failure::Failure,
-    output::{Cell, Column, Machine, OutputArgs, Record, Shape, Tone},
+    output::{Cell, Column, Kind, Machine, OutputArgs, Record, Shape, Tone},
     time::{self, RangeArgs, Span},
     trace::{self, Ended, Gaps, Life, State, StoreArgs, Trace},
 };
@@ -41,7 +41,7 @@ pub(super) struct LsArgs {
 
 const COLUMNS: &[Column] = &[
     Column::new("id", "ID", "the engine's id; the first 12 digits in tables unless --no-trunc").flexible(),
-    Column::new("uid", "UID", "the recorder's own number of it in this store").hidden(),
+    Column::new("uid", "UID", "the recorder's own number of it in this store").hidden().integer(),
     Column::new("engine", "ENGINE", "who made it: docker, podman, containerd, ..."),
     Column::new("role", "ROLE", "container, sandbox, monitor or host").hidden(),
     Column::new("name", "NAME", "the engine's name for it, else the name in its pod").flexible(),
@@ -49,27 +49,34 @@ const COLUMNS: &[Column] = &[
     Column::new("image_digest", "DIGEST", "digest of the image").hidden(),
     Column::new("pod", "POD", "namespace and name of its pod").flexible(),
     Column::new("state", "STATE", "running, exited, deleted, or unknown where the recording ended before it"),
-    Column::new("start", "START", "when its first program was executed, else its first sign"),
-    Column::new("end", "END", "when its first process ended").hidden(),
-    Column::new("removed", "REMOVED", "when it was removed").hidden(),
+    Column::new("start", "START", "when its first program was executed, else its first sign")
+        .kind(Kind::Time),
+    Column::new("end", "END", "when its first process ended").hidden().kind(Kind::Time),
+    Column::new("removed", "REMOVED", "when it was removed").hidden().kind(Kind::Time),
     Column::new("life", "LIFE", "how long it lived, as far as is recorded").right(),
-    Column::new("life_ns", "LIFE NS", "the same in nanoseconds").hidden().right(),
+    Column::new("life_ns", "LIFE NS", "the same in nanoseconds").hidden().integer(),
     Column::new("exit", "EXIT", "exit code or signal of its first process").right(),
-    Column::new("exit_code", "EXIT CODE", "exit code").hidden().right(),
-    Column::new("exit_signal", "EXIT SIGNAL", "number of the signal that ended it").hidden().right(),
-    Column::new("events", "EVENTS", "events kept").right(),
-    Column::new("lost", "LOST", "events lost, throttled ones included").right(),
+    Column::new("exit_code", "EXIT CODE", "exit code").hidden().integer(),
+    Column::new("exit_signal", "EXIT SIGNAL", "number of the signal that ended it").hidden().integer(),
+    Column::new("events", "EVENTS", "events kept").integer(),
+    Column::new("lost", "LOST", "events lost, throttled ones included").integer(),
     Column::new("recording", "RECORDING", "complete, or partial and why"),
     Column::new("partial", "PARTIAL", "why the recording of it is partial; empty where it is complete")
-        .hidden(),
-    Column::new("preexisting", "PREEXISTING", "it was there before recording began").hidden(),
-    Column::new("outer", "OUTER", "uid of the container it runs in, for nested ones").hidden().right(),
+        .hidden()
+        .kind(Kind::Texts),
+    Column::new("preexisting", "PREEXISTING", "it was there before recording began")
+        .hidden()
+        .kind(Kind::Boolean),
+    Column::new("outer", "OUTER", "uid of the container it runs in, for nested ones").hidden().integer(),
     Column::new("cgroup", "CGROUP", "path of its cgroup").hidden().flexible(),
-    Column::new("facts", "FACTS", "everything learnt about it, with source and time").hidden().flexible(),
+    Column::new("facts", "FACTS", "everything learnt about it, with source and time")
+        .hidden()
+        .flexible()
+        .kind(Kind::Objects),
     Column::new("store", "STORE", "the recording it is in").hidden().flexible(),
 ];
 
-const SHAPE: Shape = Shape { rows: "containers", row: "container", columns: COLUMNS };
+pub(super) const SHAPE: Shape = Shape { rows: "containers", row: "container", columns: COLUMNS };
 
 /// One container.
 struct Row<'a> {
@@ -96,7 +103,7 @@ pub(super) fn run(args: &LsArgs, session: &mut Session<'_>) -> Result<Verdict, F
         emitter.row(row)?;
     }
     emitter.finish(&missing(&gaps))?;
-    Ok(conclude(&gaps, !rows.is_empty()))
+    Ok(session.conclude(&gaps, !rows.is_empty()))
 }
 
 fn rows_of<'a>(trace: &'a Trace, span: Span, args: &LsArgs) -> Vec<Row<'a>> {
@@ -115,7 +122,7 @@ fn rows_of<'a>(trace: &'a Trace, span: Span, args: &LsArgs) -> Vec<Row<'a>> {
 impl Record for Row<'_> {
     fn cell(&self, key: &str) -> Cell {
         let (record, life) = (&self.summary.record, &self.life);
-        let moment = |at| self.moment(at);
+        let moment = |at| self.trace.moment(at);
         match key {
             "id" if self.short => Cell::safe(trace::short_id(record)),
             "id" => Cell::safe(trace::id(record)),
@@ -166,14 +173,9 @@ impl Record for Row<'_> {
 }
 
 impl Row<'_> {
-    fn moment(&self, at: afterimage_format::BootNanos) -> Cell {
-        let clock = &self.trace.clock;
-        Cell::option(clock.full(at), |text| Cell::both(text, clock.rfc3339(at)))
-    }
-
     fn exit(&self) -> Cell {
         match self.life.exit {
-            Some(Ended::Code(code)) => Cell::number(code),
+            Some(Ended::Code(code)) => Cell::safe(Safe::format(format_args!("{code}"))),
             Some(Ended::Signal(signal)) => Cell::safe(Safe::format(format_args!("signal {signal}"))),
             None => Cell::absent(),
         }

@@ -5,9 +5,9 @@ use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 use afterimage_format::OpenError;
 use clap::Args;
 
-use super::session::Session;
 use crate::{
     failure::Failure,
+    output::Style,
     trace::StoreArgs,
     tui::{self, TuiOptions},
 };
@@ -32,7 +32,7 @@ pub(super) struct ReplayArgs {
     local: bool,
 }
 
-pub(super) fn run(args: &ReplayArgs, session: &Session<'_>) -> Result<ExitCode, Failure> {
+pub(super) fn run(args: &ReplayArgs, style: Style, ascii: bool) -> Result<ExitCode, Failure> {
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
         let hint = "use `afterimage ls`, `show` or `report` in scripts";
         return Err(Failure::Environment(format!("`afterimage replay` needs a terminal; {hint}")));
@@ -44,8 +44,8 @@ pub(super) fn run(args: &ReplayArgs, session: &Session<'_>) -> Result<ExitCode, 
     let options = TuiOptions {
         path: path.clone(),
         container: args.container.clone(),
-        color: session.style.is_color(),
-        ascii: session.ascii,
+        color: style.is_color(),
+        ascii,
         local: args.local,
     };
     tui::run(options).map_err(|error| match error.downcast::<Failure>() {

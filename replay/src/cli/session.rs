@@ -7,10 +7,7 @@ use serde_json::{Map, Value};
 use crate::{
     exit::Verdict,
     failure::Failure,
-    output::{
-        ColorWhen, Emitter, Machine, OutputArgs, Shape,
-        terminal::{self, Style},
-    },
+    output::{Emitter, Machine, OutputArgs, Shape, Style},
     trace::{Gaps, Trace},
 };
 
@@ -22,11 +19,29 @@ pub(super) struct Session<'a> {
     pub(super) style: Style,
     /// Draw with ASCII only.
     pub(super) ascii: bool,
+    notices: Vec<String>,
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn new(color: ColorWhen, ascii: bool, out: &'a mut dyn Write) -> Self {
-        Self { out, style: Style::detect(color), ascii }
+    pub(super) fn new(style: Style, ascii: bool, out: &'a mut dyn Write) -> Self {
+        Self { out, style, ascii, notices: Vec::new() }
+    }
+
+    /// What is to be said.
+    pub(super) fn into_notices(self) -> Vec<String> {
+        self.notices
+    }
+
+    /// Says what is missing; what it makes of the exit code.
+    pub(super) fn conclude(&mut self, gaps: &[(&Trace, Gaps)], matched: bool) -> Verdict {
+        let mut verdict = Verdict { matched, ..Verdict::default() };
+        for (trace, gaps) in gaps {
+            self.notices.extend(gaps.sentences(trace));
+            let one = gaps.verdict(matched);
+            verdict.damaged |= one.damaged;
+            verdict.loss |= one.loss;
+        }
+        verdict
     }
 
     /// Begins rows; `head` are the members of a JSON document before them.
@@ -56,18 +71,6 @@ pub(super) fn sources(traces: &[Trace]) -> Map<String, Value> {
     let mut map = Map::new();
     map.insert("sources".to_owned(), Machine::list(list).into_value());
     map
-}
-
-/// Says on stderr what is missing; what it makes of the exit code.
-pub(super) fn conclude(gaps: &[(&Trace, Gaps)], matched: bool) -> Verdict {
-    let mut verdict = Verdict { matched, ..Verdict::default() };
-    for (trace, gaps) in gaps {
-        gaps.sentences(trace).iter().for_each(|line| terminal::say(line));
-        let one = gaps.verdict(matched);
-        verdict.damaged |= one.damaged;
-        verdict.loss |= one.loss;
-    }
-    verdict
 }
 
 /// The members that every document ends with, over all recordings.

@@ -119,6 +119,55 @@ impl<T: Into<Self>> From<Option<T>> for Machine {
     }
 }
 
+/// What kind of JSON value a column holds. `null` stands in any of them for unknown or not applicable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A string, escaped.
+    Text,
+    /// An integer.
+    Integer,
+    /// `true` or `false`.
+    Boolean,
+    /// A string: RFC 3339, UTC, nanoseconds.
+    Time,
+    /// A list of strings.
+    Texts,
+    /// An object.
+    Object,
+    /// A list of objects.
+    Objects,
+}
+
+impl Kind {
+    /// The words for it in the documentation.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "string",
+            Self::Integer => "integer",
+            Self::Boolean => "boolean",
+            Self::Time => "time",
+            Self::Texts => "list of strings",
+            Self::Object => "object",
+            Self::Objects => "list of objects",
+        }
+    }
+
+    /// Whether `value` is one.
+    pub fn holds(self, value: &Value) -> bool {
+        match (self, value) {
+            (_, Value::Null) => true,
+            (Self::Text, v) => v.is_string(),
+            (Self::Time, Value::String(s)) => s.len() == 30 && s.ends_with('Z'),
+            (Self::Integer, v) => v.is_i64() || v.is_u64(),
+            (Self::Boolean, v) => v.is_boolean(),
+            (Self::Texts, Value::Array(items)) => items.iter().all(Value::is_string),
+            (Self::Object, v) => v.is_object(),
+            (Self::Objects, Value::Array(items)) => items.iter().all(Value::is_object),
+            _ => false,
+        }
+    }
+}
+
 /// A column of a verb's rows.
 #[derive(Debug, Clone, Copy)]
 pub struct Column {
@@ -132,6 +181,8 @@ pub struct Column {
     pub right: bool,
     /// May be shortened to fit the terminal.
     pub flexible: bool,
+    /// What its JSON values are.
+    pub kind: Kind,
     /// What it says, for `--fields help` and the documentation.
     pub about: &'static str,
 }
@@ -139,13 +190,26 @@ pub struct Column {
 impl Column {
     /// A column that tables show.
     pub const fn new(key: &'static str, title: &'static str, about: &'static str) -> Self {
-        Self { key, title, shown: true, right: false, flexible: false, about }
+        Self { key, title, shown: true, right: false, flexible: false, kind: Kind::Text, about }
     }
 
     /// Only in JSON, CSV and `--fields`.
     #[must_use]
     pub const fn hidden(mut self) -> Self {
         self.shown = false;
+        self
+    }
+
+    /// Integers, aligned to the right.
+    #[must_use]
+    pub const fn integer(self) -> Self {
+        self.kind(Kind::Integer).right()
+    }
+
+    /// Values of this kind.
+    #[must_use]
+    pub const fn kind(mut self, kind: Kind) -> Self {
+        self.kind = kind;
         self
     }
 

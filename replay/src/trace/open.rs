@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use afterimage_format::{BootNanos, Recording};
+use afterimage_model::text::Safe;
 use clap::Args;
 use jiff::Timestamp;
 
 use crate::{
     failure::{Failure, shown},
-    time::{Clock, Frame},
+    output::{Cell, Machine},
+    time::{self, Clock, Frame},
 };
 
 /// Where `afterimaged` writes unless it is told otherwise.
@@ -89,5 +91,17 @@ impl Trace {
     pub fn frame_between(&self, start: BootNanos, end: BootNanos) -> Frame<'_> {
         let now = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
         Frame { clock: &self.clock, start, end, now }
+    }
+
+    /// A moment as a cell: date and time for people, RFC 3339 in UTC for programs. Without any clock reading only
+    /// people get something: the time since boot.
+    pub fn moment(&self, at: BootNanos) -> Cell {
+        match self.clock.full(at) {
+            Some(text) => Cell::both(text, self.clock.rfc3339(at)),
+            None => {
+                let since = time::offset(i128::from(at.0));
+                Cell::both(Safe::format(format_args!("boot{since}")), Machine::NULL)
+            }
+        }
     }
 }

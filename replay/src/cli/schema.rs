@@ -1,0 +1,87 @@
+//! The JSON of every verb written down: `docs/json.md` is made of the tables that the verbs print by.
+
+use std::fmt::Write as _;
+
+use crate::output::Shape;
+
+/// The verbs with rows, each with its rows' shape.
+const SHAPES: &[(&str, Shape)] = &[
+    ("ls", super::ls::SHAPE),
+    ("info", super::info::SHAPE),
+    ("timeline", super::timeline::SHAPE),
+    ("extract", super::extract::SHAPE),
+];
+
+/// What holds for all of them.
+const RULES: &str = "\
+# JSON of `afterimage`
+
+Made by `cargo test -p afterimage-replay` from the tables that the verbs print by; do not edit. `UPDATE_DOCS=1`
+writes it anew.
+
+Schema version: **1**. A member may be added within a version; one that changes its meaning or goes away makes a new
+version.
+
+## Rules for every verb
+
+- `-o json` is one document: `schema`, `kind` (the name of its list), `sources` where recordings are listed, the list
+  itself, then `lost`, `gaps` and `defects`. `-o jsonl` is one object per line, each with its own `kind`; the last
+  line is of kind `summary` and holds `schema`, `lost`, `gaps` and `defects`.
+- Strings that come from a recording are escaped: a backslash is doubled; newline, tab and carriage return are `\\n`,
+  `\\t`, `\\r`; other control characters and bytes that are not UTF-8 are `\\xNN`; invisible, bidirectional, tag and
+  private-use characters are `\\u{hex}`. This is the text *after* JSON's own escapes are undone; undoing it gives the
+  exact bytes. No output holds a control character but the newline that ends a line.
+- `null` is unknown or not applicable, never zero.
+- A *time* is RFC 3339 in UTC with nanoseconds. 64-bit values that are no counts (registers, inode numbers,
+  capabilities) are strings, because many JSON readers have no exact integers of 64 bits.
+- `lost` is how many events are known to be lost in the asked range. Each of `gaps` has `from`, `to` (time), `cause`,
+  `count` (integer or null where only the gap is known), `container_uid` and `cpu` (null where not known). Each of
+  `defects` has `kind` (`torn`, `corrupt`, `missing`, `unknown`), `path`, `offset` and `detail`.
+- `--fields` chooses and orders members; CSV has the same fields, a list in one cell separated by blanks.
+- Each of `sources` has `path`, `hostname`, `kernel`, `recorder` (strings) and `sealed` (boolean).
+";
+
+/// The whole page.
+fn page() -> String {
+    let mut out = RULES.to_owned();
+    for (verb, shape) in SHAPES {
+        let _ = writeln!(out, "\n## `afterimage {verb}`\n");
+        let _ = writeln!(out, "List `{}`; in JSON lines `\"kind\": \"{}\"`.\n", shape.rows, shape.row);
+        let _ = writeln!(out, "| member | type | what |\n| --- | --- | --- |");
+        for column in shape.columns {
+            let _ = writeln!(out, "| `{}` | {} | {} |", column.key, column.kind.as_str(), column.about);
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn documentation_is_what_the_verbs_print_by() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/json.md");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, page()).expect("written");
+        }
+        let written = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            written == page(),
+            "docs/json.md is out of date: run UPDATE_DOCS=1 cargo test -p afterimage-replay"
+        );
+    }
+
+    #[test]
+    fn names_are_unique_and_every_member_is_explained() {
+        for (verb, shape) in SHAPES {
+            let mut keys: Vec<_> = shape.columns.iter().map(|c| c.key).collect();
+            keys.sort_unstable();
+            keys.dedup();
+            assert_eq!(keys.len(), shape.columns.len(), "{verb}");
+            assert!(shape.columns.iter().all(|c| !c.about.is_empty()), "{verb}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! `afterimage timeline`: how much of what happened when.
+
+use afterimage_format::Class;
+use afterimage_model::text::Safe;
+use clap::Args;
+
+use super::{
+    scope::{Part, ScopeArgs},
+    session::{Session, missing, sources},
+};
+use crate::{
+    density::{self, Density},
+    exit::Verdict,
+    failure::Failure,
+    output::{Cell, Column, Format, Kind, OutputArgs, Record, Shape, Tone, terminal},
+    time::{self, Clock},
+    trace::{Gaps, Trace, display_name},
+};
+
+/// Show how many events of each class happened when.
+///
+/// `·` is no event, blank is not recorded, `×` is a loss; heights are logarithmic. Reads the index alone.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  afterimage timeline                          all containers of the default store
+  afterimage timeline -c web demo.aft          one container
+  afterimage timeline -c web --svg > web.svg   as a drawing
+  afterimage timeline -b 11:58 -e 12:03 -o csv")]
+pub(super) struct TimelineArgs {
+    #[command(flatten)]
+    scope: ScopeArgs,
+    /// Parts to divide the range into [default: as the terminal has room, else 100]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    columns: Option<u16>,
+    /// Print an SVG drawing
+    #[arg(long, conflicts_with = "output")]
+    svg: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+const COLUMNS: &[Column] = &[
+    Column::new("begin", "BEGIN", "from, inclusive").kind(Kind::Time),
+    Column::new("end", "END", "to, exclusive").hidden().kind(Kind::Time),
+    Column::new("events", "EVENTS", "events of all classes").integer(),
+    Column::new("exec", "EXEC", "programs and processes").integer(),
+    Column::new("file", "FILE", "files opened, read, looked at").integer(),
+    Column::new("write", "WRITE", "files created, written, renamed, deleted").integer(),
+    Column::new("net", "NET", "sockets").integer(),
+    Column::new("dns", "DNS", "traffic with port 53").integer(),
+    Column::new("priv", "PRIV", "credentials, namespaces, mounts, modules, ptrace, bpf").integer(),
+    Column::new("mem", "MEM", "memory").integer(),
+    Column::new("signal", "SIGNAL", "signals and other communication").integer(),
+    Column::new("other", "OTHER", "everything else").integer(),
+    Column::new("gaps", "GAPS", "gaps that touch this part").integer(),
+    Column::new("recorded", "RECORDED", "the recorder was running").hidden().kind(Kind::Boolean),
+    Column::new("store", "STORE", "the recording").hidden(),
+];
+
+pub(super) const SHAPE: Shape = Shape { rows: "timeline", row: "part", columns: COLUMNS };
+
+/// Columns that labels take.
+const LABEL: usize = 8;
+
+pub(super) fn run(args: &TimelineArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
+    let traces = args.scope.open()?;
+    let parts = args.scope.parts(&traces)?;
+    let room = terminal::columns().map_or(100, |w| w.saturating_sub(LABEL).max(10));
+    let columns = args.columns.map_or(room, usize::from);
+    let charts: Vec<(&Part<'_>, Density)> =
+        parts.iter().map(|p| (p, Density::of(p.trace, p.uid(), p.span, columns))).collect();
+    let gaps: Vec<(&Trace, Gaps)> = parts.iter().map(|p| (p.trace, p.gaps())).collect();
+    let is_text = args.output.output == Format::Table && args.output.fields.is_empty();
+    if args.svg {
+        for (part, chart) in &charts {
+            session.out.write_all(density::svg(chart, &heading(part, chart)).as_bytes())?;
+        }
+    } else if is_text {
+        for (part, chart) in &charts {
+            draw(part, chart, session)?;
+        }
+    } else {
+        let mut emitter = session.emit(SHAPE, &args.output, &sources(&traces))?;
+        for (part, chart) in &charts {
+            for column in &chart.columns {
+                emitter.row(&Row { part, column })?;
+            }
+        }
+        emitter.finish(&missing(&gaps))?;
+    }
+    let any = charts.iter().any(|(_, c)| c.columns.iter().any(|column| column.total() > 0));
+    Ok(session.conclude(&gaps, any))
+}
+
+fn heading(part: &Part<'_>, chart: &Density) -> Safe {
+    let clock: &Clock = &part.trace.clock;
+    let moment = |at| clock.full(at).unwrap_or_default();
+    let who = part.target.map_or(Safe::literal("all containers"), |t| display_name(&t.summary.record));
+    Safe::format(format_args!(
+        "{who}  {} .. {} {}  {}  1 column = {}",
+        moment(chart.begin),
+        moment(chart.end),
+        clock.zone_word(),
+        time::human(chart.end.0 - chart.begin.0),
+        time::human(chart.step()),
+    ))
+}
+
+fn draw(part: &Part<'_>, chart: &Density, session: &mut Session<'_>) -> Result<(), Failure> {
+    let style = session.style;
+    writeln!(session.out, "{}", style.paint(Tone::Head, heading(part, chart).as_str()))?;
+    for (label, glyphs) in density::text(chart, session.ascii) {
+        let tone = match label {
+            "lost" if chart.columns.iter().any(|c| c.gaps > 0) => Tone::Lost,
+            "lost" => Tone::Dim,
+            _ => Tone::Plain,
+        };
+        writeln!(session.out, "{}", style.paint(tone, format!("{label:<LABEL$}{glyphs}").trim_end()))?;
+    }
+    Ok(())
+}
+
+struct Row<'a> {
+    part: &'a Part<'a>,
+    column: &'a density::Column,
+}
+
+impl Record for Row<'_> {
+    fn cell(&self, key: &str) -> Cell {
+        let moment = |at| self.part.trace.moment(at);
+        let class = |name: &str| Class::ALL.into_iter().find(|c| c.as_str() == name);
+        match key {
+            "begin" => moment(self.column.from),
+            "end" => moment(self.column.to),
+            "events" => Cell::number(self.column.total()),
+            "gaps" => Cell::number(self.column.gaps),
+            "recorded" => Cell::flag(!self.column.blind),
+            "store" => Cell::safe(afterimage_model::text::escape(
+                self.part.trace.path.as_os_str().as_encoded_bytes(),
+            )),
+            name => Cell::option(class(name), |c| Cell::number(self.column.counts[c as usize])),
+        }
+    }
+}

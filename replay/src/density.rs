@@ -1,0 +1,92 @@
+//! How many events of each class fell into each part of a range, with what was lost and what was not recorded.
+//!
+//! Zero and unknown are never shown alike: `·` is no event, blank is not recorded, `×` is a loss.
+
+mod chart;
+mod svg;
+
+pub use chart::text;
+pub use svg::svg;
+
+use afterimage_format::{BootNanos, Class, ContainerUid, LossCause};
+
+use crate::{time::Span, trace::Trace};
+
+/// The counts of one recording's range.
+#[derive(Debug, Clone)]
+pub struct Density {
+    /// First moment.
+    pub begin: BootNanos,
+    /// Last moment.
+    pub end: BootNanos,
+    /// Equal parts of the range.
+    pub columns: Vec<Column>,
+}
+
+/// One part of the range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Column {
+    /// From, inclusive.
+    pub from: BootNanos,
+    /// To, exclusive.
+    pub to: BootNanos,
+    /// Events, by [`Class::ALL`].
+    pub counts: [u32; Class::COUNT],
+    /// Gaps that touch it.
+    pub gaps: u32,
+    /// Nothing was recorded in it: the recorder was not running.
+    pub blind: bool,
+}
+
+impl Column {
+    /// Events of all classes.
+    pub fn total(&self) -> u64 {
+        self.counts.iter().map(|&n| u64::from(n)).sum()
+    }
+}
+
+impl Density {
+    /// Of one container or of all, in `columns` parts.
+    pub fn of(trace: &Trace, container: Option<ContainerUid>, range: Span, columns: usize) -> Self {
+        let (first, last) = trace.range();
+        let begin = range.begin.unwrap_or(first);
+        let end = range.end.unwrap_or(last).max(begin);
+        let columns = columns.clamp(1, 10_000);
+        // One past the last moment, so that the last event falls into the last part.
+        let stop = BootNanos(end.0.saturating_add(1).max(begin.0.saturating_add(columns as u64)));
+        let counts = trace.recording.density(container, begin, stop, columns);
+        let width = stop.0 - begin.0;
+        let edge = |i: usize| {
+            let part = u128::from(width) * i as u128 / columns as u128;
+            BootNanos(begin.0.saturating_add(u64::try_from(part).unwrap_or(u64::MAX)))
+        };
+        let build = |(i, counts): (usize, [u32; Class::COUNT])| {
+            let mut column = Column { from: edge(i), to: edge(i + 1), counts, gaps: 0, blind: false };
+            column.mark(trace, container);
+            column
+        };
+        Self { begin, end, columns: counts.into_iter().enumerate().map(build).collect() }
+    }
+
+    /// Nanoseconds of one part.
+    pub fn step(&self) -> u64 {
+        self.columns.first().map_or(0, |c| c.to.0 - c.from.0)
+    }
+}
+
+impl Column {
+    /// Marks what is missing in it.
+    fn mark(&mut self, trace: &Trace, container: Option<ContainerUid>) {
+        let span = Span { begin: Some(self.from), end: Some(BootNanos(self.to.0.saturating_sub(1))) };
+        let mine = |uid: Option<ContainerUid>| container.is_none() || uid.is_none() || uid == container;
+        for loss in trace.recording.losses().iter().filter(|l| mine(l.container)) {
+            if span.overlaps(loss.from, loss.to) {
+                self.gaps = self.gaps.saturating_add(1);
+                let down = matches!(loss.cause, LossCause::RecorderDown | LossCause::Detached);
+                self.blind |= down && loss.from <= self.from && self.to <= loss.to;
+            }
+        }
+        let (first, last) = trace.range();
+        self.blind |= self.to <= first || last < self.from;
+    }
+}
