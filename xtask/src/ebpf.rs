@@ -30,6 +30,10 @@ const BUILT: &str = "capture-ebpf/target/bpfel-unknown-none/release/afterimage";
 pub(crate) fn build() -> anyhow::Result<bool> {
     let root = checkout::root();
     let toolchain = Toolchain::find()?;
+    // Before the sources are hashed: formatted later, they would no longer be those of the object.
+    if !checkout::succeeds(&mut checkout::cargo(["fmt", "--manifest-path", "capture-ebpf/Cargo.toml"]))? {
+        bail!("the eBPF programs cannot be formatted");
+    }
     let object = compile(&toolchain, &root, false)?;
     let manifest = Manifest {
         object: hash(&object),

@@ -7,6 +7,7 @@ mod foreign;
 mod policy;
 mod privilege;
 mod step;
+mod tally;
 mod test;
 
 use std::process::ExitCode;

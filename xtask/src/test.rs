@@ -4,6 +4,7 @@
 //! ignored; the second runs exactly those, one at a time, when the machine allows it.
 
 use crate::step::{Steps, Verdict};
+use crate::tally::{self, Tally};
 use crate::{checkout, ebpf, foreign, policy, privilege};
 
 pub(crate) fn run() -> anyhow::Result<bool> {
@@ -18,13 +19,23 @@ pub(crate) fn run() -> anyhow::Result<bool> {
     steps.run("known vulnerabilities of dependencies", policy::advisories);
     steps.run("reader on a system that is not Linux", foreign::check);
     steps.run("committed eBPF object", ebpf::verify);
-    steps.run("tests that run anywhere", || cargo(&["test", "--workspace"]));
-    steps.run("tests that need root and eBPF", privileged);
-    Ok(steps.summary())
+    let (mut anywhere, mut privileged) = (Tally::default(), Tally::default());
+    steps.run("tests that run anywhere", || tests(&["test", "--workspace", "--no-fail-fast"], &mut anywhere));
+    steps.run("tests that need root and eBPF", || run_privileged(&mut privileged));
+    let success = steps.summary();
+    println!("{}", anywhere.followed_by(privileged));
+    Ok(success)
 }
 
 fn cargo(args: &[&str]) -> anyhow::Result<Verdict> {
     Ok(Verdict::of(checkout::succeeds(&mut checkout::cargo(args))?))
+}
+
+fn tests(args: &[&str], tally: &mut Tally) -> anyhow::Result<Verdict> {
+    println!("$ cargo {}", args.join(" "));
+    let (success, counted) = tally::run(&mut checkout::cargo(args))?;
+    *tally = counted;
+    Ok(Verdict::of(success))
 }
 
 fn documentation() -> anyhow::Result<Verdict> {
@@ -32,20 +43,13 @@ fn documentation() -> anyhow::Result<Verdict> {
     Ok(Verdict::of(checkout::succeeds(doc.env("RUSTDOCFLAGS", "-D warnings"))?))
 }
 
-fn privileged() -> anyhow::Result<Verdict> {
+fn run_privileged(tally: &mut Tally) -> anyhow::Result<Verdict> {
     match privilege::lacking() {
         Some(lack) => Ok(Verdict::NotRun(format!("{lack}; they are named above as ignored"))),
         // `--lib --bins --tests` leaves out documentation examples, where `ignore` means something else.
-        None => cargo(&[
-            "test",
-            "--workspace",
-            "--no-fail-fast",
-            "--lib",
-            "--bins",
-            "--tests",
-            "--",
-            "--ignored",
-            "--test-threads=1",
-        ]),
+        None => {
+            let targets = ["--workspace", "--no-fail-fast", "--lib", "--bins", "--tests"];
+            tests(&[&["test"], &targets[..], &["--", "--ignored", "--test-threads=1"]].concat(), tally)
+        }
     }
 }

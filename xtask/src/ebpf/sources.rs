@@ -7,9 +7,10 @@ use anyhow::Context as _;
 use sha2::{Digest as _, Sha256};
 
 /// Files and folders, from the checkout's root, whose every byte goes into the hash.
-const HASHED: [&str; 5] = [
+const HASHED: [&str; 6] = [
     "capture-abi/Cargo.toml",
     "capture-abi/src",
+    "capture-ebpf/.cargo/config.toml",
     "capture-ebpf/Cargo.toml",
     "capture-ebpf/Cargo.lock",
     "capture-ebpf/src",
@@ -66,10 +67,12 @@ mod tests {
 
     fn tree() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
-        for folder in ["capture-abi/src", "capture-ebpf/src/deep"] {
+        for folder in ["capture-abi/src", "capture-ebpf/src/deep", "capture-ebpf/.cargo"] {
             fs::create_dir_all(dir.path().join(folder)).unwrap();
         }
-        for file in HASHED.iter().filter(|path| path.contains('.')).chain(&ALSO_READ) {
+        for file in
+            HASHED.iter().filter(|path| path.ends_with(".toml") || path.ends_with(".lock")).chain(&ALSO_READ)
+        {
             fs::write(dir.path().join(file), file).unwrap();
         }
         for file in ["capture-abi/src/lib.rs", "capture-ebpf/src/deep/a.rs"] {
