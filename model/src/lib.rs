@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod class;
+pub mod describe;
 mod names;
 pub mod sockaddr;
 pub mod symbols;

@@ -17,6 +17,11 @@ symbol_sets! {
         flag(0o2_000_000, "O_CLOEXEC"), flag(0o10_000_000, "O_PATH"), flag(0o20_200_000, "O_TMPFILE"),
         flag(0o200_000, "O_DIRECTORY"),
     ];
+    /// Open flags of calls that make descriptors without an access mode: `pipe2`, `dup3`, `userfaultfd`.
+    OPEN_BITS: 32, "open_bits" [
+        flag(0o2_000_000, "O_CLOEXEC"), flag(0o40000, "O_DIRECT"), flag(0o4000, "O_NONBLOCK"),
+        flag(0o1000, "O_TRUNC"), flag(0o200, "O_EXCL"),
+    ];
     /// `openat2` resolution.
     RESOLVE: 64, "resolve" [
         flag(1, "RESOLVE_NO_XDEV"), flag(2, "RESOLVE_NO_MAGICLINKS"), flag(4, "RESOLVE_NO_SYMLINKS"),

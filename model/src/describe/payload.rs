@@ -1,0 +1,43 @@
+//! Payload bytes in short.
+
+use afterimage_format::{Event, Field, FieldFlags, FieldTag};
+
+use crate::text::{self, Safe};
+
+/// The first `limit` bytes of a field, quoted, with `...` where more was there; what a policy masked is said.
+pub(super) fn field(field: &Field<'_>, limit: usize) -> Safe {
+    if field.flags.contains(FieldFlags::REDACTED) {
+        return Safe::format(format_args!("[redacted {} B]", field.full_len));
+    }
+    let kept = field.bytes.get(..limit).unwrap_or(field.bytes);
+    let cut = kept.len() < field.bytes.len() || is_cut(field);
+    text::quote(kept, cut)
+}
+
+/// Whether more was there than was recorded.
+pub(super) fn is_cut(field: &Field<'_>) -> bool {
+    field.flags.contains(FieldFlags::TRUNCATED)
+        || usize::try_from(field.full_len).is_ok_and(|full| full > field.bytes.len())
+}
+
+/// All payload of an event as one quoted string; vectors are joined.
+pub(super) fn joined(event: &Event<'_>, limit: usize) -> Option<Safe> {
+    let mut fields = event.fields.iter().filter(|f| f.tag == FieldTag::PAYLOAD);
+    let first = fields.next()?;
+    let Some(second) = fields.next() else { return Some(field(first, limit)) };
+    if first.flags.contains(FieldFlags::REDACTED) {
+        return Some(field(first, limit));
+    }
+    let mut bytes = first.bytes.to_vec();
+    let mut cut = is_cut(first);
+    for part in std::iter::once(second).chain(fields) {
+        if bytes.len() >= limit || cut {
+            cut = true;
+            break;
+        }
+        bytes.extend_from_slice(part.bytes);
+        cut = is_cut(part);
+    }
+    let kept = bytes.get(..limit).unwrap_or(&bytes);
+    Some(text::quote(kept, cut || kept.len() < bytes.len()))
+}
