@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
@@ -269,6 +270,31 @@ impl Running {
     pub fn wait(mut self) -> Result<Outcome, LaunchError> {
         let pid = self.pid();
         let status = self.reap()?;
+        self.take_away(pid, status)
+    }
+
+    /// Like [`Running::wait`], but kills the container when `limit` has passed.
+    pub fn wait_at_most(mut self, limit: Duration) -> Result<Outcome, LaunchError> {
+        let (pid, deadline) = (self.pid(), Instant::now() + limit);
+        let status = loop {
+            match rustix::process::waitpid(self.pid, WaitOptions::NOHANG) {
+                Ok(Some((_, status))) => {
+                    self.pid = None;
+                    break exit_status(status);
+                }
+                Ok(None) if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(2)),
+                Ok(None) => {
+                    self.kill()?;
+                    break self.reap()?;
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(call("waitpid")(error.into())),
+            }
+        };
+        self.take_away(pid, status)
+    }
+
+    fn take_away(mut self, pid: i32, status: ExitStatus) -> Result<Outcome, LaunchError> {
         self.cgroup.remove()?;
         Ok(Outcome { id: self.id, pid, status, cgroup: self.cgroup.path.clone() })
     }

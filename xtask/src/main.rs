@@ -2,13 +2,17 @@
 
 mod checkout;
 mod ci;
+mod demo;
 mod ebpf;
 mod foreign;
 mod policy;
 mod privilege;
+mod recorder;
+mod samples;
 mod step;
 mod tally;
 mod test;
+mod workload;
 
 use std::process::ExitCode;
 
@@ -24,10 +28,14 @@ struct Options {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Record a container that is broken into and deleted, then open the recording
+    Demo(demo::DemoArgs),
     /// Everything that CI tests, on any machine; what needs root runs when root is there
     Test,
     /// What CI does: install what is missing (Debian, as root), then test
     Ci,
+    /// Record the committed samples anew
+    Samples,
     /// Build the eBPF object that is committed
     Ebpf {
         /// Build it elsewhere and compare with the committed one instead
@@ -38,6 +46,8 @@ enum Task {
 
 fn main() -> ExitCode {
     let result = match Options::parse().task {
+        Task::Demo(args) => demo::run(&args),
+        Task::Samples => samples::run(),
         Task::Test => test::run(),
         Task::Ci => ci::run(),
         Task::Ebpf { check: false } => ebpf::build(),

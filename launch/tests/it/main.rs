@@ -8,6 +8,7 @@ use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use afterimage_launch::{
     ExitStatus, Hierarchy, Join, LaunchError, Launcher, Outcome, Root, Stage, Stdio, Style, rootfs,
@@ -126,7 +127,7 @@ fn failed_set_up_names_its_stage_and_leaves_no_cgroup() {
     let slice = cgroup_directory("/kubepods.slice/kubepods-burstable.slice");
     // Other launchers on this machine make pods of their own at the same time; only a leftover stays empty.
     let first = empty_pods(&slice);
-    std::thread::sleep(std::time::Duration::from_secs(1));
+    std::thread::sleep(Duration::from_secs(1));
     let leftover: Vec<_> = empty_pods(&slice).intersection(&first).cloned().collect();
     assert!(leftover.is_empty(), "{leftover:?}");
 }
@@ -149,6 +150,18 @@ fn a_dropped_container_is_killed_and_removed() {
     drop(running);
     assert!(!Path::new(&format!("/proc/{pid}")).exists());
     assert!(!cgroup_directory(&path).exists());
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_container_that_outlives_its_limit_is_killed() {
+    let root = busybox_root();
+    let launcher = Launcher::new(Style::Docker, Root::Overlay(root.path().into())).unwrap();
+    let limit = Duration::from_millis(50);
+    let slow = launcher.spawn(&["/bin/sleep", "60"], Stdio::default()).unwrap();
+    assert_eq!(slow.wait_at_most(limit).unwrap().status, ExitStatus::Signal(9));
+    let quick = launcher.spawn(&["/bin/true"], Stdio::default()).unwrap();
+    assert_eq!(quick.wait_at_most(Duration::from_secs(60)).unwrap().status, ExitStatus::Code(0));
 }
 
 #[test]
