@@ -26,7 +26,7 @@ pub struct Header {
     pub pid_tgid: u64,
     /// `start_boottime` of the thread.
     pub start: u64,
-    /// cgroup id; of hierarchy [`flags::V1_CGROUP`] tells.
+    /// cgroup id; with [`V1_BIT`] set it is one of the chosen v1 hierarchy.
     pub cgroup: u64,
     /// Return value of the call; of other kinds as the program says.
     pub ret: i64,
@@ -36,6 +36,9 @@ const _: () = assert!(size_of::<Header>() == 56);
 const _: () = assert!(core::mem::offset_of!(Header, time) == 8);
 const _: () = assert!(core::mem::offset_of!(Header, seq) == 16);
 const _: () = assert!(core::mem::offset_of!(Header, ret) == 48);
+
+/// Set in a cgroup id of the chosen v1 hierarchy, so that it cannot be taken for one of v2.
+pub const V1_BIT: u64 = 1 << 63;
 
 /// Values of [`Header::kind`].
 pub mod kind {
@@ -53,6 +56,8 @@ pub mod kind {
     pub const CGROUP_RMDIR: u8 = 6;
     /// A task was moved; numbers: cgroup id, hierarchy, level, then the task's `pid_tgid` and start.
     pub const CGROUP_ATTACH: u8 = 7;
+    /// A process that was there before, from the task iterator; numbers as `format::layout::exec`.
+    pub const PROCESS: u8 = 8;
 }
 
 /// Bits of [`Header::flags`].

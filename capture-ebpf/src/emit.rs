@@ -13,7 +13,7 @@ use aya_ebpf::{
 };
 
 use crate::{
-    maps::{COUNTERS, LOSSES, SCRATCH, SCRATCHES},
+    maps::{COUNTERS, LOSSES, SCRATCH, SCRATCHES, SNAPSHOT},
     task::Task,
 };
 
@@ -100,6 +100,12 @@ impl Record {
     #[inline(always)]
     pub fn new() -> Option<Self> {
         Some(Self { base: SCRATCHES.get_ptr_mut(0)?.cast() })
+    }
+
+    /// Begins one in the scratch of the task iterator.
+    #[inline(always)]
+    pub fn snapshot() -> Option<Self> {
+        Some(Self { base: SNAPSHOT.get_ptr_mut(0)?.cast() })
     }
 
     /// Writes the header, leaving room for its numbers.

@@ -69,6 +69,10 @@ pub static HANDLERS: ProgramArray = ProgramArray::with_max_entries(handler::COUN
 #[map(name = "SCRATCH")]
 pub static SCRATCHES: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(1, 0);
 
+/// The task iterator's record in the making: it can be preempted, and there is one reader.
+#[map(name = "SNAPSHOT")]
+pub static SNAPSHOT: Array<Scratch> = Array::with_max_entries(1, 0);
+
 /// A member offset: a constant to the verifier.
 macro_rules! offset {
     ($field:ident) => {

@@ -3,7 +3,7 @@
 use afterimage_capture_abi::{
     config::policy,
     offsets::ABSENT,
-    record::{CpuCounters, Header, kind},
+    record::{CpuCounters, Header, V1_BIT, kind},
 };
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
@@ -144,9 +144,14 @@ pub fn exec(ctx: BtfTracePointContext) -> i32 {
     ids(&mut record, at);
     credentials(&mut record, at);
     namespaces(&mut record, at);
-    image(&mut record, at, bprm);
-    record.number(29, cgroup.0);
-    strings(&mut record, at, bprm);
+    image(&mut record, at);
+    record.number(26, image_flags(at) | name_flags(bprm));
+    record.number(27, u64::from(kernel::<u32>(bprm, offset!(bprm_argc))));
+    record.number(28, u64::from(kernel::<u32>(bprm, offset!(bprm_envc))));
+    record.number(29, cgroup.0 & !V1_BIT);
+    places(&mut record, at);
+    names(&mut record, bprm);
+    memory(&mut record, at);
     let kept = record.submit(&CONTROL);
     handed_over(counters, &header, kept);
     0
@@ -218,7 +223,7 @@ fn namespaces(record: &mut Record, task: u64) {
 
 /// The executed file.
 #[inline(always)]
-fn image(record: &mut Record, task: u64, bprm: u64) {
+fn image(record: &mut Record, task: u64) {
     let mm: u64 = kernel(task, offset!(task_mm));
     let file: u64 = kernel(mm, offset!(mm_exe_file));
     let inode: u64 = kernel(file, offset!(file_inode));
@@ -229,9 +234,6 @@ fn image(record: &mut Record, task: u64, bprm: u64) {
     record.number(23, time_of(inode, offset!(inode_mtime), offset!(inode_mtime_nsec)));
     record.number(24, u64::from(kernel::<u16>(inode, offset!(inode_mode))));
     record.number(25, kernel(inode, offset!(inode_size)));
-    record.number(26, image_flags(file, inode, sb, bprm));
-    record.number(27, u64::from(kernel::<u32>(bprm, offset!(bprm_argc))));
-    record.number(28, u64::from(kernel::<u32>(bprm, offset!(bprm_envc))));
 }
 
 #[inline(always)]
@@ -244,15 +246,17 @@ fn time_of(inode: u64, seconds: u32, nanos: u32) -> u64 {
 }
 
 #[inline(always)]
-fn image_flags(file: u64, inode: u64, sb: u64, bprm: u64) -> u64 {
+fn image_flags(task: u64) -> u64 {
     const OVERLAYFS: u64 = 0x794c_7630;
     const TMPFS: u64 = 0x0102_1994;
     const UPPER: u64 = 1;
     const MEMFD: u64 = 2;
     const UNLINKED: u64 = 4;
-    const SCRIPT: u64 = 8;
     const LOWER: u64 = 16;
-    const BY_FD: u64 = 64;
+    let mm: u64 = kernel(task, offset!(task_mm));
+    let file: u64 = kernel(mm, offset!(mm_exe_file));
+    let inode: u64 = kernel(file, offset!(file_inode));
+    let sb: u64 = kernel(inode, offset!(inode_sb));
     let mut bits = 0;
     let magic: u64 = kernel(sb, offset!(sb_magic));
     if magic == OVERLAYFS && offset!(ovl_inode_vfs) != ABSENT && offset!(ovl_inode_upper) != ABSENT {
@@ -268,6 +272,15 @@ fn image_flags(file: u64, inode: u64, sb: u64, bprm: u64) -> u64 {
     if kernel::<u32>(inode, offset!(inode_nlink)) == 0 {
         bits |= UNLINKED;
     }
+    bits
+}
+
+/// What the names given to exec tell of the image.
+#[inline(always)]
+fn name_flags(bprm: u64) -> u64 {
+    const SCRIPT: u64 = 8;
+    const BY_FD: u64 = 64;
+    let mut bits = 0;
     let filename: u64 = kernel(bprm, offset!(bprm_filename));
     let interp: u64 = kernel(bprm, offset!(bprm_interp));
     if filename != interp {
@@ -279,31 +292,102 @@ fn image_flags(file: u64, inode: u64, sb: u64, bprm: u64) -> u64 {
     bits
 }
 
+/// Where the program and its task are in the file system.
 #[inline(always)]
-fn strings(record: &mut Record, task: u64, bprm: u64) {
-    const NAME_MAX: usize = 4096;
+fn places(record: &mut Record, task: u64) {
     const COMM_MAX: usize = 16;
-    const ARGV_MAX: usize = 4096;
     record.kernel_str::<COMM_MAX>(tag::COMM, task + u64::from(offset!(task_comm)));
     let mm: u64 = kernel(task, offset!(task_mm));
     let file: u64 = kernel(mm, offset!(mm_exe_file));
     let root = Place::root_of(task);
     path::add(record, tag::KPATH, Place::of_file(file), root);
+    path::add(record, tag::CWD, Place::cwd_of(task), root);
+}
+
+/// The names given to exec.
+#[inline(always)]
+fn names(record: &mut Record, bprm: u64) {
+    const NAME_MAX: usize = 4096;
     let filename: u64 = kernel(bprm, offset!(bprm_filename));
     record.kernel_str::<NAME_MAX>(tag::FILENAME, filename);
     let interp: u64 = kernel(bprm, offset!(bprm_interp));
     if interp != filename {
         record.kernel_str::<NAME_MAX>(tag::INTERP, interp);
     }
-    path::add(record, tag::CWD, Place::cwd_of(task), root);
+}
+
+/// Arguments and environment, from the memory of the running program.
+#[inline(always)]
+fn memory(record: &mut Record, task: u64) {
+    const BLOCK_MAX: usize = 4096;
+    let mm: u64 = kernel(task, offset!(task_mm));
     let limit = u64::from(config!(argv_bytes));
     let mut block = |tag: u8, start: u32, end: u32| {
         let start: u64 = kernel(mm, start);
         let end: u64 = kernel(mm, end);
         let full = if end > start { end - start } else { 0 };
         let len = if full > limit { limit } else { full };
-        record.user_bytes::<ARGV_MAX>(tag, start, len, full);
+        record.user_bytes::<BLOCK_MAX>(tag, start, len, full);
     };
     block(tag::ARGV, offset!(mm_arg_start), offset!(mm_arg_end));
     block(tag::ENVP, offset!(mm_env_start), offset!(mm_env_end));
+}
+
+/// Context of a task iterator.
+#[repr(C)]
+struct IterTask {
+    meta: *const u8,
+    task: *const u8,
+}
+
+/// Runs for each task when the recorder starts and reads the iterator: what was there before.
+///
+/// It can be preempted, so it has a scratch of its own and takes no sequence number. Arguments and descriptors are
+/// added by the recorder from `/proc`: another program's memory cannot be read here.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task")]
+pub fn tasks(ctx: *mut core::ffi::c_void) -> i32 {
+    const ARGS: u8 = 32;
+    // SAFETY: the kernel calls this program with such a context.
+    let task = unsafe { (*ctx.cast::<IterTask>()).task };
+    if task.is_null() {
+        return 0;
+    }
+    let task = Task(task);
+    let at = task.0 as u64;
+    let ids_of = task.pid_tgid();
+    let mm: u64 = kernel(at, offset!(task_mm));
+    if ids_of >> 32 != ids_of & 0xffff_ffff || mm == 0 {
+        return 0;
+    }
+    let (cgroup, flags) = task.cgroup();
+    // SAFETY: no preconditions.
+    let time = unsafe { aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns() };
+    let header = Header {
+        kind: kind::PROCESS,
+        nargs: ARGS,
+        flags,
+        nr: 0,
+        time,
+        seq: 0,
+        pid_tgid: ids_of,
+        start: task.start(),
+        cgroup,
+        ret: 0,
+    };
+    let Some(mut record) = Record::snapshot() else { return 0 };
+    record.begin(&header);
+    ids(&mut record, at);
+    credentials(&mut record, at);
+    namespaces(&mut record, at);
+    image(&mut record, at);
+    record.number(26, image_flags(at));
+    record.number(27, UNKNOWN);
+    record.number(28, UNKNOWN);
+    record.number(29, cgroup & !V1_BIT);
+    places(&mut record, at);
+    if !record.submit(&CONTROL) {
+        return 0;
+    }
+    0
 }

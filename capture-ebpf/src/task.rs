@@ -1,6 +1,6 @@
 //! The task a program runs in: who it is and where it belongs.
 
-use afterimage_capture_abi::{offsets::ABSENT, record::flags};
+use afterimage_capture_abi::{offsets::ABSENT, record::{V1_BIT, flags}};
 use aya_ebpf::helpers::generated::bpf_get_current_task_btf;
 
 use crate::{
@@ -35,7 +35,7 @@ impl Task {
     }
 
     /// cgroup id and the header flag that tells its hierarchy: the v2 one, or where that is the root and there is a
-    /// v1 hierarchy that tells more, its.
+    /// v1 hierarchy that tells more, its, with [`V1_BIT`] set.
     #[inline(always)]
     pub fn cgroup(self) -> (u64, u16) {
         let set = pointer(self.0, offset!(task_cgroups));
@@ -54,7 +54,7 @@ impl Task {
         if state.is_null() {
             return (id, 0);
         }
-        (cgroup_id(pointer(state, offset!(css_cgroup))), flags::V1_CGROUP)
+        (cgroup_id(pointer(state, offset!(css_cgroup))) | V1_BIT, flags::V1_CGROUP)
     }
 
     /// Whether the task is in a 32-bit system call.

@@ -2,4 +2,15 @@
 #![deny(unsafe_code)]
 
 pub mod btf;
+pub mod cli;
+pub mod drain;
+pub mod host;
+pub mod identity;
+pub mod losses;
+pub mod procfs;
 pub mod programs;
+pub mod recorder;
+pub mod sink;
+pub mod snapshot;
+pub mod specs;
+pub mod translate;

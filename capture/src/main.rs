@@ -1,1 +1,5 @@
-fn main() {}
+//! `afterimaged`: see the library.
+
+fn main() -> std::process::ExitCode {
+    afterimage_capture::cli::main()
+}

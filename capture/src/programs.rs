@@ -10,7 +10,7 @@ use afterimage_capture_abi::{
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
     maps::{Array, HashMap, MapData, MapError, PerCpuArray, PerCpuHashMap, ProgramArray, RingBuf},
-    programs::{BtfTracePoint, ProgramError},
+    programs::{BtfTracePoint, Iter, ProgramError, tp_btf::BtfTracePointLinkId},
 };
 
 use crate::btf::{Btf, BtfError};
@@ -40,6 +40,9 @@ const ATTACHED: [(&str, &str); 7] = [
     ("exit", "sched_process_exit"),
     ("sys_exit", "sys_exit"),
 ];
+
+/// The program that runs once for each task that exists.
+const TASKS: &str = "tasks";
 
 /// The programs could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +104,7 @@ pub struct LoadOptions {
 #[derive(Debug)]
 pub struct Programs {
     ebpf: Ebpf,
+    links: Vec<(&'static str, BtfTracePointLinkId)>,
     /// Sources this kernel does not have: the missing members.
     pub degraded: Vec<String>,
 }
@@ -161,7 +165,11 @@ impl Programs {
         for (_, name) in HANDLERS {
             load_program(&mut ebpf, name, "sys_exit", &aya_btf)?;
         }
-        let mut programs = Self { ebpf, degraded };
+        let snapshot: &mut Iter = program(&mut ebpf, TASKS)?;
+        snapshot
+            .load("task", &aya_btf)
+            .map_err(|source| LoadError::Program { name: TASKS, source: Box::new(source) })?;
+        let mut programs = Self { ebpf, links: Vec::new(), degraded };
         programs.fill(&options.specs)?;
         Ok(programs)
     }
@@ -196,9 +204,42 @@ impl Programs {
     /// [`LoadError::Program`].
     pub fn attach(&mut self) -> Result<(), LoadError> {
         for (name, _) in ATTACHED {
-            let program = program(&mut self.ebpf, name)?;
-            program.attach().map_err(|source| LoadError::Program { name, source: Box::new(source) })?;
+            let program: &mut BtfTracePoint = program(&mut self.ebpf, name)?;
+            let link =
+                program.attach().map_err(|source| LoadError::Program { name, source: Box::new(source) })?;
+            self.links.push((name, link));
         }
+        Ok(())
+    }
+
+    /// Detaches everything: what is in the rings then is all there is.
+    ///
+    /// # Errors
+    /// [`LoadError::Program`].
+    pub fn detach(&mut self) -> Result<(), LoadError> {
+        for (name, link) in self.links.drain(..) {
+            let program: &mut BtfTracePoint = program(&mut self.ebpf, name)?;
+            program.detach(link).map_err(|source| LoadError::Program { name, source: Box::new(source) })?;
+        }
+        Ok(())
+    }
+
+    /// Has the kernel write a record of every process that exists into the control ring.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub fn snapshot(&mut self) -> Result<(), LoadError> {
+        let error = |source| LoadError::Program { name: TASKS, source: Box::new(source) };
+        let tasks: &mut Iter = program(&mut self.ebpf, TASKS)?;
+        let link = tasks.attach().map_err(error)?;
+        let mut file = tasks
+            .take_link(link)
+            .and_then(|link| {
+                link.into_file().map_err(|source| ProgramError::IOError(std::io::Error::other(source)))
+            })
+            .map_err(error)?;
+        std::io::copy(&mut file, &mut std::io::sink())
+            .map_err(|source| error(ProgramError::IOError(source)))?;
         Ok(())
     }
 
@@ -273,7 +314,10 @@ impl Programs {
     }
 }
 
-fn program<'a>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut BtfTracePoint, LoadError> {
+fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, LoadError>
+where
+    &'a mut P: TryFrom<&'a mut aya::programs::Program, Error = ProgramError>,
+{
     let program = ebpf.program_mut(name).ok_or(LoadError::Missing { name })?;
     program.try_into().map_err(|source| LoadError::Program { name, source: Box::new(source) })
 }
@@ -284,6 +328,6 @@ fn load_program(
     tracepoint: &str,
     btf: &aya::Btf,
 ) -> Result<(), LoadError> {
-    let program = program(ebpf, name)?;
+    let program: &mut BtfTracePoint = program(ebpf, name)?;
     program.load(tracepoint, btf).map_err(|source| LoadError::Program { name, source: Box::new(source) })
 }

@@ -149,7 +149,9 @@ fn named(component: &[u8], name: &[u8], above: &[u8]) -> Option<(Engine, Vec<u8>
         let engine = if plain.starts_with(b"lxc-") { Engine::LibvirtLxc } else { Engine::Nspawn };
         return Some((engine, plain));
     }
-    if let Some(machine) = component.strip_prefix(b"systemd-nspawn@").and_then(|n| n.strip_suffix(b".service")) {
+    if let Some(machine) =
+        component.strip_prefix(b"systemd-nspawn@").and_then(|n| n.strip_suffix(b".service"))
+    {
         return Some((Engine::Nspawn, unescape_unit(machine)));
     }
     // nspawn outside systemd: all its containers share this one.
@@ -212,9 +214,10 @@ fn unescape_unit(name: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(name.len());
     let mut at = 0;
     while at < name.len() {
-        let escaped = name.get(at..at + 4).filter(|e| e.starts_with(b"\\x")).and_then(|e| {
-            std::str::from_utf8(&e[2..]).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok())
-        });
+        let escaped = name
+            .get(at..at + 4)
+            .filter(|e| e.starts_with(b"\\x"))
+            .and_then(|e| std::str::from_utf8(&e[2..]).ok().and_then(|hex| u8::from_str_radix(hex, 16).ok()));
         match escaped {
             Some(byte) => {
                 out.push(byte);
@@ -238,8 +241,8 @@ mod tests {
     const UUID: &str = "f05cab8c-b36c-40a4-a9d4-8a0bf4a74c81";
 
     fn check(path: &str, engine: Engine, role: Role, id: &str, pod: Option<&str>) {
-        let path = path.replace("ID", ID).replace("OUT", OUTER).replace("UU_", &UUID.replace('-', "_"));
-        let path = path.replace("UUID", UUID);
+        let path = path.replace("UUID", UUID).replace("UU_", &UUID.replace('-', "_"));
+        let path = path.replace("ID", ID).replace("OUT", OUTER);
         let found = parse(path.as_bytes()).unwrap_or_else(|| panic!("no container in {path}"));
         assert_eq!(
             (found.engine, found.role, found.id.as_slice(), found.pod_uid.as_deref()),
@@ -254,11 +257,18 @@ mod tests {
             Buildkit, Containerd, Crio, Docker, Ecs, Garden, Kubernetes, LibvirtLxc, Lxc, Nomad, Nspawn, Oci,
             Podman,
         };
-        let container = |path, engine, id, pod| check(path, engine, Role::Container, id, pod);
+        let container = |path: &str, engine: Engine, id: &str, pod: Option<&str>| {
+            check(path, engine, Role::Container, id, pod);
+        };
         container("/docker/ID", Docker, "ID", None);
         container("/system.slice/docker-ID.scope", Docker, "ID", None);
         container("/payload/system.slice/docker-ID.scope", Docker, "ID", None);
-        container("/user.slice/user-1000.slice/user@1000.service/user.slice/docker-ID.scope", Docker, "ID", None);
+        container(
+            "/user.slice/user-1000.slice/user@1000.service/user.slice/docker-ID.scope",
+            Docker,
+            "ID",
+            None,
+        );
         container("/mine/ID", Oci, "ID", None);
         container("/actions_job/ID", Docker, "ID", None);
         container("/default/ID", Oci, "ID", None);
@@ -270,7 +280,12 @@ mod tests {
         container(&format!("{slice}/crio-ID.scope/container"), Crio, "ID", Some(UUID));
         container(&format!("{slice}/crio-ID.scope"), Crio, "ID", Some(UUID));
         container(&format!("{slice}/docker-ID.scope"), Docker, "ID", Some(UUID));
-        container("/kubepods.slice/kubepods-podUU_.slice/cri-containerd-ID.scope", Containerd, "ID", Some(UUID));
+        container(
+            "/kubepods.slice/kubepods-podUU_.slice/cri-containerd-ID.scope",
+            Containerd,
+            "ID",
+            Some(UUID),
+        );
         container(
             "/system.slice/containerd.service/kubepods-burstable-podUU_.slice:cri-containerd:ID",
             Containerd,
@@ -285,7 +300,12 @@ mod tests {
         );
         container("/machine.slice/libpod-ID.scope/container", Podman, "ID", None);
         container("/libpod_parent/libpod-ID", Podman, "ID", None);
-        container("/machine.slice/machine-libpod_pod_OUT.slice/libpod-ID.scope/container", Podman, "ID", None);
+        container(
+            "/machine.slice/machine-libpod_pod_OUT.slice/libpod-ID.scope/container",
+            Podman,
+            "ID",
+            None,
+        );
         container("/system.slice/myapp.service/libpod-payload-ID", Podman, "ID", None);
         container("/lxc.payload.web", Lxc, "web", None);
         container("/lxc/web", Lxc, "web", None);

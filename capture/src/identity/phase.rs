@@ -9,8 +9,17 @@ use std::collections::HashMap;
 use afterimage_format::{ContainerUid, Event, EventCode, FieldTag, layout};
 
 /// Runtimes that execute themselves again inside the container's cgroup.
-const RUNTIMES: [&[u8]; 9] =
-    [b"runc", b"crun", b"youki", b"runsc", b"kata-runtime", b"conmon", b"conmonrs", b"lxc-start", b"crio-lxc"];
+const RUNTIMES: [&[u8]; 9] = [
+    b"runc",
+    b"crun",
+    b"youki",
+    b"runsc",
+    b"kata-runtime",
+    b"conmon",
+    b"conmonrs",
+    b"lxc-start",
+    b"crio-lxc",
+];
 
 /// Most threads remembered; a fork bomb cannot grow the recorder.
 const MOST: usize = 1 << 20;
@@ -40,10 +49,8 @@ impl Phases {
                     self.payload.insert(tid as u32, container);
                 }
             }
-            EventCode::EXEC if !is_runtime(event) => {
-                if self.payload.len() < MOST {
-                    self.payload.insert(event.task.tid, container);
-                }
+            EventCode::EXEC if !is_runtime(event) && self.payload.len() < MOST => {
+                self.payload.insert(event.task.tid, container);
             }
             EventCode::PROCESS => {
                 self.payload.insert(event.task.tid, container);
@@ -79,7 +86,13 @@ mod tests {
 
     const BOX: ContainerUid = ContainerUid(1);
 
-    fn apply(phases: &mut Phases, code: EventCode, tid: u32, args: &[u64], texts: &[(FieldTag, &[u8])]) -> bool {
+    fn apply(
+        phases: &mut Phases,
+        code: EventCode,
+        tid: u32,
+        args: &[u64],
+        texts: &[(FieldTag, &[u8])],
+    ) -> bool {
         let fields: Vec<Field<'_>> = texts
             .iter()
             .map(|(tag, bytes)| Field {

@@ -186,7 +186,10 @@ mod tests {
             registry.add(v2(2), path.as_bytes(), BootNanos(2), false),
             Added::NewContainer(ContainerUid(5))
         );
-        assert_eq!(registry.add(v2(3), inner.as_bytes(), BootNanos(3), false), Added::Inside(ContainerUid(5)));
+        assert_eq!(
+            registry.add(v2(3), inner.as_bytes(), BootNanos(3), false),
+            Added::Inside(ContainerUid(5))
+        );
         assert_eq!(registry.owner(v2(3)), Some(ContainerUid(5)));
         assert_eq!(registry.remove(v2(3), inner.as_bytes(), BootNanos(4)), None);
         assert_eq!(registry.remove(v2(2), path.as_bytes(), BootNanos(5)), Some(ContainerUid(5)));

@@ -1,0 +1,75 @@
+//! The command line of `afterimaged`.
+
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Exit status where the environment does not allow what was asked: rights, kernel, disk.
+const EXIT_ENVIRONMENT: u8 = 5;
+
+/// Records what every container does at the system-call boundary, so that it can be replayed when the container is
+/// gone. Read recordings with `afterimage`.
+#[derive(Debug, Parser)]
+#[command(name = "afterimaged", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Record until told to stop (SIGTERM or Ctrl-C); the store is then sealed.
+    Run(Box<run::RunArgs>),
+}
+
+/// Parses the arguments, does what they say, and tells the exit status.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Run(args) => run::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("afterimaged: {failure}");
+            ExitCode::from(EXIT_ENVIRONMENT)
+        }
+    }
+}
+
+/// One sentence for people: what, where, why, and what to do.
+#[derive(Debug)]
+struct Failure {
+    what: String,
+    advice: &'static str,
+}
+
+impl Failure {
+    /// From an error with its causes.
+    fn new(error: &dyn std::error::Error, advice: &'static str) -> Self {
+        const LONGEST: usize = 300;
+        let mut what = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            // A verifier's log is many pages: its last words say why.
+            let text = cause.to_string();
+            let line = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("").trim();
+            let short: String = line.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
+            what = format!("{what}: {short}");
+            source = cause.source();
+        }
+        Self { what, advice }
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.advice.is_empty() {
+            f.write_str(&self.what)
+        } else {
+            write!(f, "{}; {}", self.what, self.advice)
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The machine that is recorded: clocks, kernel, cgroup hierarchies.
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use afterimage_format::{BootNanos, ClockPair, Origin};
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::btf::Btf;
+
+/// v1 controllers that can tell containers apart where v2 does not, best first: name and enumerator.
+const V1_CONTROLLERS: [(&str, &str); 5] = [
+    ("pids", "pids_cgrp_id"),
+    ("memory", "memory_cgrp_id"),
+    ("devices", "devices_cgrp_id"),
+    ("cpu", "cpu_cgrp_id"),
+    ("freezer", "freezer_cgrp_id"),
+];
+
+/// A mounted cgroup hierarchy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hierarchy {
+    /// Its id: 0 is v2.
+    pub id: u32,
+    /// Where it is mounted.
+    pub mount: PathBuf,
+}
+
+/// The cgroup hierarchies that tell containers apart.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cgroups {
+    /// v2, where it is mounted.
+    pub v2: Option<Hierarchy>,
+    /// The chosen v1 hierarchy, and its controller's number in the kernel.
+    pub v1: Option<(Hierarchy, u32)>,
+    /// Id of the v2 root cgroup.
+    pub root: u64,
+}
+
+/// `CLOCK_BOOTTIME` now.
+pub fn boot_now() -> BootNanos {
+    let now = clock_gettime(ClockId::Boottime);
+    BootNanos(now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64)
+}
+
+/// Both clocks, read as close together as may be.
+pub fn clock_pair() -> ClockPair {
+    let boot = boot_now();
+    let real = clock_gettime(ClockId::Realtime);
+    ClockPair { boot, real: real.tv_sec * 1_000_000_000 + real.tv_nsec }
+}
+
+/// Where a recording is made.
+pub fn origin(degraded: &[String]) -> Origin {
+    let read = |path: &str| fs::read(path).map(|text| text.trim_ascii().to_vec()).unwrap_or_default();
+    let uname = rustix::system::uname();
+    Origin {
+        store_uuid: [0; 16],
+        boot_id: boot_id(),
+        hostname: read("/proc/sys/kernel/hostname"),
+        kernel: read("/proc/sys/kernel/osrelease"),
+        machine: uname.machine().to_bytes().to_vec(),
+        degraded: degraded.iter().map(|reason| reason.clone().into_bytes()).collect(),
+        recorder: concat!("afterimaged ", env!("CARGO_PKG_VERSION")).as_bytes().to_vec(),
+    }
+}
+
+/// The boot's id; zeroes where the kernel does not tell.
+pub fn boot_id() -> [u8; 16] {
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let digits: Vec<u8> = text.bytes().filter_map(|b| (b as char).to_digit(16)).map(|d| d as u8).collect();
+    let mut id = [0; 16];
+    for (byte, pair) in id.iter_mut().zip(digits.as_chunks::<2>().0) {
+        *byte = pair[0] << 4 | pair[1];
+    }
+    id
+}
+
+/// Finds the hierarchies; what is missing is described in the second part.
+pub fn cgroups(btf: &Btf) -> (Cgroups, Vec<String>) {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let mut degraded = Vec::new();
+    let v2 = mount_point(&mounts, |kind, _| kind == "cgroup2").map(|mount| Hierarchy { id: 0, mount });
+    if v2.is_none() {
+        degraded
+            .push("cgroup2 is mounted nowhere: containers that were there before are not found".to_owned());
+    }
+    let root = v2.as_ref().and_then(|v2| fs::metadata(&v2.mount).ok()).map_or(1, |meta| meta.ino());
+    let v1 = V1_CONTROLLERS.iter().find_map(|(controller, enumerator)| {
+        let id = hierarchy_id(&own, controller)?;
+        let number = btf.enumerator("cgroup_subsys_id", enumerator)?;
+        let mount = mount_point(&mounts, |kind, options| {
+            kind == "cgroup" && options.split(',').any(|option| option == *controller)
+        })?;
+        Some((Hierarchy { id, mount }, number))
+    });
+    (Cgroups { v2, v1, root }, degraded)
+}
+
+/// Mount point of the first mount whose type and superblock options `wanted` accepts.
+fn mount_point(mountinfo: &str, wanted: impl Fn(&str, &str) -> bool) -> Option<PathBuf> {
+    mountinfo.lines().find_map(|line| {
+        let (front, back) = line.split_once(" - ")?;
+        let mut back = back.split(' ');
+        let kind = back.next()?;
+        let options = back.nth(1).unwrap_or("");
+        // A mount of part of the tree shows other ids at its root.
+        let mut front = front.split(' ').skip(3);
+        let root = front.next()?;
+        let point = front.next()?;
+        (root == "/" && wanted(kind, options)).then(|| PathBuf::from(unescape(point)))
+    })
+}
+
+/// `\040` and its like in mountinfo.
+fn unescape(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        match rest.get(at + 1..at + 4).and_then(|octal| u8::from_str_radix(octal, 8).ok()) {
+            Some(byte) => {
+                out.push(byte as char);
+                rest = &rest[at + 4..];
+            }
+            None => {
+                out.push('\\');
+                rest = &rest[at + 1..];
+            }
+        }
+    }
+    out + rest
+}
+
+/// Id of the v1 hierarchy that has a controller, from `/proc/self/cgroup`.
+fn hierarchy_id(own: &str, controller: &str) -> Option<u32> {
+    own.lines().find_map(|line| {
+        let mut parts = line.splitn(3, ':');
+        let id: u32 = parts.next()?.parse().ok()?;
+        let controllers = parts.next()?;
+        (id != 0 && controllers.split(',').any(|c| c == controller)).then_some(id)
+    })
+}
+
+/// Every cgroup of a hierarchy: path from its root and id. Parents come before children.
+pub fn walk(hierarchy: &Hierarchy) -> Vec<(Vec<u8>, u64)> {
+    use std::os::unix::ffi::OsStrExt;
+    let mut found = Vec::new();
+    let mut open: Vec<PathBuf> = vec![hierarchy.mount.clone()];
+    while let Some(directory) = open.pop() {
+        let Ok(meta) = fs::metadata(&directory) else { continue };
+        let path = directory.strip_prefix(&hierarchy.mount).unwrap_or(Path::new(""));
+        let mut bytes = b"/".to_vec();
+        bytes.extend_from_slice(path.as_os_str().as_bytes());
+        found.push((bytes, meta.ino()));
+        let Ok(entries) = fs::read_dir(&directory) else { continue };
+        open.extend(
+            entries.flatten().filter(|e| e.file_type().is_ok_and(|kind| kind.is_dir())).map(|e| e.path()),
+        );
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOUNTS: &str = "\
+30 24 0:26 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw
+31 24 0:27 / /sys/fs/cgroup/pids rw,relatime shared:5 - cgroup cgroup rw,pids
+32 24 0:28 /docker/abc /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory
+33 24 0:29 / /mnt/a\\040b rw - tmpfs tmpfs rw";
+
+    #[test]
+    fn hierarchies_are_found_where_their_root_is_mounted() {
+        assert_eq!(
+            mount_point(MOUNTS, |kind, _| kind == "cgroup2"),
+            Some(PathBuf::from("/sys/fs/cgroup/unified"))
+        );
+        let controller = |name: &'static str| {
+            mount_point(MOUNTS, move |kind, options| {
+                kind == "cgroup" && options.split(',').any(|o| o == name)
+            })
+        };
+        assert_eq!(controller("pids"), Some(PathBuf::from("/sys/fs/cgroup/pids")));
+        assert_eq!(controller("memory"), None, "a bind of a part is not the hierarchy");
+        assert_eq!(mount_point(MOUNTS, |kind, _| kind == "tmpfs"), Some(PathBuf::from("/mnt/a b")));
+    }
+
+    #[test]
+    fn hierarchy_ids_come_from_proc() {
+        let own = "8:pids:/\n2:cpu,cpuacct:/\n1:name=systemd:/x\n0::/";
+        assert_eq!(hierarchy_id(own, "pids"), Some(8));
+        assert_eq!(hierarchy_id(own, "cpuacct"), Some(2));
+        assert_eq!(hierarchy_id(own, "memory"), None);
+    }
+}

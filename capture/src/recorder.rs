@@ -1,0 +1,325 @@
+//! The recorder: attaches, scans, then drains until told to stop.
+
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use afterimage_capture_abi::{
+    config::{Config, policy},
+    record::CpuCounters,
+    spec::profile,
+};
+use afterimage_format::{
+    BootNanos, ContainerRecord, EventCode, Loss, LossCause, OpenError, StoreOptions, StoreWriter, WriteError,
+};
+use aya::maps::{MapData, RingBuf};
+use tracing::debug;
+
+use crate::{
+    btf::Btf,
+    drain::{Pending, WINDOW},
+    host,
+    losses::LossBook,
+    programs::{LoadError, LoadOptions, Programs},
+    sink::{HostPolicy, Sink, SinkCounts},
+    snapshot::Snapshot,
+    specs,
+    translate::{Translator, head},
+};
+
+/// How long removed cgroups are remembered for late records.
+const REMEMBER: u64 = 2_000_000_000;
+/// How often the kernel's books of losses are read.
+const BOOKS: Duration = Duration::from_millis(100);
+/// How often both clocks are written down.
+const CLOCKS: Duration = Duration::from_secs(10);
+/// Pause between passes when there is little to do.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Which calls are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Profile {
+    /// Programs, opened files, connections, privileges.
+    Minimal,
+    /// Everything that changes or reveals state.
+    Forensic,
+    /// Every call.
+    Full,
+}
+
+/// What is recorded of the host itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum HostMode {
+    /// Nothing.
+    None,
+    /// Programs executed, processes made and ended.
+    Lifecycle,
+    /// The same as of containers.
+    Full,
+}
+
+/// How to record.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where to.
+    pub store: PathBuf,
+    /// Which calls.
+    pub profile: Profile,
+    /// What of the host.
+    pub host: HostMode,
+    /// Bytes of the data ring.
+    pub data_ring: u32,
+    /// Bytes of the control ring.
+    pub control_ring: u32,
+    /// Most payload bytes of a call on a regular file.
+    pub payload_file: u32,
+    /// Most payload bytes of a call on a socket, pipe or terminal.
+    pub payload_stream: u32,
+    /// How the store is written.
+    pub store_options: StoreOptions,
+}
+
+/// Recording could not begin or go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// The programs.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The store, at the start.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The store, at the end.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+/// Figures for the status line.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Status {
+    /// What the kernel counted.
+    pub kernel: CpuCounters,
+    /// What the recorder did.
+    pub sink: SinkCounts,
+    /// Records that could not be understood.
+    pub malformed: u64,
+    /// Containers that are not deleted.
+    pub containers: usize,
+    /// Bytes on disk.
+    pub bytes: u64,
+}
+
+impl Status {
+    /// Events lost for any cause.
+    pub fn lost(&self) -> u64 {
+        self.kernel.lost_data + self.kernel.lost_control + self.malformed + self.sink.refused
+    }
+}
+
+/// A running recorder.
+pub struct Recorder {
+    programs: Programs,
+    data: RingBuf<MapData>,
+    control: RingBuf<MapData>,
+    pending: Pending,
+    translator: Translator,
+    snapshot: Snapshot,
+    sink: Sink,
+    book: LossBook,
+    malformed: u64,
+    full_host: bool,
+}
+
+impl Recorder {
+    /// Attaches everything and reads what was there before.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub fn start(options: &Options) -> Result<Self, RecordError> {
+        let btf = Btf::of_kernel().map_err(LoadError::from)?;
+        let (cgroups, mut degraded) = host::cgroups(&btf);
+        let load = LoadOptions {
+            config: config(options, &btf, &cgroups),
+            data_ring: options.data_ring,
+            control_ring: options.control_ring,
+            specs: specs::table(),
+        };
+        let mut programs = Programs::load(&btf, &load)?;
+        degraded.extend(programs.degraded.iter().cloned());
+        let data = programs.take_ring("DATA")?;
+        let control = programs.take_ring("CONTROL")?;
+        let policy = programs.take_policy()?;
+        let store =
+            StoreWriter::open(&options.store, host::origin(&degraded), options.store_options.clone())?;
+        let mut sink = Sink::new(store, policy, cgroups, host_policy(options));
+        let now = host::boot_now();
+        sink.store.put_clock(host::clock_pair())?;
+        sink.store.put_container(&ContainerRecord::host(now))?;
+        // Once before attaching, so that the host's cgroups are known to the programs, and once after, so that no
+        // cgroup made in between is missed.
+        sink.scan(now);
+        programs.attach()?;
+        sink.scan(host::boot_now());
+        programs.snapshot()?;
+        let mut recorder = Self {
+            programs,
+            data,
+            control,
+            pending: Pending::default(),
+            translator: Translator::default(),
+            snapshot: Snapshot::default(),
+            sink,
+            book: LossBook::new(now),
+            malformed: 0,
+            full_host: options.host == HostMode::Full,
+        };
+        recorder.pass(host::boot_now());
+        Ok(recorder)
+    }
+
+    /// Processes found at the start.
+    pub fn processes_found(&self) -> u64 {
+        self.snapshot.processes
+    }
+
+    /// Drains until `stop`, calling `report` every `interval`.
+    pub fn run(&mut self, stop: &AtomicBool, interval: Duration, mut report: impl FnMut(&Status)) {
+        let mut reported = Instant::now();
+        let mut books = Instant::now();
+        let mut clocks = Instant::now();
+        while !stop.load(Ordering::Relaxed) {
+            let now = host::boot_now();
+            let horizon = BootNanos(now.0.saturating_sub(WINDOW));
+            let more = self.pass(horizon);
+            if books.elapsed() >= BOOKS {
+                books = Instant::now();
+                self.read_books(now);
+                self.sink.forget(BootNanos(now.0.saturating_sub(REMEMBER)));
+            }
+            if clocks.elapsed() >= CLOCKS {
+                clocks = Instant::now();
+                if let Err(error) = self.sink.store.put_clock(host::clock_pair()) {
+                    debug!("clock reading not stored: {error}");
+                }
+            }
+            self.sink.commit(horizon);
+            if reported.elapsed() >= interval {
+                reported = Instant::now();
+                report(&self.status());
+            }
+            if !more {
+                std::thread::sleep(PAUSE);
+            }
+        }
+    }
+
+    /// Detaches, takes out what is left, and seals the store.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub fn finish(mut self) -> Result<(Status, PathBuf), RecordError> {
+        self.programs.detach()?;
+        while self.pass(BootNanos(u64::MAX)) {}
+        let now = host::boot_now();
+        self.read_books(now);
+        self.sink.store.put_clock(host::clock_pair())?;
+        self.sink.commit(now);
+        let status = self.status();
+        let path = self.sink.store.seal()?;
+        Ok((status, path))
+    }
+
+    /// One pass over the rings; `true` when there is more to take at once.
+    fn pass(&mut self, horizon: BootNanos) -> bool {
+        let taken = self.pending.take(&mut self.data, &mut self.control);
+        self.malformed += taken.malformed;
+        let Self { pending, translator, snapshot, sink, malformed, full_host, .. } = self;
+        pending.release(horizon, |record| {
+            let Ok(stamp) = head(record) else { return };
+            let done = translator.event(record, |event| {
+                if event.code == EventCode::PROCESS {
+                    let uid = sink.owner(stamp.header.cgroup, event.time);
+                    snapshot.take(sink, uid, event, *full_host);
+                } else {
+                    sink.take(stamp.header.cgroup, event);
+                }
+            });
+            if let Err(error) = done {
+                debug!("record not understood: {error}");
+                *malformed += 1;
+                let time = BootNanos(stamp.header.time);
+                sink.lost(&Loss {
+                    container: None,
+                    cause: LossCause::Malformed,
+                    cpu: Some(stamp.cpu),
+                    from: time,
+                    to: time,
+                    count: Some(1),
+                });
+            }
+        });
+        taken.more
+    }
+
+    fn read_books(&mut self, now: BootNanos) {
+        match self.programs.losses() {
+            Ok(slots) => {
+                let Self { book, sink, .. } = self;
+                let owners: std::collections::HashMap<u64, _> =
+                    slots.iter().map(|(cgroup, _)| (*cgroup, sink.owner(*cgroup, now))).collect();
+                for loss in book.update(now, &slots, |cgroup| owners.get(&cgroup).copied()) {
+                    sink.lost(&loss);
+                }
+            }
+            Err(error) => debug!("losses not read: {error}"),
+        }
+    }
+
+    /// Figures up to now.
+    pub fn status(&self) -> Status {
+        let stats = self.sink.store.stats();
+        Status {
+            kernel: self.programs.counters().unwrap_or_default(),
+            sink: self.sink.counts,
+            malformed: self.malformed,
+            containers: self.sink.registry.living(),
+            bytes: stats.bytes,
+        }
+    }
+}
+
+fn config(options: &Options, btf: &Btf, cgroups: &host::Cgroups) -> Config {
+    let profiles = match options.profile {
+        Profile::Minimal => profile::MINIMAL,
+        Profile::Forensic => profile::FORENSIC,
+        Profile::Full => profile::FULL,
+    };
+    let v1 = cgroups.v1.as_ref();
+    Config {
+        own_tgid: std::process::id(),
+        payload_file: options.payload_file,
+        payload_stream: options.payload_stream,
+        v1_subsys: v1.map_or(u32::MAX, |(_, number)| *number),
+        argv_bytes: 4096,
+        kernel_paths: 1,
+        default_policy: u32::from(profiles) | policy::LIFECYCLE,
+        exit_tells_group: u32::from(btf.tracepoint_arguments("sched_process_exit") == Some(2)),
+        v1_hierarchy: v1.map_or(u32::MAX, |(hierarchy, _)| hierarchy.id),
+        root_cgroup: cgroups.root as u32,
+    }
+}
+
+fn host_policy(options: &Options) -> HostPolicy {
+    let profiles = match options.profile {
+        Profile::Minimal => profile::MINIMAL,
+        Profile::Forensic => profile::FORENSIC,
+        Profile::Full => profile::FULL,
+    };
+    match options.host {
+        HostMode::None => HostPolicy { bits: 0, calls: false },
+        HostMode::Lifecycle => HostPolicy { bits: policy::LIFECYCLE, calls: false },
+        HostMode::Full => HostPolicy { bits: u32::from(profiles) | policy::LIFECYCLE, calls: true },
+    }
+}

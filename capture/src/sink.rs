@@ -1,0 +1,274 @@
+//! What becomes of an event: whose it is, whether it is set-up, what it tells of its container; then into the store.
+
+use std::time::{Duration, Instant};
+
+use afterimage_capture_abi::record::V1_BIT;
+use afterimage_format::{
+    BootNanos, ContainerUid, Event, EventCode, EventFlags, FieldTag, Loss, LossCause, StoreWriter,
+    WriteError, layout,
+};
+use aya::maps::{HashMap, MapData};
+use tracing::{debug, warn};
+
+use crate::{
+    host::{self, Cgroups},
+    identity::{
+        phase::{self, Phases},
+        registry::{Added, CgroupKey, Registry},
+    },
+};
+
+/// How often the cgroup tree is read again for a cgroup that is not known.
+const RESCAN: Duration = Duration::from_secs(1);
+
+/// What the sink counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SinkCounts {
+    /// Events stored.
+    pub stored: u64,
+    /// Events of the host that its policy leaves out, but that came before the kernel knew.
+    pub filtered: u64,
+    /// Events whose cgroup could not be found: stored as the host's.
+    pub unattributed: u64,
+    /// Events that the store refused.
+    pub refused: u64,
+}
+
+/// The end of an event's way.
+#[derive(Debug)]
+pub struct Sink {
+    /// The store.
+    pub store: StoreWriter,
+    /// Whose is what.
+    pub registry: Registry,
+    /// What was done.
+    pub counts: SinkCounts,
+    phases: Phases,
+    policy: HashMap<MapData, u64, u32>,
+    cgroups: Cgroups,
+    /// Policy of the host's cgroups.
+    host_policy: u32,
+    /// Whether the host's own calls are recorded.
+    host_calls: bool,
+    rescanned: Option<Instant>,
+    refused_since: Option<(BootNanos, u64)>,
+}
+
+/// How the host itself is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostPolicy {
+    /// For the programs.
+    pub bits: u32,
+    /// Whether calls are kept.
+    pub calls: bool,
+}
+
+impl Sink {
+    /// Into `store`.
+    pub fn new(
+        store: StoreWriter,
+        policy: HashMap<MapData, u64, u32>,
+        cgroups: Cgroups,
+        host: HostPolicy,
+    ) -> Self {
+        let registry = Registry::new(store.next_uid());
+        Self {
+            store,
+            registry,
+            counts: SinkCounts::default(),
+            phases: Phases::default(),
+            policy,
+            cgroups,
+            host_policy: host.bits,
+            host_calls: host.calls,
+            rescanned: None,
+            refused_since: None,
+        }
+    }
+
+    /// Reads the cgroup trees: what exists now.
+    pub fn scan(&mut self, now: BootNanos) {
+        let hierarchies = [self.cgroups.v2.clone(), self.cgroups.v1.clone().map(|(hierarchy, _)| hierarchy)];
+        for hierarchy in hierarchies.into_iter().flatten() {
+            for (path, id) in host::walk(&hierarchy) {
+                let key = CgroupKey { hierarchy: hierarchy.id, id };
+                let added = self.registry.add(key, &path, now, true);
+                self.added(key, added);
+            }
+        }
+    }
+
+    fn added(&mut self, key: CgroupKey, added: Added) {
+        match added {
+            Added::NewContainer(uid) => self.put_container(uid),
+            Added::Inside(_) => {}
+            Added::Host => {
+                let id = if key.hierarchy == 0 { key.id } else { key.id | V1_BIT };
+                if let Err(error) = self.policy.insert(id, self.host_policy, 0) {
+                    debug!("cgroup {id}: no room in the policy map: {error}");
+                }
+            }
+        }
+    }
+
+    fn put_container(&mut self, uid: ContainerUid) {
+        if let Some(record) = self.registry.get(uid)
+            && let Err(error) = self.store.put_container(record)
+        {
+            self.refused(BootNanos(0), &error);
+        }
+    }
+
+    /// Takes an event; `cgroup` is as the kernel stamped it.
+    pub fn take(&mut self, cgroup: u64, event: &Event<'_>) {
+        match event.code {
+            EventCode::CGROUP_MKDIR => self.made(event),
+            EventCode::CGROUP_RMDIR => self.removed(event),
+            _ => {
+                let uid = self.owner(cgroup, event.time);
+                self.put(uid, event);
+            }
+        }
+    }
+
+    /// Whose the tasks of a cgroup are.
+    pub fn owner(&mut self, cgroup: u64, now: BootNanos) -> ContainerUid {
+        let v1 = self.cgroups.v1.as_ref().map_or(0, |(hierarchy, _)| hierarchy.id);
+        let hierarchy = if cgroup & V1_BIT != 0 { v1 } else { 0 };
+        let key = CgroupKey { hierarchy, id: cgroup & !V1_BIT };
+        if let Some(uid) = self.registry.owner(key) {
+            return uid;
+        }
+        if self.rescanned.is_none_or(|at| at.elapsed() > RESCAN) {
+            self.rescanned = Some(Instant::now());
+            self.scan(now);
+            if let Some(uid) = self.registry.owner(key) {
+                return uid;
+            }
+        }
+        self.counts.unattributed += 1;
+        ContainerUid::HOST
+    }
+
+    fn key(event: &Event<'_>) -> Option<CgroupKey> {
+        Some(CgroupKey {
+            hierarchy: event.number(layout::cgroup::HIERARCHY)? as u32,
+            id: event.number(layout::cgroup::ID)?,
+        })
+    }
+
+    fn made(&mut self, event: &Event<'_>) {
+        let (Some(key), Some(path)) = (Self::key(event), event.bytes(FieldTag::CGROUP)) else { return };
+        let added = self.registry.add(key, path, event.time, false);
+        self.added(key, added);
+        self.put(added.owner(), event);
+    }
+
+    fn removed(&mut self, event: &Event<'_>) {
+        let (Some(key), Some(path)) = (Self::key(event), event.bytes(FieldTag::CGROUP)) else { return };
+        let owner = self.registry.owner(key).unwrap_or(ContainerUid::HOST);
+        self.put(owner, event);
+        if let Some(uid) = self.registry.remove(key, path, event.time) {
+            self.put_container(uid);
+            if let Err(error) = self.store.finish_container(uid) {
+                self.refused(event.time, &error);
+            }
+        }
+    }
+
+    /// Stores an event of `uid`.
+    pub fn put(&mut self, uid: ContainerUid, event: &Event<'_>) {
+        let setup = self.phases.apply(uid, event);
+        if uid == ContainerUid::HOST && event.code.as_syscall().is_some() && !self.host_calls {
+            self.counts.filtered += 1;
+            return;
+        }
+        let mut event = *event;
+        if setup {
+            event.flags = event.flags.with(EventFlags::SETUP);
+        } else if uid != ContainerUid::HOST {
+            self.life(uid, &event);
+        }
+        match self.store.push(uid, &event) {
+            Ok(()) => self.counts.stored += 1,
+            Err(error) => self.refused(event.time, &error),
+        }
+    }
+
+    /// What an event of the payload tells of its container's life.
+    fn life(&mut self, uid: ContainerUid, event: &Event<'_>) {
+        let Some(record) = self.registry.get_mut(uid) else { return };
+        let changed = match event.code {
+            EventCode::EXEC if record.started.is_none() && !phase::is_runtime(event) => {
+                record.started = Some(event.time);
+                record.init = Some(event.task);
+                true
+            }
+            EventCode::PROCESS if record.init.is_none() && event.number(layout::exec::VPID) == Some(1) => {
+                record.started = Some(event.task.start);
+                record.init = Some(event.task);
+                true
+            }
+            EventCode::EXIT
+                if event.number(layout::exit::GROUP_DEAD) == Some(1)
+                    && record.exited.is_none()
+                    && record.init.is_some_and(|init| init.tgid == event.task.tgid) =>
+            {
+                let raw = event.number(layout::exit::RAW).unwrap_or(0);
+                record.exited = Some((event.time, raw as u32));
+                true
+            }
+            _ => false,
+        };
+        if changed {
+            self.put_container(uid);
+        }
+    }
+
+    /// The store refused: counted, and told in the trace as soon as it takes something again.
+    fn refused(&mut self, time: BootNanos, error: &WriteError) {
+        self.counts.refused += 1;
+        let (since, count) = self.refused_since.unwrap_or((time, 0));
+        if count == 0 {
+            warn!("the store refuses events: {error}");
+        }
+        self.refused_since = Some((since, count + 1));
+    }
+
+    /// Makes everything taken so far safe from a kill, and tells of what the store refused.
+    pub fn commit(&mut self, now: BootNanos) {
+        if let Some((from, count)) = self.refused_since {
+            let loss = Loss {
+                container: None,
+                cause: LossCause::DiskFull,
+                cpu: None,
+                from,
+                to: now,
+                count: Some(count),
+            };
+            if self.store.put_loss(&loss).is_ok() {
+                self.refused_since = None;
+            }
+        }
+        if let Err(error) = self.store.commit(now) {
+            warn!("the store cannot be written: {error}");
+        }
+    }
+
+    /// Writes a loss.
+    pub fn lost(&mut self, loss: &Loss) {
+        if let Err(error) = self.store.put_loss(loss) {
+            self.refused(loss.to, &error);
+        }
+    }
+
+    /// Forgets what was removed before `horizon`.
+    pub fn forget(&mut self, horizon: BootNanos) {
+        let (keys, _) = self.registry.forget(horizon);
+        for key in keys {
+            let id = if key.hierarchy == 0 { key.id } else { key.id | V1_BIT };
+            // Only the host's cgroups have an entry.
+            let _ = self.policy.remove(&id);
+        }
+    }
+}

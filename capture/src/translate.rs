@@ -1,0 +1,400 @@
+//! From the kernel's records to the file's events: the only place that knows both.
+//!
+//! A record is hostile bytes as far as this file is concerned: each length is checked, what does not add up is an
+//! error and becomes a counted loss.
+
+use afterimage_capture_abi::record::{FieldHeader, Header, SockInfo, flags, kind, tag};
+use afterimage_format::{
+    Abi, BootNanos, Event, EventCode, EventFlags, Field, FieldFlags, FieldTag, MAX_ARGS, MAX_FIELDS, TaskKey,
+};
+use afterimage_model::syscalls;
+
+/// A record that cannot be understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Malformed {
+    /// Shorter than its own parts.
+    #[error("record of {len} bytes is cut short")]
+    Short {
+        /// Its length.
+        len: usize,
+    },
+    /// A kind that this recorder does not know.
+    #[error("record of unknown kind {kind}")]
+    Kind {
+        /// Which.
+        kind: u8,
+    },
+    /// More parts than an event can have.
+    #[error("record has too many parts")]
+    Parts,
+}
+
+/// The system call number behind codes that fit no table: kept as the last of the event's numbers.
+pub const NO_SUCH_CALL: EventCode = EventCode(0x0fff);
+/// `rt_sigreturn`, whose number the kernel hides.
+const RT_SIGRETURN: u16 = 15;
+/// Path of a kernel object that is below no root: a pipe, a memfd.
+const UNROOTED: u8 = 0x80;
+
+/// A record's fixed part.
+#[derive(Debug, Clone, Copy)]
+pub struct Head {
+    /// As the program wrote it.
+    pub header: Header,
+    /// The CPU it was recorded on.
+    pub cpu: u16,
+    /// That CPU's sequence number.
+    pub seq: u64,
+}
+
+/// Reads a record's header.
+///
+/// # Errors
+/// [`Malformed::Short`].
+pub fn head(record: &[u8]) -> Result<Head, Malformed> {
+    let short = Malformed::Short { len: record.len() };
+    let at = |offset: usize| -> Result<u64, Malformed> {
+        let bytes = record.get(offset..offset + 8).ok_or(short)?;
+        Ok(u64::from_ne_bytes(bytes.try_into().map_err(|_| short)?))
+    };
+    let first = record.get(..8).ok_or(short)?;
+    let seq = at(16)?;
+    let header = Header {
+        kind: first[0],
+        nargs: first[1],
+        flags: u16::from_ne_bytes([first[2], first[3]]),
+        nr: u32::from_ne_bytes([first[4], first[5], first[6], first[7]]),
+        time: at(8)?,
+        seq,
+        pid_tgid: at(24)?,
+        start: at(32)?,
+        cgroup: at(40)?,
+        ret: at(48)? as i64,
+    };
+    Ok(Head { header, cpu: (seq >> 48) as u16, seq: seq & 0xffff_ffff_ffff })
+}
+
+/// Where a field's bytes are.
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    /// In the record.
+    Record(usize, usize),
+    /// Put together here.
+    Made(usize, usize),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    tag: FieldTag,
+    flags: FieldFlags,
+    full_len: u32,
+    place: Place,
+}
+
+/// Room that translating reuses.
+#[derive(Debug, Default)]
+pub struct Translator {
+    args: Vec<u64>,
+    parts: Vec<Part>,
+    made: Vec<u8>,
+}
+
+impl Translator {
+    /// Calls `then` with the event a record tells.
+    ///
+    /// # Errors
+    /// [`Malformed`].
+    pub fn event<R>(&mut self, record: &[u8], then: impl FnOnce(&Event<'_>) -> R) -> Result<R, Malformed> {
+        let head = head(record)?;
+        let header = head.header;
+        self.args.clear();
+        self.parts.clear();
+        self.made.clear();
+        let (code, mut event_flags, hidden) = code(&header)?;
+        let numbers = size_of::<Header>();
+        let fields = numbers + usize::from(header.nargs) * 8;
+        let short = Malformed::Short { len: record.len() };
+        let words = record.get(numbers..fields).ok_or(short)?;
+        self.args.extend(words.as_chunks::<8>().0.iter().map(|word| u64::from_ne_bytes(*word)));
+        if self.args.len() > MAX_ARGS {
+            return Err(Malformed::Parts);
+        }
+        if code.as_syscall().is_some() && code != NO_SUCH_CALL {
+            self.args.truncate(syscalls::arg_count(code).max(usize::from(hidden.is_some())));
+        }
+        self.args.extend(hidden);
+        self.fields(record, fields)?;
+        if header.flags & flags::OVERFLOW != 0
+            || self.parts.iter().any(|part| part.flags.contains(FieldFlags::FAULT))
+        {
+            event_flags = event_flags.with(EventFlags::INCOMPLETE);
+        }
+        let mut list = [EMPTY; MAX_FIELDS];
+        for (slot, part) in list.iter_mut().zip(&self.parts) {
+            let bytes = match part.place {
+                Place::Record(from, to) => record.get(from..to),
+                Place::Made(from, to) => self.made.get(from..to),
+            };
+            let bytes = bytes.ok_or(short)?;
+            *slot = Field { tag: part.tag, flags: part.flags, full_len: part.full_len, bytes };
+        }
+        let event = Event {
+            time: BootNanos(header.time),
+            duration: None,
+            task: TaskKey {
+                tgid: (header.pid_tgid >> 32) as u32,
+                tid: header.pid_tgid as u32,
+                start: BootNanos(header.start),
+            },
+            code,
+            flags: event_flags,
+            cpu: head.cpu,
+            ret: header.ret,
+            args: &self.args,
+            fields: list.get(..self.parts.len()).ok_or(Malformed::Parts)?,
+        };
+        Ok(then(&event))
+    }
+
+    fn fields(&mut self, record: &[u8], mut at: usize) -> Result<(), Malformed> {
+        const HEAD: usize = size_of::<FieldHeader>();
+        let short = Malformed::Short { len: record.len() };
+        while at < record.len() {
+            let head = record.get(at..at + HEAD).ok_or(short)?;
+            let field = FieldHeader {
+                tag: head[0],
+                flags: head[1],
+                len: u16::from_ne_bytes([head[2], head[3]]),
+                full_len: u32::from_ne_bytes([head[4], head[5], head[6], head[7]]),
+            };
+            let from = at + HEAD;
+            let to = from + usize::from(field.len);
+            let bytes = record.get(from..to).ok_or(short)?;
+            if field.tag == tag::SOCK {
+                self.socket(bytes);
+            } else if field.tag & tag::REVERSED != 0 {
+                self.path(field, bytes);
+            } else {
+                let flags = FieldFlags(field.flags & 3);
+                let full_len = field.full_len.max(u32::from(field.len));
+                self.parts.push(Part {
+                    tag: FieldTag(field.tag),
+                    flags,
+                    full_len,
+                    place: Place::Record(from, to),
+                });
+            }
+            if self.parts.len() > MAX_FIELDS {
+                return Err(Malformed::Parts);
+            }
+            at = from + usize::from(field.len).next_multiple_of(8);
+        }
+        Ok(())
+    }
+
+    fn make(&mut self, tag: FieldTag, flags: FieldFlags, from: usize) {
+        let to = self.made.len();
+        let full_len = (to - from) as u32 + u32::from(flags.contains(FieldFlags::TRUNCATED));
+        self.parts.push(Part { tag, flags, full_len, place: Place::Made(from, to) });
+    }
+
+    /// Components from the leaf upwards become a path.
+    fn path(&mut self, field: FieldHeader, bytes: &[u8]) {
+        let from = self.made.len();
+        let rooted = field.flags & UNROOTED == 0;
+        let components: Vec<&[u8]> = bytes.split(|&b| b == 0).collect();
+        // The last piece is what follows the last NUL: nothing, or a name that was cut.
+        let complete = components.len().saturating_sub(1);
+        for component in components.iter().take(complete).rev() {
+            if rooted {
+                self.made.push(b'/');
+            }
+            self.made.extend_from_slice(component);
+        }
+        if rooted && self.made.len() == from {
+            self.made.push(b'/');
+        }
+        self.make(FieldTag(field.tag & !tag::REVERSED), FieldFlags(field.flags & 3), from);
+    }
+
+    /// A socket's ends become two `struct sockaddr`.
+    fn socket(&mut self, bytes: &[u8]) {
+        let Some(info) = sock_info(bytes) else { return };
+        for (tag, port, address) in
+            [(FieldTag::LOCAL, info.local_port, info.local), (FieldTag::PEER, info.peer_port, info.peer)]
+        {
+            let from = self.made.len();
+            self.made.extend_from_slice(&info.family.to_ne_bytes());
+            self.made.extend_from_slice(&port.to_be_bytes());
+            match info.family {
+                AF_INET => {
+                    self.made.extend_from_slice(&address[..4]);
+                    self.made.extend_from_slice(&[0; 8]);
+                }
+                AF_INET6 => {
+                    self.made.extend_from_slice(&[0; 4]);
+                    self.made.extend_from_slice(&address);
+                    self.made.extend_from_slice(&[0; 4]);
+                }
+                _ => {
+                    self.made.truncate(from);
+                    return;
+                }
+            }
+            self.make(tag, FieldFlags::default(), from);
+        }
+    }
+}
+
+const AF_INET: u16 = 2;
+const AF_INET6: u16 = 10;
+const EMPTY: Field<'static> = Field { tag: FieldTag(0), flags: FieldFlags(0), full_len: 0, bytes: &[] };
+
+fn sock_info(bytes: &[u8]) -> Option<SockInfo> {
+    let half = |at: usize| Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
+    Some(SockInfo {
+        family: half(0)?,
+        local_port: half(2)?,
+        peer_port: half(4)?,
+        kind: half(6)?,
+        local: bytes.get(8..24)?.try_into().ok()?,
+        peer: bytes.get(24..40)?.try_into().ok()?,
+        state: 0,
+        reserved: 0,
+    })
+}
+
+/// The event's code, its flags, and for numbers that fit no table the number itself.
+fn code(header: &Header) -> Result<(EventCode, EventFlags, Option<u64>), Malformed> {
+    const X32_BIT: u32 = 0x4000_0000;
+    let code = match header.kind {
+        kind::SYSCALL => return Ok(call_code(header, X32_BIT)),
+        kind::FORK => EventCode::FORK,
+        kind::EXEC => EventCode::EXEC,
+        kind::EXIT => EventCode::EXIT,
+        kind::CGROUP_MKDIR => EventCode::CGROUP_MKDIR,
+        kind::CGROUP_RMDIR => EventCode::CGROUP_RMDIR,
+        kind::CGROUP_ATTACH => EventCode::CGROUP_ATTACH,
+        kind::PROCESS => EventCode::PROCESS,
+        kind => return Err(Malformed::Kind { kind }),
+    };
+    Ok((code, EventFlags::default(), None))
+}
+
+fn call_code(header: &Header, x32_bit: u32) -> (EventCode, EventFlags, Option<u64>) {
+    if header.nr == u32::MAX {
+        return (EventCode(RT_SIGRETURN), EventFlags::SIGRETURN, None);
+    }
+    let mut event_flags = EventFlags::default();
+    // ERESTARTSYS and its kin: the call will return once more.
+    if (-516..=-512).contains(&header.ret) {
+        event_flags = EventFlags::RESTART;
+    }
+    let (abi, nr) = if header.flags & flags::COMPAT != 0 {
+        (Abi::I386, header.nr)
+    } else if header.nr & x32_bit != 0 {
+        (Abi::X32, header.nr & !x32_bit)
+    } else {
+        (Abi::X86_64, header.nr)
+    };
+    match EventCode::syscall(abi, nr).filter(|code| *code != NO_SUCH_CALL) {
+        Some(code) => (code, event_flags, None),
+        None => (NO_SUCH_CALL, event_flags, Some(u64::from(header.nr))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(kind: u8, nr: u32, ret: i64, args: &[u64], fields: &[(u8, u8, u32, &[u8])]) -> Vec<u8> {
+        let mut out = vec![kind, args.len() as u8, 0, 0];
+        out.extend_from_slice(&nr.to_ne_bytes());
+        for word in [1000, 3 << 48 | 7, 42 << 32 | 43, 900, 5, ret as u64] {
+            out.extend_from_slice(&u64::to_ne_bytes(word));
+        }
+        for arg in args {
+            out.extend_from_slice(&arg.to_ne_bytes());
+        }
+        for (tag, flags, full, bytes) in fields {
+            out.extend_from_slice(&[*tag, *flags]);
+            out.extend_from_slice(&(bytes.len() as u16).to_ne_bytes());
+            out.extend_from_slice(&full.to_ne_bytes());
+            out.extend_from_slice(bytes);
+            out.resize(out.len().next_multiple_of(8), 0);
+        }
+        out
+    }
+
+    #[test]
+    fn a_call_keeps_its_own_arguments_and_fields() {
+        let path = b"/etc/passwd";
+        let kpath = b"passwd\0etc\0";
+        let bytes = record(1, 257, 3, &[1, 2, 3, 4, 5, 6], &[(1, 0, 11, path), (0x83, 0, 11, kpath)]);
+        Translator::default()
+            .event(&bytes, |event| {
+                assert_eq!(event.code, EventCode(257));
+                assert_eq!(event.cpu, 3);
+                assert_eq!(event.task, TaskKey { tgid: 42, tid: 43, start: BootNanos(900) });
+                assert_eq!(event.args, [1, 2, 3, 4]);
+                assert_eq!(event.bytes(FieldTag::PATH), Some(&path[..]));
+                assert_eq!(event.bytes(FieldTag::KPATH), Some(&b"/etc/passwd"[..]));
+            })
+            .unwrap();
+    }
+
+    #[test]
+    fn paths_below_no_root_stay_as_they_are() {
+        let bytes = record(1, 319, 3, &[0; 6], &[(0x83, 0x80, 8, b"memfd:x\0"), (0x83, 0, 0, b"")]);
+        Translator::default()
+            .event(&bytes, |event| {
+                assert_eq!(event.fields[0].bytes, b"memfd:x");
+                assert_eq!(event.fields[1].bytes, b"/");
+            })
+            .unwrap();
+    }
+
+    #[test]
+    fn sockets_become_two_addresses() {
+        let mut info = [0u8; 48];
+        info[0] = 2;
+        info[2..4].copy_from_slice(&8080u16.to_ne_bytes());
+        info[4..6].copy_from_slice(&443u16.to_ne_bytes());
+        info[8..12].copy_from_slice(&[127, 0, 0, 1]);
+        info[24..28].copy_from_slice(&[10, 0, 0, 9]);
+        let bytes = record(1, 42, 0, &[3, 0, 16, 0, 0, 0], &[(0x70, 0, 48, &info)]);
+        Translator::default()
+            .event(&bytes, |event| {
+                assert_eq!(event.bytes(FieldTag::PEER).unwrap()[..8], [2, 0, 1, 187, 10, 0, 0, 9]);
+                assert_eq!(event.bytes(FieldTag::LOCAL).unwrap().len(), 16);
+            })
+            .unwrap();
+    }
+
+    #[test]
+    fn numbers_without_a_table_are_kept() {
+        let bytes = record(1, 0x0012_3456, -38, &[0; 6], &[]);
+        Translator::default()
+            .event(&bytes, |event| {
+                assert_eq!((event.code, event.args.last()), (NO_SUCH_CALL, Some(&0x0012_3456)));
+            })
+            .unwrap();
+        let bytes = record(1, u32::MAX, 0, &[], &[]);
+        Translator::default()
+            .event(&bytes, |event| {
+                assert_eq!((event.code, event.flags), (EventCode(15), EventFlags::SIGRETURN));
+            })
+            .unwrap();
+    }
+
+    #[test]
+    fn every_cut_of_a_record_is_an_error_or_an_event_but_no_panic() {
+        let bytes = record(1, 257, 3, &[1, 2, 3, 4, 5, 6], &[(1, 0, 5, b"hello"), (0x70, 0, 48, &[2; 48])]);
+        for len in 0..bytes.len() {
+            let _ = Translator::default().event(&bytes[..len], |_| ());
+        }
+        let unknown = record(99, 0, 0, &[], &[]);
+        assert_eq!(Translator::default().event(&unknown, |_| ()), Err(Malformed::Kind { kind: 99 }));
+    }
+}
