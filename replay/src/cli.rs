@@ -9,6 +9,8 @@ mod replay;
 mod schema;
 mod scope;
 mod session;
+mod show;
+mod simple_filter;
 mod timeline;
 
 use std::process::ExitCode;
@@ -46,6 +48,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Ls(ls::LsArgs),
+    Show(show::ShowArgs),
     Replay(replay::ReplayArgs),
     Info(info::InfoArgs),
     Timeline(timeline::TimelineArgs),
@@ -77,6 +80,7 @@ fn print(verb: &Verb, style: Style, cli: &Cli) -> Result<ExitCode, Failure> {
     let mut session = Session::new(style, cli.ascii, &mut sink);
     let result = match verb {
         Verb::Ls(args) => ls::run(args, &mut session),
+        Verb::Show(args) => show::run(args, &mut session),
         Verb::Info(args) => info::run(args, &mut session),
         Verb::Timeline(args) => timeline::run(args, &mut session),
         Verb::Extract(args) => extract::run(args, &mut session),
@@ -96,6 +100,6 @@ fn print(verb: &Verb, style: Style, cli: &Cli) -> Result<ExitCode, Failure> {
 impl Verb {
     /// Whether its output may be long.
     const fn is_long(&self) -> bool {
-        matches!(self, Self::Ls(_) | Self::Info(_))
+        matches!(self, Self::Ls(_) | Self::Show(_) | Self::Info(_))
     }
 }

@@ -4,6 +4,7 @@
 pub mod cli;
 pub mod crash;
 pub mod density;
+pub mod events;
 pub mod exit;
 pub mod failure;
 pub mod output;

@@ -7,6 +7,7 @@ use crate::output::Shape;
 /// The verbs with rows, each with its rows' shape.
 const SHAPES: &[(&str, Shape)] = &[
     ("ls", super::ls::SHAPE),
+    ("show", super::show::SHAPE),
     ("info", super::info::SHAPE),
     ("timeline", super::timeline::SHAPE),
     ("extract", super::extract::SHAPE),

@@ -27,6 +27,11 @@ impl<'a> Session<'a> {
         Self { out, style, ascii, notices: Vec::new() }
     }
 
+    /// Says something on stderr, once the data is out.
+    pub(super) fn say(&mut self, line: impl Into<String>) {
+        self.notices.push(line.into());
+    }
+
     /// What is to be said.
     pub(super) fn into_notices(self) -> Vec<String> {
         self.notices

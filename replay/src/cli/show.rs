@@ -1,0 +1,92 @@
+//! `afterimage show`: what happened in one container, event by event.
+
+use std::ops::ControlFlow;
+
+use clap::Args;
+
+use super::{
+    scope::Part,
+    session::{Session, missing, sources},
+    simple_filter::SimpleFilter,
+};
+use crate::{
+    events::{self, Item, Options},
+    exit::Verdict,
+    failure::Failure,
+    output::{OutputArgs, Shape},
+    time::RangeArgs,
+    trace::StoreArgs,
+};
+
+/// Show what happened in a container, in order of time.
+///
+/// Lost events stand at their place as rows `lost`. What the container's runtime did to set it up is hidden unless
+/// --setup is given. A call that a signal interrupted and the kernel restarted is one row unless --raw is given.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  afterimage show web                                   all of it
+  afterimage show 3ad7 demo.aft --begin +19s --end +21s
+  afterimage show web --filter event=connect -o json
+  afterimage show web --fields time,pid,args -n 20")]
+pub(super) struct ShowArgs {
+    /// The container: a prefix of its id, its name, `namespace/pod`, `uid:N` or `host`
+    container: String,
+    #[command(flatten)]
+    stores: StoreArgs,
+    /// Only events whose field has this value (`field=value` or `field!=value`); several must all hold
+    #[arg(short, long, value_name = "EXPR")]
+    filter: Vec<String>,
+    /// Also show what the runtime did to set the container up
+    #[arg(long)]
+    setup: bool,
+    /// Show every return of a restarted call
+    #[arg(long)]
+    raw: bool,
+    /// At most so many events
+    #[arg(short = 'n', long, value_name = "N")]
+    limit: Option<u64>,
+    #[command(flatten)]
+    range: RangeArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub(super) const SHAPE: Shape = Shape { rows: "events", row: "event", columns: events::COLUMNS };
+
+pub(super) fn run(args: &ShowArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
+    let filters: Vec<SimpleFilter> =
+        args.filter.iter().map(|text| SimpleFilter::parse(text)).collect::<Result<_, _>>()?;
+    let traces = args.stores.open(args.range.local)?;
+    let part = Part::of_container(&traces, &args.container, &args.range)?;
+    let mut emitter = session.emit(SHAPE, &args.output, &sources(&traces))?;
+    let mut written = Ok(());
+    let mut keep = |row: &events::EventRow| filters.iter().all(|f| f.matches(row));
+    let options = Options {
+        container: part.uid(),
+        span: part.span,
+        setup: args.setup,
+        raw: args.raw,
+        limit: args.limit.unwrap_or(u64::MAX),
+        keep: &mut keep,
+    };
+    let seen = events::walk(part.trace, options, &mut |item| {
+        written = match &item {
+            Item::Event(row) => emitter.row(row.as_ref()),
+            Item::Gap(gap) => emitter.row_as("gap", gap),
+        };
+        if written.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    written?;
+    // Reading may have found damage.
+    let gaps = [(part.trace, part.gaps())];
+    emitter.finish(&missing(&gaps))?;
+    if seen.setup > 0 {
+        session
+            .say(format!("{} events of the container's set-up are hidden; --setup shows them", seen.setup));
+    }
+    if seen.more {
+        session.say("stopped at --limit; there are more events");
+    }
+    Ok(session.conclude(&gaps, seen.shown > 0))
+}

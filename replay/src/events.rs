@@ -1,0 +1,12 @@
+//! The events of a container in order of time, as rows: described, restarted calls folded, gaps in their places.
+//!
+//! The order of work: state (who the process is) sees every event; then set-up is hidden and the filter asked;
+//! what is left is described, folded, and handed on.
+
+mod fold;
+mod process_names;
+mod row;
+mod walk;
+
+pub use row::{COLUMNS, EventRow, GapRow};
+pub use walk::{Item, Options, Seen, walk};

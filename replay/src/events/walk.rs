@@ -1,0 +1,182 @@
+//! Reads events and turns them into rows.
+
+use std::{collections::HashMap, ops::ControlFlow, sync::Arc};
+
+use afterimage_format::{ContainerUid, Event, EventFlags, Loss, OwnedEvent, Query};
+use afterimage_model::{describe, event_name, text::Safe};
+
+use super::{
+    EventRow, GapRow,
+    fold::{Emit, Folder},
+    process_names::ProcessNames,
+    row::Whose,
+};
+use crate::{
+    failure::Failure,
+    time::{Clock, Span},
+    trace::{self, Gaps, Life, Trace},
+};
+
+/// What comes out.
+#[derive(Debug, Clone)]
+pub enum Item {
+    /// An event.
+    Event(Box<EventRow>),
+    /// A gap, at its position.
+    Gap(GapRow),
+}
+
+/// What to read and how.
+pub struct Options<'a> {
+    /// Only this container; all where absent.
+    pub container: Option<ContainerUid>,
+    /// Only events in it.
+    pub span: Span,
+    /// Also the events of the container's set-up by its runtime.
+    pub setup: bool,
+    /// Every event as recorded: restarted calls are not folded.
+    pub raw: bool,
+    /// At most so many events.
+    pub limit: u64,
+    /// Which rows are wanted.
+    pub keep: &'a mut dyn FnMut(&EventRow) -> bool,
+}
+
+/// What was met on the way.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Events handed on.
+    pub shown: u64,
+    /// Events of the set-up that were hidden.
+    pub setup: u64,
+    /// The limit was reached, and there was more.
+    pub more: bool,
+}
+
+struct Walk<'a, 'b> {
+    trace: &'a Trace,
+    options: Options<'b>,
+    clock: Arc<Clock>,
+    whose: HashMap<ContainerUid, Arc<Whose>>,
+    names: ProcessNames,
+    folder: Folder,
+    gaps: std::vec::IntoIter<Loss>,
+    next_gap: Option<Loss>,
+    seen: Seen,
+}
+
+/// Hands every wanted event to `emit` in order of time, gaps in their places, until it says stop.
+///
+/// # Errors
+/// [`Failure::Read`].
+pub fn walk(trace: &Trace, options: Options<'_>, emit: &mut Emit<'_>) -> Result<Seen, Failure> {
+    let gaps = match options.container {
+        Some(uid) => Gaps::of_container(trace, uid, options.span),
+        None => Gaps::of_all(trace, options.span),
+    };
+    let mut losses = gaps.list;
+    losses.sort_by_key(|l| l.from);
+    let mut gaps = losses.into_iter();
+    // State needs what came before the range.
+    let query =
+        Query { containers: options.container.into_iter().collect(), begin: None, end: options.span.end };
+    let mut walk = Walk {
+        trace,
+        options,
+        clock: Arc::new(trace.clock.clone()),
+        whose: HashMap::new(),
+        names: ProcessNames::default(),
+        folder: Folder::default(),
+        next_gap: gaps.next(),
+        gaps,
+        seen: Seen::default(),
+    };
+    let mut stopped = false;
+    trace.recording.for_each(&query, &mut |uid, event| {
+        let flow = walk.event(uid, event, emit);
+        stopped = flow.is_break();
+        flow
+    })?;
+    if !stopped {
+        let _ = walk.finish(emit);
+    }
+    Ok(walk.seen)
+}
+
+impl Walk<'_, '_> {
+    fn event(&mut self, uid: ContainerUid, event: &Event<'_>, emit: &mut Emit<'_>) -> ControlFlow<()> {
+        self.names.apply(event);
+        if !self.options.span.contains(event.time) {
+            return ControlFlow::Continue(());
+        }
+        while let Some(loss) = self.next_gap.filter(|l| l.from <= event.time) {
+            self.gap(loss, emit)?;
+        }
+        if event.flags.contains(EventFlags::SETUP) && !self.options.setup {
+            self.seen.setup += 1;
+            return ControlFlow::Continue(());
+        }
+        let row = Box::new(self.row(uid, event));
+        if !(self.options.keep)(&row) {
+            return ControlFlow::Continue(());
+        }
+        if self.options.raw {
+            return self.seen.count(Item::Event(row), self.options.limit, emit);
+        }
+        self.push(Item::Event(row), emit)
+    }
+
+    fn gap(&mut self, loss: Loss, emit: &mut Emit<'_>) -> ControlFlow<()> {
+        self.next_gap = self.gaps.next();
+        let whose = self.options.container.map(|uid| self.whose(uid));
+        self.push(Item::Gap(GapRow { loss, whose, clock: Arc::clone(&self.clock) }), emit)
+    }
+
+    fn push(&mut self, item: Item, emit: &mut Emit<'_>) -> ControlFlow<()> {
+        let (seen, limit) = (&mut self.seen, self.options.limit);
+        self.folder.push(item, &mut |item| seen.count(item, limit, emit))
+    }
+
+    fn finish(&mut self, emit: &mut Emit<'_>) -> ControlFlow<()> {
+        while let Some(loss) = self.next_gap {
+            self.gap(loss, emit)?;
+        }
+        let (seen, limit) = (&mut self.seen, self.options.limit);
+        self.folder.finish(&mut |item| seen.count(item, limit, emit))
+    }
+
+    fn row(&mut self, uid: ContainerUid, event: &Event<'_>) -> EventRow {
+        EventRow {
+            process: self.names.of(event).cloned(),
+            name: Safe::format(format_args!("{}", event_name(event.code))),
+            detail: describe::detail(event, None),
+            whose: self.whose(uid),
+            clock: Arc::clone(&self.clock),
+            event: OwnedEvent::from_event(event),
+        }
+    }
+
+    fn whose(&mut self, uid: ContainerUid) -> Arc<Whose> {
+        let trace = self.trace;
+        Arc::clone(self.whose.entry(uid).or_insert_with(|| {
+            let summary = trace.recording.containers().iter().find(|s| s.record.uid == uid);
+            let id = summary.map(|s| trace::id(&s.record));
+            let start = summary.map_or(trace.range().0, |s| Life::of(trace, s).begin);
+            Arc::new(Whose { uid, id: id.unwrap_or_default(), start })
+        }))
+    }
+}
+
+impl Seen {
+    /// Hands an item on, unless the limit is reached.
+    fn count(&mut self, item: Item, limit: u64, emit: &mut Emit<'_>) -> ControlFlow<()> {
+        if matches!(item, Item::Event(_)) {
+            if self.shown >= limit {
+                self.more = true;
+                return ControlFlow::Break(());
+            }
+            self.shown += 1;
+        }
+        emit(item)
+    }
+}
