@@ -82,10 +82,10 @@ fn implant() -> anyhow::Result<Vec<u8>> {
     let dir = TempDir::with_prefix("afterimage-demo-build-")?;
     let (source, program) = (checkout::root().join("samples/workload/implant.c"), dir.path().join("implant"));
     let mut compiler = Command::new("gcc");
-    compiler.args(["-static", "-Os", "-s", "-o"]).arg(&program).arg(&source);
-    let status = compiler.status().context("cannot run `gcc` (apt-get install gcc libc6-dev)")?;
+    compiler.args(["-static", "-nostdlib", "-Os", "-s", "-Wall", "-o"]).arg(&program).arg(&source);
+    let status = compiler.status().context("cannot run `gcc` (apt-get install gcc)")?;
     if !status.success() {
-        bail!("`{}` does not build (apt-get install gcc libc6-dev)", source.display());
+        bail!("`{}` does not build", source.display());
     }
     read(&program)
 }
