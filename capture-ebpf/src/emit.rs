@@ -208,7 +208,11 @@ impl Record {
         let len = (got as usize & 0x1fff).saturating_sub(1);
         let cut = u8::from(got as usize >= MAX);
         // A string that filled its room may have been longer: its full length is a lower bound.
-        self.end(field, at, FieldHeader { tag, flags: cut, len: len as u16, full_len: len as u32 + u32::from(cut) });
+        self.end(
+            field,
+            at,
+            FieldHeader { tag, flags: cut, len: len as u16, full_len: len as u32 + u32::from(cut) },
+        );
     }
 
     /// Adds up to `MAX` bytes of user memory; `full` is how many there were.

@@ -94,7 +94,11 @@ pub fn add(record: &mut Record, tag: u8, place: Place, root: Place) {
         }
         // SAFETY: `room` leaves 4096 bytes behind the field's header, and `len` is at most that less a name.
         let got = unsafe {
-            bpf_probe_read_kernel_str(field.add(8 + len).cast(), NAME as u32, name as *const core::ffi::c_void)
+            bpf_probe_read_kernel_str(
+                field.add(8 + len).cast(),
+                NAME as u32,
+                name as *const core::ffi::c_void,
+            )
         };
         if got < 0 {
             flags |= FAULT;

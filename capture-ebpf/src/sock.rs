@@ -66,5 +66,9 @@ fn add_unix(record: &mut Record, tag: u8, sock: u64) {
         return;
     }
     let len: u32 = kernel(address, offset!(unix_address_len));
-    record.kernel_bytes::<SUN_MAX>(tag, address + u64::from(offset!(unix_address_name)), u64::from(len & 0x7f));
+    record.kernel_bytes::<SUN_MAX>(
+        tag,
+        address + u64::from(offset!(unix_address_name)),
+        u64::from(len & 0x7f),
+    );
 }

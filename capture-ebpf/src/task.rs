@@ -1,6 +1,9 @@
 //! The task a program runs in: who it is and where it belongs.
 
-use afterimage_capture_abi::{offsets::ABSENT, record::{V1_BIT, flags}};
+use afterimage_capture_abi::{
+    offsets::ABSENT,
+    record::{V1_BIT, flags},
+};
 use aya_ebpf::helpers::generated::bpf_get_current_task_btf;
 
 use crate::{
