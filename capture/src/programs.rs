@@ -289,6 +289,16 @@ impl Programs {
         Ok(sum)
     }
 
+    /// How often the kernel ran a program, where run statistics are on.
+    ///
+    /// # Errors
+    /// [`LoadError::Program`].
+    pub fn kernel_runs(&self, name: &'static str) -> Result<u64, LoadError> {
+        let error = |source| LoadError::Program { name, source: Box::new(source) };
+        let program = self.ebpf.program(name).ok_or(LoadError::Missing { name })?;
+        Ok(program.info().map_err(error)?.run_count())
+    }
+
     /// Losses by cgroup since loading, all CPUs summed.
     ///
     /// # Errors

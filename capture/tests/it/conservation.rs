@@ -1,0 +1,100 @@
+//! Every run of the sys_exit program is accounted for, by the kernel's own count of runs.
+
+use std::process::Command;
+
+use afterimage_capture::{
+    btf::Btf,
+    drain::Pending,
+    host,
+    programs::{LoadOptions, Programs},
+    specs,
+};
+use afterimage_capture_abi::config::{Config, policy};
+use afterimage_format::BootNanos;
+
+use crate::harness::alone;
+
+/// What decides how much is lost and left out.
+struct Setting {
+    data_ring: u32,
+    profiles: u32,
+}
+
+fn check(setting: &Setting) -> (u64, u64) {
+    let btf = Btf::of_kernel().unwrap();
+    let (cgroups, _) = host::cgroups(&btf);
+    let config = Config {
+        own_tgid: std::process::id(),
+        payload_file: 256,
+        payload_stream: 1024,
+        v1_subsys: u32::MAX,
+        argv_bytes: 4096,
+        kernel_paths: 1,
+        default_policy: setting.profiles | policy::LIFECYCLE,
+        exit_tells_group: u32::from(btf.tracepoint_arguments("sched_process_exit") == Some(2)),
+        v1_hierarchy: u32::MAX,
+        root_cgroup: cgroups.root as u32,
+    };
+    let options =
+        LoadOptions { config, data_ring: setting.data_ring, control_ring: 1 << 23, specs: specs::table() };
+    let _stats = aya::sys::enable_stats(aya::sys::Stats::RunTime).unwrap();
+    let mut programs = Programs::load(&btf, &options).unwrap();
+    let (mut data, mut control) =
+        (programs.take_ring("DATA").unwrap(), programs.take_ring("CONTROL").unwrap());
+    programs.attach().unwrap();
+    let status = Command::new("/bin/busybox")
+        .args([
+            "sh",
+            "-c",
+            "i=0; while [ $i -lt 300 ]; do /bin/busybox cat /etc/passwd > /dev/null; i=$((i+1)); done",
+        ])
+        .status()
+        .unwrap();
+    assert!(status.success());
+    programs.detach().unwrap();
+    let runs = programs.kernel_runs("sys_exit").unwrap();
+    let counted = programs.counters().unwrap();
+    let mut pending = Pending::default();
+    let mut records = 0;
+    while pending.take(&mut data, &mut control).records > 0 {
+        pending.release(BootNanos(u64::MAX), |_| records += 1);
+    }
+    assert_eq!(counted.runs, runs, "the program's own count of runs and the kernel's");
+    assert_eq!(
+        counted.runs,
+        counted.calls
+            + counted.merged
+            + counted.filtered
+            + counted.own
+            + counted.throttled
+            + counted.lost_data,
+        "{counted:?}"
+    );
+    assert_eq!(
+        records,
+        counted.calls + counted.control,
+        "what was handed over and what came out: {counted:?}"
+    );
+    let booked: u64 = programs.losses().unwrap().iter().map(|(_, slot)| slot.data + slot.control).sum();
+    assert_eq!(booked + counted.lost_unbooked, counted.lost_data + counted.lost_control);
+    assert_eq!(
+        counted.seq,
+        records + counted.lost_data + counted.lost_control,
+        "each hole is a loss: {counted:?}"
+    );
+    (counted.calls, counted.lost_data)
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
+fn runs_are_records_and_counted_rest_with_and_without_loss() {
+    let _alone = alone();
+    const FULL: u32 = 4;
+    const MINIMAL: u32 = 1;
+    let (calls, lost) = check(&Setting { data_ring: 1 << 25, profiles: FULL });
+    assert!(calls > 300 * 10 && lost == 0, "{calls} calls, {lost} lost");
+    let (_, lost) = check(&Setting { data_ring: 1 << 14, profiles: FULL });
+    assert!(lost > 0, "a ring of 16 KiB that nobody empties must overflow");
+    let (minimal, _) = check(&Setting { data_ring: 1 << 25, profiles: MINIMAL });
+    assert!(minimal < calls);
+}

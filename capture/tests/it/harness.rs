@@ -1,0 +1,120 @@
+//! A recorder process on a store of its own.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    ops::ControlFlow,
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+    time::Duration,
+};
+
+use afterimage_format::{ContainerSummary, ContainerUid, Event, OwnedEvent, Query, Recording};
+use tempfile::TempDir;
+
+/// The recorder's program.
+pub(crate) const RECORDER: &str = env!("CARGO_BIN_EXE_afterimaged");
+
+/// One test at a time has the machine: they compare what the whole machine did.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static MACHINE: Mutex<()> = Mutex::new(());
+    MACHINE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A recorder that has begun recording.
+pub(crate) struct Running {
+    child: Child,
+    /// Its store.
+    pub(crate) store: TempDir,
+    said: Arc<Mutex<String>>,
+    reader: std::thread::JoinHandle<()>,
+}
+
+impl Running {
+    /// Starts one and waits until it records.
+    pub(crate) fn start(args: &[&str]) -> Self {
+        Self::on(tempfile::tempdir().unwrap(), args)
+    }
+
+    /// The same, on a store that exists.
+    pub(crate) fn on(store: TempDir, args: &[&str]) -> Self {
+        let mut child = Command::new(RECORDER)
+            .args(["run", "--status-interval", "1", "--store"])
+            .arg(store.path())
+            .args(args)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let said = Arc::new(Mutex::new(String::new()));
+        let (begun, wait) = mpsc::channel();
+        let stderr = child.stderr.take().unwrap();
+        let words = Arc::clone(&said);
+        let reader = std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let recording = line.starts_with("recording");
+                let mut words = words.lock().unwrap();
+                words.push_str(&line);
+                words.push('\n');
+                if recording {
+                    let _ = begun.send(());
+                }
+            }
+        });
+        if wait.recv_timeout(Duration::from_secs(60)).is_err() {
+            let _ = child.kill();
+            panic!("the recorder did not begin: {}", said.lock().unwrap());
+        }
+        Self { child, store, said, reader }
+    }
+
+    /// Asks it to stop and waits for the seal; gives the store and what it said.
+    pub(crate) fn stop(mut self) -> (TempDir, String) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        let status = self.child.wait().unwrap();
+        self.reader.join().unwrap();
+        let said = self.said.lock().unwrap().clone();
+        assert!(status.success(), "{status}: {said}");
+        (self.store, said)
+    }
+
+    /// Ends it without warning.
+    pub(crate) fn kill(mut self) -> TempDir {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.reader.join().unwrap();
+        self.store
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+/// Opens a store.
+pub(crate) fn open(store: &Path) -> Recording {
+    Recording::open(store).unwrap()
+}
+
+/// Every event of a container, in order.
+pub(crate) fn events(recording: &Recording, uid: ContainerUid) -> Vec<OwnedEvent> {
+    let query = Query { containers: vec![uid], ..Query::default() };
+    let mut all = Vec::new();
+    recording
+        .for_each(&query, &mut |_, event: &Event<'_>| {
+            all.push(OwnedEvent::from_event(event));
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    all
+}
+
+/// A container by its engine's id.
+pub(crate) fn container<'a>(recording: &'a Recording, id: &str) -> &'a ContainerSummary {
+    recording
+        .containers()
+        .iter()
+        .find(|c| c.record.id == id.as_bytes())
+        .unwrap_or_else(|| panic!("container {id} is not listed"))
+}

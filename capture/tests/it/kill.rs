@@ -1,0 +1,67 @@
+//! kill -9 of the recorder: what it had taken over opens.
+
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use afterimage_format::{DefectKind, EventCode};
+use afterimage_launch::{Launcher, Root, Stdio, Style, rootfs};
+
+use crate::harness::{Running, alone, container, events, open};
+
+/// Rounds in the tests that CI runs; `cargo xtask soak` runs a thousand.
+const ROUNDS: u64 = 25;
+/// A container that ended this long before the kill must have been taken over: a hundred passes of the recorder.
+const TAKEN_OVER: Duration = Duration::from_millis(1500);
+
+#[test]
+#[ignore = "needs root and eBPF"]
+fn nothing_taken_over_is_lost_to_a_kill() {
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    rootfs::busybox(root.path()).unwrap();
+    let rounds = std::env::var("AFTERIMAGE_KILL_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(ROUNDS);
+    let mut witnessed = 0;
+    for round in 0..rounds {
+        let recorder = Running::start(&["--host", "none"]);
+        let launcher = Launcher::new(Style::Docker, Root::Chroot(root.path().to_owned())).unwrap();
+        let ended = Mutex::new(Vec::new());
+        let stop = AtomicBool::new(false);
+        let (mut recorder, mut killed, mut store) = (Some(recorder), None, None);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    let outcome = launcher.run(&["/bin/true"], Stdio::default()).unwrap();
+                    ended.lock().unwrap().push((outcome.id.to_string(), Instant::now()));
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            });
+            // A different moment each round, spread over block cuts and group commits.
+            std::thread::sleep(TAKEN_OVER + Duration::from_millis(200 + round * 137 % 1200));
+            killed = Some(Instant::now());
+            store = recorder.take().map(Running::kill);
+            stop.store(true, Ordering::Relaxed);
+        });
+        let (killed, store) = (killed.unwrap(), store.unwrap());
+        let recording = open(store.path());
+        assert!(recording.unsealed(), "round {round}");
+        for defect in recording.defects() {
+            assert_eq!(defect.kind, DefectKind::Torn, "round {round}: {defect}");
+        }
+        for (id, when) in ended.into_inner().unwrap() {
+            if killed.saturating_duration_since(when) < TAKEN_OVER {
+                continue;
+            }
+            witnessed += 1;
+            let summary = container(&recording, &id);
+            let exits = events(&recording, summary.record.uid);
+            let exits = exits.iter().filter(|event| event.code == EventCode::EXIT).count();
+            assert_eq!(exits, 1, "round {round}: container {id}");
+        }
+    }
+    assert!(witnessed >= rounds, "only {witnessed} containers ended early enough to be asked for");
+}

@@ -1,0 +1,8 @@
+//! The recorder against the running kernel. Everything here needs root and eBPF, and says so by name when it has not.
+
+mod bad_input;
+mod conservation;
+mod harness;
+mod kill;
+mod strace;
+mod thousand;
