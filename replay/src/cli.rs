@@ -11,6 +11,7 @@ mod scope;
 mod session;
 mod show;
 mod simple_filter;
+mod stats;
 mod timeline;
 
 use std::process::ExitCode;
@@ -52,6 +53,7 @@ enum Verb {
     Replay(replay::ReplayArgs),
     Info(info::InfoArgs),
     Timeline(timeline::TimelineArgs),
+    Stats(stats::StatsArgs),
     Extract(extract::ExtractArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -83,6 +85,7 @@ fn print(verb: &Verb, style: Style, cli: &Cli) -> Result<ExitCode, Failure> {
         Verb::Show(args) => show::run(args, &mut session),
         Verb::Info(args) => info::run(args, &mut session),
         Verb::Timeline(args) => timeline::run(args, &mut session),
+        Verb::Stats(args) => stats::run(args, &mut session),
         Verb::Extract(args) => extract::run(args, &mut session),
         Verb::Completions(args) => completions::run(args, &mut session),
         Verb::Replay(_) => Ok(Verdict::FOUND),

@@ -9,6 +9,7 @@ const SHAPES: &[(&str, Shape)] = &[
     ("ls", super::ls::SHAPE),
     ("show", super::show::SHAPE),
     ("info", super::info::SHAPE),
+    ("stats", super::stats::SHAPE),
     ("timeline", super::timeline::SHAPE),
     ("extract", super::extract::SHAPE),
 ];

@@ -1,11 +1,15 @@
 //! Opening: files, store directories, several of them, or the default store.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
-use afterimage_format::{BootNanos, Recording};
+use afterimage_format::{BootNanos, OpenError, Recording};
 use afterimage_model::text::Safe;
 use clap::Args;
 use jiff::Timestamp;
+use tempfile::NamedTempFile;
 
 use crate::{
     failure::{Failure, shown},
@@ -18,10 +22,13 @@ const DEFAULT_STORE: &str = "/var/lib/afterimage";
 /// Names another default.
 const STORE_VARIABLE: &str = "AFTERIMAGE_STORE";
 
+/// Names standard input.
+const STDIN: &str = "-";
+
 /// The recordings that a verb reads.
 #[derive(Debug, Clone, Default, Args)]
 pub struct StoreArgs {
-    /// Trace files or store directories [default: $AFTERIMAGE_STORE, else /var/lib/afterimage]
+    /// Trace files, store directories, or `-` for standard input [default: $AFTERIMAGE_STORE, else /var/lib/afterimage]
     #[arg(value_name = "STORE")]
     pub stores: Vec<PathBuf>,
 }
@@ -35,6 +42,8 @@ pub struct Trace {
     pub recording: Recording,
     /// Its clock in the zone that was asked for.
     pub clock: Clock,
+    /// What came through standard input; goes away with this.
+    _spool: Option<NamedTempFile>,
 }
 
 impl StoreArgs {
@@ -65,15 +74,34 @@ fn default_store() -> PathBuf {
         .map_or_else(|| Path::new(DEFAULT_STORE).to_owned(), PathBuf::from)
 }
 
+/// Standard input as a file: reading begins with a recording's end, so a stream has to be kept. Only the user can
+/// read the file, and its name cannot be foretold.
+fn spool() -> Result<NamedTempFile, Failure> {
+    let failed = |source| {
+        Failure::output(
+            format!("a temporary copy of standard input in {}", shown(&std::env::temp_dir())),
+            source,
+        )
+    };
+    let mut file = NamedTempFile::with_prefix("afterimage-").map_err(failed)?;
+    io::copy(&mut io::stdin().lock(), &mut file).map_err(failed)?;
+    Ok(file)
+}
+
 impl Trace {
     /// Opens one recording.
     ///
     /// # Errors
     /// [`Failure::Open`].
     pub fn open(path: PathBuf, local: bool) -> Result<Self, Failure> {
-        let recording = Recording::open(&path)?;
+        let spool = (path.as_os_str() == STDIN).then(spool).transpose()?;
+        let opened = Recording::open(spool.as_ref().map_or(&path, |s| s.path()));
+        let recording = opened.map_err(|error| match error {
+            OpenError::NotARecording { .. } => OpenError::NotARecording { path: path.clone() },
+            other => other,
+        })?;
         let clock = Clock::new(recording.clock(), local);
-        Ok(Self { path, recording, clock })
+        Ok(Self { path, recording, clock, _spool: spool })
     }
 
     /// First and last moment of it; both 0 where it holds no event.

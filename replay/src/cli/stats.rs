@@ -1,0 +1,177 @@
+//! `afterimage stats`: how often what happened.
+
+use std::{collections::HashMap, ops::ControlFlow};
+
+use afterimage_format::BootNanos;
+use afterimage_model::text::Safe;
+use clap::{Args, ValueEnum};
+
+use super::{
+    scope::{Part, ScopeArgs},
+    session::{Session, missing, sources},
+};
+use crate::{
+    events::{self, EventRow, Item, Options},
+    exit::Verdict,
+    failure::Failure,
+    output::{Cell, Column, Kind, OutputArgs, Record, Shape},
+    time,
+    trace::{Gaps, Trace},
+};
+
+/// Count events by what they are, who did them, or how they ended.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  afterimage stats -c web                      system calls of one container
+  afterimage stats -c web --by process -n 10
+  afterimage stats --by container -o csv")]
+pub(super) struct StatsArgs {
+    #[command(flatten)]
+    scope: ScopeArgs,
+    /// What to count by
+    #[arg(long, value_enum, default_value = "event", value_name = "KEY")]
+    by: By,
+    /// Also count what runtimes did to set containers up
+    #[arg(long)]
+    setup: bool,
+    /// Only the most frequent
+    #[arg(short = 'n', long, value_name = "N")]
+    limit: Option<usize>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum By {
+    /// System call or other event
+    Event,
+    /// Class of events
+    Class,
+    /// Name of the process
+    Process,
+    /// Error
+    Error,
+    /// Container
+    Container,
+}
+
+impl By {
+    /// The column of events that is counted by.
+    const fn column(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Class => "class",
+            Self::Process => "process",
+            Self::Error => "error",
+            Self::Container => "container",
+        }
+    }
+}
+
+const COLUMNS: &[Column] = &[
+    Column::new("key", "KEY", "event, class, process, error or container").flexible(),
+    Column::new("count", "COUNT", "events").integer(),
+    Column::new("failed", "FAILED", "calls among them that failed").integer(),
+    Column::new("first", "FIRST", "the first of them").kind(Kind::Time),
+    Column::new("last", "LAST", "the last of them").kind(Kind::Time),
+    Column::new("duration", "DURATION", "time spent in them, where entry times are recorded").right(),
+    Column::new("duration_ns", "DURATION NS", "the same in nanoseconds").hidden().integer(),
+    Column::new("store", "STORE", "the recording").hidden().flexible(),
+];
+
+pub(super) const SHAPE: Shape = Shape { rows: "stats", row: "stat", columns: COLUMNS };
+
+struct Stat<'a> {
+    trace: &'a Trace,
+    key: Safe,
+    count: u64,
+    failed: u64,
+    first: BootNanos,
+    last: BootNanos,
+    duration: Option<u64>,
+}
+
+pub(super) fn run(args: &StatsArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
+    let traces = args.scope.open()?;
+    let parts = args.scope.parts(&traces)?;
+    let mut rows = Vec::new();
+    for part in &parts {
+        rows.extend(count(part, args)?);
+    }
+    rows.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.key.cmp(&b.key)));
+    rows.truncate(args.limit.unwrap_or(usize::MAX));
+    let mut emitter = session.emit(SHAPE, &args.output, &sources(&traces))?;
+    for row in &rows {
+        emitter.row(row)?;
+    }
+    let gaps: Vec<(&Trace, Gaps)> = parts.iter().map(|p| (p.trace, p.gaps())).collect();
+    emitter.finish(&missing(&gaps))?;
+    Ok(session.conclude(&gaps, !rows.is_empty()))
+}
+
+fn count<'a>(part: &Part<'a>, args: &StatsArgs) -> Result<Vec<Stat<'a>>, Failure> {
+    let mut stats: HashMap<Safe, Stat<'a>> = HashMap::new();
+    let trace = part.trace;
+    let options = Options {
+        container: part.uid(),
+        span: part.span,
+        setup: args.setup,
+        raw: false,
+        limit: u64::MAX,
+        keep: &mut |_| true,
+    };
+    events::walk(trace, options, &mut |item| {
+        if let Item::Event(row) = item {
+            add(&mut stats, trace, &row, args.by);
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(stats.into_values().collect())
+}
+
+fn add<'a>(stats: &mut HashMap<Safe, Stat<'a>>, trace: &'a Trace, row: &EventRow, by: By) {
+    let cell = row.cell(by.column());
+    if cell.text().is_empty() {
+        return;
+    }
+    // The cell's text is safe: this only makes it a key again.
+    let key = Safe::format(format_args!("{}", cell.text()));
+    let at = row.event.time;
+    let stat = stats.entry(key.clone()).or_insert(Stat {
+        trace,
+        key,
+        count: 0,
+        failed: 0,
+        first: at,
+        last: at,
+        duration: None,
+    });
+    stat.count += 1;
+    stat.failed += u64::from(!row.cell("error").text().is_empty());
+    stat.first = stat.first.min(at);
+    stat.last = stat.last.max(at);
+    if let Some(duration) = row.event.duration {
+        stat.duration = Some(stat.duration.unwrap_or(0).saturating_add(duration));
+    }
+}
+
+impl Record for Stat<'_> {
+    fn cell(&self, key: &str) -> Cell {
+        match key {
+            "key" => Cell::safe(self.key.clone()),
+            "count" => Cell::number(self.count),
+            "failed" => Cell::number(self.failed),
+            "first" => self.trace.moment(self.first),
+            "last" => self.trace.moment(self.last),
+            "duration" => {
+                Cell::option(self.duration, |d| Cell::safe(Safe::format(format_args!("{}", time::human(d)))))
+            }
+            "duration_ns" => Cell::option(self.duration, Cell::number),
+            "store" => {
+                Cell::safe(afterimage_model::text::escape(self.trace.path.as_os_str().as_encoded_bytes()))
+            }
+            _ => Cell::absent(),
+        }
+    }
+}
