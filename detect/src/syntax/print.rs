@@ -10,7 +10,7 @@ use super::{
     instant::print_duration,
 };
 
-/// Writes a filter. [`super::parse`] in the same dialect gives the same tree again.
+/// Writes a filter. [`super::parse()`] in the same dialect gives the same tree again.
 pub fn print(expr: &Expr) -> String {
     let mut out = String::new();
     put(&mut out, expr);
