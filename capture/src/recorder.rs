@@ -77,6 +77,8 @@ pub struct Options {
     pub payload_file: u32,
     /// Most payload bytes of a call on a socket, pipe or terminal.
     pub payload_stream: u32,
+    /// Record the numbers of calls only.
+    pub numbers_only: bool,
     /// How the store is written.
     pub store_options: StoreOptions,
 }
@@ -144,7 +146,7 @@ impl Recorder {
             config: config(options, &btf, &cgroups),
             data_ring: options.data_ring,
             control_ring: options.control_ring,
-            specs: specs::table(),
+            specs: specs::table(options.numbers_only),
         };
         let mut programs = Programs::load(&btf, &load)?;
         degraded.extend(programs.degraded.iter().cloned());

@@ -104,14 +104,15 @@ const MINIMAL: [&str; 37] = [
 /// Calls whose result is a descriptor with a path of its own.
 const OPENS: [&str; 6] = ["creat", "memfd_create", "open", "open_by_handle_at", "openat", "openat2"];
 
-/// The specs of both tables: x86-64 numbers, then i386 numbers.
-pub fn table() -> Vec<CallSpec> {
+/// The specs of both tables: x86-64 numbers, then i386 numbers. With `numbers_only` no call has byte fields.
+pub fn table(numbers_only: bool) -> Vec<CallSpec> {
     [Abi::X86_64, Abi::I386]
         .into_iter()
         .flat_map(|abi| (0..MAX_NR).map(move |nr| (abi, nr)))
         .map(|(abi, nr)| {
             let signature = EventCode::syscall(abi, nr).and_then(syscalls::signature);
-            signature.map_or_else(unlisted, spec)
+            let spec = signature.map_or_else(unlisted, spec);
+            if numbers_only { CallSpec { handler: handler::PLAIN, ..spec } } else { spec }
         })
         .collect()
 }
@@ -203,7 +204,7 @@ mod tests {
 
     fn of(name: &str) -> CallSpec {
         let code = syscalls::by_name(name).unwrap();
-        table()[usize::from(code.0)]
+        table(false)[usize::from(code.0)]
     }
 
     #[test]

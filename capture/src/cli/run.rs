@@ -45,6 +45,9 @@ pub(super) struct RunArgs {
     /// Bytes kept of each read or write of a socket, pipe or terminal.
     #[arg(long, value_name = "BYTES", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(0..=4096))]
     payload_stream: u32,
+    /// Keep the numbers of each call only: no paths, no payload, no addresses.
+    #[arg(long)]
+    numbers_only: bool,
     /// Begin a new segment at this size, MiB.
     #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=4096))]
     segment_size: u64,
@@ -75,6 +78,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
         control_ring: args.control_ring << 20,
         payload_file: args.payload_file,
         payload_stream: args.payload_stream,
+        numbers_only: args.numbers_only,
         store_options: StoreOptions {
             segment_bytes: args.segment_size << 20,
             block_age: 5_000_000_000,

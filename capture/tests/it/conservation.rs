@@ -35,8 +35,12 @@ fn check(setting: &Setting) -> (u64, u64) {
         v1_hierarchy: u32::MAX,
         root_cgroup: cgroups.root as u32,
     };
-    let options =
-        LoadOptions { config, data_ring: setting.data_ring, control_ring: 1 << 23, specs: specs::table() };
+    let options = LoadOptions {
+        config,
+        data_ring: setting.data_ring,
+        control_ring: 1 << 23,
+        specs: specs::table(false),
+    };
     let _stats = aya::sys::enable_stats(aya::sys::Stats::RunTime).unwrap();
     let mut programs = Programs::load(&btf, &options).unwrap();
     let (mut data, mut control) =

@@ -85,11 +85,6 @@ impl Running {
         self.reader.join().unwrap();
         self.store
     }
-
-    /// Its process.
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
-    }
 }
 
 /// Opens a store.
