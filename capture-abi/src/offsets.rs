@@ -57,6 +57,7 @@ offsets! {
     task_thread_pid: "task_struct" "thread_pid",
     task_exit_code: "task_struct" "exit_code",
     task_loginuid: "task_struct" "loginuid",
+    task_seccomp: "task_struct" "seccomp.mode",
     css_set_dfl: "css_set" "dfl_cgrp",
     css_set_subsys: "css_set" "subsys",
     css_cgroup: "cgroup_subsys_state" "cgroup",

@@ -68,6 +68,8 @@ pub mod flags {
     pub const V1_CGROUP: u16 = 2;
     /// Not all fields fitted the record.
     pub const OVERFLOW: u16 = 4;
+    /// A seccomp filter (or strict mode) was on the task.
+    pub const SECCOMP: u16 = 8;
 }
 
 /// Before each byte field.
@@ -145,8 +147,14 @@ pub struct CpuCounters {
     pub lost_unbooked: u64,
     /// Control records handed over.
     pub control: u64,
-    /// Bytes of user memory that could not be read.
+    /// Reads of user memory that failed.
     pub faults: u64,
+    /// 1 while the data ring is more than half full, as last looked at on this CPU.
+    pub pressure: u64,
+    /// The cgroup whose policy is kept beside it.
+    pub policy_cgroup: u64,
+    /// That policy, in the low half; the generation of the policy table it is of, in the high half.
+    pub policy: u64,
 }
 
 /// Losses of one cgroup.
@@ -161,6 +169,24 @@ pub struct LossSlot {
     pub throttled: u64,
     /// Time of the latest of them.
     pub last: u64,
+}
+
+/// What one cgroup has used of its share while the data ring is under pressure, on one CPU.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Share {
+    /// The period: time shifted by [`Share::PERIOD_SHIFT`].
+    pub period: u64,
+    /// Records in it.
+    pub used: u64,
+}
+
+impl Share {
+    /// Length of a period: 2^27 ns, about 134 ms.
+    pub const PERIOD_SHIFT: u32 = 27;
+    /// Records that a cgroup may hand over on one CPU in a period while the ring is more than half full: about
+    /// 15,000 a second. The second half of the ring is for those who stay below it.
+    pub const LIMIT: u64 = 2000;
 }
 
 #[cfg(feature = "user")]

@@ -3,7 +3,7 @@
 //! The sequence number is taken before the reserve, so that each record that does not fit leaves a hole, and the loss
 //! is booked on its cgroup at the same moment.
 
-use afterimage_capture_abi::record::{CpuCounters, FieldHeader, Header, LossSlot, flags};
+use afterimage_capture_abi::record::{CpuCounters, FieldHeader, Header, LossSlot, Share, flags};
 use aya_ebpf::{
     helpers::generated::{
         bpf_get_smp_processor_id, bpf_ktime_get_boot_ns, bpf_probe_read_kernel, bpf_probe_read_kernel_str,
@@ -13,7 +13,7 @@ use aya_ebpf::{
 };
 
 use crate::{
-    maps::{COUNTERS, LOSSES, SCRATCH, SCRATCHES, SNAPSHOT},
+    maps::{COUNTERS, DATA, LOSSES, SCRATCH, SCRATCHES, SHARES, SNAPSHOT},
     task::Task,
 };
 
@@ -74,20 +74,62 @@ pub fn lost(counters: &mut CpuCounters, ring: Ring, cgroup: u64, time: u64) {
     let data = u64::from(ring == Ring::Data);
     counters.lost_data += data;
     counters.lost_control += 1 - data;
+    book(counters, cgroup, LossSlot { data, control: 1 - data, throttled: 0, last: time });
+}
+
+/// Adds to a cgroup's losses.
+#[inline(always)]
+fn book(counters: &mut CpuCounters, cgroup: u64, more: LossSlot) {
     if let Some(slot) = LOSSES.get_ptr_mut(cgroup) {
         // SAFETY: this CPU's value of the map.
-        unsafe {
-            let target = if data == 1 { &raw mut (*slot).data } else { &raw mut (*slot).control };
-            *target += 1;
-            (*slot).last = time;
-        }
+        let slot = unsafe { &mut *slot };
+        slot.data += more.data;
+        slot.control += more.control;
+        slot.throttled += more.throttled;
+        slot.last = more.last;
         return;
     }
-    let slot = LossSlot { data, control: 1 - data, throttled: 0, last: time };
     const NO_EXIST: u64 = 1;
-    if LOSSES.insert(cgroup, slot, NO_EXIST).is_err() {
+    if LOSSES.insert(cgroup, more, NO_EXIST).is_err() {
         counters.lost_unbooked += 1;
     }
+}
+
+/// Whether a cgroup has had its share of a data ring that is more than half full; books what it drops.
+///
+/// So the second half of the ring belongs to those who are not flooding it.
+#[inline(always)]
+pub fn throttled(counters: &mut CpuCounters, cgroup: u64) -> bool {
+    /// The ring is looked at once in so many records: a look costs as much as a record's time stamp.
+    const LOOK: u64 = 32;
+    if counters.seq % LOOK == 0 {
+        const AVAILABLE: u64 = 0;
+        const SIZE: u64 = 1;
+        counters.pressure = u64::from(DATA.query(AVAILABLE) * 2 > DATA.query(SIZE));
+    }
+    if counters.pressure == 0 {
+        return false;
+    }
+    // SAFETY: no preconditions.
+    let time = unsafe { bpf_ktime_get_boot_ns() };
+    let period = time >> Share::PERIOD_SHIFT;
+    let Some(share) = SHARES.get_ptr_mut(cgroup) else {
+        // No room counts as within the share: the ring itself is the last limit.
+        let _ = SHARES.insert(cgroup, Share { period, used: 1 }, 0);
+        return false;
+    };
+    // SAFETY: this CPU's value of the map.
+    let share = unsafe { &mut *share };
+    if share.period != period {
+        *share = Share { period, used: 0 };
+    }
+    share.used += 1;
+    if share.used <= Share::LIMIT {
+        return false;
+    }
+    counters.throttled += 1;
+    book(counters, cgroup, LossSlot { data: 0, control: 0, throttled: 1, last: time });
+    true
 }
 
 /// A record in the making, in this CPU's scratch.

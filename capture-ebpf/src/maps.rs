@@ -3,12 +3,12 @@
 use afterimage_capture_abi::{
     config::Config,
     offsets::Offsets,
-    record::{CpuCounters, LossSlot},
+    record::{CpuCounters, LossSlot, Share},
     spec::{CallSpec, MAX_NR, handler},
 };
 use aya_ebpf::{
     macros::map,
-    maps::{Array, HashMap, PerCpuArray, PerCpuHashMap, ProgramArray, RingBuf},
+    maps::{Array, HashMap, LruPerCpuHashMap, PerCpuArray, PerCpuHashMap, ProgramArray, RingBuf},
 };
 
 /// Bytes of one CPU's scratch record: the most a per-CPU map value can hold.
@@ -56,6 +56,14 @@ pub static LOSSES: PerCpuHashMap<u64, LossSlot> = PerCpuHashMap::with_max_entrie
 /// Policy by cgroup; a cgroup without one has the configured default.
 #[map(name = "POLICY")]
 pub static POLICY: HashMap<u64, u32> = HashMap::with_max_entries(65_536, 1);
+
+/// Counts up with each change of a policy: what CPUs remember of older ones is void.
+#[map(name = "GENERATION")]
+pub static GENERATION: Array<u32> = Array::with_max_entries(1, 0);
+
+/// Shares of the data ring under pressure, by cgroup.
+#[map(name = "SHARES")]
+pub static SHARES: LruPerCpuHashMap<u64, Share> = LruPerCpuHashMap::with_max_entries(8192, 0);
 
 /// What to record of each call: x86-64 numbers, then i386 numbers.
 #[map(name = "SPECS")]

@@ -108,7 +108,7 @@ pub fn exit(ctx: BtfTracePointContext) -> i32 {
     }
     let mut header = emit::header(counters, task, cgroup);
     header.kind = kind::EXIT;
-    header.nargs = 2;
+    header.nargs = 3;
     let raw: u32 = member(task.0, offset!(task_exit_code));
     let signal = raw & 0x7f;
     header.ret = if signal == 0 { i64::from(raw >> 8 & 0xff) } else { -i64::from(signal) };
@@ -119,9 +119,17 @@ pub fn exit(ctx: BtfTracePointContext) -> i32 {
         let group: u64 = kernel(task.0 as u64, offset!(task_signal));
         u64::from(kernel::<u32>(group, offset!(signal_live)) == 0)
     };
-    let kept = emit::submit_plain(&CONTROL, &header, &[u64::from(raw), group_dead]);
+    let kept = emit::submit_plain(&CONTROL, &header, &[u64::from(raw), group_dead, call_of(task)]);
     handed_over(counters, &header, kept);
     0
+}
+
+/// The number of the system call a task is in.
+#[inline(always)]
+fn call_of(task: Task) -> u64 {
+    // SAFETY: `task` is a BTF pointer, as the helper wants.
+    let regs = unsafe { aya_ebpf::helpers::generated::bpf_task_pt_regs(task.0.cast_mut().cast()) };
+    kernel(regs as u64, offset!(regs_orig_ax))
 }
 
 /// A program was executed: everything from the kernel's own objects, at the moment the new image is in place.

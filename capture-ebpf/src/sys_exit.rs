@@ -8,7 +8,7 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
 use crate::{
     emit::{self, Ring},
-    maps::{DATA, HANDLERS, POLICY, SPECS, config, offset},
+    maps::{DATA, GENERATION, HANDLERS, POLICY, SPECS, config, offset},
     read::member,
     task::Task,
 };
@@ -89,6 +89,9 @@ impl Call {
         if self.compat {
             header.flags |= flags::COMPAT;
         }
+        if self.task.has_seccomp() {
+            header.flags |= flags::SECCOMP;
+        }
         header
     }
 }
@@ -108,9 +111,12 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
         counters.merged += 1;
         return 0;
     }
-    let policy = policy_of(call.task.cgroup().0);
-    if policy & u32::from(spec.profiles) == 0 {
+    let cgroup = call.task.cgroup().0;
+    if remembered_policy(counters, cgroup) & u32::from(spec.profiles) == 0 {
         counters.filtered += 1;
+        return 0;
+    }
+    if emit::throttled(counters, cgroup) {
         return 0;
     }
     if spec.handler != handler::PLAIN {
@@ -143,6 +149,19 @@ fn plain(counters: &mut CpuCounters, call: &Call, spec: &CallSpec) {
     } else {
         emit::lost(counters, Ring::Data, header.cgroup, header.time);
     }
+}
+
+/// The policy of a cgroup, remembered on this CPU until the table changes or another cgroup runs.
+#[inline(always)]
+fn remembered_policy(counters: &mut CpuCounters, cgroup: u64) -> u32 {
+    let generation = GENERATION.get(0).copied().unwrap_or(0);
+    if counters.policy_cgroup == cgroup && (counters.policy >> 32) as u32 == generation {
+        return counters.policy as u32;
+    }
+    let policy = policy_of(cgroup);
+    counters.policy_cgroup = cgroup;
+    counters.policy = u64::from(generation) << 32 | u64::from(policy);
+    policy
 }
 
 /// What to keep of a cgroup's tasks.

@@ -230,6 +230,10 @@ pub fn call_vector(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
+/// Calls with an array of messages: the first is looked at.
+const SENDMMSG: u32 = 307;
+const RECVMMSG: u32 = 299;
+
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
 struct UserMsghdr {
@@ -254,6 +258,13 @@ pub fn call_message(ctx: BtfTracePointContext) -> i32 {
     Fields::faulted(counters, message.is_some());
     if let Some(message) = message {
         fields.sockaddr(message.name, u64::from(message.namelen) & 0xff);
+        if fields.call.nr == SENDMMSG || fields.call.nr == RECVMMSG {
+            // The result counts messages; how much the first moved is behind it.
+            let moved = user::<u32>(fields.arg(spec.b).unwrap_or(0) + size_of::<UserMsghdr>() as u64);
+            if fields.call.ret > 0 {
+                fields.call.ret = i64::from(moved.unwrap_or(0));
+            }
+        }
         fields.vectors(counters, fd, message.iov, message.iovlen);
     }
     fields.submit(counters);

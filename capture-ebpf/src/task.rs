@@ -60,6 +60,12 @@ impl Task {
         (cgroup_id(pointer(state, offset!(css_cgroup))) | V1_BIT, flags::V1_CGROUP)
     }
 
+    /// Whether a seccomp filter or strict mode is on the task.
+    #[inline(always)]
+    pub fn has_seccomp(self) -> bool {
+        member::<u32>(self.0, offset!(task_seccomp)) != 0
+    }
+
     /// Whether the task is in a 32-bit system call.
     #[inline(always)]
     pub fn is_compat(self) -> bool {

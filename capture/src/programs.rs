@@ -109,6 +109,37 @@ pub struct Programs {
     pub degraded: Vec<String>,
 }
 
+/// What to keep of which cgroup: the table the programs look into.
+pub struct Policies {
+    table: HashMap<MapData, u64, u32>,
+    generation: Array<MapData, u32>,
+    now: u32,
+}
+
+impl Policies {
+    /// Sets a cgroup's policy.
+    ///
+    /// # Errors
+    /// When the table is full: the cgroup then has the default.
+    pub fn set(&mut self, cgroup: u64, policy: u32) -> Result<(), MapError> {
+        self.table.insert(cgroup, policy, 0)?;
+        self.changed()
+    }
+
+    /// Forgets a cgroup.
+    ///
+    /// # Errors
+    /// When it has no policy.
+    pub fn forget(&mut self, cgroup: u64) -> Result<(), MapError> {
+        self.table.remove(&cgroup)
+    }
+
+    fn changed(&mut self) -> Result<(), MapError> {
+        self.now = self.now.wrapping_add(1);
+        self.generation.set(0, self.now, 0)
+    }
+}
+
 /// Offsets of this kernel, and the members that are missing.
 pub fn offsets(btf: &Btf) -> (Offsets, Vec<String>) {
     let mut missing = Vec::new();
@@ -256,10 +287,18 @@ impl Programs {
     ///
     /// # Errors
     /// [`LoadError`] when it was taken before.
-    pub fn take_policy(&mut self) -> Result<HashMap<MapData, u64, u32>, LoadError> {
-        const NAME: &str = "POLICY";
-        let map = self.ebpf.take_map(NAME).ok_or(LoadError::Missing { name: NAME })?;
-        HashMap::try_from(map).map_err(|source| LoadError::Map { name: NAME, source: Box::new(source) })
+    pub fn take_policy(&mut self) -> Result<Policies, LoadError> {
+        let mut take = |name| {
+            let map = self.ebpf.take_map(name).ok_or(LoadError::Missing { name })?;
+            Ok::<_, LoadError>((name, map))
+        };
+        let (name, map) = take("POLICY")?;
+        let table =
+            HashMap::try_from(map).map_err(|source| LoadError::Map { name, source: Box::new(source) })?;
+        let (name, map) = take("GENERATION")?;
+        let generation =
+            Array::try_from(map).map_err(|source| LoadError::Map { name, source: Box::new(source) })?;
+        Ok(Policies { table, generation, now: 0 })
     }
 
     /// What all CPUs counted, summed; `seq` is the sum of records begun.

@@ -7,7 +7,6 @@ use afterimage_format::{
     BootNanos, ContainerUid, Event, EventCode, EventFlags, FieldTag, Loss, LossCause, StoreWriter,
     WriteError, layout,
 };
-use aya::maps::{HashMap, MapData};
 use tracing::{debug, warn};
 
 use crate::{
@@ -16,6 +15,7 @@ use crate::{
         phase::{self, Phases},
         registry::{Added, CgroupKey, Registry},
     },
+    programs::Policies,
 };
 
 /// How often the cgroup tree is read again for a cgroup that is not known.
@@ -35,7 +35,6 @@ pub struct SinkCounts {
 }
 
 /// The end of an event's way.
-#[derive(Debug)]
 pub struct Sink {
     /// The store.
     pub store: StoreWriter,
@@ -44,7 +43,7 @@ pub struct Sink {
     /// What was done.
     pub counts: SinkCounts,
     phases: Phases,
-    policy: HashMap<MapData, u64, u32>,
+    policy: Policies,
     cgroups: Cgroups,
     /// Policy of the host's cgroups.
     host_policy: u32,
@@ -65,12 +64,7 @@ pub struct HostPolicy {
 
 impl Sink {
     /// Into `store`.
-    pub fn new(
-        store: StoreWriter,
-        policy: HashMap<MapData, u64, u32>,
-        cgroups: Cgroups,
-        host: HostPolicy,
-    ) -> Self {
+    pub fn new(store: StoreWriter, policy: Policies, cgroups: Cgroups, host: HostPolicy) -> Self {
         let registry = Registry::new(store.next_uid());
         Self {
             store,
@@ -104,7 +98,7 @@ impl Sink {
             Added::Inside(_) => {}
             Added::Host => {
                 let id = if key.hierarchy == 0 { key.id } else { key.id | V1_BIT };
-                if let Err(error) = self.policy.insert(id, self.host_policy, 0) {
+                if let Err(error) = self.policy.set(id, self.host_policy) {
                     debug!("cgroup {id}: no room in the policy map: {error}");
                 }
             }
@@ -268,7 +262,7 @@ impl Sink {
         for key in keys {
             let id = if key.hierarchy == 0 { key.id } else { key.id | V1_BIT };
             // Only the host's cgroups have an entry.
-            let _ = self.policy.remove(&id);
+            let _ = self.policy.forget(id);
         }
     }
 }

@@ -291,6 +291,9 @@ fn call_code(header: &Header, x32_bit: u32) -> (EventCode, EventFlags, Option<u6
     if (-516..=-512).contains(&header.ret) {
         event_flags = EventFlags::RESTART;
     }
+    if header.flags & flags::SECCOMP != 0 {
+        event_flags = event_flags.with(EventFlags::SECCOMP);
+    }
     let (abi, nr) = if header.flags & flags::COMPAT != 0 {
         (Abi::I386, header.nr)
     } else if header.nr & x32_bit != 0 {

@@ -110,6 +110,8 @@ impl EventFlags {
     pub const FROM_ENTER: Self = Self(32);
     /// The task is a kernel thread acting for its owner (io_uring).
     pub const KERNEL_WORKER: Self = Self(64);
+    /// A seccomp filter was on the task: a refused call may have been refused by it.
+    pub const SECCOMP: Self = Self(128);
 
     /// Whether all bits of `other` are set.
     pub const fn contains(self, other: Self) -> bool {

@@ -116,8 +116,11 @@ pub mod exit {
     pub const RAW: usize = 0;
     /// 1 when this was the last thread of its group, 0 when others live on.
     pub const GROUP_DEAD: usize = 1;
+    /// The number of the system call the thread was in, as the kernel has it (`orig_ax`): `exit_group`'s for an
+    /// orderly end, another for one that a signal cut off; negative for none.
+    pub const IN_CALL: usize = 2;
     /// How many numbers this version writes.
-    pub const COUNT: usize = 2;
+    pub const COUNT: usize = 3;
 }
 
 /// Numbers of the cgroup events; the path is field `CGROUP`.

@@ -1,0 +1,94 @@
+//! What the programs alone add to a call: a tight getppid loop, with nothing behind the rings but a thread that empties
+//! them. The recorder's own work is measured by `bench_capture`; this is the part that the traced program pays.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use afterimage_capture::{
+    btf::Btf,
+    drain::Pending,
+    host,
+    programs::{LoadOptions, Programs},
+    specs,
+};
+use afterimage_capture_abi::config::{Config, policy};
+use afterimage_format::BootNanos;
+
+const CALLS: u64 = 1_000_000;
+const ROUNDS: usize = 7;
+
+fn nanoseconds_per_call() -> f64 {
+    let begun = Instant::now();
+    for _ in 0..CALLS {
+        std::hint::black_box(rustix::process::getppid());
+    }
+    begun.elapsed().as_secs_f64() * 1e9 / CALLS as f64
+}
+
+fn traced(btf: &Btf, profiles: u32) -> f64 {
+    let (cgroups, _) = host::cgroups(btf);
+    let config = Config {
+        own_tgid: 0,
+        payload_file: 256,
+        payload_stream: 1024,
+        v1_subsys: u32::MAX,
+        argv_bytes: 4096,
+        kernel_paths: 1,
+        default_policy: profiles | policy::LIFECYCLE,
+        exit_tells_group: 0,
+        v1_hierarchy: u32::MAX,
+        root_cgroup: cgroups.root as u32,
+    };
+    let options =
+        LoadOptions { config, data_ring: 1 << 27, control_ring: 1 << 22, specs: specs::table(false) };
+    let mut programs = Programs::load(btf, &options).expect("the programs load");
+    let mut data = programs.take_ring("DATA").expect("a ring");
+    let mut control = programs.take_ring("CONTROL").expect("a ring");
+    programs.attach().expect("the programs attach");
+    let stop = AtomicBool::new(false);
+    let cost = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut pending = Pending::default();
+            while !stop.load(Ordering::Relaxed) {
+                pending.take(&mut data, &mut control);
+                pending.release(BootNanos(u64::MAX), |_| ());
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        });
+        let cost = nanoseconds_per_call();
+        stop.store(true, Ordering::Relaxed);
+        cost
+    });
+    let counters = programs.counters().expect("counters");
+    if counters.lost_data + counters.throttled > 0 {
+        println!("  (lost {}, throttled {})", counters.lost_data, counters.throttled);
+    }
+    cost
+}
+
+fn main() {
+    const FULL: u32 = 4;
+    const MINIMAL: u32 = 1;
+    let btf = match Btf::of_kernel() {
+        Ok(btf) => btf,
+        Err(error) => {
+            eprintln!("hook_cost: {error}");
+            std::process::exit(5);
+        }
+    };
+    let mut rounds = [const { Vec::new() }; 3];
+    for _ in 0..ROUNDS {
+        rounds[0].push(nanoseconds_per_call());
+        rounds[1].push(traced(&btf, MINIMAL));
+        rounds[2].push(traced(&btf, FULL));
+    }
+    let median = |values: &mut Vec<f64>| {
+        values.sort_by(f64::total_cmp);
+        values[ROUNDS / 2]
+    };
+    let [bare, filtered, kept] = rounds.each_mut().map(median);
+    println!("getppid, {CALLS} calls, {ROUNDS} rounds, medians, ns per call:");
+    println!("  untraced {bare:.0}, filtered +{:.0}, kept +{:.0}", filtered - bare, kept - bare);
+}
