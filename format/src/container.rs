@@ -215,6 +215,15 @@ impl ContainerRecord {
         }
     }
 
+    /// Takes a later record's word for everything; facts of both are kept, each once, in order.
+    pub(crate) fn absorb(&mut self, later: Self) {
+        let mut facts = std::mem::take(&mut self.facts);
+        *self = later;
+        self.facts.retain(|fact| !facts.contains(fact));
+        facts.append(&mut self.facts);
+        self.facts = facts;
+    }
+
     /// The latest fact of this key.
     pub fn fact(&self, key: FactKey) -> Option<&Fact> {
         self.facts.iter().rev().find(|f| f.key == key)

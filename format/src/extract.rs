@@ -1,8 +1,27 @@
 //! Copies chosen containers of a recording into a file of their own.
 
-use std::{io, path::Path, path::PathBuf};
+use std::{
+    collections::HashSet,
+    io,
+    path::{Path, PathBuf},
+};
 
-use crate::{ContainerUid, ReadError, Recording};
+use crate::{
+    ContainerUid, ReadError, Recording,
+    block::{BlockHeader, STORE_SCOPE, checked_payload},
+    bytes::Malformed,
+    events::{
+        decode::EventDecoder,
+        encode::{Around, EventEncoder},
+        ingest::OpenBlock,
+    },
+    meta::Record,
+    payload::Payload,
+    segment::{
+        file::SegmentWriter,
+        records::{SegmentRecords, decode_records},
+    },
+};
 
 /// What an extract holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -43,6 +62,8 @@ pub enum ExtractError {
 }
 
 /// Copies the blocks and records of `containers`, and nothing of any other, into the new file `out` (`.aftx`).
+/// Readings of the clock, the machine's description and gaps of unknown containers belong to every container.
+/// Damaged blocks are not copied.
 ///
 /// # Errors
 /// [`ExtractError`]; nothing is left behind at `out` then.
@@ -51,6 +72,93 @@ pub fn extract(
     containers: &[ContainerUid],
     out: &Path,
 ) -> Result<ExtractReport, ExtractError> {
-    let _ = (recording, containers, out);
-    unimplemented!()
+    for &uid in containers {
+        if !recording.containers().iter().any(|c| c.record.uid == uid) {
+            return Err(ExtractError::NoSuchContainer { uid });
+        }
+    }
+    let at = |action| move |source| ExtractError::Io { action, path: out.to_owned(), source };
+    let header = recording.extract_header();
+    let mut copy = Copy {
+        segment: SegmentWriter::create(out.to_owned(), &header).map_err(at("create"))?,
+        records: SegmentRecords::default(),
+        report: ExtractReport { containers: containers.len() as u64, ..ExtractReport::default() },
+    };
+    let wanted: HashSet<u64> = containers.iter().map(|uid| uid.0).collect();
+    let copied = copy.all(recording, &wanted);
+    if copied.is_err() {
+        // Made by us a moment ago, under a name that was free.
+        let _ = std::fs::remove_file(out);
+    }
+    copied?;
+    Ok(copy.report)
+}
+
+/// An extract being written.
+struct Copy {
+    segment: SegmentWriter,
+    records: SegmentRecords,
+    report: ExtractReport,
+}
+
+impl Copy {
+    fn all(&mut self, recording: &Recording, wanted: &HashSet<u64>) -> Result<(), ExtractError> {
+        recording.each_block(|entry, bytes| {
+            if entry.container == STORE_SCOPE || wanted.contains(&entry.container) {
+                self.block(bytes)
+            } else {
+                Ok(())
+            }
+        })?;
+        let mut loose = Vec::new();
+        for record in recording.staged_records() {
+            let belongs = match record {
+                Record::Container(container) => wanted.contains(&container.uid.0),
+                Record::Loss(loss) => loss.container.is_none_or(|uid| wanted.contains(&uid.0)),
+                Record::Origin(_) | Record::Clock(_) => true,
+            };
+            if belongs {
+                record.encode(&mut loose);
+                self.records.add([record.clone()], 0);
+            }
+        }
+        self.staged_records(&loose).map_err(|source| self.error("write", source))?;
+        self.segment.seal(&self.records.encode()).map_err(|source| self.error("seal", source))?;
+        self.report.bytes = self.segment.len();
+        Ok(())
+    }
+
+    fn error(&self, action: &'static str, source: io::Error) -> ExtractError {
+        ExtractError::Io { action, path: self.segment.path().to_owned(), source }
+    }
+
+    /// Copies one block as it is, when it is whole.
+    fn block(&mut self, bytes: &[u8]) -> Result<(), ExtractError> {
+        let checked = BlockHeader::parse(bytes).and_then(|header| {
+            let payload = Payload::parse(checked_payload(&header, bytes)?)?;
+            let whole = payload.root() == header.root;
+            let mut decoder = EventDecoder::new().map_err(|_| Malformed("no memory"))?;
+            Ok(whole.then_some((header, decoder.records(&payload)?)))
+        });
+        let Ok(Some((header, records))) = checked else { return Ok(()) };
+        let mut decoded = Vec::new();
+        if decode_records(&records, header.base, &mut decoded).is_ok() {
+            self.records.add(decoded, 0);
+        }
+        self.segment.append_sealed(&header, bytes).map_err(|source| self.error("write", source))?;
+        self.report.blocks += 1;
+        self.report.events += u64::from(header.rows);
+        Ok(())
+    }
+
+    /// Writes the records that are in no block yet as a block.
+    fn staged_records(&mut self, records: &[u8]) -> io::Result<()> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        let around = Around { container: STORE_SCOPE, records, ..Around::default() };
+        let mut payload = Vec::new();
+        let mut header = EventEncoder::new()?.encode(&OpenBlock::new(), &around, &mut payload);
+        self.segment.append(&mut header, &payload)
+    }
 }

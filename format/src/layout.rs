@@ -7,6 +7,16 @@
 /// A number that could not be had.
 pub const UNKNOWN: u64 = u64::MAX;
 
+/// Position of the number that is a moment of this boot, where the event has one: the one number that readers of
+/// recordings of several boots move with the event's time.
+pub(crate) const fn boot_time_index(code: crate::EventCode) -> Option<usize> {
+    match code {
+        crate::EventCode::FORK => Some(fork::CHILD_START),
+        crate::EventCode::EXEC | crate::EventCode::PROCESS => Some(exec::PPID_START),
+        _ => None,
+    }
+}
+
 /// Numbers of `FORK`. The event belongs to the *parent* thread; `ret` is the child's tid.
 pub mod fork {
     /// Child's thread group id.

@@ -4,19 +4,31 @@
 //! `docs/format.md`.
 #![deny(missing_docs, unsafe_code)]
 
+mod block;
+mod bytes;
 mod class;
 mod clock;
 mod code;
 mod container;
 mod error;
 mod event;
+mod events;
 mod extract;
+mod file;
 mod ids;
 pub mod layout;
+mod limits;
 mod loss;
+mod map;
+mod meta;
 mod owned;
 mod page;
+mod payload;
 mod reader;
+mod segment;
+mod stage;
+mod store;
+mod stream;
 mod writer;
 
 pub use class::{Class, Classify};
@@ -30,5 +42,5 @@ pub use ids::{BootNanos, ContainerUid, TaskKey};
 pub use loss::{Loss, LossCause};
 pub use owned::{OwnedEvent, OwnedField};
 pub use page::{Anchor, Direction, EventId};
-pub use reader::{BlockInfo, ContainerSummary, Origin, Query, Recording};
+pub use reader::{BlockInfo, ColumnInfo, ContainerSummary, Origin, Query, Recording};
 pub use writer::{StoreOptions, StoreStats, StoreWriter};

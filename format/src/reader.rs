@@ -1,15 +1,51 @@
 //! Opens recordings: one file or a store's directory. Opening never writes.
 
-use std::path::Path;
+use std::{
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
 
 use crate::{
     Anchor, BootNanos, Class, ClockMap, ContainerRecord, ContainerUid, Defect, Direction, Event, EventId,
-    Loss, OpenError, OwnedEvent, ReadError,
+    Loss, OpenError, OwnedEvent, ReadError, meta::Record,
 };
+
+mod blocks;
+mod density;
+mod load;
+mod merge;
+pub(crate) mod scan;
+
+pub use blocks::ColumnInfo;
+use blocks::{Cache, Place};
+use load::Segment;
 
 /// A recording: everything that one path holds, a single trace file or a whole store.
 #[derive(Debug)]
-pub struct Recording {}
+pub struct Recording {
+    path: PathBuf,
+    /// A store's directory, not a file.
+    is_store: bool,
+    segments: Vec<Segment>,
+    /// Blocks made in memory from what is only in the stage.
+    staged: Vec<Vec<u8>>,
+    /// Records that are only in the stage.
+    staged_records: Vec<Record>,
+    places: Vec<Place>,
+    blocks: Vec<BlockInfo>,
+    containers: Vec<ContainerSummary>,
+    losses: Vec<Loss>,
+    clock: ClockMap,
+    origin: Origin,
+    /// Found when opening.
+    defects: Vec<Defect>,
+    /// Found while reading.
+    found: Mutex<Vec<Defect>>,
+    cache: Mutex<Cache>,
+    unsealed: bool,
+    sealed_range: Option<(BootNanos, BootNanos)>,
+}
 
 /// A container as a recording knows it.
 #[derive(Debug, Clone)]
@@ -54,6 +90,15 @@ pub struct Query {
     pub end: Option<BootNanos>,
 }
 
+impl Query {
+    /// Whether a block can have matching events.
+    fn touches(&self, block: &BlockInfo) -> bool {
+        (self.containers.is_empty() || self.containers.contains(&block.container))
+            && self.begin.is_none_or(|begin| begin <= block.last)
+            && self.end.is_none_or(|end| end >= block.first)
+    }
+}
+
 /// A block's index entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockInfo {
@@ -78,63 +123,67 @@ impl Recording {
     /// [`OpenError`] when the path is not a recording of a version this program reads, or cannot be read.
     /// Damage inside is not an error: it is listed by [`Self::defects`].
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let _ = path;
-        unimplemented!()
+        load::open(path)
     }
 
     /// Where it was made.
     pub fn origin(&self) -> &Origin {
-        unimplemented!()
+        &self.origin
     }
 
     /// Every container in it, by first sign, the host (uid 0) first where it has events.
     pub fn containers(&self) -> &[ContainerSummary] {
-        unimplemented!()
+        &self.containers
     }
 
     /// Every gap, by time.
     pub fn losses(&self) -> &[Loss] {
-        unimplemented!()
+        &self.losses
     }
 
     /// Boot time to wall clock.
     pub fn clock(&self) -> &ClockMap {
-        unimplemented!()
+        &self.clock
     }
 
     /// What is damaged, so far as opening and reading has found.
     pub fn defects(&self) -> Vec<Defect> {
-        unimplemented!()
+        let found = self.found.lock().map(|found| found.clone()).unwrap_or_default();
+        self.defects.iter().cloned().chain(found).collect()
     }
 
     /// The recorder had it open, or did not close it properly (crash): no seal at the end.
     pub fn unsealed(&self) -> bool {
-        unimplemented!()
+        self.unsealed
     }
 
-    /// The index of all blocks, by container and time.
+    /// The index of all blocks with events, in the order they were written.
     pub fn blocks(&self) -> &[BlockInfo] {
-        unimplemented!()
+        &self.blocks
     }
 
     /// Number of events a query would read at most, from the index alone.
     pub fn count_hint(&self, query: &Query) -> u64 {
-        let _ = query;
-        unimplemented!()
+        self.blocks.iter().filter(|b| query.touches(b)).map(|b| u64::from(b.rows)).sum()
     }
 
-    /// Calls `visit` with every matching event in order of time (ties: by CPU order as recorded), stopping early
-    /// when it returns `ControlFlow::Break`. Damaged blocks are skipped and become defects.
+    /// Calls `visit` with every matching event in order of time (ties: by block and row), stopping early when it
+    /// returns `ControlFlow::Break`. Damaged blocks are skipped and become defects.
     ///
     /// # Errors
     /// [`ReadError`] only for I/O failures.
     pub fn for_each(
         &self,
         query: &Query,
-        visit: &mut dyn FnMut(ContainerUid, &Event<'_>) -> std::ops::ControlFlow<()>,
+        visit: &mut dyn FnMut(ContainerUid, &Event<'_>) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
-        let _ = (query, visit);
-        unimplemented!()
+        let mut merge = merge::Merge::new(self, query, None, Direction::Forward);
+        while let Some((_, flow)) = merge.next(&mut |_, container, event| visit(container, event))? {
+            if flow.is_break() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Up to `limit` matching events that `keep` wants, the nearest to the anchor first: forward in rising order,
@@ -150,8 +199,19 @@ impl Recording {
         limit: usize,
         keep: &mut dyn FnMut(ContainerUid, &Event<'_>) -> bool,
     ) -> Result<Vec<(EventId, ContainerUid, OwnedEvent)>, ReadError> {
-        let _ = (query, from, direction, limit, keep);
-        unimplemented!()
+        let mut page = Vec::new();
+        let mut merge = merge::Merge::new(self, query, Some(from), direction);
+        while page.len() < limit {
+            let next = merge.next(&mut |id, container, event| {
+                keep(container, event).then(|| (id, container, OwnedEvent::from_event(event)))
+            })?;
+            match next {
+                Some((_, Some(row))) => page.push(row),
+                Some((_, None)) => {}
+                None => break,
+            }
+        }
+        Ok(page)
     }
 
     /// How many events of each class (by [`Class::ALL`]) fall into each of `columns` equal parts of
@@ -163,8 +223,7 @@ impl Recording {
         end: BootNanos,
         columns: usize,
     ) -> Vec<[u32; Class::COUNT]> {
-        let _ = (container, begin, end, columns);
-        unimplemented!()
+        density::density(self, container, begin, end, columns)
     }
 
     /// Looks for what was written since opening. True when there is more than before; ids of events of a part
@@ -173,16 +232,21 @@ impl Recording {
     /// # Errors
     /// [`ReadError`] only for I/O failures.
     pub fn refresh(&mut self) -> Result<bool, ReadError> {
-        unimplemented!()
+        load::refresh(self)
     }
 
     /// First and last event's time.
     pub fn time_range(&self) -> Option<(BootNanos, BootNanos)> {
-        unimplemented!()
+        range_of(self.blocks.iter())
     }
 
     /// First and last event's time of the sealed part: ids of events in it do not change any more.
     pub fn sealed_range(&self) -> Option<(BootNanos, BootNanos)> {
-        unimplemented!()
+        self.sealed_range
     }
+}
+
+/// First and last event's time of these blocks.
+fn range_of<'a>(blocks: impl Iterator<Item = &'a BlockInfo>) -> Option<(BootNanos, BootNanos)> {
+    blocks.map(|b| (b.first, b.last)).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))
 }

@@ -1,10 +1,36 @@
 //! Writes a store: stage, open blocks, segments.
+//!
+//! The way of an event: into its container's open block and into the stage's batch ([`StoreWriter::push`]); the
+//! batch is handed to the operating system ([`StoreWriter::commit`]): from then on a kill loses nothing; every
+//! sync interval stage and segment are synced: from then on a power cut loses nothing. When a block is full or old,
+//! or its container has ended, it is encoded and appended to the segment. A stage file is removed when every row in
+//! it is in a block that is synced.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 use crate::{
-    BootNanos, Classify, ClockPair, ContainerRecord, ContainerUid, Event, Loss, OpenError, Origin, WriteError,
+    BootNanos, Classify, ClockPair, ContainerRecord, ContainerUid, Event, Loss, OpenError, Origin,
+    WriteError,
+    block::{STORE_SCOPE, flag},
+    events::{
+        encode::{Around, EventEncoder},
+        ingest::check_size,
+    },
+    meta::Record,
+    segment::{file::SegmentWriter, records::SegmentRecords},
+    stage::file::StageWriter,
+    store::StoreLock,
 };
+
+mod container;
+mod recover;
+mod rotate;
+
+use container::Container;
 
 /// How a store is written.
 #[derive(Debug, Clone)]
@@ -36,9 +62,41 @@ pub struct StoreStats {
     pub segments: u64,
 }
 
+/// A batch of the stage is handed over at this size also without a commit.
+const BATCH_BYTES: usize = 4 << 20;
+/// A stage file is left for a new one at this size.
+const STAGE_BYTES: u64 = 32 << 20;
+/// Rows of all open blocks may take this much; above, the largest block is cut.
+const OPEN_BYTES: usize = 64 << 20;
+
 /// The one writer of a store. Dropping it without [`Self::seal`] leaves what a kill -9 would leave.
 #[derive(Debug)]
-pub struct StoreWriter {}
+pub struct StoreWriter {
+    dir: PathBuf,
+    _lock: StoreLock,
+    origin: Origin,
+    options: StoreOptions,
+    time_base: u64,
+    segment: SegmentWriter,
+    /// What the footer of this segment will repeat.
+    records: SegmentRecords,
+    stage: StageWriter,
+    /// When the present stage file was begun.
+    stage_begun: Option<BootNanos>,
+    /// Stage files left behind whose rows are not all in synced blocks.
+    old_stages: Vec<u64>,
+    containers: HashMap<u64, Container>,
+    /// Records of the whole store that are not in a block yet, and the stage file of the first of them.
+    loose: Vec<Record>,
+    loose_stage: u64,
+    encoder: EventEncoder,
+    payload: Vec<u8>,
+    /// Bytes in all open blocks, about.
+    open_bytes: usize,
+    next_uid: u64,
+    last_sync: Instant,
+    stats: StoreStats,
+}
 
 impl StoreWriter {
     /// Opens the store in `dir`, making it when there is none; a second writer is refused. What an earlier writer
@@ -47,8 +105,7 @@ impl StoreWriter {
     /// # Errors
     /// [`OpenError`]: not writable, another version, in use.
     pub fn open(dir: &Path, origin: Origin, options: StoreOptions) -> Result<Self, OpenError> {
-        let _ = (dir, origin, options);
-        unimplemented!()
+        recover::open(dir, origin, options)
     }
 
     /// Takes one event over. After the next [`Self::commit`] it survives a kill -9 of this process.
@@ -56,8 +113,26 @@ impl StoreWriter {
     /// # Errors
     /// [`WriteError`]; the event is then not in the store, and the caller counts it as lost.
     pub fn push(&mut self, container: ContainerUid, event: &Event<'_>) -> Result<(), WriteError> {
-        let _ = (container, event);
-        unimplemented!()
+        check_size(event)?;
+        let class = (self.options.classify)(event);
+        let entry = self.containers.entry(container.0).or_default();
+        if entry.open.is_full_for(event) {
+            self.cut(container.0, 0)?;
+        }
+        if self.stage.pending() >= BATCH_BYTES {
+            self.flush_stage()?;
+        }
+        let stage = self.stage.number();
+        let entry = self.containers.entry(container.0).or_default();
+        entry.pending_since(stage, event.time);
+        self.stage.event(container.0, entry.next_row, event, class as u8);
+        let before = entry.open.raw_bytes();
+        entry.open.push(event, class as u8);
+        entry.next_row += 1;
+        self.open_bytes += entry.open.raw_bytes() - before;
+        self.next_uid = self.next_uid.max(container.0.saturating_add(1));
+        self.stats.events += 1;
+        Ok(())
     }
 
     /// Writes what is known of a container now; it is repeated in each later segment that has its events.
@@ -65,8 +140,14 @@ impl StoreWriter {
     /// # Errors
     /// [`WriteError`].
     pub fn put_container(&mut self, record: &ContainerRecord) -> Result<(), WriteError> {
-        let _ = record;
-        unimplemented!()
+        let uid = record.uid.0;
+        self.stage_record(&Record::Container(Box::new(record.clone())))?;
+        let stage = self.stage.number();
+        let entry = self.containers.entry(uid).or_default();
+        entry.pending_since(stage, record.first_seen);
+        entry.put_record(record.clone());
+        self.next_uid = self.next_uid.max(uid.saturating_add(1));
+        Ok(())
     }
 
     /// Writes a gap, in position.
@@ -74,8 +155,18 @@ impl StoreWriter {
     /// # Errors
     /// [`WriteError`].
     pub fn put_loss(&mut self, loss: &Loss) -> Result<(), WriteError> {
-        let _ = loss;
-        unimplemented!()
+        self.stage_record(&Record::Loss(*loss))?;
+        let stage = self.stage.number();
+        match loss.container {
+            Some(uid) => {
+                let entry = self.containers.entry(uid.0).or_default();
+                entry.pending_since(stage, loss.to);
+                entry.lost = entry.lost.saturating_add(loss.count.unwrap_or(0));
+                entry.losses.push(*loss);
+            }
+            None => self.put_loose(Record::Loss(*loss)),
+        }
+        Ok(())
     }
 
     /// Writes a clock reading.
@@ -83,8 +174,24 @@ impl StoreWriter {
     /// # Errors
     /// [`WriteError`].
     pub fn put_clock(&mut self, pair: ClockPair) -> Result<(), WriteError> {
-        let _ = pair;
-        unimplemented!()
+        self.stage_record(&Record::Clock(pair))?;
+        self.put_loose(Record::Clock(pair));
+        Ok(())
+    }
+
+    fn put_loose(&mut self, record: Record) {
+        if self.loose.is_empty() {
+            self.loose_stage = self.stage.number();
+        }
+        self.loose.push(record);
+    }
+
+    fn stage_record(&mut self, record: &Record) -> Result<(), WriteError> {
+        if self.stage.record(record) {
+            return Ok(());
+        }
+        let limit = crate::limits::RECORD_BYTES;
+        Err(WriteError::TooLarge { what: "bytes of metadata", found: limit + 1, limit })
     }
 
     /// Hands everything pushed so far to the operating system (the stage), cuts blocks that are full or old,
@@ -94,8 +201,19 @@ impl StoreWriter {
     /// # Errors
     /// [`WriteError`].
     pub fn commit(&mut self, now: BootNanos) -> Result<(), WriteError> {
-        let _ = now;
-        unimplemented!()
+        self.flush_stage()?;
+        self.cut_old(now)?;
+        if self.open_bytes > OPEN_BYTES {
+            self.cut_largest()?;
+        }
+        if self.last_sync.elapsed() >= Duration::from_nanos(self.options.sync_interval) {
+            self.sync()?;
+        }
+        self.rotate_stage(now)?;
+        if self.segment.len() >= self.options.segment_bytes {
+            self.rotate_segment()?;
+        }
+        Ok(())
     }
 
     /// Cuts the container's open block: it has ended.
@@ -103,25 +221,133 @@ impl StoreWriter {
     /// # Errors
     /// [`WriteError`].
     pub fn finish_container(&mut self, uid: ContainerUid) -> Result<(), WriteError> {
-        let _ = uid;
-        unimplemented!()
+        self.cut(uid.0, 0)?;
+        if let Some(entry) = self.containers.get_mut(&uid.0) {
+            entry.finished = true;
+        }
+        Ok(())
     }
 
     /// Cuts all blocks, writes the footer, syncs, and closes.
     ///
     /// # Errors
     /// [`WriteError`].
-    pub fn seal(self) -> Result<PathBuf, WriteError> {
-        unimplemented!()
+    pub fn seal(mut self) -> Result<PathBuf, WriteError> {
+        self.flush_stage()?;
+        self.cut_all(0)?;
+        self.seal_segment()?;
+        self.old_stages.push(self.stage.number());
+        self.remove_stages(u64::MAX)?;
+        Ok(self.segment.path().to_owned())
     }
 
     /// What was done so far.
     pub fn stats(&self) -> StoreStats {
-        unimplemented!()
+        StoreStats { bytes: self.stats.bytes + self.segment.len(), ..self.stats }
     }
 
     /// The next free container uid of this store: uids are never reused, also across restarts.
     pub fn next_uid(&self) -> ContainerUid {
-        unimplemented!()
+        ContainerUid(self.next_uid)
+    }
+
+    fn flush_stage(&mut self) -> Result<(), WriteError> {
+        let written = self.stage.flush().map_err(|source| self.stage_error("write", source))?;
+        self.stats.stage_bytes += written;
+        Ok(())
+    }
+
+    fn stage_error(&self, action: &'static str, source: std::io::Error) -> WriteError {
+        WriteError::Io { action, path: self.stage.path().to_owned(), source }
+    }
+
+    fn segment_error(&self, action: &'static str, source: std::io::Error) -> WriteError {
+        WriteError::Io { action, path: self.segment.path().to_owned(), source }
+    }
+
+    /// Appends what is pending of a container as one block; nothing when nothing is.
+    fn cut(&mut self, uid: u64, flags: u8) -> Result<(), WriteError> {
+        let (sequence, base) = (self.segment.sequence(), self.time_base);
+        let Some(entry) = self.containers.get_mut(&uid).filter(|e| e.has_pending()) else { return Ok(()) };
+        let records = entry.records_for(sequence);
+        let mut encoded = Vec::new();
+        records.iter().for_each(|record| {
+            record.encode(&mut encoded);
+        });
+        let around = Around {
+            container: uid,
+            first_row: entry.next_row - entry.open.rows() as u64,
+            number: entry.next_block,
+            lost: entry.lost,
+            base,
+            flags,
+            records: &encoded,
+        };
+        self.payload.clear();
+        let mut header = self.encoder.encode(&entry.open, &around, &mut self.payload);
+        if entry.open.rows() == 0 {
+            (header.earliest, header.first, header.last) = (entry.since, entry.since, entry.since);
+        }
+        if let Err(source) = self.segment.append(&mut header, &self.payload) {
+            return Err(self.segment_error("write", source));
+        }
+        let open_bytes = entry.open.raw_bytes();
+        entry.cut_done(sequence);
+        self.open_bytes = self.open_bytes.saturating_sub(open_bytes);
+        self.records.add(records, base);
+        self.stats.blocks += 1;
+        Ok(())
+    }
+
+    /// Appends the records of the whole store that are pending as one block.
+    fn cut_loose(&mut self) -> Result<(), WriteError> {
+        if self.loose.is_empty() {
+            return Ok(());
+        }
+        let mut encoded = Vec::new();
+        self.loose.iter().for_each(|record| {
+            record.encode(&mut encoded);
+        });
+        let around =
+            Around { container: STORE_SCOPE, base: self.time_base, records: &encoded, ..Around::default() };
+        self.payload.clear();
+        let empty = crate::events::ingest::OpenBlock::new();
+        let mut header = self.encoder.encode(&empty, &around, &mut self.payload);
+        if let Err(source) = self.segment.append(&mut header, &self.payload) {
+            return Err(self.segment_error("write", source));
+        }
+        self.records.add(std::mem::take(&mut self.loose), self.time_base);
+        self.stats.blocks += 1;
+        Ok(())
+    }
+
+    fn cut_all(&mut self, flags: u8) -> Result<(), WriteError> {
+        let mut uids: Vec<u64> =
+            self.containers.iter().filter(|(_, e)| e.has_pending()).map(|(&uid, _)| uid).collect();
+        uids.sort_unstable();
+        uids.into_iter().try_for_each(|uid| self.cut(uid, flags))?;
+        self.cut_loose()
+    }
+
+    fn cut_old(&mut self, now: BootNanos) -> Result<(), WriteError> {
+        let limit = now.0.saturating_sub(self.options.block_age);
+        let mut uids: Vec<u64> = self
+            .containers
+            .iter()
+            .filter(|(_, e)| e.has_pending() && e.since <= limit)
+            .map(|(&uid, _)| uid)
+            .collect();
+        uids.sort_unstable();
+        uids.into_iter().try_for_each(|uid| self.cut(uid, 0))
+    }
+
+    fn cut_largest(&mut self) -> Result<(), WriteError> {
+        let largest = self.containers.iter().max_by_key(|(_, e)| e.open.raw_bytes()).map(|(&uid, _)| uid);
+        largest.map_or(Ok(()), |uid| self.cut(uid, 0))
+    }
+
+    /// Cuts what an earlier writer had left in the stage.
+    fn cut_recovered(&mut self) -> Result<(), WriteError> {
+        self.cut_all(flag::RECOVERED)
     }
 }

@@ -1,0 +1,164 @@
+//! Little-endian bytes: a checked input and the matching output. The only place that knows byte order.
+#![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
+
+/// Bytes that do not say what they should; the caller knows where they lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Malformed(pub(crate) &'static str);
+
+/// Longest encoding of a varint.
+const VARINT_MAX: usize = 10;
+
+/// Bytes being read from the front; every read is checked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Input<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Input<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// The next `count` bytes.
+    pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
+        let (head, tail) = self.rest.split_at_checked(count).ok_or(Malformed("bytes end early"))?;
+        self.rest = tail;
+        Ok(head)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        let (head, tail) = self.rest.split_first_chunk::<N>().ok_or(Malformed("bytes end early"))?;
+        self.rest = tail;
+        Ok(*head)
+    }
+
+    pub(crate) fn bytes<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        self.array()
+    }
+
+    pub(crate) fn u8(&mut self) -> Result<u8, Malformed> {
+        self.array().map(u8::from_le_bytes)
+    }
+
+    pub(crate) fn u16(&mut self) -> Result<u16, Malformed> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    pub(crate) fn u32(&mut self) -> Result<u32, Malformed> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    pub(crate) fn u64(&mut self) -> Result<u64, Malformed> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    /// An unsigned LEB128 number: at most ten bytes and only its shortest form.
+    pub(crate) fn varint(&mut self) -> Result<u64, Malformed> {
+        let mut value = 0u64;
+        for (index, &byte) in self.rest.iter().take(VARINT_MAX).enumerate() {
+            let shift = u32::try_from(index).unwrap_or(0).saturating_mul(7);
+            let bits = u64::from(byte & 0x7f);
+            let shifted = bits << shift;
+            if shifted >> shift != bits {
+                return Err(Malformed("a varint is too large"));
+            }
+            value |= shifted;
+            if byte & 0x80 == 0 {
+                if byte == 0 && index > 0 {
+                    return Err(Malformed("a varint is not in its shortest form"));
+                }
+                self.take(index.saturating_add(1))?;
+                return Ok(value);
+            }
+        }
+        Err(Malformed("a varint does not end"))
+    }
+
+    /// A varint that is a count or a length of at most `limit`.
+    pub(crate) fn count(&mut self, limit: usize) -> Result<usize, Malformed> {
+        let value = self.varint()?;
+        usize::try_from(value).ok().filter(|&v| v <= limit).ok_or(Malformed("a count is over its limit"))
+    }
+}
+
+/// Appends to a byte vector.
+pub(crate) trait Output {
+    fn put_u8(&mut self, value: u8);
+    fn put_u16(&mut self, value: u16);
+    fn put_u32(&mut self, value: u32);
+    fn put_u64(&mut self, value: u64);
+    fn put_varint(&mut self, value: u64);
+}
+
+impl Output for Vec<u8> {
+    fn put_u8(&mut self, value: u8) {
+        self.push(value);
+    }
+
+    fn put_u16(&mut self, value: u16) {
+        self.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn put_u32(&mut self, value: u32) {
+        self.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn put_u64(&mut self, value: u64) {
+        self.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn put_varint(&mut self, value: u64) {
+        let mut rest = value;
+        while rest >= 0x80 {
+            self.push((rest & 0x7f) as u8 | 0x80);
+            rest >>= 7;
+        }
+        self.push(rest as u8);
+    }
+}
+
+/// Signed to unsigned so that small magnitudes stay small.
+pub(crate) const fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)).cast_unsigned()
+}
+
+/// The inverse of [`zigzag`].
+pub(crate) const fn unzigzag(value: u64) -> i64 {
+    (value >> 1).cast_signed() ^ (value & 1).cast_signed().wrapping_neg()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn varints_come_back_and_only_in_their_shortest_form() {
+        for value in [0, 1, 127, 128, 300, u64::from(u32::MAX), u64::MAX - 1, u64::MAX] {
+            let mut out = Vec::new();
+            out.put_varint(value);
+            let mut input = Input::new(&out);
+            assert_eq!(input.varint(), Ok(value));
+            assert!(input.is_empty());
+        }
+        assert!(Input::new(&[0x80, 0x00]).varint().is_err());
+        assert!(Input::new(&[0xff; 11]).varint().is_err());
+        assert!(Input::new(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02]).varint().is_err());
+        assert!(Input::new(&[0x80]).varint().is_err());
+    }
+
+    #[test]
+    fn zigzag_is_its_own_way_back() {
+        for value in [0, 1, -1, 2, i64::MAX, i64::MIN] {
+            assert_eq!(unzigzag(zigzag(value)), value);
+        }
+        assert_eq!(zigzag(-1), 1);
+    }
+}

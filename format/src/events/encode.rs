@@ -1,0 +1,401 @@
+//! Cuts an open block: sorts its rows and writes them as columns.
+
+use super::{
+    column,
+    ingest::{FieldIn, OpenBlock},
+    is_payload,
+    order::Groups,
+};
+use crate::{
+    FieldTag,
+    block::{BlockHeader, flag, kind},
+    bytes::{Output, zigzag},
+    payload::PayloadWriter,
+    stream::StreamWriter,
+};
+
+/// Turns open blocks into bytes; keeps its tables between them.
+#[derive(Debug)]
+pub(crate) struct EventEncoder {
+    payload: PayloadWriter,
+    streams: StreamWriter,
+    raw: Vec<u8>,
+    values: Vec<u64>,
+}
+
+/// Rows of a block in their final order, and how they are grouped.
+struct Sorted<'a> {
+    block: &'a OpenBlock,
+    /// Arrival number of each row.
+    order: Vec<u32>,
+    /// Tasks in order, each with its rows.
+    tasks: Vec<(u32, u32)>,
+    /// Codes in rising order.
+    codes: Vec<u16>,
+    /// Index among `codes` of each row.
+    code_index: Vec<u32>,
+    by_code: Groups,
+}
+
+impl<'a> Sorted<'a> {
+    fn of(block: &'a OpenBlock) -> Self {
+        let mut by_key: Vec<u32> = (0..block.tasks.len() as u32).collect();
+        by_key.sort_unstable_by_key(|&t| block.tasks[t as usize]);
+        let mut rank = vec![0u32; by_key.len()];
+        by_key.iter().enumerate().for_each(|(index, &task)| rank[task as usize] = index as u32);
+        let keys: Vec<u32> = block.task.iter().map(|&t| rank[t as usize]).collect();
+        let by_task = Groups::of(&keys, 0..block.rows() as u32, by_key.len());
+        let mut order = by_task.rows;
+        let mut begin = 0;
+        let mut tasks = Vec::with_capacity(by_key.len());
+        for (&task, &end) in by_key.iter().zip(&by_task.ends) {
+            let rows = &mut order[begin as usize..end as usize];
+            // Rows of a task arrive in order of time; what does not is put right here.
+            if !rows.is_sorted_by_key(|&row| block.time[row as usize]) {
+                rows.sort_by_key(|&row| block.time[row as usize]);
+            }
+            tasks.push((task, end - begin));
+            begin = end;
+        }
+        let mut codes = block.code.clone();
+        codes.sort_unstable();
+        codes.dedup();
+        let mut index_of = vec![0u32; codes.last().map_or(0, |&c| usize::from(c) + 1)];
+        codes.iter().enumerate().for_each(|(index, &code)| index_of[usize::from(code)] = index as u32);
+        let code_index: Vec<u32> =
+            order.iter().map(|&row| index_of[usize::from(block.code[row as usize])]).collect();
+        let by_code = Groups::of(&code_index, 0..order.len() as u32, codes.len());
+        Self { block, order, tasks, codes, code_index, by_code }
+    }
+
+    /// Arrival number of the row.
+    fn arrival(&self, row: u32) -> usize {
+        self.order[row as usize] as usize
+    }
+}
+
+/// What a block carries besides its rows.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Around<'a> {
+    pub(crate) container: u64,
+    pub(crate) first_row: u64,
+    pub(crate) number: u64,
+    pub(crate) lost: u64,
+    pub(crate) base: u64,
+    pub(crate) flags: u8,
+    /// Metadata records, encoded.
+    pub(crate) records: &'a [u8],
+}
+
+impl EventEncoder {
+    pub(crate) fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            payload: PayloadWriter::new()?,
+            streams: StreamWriter::new(),
+            raw: Vec::new(),
+            values: Vec::new(),
+        })
+    }
+
+    /// Appends the payload of `block` to `out`; the header still lacks length and checksum.
+    pub(crate) fn encode(
+        &mut self,
+        block: &OpenBlock,
+        around: &Around<'_>,
+        out: &mut Vec<u8>,
+    ) -> BlockHeader {
+        let first = block.time.iter().copied().min().unwrap_or(0);
+        let last = block.time.iter().copied().max().unwrap_or(0);
+        let entered = block.time.iter().zip(&block.duration).map(|(t, d)| t.saturating_sub(d.unwrap_or(0)));
+        let earliest = entered.min().unwrap_or(first);
+        let timed = block.duration.iter().any(Option::is_some);
+        self.payload.column(column::RECORDS, around.records);
+        if block.rows() > 0 {
+            let sorted = Sorted::of(block);
+            self.put_tasks(&sorted);
+            self.put_codes(&sorted);
+            self.put_times(&sorted, first, timed);
+            self.put_numbers(&sorted);
+            self.put_fields(&sorted);
+        }
+        let root = self.payload.finish(out);
+        BlockHeader {
+            kind: if block.rows() > 0 { kind::EVENTS } else { kind::META },
+            flags: around.flags
+                | if timed { flag::ENTRY_TIMES } else { 0 }
+                | if around.records.is_empty() { 0 } else { flag::RECORDS },
+            payload_len: 0,
+            container: around.container,
+            first_row: around.first_row,
+            rows: block.rows() as u32,
+            payload_crc: 0,
+            earliest,
+            first,
+            last,
+            base: around.base,
+            lost: around.lost,
+            number: around.number,
+            root,
+        }
+    }
+
+    /// Appends the stream of `values` to the column being built.
+    fn stream(&mut self, values: impl Iterator<Item = u64>) {
+        self.values.clear();
+        self.values.extend(values);
+        self.streams.put(&mut self.raw, &self.values);
+    }
+
+    /// Ends the column being built.
+    fn column(&mut self, id: u8) {
+        self.payload.column(id, &self.raw);
+        self.raw.clear();
+    }
+
+    /// A column of one stream per code.
+    fn by_code(&mut self, sorted: &Sorted<'_>, id: u8, value: impl Fn(usize) -> u64) {
+        for rows in sorted.by_code.iter() {
+            self.stream(rows.iter().map(|&row| value(sorted.arrival(row))));
+        }
+        self.column(id);
+    }
+
+    fn put_tasks(&mut self, sorted: &Sorted<'_>) {
+        let keys = &sorted.block.tasks;
+        self.raw.put_varint(sorted.tasks.len() as u64);
+        self.stream(sorted.tasks.iter().map(|&(t, _)| u64::from(keys[t as usize].tgid)));
+        self.stream(sorted.tasks.iter().map(|&(t, _)| {
+            let key = keys[t as usize];
+            u64::from(key.tid.wrapping_sub(key.tgid))
+        }));
+        self.stream(sorted.tasks.iter().map(|&(t, _)| keys[t as usize].start.0));
+        self.stream(sorted.tasks.iter().map(|&(_, rows)| u64::from(rows)));
+        self.column(column::TASKS);
+    }
+
+    fn put_codes(&mut self, sorted: &Sorted<'_>) {
+        self.raw.put_varint(sorted.codes.len() as u64);
+        self.stream(sorted.codes.iter().map(|&c| u64::from(c)));
+        self.stream(sorted.code_index.iter().map(|&i| u64::from(i)));
+        self.column(column::CODES);
+    }
+
+    fn put_times(&mut self, sorted: &Sorted<'_>, first: u64, timed: bool) {
+        let block = sorted.block;
+        self.values.clear();
+        let mut rows = sorted.order.iter();
+        for &(_, count) in &sorted.tasks {
+            let mut before = first;
+            for &row in rows.by_ref().take(count as usize) {
+                let time = block.time[row as usize];
+                let gap = if timed {
+                    let entered = time.wrapping_sub(block.duration[row as usize].unwrap_or(0));
+                    zigzag(entered.wrapping_sub(before).cast_signed())
+                } else {
+                    time - before
+                };
+                self.values.push(gap);
+                before = time;
+            }
+        }
+        self.streams.put(&mut self.raw, &self.values);
+        self.column(column::GAPS);
+        if timed {
+            self.by_code(sorted, column::TIMED, |a| u64::from(block.duration[a].is_some()));
+            for rows in sorted.by_code.iter() {
+                self.stream(rows.iter().filter_map(|&row| block.duration[sorted.arrival(row)]));
+            }
+            self.column(column::DURATION);
+        }
+    }
+
+    fn put_numbers(&mut self, sorted: &Sorted<'_>) {
+        let block = sorted.block;
+        self.by_code(sorted, column::RET, |a| zigzag(block.ret[a]));
+        self.by_code(sorted, column::ARG_COUNT, |a| block.args_of(a).len() as u64);
+        if block.flags.iter().any(|&f| f != 0) {
+            self.by_code(sorted, column::FLAGS, |a| u64::from(block.flags[a]));
+        }
+        self.stream(sorted.order.iter().map(|&row| u64::from(block.cpu[row as usize])));
+        self.column(column::CPU);
+        self.by_code(sorted, column::CLASS, |a| u64::from(block.class[a]));
+        let most: Vec<usize> = sorted
+            .by_code
+            .iter()
+            .map(|rows| rows.iter().map(|&r| block.args_of(sorted.arrival(r)).len()).max().unwrap_or(0))
+            .collect();
+        for index in 0..column::ARG_COLUMNS {
+            for (rows, &most) in sorted.by_code.iter().zip(&most) {
+                if most > usize::from(index) {
+                    self.put_argument(sorted, rows, usize::from(index));
+                }
+            }
+            self.column(column::ARG0 + index);
+        }
+        for (rows, &most) in sorted.by_code.iter().zip(&most) {
+            for index in usize::from(column::ARG_COLUMNS)..most {
+                self.put_argument(sorted, rows, index);
+            }
+        }
+        self.column(column::ARG_REST);
+    }
+
+    fn put_argument(&mut self, sorted: &Sorted<'_>, rows: &[u32], index: usize) {
+        let block = sorted.block;
+        self.stream(rows.iter().filter_map(|&r| block.args_of(sorted.arrival(r)).get(index).copied()));
+    }
+
+    fn put_fields(&mut self, sorted: &Sorted<'_>) {
+        let block = sorted.block;
+        if block.fields.is_empty() {
+            return;
+        }
+        let (shapes, shape_of) = shapes(sorted);
+        self.raw.put_varint(shapes.len() as u64);
+        for shape in &shapes {
+            self.raw.put_u8(shape.len() as u8);
+            self.raw.extend_from_slice(shape);
+        }
+        for rows in sorted.by_code.iter() {
+            self.stream(rows.iter().map(|&row| u64::from(shape_of[row as usize])));
+        }
+        self.column(column::SHAPES);
+
+        let cells = Cells::of(sorted, &shape_of, &shapes);
+        let longest = block.fields.iter().filter(|f| is_payload(FieldTag(f.tag))).map(|f| f.len).max();
+        let longest = longest.unwrap_or(0);
+        self.raw.put_varint(u64::from(longest));
+        cells.visit(|rows, position, tag| {
+            let field = |row: &u32| block.fields_of(sorted.arrival(*row))[position];
+            if is_payload(tag) {
+                self.stream(rows.iter().map(field).map(|f| shortfall(f, longest)));
+            } else {
+                self.stream(rows.iter().map(field).map(|f| u64::from(f.at)));
+            }
+        });
+        self.column(column::FIELDS);
+        if block.fields.iter().any(|f| f.flags != 0) {
+            cells.visit(|rows, position, _| {
+                let field = |row: &u32| block.fields_of(sorted.arrival(*row))[position];
+                self.stream(rows.iter().map(field).map(|f| u64::from(f.flags)));
+            });
+            self.column(column::FIELD_FLAGS);
+        }
+        self.put_full_lengths(sorted, &cells);
+        self.put_bytes(sorted, &cells);
+    }
+
+    fn put_full_lengths(&mut self, sorted: &Sorted<'_>, cells: &Cells<'_>) {
+        let block = sorted.block;
+        let mut any = false;
+        cells.visit(|rows, position, tag| {
+            self.values.clear();
+            for &row in rows {
+                let arrival = sorted.arrival(row);
+                let field = block.fields_of(arrival)[position];
+                let value = if is_payload(tag) {
+                    over_result(field.full_len, block.ret[arrival])
+                } else {
+                    over(field.full_len, block.strings.length(field.at))
+                };
+                any |= value != 0;
+                self.values.push(value);
+            }
+            self.streams.put(&mut self.raw, &self.values);
+        });
+        if any {
+            self.column(column::FULL_LEN);
+        } else {
+            self.raw.clear();
+        }
+    }
+
+    fn put_bytes(&mut self, sorted: &Sorted<'_>, cells: &Cells<'_>) {
+        let block = sorted.block;
+        if block.strings.len() > 0 {
+            self.raw.put_varint(block.strings.len() as u64);
+            self.stream((0..block.strings.len() as u32).map(|id| u64::from(block.strings.length(id))));
+            self.column(column::STRING_LENGTHS);
+            self.payload.column(column::STRINGS, block.strings.bytes());
+        }
+        cells.visit(|rows, position, tag| {
+            if is_payload(tag) {
+                for &row in rows {
+                    let field = block.fields_of(sorted.arrival(row))[position];
+                    let begin = field.at as usize;
+                    self.raw.extend_from_slice(&block.payload[begin..begin + field.len as usize]);
+                }
+            }
+        });
+        self.column(column::PAYLOAD);
+    }
+}
+
+/// How far a payload is from the length it should have: the lesser of what the call moved and `longest`.
+fn shortfall(field: FieldIn, longest: u32) -> u64 {
+    over(field.len, field.full_len.min(longest))
+}
+
+/// A length less the one that is predicted for it.
+pub(super) fn over(length: u32, predicted: u32) -> u64 {
+    zigzag(i64::from(length) - i64::from(predicted))
+}
+
+/// A full length less the call's result.
+fn over_result(full_len: u32, ret: i64) -> u64 {
+    over(full_len, result_length(ret))
+}
+
+/// The length that a call's result promises.
+pub(super) fn result_length(ret: i64) -> u32 {
+    u32::try_from(ret.max(0)).unwrap_or(0)
+}
+
+/// The shapes in order of first appearance, and each row's.
+fn shapes(sorted: &Sorted<'_>) -> (Vec<Vec<u8>>, Vec<u32>) {
+    let mut shapes: Vec<Vec<u8>> = Vec::new();
+    let mut ids = std::collections::HashMap::new();
+    let mut last = 0u32;
+    let shape_of = (0..sorted.order.len() as u32)
+        .map(|row| {
+            let fields = sorted.block.fields_of(sorted.arrival(row));
+            let tags = || fields.iter().map(|f| f.tag);
+            if shapes.get(last as usize).is_some_and(|s| s.iter().copied().eq(tags())) {
+                return last;
+            }
+            let shape: Vec<u8> = tags().collect();
+            last = *ids.entry(shape).or_insert_with_key(|shape| {
+                shapes.push(shape.clone());
+                (shapes.len() - 1) as u32
+            });
+            last
+        })
+        .collect();
+    (shapes, shape_of)
+}
+
+/// Rows by code and shape, each of which has the same fields.
+struct Cells<'a> {
+    rows: Vec<u32>,
+    /// End of each cell in `rows`, and its shape.
+    cells: Vec<(u32, u32)>,
+    shapes: &'a [Vec<u8>],
+}
+
+impl<'a> Cells<'a> {
+    fn of(sorted: &Sorted<'_>, shape_of: &[u32], shapes: &'a [Vec<u8>]) -> Self {
+        let (rows, cells) =
+            super::order::by_two(&sorted.code_index, sorted.codes.len(), shape_of, shapes.len());
+        Self { rows, cells, shapes }
+    }
+
+    fn visit(&self, mut each: impl FnMut(&[u32], usize, FieldTag)) {
+        let mut begin = 0;
+        for &(end, shape) in &self.cells {
+            for (position, &tag) in self.shapes[shape as usize].iter().enumerate() {
+                each(&self.rows[begin as usize..end as usize], position, FieldTag(tag));
+            }
+            begin = end;
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! What a reader accepts at most. A file that says more is damaged or hostile; each limit has a test.
+
+/// Bytes of one block, header included, except the footer.
+pub(crate) const BLOCK_BYTES: usize = 16 << 20;
+/// Bytes of a footer, header included.
+pub(crate) const FOOTER_BYTES: usize = 64 << 20;
+/// Rows of one block.
+pub(crate) const BLOCK_ROWS: usize = 65_536;
+/// Columns of one block.
+pub(crate) const COLUMNS: usize = 64;
+/// Bytes of one column after decompression.
+pub(crate) const COLUMN_BYTES: usize = 16 << 20;
+/// Bytes of all columns of a block after decompression.
+pub(crate) const BLOCK_RAW_BYTES: usize = 64 << 20;
+/// Numbers (arguments) of all rows of a block.
+pub(crate) const BLOCK_ARGS: usize = 1 << 20;
+/// Byte fields of all rows of a block.
+pub(crate) const BLOCK_FIELDS: usize = 1 << 19;
+/// Bytes of one metadata record.
+pub(crate) const RECORD_BYTES: usize = 1 << 20;
+/// Blocks of one segment.
+pub(crate) const SEGMENT_BLOCKS: usize = 1 << 20;
+/// Bytes of one batch of the stage after decompression.
+pub(crate) const BATCH_BYTES: usize = 64 << 20;
+
+/// Rows at which the writer cuts a block.
+pub(crate) const CUT_ROWS: usize = 16_384;
+/// Raw bytes at which the writer cuts a block.
+pub(crate) const CUT_BYTES: usize = 4 << 20;
+/// Bytes of all fields of one event: a block can always hold one event.
+pub(crate) const EVENT_BYTES: usize = 8 << 20;

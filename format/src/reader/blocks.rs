@@ -1,0 +1,231 @@
+//! Fetches and decodes blocks, and keeps the ones used last.
+
+use std::{borrow::Cow, collections::VecDeque, sync::Arc};
+
+use super::Recording;
+use crate::{
+    Defect, DefectKind, ReadError,
+    block::{self, BlockHeader},
+    bytes::Malformed,
+    events::{
+        column,
+        decode::{EventDecoder, Rows},
+    },
+    file,
+    meta::Record,
+    payload::{Column, Payload},
+    segment::{BlockEntry, SegmentHeader, origin_kind},
+};
+
+/// Where a block's bytes are.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Source {
+    /// Segment number in the recording.
+    Segment(usize),
+    /// Block number among those made from the stage.
+    Memory(usize),
+}
+
+/// Where a block is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) source: Source,
+    pub(super) entry: BlockEntry,
+}
+
+/// A column of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ColumnInfo {
+    /// What it holds.
+    pub name: &'static str,
+    /// Bytes on disk.
+    pub stored: u64,
+    /// Bytes after decompression.
+    pub raw: u64,
+}
+
+/// A decoded block and its rows in order of time.
+#[derive(Debug)]
+pub(super) struct Decoded {
+    pub(super) rows: Rows,
+    pub(super) by_time: Vec<u32>,
+}
+
+impl Decoded {
+    pub(super) fn memory(&self) -> usize {
+        self.rows.memory() + self.by_time.len() * 4
+    }
+}
+
+/// Decoded blocks, the one used last at the back.
+#[derive(Debug, Default)]
+pub(super) struct Cache {
+    blocks: VecDeque<(usize, Arc<Decoded>)>,
+    bytes: usize,
+}
+
+/// Bytes that decoded blocks may take in the cache.
+const CACHE_BYTES: usize = 48 << 20;
+
+impl Cache {
+    fn get(&mut self, index: usize) -> Option<Arc<Decoded>> {
+        let at = self.blocks.iter().position(|(i, _)| *i == index)?;
+        let entry = self.blocks.remove(at)?;
+        let decoded = entry.1.clone();
+        self.blocks.push_back(entry);
+        Some(decoded)
+    }
+
+    fn put(&mut self, index: usize, decoded: Arc<Decoded>) {
+        self.bytes += decoded.memory();
+        self.blocks.push_back((index, decoded));
+        while self.bytes > CACHE_BYTES
+            && let Some((_, old)) = self.blocks.pop_front()
+        {
+            self.bytes -= old.memory();
+        }
+    }
+}
+
+impl Recording {
+    /// The header of an extract of this recording.
+    pub(crate) fn extract_header(&self) -> SegmentHeader {
+        SegmentHeader {
+            incompat: 0,
+            ro_compat: 0,
+            compat: 0,
+            store_uuid: self.origin.store_uuid,
+            boot_id: self.origin.boot_id,
+            sequence: 0,
+            time_base: 0,
+            created_boot: file::boot_clock(),
+            created_real: file::wall_clock(),
+            next_uid: 0,
+            origin_kind: origin_kind::EXTRACT,
+        }
+    }
+
+    /// Lends every block in the order written, those of records included, then those made from the stage.
+    pub(crate) fn each_block<E: From<ReadError>>(
+        &self,
+        mut visit: impl FnMut(&BlockEntry, &[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for (number, segment) in self.segments.iter().enumerate() {
+            for entry in &segment.loaded.entries {
+                let place = Place { source: Source::Segment(number), entry: *entry };
+                visit(entry, &self.block_bytes(&place)?)?;
+            }
+        }
+        for place in self.places.iter().filter(|place| matches!(place.source, Source::Memory(_))) {
+            visit(&place.entry, &self.block_bytes(place)?)?;
+        }
+        Ok(())
+    }
+
+    /// Records that are only in the stage.
+    pub(crate) fn staged_records(&self) -> &[Record] {
+        &self.staged_records
+    }
+
+    /// How the bytes of a block are spent, column by column; empty when it is damaged.
+    ///
+    /// # Errors
+    /// [`ReadError`] only for I/O failures.
+    pub fn columns(&self, index: usize) -> Result<Vec<ColumnInfo>, ReadError> {
+        let Some(place) = self.places.get(index) else { return Ok(Vec::new()) };
+        let bytes = self.block_bytes(place)?;
+        let payload = header_as_indexed(&bytes, &place.entry)
+            .and_then(|header| block::checked_payload(&header, &bytes))
+            .and_then(Payload::parse);
+        let Ok(payload) = payload else { return Ok(Vec::new()) };
+        let info = |c: &Column<'_>| ColumnInfo {
+            name: column::name(c.id),
+            stored: c.stored_len() as u64,
+            raw: c.raw_len() as u64,
+        };
+        Ok(payload.columns().iter().map(info).collect())
+    }
+
+    /// The bytes of a block as they lie on disk.
+    pub(super) fn block_bytes(&self, place: &Place) -> Result<Cow<'_, [u8]>, ReadError> {
+        let entry = &place.entry;
+        match place.source {
+            Source::Memory(number) => Ok(Cow::Borrowed(self.staged.get(number).map_or(&[], Vec::as_slice))),
+            Source::Segment(number) => {
+                let Some(segment) = self.segments.get(number) else { return Ok(Cow::Borrowed(&[])) };
+                if let Some(map) = &segment.map {
+                    let begin = usize::try_from(entry.offset).unwrap_or(usize::MAX);
+                    let end = begin.saturating_add(entry.len as usize);
+                    return Ok(Cow::Borrowed(map.bytes().get(begin..end).unwrap_or(&[])));
+                }
+                let path = &segment.loaded.path;
+                file::read_at_most(&segment.loaded.file, entry.offset, entry.len as usize)
+                    .map(Cow::Owned)
+                    .map_err(|source| ReadError::Io { path: path.clone(), source })
+            }
+        }
+    }
+
+    /// Decodes the block of this index; `None` when it is damaged, which becomes a defect.
+    pub(super) fn decode(
+        &self,
+        index: usize,
+        decoder: &mut EventDecoder,
+    ) -> Result<Option<Arc<Decoded>>, ReadError> {
+        let Some(place) = self.places.get(index) else { return Ok(None) };
+        if let Ok(mut cache) = self.cache.lock()
+            && let Some(decoded) = cache.get(index)
+        {
+            return Ok(Some(decoded));
+        }
+        let bytes = self.block_bytes(place)?;
+        let rows = header_as_indexed(&bytes, &place.entry).and_then(|header| {
+            let payload = block::checked_payload(&header, &bytes)?;
+            decoder.rows(&header, payload)
+        });
+        match rows {
+            Ok(mut rows) => {
+                rows.rebase(place.entry.base);
+                let by_time = rows.by_time();
+                let decoded = Arc::new(Decoded { rows, by_time });
+                if let Ok(mut cache) = self.cache.lock() {
+                    cache.put(index, decoded.clone());
+                }
+                Ok(Some(decoded))
+            }
+            Err(Malformed(what)) => {
+                self.found_damage(place, what);
+                Ok(None)
+            }
+        }
+    }
+
+    fn found_damage(&self, place: &Place, what: &str) {
+        let path = match place.source {
+            Source::Segment(number) => self.segments.get(number).map(|s| s.loaded.path.clone()),
+            Source::Memory(_) => None,
+        };
+        let defect = Defect {
+            path: path.unwrap_or_else(|| self.path.clone()),
+            offset: place.entry.offset,
+            kind: DefectKind::Corrupt,
+            detail: what.to_owned(),
+        };
+        if let Ok(mut found) = self.found.lock()
+            && !found.contains(&defect)
+        {
+            found.push(defect);
+        }
+    }
+}
+
+/// The header in the block's own bytes, when it says what the index says: where they differ the block is right, and
+/// the index was made for another.
+pub(super) fn header_as_indexed(bytes: &[u8], entry: &BlockEntry) -> Result<BlockHeader, Malformed> {
+    let header = BlockHeader::parse(bytes)?;
+    if BlockEntry::of(entry.offset, &header) == *entry {
+        Ok(header)
+    } else {
+        Err(Malformed("the block is not the one in the index"))
+    }
+}

@@ -1,0 +1,471 @@
+//! Puts a recording together from its segments and its stage.
+//!
+//! Order matters beside a writer: the stage is read *before* the segments, so that rows that move from one to the
+//! other meanwhile are seen twice rather than never; row numbers tell which are the same.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    io,
+    path::Path,
+    sync::Mutex,
+};
+
+use super::{
+    BlockInfo, ContainerSummary, Origin, Recording,
+    blocks::{Cache, Place, Source},
+    range_of,
+    scan::{self, LoadError, Loaded},
+};
+use crate::{
+    BootNanos, ClockMap, ClockPair, ContainerRecord, ContainerUid, Defect, DefectKind, Engine, Loss,
+    OpenError, ReadError, Role,
+    block::{STORE_SCOPE, kind, seal_block},
+    bytes::Malformed,
+    events::{
+        encode::{Around, EventEncoder},
+        ingest::OpenBlock,
+    },
+    map::Map,
+    meta::Record,
+    segment::BlockEntry,
+    stage::{
+        file::{StageError, StageFile},
+        row::Item,
+    },
+    store::{self, SEGMENTS, STAGES, StoreFile},
+};
+
+/// A segment that is open for reading.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) loaded: Loaded,
+    pub(super) map: Option<Map>,
+}
+
+pub(super) fn open(path: &Path) -> Result<Recording, OpenError> {
+    let about = std::fs::metadata(path).map_err(|source| OpenError::Io {
+        action: "open",
+        path: path.to_owned(),
+        source,
+    })?;
+    let mut recording = Recording {
+        path: path.to_owned(),
+        is_store: about.is_dir(),
+        segments: Vec::new(),
+        staged: Vec::new(),
+        staged_records: Vec::new(),
+        places: Vec::new(),
+        blocks: Vec::new(),
+        containers: Vec::new(),
+        losses: Vec::new(),
+        clock: ClockMap::default(),
+        origin: no_origin([0; 16]),
+        defects: Vec::new(),
+        found: Mutex::default(),
+        cache: Mutex::default(),
+        unsealed: false,
+        sealed_range: None,
+    };
+    load(&mut recording)?;
+    Ok(recording)
+}
+
+/// Loads again what can have changed. True when there is more than before.
+pub(super) fn refresh(recording: &mut Recording) -> Result<bool, ReadError> {
+    let before = measure(recording);
+    load(recording).map_err(|error| match error {
+        OpenError::Io { path, source, .. } => ReadError::Io { path, source },
+        other => ReadError::Io { path: recording.path.clone(), source: io::Error::other(other.to_string()) },
+    })?;
+    Ok(measure(recording) != before)
+}
+
+/// What grows when something was written.
+fn measure(recording: &Recording) -> impl PartialEq + use<> {
+    let rows: u64 = recording.blocks.iter().map(|b| u64::from(b.rows)).sum();
+    let records: Vec<ContainerRecord> = recording.containers.iter().map(|c| c.record.clone()).collect();
+    let ends = recording.blocks.iter().map(|b| (b.first, b.last)).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+    (rows, records, recording.losses.len(), recording.clock.pairs().len(), recording.unsealed, ends)
+}
+
+fn no_origin(store_uuid: [u8; 16]) -> Origin {
+    Origin {
+        store_uuid,
+        boot_id: [0; 16],
+        hostname: Vec::new(),
+        kernel: Vec::new(),
+        machine: Vec::new(),
+        degraded: Vec::new(),
+        recorder: Vec::new(),
+    }
+}
+
+fn load(recording: &mut Recording) -> Result<(), OpenError> {
+    let mut build = Build::default();
+    let path = recording.path.clone();
+    if recording.is_store {
+        let kept = std::mem::take(&mut recording.segments);
+        build.store(&path, kept)?;
+    } else {
+        let loaded = scan::load(&path, false).map_err(|error| match error {
+            LoadError::Open(error) => error,
+            LoadError::Empty => OpenError::NotARecording { path: path.clone() },
+        })?;
+        build.segment(Segment { loaded, map: None });
+    }
+    build.finish(recording);
+    Ok(())
+}
+
+/// A recording while it is put together.
+#[derive(Default)]
+struct Build {
+    segments: Vec<Segment>,
+    staged: Vec<Vec<u8>>,
+    staged_records: Vec<Record>,
+    places: Vec<Place>,
+    blocks: Vec<BlockInfo>,
+    records: Vec<Record>,
+    seen: HashSet<Vec<u8>>,
+    /// Next row number of each container, by the blocks.
+    rows: HashMap<u64, u64>,
+    /// Lost events of each container, by the blocks.
+    lost: HashMap<u64, u64>,
+    defects: Vec<Defect>,
+    uuid: [u8; 16],
+    unsealed: bool,
+    sealed_blocks: usize,
+}
+
+impl Build {
+    fn store(&mut self, dir: &Path, kept: Vec<Segment>) -> Result<(), OpenError> {
+        let reading = |source| OpenError::Io { action: "read", path: dir.to_owned(), source };
+        let store = StoreFile::read(dir)?;
+        // Before the stage: what dies with the writer may be in neither, never what is left by one that lives.
+        let live = store::is_live(dir);
+        let stages = self.read_stages(dir, live).map_err(reading)?;
+        let numbers = SEGMENTS.list(dir).map_err(reading)?;
+        match store {
+            Some(store) => self.uuid = store.uuid,
+            None if numbers.is_empty() => return Err(OpenError::NotARecording { path: dir.to_owned() }),
+            None => self.defect(&dir.join("STORE"), DefectKind::Missing, "the store's identity file"),
+        }
+        let mut kept: BTreeMap<u64, Segment> =
+            kept.into_iter().filter(|s| s.loaded.sealed).map(|s| (s.loaded.header.sequence, s)).collect();
+        let last = numbers.last().copied();
+        let mut before = None;
+        for number in numbers {
+            let path = SEGMENTS.path(dir, number);
+            if before.is_some_and(|before: u64| before.checked_add(1) != Some(number)) {
+                self.defect(&path, DefectKind::Missing, "segments before this one");
+            }
+            before = Some(number);
+            let segment = match kept.remove(&number) {
+                Some(segment) => segment,
+                None => match self.load_segment(&path, number, store) {
+                    Ok(Some(segment)) => segment,
+                    Ok(None) => continue,
+                    // Retention may remove a segment between listing and opening.
+                    Err(OpenError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => continue,
+                    Err(error) => return Err(error),
+                },
+            };
+            let is_last = Some(number) == last;
+            let being_written = live && is_last;
+            if !(segment.loaded.sealed || being_written || has_torn(&segment.loaded)) {
+                let end = segment.loaded.end;
+                let what = "no seal: the recorder did not finish this segment";
+                self.defects.push(defect_at(&path, end, DefectKind::Torn, what));
+            }
+            if is_last {
+                self.unsealed = !segment.loaded.sealed;
+            }
+            self.segment(segment);
+        }
+        if live {
+            self.defects.retain(|d| {
+                d.kind != DefectKind::Torn || Some(&d.path) != self.segments.last().map(|s| &s.loaded.path)
+            });
+        }
+        self.stages(stages).map_err(reading)
+    }
+
+    /// A segment of the store; `None` when it cannot be used, which is then a defect.
+    fn load_segment(
+        &mut self,
+        path: &Path,
+        number: u64,
+        store: Option<StoreFile>,
+    ) -> Result<Option<Segment>, OpenError> {
+        let loaded = match scan::load(path, true) {
+            Ok(loaded) => loaded,
+            Err(LoadError::Empty) => return Ok(None),
+            Err(LoadError::Open(OpenError::Damaged { defect, .. })) => {
+                self.defects.push(defect);
+                return Ok(None);
+            }
+            Err(LoadError::Open(OpenError::NotARecording { .. })) => {
+                self.defect(path, DefectKind::Corrupt, "no segment header");
+                return Ok(None);
+            }
+            Err(LoadError::Open(OpenError::Version { found, .. })) => {
+                self.defect(path, DefectKind::Unknown, &format!("format version `{found}`"));
+                return Ok(None);
+            }
+            Err(LoadError::Open(error)) => return Err(error),
+        };
+        if store.is_some_and(|store| store.uuid != loaded.header.store_uuid) {
+            self.defect(path, DefectKind::Corrupt, "a segment of another store");
+            return Ok(None);
+        }
+        if loaded.header.sequence != number {
+            let found = loaded.header.sequence;
+            self.defect(path, DefectKind::Corrupt, &format!("the header says it is segment `{found}`"));
+            return Ok(None);
+        }
+        let map = if loaded.sealed { Map::of_own(&loaded.file).ok().flatten() } else { None };
+        Ok(Some(Segment { loaded, map }))
+    }
+
+    fn defect(&mut self, path: &Path, kind: DefectKind, detail: &str) {
+        self.defects.push(defect_at(path, 0, kind, detail));
+    }
+
+    /// Adds a segment's blocks and records.
+    fn segment(&mut self, segment: Segment) {
+        let number = self.segments.len();
+        let loaded = &segment.loaded;
+        self.defects.extend(loaded.defects.iter().cloned());
+        self.unsealed = !loaded.sealed;
+        for entry in &loaded.entries {
+            self.block(entry, Source::Segment(number));
+        }
+        if loaded.sealed
+            && self.blocks.len() == self.sealed_blocks + loaded.entries.iter().filter(|e| is_rows(e)).count()
+        {
+            self.sealed_blocks = self.blocks.len();
+        }
+        for record in loaded.records.clone() {
+            self.record(record);
+        }
+        self.segments.push(segment);
+    }
+
+    fn block(&mut self, entry: &BlockEntry, source: Source) {
+        if entry.kind >= kind::IGNORABLE || entry.container == STORE_SCOPE {
+            return;
+        }
+        let rows = self.rows.entry(entry.container).or_default();
+        *rows = (*rows).max(entry.first_row + u64::from(entry.rows));
+        let lost = self.lost.entry(entry.container).or_default();
+        *lost = (*lost).max(entry.lost);
+        if !is_rows(entry) {
+            return;
+        }
+        self.blocks.push(BlockInfo {
+            index: self.blocks.len(),
+            container: ContainerUid(entry.container),
+            rows: entry.rows,
+            first: BootNanos(entry.first.saturating_add(entry.base)),
+            last: BootNanos(entry.last.saturating_add(entry.base)),
+            stored: u64::from(entry.len),
+        });
+        self.places.push(Place { source, entry: *entry });
+    }
+
+    /// Notes a record unless it is there already: blocks and stage can both have it. True when it was not.
+    fn record(&mut self, record: Record) -> bool {
+        let mut bytes = Vec::new();
+        record.encode(&mut bytes);
+        let new = self.seen.insert(bytes);
+        if new {
+            self.records.push(record);
+        }
+        new
+    }
+
+    fn read_stages(&mut self, dir: &Path, live: bool) -> io::Result<Vec<StageFile>> {
+        let mut stages = Vec::new();
+        for number in STAGES.list(dir)? {
+            match StageFile::read(&STAGES.path(dir, number)) {
+                Ok((stage, torn)) => {
+                    self.defects.extend(torn.filter(|_| !live));
+                    stages.push(stage);
+                }
+                Err(StageError::Gone) => {}
+                Err(StageError::Io(error)) => return Err(error),
+                Err(StageError::Defect(defect)) if !live => self.defects.push(defect),
+                Err(StageError::Defect(_)) => {}
+            }
+        }
+        Ok(stages)
+    }
+
+    /// Adds what is only in the stage: rows become blocks in memory.
+    fn stages(&mut self, stages: Vec<StageFile>) -> io::Result<()> {
+        let mut encoder = EventEncoder::new()?;
+        for stage in stages {
+            let base = stage.header.time_base;
+            let mut open: BTreeMap<u64, (u64, OpenBlock)> = BTreeMap::new();
+            let mut cut: Vec<(u64, u64, OpenBlock)> = Vec::new();
+            let mut damaged = Vec::new();
+            stage.for_each(
+                |item| match item {
+                    Item::Event(uid, row, event, class) => {
+                        let next = self.rows.entry(uid).or_default();
+                        if row < *next {
+                            return;
+                        }
+                        let (first, block) = open.entry(uid).or_insert_with(|| (row, OpenBlock::new()));
+                        if block.is_full_for(&event) || row != *first + block.rows() as u64 {
+                            let full = std::mem::replace(block, OpenBlock::new());
+                            cut.push((uid, std::mem::replace(first, row), full));
+                        }
+                        block.push(&event, class);
+                        *next = row.saturating_add(1);
+                    }
+                    Item::Record(mut record) => {
+                        record.rebase(base);
+                        if self.record(record.clone()) {
+                            self.staged_records.push(record);
+                        }
+                    }
+                },
+                |offset, Malformed(what)| damaged.push((offset, what)),
+            )?;
+            let path = STAGES.path(Path::new(""), stage.header.number);
+            self.defects.extend(
+                damaged.into_iter().map(|(at, what)| defect_at(&path, at, DefectKind::Corrupt, what)),
+            );
+            cut.extend(open.into_iter().map(|(uid, (first, block))| (uid, first, block)));
+            for (uid, first_row, block) in cut {
+                self.staged_block(&mut encoder, uid, first_row, &block, base);
+            }
+        }
+        Ok(())
+    }
+
+    fn staged_block(
+        &mut self,
+        encoder: &mut EventEncoder,
+        uid: u64,
+        first_row: u64,
+        block: &OpenBlock,
+        base: u64,
+    ) {
+        if block.rows() == 0 {
+            return;
+        }
+        let mut payload = Vec::new();
+        let around = Around { container: uid, first_row, base, ..Around::default() };
+        let mut header = encoder.encode(block, &around, &mut payload);
+        let mut bytes = Vec::new();
+        seal_block(&mut header, &payload, &mut bytes);
+        self.block(&BlockEntry::of(0, &header), Source::Memory(self.staged.len()));
+        self.staged.push(bytes);
+        self.unsealed = true;
+    }
+
+    fn finish(mut self, recording: &mut Recording) {
+        let mut origin = None;
+        let mut clock: Vec<ClockPair> = Vec::new();
+        let mut losses: Vec<Loss> = Vec::new();
+        let mut containers: BTreeMap<u64, ContainerRecord> = BTreeMap::new();
+        for record in std::mem::take(&mut self.records) {
+            match record {
+                Record::Origin(found) => origin = Some(found),
+                Record::Clock(pair) => clock.push(pair),
+                Record::Loss(loss) => losses.push(loss),
+                Record::Container(record) => match containers.get_mut(&record.uid.0) {
+                    Some(known) => known.absorb(*record),
+                    None => {
+                        containers.insert(record.uid.0, *record);
+                    }
+                },
+            }
+        }
+        losses.sort_by_key(|l| (l.from, l.to, l.container));
+        let sealed = self.blocks.get(..self.sealed_blocks).unwrap_or(&[]);
+        recording.sealed_range = range_of(sealed.iter());
+        recording.containers = self.summaries(containers, &losses);
+        recording.origin = origin.unwrap_or_else(|| no_origin(self.uuid));
+        recording.clock = ClockMap::new(clock);
+        recording.losses = losses;
+        recording.segments = self.segments;
+        recording.staged = self.staged;
+        recording.staged_records = self.staged_records;
+        recording.places = self.places;
+        recording.blocks = self.blocks;
+        recording.defects = self.defects;
+        recording.unsealed = self.unsealed;
+        recording.found = Mutex::default();
+        recording.cache = Mutex::new(Cache::default());
+    }
+
+    fn summaries(
+        &self,
+        mut records: BTreeMap<u64, ContainerRecord>,
+        losses: &[Loss],
+    ) -> Vec<ContainerSummary> {
+        let mut counts: HashMap<u64, (u64, BootNanos, BootNanos)> = HashMap::new();
+        for block in &self.blocks {
+            let count = counts.entry(block.container.0).or_insert((0, block.first, block.last));
+            *count = (count.0 + u64::from(block.rows), count.1.min(block.first), count.2.max(block.last));
+        }
+        let mut lost: HashMap<u64, u64> = HashMap::new();
+        for loss in losses {
+            if let Some(uid) = loss.container {
+                let sum = lost.entry(uid.0).or_default();
+                *sum = sum.saturating_add(loss.count.unwrap_or(0));
+            }
+        }
+        // A container whose record is gone or never came is still one.
+        for (&uid, &(_, first, _)) in &counts {
+            records.entry(uid).or_insert_with(|| unknown_container(uid, first));
+        }
+        let mut summaries: Vec<ContainerSummary> = records
+            .into_values()
+            .map(|record| {
+                let uid = record.uid.0;
+                let count = counts.get(&uid);
+                let by_records = lost.get(&uid).copied().unwrap_or(0);
+                ContainerSummary {
+                    events: count.map_or(0, |c| c.0),
+                    lost: by_records.max(self.lost.get(&uid).copied().unwrap_or(0)),
+                    range: count.map(|c| (c.1, c.2)),
+                    record,
+                }
+            })
+            .filter(|s| s.record.uid != ContainerUid::HOST || s.events > 0 || s.lost > 0)
+            .collect();
+        summaries.sort_by_key(|s| (s.record.uid != ContainerUid::HOST, s.record.first_seen, s.record.uid));
+        summaries
+    }
+}
+
+/// Whether an entry is of a block with rows.
+fn is_rows(entry: &BlockEntry) -> bool {
+    entry.kind == kind::EVENTS && entry.rows > 0 && entry.container != STORE_SCOPE
+}
+
+fn has_torn(loaded: &Loaded) -> bool {
+    loaded.defects.iter().any(|d| d.kind == DefectKind::Torn)
+}
+
+fn defect_at(path: &Path, offset: u64, kind: DefectKind, detail: &str) -> Defect {
+    Defect { path: path.to_owned(), offset, kind, detail: detail.to_owned() }
+}
+
+fn unknown_container(uid: u64, first: BootNanos) -> ContainerRecord {
+    if ContainerUid(uid) == ContainerUid::HOST {
+        return ContainerRecord::host(first);
+    }
+    ContainerRecord {
+        uid: ContainerUid(uid),
+        engine: Engine::Unknown,
+        role: Role::Unknown,
+        id: Vec::new(),
+        cgroup_path: Vec::new(),
+        ..ContainerRecord::host(first)
+    }
+}

@@ -1,0 +1,244 @@
+//! Events of many blocks in order of time, forward or backward, with bounded memory.
+//!
+//! Blocks are opened when the time reaches them and closed behind their last row, so that only blocks that overlap
+//! are in memory at once. When those are too many, decoded rows of the ones needed last are dropped and decoded
+//! again when their turn comes.
+
+use std::{
+    cmp::Ordering,
+    collections::{BinaryHeap, HashMap},
+    sync::Arc,
+};
+
+use super::{Query, Recording, blocks::Decoded};
+use crate::{
+    Anchor, BootNanos, ContainerUid, Direction, Event, EventId, ReadError, events::decode::EventDecoder,
+};
+
+/// Bytes that decoded blocks may take at once.
+const BUDGET: usize = 128 << 20;
+
+/// The next row of an open block. The greatest is the next in the direction of reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Head {
+    id: EventId,
+    backward: bool,
+}
+
+impl Ord for Head {
+    fn cmp(&self, other: &Self) -> Ordering {
+        if self.backward { self.id.cmp(&other.id) } else { other.id.cmp(&self.id) }
+    }
+}
+
+impl PartialOrd for Head {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// An open block.
+#[derive(Debug)]
+struct Cursor {
+    /// `None` while its rows were dropped for want of memory.
+    decoded: Option<Arc<Decoded>>,
+    /// Position of the next row in order of time.
+    at: usize,
+}
+
+/// Events in order.
+pub(super) struct Merge<'a> {
+    recording: &'a Recording,
+    backward: bool,
+    /// The range of time, both ends inclusive.
+    range: (BootNanos, BootNanos),
+    /// Rows up to and including this one were read before.
+    after: Option<EventId>,
+    /// Blocks to be opened, the next at the end.
+    waiting: Vec<u32>,
+    cursors: HashMap<u32, Cursor>,
+    heads: BinaryHeap<Head>,
+    decoder: Option<EventDecoder>,
+    bytes: usize,
+}
+
+impl<'a> Merge<'a> {
+    pub(super) fn new(
+        recording: &'a Recording,
+        query: &Query,
+        from: Option<Anchor>,
+        direction: Direction,
+    ) -> Self {
+        let backward = direction == Direction::Backward;
+        let mut range = (query.begin.unwrap_or(BootNanos(0)), query.end.unwrap_or(BootNanos(u64::MAX)));
+        let (time, after) = match from {
+            None => (None, None),
+            Some(Anchor::Time(time)) => (Some(time), None),
+            Some(Anchor::Event(id)) => (Some(id.time), Some(id)),
+        };
+        if let Some(time) = time {
+            if backward {
+                range.1 = range.1.min(time);
+            } else {
+                range.0 = range.0.max(time);
+            }
+        }
+        let wanted = Query { containers: query.containers.clone(), begin: Some(range.0), end: Some(range.1) };
+        let mut waiting: Vec<u32> = recording
+            .blocks
+            .iter()
+            .filter(|block| wanted.touches(block))
+            .filter_map(|block| u32::try_from(block.index).ok())
+            .collect();
+        let blocks = &recording.blocks;
+        if backward {
+            waiting.sort_by_key(|&index| blocks.get(index as usize).map(|b| b.last));
+        } else {
+            waiting.sort_by_key(|&index| blocks.get(index as usize).map(|b| std::cmp::Reverse(b.first)));
+        }
+        Self {
+            recording,
+            backward,
+            range,
+            after,
+            waiting,
+            cursors: HashMap::new(),
+            heads: BinaryHeap::new(),
+            decoder: EventDecoder::new().ok(),
+            bytes: 0,
+        }
+    }
+
+    /// Lends the next event to `visit`; `None` at the end.
+    pub(super) fn next<R>(
+        &mut self,
+        visit: &mut dyn FnMut(EventId, ContainerUid, &Event<'_>) -> R,
+    ) -> Result<Option<(EventId, R)>, ReadError> {
+        loop {
+            self.open_blocks()?;
+            let Some(head) = self.heads.peek().copied() else { return Ok(None) };
+            let block = head.id.block;
+            let Some(decoded) = self.decoded(block)? else {
+                self.close(block);
+                continue;
+            };
+            let container = decoded.rows.container;
+            let visited = decoded.rows.with(head.id.row as usize, |event| visit(head.id, container, event));
+            self.advance(block, &decoded);
+            if let Some(result) = visited {
+                return Ok(Some((head.id, result)));
+            }
+        }
+    }
+
+    /// Opens the blocks whose rows can come next.
+    fn open_blocks(&mut self) -> Result<(), ReadError> {
+        while let Some(&index) = self.waiting.last() {
+            let Some(info) = self.recording.blocks.get(index as usize) else { break };
+            let due = self.heads.peek().is_none_or(|head| {
+                if self.backward { info.last >= head.id.time } else { info.first <= head.id.time }
+            });
+            if !due {
+                break;
+            }
+            self.waiting.pop();
+            self.open_block(index)?;
+        }
+        Ok(())
+    }
+
+    fn open_block(&mut self, index: u32) -> Result<(), ReadError> {
+        let Some(decoder) = &mut self.decoder else { return Ok(()) };
+        let Some(decoded) = self.recording.decode(index as usize, decoder)? else { return Ok(()) };
+        let rows = &decoded.rows;
+        let time = |&row: &u32| BootNanos(rows.time(row as usize));
+        let mut at = if self.backward {
+            decoded.by_time.partition_point(|row| time(row) <= self.range.1)
+        } else {
+            decoded.by_time.partition_point(|row| time(row) < self.range.0)
+        };
+        if let Some(after) = self.after {
+            let id = |&row: &u32| EventId { time: time(&row), block: index, row };
+            at = if self.backward {
+                at.min(decoded.by_time.partition_point(|row| id(row) < after))
+            } else {
+                at.max(decoded.by_time.partition_point(|row| id(row) <= after))
+            };
+        }
+        // Backward, `at` is one above the next row.
+        let next = if self.backward { at.checked_sub(1) } else { Some(at) };
+        let Some((at, head)) = next.and_then(|at| Some((at, self.head(index, &decoded, at)?))) else {
+            return Ok(());
+        };
+        self.bytes += decoded.memory();
+        self.heads.push(head);
+        self.cursors.insert(index, Cursor { decoded: Some(decoded), at });
+        self.keep_within_budget(index);
+        Ok(())
+    }
+
+    /// The row at position `at` as a head, when it is there and in the range.
+    fn head(&self, block: u32, decoded: &Decoded, at: usize) -> Option<Head> {
+        let row = *decoded.by_time.get(at)?;
+        let time = BootNanos(decoded.rows.time(row as usize));
+        let inside = self.range.0 <= time && time <= self.range.1;
+        inside.then_some(Head { id: EventId { time, block, row }, backward: self.backward })
+    }
+
+    fn decoded(&mut self, block: u32) -> Result<Option<Arc<Decoded>>, ReadError> {
+        let Some(cursor) = self.cursors.get(&block) else { return Ok(None) };
+        if let Some(decoded) = &cursor.decoded {
+            return Ok(Some(decoded.clone()));
+        }
+        let Some(decoder) = &mut self.decoder else { return Ok(None) };
+        let Some(decoded) = self.recording.decode(block as usize, decoder)? else { return Ok(None) };
+        self.bytes += decoded.memory();
+        if let Some(cursor) = self.cursors.get_mut(&block) {
+            cursor.decoded = Some(decoded.clone());
+        }
+        self.keep_within_budget(block);
+        Ok(Some(decoded))
+    }
+
+    /// Moves the block at the top to its next row.
+    fn advance(&mut self, block: u32, decoded: &Decoded) {
+        let next = self.cursors.get_mut(&block).and_then(|cursor| {
+            cursor.at = if self.backward { cursor.at.checked_sub(1)? } else { cursor.at + 1 };
+            Some(cursor.at)
+        });
+        match next.and_then(|at| self.head(block, decoded, at)) {
+            Some(head) => {
+                if let Some(mut top) = self.heads.peek_mut() {
+                    *top = head;
+                }
+            }
+            None => self.close(block),
+        }
+    }
+
+    /// Closes the block at the top.
+    fn close(&mut self, block: u32) {
+        self.heads.pop();
+        if let Some(decoded) = self.cursors.remove(&block).and_then(|cursor| cursor.decoded) {
+            self.bytes = self.bytes.saturating_sub(decoded.memory());
+        }
+    }
+
+    /// Drops rows of other blocks, those needed last first.
+    fn keep_within_budget(&mut self, except: u32) {
+        if self.bytes <= BUDGET {
+            return;
+        }
+        let mut order: Vec<Head> = self.heads.iter().copied().collect();
+        order.sort_unstable();
+        for head in order.into_iter().filter(|head| head.id.block != except) {
+            if self.bytes <= BUDGET / 2 {
+                break;
+            }
+            let dropped = self.cursors.get_mut(&head.id.block).and_then(|cursor| cursor.decoded.take());
+            if let Some(decoded) = dropped {
+                self.bytes = self.bytes.saturating_sub(decoded.memory());
+            }
+        }
+    }
+}

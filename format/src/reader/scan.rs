@@ -1,0 +1,212 @@
+//! Opens one segment: by its footer when it is sealed, by walking its blocks when it is not or the footer is
+//! damaged. A block whose checksums are right is always found, whatever lies before it.
+
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    Defect, DefectKind, OpenError,
+    block::{self, ALIGN, BlockHeader, HEADER_LEN, flag, kind},
+    bytes::Malformed,
+    events::decode::EventDecoder,
+    file, limits,
+    meta::Record,
+    payload::Payload,
+    segment::{
+        BlockEntry, Footer, HeaderError, MAJOR, SEGMENT_HEADER_LEN, SegmentHeader, TRAILER_LEN, parse_footer,
+        parse_trailer, records::decode_records,
+    },
+};
+
+/// A segment that was opened.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) path: PathBuf,
+    pub(crate) file: File,
+    pub(crate) header: SegmentHeader,
+    pub(crate) entries: Vec<BlockEntry>,
+    /// Its metadata records in order, their times with the base added.
+    pub(crate) records: Vec<Record>,
+    pub(crate) sealed: bool,
+    /// Where the next block would begin.
+    pub(crate) end: u64,
+    pub(crate) defects: Vec<Defect>,
+}
+
+/// A segment that could not be opened.
+#[derive(Debug)]
+pub(crate) enum LoadError {
+    Open(OpenError),
+    /// Made, but nothing is in it: the recorder ended at that moment.
+    Empty,
+}
+
+/// Opens the segment at `path`; `in_store` when it is a store's own and not one that somebody named.
+pub(crate) fn load(path: &Path, in_store: bool) -> Result<Loaded, LoadError> {
+    let opened = if in_store { file::open_in_store(path) } else { file::open_named(path) };
+    let io_error = |action, source| LoadError::Open(OpenError::Io { action, path: path.to_owned(), source });
+    let file = opened.map_err(|source| io_error("open", source))?;
+    let length = file.metadata().map_err(|source| io_error("read", source))?.len();
+    let bytes = file::read_at_most(&file, 0, SEGMENT_HEADER_LEN).map_err(|s| io_error("read", s))?;
+    if in_store && bytes.iter().all(|&b| b == 0) {
+        return Err(LoadError::Empty);
+    }
+    let header = SegmentHeader::parse(&bytes).map_err(|error| LoadError::Open(header_error(path, error)))?;
+    let mut loaded = Loaded {
+        path: path.to_owned(),
+        file,
+        header,
+        entries: Vec::new(),
+        records: Vec::new(),
+        sealed: false,
+        end: SEGMENT_HEADER_LEN as u64,
+        defects: Vec::new(),
+    };
+    loaded.read(length).map_err(|source| io_error("read", source))?;
+    Ok(loaded)
+}
+
+fn header_error(path: &Path, error: HeaderError) -> OpenError {
+    let path = path.to_owned();
+    match error {
+        HeaderError::NotOurs => OpenError::NotARecording { path },
+        HeaderError::Version(found) => OpenError::Version { path, found, supported: MAJOR },
+        HeaderError::Damaged(Malformed(what)) => OpenError::Damaged {
+            defect: Defect {
+                path: path.clone(),
+                offset: 0,
+                kind: DefectKind::Corrupt,
+                detail: what.to_owned(),
+            },
+            path,
+        },
+    }
+}
+
+impl Loaded {
+    fn read(&mut self, length: u64) -> io::Result<()> {
+        match self.read_footer(length)? {
+            Ok(Some(footer)) => {
+                self.entries = footer.entries;
+                if let Err(Malformed(what)) = decode_records(&footer.records, 0, &mut self.records) {
+                    self.defect(length, DefectKind::Corrupt, what);
+                }
+                self.sealed = true;
+                self.end = length;
+                return Ok(());
+            }
+            Ok(None) => {}
+            Err((offset, Malformed(what))) => self.defect(offset, DefectKind::Corrupt, what),
+        }
+        self.walk(length)
+    }
+
+    fn defect(&mut self, offset: u64, kind: DefectKind, detail: impl Into<String>) {
+        self.defects.push(Defect { path: self.path.clone(), offset, kind, detail: detail.into() });
+    }
+
+    /// The footer, when there is a trailer that says where; an error when there is a trailer but no good footer.
+    fn read_footer(&self, length: u64) -> io::Result<Result<Option<Footer>, (u64, Malformed)>> {
+        let Some(at) = length.checked_sub(TRAILER_LEN as u64).filter(|&at| at >= SEGMENT_HEADER_LEN as u64)
+        else {
+            return Ok(Ok(None));
+        };
+        let trailer = file::read_at_most(&self.file, at, TRAILER_LEN)?;
+        let Ok((offset, footer_len)) = parse_trailer(&trailer, length) else { return Ok(Ok(None)) };
+        let bytes = file::read_at_most(&self.file, offset, footer_len)?;
+        Ok(parse_footer(&bytes, offset).map(Some).map_err(|malformed| (offset, malformed)))
+    }
+
+    /// Walks the blocks from `self.end` on.
+    pub(crate) fn walk(&mut self, length: u64) -> io::Result<()> {
+        let mut decoder = EventDecoder::new()?;
+        // The first byte of a piece that is no block, and whether a block followed it.
+        let mut bad_since = None;
+        let mut at = self.end;
+        while at < length && self.entries.len() < limits::SEGMENT_BLOCKS {
+            let head = file::read_at_most(&self.file, at, HEADER_LEN)?;
+            let Ok(header) = BlockHeader::parse(&head) else {
+                bad_since.get_or_insert(at);
+                let Some(next) = self.find_block(at, length)? else { break };
+                at = next;
+                continue;
+            };
+            let block = file::read_at_most(&self.file, at, header.total_len())?;
+            let next = at.saturating_add(header.total_len() as u64);
+            let Ok(payload) = block::checked_payload(&header, &block) else {
+                bad_since.get_or_insert(at);
+                at = next;
+                continue;
+            };
+            if let Some(bad) = bad_since.take() {
+                self.defect(bad, DefectKind::Corrupt, format!("`{}` bytes are no blocks", at - bad));
+            }
+            if header.kind == kind::FOOTER {
+                self.end = at;
+                return Ok(());
+            }
+            self.take(&mut decoder, at, &header, payload);
+            self.end = next;
+            at = next;
+        }
+        if let Some(bad) = bad_since {
+            self.torn_at(bad, length)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, decoder: &mut EventDecoder, at: u64, header: &BlockHeader, payload: &[u8]) {
+        if header.flags & flag::RECORDS != 0 {
+            let records = Payload::parse(payload).and_then(|payload| decoder.records(&payload));
+            let decoded = records.and_then(|bytes| decode_records(&bytes, header.base, &mut self.records));
+            if let Err(Malformed(what)) = decoded {
+                self.defect(at, DefectKind::Corrupt, what);
+            }
+        }
+        self.entries.push(BlockEntry::of(at, header));
+    }
+
+    /// Reports the bytes from `at` to the end when they are more than reserved space.
+    fn torn_at(&mut self, at: u64, length: u64) -> io::Result<()> {
+        let mut from = at;
+        while from < length {
+            let bytes = file::read_at_most(&self.file, from, WINDOW)?;
+            if bytes.is_empty() {
+                break;
+            }
+            if bytes.iter().any(|&b| b != 0) {
+                self.defect(at, DefectKind::Torn, format!("the last `{}` bytes are no block", length - at));
+                break;
+            }
+            from += bytes.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// The next place behind `from` where a block's header begins.
+    fn find_block(&self, from: u64, length: u64) -> io::Result<Option<u64>> {
+        let mut base = from.saturating_add(1).next_multiple_of(ALIGN as u64);
+        while base < length {
+            // Windows overlap by a header.
+            let bytes = file::read_at_most(&self.file, base, WINDOW + HEADER_LEN)?;
+            let mut offset = 0;
+            while offset < WINDOW
+                && let Some(candidate) = bytes.get(offset..)
+                && candidate.len() >= HEADER_LEN
+            {
+                if candidate.starts_with(&block::MAGIC) && BlockHeader::parse(candidate).is_ok() {
+                    return Ok(Some(base + offset as u64));
+                }
+                offset += ALIGN;
+            }
+            base += WINDOW as u64;
+        }
+        Ok(None)
+    }
+}
+
+/// Bytes that are looked at together when searching.
+const WINDOW: usize = 1 << 20;

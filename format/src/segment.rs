@@ -1,0 +1,448 @@
+//! A segment: header, blocks, footer, trailer. A trace file of its own (`.aftx`) is the same.
+
+pub(crate) mod file;
+pub(crate) mod records;
+
+use sha2::{Digest, Sha256};
+
+use crate::{
+    block::{BlockHeader, HEADER_LEN, STORE_SCOPE, kind},
+    bytes::{Input, Malformed, Output},
+    limits,
+    payload::{Hash, Payload, PayloadWriter, Unpacker},
+    stream::{StreamWriter, read_stream},
+};
+
+/// Begins every segment; as PNG's, it shows what a transfer as text does to a file.
+pub(crate) const MAGIC: [u8; 8] = [0x89, b'A', b'F', b'T', b'\r', b'\n', 0x1a, b'\n'];
+/// Ends every sealed segment's trailer's begin.
+const TRAILER_MAGIC: [u8; 8] = *b"AFTSEAL1";
+/// A reader refuses another major version.
+pub(crate) const MAJOR: u16 = 1;
+/// A reader reads any minor version.
+pub(crate) const MINOR: u16 = 0;
+/// Bytes of a segment's header.
+pub(crate) const SEGMENT_HEADER_LEN: usize = 4096;
+const HEADER_CRC_AT: usize = 4092;
+/// Bytes of a segment's trailer.
+pub(crate) const TRAILER_LEN: usize = 64;
+const TRAILER_CRC_AT: usize = 60;
+
+/// Feature bits this program knows in each word of the header.
+const KNOWN_INCOMPAT: u64 = 0;
+
+/// What a segment is part of.
+pub(crate) mod origin_kind {
+    /// Written by a recorder into its store.
+    pub(crate) const STORE: u8 = 1;
+    /// Copied from other recordings: containers chosen, order kept.
+    pub(crate) const EXTRACT: u8 = 2;
+}
+
+/// A segment's header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SegmentHeader {
+    /// Features without which the file must not be read.
+    pub(crate) incompat: u64,
+    /// Features without which the file must not be written to. (Sealed segments never are.)
+    pub(crate) ro_compat: u64,
+    /// Features that can be ignored.
+    pub(crate) compat: u64,
+    pub(crate) store_uuid: [u8; 16],
+    pub(crate) boot_id: [u8; 16],
+    /// The segment's number in its store.
+    pub(crate) sequence: u64,
+    /// The base of the blocks' times that its writer used, to be gone on with in the same boot.
+    pub(crate) time_base: u64,
+    /// When it was begun: boot time (without the base) and wall clock.
+    pub(crate) created_boot: u64,
+    pub(crate) created_real: i64,
+    /// The least container uid that was free when it was begun.
+    pub(crate) next_uid: u64,
+    /// [`origin_kind`].
+    pub(crate) origin_kind: u8,
+}
+
+/// Why a segment's header cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HeaderError {
+    NotOurs,
+    Version(u16),
+    Damaged(Malformed),
+}
+
+impl From<Malformed> for HeaderError {
+    fn from(malformed: Malformed) -> Self {
+        Self::Damaged(malformed)
+    }
+}
+
+impl SegmentHeader {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(SEGMENT_HEADER_LEN);
+        out.extend_from_slice(&MAGIC);
+        out.put_u32(SEGMENT_HEADER_LEN as u32);
+        out.put_u16(MAJOR);
+        out.put_u16(MINOR);
+        out.put_u64(self.incompat);
+        out.put_u64(self.ro_compat);
+        out.put_u64(self.compat);
+        out.extend_from_slice(&self.store_uuid);
+        out.extend_from_slice(&self.boot_id);
+        out.put_u64(self.sequence);
+        out.put_u64(self.time_base);
+        out.put_u64(self.created_boot);
+        out.put_u64(self.created_real.cast_unsigned());
+        out.put_u64(self.next_uid);
+        out.put_u8(self.origin_kind);
+        out.resize(HEADER_CRC_AT, 0);
+        let crc = crc32c::crc32c(&out);
+        out.put_u32(crc);
+        out
+    }
+
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Self, HeaderError> {
+        let mut input = Input::new(bytes);
+        if input.bytes() != Ok(MAGIC) {
+            return Err(HeaderError::NotOurs);
+        }
+        let length = input.u32()?;
+        let major = input.u16()?;
+        if major != MAJOR {
+            return Err(HeaderError::Version(major));
+        }
+        if length as usize != SEGMENT_HEADER_LEN {
+            return Err(Malformed("the segment header has another length").into());
+        }
+        let covered = bytes.get(..HEADER_CRC_AT).ok_or(Malformed("the segment header ends early"))?;
+        let crc = Input::new(bytes.get(HEADER_CRC_AT..).unwrap_or(&[])).u32()?;
+        if crc != crc32c::crc32c(covered) {
+            return Err(Malformed("the segment header's checksum is wrong").into());
+        }
+        let _minor = input.u16()?;
+        let header = Self {
+            incompat: input.u64()?,
+            ro_compat: input.u64()?,
+            compat: input.u64()?,
+            store_uuid: input.bytes()?,
+            boot_id: input.bytes()?,
+            sequence: input.u64()?,
+            time_base: input.u64()?,
+            created_boot: input.u64()?,
+            created_real: input.u64()?.cast_signed(),
+            next_uid: input.u64()?,
+            origin_kind: input.u8()?,
+        };
+        if header.incompat & !KNOWN_INCOMPAT != 0 {
+            return Err(HeaderError::Version(major));
+        }
+        Ok(header)
+    }
+}
+
+/// Where a block lies and what its header says: what an index knows of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct BlockEntry {
+    pub(crate) offset: u64,
+    pub(crate) len: u32,
+    pub(crate) kind: u8,
+    pub(crate) flags: u8,
+    pub(crate) container: u64,
+    pub(crate) first_row: u64,
+    pub(crate) rows: u32,
+    pub(crate) earliest: u64,
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    pub(crate) base: u64,
+    pub(crate) lost: u64,
+    pub(crate) number: u64,
+}
+
+impl BlockEntry {
+    pub(crate) fn of(offset: u64, header: &BlockHeader) -> Self {
+        Self {
+            offset,
+            len: header.total_len() as u32,
+            kind: header.kind,
+            flags: header.flags,
+            container: header.container,
+            first_row: header.first_row,
+            rows: header.rows,
+            earliest: header.earliest,
+            first: header.first,
+            last: header.last,
+            base: header.base,
+            lost: header.lost,
+            number: header.number,
+        }
+    }
+
+    /// Where the next block can begin.
+    pub(crate) fn end(&self) -> u64 {
+        self.offset.saturating_add(u64::from(self.len))
+    }
+}
+
+/// The leaf hash of a block in the segment's tree (RFC 6962): of its header, which holds its content root.
+pub(crate) fn leaf(header: &[u8]) -> Hash {
+    let mut hasher = Sha256::new();
+    hasher.update([0]);
+    hasher.update(header);
+    hasher.finalize().into()
+}
+
+/// Column ids of a footer.
+mod column {
+    pub(super) const RECORDS: u8 = 1;
+    pub(super) const INDEX: u8 = 2;
+    pub(super) const LEAVES: u8 = 3;
+}
+
+/// What a footer holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Footer {
+    pub(crate) entries: Vec<BlockEntry>,
+    /// The latest metadata records, encoded, their times with the base added.
+    pub(crate) records: Vec<u8>,
+}
+
+/// Builds the bytes that end a segment: footer block and trailer, to be written at `offset`.
+pub(crate) fn encode_footer(
+    entries: &[BlockEntry],
+    leaves: &[Hash],
+    records: &[u8],
+    offset: u64,
+) -> std::io::Result<Vec<u8>> {
+    let mut payload = PayloadWriter::new()?;
+    payload.column(column::RECORDS, records);
+    payload.column(column::INDEX, &encode_index(entries));
+    payload.column(column::LEAVES, leaves.as_flattened());
+    let mut bytes = Vec::new();
+    let root = payload.finish(&mut bytes);
+    let mut header = BlockHeader {
+        kind: kind::FOOTER,
+        flags: 0,
+        payload_len: 0,
+        container: STORE_SCOPE,
+        first_row: 0,
+        rows: entries.len() as u32,
+        payload_crc: 0,
+        earliest: 0,
+        first: 0,
+        last: 0,
+        base: 0,
+        lost: 0,
+        number: 0,
+        root,
+    };
+    let mut out = Vec::new();
+    crate::block::seal_block(&mut header, &bytes, &mut out);
+    let begin = out.len();
+    out.extend_from_slice(&TRAILER_MAGIC);
+    out.put_u64(offset);
+    out.put_u32(header.total_len() as u32);
+    out.put_u32(entries.len() as u32);
+    out.put_u64(offset + header.total_len() as u64 + TRAILER_LEN as u64);
+    out.resize(begin + TRAILER_CRC_AT, 0);
+    let crc = crc32c::crc32c(&out[begin..]);
+    out.put_u32(crc);
+    Ok(out)
+}
+
+/// Reads a trailer: offset and length of the footer of a file of this length.
+pub(crate) fn parse_trailer(bytes: &[u8], file_len: u64) -> Result<(u64, usize), Malformed> {
+    let covered = bytes.get(..TRAILER_CRC_AT).ok_or(Malformed("no trailer"))?;
+    let mut input = Input::new(bytes);
+    if input.bytes()? != TRAILER_MAGIC {
+        return Err(Malformed("no trailer"));
+    }
+    if Input::new(bytes.get(TRAILER_CRC_AT..).unwrap_or(&[])).u32()? != crc32c::crc32c(covered) {
+        return Err(Malformed("the trailer's checksum is wrong"));
+    }
+    let (offset, length, _blocks) = (input.u64()?, input.u32()? as usize, input.u32()?);
+    let whole = input.u64()?;
+    let end = offset.checked_add(length as u64).and_then(|e| e.checked_add(TRAILER_LEN as u64));
+    if whole != file_len || end != Some(file_len) || length > limits::FOOTER_BYTES {
+        return Err(Malformed("the trailer belongs to a file of another length"));
+    }
+    Ok((offset, length))
+}
+
+/// Reads a footer block at `offset`; its entries lie in order before it.
+pub(crate) fn parse_footer(block: &[u8], offset: u64) -> Result<Footer, Malformed> {
+    let header = BlockHeader::parse(block)?;
+    if header.kind != kind::FOOTER {
+        return Err(Malformed("the footer is another kind of block"));
+    }
+    let payload = crate::block::checked_payload(&header, block)?;
+    let payload = Payload::parse_within(payload, limits::FOOTER_BYTES, 2 * limits::FOOTER_BYTES)?;
+    let mut unpacker = Unpacker::new().map_err(|_| Malformed("no memory for a footer"))?;
+    let mut buffer = Vec::new();
+    let mut column = |id| match payload.column(id) {
+        Some(column) => Ok(unpacker.unpack(column, &mut buffer)?.to_vec()),
+        None => Ok(Vec::new()),
+    };
+    let entries = decode_index(&column(column::INDEX)?, header.rows as usize, offset)?;
+    Ok(Footer { entries, records: column(column::RECORDS)? })
+}
+
+fn encode_index(entries: &[BlockEntry]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut streams = StreamWriter::new();
+    let mut values = Vec::new();
+    let mut stream = |value: &dyn Fn(&BlockEntry) -> u64| {
+        values.clear();
+        values.extend(entries.iter().map(value));
+        streams.put(&mut out, &values);
+    };
+    stream(&|e| e.offset);
+    stream(&|e| u64::from(e.len));
+    stream(&|e| u64::from(e.kind));
+    stream(&|e| u64::from(e.flags));
+    stream(&|e| e.container);
+    stream(&|e| e.first_row);
+    stream(&|e| u64::from(e.rows));
+    stream(&|e| e.first);
+    stream(&|e| e.first - e.earliest);
+    stream(&|e| e.last - e.first);
+    stream(&|e| e.base);
+    stream(&|e| e.lost);
+    stream(&|e| e.number);
+    out
+}
+
+fn decode_index(bytes: &[u8], count: usize, footer: u64) -> Result<Vec<BlockEntry>, Malformed> {
+    if count > limits::SEGMENT_BLOCKS {
+        return Err(Malformed("a segment has too many blocks"));
+    }
+    let mut input = Input::new(bytes);
+    let mut entries = vec![
+        BlockEntry {
+            offset: 0,
+            len: 0,
+            kind: 0,
+            flags: 0,
+            container: 0,
+            first_row: 0,
+            rows: 0,
+            earliest: 0,
+            first: 0,
+            last: 0,
+            base: 0,
+            lost: 0,
+            number: 0,
+        };
+        count
+    ];
+    let mut values = Vec::new();
+    let mut stream = |set: &dyn Fn(&mut BlockEntry, u64)| {
+        read_stream(&mut input, count, &mut values)?;
+        entries.iter_mut().zip(&values).for_each(|(entry, &value)| set(entry, value));
+        Ok::<(), Malformed>(())
+    };
+    // Numbers that are too large become the largest and then fail the checks below.
+    let u32_of = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
+    stream(&|e, v| e.offset = v)?;
+    stream(&|e, v| e.len = u32_of(v))?;
+    stream(&|e, v| e.kind = u8::try_from(v).unwrap_or(u8::MAX))?;
+    stream(&|e, v| e.flags = u8::try_from(v).unwrap_or(u8::MAX))?;
+    stream(&|e, v| e.container = v)?;
+    stream(&|e, v| e.first_row = v)?;
+    stream(&|e, v| e.rows = u32_of(v))?;
+    stream(&|e, v| e.first = v)?;
+    stream(&|e, v| e.earliest = e.first.saturating_sub(v))?;
+    stream(&|e, v| e.last = e.first.saturating_add(v))?;
+    stream(&|e, v| e.base = v)?;
+    stream(&|e, v| e.lost = v)?;
+    stream(&|e, v| e.number = v)?;
+    if !input.is_empty() {
+        return Err(Malformed("an index has bytes behind its end"));
+    }
+    let mut end = SEGMENT_HEADER_LEN as u64;
+    for entry in &entries {
+        let fits = entry.len as usize >= HEADER_LEN
+            && entry.len as usize <= limits::BLOCK_BYTES
+            && entry.rows as usize <= limits::BLOCK_ROWS
+            && entry.first_row.checked_add(u64::from(entry.rows)).is_some();
+        if entry.offset < end || entry.end() > footer || !fits {
+            return Err(Malformed("an index entry lies outside its segment"));
+        }
+        end = entry.end();
+    }
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header() -> SegmentHeader {
+        SegmentHeader {
+            incompat: 0,
+            ro_compat: 0,
+            compat: 4,
+            store_uuid: [1; 16],
+            boot_id: [2; 16],
+            sequence: 3,
+            time_base: 4,
+            created_boot: 5,
+            created_real: -6,
+            next_uid: 7,
+            origin_kind: origin_kind::STORE,
+        }
+    }
+
+    #[test]
+    fn a_header_comes_back_and_no_flipped_bit_does() {
+        let bytes = header().encode();
+        assert_eq!(bytes.len(), SEGMENT_HEADER_LEN);
+        assert_eq!(SegmentHeader::parse(&bytes), Ok(header()));
+        for byte in 0..bytes.len() {
+            let mut flipped = bytes.clone();
+            flipped[byte] ^= 1 << (byte % 8);
+            assert!(SegmentHeader::parse(&flipped).is_err());
+        }
+    }
+
+    #[test]
+    fn an_unknown_incompatible_feature_is_refused_and_an_unknown_compatible_one_is_not() {
+        let incompat = SegmentHeader { incompat: 1 << 40, ..header() };
+        assert_eq!(SegmentHeader::parse(&incompat.encode()), Err(HeaderError::Version(MAJOR)));
+        let compat = SegmentHeader { compat: u64::MAX, ..header() };
+        assert_eq!(SegmentHeader::parse(&compat.encode()), Ok(compat));
+    }
+
+    #[test]
+    fn a_footer_comes_back_and_entries_outside_the_file_are_refused() {
+        let entry = BlockEntry {
+            offset: 4096,
+            len: 256,
+            kind: 1,
+            flags: 0,
+            container: 9,
+            first_row: 1,
+            rows: 2,
+            earliest: 3,
+            first: 4,
+            last: 5,
+            base: 8,
+            lost: 6,
+            number: 7,
+        };
+        let parse = |entries: &[BlockEntry]| {
+            let leaves = vec![[0; 32]; entries.len()];
+            let bytes = encode_footer(entries, &leaves, b"", 8192).unwrap();
+            let len = 8192 + bytes.len() as u64;
+            let (offset, length) = parse_trailer(&bytes[bytes.len() - TRAILER_LEN..], len).unwrap();
+            assert_eq!(offset, 8192);
+            parse_footer(&bytes[..length], offset).map(|f| f.entries)
+        };
+        let second = BlockEntry { offset: 4352, ..entry };
+        assert_eq!(parse(&[entry, second]), Ok(vec![entry, second]));
+        assert!(parse(&[entry, entry]).is_err(), "overlapping");
+        assert!(parse(&[BlockEntry { offset: 0, ..entry }]).is_err(), "in the header");
+        assert!(parse(&[BlockEntry { offset: 8000, ..entry }]).is_err(), "in the footer");
+        assert!(parse(&[BlockEntry { len: 8, ..entry }]).is_err(), "shorter than a header");
+        assert!(parse(&[BlockEntry { rows: 1 << 20, ..entry }]).is_err(), "too many rows");
+    }
+}

@@ -1,0 +1,103 @@
+//! Writes one segment: blocks one behind the other, at the end footer and trailer.
+
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{BlockEntry, SEGMENT_HEADER_LEN, SegmentHeader, encode_footer, leaf};
+use crate::{
+    block::{BlockHeader, HEADER_LEN, seal_block},
+    file,
+    payload::Hash,
+};
+
+/// A segment being written. Nothing that was written is written again.
+#[derive(Debug)]
+pub(crate) struct SegmentWriter {
+    path: PathBuf,
+    file: File,
+    sequence: u64,
+    /// Where the next block goes; bytes behind it are of a write that failed.
+    end: u64,
+    entries: Vec<BlockEntry>,
+    leaves: Vec<Hash>,
+    out: Vec<u8>,
+    dirty: bool,
+}
+
+impl SegmentWriter {
+    /// Makes the file, which must not exist, with its header.
+    pub(crate) fn create(path: PathBuf, header: &SegmentHeader) -> io::Result<Self> {
+        let file = file::create_new(&path)?;
+        file::write_all_at(&file, &header.encode(), 0)?;
+        if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
+            file.sync_data()?;
+            file::sync_dir(dir)?;
+        }
+        Ok(Self {
+            path,
+            file,
+            sequence: header.sequence,
+            end: SEGMENT_HEADER_LEN as u64,
+            entries: Vec::new(),
+            leaves: Vec::new(),
+            out: Vec::new(),
+            dirty: true,
+        })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Bytes written.
+    pub(crate) fn len(&self) -> u64 {
+        self.end
+    }
+
+    /// Writes a block around `payload`.
+    pub(crate) fn append(&mut self, header: &mut BlockHeader, payload: &[u8]) -> io::Result<()> {
+        let mut out = std::mem::take(&mut self.out);
+        out.clear();
+        seal_block(header, payload, &mut out);
+        let written = self.append_sealed(header, &out);
+        self.out = out;
+        written
+    }
+
+    /// Writes the bytes of a whole block as they are.
+    pub(crate) fn append_sealed(&mut self, header: &BlockHeader, block: &[u8]) -> io::Result<()> {
+        file::write_all_at(&self.file, block, self.end)?;
+        self.entries.push(BlockEntry::of(self.end, header));
+        self.leaves.push(leaf(block.get(..HEADER_LEN).unwrap_or(block)));
+        self.end += block.len() as u64;
+        self.dirty = true;
+        Ok(())
+    }
+
+    /// Makes what was written durable.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        if self.dirty {
+            self.file.sync_data()?;
+            self.dirty = false;
+        }
+        Ok(())
+    }
+
+    /// Writes footer and trailer and makes all durable. The segment never changes again.
+    pub(crate) fn seal(&mut self, records: &[u8]) -> io::Result<()> {
+        let bytes = encode_footer(&self.entries, &self.leaves, records, self.end)?;
+        file::write_all_at(&self.file, &bytes, self.end)?;
+        // A write that failed half-way may have left bytes behind this end.
+        let end = self.end + bytes.len() as u64;
+        self.file.set_len(end)?;
+        self.end = end;
+        self.file.sync_all()
+    }
+}

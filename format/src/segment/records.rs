@@ -1,0 +1,64 @@
+//! The metadata records of a segment, for its footer.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    ContainerRecord, Origin,
+    bytes::{Input, Malformed},
+    meta::Record,
+};
+
+/// The latest record of each container, and every gap and clock reading, of one segment. All times have their base
+/// added.
+#[derive(Debug, Default)]
+pub(crate) struct SegmentRecords {
+    containers: BTreeMap<u64, ContainerRecord>,
+    others: Vec<Record>,
+}
+
+impl SegmentRecords {
+    pub(crate) fn new(origin: Origin) -> Self {
+        Self { containers: BTreeMap::new(), others: vec![Record::Origin(origin)] }
+    }
+
+    /// Adds records of a block with this base.
+    pub(crate) fn add(&mut self, records: impl IntoIterator<Item = Record>, base: u64) {
+        for mut record in records {
+            record.rebase(base);
+            match record {
+                Record::Container(container) => match self.containers.get_mut(&container.uid.0) {
+                    Some(known) => known.absorb(*container),
+                    None => {
+                        self.containers.insert(container.uid.0, *container);
+                    }
+                },
+                Record::Origin(_) if self.others.contains(&record) => {}
+                other => self.others.push(other),
+            }
+        }
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        for record in &self.others {
+            record.encode(&mut out);
+        }
+        for container in self.containers.values() {
+            Record::Container(Box::new(container.clone())).encode(&mut out);
+        }
+        out
+    }
+}
+
+/// Decodes records one behind the other, with `base` added to their times, into `out`; those of later versions are
+/// stepped over.
+pub(crate) fn decode_records(bytes: &[u8], base: u64, out: &mut Vec<Record>) -> Result<(), Malformed> {
+    let mut input = Input::new(bytes);
+    while !input.is_empty() {
+        if let Some(mut record) = Record::decode(&mut input)? {
+            record.rebase(base);
+            out.push(record);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,216 @@
+//! Stage files on disk: appending to the newest, reading what is left of all.
+
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{HEADER_LEN, Next, StageHeader, encode_batch, next_batch, row::BatchWriter};
+use crate::{
+    Defect, DefectKind, Event,
+    bytes::{Input, Malformed},
+    file, limits,
+    meta::Record,
+    payload::Unpacker,
+    store::STAGES,
+};
+
+/// Space is reserved in steps of this.
+const RESERVE: u64 = 8 << 20;
+const LEVEL: i32 = 1;
+
+/// Appends batches to the newest stage file.
+pub(crate) struct StageWriter {
+    path: PathBuf,
+    file: File,
+    number: u64,
+    /// Where the next batch goes.
+    end: u64,
+    reserved: u64,
+    batch: BatchWriter,
+    zstd: zstd::bulk::Compressor<'static>,
+    body: Vec<u8>,
+    out: Vec<u8>,
+    /// Batches written since the last sync.
+    dirty: bool,
+}
+
+impl std::fmt::Debug for StageWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StageWriter")
+            .field("path", &self.path)
+            .field("end", &self.end)
+            .finish_non_exhaustive()
+    }
+}
+
+impl StageWriter {
+    /// Begins a new stage file.
+    pub(crate) fn create(dir: &Path, header: &StageHeader) -> io::Result<Self> {
+        let path = STAGES.path(dir, header.number);
+        let file = file::create_new(&path)?;
+        let mut writer = Self {
+            path,
+            file,
+            number: header.number,
+            end: HEADER_LEN as u64,
+            reserved: 0,
+            batch: BatchWriter::new(),
+            zstd: zstd::bulk::Compressor::new(LEVEL)?,
+            body: Vec::new(),
+            out: Vec::new(),
+            dirty: true,
+        };
+        writer.reserve(HEADER_LEN as u64);
+        file::write_all_at(&writer.file, &header.encode(), 0)?;
+        file::sync_dir(dir)?;
+        Ok(writer)
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Bytes in the file.
+    pub(crate) fn len(&self) -> u64 {
+        self.end
+    }
+
+    /// Whether nothing was written to it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.end == HEADER_LEN as u64
+    }
+
+    pub(crate) fn event(&mut self, container: u64, row: u64, event: &Event<'_>, class: u8) {
+        self.batch.event(container, row, event, class);
+    }
+
+    /// False when the record is over the limit.
+    pub(crate) fn record(&mut self, record: &Record) -> bool {
+        self.batch.record(record)
+    }
+
+    /// Bytes collected for the next batch.
+    pub(crate) fn pending(&self) -> usize {
+        self.batch.bytes().len()
+    }
+
+    /// Hands what was collected to the operating system. After an error it is still there to be tried again.
+    pub(crate) fn flush(&mut self) -> io::Result<u64> {
+        let raw = self.batch.bytes();
+        if raw.is_empty() {
+            return Ok(0);
+        }
+        self.body.clear();
+        self.body.reserve(zstd::zstd_safe::compress_bound(raw.len()));
+        self.zstd.compress_to_buffer(raw, &mut self.body)?;
+        self.out.clear();
+        encode_batch(&self.body, raw.len(), &mut self.out);
+        let written = self.out.len() as u64;
+        self.reserve(self.end + written);
+        file::write_all_at(&self.file, &self.out, self.end)?;
+        self.end += written;
+        self.dirty = true;
+        self.batch.clear();
+        Ok(written)
+    }
+
+    /// Reserves space ahead; where that is not possible, writing goes on without.
+    fn reserve(&mut self, needed: u64) {
+        if needed > self.reserved {
+            let length = needed.next_multiple_of(RESERVE);
+            self.reserved = if file::reserve(&self.file, length).is_ok() { length } else { needed };
+        }
+    }
+
+    /// Makes what was flushed durable.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        if self.dirty {
+            self.file.sync_data()?;
+            self.dirty = false;
+        }
+        Ok(())
+    }
+}
+
+/// What an earlier or a present writer left in a stage file: checked batches.
+#[derive(Debug)]
+pub(crate) struct StageFile {
+    pub(crate) header: StageHeader,
+    bytes: Vec<u8>,
+    /// Where the valid batches end.
+    end: usize,
+}
+
+impl StageFile {
+    /// Reads a stage file. `Err(Some(defect))` when its header is damaged, `Err(None)` when it is gone. A torn tail
+    /// is told in the second place.
+    pub(crate) fn read(path: &Path) -> Result<(Self, Option<Defect>), StageError> {
+        let file = match file::open_in_store(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(StageError::Gone),
+            Err(error) => return Err(StageError::Io(error)),
+        };
+        let bytes = file::read_at_most(&file, 0, MOST_BYTES).map_err(StageError::Io)?;
+        let defect = |offset: usize, kind, Malformed(what): Malformed| Defect {
+            path: path.to_owned(),
+            offset: offset as u64,
+            kind,
+            detail: what.to_owned(),
+        };
+        let header = match StageHeader::parse(&bytes) {
+            Ok(header) => header,
+            // A crash right after it was made leaves it empty or zero: nothing was ever in it.
+            Err(_) if bytes.iter().all(|&b| b == 0) => return Err(StageError::Gone),
+            Err(malformed) => return Err(StageError::Defect(defect(0, DefectKind::Corrupt, malformed))),
+        };
+        let mut input = Input::new(bytes.get(HEADER_LEN..).unwrap_or(&[]));
+        let (end, torn) = loop {
+            let at = bytes.len() - input.rest().len();
+            match next_batch(&mut input) {
+                Next::Batch(_) => {}
+                Next::End => break (at, None),
+                Next::Torn(malformed) => break (at, Some(defect(at, DefectKind::Torn, malformed))),
+            }
+        };
+        Ok((Self { header, bytes, end }, torn))
+    }
+
+    /// Hands every row and record to `take`; damaged batches are reported and stepped over.
+    pub(crate) fn for_each(
+        &self,
+        mut take: impl FnMut(super::row::Item<'_>),
+        mut damaged: impl FnMut(u64, Malformed),
+    ) -> io::Result<()> {
+        let mut unpacker = Unpacker::new()?;
+        let mut buffer = Vec::new();
+        let mut input = Input::new(self.bytes.get(HEADER_LEN..self.end).unwrap_or(&[]));
+        loop {
+            let at = (self.end - input.rest().len()) as u64;
+            let Next::Batch(batch) = next_batch(&mut input) else { return Ok(()) };
+            let read = unpacker
+                .inflate(batch.body, batch.raw_len, &mut buffer)
+                .and_then(|()| super::row::read_batch(&buffer, &mut take));
+            if let Err(malformed) = read {
+                damaged(at, malformed);
+            }
+        }
+    }
+}
+
+/// Most bytes of a stage file that are read: far more than a writer puts into one.
+const MOST_BYTES: usize = 2 * limits::BATCH_BYTES;
+
+/// A stage file could not be read.
+#[derive(Debug)]
+pub(crate) enum StageError {
+    /// It is not there any more, or has nothing in it yet.
+    Gone,
+    Io(io::Error),
+    Defect(Defect),
+}

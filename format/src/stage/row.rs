@@ -1,0 +1,290 @@
+//! Rows and records inside a batch of the stage.
+//!
+//! Small to write, not to search: numbers as varints, containers named once per batch, tasks by slot. Each row is
+//!
+//! ```text
+//! head u8: bit 0 same container as the row before, 1 task defined here, 2 duration, 3 flags, 4 fields
+//! [container varint; when it is the next free index: uid varint, row number varint]
+//! task slot u8 [tgid varint, tid varint, start varint]
+//! time: zigzag varint, less the row before; code varint, cpu varint, class u8, ret zigzag varint
+//! [duration varint] [flags varint]
+//! count u8, numbers varint
+//! [count u8, each field: tag u8, flags u8, length varint, full length less length zigzag varint, bytes]
+//! ```
+//! A head of 255 is a metadata record in its envelope instead.
+
+use std::collections::HashMap;
+
+use crate::{
+    BootNanos, Event, EventCode, EventFlags, Field, FieldFlags, FieldTag, MAX_ARGS, MAX_FIELDS, TaskKey,
+    bytes::{Input, Malformed, Output, unzigzag, zigzag},
+    meta::Record,
+};
+
+const SAME_CONTAINER: u8 = 1;
+const TASK_DEFINED: u8 = 2;
+const DURATION: u8 = 4;
+const FLAGS: u8 = 8;
+const FIELDS: u8 = 16;
+const RECORD: u8 = 255;
+const SLOTS: usize = 256;
+
+/// Collects the rows of one batch.
+#[derive(Debug)]
+pub(crate) struct BatchWriter {
+    bytes: Vec<u8>,
+    containers: HashMap<u64, u64>,
+    last_container: Option<u64>,
+    tasks: Box<[Option<TaskKey>; SLOTS]>,
+    last_time: u64,
+}
+
+fn slot_of(task: TaskKey) -> u8 {
+    ((task.tid ^ task.tgid.rotate_left(16)).wrapping_mul(0x9e37_79b1) >> 24) as u8
+}
+
+impl BatchWriter {
+    pub(crate) fn new() -> Self {
+        Self {
+            bytes: Vec::new(),
+            containers: HashMap::new(),
+            last_container: None,
+            tasks: Box::new([None; SLOTS]),
+            last_time: 0,
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Empties it for the next batch.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.containers.clear();
+        self.last_container = None;
+        self.tasks.fill(None);
+        self.last_time = 0;
+    }
+
+    /// Adds a metadata record; false when it is over the limit.
+    pub(crate) fn record(&mut self, record: &Record) -> bool {
+        self.bytes.push(RECORD);
+        let fits = record.encode(&mut self.bytes);
+        if !fits {
+            self.bytes.pop();
+        }
+        fits
+    }
+
+    /// Adds a row: number `row` of its container.
+    pub(crate) fn event(&mut self, container: u64, row: u64, event: &Event<'_>, class: u8) {
+        let same = self.last_container == Some(container);
+        let slot = slot_of(event.task);
+        let known = self.tasks.get(usize::from(slot)).copied().flatten() == Some(event.task);
+        let mut head = 0;
+        for (bit, set) in [
+            (SAME_CONTAINER, same),
+            (TASK_DEFINED, !known),
+            (DURATION, event.duration.is_some()),
+            (FLAGS, event.flags.0 != 0),
+            (FIELDS, !event.fields.is_empty()),
+        ] {
+            head |= if set { bit } else { 0 };
+        }
+        self.bytes.push(head);
+        if !same {
+            self.container(container, row);
+        }
+        self.bytes.push(slot);
+        if !known {
+            self.bytes.put_varint(u64::from(event.task.tgid));
+            self.bytes.put_varint(u64::from(event.task.tid));
+            self.bytes.put_varint(event.task.start.0);
+            if let Some(entry) = self.tasks.get_mut(usize::from(slot)) {
+                *entry = Some(event.task);
+            }
+        }
+        self.bytes.put_varint(zigzag(event.time.0.wrapping_sub(self.last_time).cast_signed()));
+        self.last_time = event.time.0;
+        self.bytes.put_varint(u64::from(event.code.0));
+        self.bytes.put_varint(u64::from(event.cpu));
+        self.bytes.push(class);
+        self.bytes.put_varint(zigzag(event.ret));
+        if let Some(duration) = event.duration {
+            self.bytes.put_varint(duration);
+        }
+        if event.flags.0 != 0 {
+            self.bytes.put_varint(u64::from(event.flags.0));
+        }
+        self.bytes.push(event.args.len() as u8);
+        event.args.iter().for_each(|&arg| self.bytes.put_varint(arg));
+        if !event.fields.is_empty() {
+            self.bytes.push(event.fields.len() as u8);
+            for field in event.fields {
+                self.bytes.push(field.tag.0);
+                self.bytes.push(field.flags.0);
+                self.bytes.put_varint(field.bytes.len() as u64);
+                let more = i64::from(field.full_len) - field.bytes.len() as i64;
+                self.bytes.put_varint(zigzag(more));
+                self.bytes.extend_from_slice(field.bytes);
+            }
+        }
+    }
+
+    fn container(&mut self, container: u64, row: u64) {
+        self.last_container = Some(container);
+        let free = self.containers.len() as u64;
+        let index = *self.containers.entry(container).or_insert(free);
+        self.bytes.put_varint(index);
+        if index == free {
+            self.bytes.put_varint(container);
+            self.bytes.put_varint(row);
+        }
+    }
+}
+
+/// What a batch holds.
+pub(crate) enum Item<'a> {
+    /// A row: container, its row number, class.
+    Event(u64, u64, Event<'a>, u8),
+    Record(Record),
+}
+
+/// Reads the rows of one decompressed batch and hands each to `take`.
+pub(crate) fn read_batch(bytes: &[u8], mut take: impl FnMut(Item<'_>)) -> Result<(), Malformed> {
+    let mut input = Input::new(bytes);
+    let mut reader = BatchReader::default();
+    while !input.is_empty() {
+        let head = input.u8()?;
+        if head == RECORD {
+            if let Some(record) = Record::decode(&mut input)? {
+                take(Item::Record(record));
+            }
+        } else {
+            reader.event(head, &mut input, &mut take)?;
+        }
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct BatchReader {
+    /// Uid and next row number.
+    containers: Vec<(u64, u64)>,
+    current: usize,
+    tasks: HashMap<u8, TaskKey>,
+    time: u64,
+}
+
+impl BatchReader {
+    fn event(
+        &mut self,
+        head: u8,
+        input: &mut Input<'_>,
+        take: &mut impl FnMut(Item<'_>),
+    ) -> Result<(), Malformed> {
+        if head & SAME_CONTAINER == 0 {
+            self.current = input.count(self.containers.len())?;
+            if self.current == self.containers.len() {
+                self.containers.push((input.varint()?, input.varint()?));
+            }
+        }
+        let (container, next) =
+            self.containers.get_mut(self.current).ok_or(Malformed("a staged row has no container"))?;
+        let (container, row) = (*container, *next);
+        *next = row.checked_add(1).ok_or(Malformed("a staged row's number overflows"))?;
+        let slot = input.u8()?;
+        if head & TASK_DEFINED != 0 {
+            let tgid = small(input)?;
+            let tid = small(input)?;
+            self.tasks.insert(slot, TaskKey { tgid, tid, start: BootNanos(input.varint()?) });
+        }
+        let task = *self.tasks.get(&slot).ok_or(Malformed("a staged row has no task"))?;
+        self.time = self.time.wrapping_add(unzigzag(input.varint()?).cast_unsigned());
+        let code = EventCode(small(input)?);
+        let cpu = small(input)?;
+        let class = input.u8()?;
+        let ret = unzigzag(input.varint()?);
+        let duration = if head & DURATION != 0 { Some(input.varint()?) } else { None };
+        let flags = EventFlags(if head & FLAGS != 0 { small(input)? } else { 0 });
+        let mut args = [0u64; MAX_ARGS];
+        let count = usize::from(input.u8()?);
+        let args = args.get_mut(..count).ok_or(Malformed("a staged row has too many numbers"))?;
+        for arg in args.iter_mut() {
+            *arg = input.varint()?;
+        }
+        let mut fields =
+            [Field { tag: FieldTag(0), flags: FieldFlags(0), full_len: 0, bytes: &[] }; MAX_FIELDS];
+        let count = if head & FIELDS != 0 { usize::from(input.u8()?) } else { 0 };
+        let fields = fields.get_mut(..count).ok_or(Malformed("a staged row has too many fields"))?;
+        for field in fields.iter_mut() {
+            *field = read_field(input)?;
+        }
+        let time = BootNanos(self.time);
+        let event = Event { time, duration, task, code, flags, cpu, ret, args, fields };
+        take(Item::Event(container, row, event, class));
+        Ok(())
+    }
+}
+
+fn small<T: TryFrom<u64>>(input: &mut Input<'_>) -> Result<T, Malformed> {
+    T::try_from(input.varint()?).map_err(|_| Malformed("a staged number is too large"))
+}
+
+fn read_field<'a>(input: &mut Input<'a>) -> Result<Field<'a>, Malformed> {
+    let (tag, flags) = (FieldTag(input.u8()?), FieldFlags(input.u8()?));
+    let length = input.count(crate::limits::EVENT_BYTES)?;
+    let full_len = (length as i64)
+        .checked_add(unzigzag(input.varint()?))
+        .and_then(|full| u32::try_from(full).ok())
+        .ok_or(Malformed("a staged field's length is out of range"))?;
+    Ok(Field { tag, flags, full_len, bytes: input.take(length)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::OwnedEvent;
+
+    #[test]
+    fn rows_and_records_come_back_in_order() {
+        let fields = [Field { tag: FieldTag::PATH, flags: FieldFlags(1), full_len: 300, bytes: b"/x" }];
+        let event = |time, tid, fields| Event {
+            time: BootNanos(time),
+            duration: (tid == 2).then_some(8),
+            task: TaskKey { tgid: 1, tid, start: BootNanos(9) },
+            code: EventCode(0x8002),
+            flags: EventFlags(tid & 1),
+            cpu: 3,
+            ret: -2,
+            args: &[u64::MAX, 0, 7],
+            fields,
+        };
+        let record = Record::Clock(crate::ClockPair { boot: BootNanos(1), real: 2 });
+        let rows = [(5, 100, event(50, 1, &fields)), (5, 101, event(40, 2, &[])), (0, 7, event(45, 1, &[]))];
+        let mut writer = BatchWriter::new();
+        for (container, row, event) in &rows {
+            writer.event(*container, *row, event, 4);
+        }
+        assert!(writer.record(&record));
+        let mut got = Vec::new();
+        let mut records = Vec::new();
+        read_batch(writer.bytes(), |item| match item {
+            Item::Event(container, row, event, class) => {
+                assert_eq!(class, 4);
+                got.push((container, row, OwnedEvent::from_event(&event)));
+            }
+            Item::Record(record) => records.push(record),
+        })
+        .unwrap();
+        let want: Vec<_> = rows.iter().map(|(c, r, e)| (*c, *r, OwnedEvent::from_event(e))).collect();
+        assert_eq!(got, want);
+        assert_eq!(records, [record]);
+        for cut in 0..writer.bytes().len() {
+            let mut seen = 0;
+            let _ = read_batch(&writer.bytes()[..cut], |_| seen += 1);
+            assert!(seen <= 4);
+        }
+    }
+}

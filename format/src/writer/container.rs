@@ -1,0 +1,101 @@
+//! What the writer holds of one container.
+
+use crate::{BootNanos, ContainerRecord, Loss, events::ingest::OpenBlock, meta::Record};
+
+/// A container's pending rows and records, and its counters.
+#[derive(Debug)]
+pub(super) struct Container {
+    pub(super) open: OpenBlock,
+    /// The latest record, while it may have to be repeated.
+    record: Option<ContainerRecord>,
+    /// The record has changed since it was last written to a block.
+    changed: bool,
+    /// The segment that has the latest record.
+    written_in: Option<u64>,
+    /// Gaps that are not in a block yet.
+    pub(super) losses: Vec<Loss>,
+    pub(super) lost: u64,
+    /// Number of the next row to come.
+    pub(super) next_row: u64,
+    /// Number of the next block.
+    pub(super) next_block: u64,
+    /// Time of the first thing pending.
+    pub(super) since: u64,
+    /// The stage file of the first thing pending.
+    pub(super) stage: Option<u64>,
+    pub(super) finished: bool,
+}
+
+impl Default for Container {
+    fn default() -> Self {
+        Self {
+            open: OpenBlock::new(),
+            record: None,
+            changed: false,
+            written_in: None,
+            losses: Vec::new(),
+            lost: 0,
+            next_row: 0,
+            next_block: 0,
+            since: 0,
+            stage: None,
+            finished: false,
+        }
+    }
+}
+
+impl Container {
+    /// Notes that something is pending from now on.
+    pub(super) fn pending_since(&mut self, stage: u64, time: BootNanos) {
+        if self.stage.is_none() {
+            (self.stage, self.since) = (Some(stage), time.0);
+        }
+        self.finished = false;
+    }
+
+    pub(super) fn has_pending(&self) -> bool {
+        self.open.rows() > 0 || self.changed || !self.losses.is_empty()
+    }
+
+    pub(super) fn put_record(&mut self, record: ContainerRecord) {
+        self.changed = true;
+        match &mut self.record {
+            Some(known) => known.absorb(record),
+            None => self.record = Some(record),
+        }
+    }
+
+    /// Notes a record that an earlier segment has: to be repeated in later ones.
+    pub(super) fn know_record(&mut self, record: Record) {
+        if self.record.is_none()
+            && let Record::Container(record) = record
+        {
+            self.record = Some(*record);
+        }
+    }
+
+    /// The records that a block of segment `sequence` has to carry now.
+    pub(super) fn records_for(&self, sequence: u64) -> Vec<Record> {
+        let needed = self.changed || self.written_in != Some(sequence);
+        let record = self.record.as_ref().filter(|_| needed);
+        let record = record.map(|r| Record::Container(Box::new(r.clone())));
+        record.into_iter().chain(self.losses.iter().map(|&l| Record::Loss(l))).collect()
+    }
+
+    /// Everything pending is in a block of segment `sequence`.
+    pub(super) fn cut_done(&mut self, sequence: u64) {
+        self.open = OpenBlock::new();
+        self.losses.clear();
+        self.changed = false;
+        self.written_in = Some(sequence);
+        self.stage = None;
+        self.next_block += 1;
+    }
+
+    /// A new segment begins: a container that has ended is not repeated in it.
+    pub(super) fn segment_rotated(&mut self) {
+        if self.finished && !self.has_pending() {
+            self.record = None;
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! Opens a store for writing, and first brings home what an earlier writer left.
+//!
+//! Rules: a file that an earlier writer left is never changed. Rows and records that are only in the stage go into
+//! blocks of the new segment, marked as recovered and with the time base of the boot they belong to; when those are
+//! synced the stage files are removed. A crash in between repeats it: rows that are in blocks already are known by
+//! their numbers.
+
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    path::Path,
+    time::Instant,
+};
+
+use super::{StoreOptions, StoreStats, StoreWriter, rotate::segment_header};
+use crate::{
+    BootNanos, ContainerRecord, Event, OpenError, Origin, WriteError,
+    block::{STORE_SCOPE, flag},
+    events::encode::EventEncoder,
+    file,
+    meta::Record,
+    reader::scan::{self, Loaded},
+    segment::{SegmentHeader, file::SegmentWriter, records::SegmentRecords},
+    stage::{
+        StageHeader,
+        file::{StageError, StageFile, StageWriter},
+        row::Item,
+    },
+    store::{self, SEGMENTS, STAGES},
+};
+
+/// What is known of a store before a new writer writes to it.
+#[derive(Default)]
+struct Past {
+    last: Option<SegmentHeader>,
+    next_sequence: u64,
+    next_uid: u64,
+    /// Latest time in it, base included.
+    latest: u64,
+    rows: HashMap<u64, Counters>,
+    records: HashMap<u64, ContainerRecord>,
+    /// Gaps and clock readings of segments that are not sealed: the stage may have them too.
+    others: Vec<Record>,
+    stages: Vec<StageFile>,
+    stage_numbers: Vec<u64>,
+}
+
+/// A container's counters, as its blocks tell them.
+#[derive(Default, Clone, Copy)]
+struct Counters {
+    next_row: u64,
+    next_block: u64,
+    lost: u64,
+}
+
+pub(super) fn open(dir: &Path, mut origin: Origin, options: StoreOptions) -> Result<StoreWriter, OpenError> {
+    let (lock, store) = store::open_for_writing(dir, origin.store_uuid)?;
+    origin.store_uuid = store.uuid;
+    let past = read_past(dir)?;
+    let time_base = time_base(&past, &origin);
+    let stage_header = StageHeader {
+        boot_id: origin.boot_id,
+        time_base,
+        number: past.stage_numbers.last().map_or(0, |n| n.saturating_add(1)),
+    };
+    let first = segment_header(&origin, past.next_sequence, time_base, past.next_uid);
+    let segment_path = SEGMENTS.path(dir, past.next_sequence);
+    let io_error = |action, path: &Path| {
+        let path = path.to_owned();
+        move |source| OpenError::Io { action, path, source }
+    };
+    let segment =
+        SegmentWriter::create(segment_path.clone(), &first).map_err(io_error("create", &segment_path))?;
+    let stage_path = STAGES.path(dir, stage_header.number);
+    let stage = StageWriter::create(dir, &stage_header).map_err(io_error("create", &stage_path))?;
+    let mut writer = StoreWriter {
+        dir: dir.to_owned(),
+        _lock: lock,
+        records: SegmentRecords::new(origin.clone()),
+        loose: vec![Record::Origin(origin.clone())],
+        loose_stage: stage_header.number,
+        origin,
+        options,
+        time_base,
+        segment,
+        stage,
+        stage_begun: None,
+        old_stages: past.stage_numbers.clone(),
+        containers: HashMap::new(),
+        encoder: EventEncoder::new().map_err(io_error("prepare compression for", dir))?,
+        payload: Vec::new(),
+        open_bytes: 0,
+        next_uid: past.next_uid,
+        last_sync: Instant::now(),
+        stats: StoreStats::default(),
+    };
+    for (&uid, counters) in &past.rows {
+        let entry = writer.containers.entry(uid).or_default();
+        (entry.next_row, entry.next_block, entry.lost) =
+            (counters.next_row, counters.next_block, counters.lost);
+        entry.finished = true;
+    }
+    writer.bring_home(&past, time_base).map_err(opening)?;
+    Ok(writer)
+}
+
+/// A write that failed while opening.
+fn opening(error: WriteError) -> OpenError {
+    match error {
+        WriteError::Io { action, path, source } => OpenError::Io { action, path, source },
+        other => OpenError::Io {
+            action: "recover into",
+            path: std::path::PathBuf::new(),
+            source: io::Error::other(other.to_string()),
+        },
+    }
+}
+
+/// Reads what is there. Damage is stepped over: readers report it, the writer only must not write over it.
+fn read_past(dir: &Path) -> Result<Past, OpenError> {
+    let mut past = Past::default();
+    let reading = |source| OpenError::Io { action: "read", path: dir.to_owned(), source };
+    for sequence in SEGMENTS.list(dir).map_err(reading)? {
+        past.next_sequence = sequence.saturating_add(1);
+        match scan::load(&SEGMENTS.path(dir, sequence), true) {
+            Ok(loaded) => past.add_segment(loaded),
+            Err(scan::LoadError::Open(error @ OpenError::Version { .. })) => return Err(error),
+            Err(scan::LoadError::Open(OpenError::Io { action, path, source })) => {
+                return Err(OpenError::Io { action, path, source });
+            }
+            Err(_) => {}
+        }
+    }
+    past.stage_numbers = STAGES.list(dir).map_err(reading)?;
+    for number in past.stage_numbers.clone() {
+        match StageFile::read(&STAGES.path(dir, number)) {
+            Ok((stage, _torn)) => past.add_stage(stage).map_err(reading)?,
+            Err(StageError::Io(source)) => {
+                return Err(OpenError::Io { action: "read", path: STAGES.path(dir, number), source });
+            }
+            Err(StageError::Gone | StageError::Defect(_)) => {}
+        }
+    }
+    Ok(past)
+}
+
+impl Past {
+    fn add_stage(&mut self, stage: StageFile) -> io::Result<()> {
+        let base = stage.header.time_base;
+        stage.for_each(
+            |item| {
+                if let Item::Event(_, _, event, _) = item {
+                    self.latest = self.latest.max(event.time.0.saturating_add(base));
+                }
+            },
+            |_, _| {},
+        )?;
+        self.stages.push(stage);
+        Ok(())
+    }
+
+    fn add_segment(&mut self, loaded: Loaded) {
+        for entry in &loaded.entries {
+            self.latest = self.latest.max(entry.last.saturating_add(entry.base));
+            if entry.container == STORE_SCOPE {
+                continue;
+            }
+            self.next_uid = self.next_uid.max(entry.container.saturating_add(1));
+            let counters = self.rows.entry(entry.container).or_default();
+            counters.next_row = counters.next_row.max(entry.first_row + u64::from(entry.rows));
+            counters.next_block = counters.next_block.max(entry.number.saturating_add(1));
+            counters.lost = counters.lost.max(entry.lost);
+        }
+        for record in loaded.records {
+            match record {
+                Record::Container(container) => {
+                    self.next_uid = self.next_uid.max(container.uid.0.saturating_add(1));
+                    self.records.insert(container.uid.0, *container);
+                }
+                other if !loaded.sealed => self.others.push(other),
+                _ => {}
+            }
+        }
+        self.next_uid = self.next_uid.max(loaded.header.next_uid);
+        self.last = Some(loaded.header);
+    }
+}
+
+/// What to add to this boot's times so that they lie behind all earlier ones and, where the wall clock allows, as
+/// far behind as they really are.
+fn time_base(past: &Past, origin: &Origin) -> u64 {
+    let Some(last) = &past.last else { return 0 };
+    if last.boot_id == origin.boot_id {
+        return last.time_base;
+    }
+    let elapsed = file::wall_clock().saturating_sub(last.created_real).max(0).cast_unsigned();
+    let then = last.time_base.saturating_add(last.created_boot);
+    let by_clock = then.saturating_add(elapsed).saturating_sub(file::boot_clock());
+    let staged = past.stages.iter().map(|s| s.header.time_base).max().unwrap_or(0);
+    by_clock.max(past.latest.saturating_add(1)).max(staged)
+}
+
+impl StoreWriter {
+    /// Writes what the stages hold beyond the blocks, and then removes them.
+    fn bring_home(&mut self, past: &Past, time_base: u64) -> Result<(), WriteError> {
+        let mut known: HashSet<Vec<u8>> = HashSet::new();
+        let bytes_of = |record: &Record, base| {
+            let mut bytes = Vec::new();
+            let mut record = record.clone();
+            record.rebase(base);
+            record.encode(&mut bytes);
+            bytes
+        };
+        known.extend(past.others.iter().map(|record| bytes_of(record, 0)));
+        let mut failed = None;
+        for stage in &past.stages {
+            let base = stage.header.time_base;
+            if base != self.time_base {
+                self.cut_recovered()?;
+                self.time_base = base;
+            }
+            let result = stage.for_each(
+                |item| {
+                    let taken = match item {
+                        Item::Event(uid, row, event, class) => self.restore(uid, row, &event, class, past),
+                        Item::Record(record) => {
+                            if known.insert(bytes_of(&record, base)) {
+                                self.restore_record(record);
+                            }
+                            Ok(())
+                        }
+                    };
+                    if let Err(error) = taken {
+                        failed.get_or_insert(error);
+                    }
+                },
+                |_, _| {},
+            );
+            result.map_err(|source| self.stage_error("read", source))?;
+        }
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        self.cut_recovered()?;
+        self.time_base = time_base;
+        self.sync()
+    }
+
+    fn restore(
+        &mut self,
+        uid: u64,
+        row: u64,
+        event: &Event<'_>,
+        class: u8,
+        past: &Past,
+    ) -> Result<(), WriteError> {
+        let entry = self.containers.entry(uid).or_default();
+        if row < entry.next_row {
+            return Ok(());
+        }
+        if entry.open.is_full_for(event) || (entry.open.rows() > 0 && row != entry.next_row) {
+            self.cut(uid, flag::RECOVERED)?;
+        }
+        let stage = self.stage.number();
+        let entry = self.containers.entry(uid).or_default();
+        if let Some(record) = past.records.get(&uid) {
+            let mut record = Record::Container(Box::new(record.clone()));
+            record.debase(self.time_base);
+            entry.know_record(record);
+        }
+        entry.pending_since(stage, event.time);
+        entry.next_row = row + 1;
+        entry.open.push(event, class);
+        self.next_uid = self.next_uid.max(uid.saturating_add(1));
+        Ok(())
+    }
+
+    fn restore_record(&mut self, record: Record) {
+        let stage = self.stage.number();
+        match record {
+            Record::Container(container) => {
+                let uid = container.uid.0;
+                let entry = self.containers.entry(uid).or_default();
+                entry.pending_since(stage, container.first_seen);
+                entry.put_record(*container);
+                self.next_uid = self.next_uid.max(uid.saturating_add(1));
+            }
+            Record::Loss(loss) if loss.container.is_some() => {
+                let uid = loss.container.unwrap_or_default().0;
+                let entry = self.containers.entry(uid).or_default();
+                entry.pending_since(stage, BootNanos(loss.to.0));
+                entry.lost = entry.lost.saturating_add(loss.count.unwrap_or(0));
+                entry.losses.push(loss);
+            }
+            Record::Origin(_) => {}
+            other => self.put_loose(other),
+        }
+    }
+}

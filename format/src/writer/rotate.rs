@@ -1,0 +1,113 @@
+//! Syncing, and changing to new segments and stage files.
+
+use std::time::Instant;
+
+use super::{STAGE_BYTES, StoreWriter};
+use crate::{
+    BootNanos, Origin, WriteError, file,
+    meta::Record,
+    segment::{SegmentHeader, file::SegmentWriter, origin_kind, records::SegmentRecords},
+    stage::{StageHeader, file::StageWriter},
+    store::{SEGMENTS, STAGES},
+};
+
+impl StoreWriter {
+    /// Makes everything written so far durable and removes stage files that are not needed any more.
+    pub(super) fn sync(&mut self) -> Result<(), WriteError> {
+        self.stage.sync().map_err(|source| self.stage_error("sync", source))?;
+        self.segment.sync().map_err(|source| self.segment_error("sync", source))?;
+        self.last_sync = Instant::now();
+        let pending = self.containers.values().filter_map(|e| e.stage);
+        let loose = (!self.loose.is_empty()).then_some(self.loose_stage);
+        let needed = pending.chain(loose).chain([self.stage.number()]).min().unwrap_or(u64::MAX);
+        self.remove_stages(needed)
+    }
+
+    /// Removes the stage files left behind whose number is below `needed`.
+    pub(super) fn remove_stages(&mut self, needed: u64) -> Result<(), WriteError> {
+        while let Some(&number) = self.old_stages.first().filter(|&&n| n < needed) {
+            let path = STAGES.path(&self.dir, number);
+            if let Err(source) = std::fs::remove_file(&path)
+                && source.kind() != std::io::ErrorKind::NotFound
+            {
+                return Err(WriteError::Io { action: "remove", path, source });
+            }
+            self.old_stages.remove(0);
+        }
+        Ok(())
+    }
+
+    /// Begins a new stage file when the present one is large or as old as a block may be; blocks with rows in older
+    /// files are cut by age, and those files then go.
+    pub(super) fn rotate_stage(&mut self, now: BootNanos) -> Result<(), WriteError> {
+        let begun = *self.stage_begun.get_or_insert(now);
+        let old = now.0.saturating_sub(begun.0) > self.options.block_age.saturating_mul(4);
+        if self.stage.len() < STAGE_BYTES && !old {
+            return Ok(());
+        }
+        if old && self.stage.is_empty() {
+            self.stage_begun = Some(now);
+            return Ok(());
+        }
+        // Loose records have no age of their own.
+        self.cut_loose()?;
+        let header = StageHeader {
+            boot_id: self.origin.boot_id,
+            time_base: self.time_base,
+            number: self.stage.number() + 1,
+        };
+        let next = StageWriter::create(&self.dir, &header).map_err(|source| WriteError::Io {
+            action: "create",
+            path: STAGES.path(&self.dir, header.number),
+            source,
+        })?;
+        let mut left = std::mem::replace(&mut self.stage, next);
+        left.sync().map_err(|source| self.stage_error("sync", source))?;
+        self.old_stages.push(left.number());
+        self.stage_begun = Some(now);
+        Ok(())
+    }
+
+    /// Seals the present segment and begins the next.
+    pub(super) fn rotate_segment(&mut self) -> Result<(), WriteError> {
+        self.seal_segment()?;
+        let sequence = self.segment.sequence() + 1;
+        let path = SEGMENTS.path(&self.dir, sequence);
+        let header = segment_header(&self.origin, sequence, self.time_base, self.next_uid);
+        let sealed = self.segment.len();
+        self.segment = SegmentWriter::create(path.clone(), &header).map_err(|source| WriteError::Io {
+            action: "create",
+            path,
+            source,
+        })?;
+        self.stats.bytes += sealed;
+        self.records = SegmentRecords::new(self.origin.clone());
+        self.loose.insert(0, Record::Origin(self.origin.clone()));
+        self.containers.values_mut().for_each(|entry| entry.segment_rotated());
+        self.cut_loose()
+    }
+
+    pub(super) fn seal_segment(&mut self) -> Result<(), WriteError> {
+        let records = self.records.encode();
+        self.segment.seal(&records).map_err(|source| self.segment_error("seal", source))?;
+        self.stats.segments += 1;
+        Ok(())
+    }
+}
+
+/// The header of a segment of a store that begins now.
+pub(super) fn segment_header(origin: &Origin, sequence: u64, time_base: u64, next_uid: u64) -> SegmentHeader {
+    SegmentHeader {
+        incompat: 0,
+        ro_compat: 0,
+        compat: 0,
+        store_uuid: origin.store_uuid,
+        boot_id: origin.boot_id,
+        sequence,
+        time_base,
+        created_boot: file::boot_clock(),
+        created_real: file::wall_clock(),
+        next_uid,
+        origin_kind: origin_kind::STORE,
+    }
+}

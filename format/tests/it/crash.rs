@@ -1,0 +1,118 @@
+//! What a killed writer leaves, and how it is brought home.
+
+use std::{fs, path::Path};
+
+use afterimage_format::{BootNanos, ContainerUid, DefectKind, Query, Recording};
+
+use crate::generate::{assert_same, events, push_all, read, read_path, writer};
+
+fn copy_store(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+#[test]
+fn nothing_committed_is_lost_by_a_kill_and_the_next_writer_brings_it_home() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = events(31, 9000, 3);
+    let mut store = writer(dir.path());
+    push_all(&mut store, &rows[..3000]);
+    store.commit(BootNanos(0)).unwrap();
+    store.finish_container(ContainerUid(1)).unwrap();
+    push_all(&mut store, &rows[3000..6000]);
+    store.commit(BootNanos(0)).unwrap();
+    drop(store);
+    let left = Recording::open(dir.path()).unwrap();
+    assert!(left.unsealed());
+    assert!(left.defects().iter().all(|d| d.kind == DefectKind::Torn));
+    assert!(!left.defects().is_empty(), "the unfinished segment is named");
+    assert_same(read(&left, &Query::default()), rows[..6000].to_vec());
+    let before = fs::read(dir.path().join("seg-0000000000000000.aft")).unwrap();
+
+    let mut store = writer(dir.path());
+    assert_same(read_path(dir.path()), rows[..6000].to_vec());
+    push_all(&mut store, &rows[6000..]);
+    store.seal().unwrap();
+    assert_same(read_path(dir.path()), rows);
+    let after = fs::read(dir.path().join("seg-0000000000000000.aft")).unwrap();
+    assert_eq!(before, after, "a damaged segment is never written to");
+    let names: Vec<_> =
+        fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(!names.iter().any(|n| n.starts_with("stage")), "{names:?}");
+}
+
+#[test]
+fn a_crash_during_recovery_is_recovered_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = events(32, 4000, 2);
+    let store_dir = dir.path().join("store");
+    let mut store = writer(&store_dir);
+    push_all(&mut store, &rows);
+    store.commit(BootNanos(0)).unwrap();
+    let crashed = dir.path().join("crashed");
+    copy_store(&store_dir, &crashed);
+    // The recovering writer dies before it removes the old stage: put that back beside what it wrote.
+    drop(writer(&crashed));
+    fs::copy(store_dir.join("stage-0000000000000000"), crashed.join("stage-0000000000000000")).unwrap();
+    assert_same(read_path(&crashed), rows.clone());
+    writer(&crashed).seal().unwrap();
+    assert_same(read_path(&crashed), rows);
+}
+
+#[test]
+fn a_stage_cut_anywhere_gives_a_prefix_and_says_torn() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = events(33, 60, 2);
+    let store_dir = dir.path().join("store");
+    let mut store = writer(&store_dir);
+    for chunk in rows.chunks(10) {
+        push_all(&mut store, chunk);
+        store.commit(BootNanos(0)).unwrap();
+    }
+    let crashed = dir.path().join("crashed");
+    copy_store(&store_dir, &crashed);
+    let stage = crashed.join("stage-0000000000000000");
+    let whole = fs::read(&stage).unwrap();
+    let used = whole.iter().rposition(|&b| b != 0).unwrap() + 1;
+    let mut counts = Vec::new();
+    for cut in 0..=used {
+        fs::write(&stage, &whole[..cut]).unwrap();
+        let recording = Recording::open(&crashed).unwrap();
+        let found = read(&recording, &Query::default());
+        let count = found.len();
+        assert_same(found, rows[..count].to_vec());
+        assert_eq!(count % 10, 0, "whole batches");
+        counts.push(count);
+        // The rest reserved but never written: as after a power cut.
+        let mut zeros = whole[..cut].to_vec();
+        zeros.resize(used + 4096, 0);
+        fs::write(&stage, &zeros).unwrap();
+        assert!(read_path(&crashed).len() >= count);
+    }
+    assert!(counts.is_sorted());
+    assert_eq!(counts.last(), Some(&60));
+}
+
+#[test]
+fn a_segment_whose_seal_was_cut_is_walked() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = events(34, 2000, 2);
+    let mut store = writer(dir.path());
+    push_all(&mut store, &rows);
+    let segment = store.seal().unwrap();
+    let whole = fs::read(&segment).unwrap();
+    let file = dir.path().join("cut.aft");
+    // The trailer says where the footer begins.
+    let trailer = whole.len() - 64;
+    let footer = u64::from_le_bytes(whole[trailer + 8..trailer + 16].try_into().unwrap()) as usize;
+    assert!(footer > whole.len() / 2);
+    for cut in footer..whole.len() {
+        fs::write(&file, &whole[..cut]).unwrap();
+        let recording = Recording::open(&file).unwrap();
+        assert!(recording.unsealed());
+        assert_eq!(read(&recording, &Query::default()).len(), 2000);
+    }
+}

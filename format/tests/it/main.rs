@@ -1,0 +1,8 @@
+//! Tests of the store through its public interface.
+
+mod crash;
+mod damage;
+mod generate;
+mod pages;
+mod refuse;
+mod round_trip;

@@ -1,0 +1,97 @@
+//! Pages and timelines.
+
+use afterimage_format::{Anchor, BootNanos, Class, ContainerUid, Direction, EventId, Query, Recording};
+
+use crate::generate::{Row, classify, events, push_all, writer};
+
+fn recording(dir: &std::path::Path, rows: &[Row]) -> Recording {
+    let mut store = writer(dir);
+    for chunk in rows.chunks(1500) {
+        push_all(&mut store, chunk);
+        store.commit(chunk[0].1.time).unwrap();
+        (0..3).for_each(|uid| store.finish_container(ContainerUid(uid)).unwrap());
+    }
+    store.seal().unwrap();
+    Recording::open(dir).unwrap()
+}
+
+fn walk(
+    recording: &Recording,
+    query: &Query,
+    direction: Direction,
+    from: Anchor,
+) -> Vec<(EventId, ContainerUid)> {
+    let mut ids: Vec<(EventId, ContainerUid)> = Vec::new();
+    let mut anchor = from;
+    loop {
+        let page = recording.page(query, anchor, direction, 333, &mut |_, _| true).unwrap();
+        let Some((last, ..)) = page.last() else { return ids };
+        anchor = Anchor::Event(*last);
+        for (id, container, event) in page {
+            assert_eq!(id.time, event.time);
+            ids.push((id, container));
+        }
+    }
+}
+
+#[test]
+fn paging_forward_and_backward_visits_each_event_once_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = events(11, 6000, 3);
+    let recording = recording(dir.path(), &rows);
+    let all = Query::default();
+    let forward = walk(&recording, &all, Direction::Forward, Anchor::Time(BootNanos(0)));
+    assert_eq!(forward.len(), rows.len());
+    assert!(forward.is_sorted_by(|a, b| a.0 < b.0));
+    let mut backward = walk(&recording, &all, Direction::Backward, Anchor::Time(BootNanos(u64::MAX)));
+    backward.reverse();
+    assert_eq!(backward, forward);
+    let mut order = Vec::new();
+    recording
+        .for_each(&all, &mut |container, event| {
+            order.push((event.time, container));
+            std::ops::ControlFlow::Continue(())
+        })
+        .unwrap();
+    let paged: Vec<_> = forward.iter().map(|(id, container)| (id.time, *container)).collect();
+    assert_eq!(paged, order, "pages are in the order of for_each");
+}
+
+#[test]
+fn a_page_includes_its_time_and_excludes_its_event() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = events(12, 3000, 2);
+    let recording = recording(dir.path(), &rows);
+    let all = Query::default();
+    let time = rows[1500].1.time;
+    for direction in [Direction::Forward, Direction::Backward] {
+        let page = recording.page(&all, Anchor::Time(time), direction, 5, &mut |_, _| true).unwrap();
+        assert_eq!(page[0].0.time, time);
+        let next = recording.page(&all, Anchor::Event(page[0].0), direction, 4, &mut |_, _| true).unwrap();
+        assert_eq!(next, page[1..]);
+    }
+    let only = Query { containers: vec![ContainerUid(1)], ..Query::default() };
+    let page =
+        recording.page(&only, Anchor::Time(time), Direction::Forward, 50, &mut |_, e| e.ret < 0).unwrap();
+    assert!(page.iter().all(|(_, uid, event)| uid.0 == 1 && event.ret < 0));
+    assert_eq!(page.len(), 50);
+}
+
+#[test]
+fn density_counts_every_event_in_its_column_and_class() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = events(13, 8000, 3);
+    let recording = recording(dir.path(), &rows);
+    let (begin, end) = (rows[1000].1.time, rows[7000].1.time);
+    let columns = 40;
+    let counts = recording.density(Some(ContainerUid(2)), begin, end, columns);
+    let mut wanted = vec![[0u32; Class::COUNT]; columns];
+    for (_, event) in rows.iter().filter(|(uid, e)| uid.0 == 2 && e.time >= begin && e.time < end) {
+        let column = (event.time.0 - begin.0) * columns as u64 / (end.0 - begin.0);
+        wanted[column as usize][event.with(classify) as usize] += 1;
+    }
+    assert_eq!(counts, wanted);
+    let all: u32 = recording.density(None, BootNanos(0), BootNanos(u64::MAX), 1)[0].iter().sum();
+    assert_eq!(all, 8000);
+    assert!(recording.density(None, end, begin, 3).iter().flatten().all(|&c| c == 0));
+}
