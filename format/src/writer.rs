@@ -248,7 +248,7 @@ impl StoreWriter {
 
     /// The next free container uid of this store: uids are never reused, also across restarts.
     pub fn next_uid(&self) -> ContainerUid {
-        ContainerUid(self.next_uid)
+        ContainerUid(self.next_uid.max(ContainerUid::HOST.0 + 1))
     }
 
     fn flush_stage(&mut self) -> Result<(), WriteError> {
