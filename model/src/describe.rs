@@ -11,6 +11,8 @@ mod payload;
 use afterimage_format::{Event, EventCode, EventFlags, FieldTag, TaskKey, layout};
 
 pub use args::args;
+pub(crate) use args::descriptors;
+pub(crate) use command::Command;
 pub use command::{arguments, command_line, quote_words};
 pub use detail::detail;
 

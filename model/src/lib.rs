@@ -2,12 +2,23 @@
 //! what an event says.
 #![forbid(unsafe_code)]
 
+pub mod budget;
 pub mod class;
+pub mod codec;
+mod credentials;
 pub mod describe;
+pub mod fds;
+pub mod mounts;
 mod names;
+pub mod paths;
+pub mod process;
 pub mod sockaddr;
 pub mod symbols;
 pub mod syscalls;
+#[cfg(test)]
+mod testing;
 pub mod text;
+mod world;
 
 pub use names::{event_codes, event_name};
+pub use world::World;

@@ -8,7 +8,10 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6},
 };
 
-use crate::{symbols, text};
+use crate::{
+    codec::{Input, SnapshotError, Stored},
+    symbols, text,
+};
 
 /// A socket address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -129,6 +132,41 @@ impl SocketAddress {
         Some(Self::Vsock { cid: u32::from_le_bytes(*cid), port: u32::from_le_bytes(*port) })
     }
 
+    /// The bytes of a `struct sockaddr` that [`Self::parse`] reads as this.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = self.family().to_le_bytes().to_vec();
+        match self {
+            Self::Unspecified | Self::UnixUnnamed => {}
+            Self::V4(a) => {
+                out.extend_from_slice(&a.port().to_be_bytes());
+                out.extend_from_slice(&a.ip().octets());
+                out.extend_from_slice(&[0; 8]);
+            }
+            Self::V6(a) => {
+                out.extend_from_slice(&a.port().to_be_bytes());
+                out.extend_from_slice(&a.flowinfo().to_be_bytes());
+                out.extend_from_slice(&a.ip().octets());
+                out.extend_from_slice(&a.scope_id().to_le_bytes());
+            }
+            Self::UnixPath(path) => out.extend_from_slice(path),
+            Self::UnixAbstract(name) => {
+                out.push(0);
+                out.extend_from_slice(name);
+            }
+            Self::Netlink { port: first, groups: second } | Self::Vsock { port: first, cid: second } => {
+                out.extend_from_slice(&[0; 2]);
+                out.extend_from_slice(&first.to_le_bytes());
+                out.extend_from_slice(&second.to_le_bytes());
+            }
+            Self::Packet { protocol, interface } => {
+                out.extend_from_slice(&protocol.to_be_bytes());
+                out.extend_from_slice(&interface.to_le_bytes());
+            }
+            Self::Other { bytes, .. } => out.extend_from_slice(bytes),
+        }
+        out
+    }
+
     /// Its family's number.
     pub fn family(&self) -> u16 {
         match self {
@@ -193,6 +231,16 @@ impl fmt::Display for SocketAddress {
     }
 }
 
+impl Stored for SocketAddress {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.to_bytes().put(out);
+    }
+
+    fn get(input: &mut Input<'_>) -> Result<Self, SnapshotError> {
+        Self::parse(&Vec::<u8>::get(input)?).ok_or_else(|| input.invalid())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -232,6 +280,7 @@ mod tests {
             let address = SocketAddress::parse(&bytes).unwrap();
             let shown = address.to_string();
             prop_assert_eq!(text::Safe::format(format_args!("{shown}")).into_string(), shown);
+            prop_assert_eq!(SocketAddress::parse(&address.to_bytes()), Some(address));
         }
     }
 }

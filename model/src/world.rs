@@ -1,0 +1,315 @@
+//! The state of containers as their events imply it, at the moment of the last event applied.
+//!
+//! Events are applied in order of time. What they did not show is unknown, never guessed: a process whose beginning
+//! was missed has no parent and no arguments, a descriptor that was never seen opened has no kind. The state of
+//! each container is kept, bounded and saved apart from the others'.
+
+mod calls;
+mod fd_calls;
+mod lifecycle;
+mod process_calls;
+mod snapshot;
+mod socket_calls;
+mod state;
+mod tree;
+
+use std::collections::{BTreeMap, HashMap};
+
+use afterimage_format::{BootNanos, ContainerUid, Event, EventCode, TaskKey};
+
+pub use tree::TreeRow;
+
+use crate::{
+    budget::{Limits, Overflow},
+    describe::FdNames,
+    fds::{FdInfo, Slot},
+    mounts::Mounts,
+    process::{End, Origin, Process, ProcessKey},
+    text::Safe,
+};
+use state::State;
+
+/// Everything known at one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub struct World {
+    containers: BTreeMap<ContainerUid, State>,
+    /// The process that last had an id, and where it is.
+    holders: HashMap<u32, (ContainerUid, ProcessKey)>,
+    limits: Limits,
+    /// Budget used by all containers.
+    used: u64,
+    /// Containers that were not kept.
+    refused: u64,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl World {
+    /// Nothing known, with the default limits.
+    pub fn new() -> Self {
+        Self::with_limits(Limits::default())
+    }
+
+    /// Nothing known.
+    pub fn with_limits(limits: Limits) -> Self {
+        Self { containers: BTreeMap::new(), holders: HashMap::new(), limits, used: 0, refused: 0 }
+    }
+
+    /// Takes one event in. Events of all containers come in order of time.
+    pub fn apply(&mut self, uid: ContainerUid, event: &Event<'_>) {
+        if !self.containers.contains_key(&uid) {
+            if self.containers.len() >= self.limits.containers {
+                self.refused += 1;
+                return;
+            }
+            self.containers.insert(uid, State::default());
+        }
+        self.edit(uid, |state| {
+            state.events += 1;
+            state.last = event.time;
+        });
+        let Some(key) = self.process_of(uid, event) else { return };
+        match event.code {
+            EventCode::FORK => self.fork(uid, key, event),
+            EventCode::EXEC | EventCode::PROCESS => self.exec(uid, key, event),
+            EventCode::EXIT => self.exit(uid, key, event),
+            _ => {
+                let limits = self.limits;
+                self.edit_for(uid, key, |state| calls::apply(state, key, event, &limits));
+            }
+        }
+    }
+
+    /// Changes one container's state, keeping the sum of all budgets.
+    fn edit<R>(&mut self, uid: ContainerUid, change: impl FnOnce(&mut State) -> R) -> Option<R> {
+        let state = self.containers.get_mut(&uid)?;
+        let before = state.budget.used();
+        let left = self.limits.total_bytes.saturating_sub(self.used);
+        state.budget.set_limit(self.limits.container_bytes.min(before.saturating_add(left)));
+        let result = change(state);
+        state.budget.set_limit(u64::MAX);
+        self.used = self.used.saturating_add(state.budget.used()).saturating_sub(before);
+        for key in state.removed.drain(..) {
+            if self.holders.get(&key.tgid) == Some(&(uid, key)) {
+                self.holders.remove(&key.tgid);
+            }
+        }
+        Some(result)
+    }
+
+    /// As [`Self::edit`], for an event of one process.
+    fn edit_for<R>(
+        &mut self,
+        uid: ContainerUid,
+        key: ProcessKey,
+        change: impl FnOnce(&mut State) -> R,
+    ) -> Option<R> {
+        self.edit(uid, |state| {
+            state.pinned = Some(key);
+            let result = change(state);
+            state.pinned = None;
+            result
+        })
+    }
+
+    /// The process an event belongs to, made known when it is not yet, in the container where the event happened.
+    fn process_of(&mut self, uid: ContainerUid, event: &Event<'_>) -> Option<ProcessKey> {
+        let task = event.task;
+        if let Some((home, key)) = self.holders.get(&task.tgid).copied() {
+            if self.is_same(home, key, task) {
+                if home != uid {
+                    return self.migrate(home, uid, key);
+                }
+                return Some(key);
+            }
+            self.edit(home, |state| state.end(key, End::Unseen { before: event.time }));
+        }
+        let origin = if event.code == EventCode::PROCESS { Origin::Snapshot } else { Origin::Seen };
+        let process = Process::new(task.into(), uid, origin, event.time);
+        self.add(uid, process)
+    }
+
+    /// Adds a process and makes it the holder of its id.
+    fn add(&mut self, uid: ContainerUid, process: Process) -> Option<ProcessKey> {
+        let key = self.edit(uid, |state| state.insert(process))??;
+        self.holders.insert(key.tgid, (uid, key));
+        Some(key)
+    }
+
+    /// Whether a thread belongs to the process that holds its id.
+    fn is_same(&self, home: ContainerUid, key: ProcessKey, task: TaskKey) -> bool {
+        let Some(process) = self.containers.get(&home).and_then(|s| s.processes.get(&key)) else {
+            return false;
+        };
+        let told = task.tid == task.tgid && task.start.0 != 0 && key.start.0 != 0;
+        if told {
+            return task.start == key.start;
+        }
+        // A thread that started after the process had ended is another process's.
+        process.ended().is_none_or(|end| task.start <= end)
+    }
+
+    /// Moves a process to the container it acts in now.
+    fn migrate(&mut self, from: ContainerUid, to: ContainerUid, key: ProcessKey) -> Option<ProcessKey> {
+        let moved = self.edit(from, |state| state.take_out(key))??;
+        let key = self.edit(to, |state| state.take_in(moved, to))??;
+        self.holders.insert(key.tgid, (to, key));
+        Some(key)
+    }
+
+    /// Forgets a container: it has ended and nothing will be asked of it again.
+    pub fn forget(&mut self, uid: ContainerUid) {
+        if let Some(state) = self.containers.remove(&uid) {
+            self.used = self.used.saturating_sub(state.budget.used());
+            self.holders.retain(|_, (home, _)| *home != uid);
+        }
+    }
+
+    /// The containers that are known.
+    pub fn containers(&self) -> impl Iterator<Item = ContainerUid> {
+        self.containers.keys().copied()
+    }
+
+    /// The process that a thread belongs to.
+    pub fn process_of_task(&self, task: TaskKey) -> Option<&Process> {
+        let (uid, key) = self.holders.get(&task.tgid)?;
+        if self.is_same(*uid, *key, task) {
+            return self.containers.get(uid)?.processes.get(key);
+        }
+        self.process(task.into())
+    }
+
+    /// A process by its identity.
+    pub fn process(&self, key: ProcessKey) -> Option<&Process> {
+        if let Some((uid, holder)) = self.holders.get(&key.tgid)
+            && *holder == key
+        {
+            return self.containers.get(uid)?.processes.get(&key);
+        }
+        self.containers.values().find_map(|s| s.processes.get(&key))
+    }
+
+    /// The process that last had an id (initial pid namespace).
+    pub fn process_by_pid(&self, tgid: u32) -> Option<&Process> {
+        let (uid, key) = self.holders.get(&tgid)?;
+        self.containers.get(uid)?.processes.get(key)
+    }
+
+    /// The processes of a container, in order of their identity.
+    pub fn processes(&self, uid: ContainerUid) -> Vec<&Process> {
+        let mut out: Vec<_> =
+            self.containers.get(&uid).map(|s| s.processes.values().collect()).unwrap_or_default();
+        out.sort_by_key(|p: &&Process| p.key);
+        out
+    }
+
+    /// The parent of a process, where it is known and remembered.
+    pub fn parent(&self, process: &Process) -> Option<&Process> {
+        self.process(process.parent?)
+    }
+
+    /// A process's parent, that one's parent, and so on. Ends at the first that is not known.
+    pub fn ancestors<'a>(&'a self, process: &'a Process) -> impl Iterator<Item = &'a Process> {
+        /// Deeper than any real tree: a loop made by a hostile trace ends here.
+        const DEEPEST: usize = 1024;
+        std::iter::successors(self.parent(process), |p| self.parent(p)).take(DEEPEST)
+    }
+
+    /// What a descriptor of a thread's process is open on; `None` where it was not seen opened.
+    pub fn fd(&self, task: TaskKey, fd: i32) -> Option<&FdInfo> {
+        let process = self.process_of_task(task)?;
+        self.containers.get(&process.container)?.info(process.table, fd)
+    }
+
+    /// All descriptors of a process, in order.
+    pub fn fds(&self, process: &Process) -> Vec<(i32, Slot, &FdInfo)> {
+        let Some(state) = self.containers.get(&process.container) else { return Vec::new() };
+        let Some(table) = state.tables.get(&process.table) else { return Vec::new() };
+        let known =
+            table.slots.iter().map(|(fd, slot)| (*fd, *slot, state.descriptions.get(&slot.description)));
+        known.filter_map(|(fd, slot, info)| Some((fd, slot, info?))).collect()
+    }
+
+    /// Every socket of a container that waits for connections, with a process and a descriptor that has it.
+    pub fn listeners(&self, uid: ContainerUid) -> Vec<(ProcessKey, i32, &FdInfo)> {
+        let mut out = Vec::new();
+        for process in self.processes(uid) {
+            for (fd, _, info) in self.fds(process) {
+                if info.kind.socket().is_some_and(|s| s.state == crate::fds::SocketState::Listening) {
+                    out.push((process.key, fd, info));
+                }
+            }
+        }
+        out
+    }
+
+    /// Processes other than `of` that have an end of the same pipe or socket pair as this descriptor.
+    pub fn peers(&self, of: &Process, info: &FdInfo) -> Vec<(ProcessKey, i32)> {
+        use crate::fds::FdKind;
+        let same = |other: &FdInfo| match (&info.kind, &other.kind) {
+            (FdKind::Pipe(a), FdKind::Pipe(b)) => a.id == b.id,
+            (FdKind::Socket(a), FdKind::Socket(b)) => a.pair.is_some() && a.pair == b.pair,
+            _ => false,
+        };
+        let others = self.processes(of.container).into_iter().filter(|p| p.key != of.key);
+        others
+            .flat_map(|p| self.fds(p).into_iter().filter(|(.., i)| same(i)).map(|(fd, ..)| (p.key, fd)))
+            .collect()
+    }
+
+    /// The mounts that were made inside a container.
+    pub fn mounts(&self, uid: ContainerUid) -> Option<&Mounts> {
+        self.containers.get(&uid).map(|s| &s.mounts)
+    }
+
+    /// What did not fit into memory for a container.
+    pub fn overflow(&self, uid: ContainerUid) -> Overflow {
+        self.containers.get(&uid).map(|s| s.overflow).unwrap_or_default()
+    }
+
+    /// Events of containers that were not kept at all for lack of room.
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// The last event's time of a container.
+    pub fn time(&self, uid: ContainerUid) -> Option<BootNanos> {
+        self.containers.get(&uid).map(|s| s.last)
+    }
+
+    /// Events of a container that were applied.
+    pub fn events(&self, uid: ContainerUid) -> u64 {
+        self.containers.get(&uid).map_or(0, |s| s.events)
+    }
+
+    /// A path as a thread's process means it: made absolute from its working directory or a directory's descriptor
+    /// where those are known.
+    pub fn resolve(&self, task: TaskKey, dirfd: Option<i32>, path: &[u8]) -> Vec<u8> {
+        let base = match (self.process_of_task(task), dirfd) {
+            (Some(_), Some(fd)) => self.fd(task, fd).and_then(|info| info.kind.path()),
+            (Some(process), None) => process.cwd.as_deref(),
+            (None, _) => None,
+        };
+        calls::absolute(base, path)
+    }
+}
+
+impl FdNames for World {
+    fn fd_name(&self, task: TaskKey, fd: i32) -> Option<Safe> {
+        if let Some(info) = self.fd(task, fd) {
+            return (info.kind != crate::fds::FdKind::Unknown).then(|| info.label());
+        }
+        let process = self.process_of_task(task)?;
+        let (closed, label) =
+            self.containers.get(&process.container)?.tables.get(&process.table)?.last_closed.as_ref()?;
+        // The label is safe text already; passing it on as own words keeps its escapes as they are.
+        (*closed == fd).then(|| Safe::format(format_args!("{}", String::from_utf8_lossy(label))))
+    }
+}
+
+#[cfg(test)]
+mod tests;

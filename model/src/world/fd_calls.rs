@@ -1,0 +1,240 @@
+//! Calls that open, close, copy and use descriptors.
+
+use afterimage_format::FieldTag;
+
+use super::{
+    calls::{Call, Effect, absolute},
+    state::State,
+};
+use crate::{
+    describe::descriptors,
+    fds::{FdInfo, FdKind, Pipe, PipeId, SocketState},
+    symbols::{FCNTL, IOCTL},
+    syscalls::{self, ArgKind},
+};
+
+const O_CLOEXEC: u64 = 0o2_000_000;
+const AT_FDCWD: i32 = -100;
+const EBADF: i64 = -9;
+/// Status flags that `F_SETFL` can change: `O_APPEND|O_NONBLOCK|O_ASYNC|O_DIRECT|O_NOATIME`.
+const SETFL: u64 = 0o2000 | 0o4000 | 0o20000 | 0o40000 | 0o1_000_000;
+
+/// The kernel's path of a descriptor that is used, where the table does not know it.
+pub(super) fn learn_path(state: &mut State, call: &Call<'_>) {
+    let Some(path) = call.event.bytes(FieldTag::KPATH) else { return };
+    let Some(signature) = syscalls::signature(call.event.code) else { return };
+    // Of calls that open, the path is that of the new descriptor.
+    if signature.args.first().map(|a| a.kind) != Some(ArgKind::Fd) || call.event.ret < 0 {
+        return;
+    }
+    let fd = call.fd(0);
+    match state.info(call.table, fd).map(|info| &info.kind) {
+        None if fd >= 0 => {
+            let kind = FdKind::File { path: path.to_vec(), claimed: false };
+            let info = FdInfo { inherited: true, ..FdInfo::new(kind, None, call.event.time) };
+            state.open(call.table, fd, info, false);
+        }
+        Some(FdKind::Unknown | FdKind::File { claimed: true, .. }) => {
+            state.set_kind(call.table, fd, FdKind::File { path: path.to_vec(), claimed: false });
+        }
+        _ => {}
+    }
+}
+
+/// Whatever `close` returns, the descriptor is gone, unless there was none.
+pub(super) fn close(state: &mut State, call: &Call<'_>) {
+    if call.event.ret != EBADF {
+        state.remember_closed(call.table, call.fd(0));
+        state.close(call.table, call.fd(0));
+    }
+}
+
+pub(super) fn apply(state: &mut State, call: &Call<'_>, effect: Effect) {
+    match effect {
+        Effect::Open { flags, dirfd } => open(state, call, call.arg(flags), dirfd),
+        Effect::OpenHow => open(state, call, crate::class::open_how_flags(call.event).unwrap_or(0), true),
+        Effect::Creat => open(state, call, 0o1101, false),
+        Effect::Make { kind, flags, cloexec } => {
+            let flags = call.arg(flags);
+            let closes = match cloexec {
+                0 => true,
+                u64::MAX => false,
+                bit => flags & bit != 0,
+            };
+            make(state, call, kind.fd_kind(), closes);
+        }
+        Effect::Memfd => {
+            let name = call.event.bytes(FieldTag::PATH).unwrap_or_default().to_vec();
+            make(state, call, FdKind::Memfd { name }, call.arg(1) & 1 != 0);
+        }
+        Effect::Bpf => bpf(state, call),
+        Effect::MessageQueue => {
+            let name = call.event.bytes(FieldTag::PATH).unwrap_or_default().to_vec();
+            make(state, call, FdKind::MessageQueue { name }, true);
+        }
+        Effect::PidfdOpen => {
+            let pid = u32::try_from(call.arg(0)).ok();
+            make(state, call, FdKind::Pidfd { pid }, true);
+        }
+        Effect::CloseRange => close_range(state, call),
+        Effect::Dup => duplicate(state, call, call.new_fd(), false),
+        Effect::DupTo { flags } => {
+            let cloexec = flags.is_some_and(|at| call.arg(at) & O_CLOEXEC != 0);
+            duplicate(state, call, Some(call.fd(1)), cloexec);
+        }
+        Effect::Fcntl => fcntl(state, call),
+        Effect::Ioctl => ioctl(state, call),
+        Effect::Pipe { flags } => pipe(state, call, flags.map_or(0, |at| call.arg(at))),
+        Effect::Read => transfer(state, call, call.fd(0), false),
+        Effect::Write => transfer(state, call, call.fd(0), true),
+        Effect::Copy { from, to } => {
+            transfer(state, call, call.fd(from), false);
+            transfer(state, call, call.fd(to), true);
+        }
+        _ => {}
+    }
+}
+
+/// Opens what the call made.
+fn make(state: &mut State, call: &Call<'_>, kind: FdKind, cloexec: bool) {
+    if let Some(fd) = call.new_fd() {
+        state.open(call.table, fd, FdInfo::new(kind, None, call.event.time), cloexec);
+    }
+}
+
+fn open(state: &mut State, call: &Call<'_>, flags: u64, has_dirfd: bool) {
+    let Some(fd) = call.new_fd() else { return };
+    let flags = flags & 0xffff_ffff;
+    let kind = match (call.event.bytes(FieldTag::KPATH), call.event.bytes(FieldTag::PATH)) {
+        (Some(path), _) => FdKind::File { path: path.to_vec(), claimed: false },
+        (None, Some(path)) => {
+            let dirfd = if has_dirfd { call.fd(0) } else { AT_FDCWD };
+            let base = if dirfd == AT_FDCWD {
+                state.processes.get(&call.key).and_then(|p| p.cwd.as_deref())
+            } else {
+                state.info(call.table, dirfd).and_then(|info| info.kind.path())
+            };
+            FdKind::File { path: absolute(base, path), claimed: true }
+        }
+        (None, None) => FdKind::Unknown,
+    };
+    state.open(call.table, fd, FdInfo::new(kind, Some(flags), call.event.time), flags & O_CLOEXEC != 0);
+}
+
+/// Commands of `bpf` that return a descriptor.
+fn bpf(state: &mut State, call: &Call<'_>) {
+    const MAKING: [u64; 13] = [0, 5, 7, 13, 14, 17, 18, 19, 28, 30, 32, 33, 36];
+    if MAKING.contains(&(call.arg(0) & 0xffff_ffff)) {
+        make(state, call, FdKind::Bpf, true);
+    }
+}
+
+fn close_range(state: &mut State, call: &Call<'_>) {
+    const UNSHARE: u64 = 2;
+    const CLOEXEC: u64 = 4;
+    let flags = call.arg(2);
+    if flags & UNSHARE != 0 {
+        super::process_calls::own_table(state, call.key);
+    }
+    let Some(table) = state.processes.get(&call.key).map(|p| p.table) else { return };
+    let first = i32::try_from(call.arg(0) & 0xffff_ffff).unwrap_or(i32::MAX);
+    let last = i32::try_from(call.arg(1) & 0xffff_ffff).unwrap_or(i32::MAX);
+    if first > last {
+        return;
+    }
+    let Some(found) = state.tables.get(&table) else { return };
+    let fds: Vec<i32> = found.slots.range(first..=last).map(|(fd, _)| *fd).collect();
+    for fd in fds {
+        if flags & CLOEXEC == 0 {
+            state.close(table, fd);
+        } else if let Some(slot) = state.slot_mut(table, fd) {
+            slot.cloexec = true;
+        }
+    }
+}
+
+fn duplicate(state: &mut State, call: &Call<'_>, new: Option<i32>, cloexec: bool) {
+    if let Some(new) = new {
+        state.duplicate(call.table, call.fd(0), new, cloexec, call.event.time);
+    }
+}
+
+fn fcntl(state: &mut State, call: &Call<'_>) {
+    let fd = call.fd(0);
+    match FCNTL.name_of(call.arg(1)) {
+        Some("F_DUPFD") => duplicate(state, call, call.new_fd(), false),
+        Some("F_DUPFD_CLOEXEC") => duplicate(state, call, call.new_fd(), true),
+        Some("F_SETFD") => set_cloexec(state, call, fd, call.arg(2) & 1 != 0),
+        Some("F_GETFD") => set_cloexec(state, call, fd, call.event.ret & 1 != 0),
+        Some("F_SETFL") => {
+            if let Some(info) = state.info_mut(call.table, fd) {
+                info.flags = info.flags.map(|old| old & !SETFL | call.arg(2) & SETFL);
+            }
+        }
+        Some("F_GETFL") => {
+            if let Some(info) = state.info_mut(call.table, fd) {
+                info.flags = info.flags.or(u64::try_from(call.event.ret).ok());
+            }
+        }
+        _ => {}
+    }
+}
+
+fn ioctl(state: &mut State, call: &Call<'_>) {
+    match IOCTL.name_of(call.arg(1)) {
+        Some("FIOCLEX") => set_cloexec(state, call, call.fd(0), true),
+        Some("FIONCLEX") => set_cloexec(state, call, call.fd(0), false),
+        Some("TIOCGPTPEER") => make(state, call, FdKind::Unknown, call.arg(2) & O_CLOEXEC != 0),
+        _ => {}
+    }
+}
+
+fn set_cloexec(state: &mut State, call: &Call<'_>, fd: i32, cloexec: bool) {
+    if let Some(slot) = state.slot_mut(call.table, fd) {
+        slot.cloexec = cloexec;
+    }
+}
+
+fn pipe(state: &mut State, call: &Call<'_>, flags: u64) {
+    let mut fds = descriptors(call.event.bytes(FieldTag::FDS).unwrap_or_default());
+    let (Some(read), Some(write)) = (fds.next(), fds.next()) else { return };
+    let id = PipeId::Made(state.next_id());
+    for (fd, writes) in [(read, false), (write, true)] {
+        let kind = FdKind::Pipe(Pipe { id, writes: Some(writes) });
+        let info = FdInfo::new(kind, Some(flags | u64::from(writes)), call.event.time);
+        state.open(call.table, fd, info, flags & O_CLOEXEC != 0);
+    }
+}
+
+/// Bytes moved through a descriptor.
+fn transfer(state: &mut State, call: &Call<'_>, fd: i32, writes: bool) {
+    let moved = u64::try_from(call.event.ret).unwrap_or(0);
+    let address = call.event.bytes(FieldTag::SOCKADDR).and_then(crate::sockaddr::SocketAddress::parse);
+    let Some(info) = state.info_mut(call.table, fd) else { return };
+    let count = if writes { &mut info.written } else { &mut info.read };
+    *count = count.saturating_add(moved);
+    let (mut network, mut file) = (false, false);
+    match &mut info.kind {
+        FdKind::Socket(socket) => {
+            network = socket.is_network();
+            if socket.state == SocketState::Connecting && moved > 0 {
+                socket.state = SocketState::Connected;
+            }
+            // A datagram socket without a fixed peer: the last it spoke with.
+            if let Some(address) = address.filter(|a| socket.state != SocketState::Connected && a.is_named())
+            {
+                socket.peer = Some(address);
+            }
+        }
+        FdKind::File { .. } | FdKind::Memfd { .. } => file = true,
+        _ => {}
+    }
+    let Some(process) = call.process(state) else { return };
+    let sum = match (network, file, writes) {
+        (true, _, true) => &mut process.bytes_sent,
+        (true, _, false) => &mut process.bytes_received,
+        (_, true, true) => &mut process.bytes_written,
+        _ => return,
+    };
+    *sum = sum.saturating_add(moved);
+}

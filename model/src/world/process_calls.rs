@@ -1,0 +1,272 @@
+//! Calls that change a process itself: directory, rights, namespaces, name, mounts.
+
+use afterimage_format::{EventFlags, FieldTag};
+
+use super::{
+    calls::{Call, Effect, absolute},
+    state::State,
+};
+use crate::{
+    fds::{FdInfo, FdKind},
+    mounts::{Mount, MountAction},
+    process::{End, ProcessKey},
+    symbols::PRCTL,
+};
+
+const CLONE_FILES: u64 = 0x400;
+/// Every `CLONE_NEW*` bit.
+const NAMESPACES: u64 = 0x7e02_0080;
+const MS_REMOUNT: u64 = 32;
+const MS_MOVE: u64 = 8192;
+/// `MS_UNBINDABLE|MS_PRIVATE|MS_SLAVE|MS_SHARED`.
+const MS_PROPAGATION: u64 = 0xf << 17;
+/// Where a table of descriptors with more than one user was unshared, and length of a task's name.
+const COMM: usize = 15;
+
+pub(super) fn apply(state: &mut State, call: &Call<'_>, effect: Effect) {
+    match effect {
+        Effect::Chdir => chdir(state, call),
+        Effect::Fchdir => fchdir(state, call),
+        Effect::Chroot => chroot(state, call),
+        Effect::Ids(which) => {
+            if let Some(p) = call.process(state) {
+                p.credentials.apply(which, call.event.args, p.namespaces.user, p.hardening.keep_capabilities);
+            }
+        }
+        Effect::Capset => {
+            let data = call.event.bytes(FieldTag::DATA);
+            if let Some(p) = call.process(state) {
+                p.credentials.capset(data);
+            }
+        }
+        Effect::Prctl => prctl(state, call),
+        Effect::Seccomp => seccomp(state, call),
+        Effect::Setpgid => setpgid(state, call),
+        Effect::Setsid => {
+            if let Some(p) = call.process(state) {
+                p.sid = Some(call.key.tgid);
+                p.pgid = Some(call.key.tgid);
+                p.tty = Some(0);
+            }
+        }
+        Effect::Unshare => {
+            let flags = call.arg(0);
+            if flags & CLONE_FILES != 0 {
+                own_table(state, call.key);
+            }
+            enter(state, call, flags & NAMESPACES);
+        }
+        Effect::Setns => setns(state, call),
+        Effect::Clone { three } => cloned(state, call, three),
+        Effect::Mount | Effect::Umount | Effect::MoveMount | Effect::Pivot | Effect::MountSetattr => {
+            mount(state, call, effect);
+        }
+        _ => {}
+    }
+}
+
+/// Gives a process a table of its own.
+pub(super) fn own_table(state: &mut State, key: ProcessKey) {
+    let Some(table) = state.processes.get(&key).map(|p| p.table) else { return };
+    if state.tables.get(&table).is_none_or(|t| t.refs <= 1) {
+        return;
+    }
+    let own = state.copy_table(table);
+    state.release_table(table);
+    if let Some(process) = state.processes.get_mut(&key) {
+        process.table = own;
+    }
+}
+
+fn set_cwd(state: &mut State, key: ProcessKey, cwd: Option<&[u8]>) {
+    let old = state.processes.get_mut(&key).and_then(|p| p.cwd.take());
+    let new = match cwd {
+        Some(cwd) => state.replace(old, cwd),
+        None => {
+            state.budget.give(old.map_or(0, |o| o.len()));
+            None
+        }
+    };
+    if let Some(process) = state.processes.get_mut(&key) {
+        process.cwd = new;
+    }
+}
+
+fn claimed_path(state: &State, call: &Call<'_>, tag: FieldTag) -> Option<Vec<u8>> {
+    let path = call.event.bytes(tag)?;
+    let cwd = state.processes.get(&call.key).and_then(|p| p.cwd.as_deref());
+    Some(absolute(cwd, path))
+}
+
+fn chdir(state: &mut State, call: &Call<'_>) {
+    let real = call.event.bytes(FieldTag::KPATH).map(<[u8]>::to_vec);
+    let path = real.or_else(|| claimed_path(state, call, FieldTag::PATH));
+    set_cwd(state, call.key, path.as_deref());
+}
+
+fn fchdir(state: &mut State, call: &Call<'_>) {
+    let path = state.info(call.table, call.fd(0)).and_then(|info| info.kind.path()).map(<[u8]>::to_vec);
+    set_cwd(state, call.key, path.as_deref());
+}
+
+fn chroot(state: &mut State, call: &Call<'_>) {
+    let Some(path) = claimed_path(state, call, FieldTag::PATH) else { return };
+    let old = state.processes.get_mut(&call.key).and_then(|p| p.root.take());
+    let root = state.replace(old, &path);
+    if let Some(process) = state.processes.get_mut(&call.key) {
+        process.root = root;
+    }
+}
+
+fn prctl(state: &mut State, call: &Call<'_>) {
+    let value = call.arg(1);
+    match PRCTL.name_of(call.arg(0)) {
+        Some("PR_SET_NAME") => {
+            // The name is the first thread's only where the first thread sets it.
+            let fields = [FieldTag::COMM, FieldTag::DATA, FieldTag::PATH];
+            let name = fields.into_iter().find_map(|tag| call.event.bytes(tag));
+            if let Some(name) = name.filter(|_| call.event.task.tid == call.event.task.tgid) {
+                let name = name.split(|&b| b == 0).next().unwrap_or(name);
+                let name = name.get(..COMM).unwrap_or(name);
+                state.push_comm(call.key, call.event.time, name, call.limits);
+            }
+        }
+        Some("PR_SET_NO_NEW_PRIVS") => {
+            if let Some(p) = call.process(state) {
+                p.hardening.no_new_privs |= value == 1;
+            }
+        }
+        Some("PR_SET_KEEPCAPS") => {
+            if let Some(p) = call.process(state) {
+                p.hardening.keep_capabilities = value == 1;
+            }
+        }
+        Some("PR_SET_SECCOMP") => {
+            if let Some(p) = call.process(state) {
+                match value {
+                    1 => p.hardening.seccomp_strict = true,
+                    2 => p.hardening.seccomp_filters = p.hardening.seccomp_filters.saturating_add(1),
+                    _ => {}
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn seccomp(state: &mut State, call: &Call<'_>) {
+    const STRICT: u64 = 0;
+    const FILTER: u64 = 1;
+    const NEW_LISTENER: u64 = 8;
+    let operation = call.arg(0) & 0xffff_ffff;
+    if let Some(p) = call.process(state) {
+        match operation {
+            STRICT => p.hardening.seccomp_strict = true,
+            FILTER => p.hardening.seccomp_filters = p.hardening.seccomp_filters.saturating_add(1),
+            _ => {}
+        }
+    }
+    if operation == FILTER
+        && call.arg(1) & NEW_LISTENER != 0
+        && let Some(fd) = call.new_fd()
+    {
+        state.open(call.table, fd, FdInfo::new(FdKind::SeccompListener, None, call.event.time), true);
+    }
+}
+
+/// Ids in the arguments are the caller's namespace's: only "myself" can be told for sure.
+fn setpgid(state: &mut State, call: &Call<'_>) {
+    let (pid, pgid) = (call.arg(0), call.arg(1));
+    let Some(process) = call.process(state) else { return };
+    let own = u64::from(process.pid_inside());
+    if pid == 0 || pid == own {
+        process.pgid = if pgid == 0 || pgid == own { Some(call.key.tgid) } else { None };
+    }
+}
+
+fn enter(state: &mut State, call: &Call<'_>, bits: u64) {
+    if let Some(process) = call.process(state) {
+        process.namespaces.enter(bits);
+    }
+}
+
+fn setns(state: &mut State, call: &Call<'_>) {
+    let asked = call.arg(1) & NAMESPACES;
+    if asked != 0 {
+        enter(state, call, asked);
+        return;
+    }
+    // Without a type the descriptor's path tells it: `/proc/1/ns/net`, `net:[4026531840]`.
+    let path = state.info(call.table, call.fd(0)).map(|info| info.label().into_string()).unwrap_or_default();
+    let last = path.rsplit('/').next().unwrap_or_default();
+    let kinds = [
+        ("mnt", 0x0002_0000),
+        ("cgroup", 0x0200_0000),
+        ("uts", 0x0400_0000),
+        ("ipc", 0x0800_0000),
+        ("user", 0x1000_0000),
+        ("pid", 0x2000_0000),
+        ("net", 0x4000_0000),
+        ("time", 0x80),
+    ];
+    let bits = kinds.iter().find(|(name, _)| last.starts_with(name)).map_or(0, |(_, bit)| *bit);
+    enter(state, call, bits);
+}
+
+/// The parent's return from `clone`: with `CLONE_FILES` the child, known since the fork, shares its table.
+fn cloned(state: &mut State, call: &Call<'_>, three: bool) {
+    let flags = if three { crate::class::open_how_flags(call.event).unwrap_or(0) } else { call.arg(0) };
+    if flags & CLONE_FILES == 0 {
+        return;
+    }
+    let is_child = |p: &&crate::process::Process| {
+        p.parent == Some(call.key)
+            && p.end == End::Running
+            && p.execs.is_empty()
+            && (i64::from(p.key.tgid) == call.event.ret || p.vpid.map(i64::from) == Some(call.event.ret))
+    };
+    let Some(child) = state.processes.values().find(is_child).map(|p| (p.key, p.table)) else { return };
+    state.share_table(call.table);
+    state.release_table(child.1);
+    if let Some(process) = state.processes.get_mut(&child.0) {
+        process.table = call.table;
+    }
+}
+
+fn mount(state: &mut State, call: &Call<'_>, effect: Effect) {
+    let path = |state: &State, tag| claimed_path(state, call, tag).unwrap_or_default();
+    let raw = |tag| call.event.bytes(tag).unwrap_or_default().to_vec();
+    let (action, source, target, flags) = match effect {
+        Effect::Mount => {
+            let flags = call.arg(3);
+            let action = match flags {
+                f if f & MS_MOVE != 0 => MountAction::Move,
+                f if f & (MS_REMOUNT | MS_PROPAGATION) != 0 => MountAction::Change,
+                _ => MountAction::Mount,
+            };
+            (action, raw(FieldTag::PATH), path(state, FieldTag::PATH2), flags)
+        }
+        Effect::MoveMount => {
+            (MountAction::Move, raw(FieldTag::PATH), path(state, FieldTag::PATH2), call.arg(4))
+        }
+        Effect::Umount => {
+            let flags = if call.event.args.len() > 1 { call.arg(1) } else { 0 };
+            (MountAction::Unmount, Vec::new(), path(state, FieldTag::PATH), flags)
+        }
+        Effect::Pivot => (MountAction::Pivot, raw(FieldTag::PATH), path(state, FieldTag::PATH2), 0),
+        _ => (MountAction::Change, Vec::new(), path(state, FieldTag::PATH), call.arg(2)),
+    };
+    let kind = if effect == Effect::Mount { raw(FieldTag::DATA) } else { Vec::new() };
+    let kind = kind.split(|&b| b == 0).next().unwrap_or_default().to_vec();
+    let setup = call.event.flags.contains(EventFlags::SETUP);
+    state.push_mount(Mount {
+        time: call.event.time,
+        by: call.key,
+        action,
+        source,
+        target,
+        kind,
+        flags,
+        setup,
+    });
+}

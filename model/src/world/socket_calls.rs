@@ -1,0 +1,155 @@
+//! Calls that make, name and connect sockets.
+
+use afterimage_format::{Event, FieldTag};
+
+use super::{
+    calls::{Call, Effect},
+    state::State,
+};
+use crate::{
+    describe::descriptors,
+    fds::{FdInfo, FdKind, Socket, SocketState},
+    sockaddr::SocketAddress,
+};
+
+const SOCK_CLOEXEC: u64 = 0o2_000_000;
+const TYPE_MASK: u64 = 0xf;
+const EINPROGRESS: i64 = -115;
+const EINTR: i64 = -4;
+const EISCONN: i64 = -106;
+const EALREADY: i64 = -114;
+
+/// An address from the kernel.
+fn told(event: &Event<'_>, tag: FieldTag) -> Option<SocketAddress> {
+    event.bytes(tag).and_then(SocketAddress::parse)
+}
+
+pub(super) fn apply(state: &mut State, call: &Call<'_>, effect: Effect) {
+    match effect {
+        Effect::Socket => {
+            if let Some(fd) = call.new_fd() {
+                open(state, call, fd, new_socket(call), call.arg(1) & SOCK_CLOEXEC != 0);
+            }
+        }
+        Effect::Socketpair => pair(state, call),
+        Effect::Bind => {
+            let address = told(call.event, FieldTag::LOCAL).or_else(|| told(call.event, FieldTag::SOCKADDR));
+            change(state, call, |socket| {
+                socket.local = address;
+                socket.state = SocketState::Bound;
+            });
+        }
+        Effect::Listen => {
+            let address = told(call.event, FieldTag::LOCAL);
+            change(state, call, |socket| {
+                socket.local = address.or(socket.local.take());
+                socket.state = SocketState::Listening;
+            });
+        }
+        Effect::Accept => accept(state, call),
+        Effect::Addresses => change(state, call, |socket| addresses(socket, call.event)),
+        Effect::Shutdown => {
+            let directions = match call.arg(1) {
+                0 => 1,
+                1 => 2,
+                2 => 3,
+                _ => 0,
+            };
+            change(state, call, |socket| socket.shut |= directions);
+        }
+        _ => {}
+    }
+}
+
+fn new_socket(call: &Call<'_>) -> Socket {
+    let family = u16::try_from(call.arg(0) & 0xffff).unwrap_or(0);
+    let kind = u16::try_from(call.arg(1) & TYPE_MASK).unwrap_or(0);
+    Socket::new(family, kind, call.arg(2) as u32)
+}
+
+fn open(state: &mut State, call: &Call<'_>, fd: i32, socket: Socket, cloexec: bool) {
+    let info = FdInfo::new(FdKind::Socket(Box::new(socket)), None, call.event.time);
+    state.open(call.table, fd, info, cloexec);
+}
+
+/// Changes the socket in argument 0; one that was not known becomes known.
+fn change(state: &mut State, call: &Call<'_>, change: impl FnOnce(&mut Socket)) {
+    let fd = call.fd(0);
+    let is_socket = state.info(call.table, fd).is_some_and(|info| info.kind.socket().is_some());
+    if !is_socket {
+        let mut socket = Socket::new(0, 0, 0);
+        socket.state = SocketState::Unknown;
+        let info = FdInfo::new(FdKind::Socket(Box::new(socket)), None, call.event.time);
+        state.open(call.table, fd, FdInfo { inherited: true, ..info }, false);
+    }
+    let Some(info) = state.info_mut(call.table, fd) else { return };
+    if let FdKind::Socket(socket) = &mut info.kind {
+        change(socket);
+        if socket.family == 0 {
+            let known = socket.local.as_ref().or(socket.peer.as_ref());
+            socket.family = known.map_or(0, SocketAddress::family);
+        }
+    }
+}
+
+fn addresses(socket: &mut Socket, event: &Event<'_>) {
+    if let Some(local) = told(event, FieldTag::LOCAL) {
+        socket.local = Some(local);
+    }
+    if let Some(peer) = told(event, FieldTag::PEER).filter(SocketAddress::is_named) {
+        socket.peer = Some(peer);
+    }
+}
+
+/// `connect`: also its failure is worth knowing, and a connection under way has a peer.
+pub(super) fn connect(state: &mut State, call: &Call<'_>) {
+    let claimed = told(call.event, FieldTag::SOCKADDR);
+    let after = match call.event.ret {
+        0 | EISCONN => SocketState::Connected,
+        EINPROGRESS | EINTR | EALREADY => SocketState::Connecting,
+        -9 | -88 => return,
+        _ => SocketState::Failed,
+    };
+    change(state, call, |socket| {
+        if claimed == Some(SocketAddress::Unspecified) && call.event.ret == 0 {
+            socket.peer = None;
+            socket.state = SocketState::Bound;
+            return;
+        }
+        socket.state = after;
+        socket.peer = claimed.or(socket.peer.take());
+        addresses(socket, call.event);
+    });
+}
+
+fn accept(state: &mut State, call: &Call<'_>) {
+    let Some(fd) = call.new_fd() else { return };
+    let listener = state.info(call.table, call.fd(0)).and_then(|info| info.kind.socket());
+    let mut socket = match listener {
+        Some(l) => Socket::new(l.family, l.kind, l.protocol),
+        None => Socket::new(0, 0, 0),
+    };
+    socket.state = SocketState::Connected;
+    socket.accepted = true;
+    socket.local = listener.and_then(|l| l.local.clone());
+    socket.peer = told(call.event, FieldTag::SOCKADDR);
+    addresses(&mut socket, call.event);
+    if socket.family == 0 {
+        let known = socket.local.as_ref().or(socket.peer.as_ref());
+        socket.family = known.map_or(0, SocketAddress::family);
+    }
+    let cloexec = call.event.args.get(3).is_some_and(|flags| flags & SOCK_CLOEXEC != 0);
+    open(state, call, fd, socket, cloexec);
+}
+
+fn pair(state: &mut State, call: &Call<'_>) {
+    let mut fds = descriptors(call.event.bytes(FieldTag::FDS).unwrap_or_default());
+    let (Some(first), Some(second)) = (fds.next(), fds.next()) else { return };
+    let id = state.next_id();
+    for fd in [first, second] {
+        let mut socket = new_socket(call);
+        socket.pair = Some(id);
+        socket.state = SocketState::Connected;
+        open(state, call, fd, socket, call.arg(1) & SOCK_CLOEXEC != 0);
+    }
+}
