@@ -17,7 +17,7 @@ mod scope;
 pub use error::{FilterError, FilterErrorKind};
 pub use literal::parse_list_item;
 pub use parse::{parse, parse_term_prefix};
-pub use print::print;
+pub use print::{print, print_term};
 
 /// The dialect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

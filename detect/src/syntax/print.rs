@@ -17,6 +17,13 @@ pub fn print(expr: &Expr) -> String {
     out
 }
 
+/// Writes a field or function.
+pub fn print_term(term: &Term) -> String {
+    let mut out = String::new();
+    put_term(&mut out, term);
+    out
+}
+
 fn put(out: &mut String, expr: &Expr) {
     match expr {
         Expr::Or(parts) => joined(out, parts, " or ", |part| matches!(part, Expr::Or(_))),
@@ -123,8 +130,7 @@ fn put_list(out: &mut String, items: &[Item]) {
     out.push(')');
 }
 
-/// Writes a field or function.
-pub(crate) fn put_term(out: &mut String, term: &Term) {
+fn put_term(out: &mut String, term: &Term) {
     let index = match term {
         Term::Field { name, arg } => {
             out.push_str(&name.text);
@@ -171,7 +177,7 @@ fn put_literal(out: &mut String, literal: &Literal) {
 }
 
 /// Writes the display escapes of the bytes between double quotes.
-pub(crate) fn put_quoted(out: &mut String, bytes: &[u8]) {
+fn put_quoted(out: &mut String, bytes: &[u8]) {
     out.push('"');
     out.push_str(&escape(bytes).as_str().replace('"', "\\\""));
     out.push('"');

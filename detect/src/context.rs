@@ -1,0 +1,195 @@
+//! An event and everything a filter may ask about it, looked up at most once.
+
+use std::cell::OnceCell;
+
+use afterimage_format::{
+    BootNanos, ClockMap, ContainerRecord, ContainerUid, Event, EventCode, FieldTag, TaskKey, layout,
+};
+
+use crate::{
+    facts::{Descriptor, Facts, Process},
+    shape::{self, Shape},
+};
+
+/// What holds for a whole recording: clocks, bounds, the moments that have names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Frame {
+    /// Boot time to wall clock.
+    pub clock: ClockMap,
+    /// First and last moment of the recording.
+    pub range: Option<(BootNanos, BootNanos)>,
+    /// The host's name.
+    pub hostname: Vec<u8>,
+    /// When the alerts were, in order: `alert:1` is the first.
+    pub alerts: Vec<BootNanos>,
+    /// Marks of the case by letter.
+    pub marks: Vec<(char, BootNanos)>,
+}
+
+/// An event with its surroundings. Made anew for each event; looks things up when they are asked for, and once.
+pub struct EventContext<'a> {
+    event: &'a Event<'a>,
+    container: ContainerUid,
+    record: Option<&'a ContainerRecord>,
+    facts: &'a dyn Facts,
+    frame: &'a Frame,
+    number: u64,
+    summary: Option<&'a str>,
+    shape: &'static Shape,
+    process: OnceCell<Option<Process<'a>>>,
+    descriptor: OnceCell<Option<Descriptor<'a>>>,
+}
+
+impl<'a> EventContext<'a> {
+    /// The surroundings of `event`. The number counts the events of the recording from 1 (`evt.num`).
+    pub fn new(
+        event: &'a Event<'a>,
+        (container, record): (ContainerUid, Option<&'a ContainerRecord>),
+        facts: &'a dyn Facts,
+        frame: &'a Frame,
+        number: u64,
+    ) -> Self {
+        Self {
+            event,
+            container,
+            record,
+            facts,
+            frame,
+            number,
+            summary: None,
+            shape: shape::of_event(event),
+            process: OnceCell::new(),
+            descriptor: OnceCell::new(),
+        }
+    }
+
+    /// With the one-line summary that bare text is searched in. Without it, the type, the command line and the
+    /// arguments are searched.
+    #[must_use]
+    pub fn with_summary(mut self, summary: &'a str) -> Self {
+        self.summary = Some(summary);
+        self
+    }
+
+    /// The same event as seen from another process: what `within` asks of ancestors.
+    pub(crate) fn seen_from(&self, process: Process<'a>) -> Self {
+        let other = Self::new(self.event, (self.container, self.record), self.facts, self.frame, self.number);
+        let _ = other.process.set(Some(process));
+        other
+    }
+
+    /// The event.
+    pub fn event(&self) -> &'a Event<'a> {
+        self.event
+    }
+
+    /// Whose it is.
+    pub fn container(&self) -> ContainerUid {
+        self.container
+    }
+
+    /// What is known of the container.
+    pub fn record(&self) -> Option<&'a ContainerRecord> {
+        self.record
+    }
+
+    /// The state at this moment.
+    pub fn facts(&self) -> &'a dyn Facts {
+        self.facts
+    }
+
+    /// What holds for the whole recording.
+    pub fn frame(&self) -> &'a Frame {
+        self.frame
+    }
+
+    /// The event's number in the recording.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(crate) fn summary(&self) -> Option<&'a str> {
+        self.summary
+    }
+
+    pub(crate) fn shape(&self) -> &'static Shape {
+        self.shape
+    }
+
+    /// The process the event happened in.
+    pub fn process(&self) -> Option<&Process<'a>> {
+        self.process.get_or_init(|| self.facts.process(self.event.task)).as_ref()
+    }
+
+    /// The process `level` steps above: 0 is the process itself.
+    pub(crate) fn ancestor(&self, level: usize) -> Option<Process<'a>> {
+        let mut process = *self.process()?;
+        for _ in 0..level {
+            process = self.parent_of(&process)?;
+        }
+        Some(process)
+    }
+
+    /// The parent as far as it is known.
+    pub(crate) fn parent_of(&self, process: &Process<'_>) -> Option<Process<'a>> {
+        let parent = process.parent.filter(|key| *key != process.key)?;
+        self.facts.process(parent)
+    }
+
+    /// Calls `visit` with each ancestor, the parent first, until it returns false. At most [`MAX_ANCESTORS`]: a
+    /// broken recording may have loops.
+    pub(crate) fn ancestors(&self, mut visit: impl FnMut(&Process<'a>) -> bool) {
+        let Some(mut process) = self.process().copied() else { return };
+        for _ in 0..MAX_ANCESTORS {
+            match self.parent_of(&process) {
+                Some(parent) if visit(&parent) => process = parent,
+                _ => return,
+            }
+        }
+    }
+
+    /// Register `index` of a system call as a signed 32-bit number: descriptors are.
+    #[expect(clippy::cast_possible_truncation, reason = "the kernel looks at the low 32 bits only")]
+    pub(crate) fn register_i32(&self, index: usize) -> Option<i32> {
+        self.event.args.get(index).map(|value| *value as u32 as i32)
+    }
+
+    /// The number of the event's descriptor: Falco's `fd.num`, -1 where a call should have made one and failed;
+    /// `None` for events without.
+    pub fn fd_number(&self) -> Option<i32> {
+        if self.event.code == EventCode::OPEN_FD {
+            return self.event.number(layout::open_fd::FD).and_then(|fd| i32::try_from(fd).ok());
+        }
+        if self.shape.makes_fd {
+            if let Some(pair) = self.event.bytes(FieldTag::FDS) {
+                return pair.first_chunk::<4>().map(|fd| i32::from_le_bytes(*fd));
+            }
+            let made = i32::try_from(self.event.ret).ok().filter(|fd| *fd >= 0);
+            return Some(made.unwrap_or(-1));
+        }
+        self.shape.fd_arg.and_then(|index| self.register_i32(index))
+    }
+
+    /// What the event's descriptor is open on, the event's own knowledge included.
+    pub fn descriptor(&self) -> Option<&Descriptor<'a>> {
+        self.descriptor.get_or_init(|| crate::fields::descriptor_of(self)).as_ref()
+    }
+
+    /// The thread the event happened in.
+    pub fn task(&self) -> TaskKey {
+        self.event.task
+    }
+
+    /// Wall-clock time of a moment, nanoseconds since 1970.
+    pub(crate) fn wall(&self, at: BootNanos) -> Option<i64> {
+        self.frame.clock.real(at)
+    }
+
+    /// When the container's program began, or the first sign of it.
+    pub fn container_start(&self) -> Option<BootNanos> {
+        self.record.map(|record| record.started.unwrap_or(record.first_seen))
+    }
+}
+
+/// How many ancestors are looked at.
+pub(crate) const MAX_ANCESTORS: usize = 64;

@@ -1,0 +1,120 @@
+//! A filter: parsed, compiled, ready to match.
+
+use std::collections::HashMap;
+
+use crate::{
+    compile::{Compiler, FilterWarning},
+    context::{EventContext, Frame},
+    expand::Expander,
+    prefilter::Prefilter,
+    program::Node,
+    syntax::{self, FilterError, Mode, ast::Expr},
+};
+
+/// A filter of the bar, of `grep`, or a rule's condition.
+///
+/// Filters with `near` or `seq` are matched in two passes: [`Self::survey`] for every event in order of time, then
+/// [`Self::matches`] for every event. All others need the second pass only.
+#[derive(Debug)]
+pub struct Filter {
+    expr: Expr,
+    node: Node,
+    warnings: Vec<FilterWarning>,
+    needs_survey: bool,
+}
+
+/// Saved filters by name (without the `$`): their trees.
+pub type Saved = HashMap<String, Expr>;
+
+impl Filter {
+    /// Reads a filter of the bar.
+    ///
+    /// # Errors
+    /// [`FilterError`]: where, what, and what to write instead.
+    pub fn parse(text: &str) -> Result<Self, FilterError> {
+        Self::parse_with(text, &Saved::new())
+    }
+
+    /// Reads a filter of the bar that may use saved filters.
+    ///
+    /// # Errors
+    /// [`FilterError`]. Errors inside a saved filter are at the place of its use.
+    pub fn parse_with(text: &str, saved: &Saved) -> Result<Self, FilterError> {
+        let expr = syntax::parse(text, Mode::Lenient)?;
+        let expanded = Expander::saved(saved).expand(&expr)?;
+        Self::compile(expr, &expanded, Mode::Lenient)
+    }
+
+    /// Reads a condition in Falco's grammar, without macros.
+    ///
+    /// # Errors
+    /// [`FilterError`].
+    pub fn parse_strict(text: &str) -> Result<Self, FilterError> {
+        let expr = syntax::parse(text, Mode::Strict)?;
+        let expanded = Expander::saved(&Saved::new()).expand(&expr)?;
+        Self::compile(expr, &expanded, Mode::Strict)
+    }
+
+    /// Compiles a tree in which macros, lists and saved filters are put in.
+    pub(crate) fn compile(expr: Expr, expanded: &Expr, mode: Mode) -> Result<Self, FilterError> {
+        let mut compiler = Compiler::new(mode);
+        let node = compiler.filter(expanded)?;
+        let needs_survey = node.any(&|node| matches!(node, Node::Survey(_)));
+        Ok(Self { expr, node, warnings: compiler.warnings, needs_survey })
+    }
+
+    /// Whether the event passes.
+    pub fn matches(&self, cx: &EventContext<'_>) -> bool {
+        self.node.holds(cx)
+    }
+
+    /// Whether it has `near` or `seq`: every event must be shown to [`Self::survey`] first.
+    pub fn needs_survey(&self) -> bool {
+        self.needs_survey
+    }
+
+    /// The first pass's part at one event.
+    pub fn survey(&mut self, cx: &EventContext<'_>) {
+        self.node.surveys(&mut |survey| survey.observe(cx));
+    }
+
+    /// A bound on the state of `near` or `seq` was reached in the first pass: the result may have more (`near`) or
+    /// less (`seq`) than it should.
+    pub fn saturated(&self) -> bool {
+        self.node.any(&|node| matches!(node, Node::Survey(survey) if survey.saturated()))
+    }
+
+    /// What works but may not mean what its writer thinks.
+    pub fn warnings(&self) -> &[FilterWarning] {
+        &self.warnings
+    }
+
+    /// The tree as it was written.
+    pub fn expr(&self) -> &Expr {
+        &self.expr
+    }
+
+    /// What it says of containers, blocks and codes before events are read.
+    pub fn prefilter<'f>(&'f self, frame: &'f Frame) -> Prefilter<'f> {
+        Prefilter::new(&self.node, frame)
+    }
+
+    /// How many parts are left after everything that is decided already was left out.
+    pub fn size(&self) -> usize {
+        self.node.size()
+    }
+}
+
+impl std::fmt::Display for Filter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&syntax::print(&self.expr))
+    }
+}
+
+impl std::str::FromStr for Filter {
+    type Err = FilterError;
+
+    fn from_str(text: &str) -> Result<Self, FilterError> {
+        Self::parse(text)
+    }
+}

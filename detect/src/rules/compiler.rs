@@ -1,0 +1,240 @@
+//! From drafts to rules: lists flattened, macros put in, conditions and outputs compiled.
+//!
+//! Every condition is first checked by itself, macros taken for true, so that an error is told once and at its own
+//! place; then rules are compiled with everything put in.
+
+use std::collections::HashMap;
+
+use super::{
+    LoadError, Rule, RuleError, RuleErrorKind, RuleWarning,
+    collect::Collector,
+    draft::{Condition, ListDraft, RuleDraft},
+    exception,
+    output::Output,
+    yaml::Place,
+};
+use crate::{
+    codes::Codes,
+    compile::Compiler,
+    expand::Expander,
+    syntax::{
+        self, FilterError, FilterErrorKind, Mode,
+        ast::{Expr, Literal},
+    },
+};
+
+/// Most values of all lists together, lists in lists put in.
+const MAX_VALUES: usize = 200_000;
+/// A rule that can match this many kinds of calls is slow.
+const MANY_TYPES: usize = 100;
+/// What Falco appends to every output: the fields that its container plugin suggests.
+const SUGGESTED: &str = " container_id=%container.id container_name=%container.name \
+    container_image_repository=%container.image.repository container_image_tag=%container.image.tag \
+    k8s_pod_name=%k8s.pod.name k8s_ns_name=%k8s.ns.name";
+/// Once meant the fields that are appended now.
+const CONTAINER_INFO: &str = "%container.info";
+
+type Lists = HashMap<String, Vec<Literal>>;
+
+/// Compiles what was collected.
+pub(super) fn compile(collector: Collector) -> Result<(Vec<Rule>, Vec<RuleWarning>), LoadError> {
+    let mut state = State { errors: collector.errors, warnings: collector.warnings, ..State::default() };
+    state.lists(&collector.lists);
+    for draft in &collector.macros {
+        let item = format!("macro `{}`", draft.name);
+        if let Some(expr) = state.check(&item, &draft.condition, &draft.place) {
+            state.macros.insert(draft.name.clone(), expr);
+        }
+    }
+    let mut rules = Vec::new();
+    for draft in &collector.rules {
+        let before = state.errors.len();
+        match state.rule(draft) {
+            Some(rule) => rules.push(rule),
+            None if draft.skip_if_unknown => state.skip(draft, before),
+            None => {}
+        }
+    }
+    if state.errors.is_empty() {
+        Ok((rules, state.warnings))
+    } else {
+        Err(LoadError { errors: state.errors })
+    }
+}
+
+#[derive(Default)]
+struct State {
+    lists: Lists,
+    macros: HashMap<String, Expr>,
+    errors: Vec<RuleError>,
+    warnings: Vec<RuleWarning>,
+}
+
+impl State {
+    /// Flattens lists: a value that is a list's name stands for that list's values.
+    fn lists(&mut self, drafts: &[ListDraft]) {
+        let by_name: HashMap<&str, &ListDraft> =
+            drafts.iter().map(|draft| (draft.name.as_str(), draft)).collect();
+        let mut left = MAX_VALUES;
+        for draft in drafts {
+            let mut values = Vec::new();
+            match flatten(draft, &by_name, &mut Vec::new(), &mut left, &mut values) {
+                Ok(()) => drop(self.lists.insert(draft.name.clone(), values)),
+                Err(error) => self.errors.push(error),
+            }
+        }
+    }
+
+    /// Parses a condition and checks it by itself.
+    fn check(&mut self, item: &str, condition: &Condition, place: &Place) -> Option<Expr> {
+        let text = condition.text();
+        let parsed = syntax::parse(&text, Mode::Strict).and_then(|expr| {
+            let listed = Expander::rules(None, &self.lists).expand(&expr)?;
+            let mut compiler = Compiler::new(Mode::Strict);
+            compiler.filter(&listed)?;
+            Ok((expr, compiler.warnings))
+        });
+        match parsed {
+            Ok((expr, warnings)) => {
+                for warning in warnings {
+                    let place = condition.place(warning.span.start, place);
+                    self.warnings.push(RuleWarning::new(&place, format!("{item}: {}", warning.message)));
+                }
+                Some(expr)
+            }
+            Err(error) => {
+                self.refuse(item, condition, place, error);
+                None
+            }
+        }
+    }
+
+    fn refuse(&mut self, item: &str, condition: &Condition, place: &Place, error: FilterError) {
+        let place = condition.place(error.span.start, place);
+        self.errors.push(RuleError::new(
+            &place,
+            RuleErrorKind::Condition { item: item.to_owned(), error: error.into() },
+        ));
+    }
+
+    fn rule(&mut self, draft: &RuleDraft) -> Option<Rule> {
+        let item = format!("rule `{}`", draft.name);
+        let own = self.check(&item, &draft.condition, &draft.place);
+        let output = self.output(&item, draft);
+        let (own, output) = (own?, output?);
+        let mut parts = vec![own];
+        for each in &draft.exceptions {
+            match exception::condition(each, &item) {
+                Ok(condition) => parts.extend(condition.map(|condition| Expr::Not(Box::new(condition)))),
+                Err(error) => {
+                    self.errors.push(error);
+                    return None;
+                }
+            }
+        }
+        let whole = if parts.len() > 1 { Expr::And(parts) } else { parts.remove(0) };
+        let compiled =
+            Expander::rules(Some(&self.macros), &self.lists).expand(&whole).and_then(|condition| {
+                let node = Compiler::new(Mode::Strict).filter(&condition)?;
+                Ok((condition, node))
+            });
+        let (condition, node) = match compiled {
+            Ok(compiled) => compiled,
+            Err(error) => {
+                // A macro that was refused has been told already.
+                let told =
+                    matches!(&error.kind, FilterErrorKind::UnknownMacro { .. }) && !self.errors.is_empty();
+                if !told {
+                    self.refuse(&item, &draft.condition, &draft.place, error);
+                }
+                return None;
+            }
+        };
+        let codes = Codes::of(&node);
+        let types = crate::prefilter::listed(&codes).map_or(usize::MAX, |codes| codes.len());
+        if types > MANY_TYPES && draft.warn_types {
+            let message =
+                format!("{item} can match events of almost any type, which is slow: ask for `evt.type`");
+            self.warnings.push(RuleWarning::new(&draft.place, message));
+        }
+        Some(Rule {
+            name: draft.name.clone(),
+            description: draft.desc.clone(),
+            priority: draft.priority,
+            tags: draft.tags.iter().cloned().collect(),
+            enabled: draft.enabled,
+            capture: draft.capture,
+            condition,
+            node,
+            codes,
+            output,
+        })
+    }
+
+    fn output(&mut self, item: &str, draft: &RuleDraft) -> Option<Output> {
+        let pieces: Vec<&str> = draft.output.iter().map(|piece| piece.text.trim()).collect();
+        let text = pieces.join(" ");
+        let text = text.replace(CONTAINER_INFO, "");
+        let text = text.strip_prefix('*').unwrap_or(&text);
+        match Output::parse(&format!("{}{SUGGESTED}", text.trim_end())) {
+            Ok(output) => Some(output),
+            Err(error) => {
+                let offset = error.span.start;
+                let place =
+                    draft.output.first().map_or_else(|| draft.place.clone(), |piece| piece.place(offset));
+                self.errors.push(RuleError::new(
+                    &place,
+                    RuleErrorKind::Output { item: item.to_owned(), error: error.into() },
+                ));
+                None
+            }
+        }
+    }
+
+    /// Takes back the errors of a rule that asks to be left out when fields are unknown.
+    fn skip(&mut self, draft: &RuleDraft, before: usize) {
+        let unknown = |error: &RuleError| match &error.kind {
+            RuleErrorKind::Condition { error, .. } | RuleErrorKind::Output { error, .. } => {
+                matches!(error.kind, FilterErrorKind::UnknownField { .. } | FilterErrorKind::Value { .. })
+            }
+            _ => false,
+        };
+        let own = self.errors.split_off(before.min(self.errors.len()));
+        if own.iter().all(unknown) {
+            let message = format!("rule `{}` is left out: it asks for what is unknown here", draft.name);
+            self.warnings.push(RuleWarning::new(&draft.place, message));
+        } else {
+            self.errors.extend(own);
+        }
+    }
+}
+
+fn flatten(
+    draft: &ListDraft,
+    by_name: &HashMap<&str, &ListDraft>,
+    path: &mut Vec<String>,
+    left: &mut usize,
+    values: &mut Vec<Literal>,
+) -> Result<(), RuleError> {
+    let condition = |place: &Place, error: FilterError| {
+        RuleError::new(
+            place,
+            RuleErrorKind::Condition { item: format!("list `{}`", draft.name), error: error.into() },
+        )
+    };
+    path.push(draft.name.clone());
+    for (text, place) in &draft.items {
+        if let Some(inner) = by_name.get(text.as_str()).filter(|_| !path.contains(text)) {
+            flatten(inner, by_name, path, left, values)?;
+            continue;
+        }
+        let Some(rest) = left.checked_sub(1) else {
+            let kind = FilterErrorKind::TooLarge { limit: MAX_VALUES };
+            return Err(condition(place, FilterError::new(syntax::ast::Span::default(), kind)));
+        };
+        *left = rest;
+        values.push(syntax::parse_list_item(text).map_err(|error| condition(place, error))?);
+    }
+    path.pop();
+    Ok(())
+}
