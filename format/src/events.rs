@@ -4,6 +4,7 @@
 //! lowest code first, in row order ("grouped by code"); fields per code and shape. One function computes that order
 //! for writer and reader ([`order`]). Columns with nothing to say are left out.
 
+pub(crate) mod counts;
 pub(crate) mod decode;
 pub(crate) mod encode;
 pub(crate) mod ingest;
@@ -50,6 +51,8 @@ pub(crate) mod column {
     pub(crate) const STRINGS: u8 = 17;
     /// The payloads' bytes, by code, shape, position.
     pub(crate) const PAYLOAD: u8 = 18;
+    /// Counters for timelines ([`super::counts`]).
+    pub(crate) const COUNTS: u8 = 19;
     /// By code: stream of the first number; the next ids for the numbers after it.
     pub(crate) const ARG0: u8 = 32;
     /// How many numbers have columns of their own; the rest share the next id.
@@ -78,6 +81,7 @@ pub(crate) mod column {
             STRING_LENGTHS => "string lengths",
             STRINGS => "strings",
             PAYLOAD => "payloads",
+            COUNTS => "counters",
             ARG0..=ARG_REST => "numbers",
             _ => "unknown",
         }

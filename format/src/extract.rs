@@ -138,14 +138,15 @@ impl Copy {
             let payload = Payload::parse(checked_payload(&header, bytes)?)?;
             let whole = payload.root() == header.root;
             let mut decoder = EventDecoder::new().map_err(|_| Malformed("no memory"))?;
-            Ok(whole.then_some((header, decoder.records(&payload)?)))
+            let counts = decoder.counts(&payload)?;
+            Ok(whole.then_some((header, decoder.records(&payload)?, counts)))
         });
-        let Ok(Some((header, records))) = checked else { return Ok(()) };
+        let Ok(Some((header, records, counts))) = checked else { return Ok(()) };
         let mut decoded = Vec::new();
         if decode_records(&records, header.base, &mut decoded).is_ok() {
             self.records.add(decoded, 0);
         }
-        self.segment.append_sealed(&header, bytes).map_err(|source| self.error("write", source))?;
+        self.segment.append_sealed(&header, bytes, &counts).map_err(|source| self.error("write", source))?;
         self.report.blocks += 1;
         self.report.events += u64::from(header.rows);
         Ok(())
@@ -159,6 +160,6 @@ impl Copy {
         let around = Around { container: STORE_SCOPE, records, ..Around::default() };
         let mut payload = Vec::new();
         let mut header = EventEncoder::new()?.encode(&OpenBlock::new(), &around, &mut payload);
-        self.segment.append(&mut header, &payload)
+        self.segment.append(&mut header, &payload, &[])
     }
 }

@@ -119,3 +119,17 @@ pub(crate) fn boot_clock() -> u64 {
 pub(crate) fn boot_clock() -> u64 {
     0
 }
+
+/// CPU time of this thread, nanoseconds; 0 where there is none.
+#[cfg(target_os = "linux")]
+pub(crate) fn cpu_clock() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(now.tv_nsec).unwrap_or(0))
+}
+
+/// CPU time of this thread, nanoseconds; 0 where there is none.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn cpu_clock() -> u64 {
+    0
+}

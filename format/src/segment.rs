@@ -196,6 +196,8 @@ mod column {
     pub(super) const RECORDS: u8 = 1;
     pub(super) const INDEX: u8 = 2;
     pub(super) const LEAVES: u8 = 3;
+    pub(super) const COUNT_LENGTHS: u8 = 4;
+    pub(super) const COUNTS: u8 = 5;
 }
 
 /// What a footer holds.
@@ -206,17 +208,29 @@ pub(crate) struct Footer {
     pub(crate) records: Vec<u8>,
 }
 
+/// What a footer is made of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FooterParts<'a> {
+    pub(crate) entries: &'a [BlockEntry],
+    pub(crate) leaves: &'a [Hash],
+    pub(crate) records: &'a [u8],
+    /// The blocks' counters one behind the other.
+    pub(crate) counts: &'a [u8],
+    /// Length of each block's counters.
+    pub(crate) count_lengths: &'a [u64],
+}
+
 /// Builds the bytes that end a segment: footer block and trailer, to be written at `offset`.
-pub(crate) fn encode_footer(
-    entries: &[BlockEntry],
-    leaves: &[Hash],
-    records: &[u8],
-    offset: u64,
-) -> std::io::Result<Vec<u8>> {
+pub(crate) fn encode_footer(parts: &FooterParts<'_>, offset: u64) -> std::io::Result<Vec<u8>> {
+    let entries = parts.entries;
     let mut payload = PayloadWriter::new()?;
-    payload.column(column::RECORDS, records);
+    payload.column(column::RECORDS, parts.records);
     payload.column(column::INDEX, &encode_index(entries));
-    payload.column(column::LEAVES, leaves.as_flattened());
+    payload.column(column::LEAVES, parts.leaves.as_flattened());
+    let mut lengths = Vec::new();
+    StreamWriter::new().put(&mut lengths, parts.count_lengths);
+    payload.column(column::COUNT_LENGTHS, &lengths);
+    payload.column(column::COUNTS, parts.counts);
     let mut bytes = Vec::new();
     let root = payload.finish(&mut bytes);
     let mut header = BlockHeader {
@@ -268,14 +282,55 @@ pub(crate) fn parse_trailer(bytes: &[u8], file_len: u64) -> Result<(u64, usize),
     Ok((offset, length))
 }
 
-/// Reads a footer block at `offset`; its entries lie in order before it.
-pub(crate) fn parse_footer(block: &[u8], offset: u64) -> Result<Footer, Malformed> {
+/// The header and payload of a footer block.
+fn footer_payload(block: &[u8]) -> Result<(BlockHeader, Payload<'_>), Malformed> {
     let header = BlockHeader::parse(block)?;
     if header.kind != kind::FOOTER {
         return Err(Malformed("the footer is another kind of block"));
     }
     let payload = crate::block::checked_payload(&header, block)?;
-    let payload = Payload::parse_within(payload, limits::FOOTER_BYTES, 2 * limits::FOOTER_BYTES)?;
+    Ok((header, Payload::parse_within(payload, limits::FOOTER_BYTES, 2 * limits::FOOTER_BYTES)?))
+}
+
+/// The counters of all blocks of a segment, as its footer repeats them.
+#[derive(Debug, Default)]
+pub(crate) struct FooterCounts {
+    ends: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl FooterCounts {
+    /// Reads them from a footer block.
+    pub(crate) fn parse(block: &[u8]) -> Result<Self, Malformed> {
+        let (header, payload) = footer_payload(block)?;
+        let (Some(lengths), Some(counts)) =
+            (payload.column(column::COUNT_LENGTHS), payload.column(column::COUNTS))
+        else {
+            return Ok(Self::default());
+        };
+        let mut unpacker = Unpacker::new().map_err(|_| Malformed("no memory for a footer"))?;
+        let (mut buffer, mut values) = (Vec::new(), Vec::new());
+        let mut input = Input::new(unpacker.unpack(lengths, &mut buffer)?);
+        read_stream(&mut input, header.rows as usize, &mut values)?;
+        let mut end = 0usize;
+        let add = |&length: &u64| {
+            end = end.saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
+            end
+        };
+        let ends = values.iter().map(add).collect();
+        Ok(Self { ends, bytes: unpacker.unpack(counts, &mut Vec::new())?.to_vec() })
+    }
+
+    /// The encoded counters of the segment's block number `index`.
+    pub(crate) fn get(&self, index: usize) -> Option<&[u8]> {
+        let begin = if index == 0 { 0 } else { *self.ends.get(index - 1)? };
+        self.bytes.get(begin..*self.ends.get(index)?).filter(|bytes| !bytes.is_empty())
+    }
+}
+
+/// Reads a footer block at `offset`; its entries lie in order before it.
+pub(crate) fn parse_footer(block: &[u8], offset: u64) -> Result<Footer, Malformed> {
+    let (header, payload) = footer_payload(block)?;
     let mut unpacker = Unpacker::new().map_err(|_| Malformed("no memory for a footer"))?;
     let mut buffer = Vec::new();
     let mut column = |id| match payload.column(id) {
@@ -431,7 +486,18 @@ mod tests {
         };
         let parse = |entries: &[BlockEntry]| {
             let leaves = vec![[0; 32]; entries.len()];
-            let bytes = encode_footer(entries, &leaves, b"", 8192).unwrap();
+            let lengths: Vec<u64> = (0..entries.len() as u64).map(|i| i * 3).collect();
+            let parts = FooterParts {
+                entries,
+                leaves: &leaves,
+                records: b"",
+                counts: b"abc",
+                count_lengths: &lengths,
+            };
+            let bytes = encode_footer(&parts, 8192).unwrap();
+            let counts = FooterCounts::parse(&bytes[..bytes.len() - TRAILER_LEN]).unwrap();
+            assert_eq!(counts.get(0), None);
+            assert_eq!(counts.get(1), (entries.len() > 1).then_some(&b"abc"[..]));
             let len = 8192 + bytes.len() as u64;
             let (offset, length) = parse_trailer(&bytes[bytes.len() - TRAILER_LEN..], len).unwrap();
             assert_eq!(offset, 8192);

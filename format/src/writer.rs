@@ -7,7 +7,6 @@
 //! it is in a block that is synced.
 
 use std::{
-    collections::HashMap,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -20,6 +19,7 @@ use crate::{
         encode::{Around, EventEncoder},
         ingest::check_size,
     },
+    file,
     meta::Record,
     segment::{file::SegmentWriter, records::SegmentRecords},
     stage::file::StageWriter,
@@ -27,10 +27,11 @@ use crate::{
 };
 
 mod container;
+mod containers;
 mod recover;
 mod rotate;
 
-use container::Container;
+use containers::Containers;
 
 /// How a store is written.
 #[derive(Debug, Clone)]
@@ -60,6 +61,10 @@ pub struct StoreStats {
     pub blocks: u64,
     /// Segments sealed.
     pub segments: u64,
+    /// CPU time spent encoding blocks: sorting, columns, compression, hashes. Nanoseconds.
+    pub encode_time: u64,
+    /// CPU time spent compressing and writing the stage. Nanoseconds.
+    pub stage_time: u64,
 }
 
 /// A batch of the stage is handed over at this size also without a commit.
@@ -85,7 +90,7 @@ pub struct StoreWriter {
     stage_begun: Option<BootNanos>,
     /// Stage files left behind whose rows are not all in synced blocks.
     old_stages: Vec<u64>,
-    containers: HashMap<u64, Container>,
+    containers: Containers,
     /// Records of the whole store that are not in a block yet, and the stage file of the first of them.
     loose: Vec<Record>,
     loose_stage: u64,
@@ -115,7 +120,7 @@ impl StoreWriter {
     pub fn push(&mut self, container: ContainerUid, event: &Event<'_>) -> Result<(), WriteError> {
         check_size(event)?;
         let class = (self.options.classify)(event);
-        let entry = self.containers.entry(container.0).or_default();
+        let entry = self.containers.entry(container.0);
         if entry.open.is_full_for(event) {
             self.cut(container.0, 0)?;
         }
@@ -123,7 +128,7 @@ impl StoreWriter {
             self.flush_stage()?;
         }
         let stage = self.stage.number();
-        let entry = self.containers.entry(container.0).or_default();
+        let entry = self.containers.entry(container.0);
         entry.pending_since(stage, event.time);
         self.stage.event(container.0, entry.next_row, event, class as u8);
         let before = entry.open.raw_bytes();
@@ -143,7 +148,7 @@ impl StoreWriter {
         let uid = record.uid.0;
         self.stage_record(&Record::Container(Box::new(record.clone())))?;
         let stage = self.stage.number();
-        let entry = self.containers.entry(uid).or_default();
+        let entry = self.containers.entry(uid);
         entry.pending_since(stage, record.first_seen);
         entry.put_record(record.clone());
         self.next_uid = self.next_uid.max(uid.saturating_add(1));
@@ -159,7 +164,7 @@ impl StoreWriter {
         let stage = self.stage.number();
         match loss.container {
             Some(uid) => {
-                let entry = self.containers.entry(uid.0).or_default();
+                let entry = self.containers.entry(uid.0);
                 entry.pending_since(stage, loss.to);
                 entry.lost = entry.lost.saturating_add(loss.count.unwrap_or(0));
                 entry.losses.push(*loss);
@@ -222,7 +227,7 @@ impl StoreWriter {
     /// [`WriteError`].
     pub fn finish_container(&mut self, uid: ContainerUid) -> Result<(), WriteError> {
         self.cut(uid.0, 0)?;
-        if let Some(entry) = self.containers.get_mut(&uid.0) {
+        if let Some(entry) = self.containers.get_mut(uid.0) {
             entry.finished = true;
         }
         Ok(())
@@ -252,8 +257,10 @@ impl StoreWriter {
     }
 
     fn flush_stage(&mut self) -> Result<(), WriteError> {
+        let begun = file::cpu_clock();
         let written = self.stage.flush().map_err(|source| self.stage_error("write", source))?;
         self.stats.stage_bytes += written;
+        self.stats.stage_time += file::cpu_clock().saturating_sub(begun);
         Ok(())
     }
 
@@ -268,7 +275,8 @@ impl StoreWriter {
     /// Appends what is pending of a container as one block; nothing when nothing is.
     fn cut(&mut self, uid: u64, flags: u8) -> Result<(), WriteError> {
         let (sequence, base) = (self.segment.sequence(), self.time_base);
-        let Some(entry) = self.containers.get_mut(&uid).filter(|e| e.has_pending()) else { return Ok(()) };
+        let Some(entry) = self.containers.get_mut(uid).filter(|e| e.has_pending()) else { return Ok(()) };
+        let begun = file::cpu_clock();
         let records = entry.records_for(sequence);
         let mut encoded = Vec::new();
         records.iter().for_each(|record| {
@@ -288,7 +296,7 @@ impl StoreWriter {
         if entry.open.rows() == 0 {
             (header.earliest, header.first, header.last) = (entry.since, entry.since, entry.since);
         }
-        if let Err(source) = self.segment.append(&mut header, &self.payload) {
+        if let Err(source) = self.segment.append(&mut header, &self.payload, self.encoder.counts()) {
             return Err(self.segment_error("write", source));
         }
         let open_bytes = entry.open.raw_bytes();
@@ -296,6 +304,7 @@ impl StoreWriter {
         self.open_bytes = self.open_bytes.saturating_sub(open_bytes);
         self.records.add(records, base);
         self.stats.blocks += 1;
+        self.stats.encode_time += file::cpu_clock().saturating_sub(begun);
         Ok(())
     }
 
@@ -313,7 +322,7 @@ impl StoreWriter {
         self.payload.clear();
         let empty = crate::events::ingest::OpenBlock::new();
         let mut header = self.encoder.encode(&empty, &around, &mut self.payload);
-        if let Err(source) = self.segment.append(&mut header, &self.payload) {
+        if let Err(source) = self.segment.append(&mut header, &self.payload, self.encoder.counts()) {
             return Err(self.segment_error("write", source));
         }
         self.records.add(std::mem::take(&mut self.loose), self.time_base);
@@ -323,7 +332,7 @@ impl StoreWriter {
 
     fn cut_all(&mut self, flags: u8) -> Result<(), WriteError> {
         let mut uids: Vec<u64> =
-            self.containers.iter().filter(|(_, e)| e.has_pending()).map(|(&uid, _)| uid).collect();
+            self.containers.iter().filter(|(_, e)| e.has_pending()).map(|(uid, _)| uid).collect();
         uids.sort_unstable();
         uids.into_iter().try_for_each(|uid| self.cut(uid, flags))?;
         self.cut_loose()
@@ -335,14 +344,14 @@ impl StoreWriter {
             .containers
             .iter()
             .filter(|(_, e)| e.has_pending() && e.since <= limit)
-            .map(|(&uid, _)| uid)
+            .map(|(uid, _)| uid)
             .collect();
         uids.sort_unstable();
         uids.into_iter().try_for_each(|uid| self.cut(uid, 0))
     }
 
     fn cut_largest(&mut self) -> Result<(), WriteError> {
-        let largest = self.containers.iter().max_by_key(|(_, e)| e.open.raw_bytes()).map(|(&uid, _)| uid);
+        let largest = self.containers.iter().max_by_key(|(_, e)| e.open.raw_bytes()).map(|(uid, _)| uid);
         largest.map_or(Ok(()), |uid| self.cut(uid, 0))
     }
 

@@ -148,7 +148,16 @@ impl EventDecoder {
 
     /// The metadata records of a payload; empty where there are none.
     pub(crate) fn records(&mut self, payload: &Payload<'_>) -> Result<Vec<u8>, Malformed> {
-        let Some(column) = payload.column(column::RECORDS) else { return Ok(Vec::new()) };
+        self.plain(payload, column::RECORDS)
+    }
+
+    /// The counters of a payload, still encoded; empty where there are none.
+    pub(crate) fn counts(&mut self, payload: &Payload<'_>) -> Result<Vec<u8>, Malformed> {
+        self.plain(payload, column::COUNTS)
+    }
+
+    fn plain(&mut self, payload: &Payload<'_>, id: u8) -> Result<Vec<u8>, Malformed> {
+        let Some(column) = payload.column(id) else { return Ok(Vec::new()) };
         Ok(self.unpacker.unpack(column, &mut self.buffer)?.to_vec())
     }
 

@@ -1,7 +1,7 @@
 //! Cuts an open block: sorts its rows and writes them as columns.
 
 use super::{
-    column,
+    column, counts,
     ingest::{FieldIn, OpenBlock},
     is_payload,
     order::Groups,
@@ -21,6 +21,7 @@ pub(crate) struct EventEncoder {
     streams: StreamWriter,
     raw: Vec<u8>,
     values: Vec<u64>,
+    counts: Vec<u8>,
 }
 
 /// Rows of a block in their final order, and how they are grouped.
@@ -94,6 +95,7 @@ impl EventEncoder {
             streams: StreamWriter::new(),
             raw: Vec::new(),
             values: Vec::new(),
+            counts: Vec::new(),
         })
     }
 
@@ -117,6 +119,12 @@ impl EventEncoder {
             self.put_times(&sorted, first, timed);
             self.put_numbers(&sorted);
             self.put_fields(&sorted);
+            self.counts.clear();
+            let range = (first, last);
+            counts::encode(&block.time, &block.class, range, &mut self.streams, &mut self.counts);
+            self.payload.column(column::COUNTS, &self.counts);
+        } else {
+            self.counts.clear();
         }
         let root = self.payload.finish(out);
         BlockHeader {
@@ -137,6 +145,11 @@ impl EventEncoder {
             number: around.number,
             root,
         }
+    }
+
+    /// The counters of the block encoded last; empty when it had no rows.
+    pub(crate) fn counts(&self) -> &[u8] {
+        &self.counts
     }
 
     /// Appends the stream of `values` to the column being built.

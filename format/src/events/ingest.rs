@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use super::{is_payload, strings::StringTable};
 use crate::{Event, MAX_ARGS, MAX_FIELDS, TaskKey, WriteError, limits};
 
@@ -36,7 +38,7 @@ pub(crate) struct OpenBlock {
     pub(super) strings: StringTable,
     pub(super) payload: Vec<u8>,
     pub(super) tasks: Vec<TaskKey>,
-    task_ids: HashMap<TaskKey, u32>,
+    task_ids: HashMap<TaskKey, u32, RandomState>,
 }
 
 /// What an event may have at most, checked before it goes anywhere.
@@ -71,7 +73,7 @@ impl OpenBlock {
             strings: StringTable::new(),
             payload: Vec::new(),
             tasks: Vec::new(),
-            task_ids: HashMap::new(),
+            task_ids: HashMap::default(),
         }
     }
 

@@ -2,7 +2,9 @@
 //!
 //! Contents are chosen by whoever is recorded, so the hash is keyed per table: nobody can make strings collide.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
 
 /// Distinct strings in order of their first appearance.
 #[derive(Debug)]
@@ -22,7 +24,7 @@ const FIRST_SLOTS: usize = 16;
 impl StringTable {
     pub(super) fn new() -> Self {
         Self {
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
             slots: vec![0; FIRST_SLOTS],
             hashes: Vec::new(),
             ends: Vec::new(),

@@ -1,14 +1,15 @@
 //! Fetches and decodes blocks, and keeps the ones used last.
 
-use std::{borrow::Cow, collections::VecDeque, sync::Arc};
+use std::{borrow::Cow, collections::VecDeque, ops::ControlFlow, sync::Arc};
 
-use super::Recording;
+use super::{Query, Recording, load::Segment};
 use crate::{
-    Defect, DefectKind, ReadError,
+    BootNanos, ContainerUid, Defect, DefectKind, Event, EventId, ReadError,
     block::{self, BlockHeader},
     bytes::Malformed,
     events::{
         column,
+        counts::{self, Counts},
         decode::{EventDecoder, Rows},
     },
     file,
@@ -30,6 +31,8 @@ pub(super) enum Source {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
     pub(super) source: Source,
+    /// Its number among the blocks of its segment.
+    pub(super) number: usize,
     pub(super) entry: BlockEntry,
 }
 
@@ -111,8 +114,8 @@ impl Recording {
         mut visit: impl FnMut(&BlockEntry, &[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         for (number, segment) in self.segments.iter().enumerate() {
-            for entry in &segment.loaded.entries {
-                let place = Place { source: Source::Segment(number), entry: *entry };
+            for (index, entry) in segment.loaded.entries.iter().enumerate() {
+                let place = Place { source: Source::Segment(number), number: index, entry: *entry };
                 visit(entry, &self.block_bytes(&place)?)?;
             }
         }
@@ -172,12 +175,22 @@ impl Recording {
         index: usize,
         decoder: &mut EventDecoder,
     ) -> Result<Option<Arc<Decoded>>, ReadError> {
-        let Some(place) = self.places.get(index) else { return Ok(None) };
         if let Ok(mut cache) = self.cache.lock()
             && let Some(decoded) = cache.get(index)
         {
             return Ok(Some(decoded));
         }
+        let Some(decoded) = self.decode_once(index, decoder)? else { return Ok(None) };
+        let decoded = Arc::new(decoded);
+        if let Ok(mut cache) = self.cache.lock() {
+            cache.put(index, decoded.clone());
+        }
+        Ok(Some(decoded))
+    }
+
+    /// As [`Self::decode`], without the cache.
+    fn decode_once(&self, index: usize, decoder: &mut EventDecoder) -> Result<Option<Decoded>, ReadError> {
+        let Some(place) = self.places.get(index) else { return Ok(None) };
         let bytes = self.block_bytes(place)?;
         let rows = header_as_indexed(&bytes, &place.entry).and_then(|header| {
             let payload = block::checked_payload(&header, &bytes)?;
@@ -187,17 +200,37 @@ impl Recording {
             Ok(mut rows) => {
                 rows.rebase(place.entry.base);
                 let by_time = rows.by_time();
-                let decoded = Arc::new(Decoded { rows, by_time });
-                if let Ok(mut cache) = self.cache.lock() {
-                    cache.put(index, decoded.clone());
-                }
-                Ok(Some(decoded))
+                Ok(Some(Decoded { rows, by_time }))
             }
             Err(Malformed(what)) => {
                 self.found_damage(place, what);
                 Ok(None)
             }
         }
+    }
+
+    /// The counters of a block, its time base added; `None` when there are none.
+    pub(super) fn counts(&self, index: usize, decoder: &mut EventDecoder) -> Option<Counts> {
+        let place = self.places.get(index)?;
+        let entry = &place.entry;
+        let footer = match place.source {
+            Source::Segment(number) => self.segments.get(number).and_then(Segment::footer_counts),
+            Source::Memory(_) => None,
+        };
+        let own;
+        let bytes = match footer.and_then(|counts| counts.get(place.number)) {
+            Some(bytes) => bytes,
+            None => {
+                let block = self.block_bytes(place).ok()?;
+                let header = header_as_indexed(&block, entry).ok()?;
+                let payload = Payload::parse(block::checked_payload(&header, &block).ok()?).ok()?;
+                own = decoder.counts(&payload).ok()?;
+                &own
+            }
+        };
+        let mut counts = counts::decode(bytes, entry.first, entry.last).ok()?;
+        counts.begin = counts.begin.saturating_add(entry.base);
+        Some(counts)
     }
 
     fn found_damage(&self, place: &Place, what: &str) {
@@ -228,4 +261,29 @@ pub(super) fn header_as_indexed(bytes: &[u8], entry: &BlockEntry) -> Result<Bloc
     } else {
         Err(Malformed("the block is not the one in the index"))
     }
+}
+
+/// See [`Recording::scan`]. Blocks are not kept in the cache: each is visited once.
+pub(super) fn scan(
+    recording: &Recording,
+    query: &Query,
+    visit: &mut dyn FnMut(EventId, ContainerUid, &Event<'_>) -> ControlFlow<()>,
+) -> Result<(), ReadError> {
+    let Ok(mut decoder) = EventDecoder::new() else { return Ok(()) };
+    let (begin, end) = (query.begin.unwrap_or(BootNanos(0)), query.end.unwrap_or(BootNanos(u64::MAX)));
+    for info in recording.blocks.iter().filter(|block| query.touches(block)) {
+        let Some(decoded) = recording.decode_once(info.index, &mut decoder)? else { continue };
+        for &row in &decoded.by_time {
+            let time = BootNanos(decoded.rows.time(row as usize));
+            if time < begin || time > end {
+                continue;
+            }
+            let id = EventId { time, block: info.index as u32, row };
+            let flow = decoded.rows.with(row as usize, |event| visit(id, info.container, event));
+            if flow.is_some_and(|flow| flow.is_break()) {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
 }

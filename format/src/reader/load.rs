@@ -7,7 +7,7 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     io,
     path::Path,
-    sync::Mutex,
+    sync::{Mutex, OnceLock},
 };
 
 use super::{
@@ -25,9 +25,10 @@ use crate::{
         encode::{Around, EventEncoder},
         ingest::OpenBlock,
     },
+    file,
     map::Map,
     meta::Record,
-    segment::BlockEntry,
+    segment::{BlockEntry, FooterCounts},
     stage::{
         file::{StageError, StageFile},
         row::Item,
@@ -40,6 +41,19 @@ use crate::{
 pub(super) struct Segment {
     pub(super) loaded: Loaded,
     pub(super) map: Option<Map>,
+    /// The counters of its blocks, read when they are first asked for.
+    pub(super) counts: OnceLock<FooterCounts>,
+}
+
+impl Segment {
+    /// The counters of its blocks, when it has a footer.
+    pub(super) fn footer_counts(&self) -> Option<&FooterCounts> {
+        let (offset, length) = self.loaded.footer?;
+        Some(self.counts.get_or_init(|| {
+            let bytes = file::read_at_most(&self.loaded.file, offset, length).unwrap_or_default();
+            FooterCounts::parse(&bytes).unwrap_or_default()
+        }))
+    }
 }
 
 pub(super) fn open(path: &Path) -> Result<Recording, OpenError> {
@@ -111,7 +125,7 @@ fn load(recording: &mut Recording) -> Result<(), OpenError> {
             LoadError::Open(error) => error,
             LoadError::Empty => OpenError::NotARecording { path: path.clone() },
         })?;
-        build.segment(Segment { loaded, map: None });
+        build.segment(Segment { loaded, map: None, counts: OnceLock::new() });
     }
     build.finish(recording);
     Ok(())
@@ -224,7 +238,7 @@ impl Build {
             return Ok(None);
         }
         let map = if loaded.sealed { Map::of_own(&loaded.file).ok().flatten() } else { None };
-        Ok(Some(Segment { loaded, map }))
+        Ok(Some(Segment { loaded, map, counts: OnceLock::new() }))
     }
 
     fn defect(&mut self, path: &Path, kind: DefectKind, detail: &str) {
@@ -237,8 +251,8 @@ impl Build {
         let loaded = &segment.loaded;
         self.defects.extend(loaded.defects.iter().cloned());
         self.unsealed = !loaded.sealed;
-        for entry in &loaded.entries {
-            self.block(entry, Source::Segment(number));
+        for (index, entry) in loaded.entries.iter().enumerate() {
+            self.block(entry, Source::Segment(number), index);
         }
         if loaded.sealed
             && self.blocks.len() == self.sealed_blocks + loaded.entries.iter().filter(|e| is_rows(e)).count()
@@ -251,7 +265,7 @@ impl Build {
         self.segments.push(segment);
     }
 
-    fn block(&mut self, entry: &BlockEntry, source: Source) {
+    fn block(&mut self, entry: &BlockEntry, source: Source, number: usize) {
         if entry.kind >= kind::IGNORABLE || entry.container == STORE_SCOPE {
             return;
         }
@@ -270,7 +284,7 @@ impl Build {
             last: BootNanos(entry.last.saturating_add(entry.base)),
             stored: u64::from(entry.len),
         });
-        self.places.push(Place { source, entry: *entry });
+        self.places.push(Place { source, number, entry: *entry });
     }
 
     /// Notes a record unless it is there already: blocks and stage can both have it. True when it was not.
@@ -361,7 +375,7 @@ impl Build {
         let mut header = encoder.encode(block, &around, &mut payload);
         let mut bytes = Vec::new();
         seal_block(&mut header, &payload, &mut bytes);
-        self.block(&BlockEntry::of(0, &header), Source::Memory(self.staged.len()));
+        self.block(&BlockEntry::of(0, &header), Source::Memory(self.staged.len()), 0);
         self.staged.push(bytes);
         self.unsealed = true;
     }

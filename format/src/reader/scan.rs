@@ -31,6 +31,8 @@ pub(crate) struct Loaded {
     /// Its metadata records in order, their times with the base added.
     pub(crate) records: Vec<Record>,
     pub(crate) sealed: bool,
+    /// Where the footer is and how long, when it is sealed.
+    pub(crate) footer: Option<(u64, usize)>,
     /// Where the next block would begin.
     pub(crate) end: u64,
     pub(crate) defects: Vec<Defect>,
@@ -42,6 +44,15 @@ pub(crate) enum LoadError {
     Open(OpenError),
     /// Made, but nothing is in it: the recorder ended at that moment.
     Empty,
+}
+
+/// What the end of a segment says.
+enum Found {
+    Footer((u64, usize), Footer),
+    /// A trailer names a footer that is damaged.
+    Damaged(u64, Malformed),
+    /// No trailer.
+    Nothing,
 }
 
 /// Opens the segment at `path`; `in_store` when it is a store's own and not one that somebody named.
@@ -62,6 +73,7 @@ pub(crate) fn load(path: &Path, in_store: bool) -> Result<Loaded, LoadError> {
         entries: Vec::new(),
         records: Vec::new(),
         sealed: false,
+        footer: None,
         end: SEGMENT_HEADER_LEN as u64,
         defects: Vec::new(),
     };
@@ -89,7 +101,8 @@ fn header_error(path: &Path, error: HeaderError) -> OpenError {
 impl Loaded {
     fn read(&mut self, length: u64) -> io::Result<()> {
         match self.read_footer(length)? {
-            Ok(Some(footer)) => {
+            Found::Footer(place, footer) => {
+                self.footer = Some(place);
                 self.entries = footer.entries;
                 if let Err(Malformed(what)) = decode_records(&footer.records, 0, &mut self.records) {
                     self.defect(length, DefectKind::Corrupt, what);
@@ -98,8 +111,8 @@ impl Loaded {
                 self.end = length;
                 return Ok(());
             }
-            Ok(None) => {}
-            Err((offset, Malformed(what))) => self.defect(offset, DefectKind::Corrupt, what),
+            Found::Damaged(offset, Malformed(what)) => self.defect(offset, DefectKind::Corrupt, what),
+            Found::Nothing => {}
         }
         self.walk(length)
     }
@@ -108,16 +121,18 @@ impl Loaded {
         self.defects.push(Defect { path: self.path.clone(), offset, kind, detail: detail.into() });
     }
 
-    /// The footer, when there is a trailer that says where; an error when there is a trailer but no good footer.
-    fn read_footer(&self, length: u64) -> io::Result<Result<Option<Footer>, (u64, Malformed)>> {
+    fn read_footer(&self, length: u64) -> io::Result<Found> {
         let Some(at) = length.checked_sub(TRAILER_LEN as u64).filter(|&at| at >= SEGMENT_HEADER_LEN as u64)
         else {
-            return Ok(Ok(None));
+            return Ok(Found::Nothing);
         };
         let trailer = file::read_at_most(&self.file, at, TRAILER_LEN)?;
-        let Ok((offset, footer_len)) = parse_trailer(&trailer, length) else { return Ok(Ok(None)) };
+        let Ok((offset, footer_len)) = parse_trailer(&trailer, length) else { return Ok(Found::Nothing) };
         let bytes = file::read_at_most(&self.file, offset, footer_len)?;
-        Ok(parse_footer(&bytes, offset).map(Some).map_err(|malformed| (offset, malformed)))
+        Ok(match parse_footer(&bytes, offset) {
+            Ok(footer) => Found::Footer((offset, footer_len), footer),
+            Err(malformed) => Found::Damaged(offset, malformed),
+        })
     }
 
     /// Walks the blocks from `self.end` on.

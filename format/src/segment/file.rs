@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{BlockEntry, SEGMENT_HEADER_LEN, SegmentHeader, encode_footer, leaf};
+use super::{BlockEntry, FooterParts, SEGMENT_HEADER_LEN, SegmentHeader, encode_footer, leaf};
 use crate::{
     block::{BlockHeader, HEADER_LEN, seal_block},
     file,
@@ -23,6 +23,9 @@ pub(crate) struct SegmentWriter {
     end: u64,
     entries: Vec<BlockEntry>,
     leaves: Vec<Hash>,
+    /// The blocks' counters one behind the other, and their lengths.
+    counts: Vec<u8>,
+    count_lengths: Vec<u64>,
     out: Vec<u8>,
     dirty: bool,
 }
@@ -43,6 +46,8 @@ impl SegmentWriter {
             end: SEGMENT_HEADER_LEN as u64,
             entries: Vec::new(),
             leaves: Vec::new(),
+            counts: Vec::new(),
+            count_lengths: Vec::new(),
             out: Vec::new(),
             dirty: true,
         })
@@ -61,20 +66,32 @@ impl SegmentWriter {
         self.end
     }
 
-    /// Writes a block around `payload`.
-    pub(crate) fn append(&mut self, header: &mut BlockHeader, payload: &[u8]) -> io::Result<()> {
+    /// Writes a block around `payload`; the footer repeats its counters.
+    pub(crate) fn append(
+        &mut self,
+        header: &mut BlockHeader,
+        payload: &[u8],
+        counts: &[u8],
+    ) -> io::Result<()> {
         let mut out = std::mem::take(&mut self.out);
         out.clear();
         seal_block(header, payload, &mut out);
-        let written = self.append_sealed(header, &out);
+        let written = self.append_sealed(header, &out, counts);
         self.out = out;
         written
     }
 
     /// Writes the bytes of a whole block as they are.
-    pub(crate) fn append_sealed(&mut self, header: &BlockHeader, block: &[u8]) -> io::Result<()> {
+    pub(crate) fn append_sealed(
+        &mut self,
+        header: &BlockHeader,
+        block: &[u8],
+        counts: &[u8],
+    ) -> io::Result<()> {
         file::write_all_at(&self.file, block, self.end)?;
         self.entries.push(BlockEntry::of(self.end, header));
+        self.counts.extend_from_slice(counts);
+        self.count_lengths.push(counts.len() as u64);
         self.leaves.push(leaf(block.get(..HEADER_LEN).unwrap_or(block)));
         self.end += block.len() as u64;
         self.dirty = true;
@@ -92,7 +109,14 @@ impl SegmentWriter {
 
     /// Writes footer and trailer and makes all durable. The segment never changes again.
     pub(crate) fn seal(&mut self, records: &[u8]) -> io::Result<()> {
-        let bytes = encode_footer(&self.entries, &self.leaves, records, self.end)?;
+        let parts = FooterParts {
+            entries: &self.entries,
+            leaves: &self.leaves,
+            records,
+            counts: &self.counts,
+            count_lengths: &self.count_lengths,
+        };
+        let bytes = encode_footer(&parts, self.end)?;
         file::write_all_at(&self.file, &bytes, self.end)?;
         // A write that failed half-way may have left bytes behind this end.
         let end = self.end + bytes.len() as u64;

@@ -12,7 +12,7 @@ use std::{
     time::Instant,
 };
 
-use super::{StoreOptions, StoreStats, StoreWriter, rotate::segment_header};
+use super::{StoreOptions, StoreStats, StoreWriter, containers::Containers, rotate::segment_header};
 use crate::{
     BootNanos, ContainerRecord, Event, OpenError, Origin, WriteError,
     block::{STORE_SCOPE, flag},
@@ -86,7 +86,7 @@ pub(super) fn open(dir: &Path, mut origin: Origin, options: StoreOptions) -> Res
         stage,
         stage_begun: None,
         old_stages: past.stage_numbers.clone(),
-        containers: HashMap::new(),
+        containers: Containers::default(),
         encoder: EventEncoder::new().map_err(io_error("prepare compression for", dir))?,
         payload: Vec::new(),
         open_bytes: 0,
@@ -95,7 +95,7 @@ pub(super) fn open(dir: &Path, mut origin: Origin, options: StoreOptions) -> Res
         stats: StoreStats::default(),
     };
     for (&uid, counters) in &past.rows {
-        let entry = writer.containers.entry(uid).or_default();
+        let entry = writer.containers.entry(uid);
         (entry.next_row, entry.next_block, entry.lost) =
             (counters.next_row, counters.next_block, counters.lost);
         entry.finished = true;
@@ -254,7 +254,7 @@ impl StoreWriter {
         class: u8,
         past: &Past,
     ) -> Result<(), WriteError> {
-        let entry = self.containers.entry(uid).or_default();
+        let entry = self.containers.entry(uid);
         if row < entry.next_row {
             return Ok(());
         }
@@ -262,7 +262,7 @@ impl StoreWriter {
             self.cut(uid, flag::RECOVERED)?;
         }
         let stage = self.stage.number();
-        let entry = self.containers.entry(uid).or_default();
+        let entry = self.containers.entry(uid);
         if let Some(record) = past.records.get(&uid) {
             let mut record = Record::Container(Box::new(record.clone()));
             record.debase(self.time_base);
@@ -280,14 +280,14 @@ impl StoreWriter {
         match record {
             Record::Container(container) => {
                 let uid = container.uid.0;
-                let entry = self.containers.entry(uid).or_default();
+                let entry = self.containers.entry(uid);
                 entry.pending_since(stage, container.first_seen);
                 entry.put_record(*container);
                 self.next_uid = self.next_uid.max(uid.saturating_add(1));
             }
             Record::Loss(loss) if loss.container.is_some() => {
                 let uid = loss.container.unwrap_or_default().0;
-                let entry = self.containers.entry(uid).or_default();
+                let entry = self.containers.entry(uid);
                 entry.pending_since(stage, BootNanos(loss.to.0));
                 entry.lost = entry.lost.saturating_add(loss.count.unwrap_or(0));
                 entry.losses.push(loss);

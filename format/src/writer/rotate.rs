@@ -17,7 +17,7 @@ impl StoreWriter {
         self.stage.sync().map_err(|source| self.stage_error("sync", source))?;
         self.segment.sync().map_err(|source| self.segment_error("sync", source))?;
         self.last_sync = Instant::now();
-        let pending = self.containers.values().filter_map(|e| e.stage);
+        let pending = self.containers.iter().filter_map(|(_, e)| e.stage);
         let loose = (!self.loose.is_empty()).then_some(self.loose_stage);
         let needed = pending.chain(loose).chain([self.stage.number()]).min().unwrap_or(u64::MAX);
         self.remove_stages(needed)

@@ -77,21 +77,45 @@ fn a_page_includes_its_time_and_excludes_its_event() {
     assert_eq!(page.len(), 50);
 }
 
+/// Counts by rows, as exactly as can be.
+fn counted(
+    rows: &[Row],
+    uid: u64,
+    begin: BootNanos,
+    end: BootNanos,
+    columns: usize,
+) -> Vec<[u32; Class::COUNT]> {
+    let mut counts = vec![[0u32; Class::COUNT]; columns];
+    for (_, event) in rows.iter().filter(|(u, e)| u.0 == uid && e.time >= begin && e.time < end) {
+        let column = (event.time.0 - begin.0) * columns as u64 / (end.0 - begin.0);
+        counts[column as usize][event.with(classify) as usize] += 1;
+    }
+    counts
+}
+
 #[test]
-fn density_counts_every_event_in_its_column_and_class() {
+fn density_is_exact_where_columns_are_narrow_and_misses_no_event_where_they_are_wide() {
     let dir = tempfile::tempdir().unwrap();
     let rows = events(13, 8000, 3);
     let recording = recording(dir.path(), &rows);
     let (begin, end) = (rows[1000].1.time, rows[7000].1.time);
-    let columns = 40;
-    let counts = recording.density(Some(ContainerUid(2)), begin, end, columns);
-    let mut wanted = vec![[0u32; Class::COUNT]; columns];
-    for (_, event) in rows.iter().filter(|(uid, e)| uid.0 == 2 && e.time >= begin && e.time < end) {
-        let column = (event.time.0 - begin.0) * columns as u64 / (end.0 - begin.0);
-        wanted[column as usize][event.with(classify) as usize] += 1;
+    let narrow = recording.density(Some(ContainerUid(2)), begin, end, 4000);
+    assert_eq!(narrow, counted(&rows, 2, begin, end, 4000));
+
+    let wide = recording.density(Some(ContainerUid(2)), begin, end, 7);
+    let exact = counted(&rows, 2, begin, end, 7);
+    for class in 0..Class::COUNT {
+        for (column, exact_column) in wide.iter().zip(&exact) {
+            // A bucket is at most half a column: no more than that is counted beside.
+            assert!(column[class].abs_diff(exact_column[class]) <= exact_column[class] / 2 + 4);
+        }
     }
-    assert_eq!(counts, wanted);
-    let all: u32 = recording.density(None, BootNanos(0), BootNanos(u64::MAX), 1)[0].iter().sum();
-    assert_eq!(all, 8000);
+    let (first, last) = (rows[0].1.time, rows[7999].1.time);
+    for columns in [1, 3, 200, 20_000] {
+        let counts = recording.density(None, first, BootNanos(last.0 + 1), columns);
+        let all: u32 = counts.iter().flatten().sum();
+        assert_eq!(all, 8000, "{columns} columns");
+    }
     assert!(recording.density(None, end, begin, 3).iter().flatten().all(|&c| c == 0));
+    assert!(recording.density(None, begin, end, 0).is_empty());
 }

@@ -1,0 +1,144 @@
+//! Measures the format on a recorded workload: `bench_format STORE [SCRATCH]`.
+//!
+//! Reads the recording into memory, writes it again into SCRATCH (a directory that is made and removed; best on a
+//! tmpfs), and reads that. All times are CPU time of one thread.
+
+use std::{collections::BTreeMap, ops::ControlFlow, path::Path, process::ExitCode};
+
+use afterimage_format::{
+    BootNanos, Class, ContainerUid, Event, Origin, OwnedEvent, Query, Recording, StoreOptions, StoreWriter,
+};
+
+fn cpu() -> f64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    now.tv_sec as f64 * 1e9 + now.tv_nsec as f64
+}
+
+fn classify(event: &Event<'_>) -> Class {
+    if event.code.0 < 4 { Class::File } else { Class::Other }
+}
+
+fn machine() -> String {
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    let cpu = read("/proc/cpuinfo");
+    let model = cpu.lines().find(|l| l.starts_with("model name")).unwrap_or("model name: unknown");
+    let kernel = read("/proc/sys/kernel/osrelease");
+    format!("{}, kernel {}", model.split(':').nth(1).unwrap_or("").trim(), kernel.trim())
+}
+
+fn load(path: &Path, timed: bool) -> Vec<(ContainerUid, OwnedEvent)> {
+    let recording = Recording::open(path).expect("the recording opens");
+    let mut rows = Vec::new();
+    recording
+        .for_each(&Query::default(), &mut |uid, event| {
+            let mut event = OwnedEvent::from_event(event);
+            if !timed {
+                event.duration = None;
+            }
+            rows.push((uid, event));
+            ControlFlow::Continue(())
+        })
+        .expect("the recording reads");
+    rows
+}
+
+fn write(rows: &[(ContainerUid, OwnedEvent)], origin: &Origin, dir: &Path) {
+    let options = StoreOptions {
+        segment_bytes: 64 << 20,
+        block_age: 5_000_000_000,
+        sync_interval: 500_000_000,
+        budget_bytes: 0,
+        classify,
+    };
+    let mut store = StoreWriter::open(dir, origin.clone(), options).expect("the scratch store opens");
+    let count = rows.len() as f64;
+    let begun = cpu();
+    for chunk in rows.chunks(1000) {
+        for (uid, event) in chunk {
+            event.with(|event| store.push(*uid, event)).expect("the event is taken");
+        }
+        store.commit(chunk[0].1.time).expect("the commit succeeds");
+    }
+    let stats = store.stats();
+    let path = store.seal().expect("the store is sealed");
+    let all = (cpu() - begun) / count;
+    let (encode, stage) = (stats.encode_time as f64 / count, stats.stage_time as f64 / count);
+    let stored: u64 = std::fs::read_dir(path.parent().expect("a segment lies in a store"))
+        .expect("the store lists")
+        .filter_map(|entry| entry.ok()?.metadata().ok())
+        .map(|about| about.len())
+        .sum();
+    println!("write, all:            {all:8.1} ns/event");
+    println!("  encode blocks:       {encode:8.1} ns/event");
+    println!("  stage:               {stage:8.1} ns/event");
+    println!("  take over:           {:8.1} ns/event", all - encode - stage);
+    println!("stored:                {:8.3} B/event", stored as f64 / count);
+    println!("staged:                {:8.3} B/event", stats.stage_bytes as f64 / count);
+    println!("blocks:                {:8}", stats.blocks);
+}
+
+fn read(dir: &Path) {
+    let begun = cpu();
+    let recording = Recording::open(dir).expect("the scratch store reads");
+    println!("open:                  {:8.3} ms", (cpu() - begun) / 1e6);
+    for (name, ordered) in [("decode, by block", false), ("decode, in order", true)] {
+        let (mut count, mut sum) = (0u64, 0u64);
+        let begun = cpu();
+        if ordered {
+            recording.for_each(&Query::default(), &mut |_, event| {
+                (count, sum) = (count + 1, sum.wrapping_add(event.ret as u64));
+                ControlFlow::Continue(())
+            })
+        } else {
+            recording.scan(&Query::default(), &mut |_, _, event| {
+                (count, sum) = (count + 1, sum.wrapping_add(event.ret as u64));
+                ControlFlow::Continue(())
+            })
+        }
+        .expect("the scratch store reads");
+        let nanos = (cpu() - begun) / count as f64;
+        println!("{name}:      {:8.2} M events/s ({nanos:.1} ns, checksum {sum:x})", 1e3 / nanos);
+    }
+    let mut columns: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    let (mut rows, mut stored) = (0u64, 0u64);
+    for block in recording.blocks() {
+        rows += u64::from(block.rows);
+        stored += block.stored;
+        for column in recording.columns(block.index).expect("the scratch store reads") {
+            let sum = columns.entry(column.name).or_default();
+            *sum = (sum.0 + column.stored, sum.1 + column.raw);
+        }
+    }
+    println!("blocks' bytes:         {:8.3} B/event", stored as f64 / rows as f64);
+    for (name, (stored, raw)) in columns {
+        println!(
+            "  {name:20} {:8.3} B/event, raw {:8.3}",
+            stored as f64 / rows as f64,
+            raw as f64 / rows as f64
+        );
+    }
+}
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    let Some(store) = arguments.next() else {
+        eprintln!("usage: bench_format STORE [SCRATCH]");
+        return ExitCode::from(2);
+    };
+    let scratch = arguments.next().unwrap_or_else(|| "/dev/shm/bench_format".into());
+    let (store, scratch) = (Path::new(&store), Path::new(&scratch));
+    println!("machine: {}", machine());
+    let timed = std::env::var_os("TIMED").is_some();
+    let rows = load(store, timed);
+    let origin = Recording::open(store).expect("the recording opens").origin().clone();
+    let containers: std::collections::HashSet<_> = rows.iter().map(|(uid, _)| *uid).collect();
+    let first = rows.first().map_or(BootNanos(0), |r| r.1.time);
+    let last = rows.last().map_or(BootNanos(0), |r| r.1.time);
+    let seconds = (last.0 - first.0) as f64 / 1e9;
+    println!("events: {}, containers: {}, seconds: {seconds:.1}", rows.len(), containers.len());
+    write(&rows, &origin, scratch);
+    drop(rows);
+    read(scratch);
+    std::fs::remove_dir_all(scratch).expect("the scratch store is ours");
+    ExitCode::SUCCESS
+}
