@@ -19,8 +19,13 @@ const SCRATCH: [&[u8]; 5] = [b"/tmp", b"/var/tmp", b"/dev/shm", b"/run", b"/dev/
 pub(super) fn look(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {
     let exec = act.process.exec()?;
     memory.remember_user(act.process.key, act.process.credentials.euid);
-    let found =
-        [on_socket(act), foreign_image(act, memory, exec), raised_rights(act), disguised(exec), piped(act)];
+    let found = [
+        on_socket(act, memory),
+        foreign_image(act, memory, exec),
+        raised_rights(act),
+        disguised(exec),
+        piped(act),
+    ];
     let first_time = remember(memory, exec.program());
     let worst = found.into_iter().flatten().max_by_key(|s| s.severity);
     if worst.as_ref().is_some_and(|s| s.severity >= Severity::Critical) {
