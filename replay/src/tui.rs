@@ -1,6 +1,52 @@
 //! The replay TUI: the only place that may use ratatui and crossterm.
 
-use std::{path::PathBuf, process::ExitCode};
+mod action;
+mod app;
+mod edit;
+mod engine;
+mod feed;
+mod filter;
+#[cfg(test)]
+#[path = "../tests/it/staged.rs"]
+mod fixture;
+mod fuzzy;
+#[cfg(test)]
+mod harness;
+mod keys;
+mod layout;
+mod moment;
+mod paint;
+mod palette;
+mod player;
+mod ribbon;
+mod screen;
+mod scroll;
+mod session;
+mod slot;
+mod symbols;
+mod terminal;
+#[cfg(test)]
+mod tests;
+mod text;
+mod theme;
+mod update;
+mod view;
+mod wants;
+mod worker;
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use self::{
+    app::App,
+    moment::TimeStyle,
+    paint::Look,
+    session::Ended,
+    theme::{Depth, Theme},
+};
+use crate::{
+    failure::Failure,
+    trace::{self, Trace},
+};
 
 /// What the TUI is started with.
 #[derive(Debug, Clone)]
@@ -22,5 +68,49 @@ pub struct TuiOptions {
 /// # Errors
 /// The recording cannot be opened, or the terminal cannot be used.
 pub fn run(options: TuiOptions) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("no TUI in this build yet; `afterimage show` prints `{}`", options.path.display())
+    let trace = Arc::new(Trace::open(options.path.clone(), options.local)?);
+    let app = start(&options, &trace)?;
+    Ok(match session::run(app, &trace)? {
+        Ended::Quit | Ended::Gone => ExitCode::SUCCESS,
+        // As a shell reports a process that a signal ended.
+        Ended::Signal(signal) => ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX)),
+    })
+}
+
+/// The state that the TUI begins with.
+fn start(options: &TuiOptions, trace: &Arc<Trace>) -> Result<App, Failure> {
+    let catalog = Arc::new(engine::catalog::catalog(trace, 0));
+    let mut app = App::new(look(options), layout::LEAST, catalog);
+    if options.local {
+        app.time_style = TimeStyle::Local;
+    }
+    if let Some(wanted) = &options.container {
+        let uid = trace::find(std::slice::from_ref(trace.as_ref()), wanted)?.uid();
+        update::begin_in(&mut app, uid);
+    }
+    Ok(app)
+}
+
+/// How to draw: by the options, then by what the environment says of the terminal.
+fn look(options: &TuiOptions) -> Look {
+    let var = |name| std::env::var(name).unwrap_or_default();
+    let theme = match Theme::named(&var("AFTERIMAGE_THEME")) {
+        _ if !options.color => Theme::Mono,
+        Some(theme) => theme,
+        None if is_light(&var("COLORFGBG")) => Theme::Light,
+        None => Theme::Dark,
+    };
+    let true_color = matches!(var("COLORTERM").as_str(), "truecolor" | "24bit");
+    let utf8 = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().map(var).find(|value| !value.is_empty());
+    let utf8 = utf8.is_some_and(|value| value.to_lowercase().replace('-', "").contains("utf8"));
+    Look {
+        theme,
+        depth: if true_color { Depth::True } else { Depth::Ansi16 },
+        symbols: if options.ascii || !utf8 { &symbols::ASCII } else { &symbols::UNICODE },
+    }
+}
+
+/// Whether `COLORFGBG` names a light ground: its last part is the ground's colour of 16.
+fn is_light(colours: &str) -> bool {
+    colours.rsplit(';').next().is_some_and(|ground| matches!(ground, "7" | "15"))
 }

@@ -1,0 +1,130 @@
+//! What the user can do: one closed list. Keys, palette, footer and help are all made from it.
+
+/// The chapters of the help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Group {
+    Move,
+    Screens,
+    Clock,
+    Filter,
+    View,
+    Program,
+}
+
+impl Group {
+    pub(crate) const ALL: &[Self] =
+        &[Self::Clock, Self::Move, Self::Screens, Self::Filter, Self::View, Self::Program];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Move => "move",
+            Self::Screens => "screens",
+            Self::Clock => "clock",
+            Self::Filter => "filter",
+            Self::View => "view",
+            Self::Program => "program",
+        }
+    }
+}
+
+macro_rules! actions {
+    ($($group:ident { $($variant:ident => $name:literal, $help:literal;)* })*) => {
+        /// One thing the user can do.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub(crate) enum Action { $($(#[doc = $help] $variant,)*)* }
+
+        impl Action {
+            pub(crate) const ALL: &[Self] = &[$($(Self::$variant,)*)*];
+
+            /// Its name in the palette and in `keys.toml`.
+            pub(crate) const fn name(self) -> &'static str {
+                match self { $($(Self::$variant => $name,)*)* }
+            }
+
+            /// What it does, for the help.
+            pub(crate) const fn help(self) -> &'static str {
+                match self { $($(Self::$variant => $help,)*)* }
+            }
+
+            pub(crate) const fn group(self) -> Group {
+                match self { $($(Self::$variant => Group::$group,)*)* }
+            }
+        }
+    };
+}
+
+actions! {
+    Clock {
+        Play => "play or pause", "play from the playhead, or pause";
+        PlayBack => "play backwards", "play towards the beginning";
+        StepForward => "step forward", "next event";
+        StepBack => "step back", "previous event";
+        SecondForward => "forward 1 s", "one second later";
+        SecondBack => "back 1 s", "one second earlier";
+        NextProcess => "next process start or exit", "next process start or exit";
+        PrevProcess => "previous process start or exit", "previous process start or exit";
+        NextFinding => "next finding", "next finding of the storyline";
+        PrevFinding => "previous finding", "previous finding of the storyline";
+        Begin => "begin of the container", "first event";
+        End => "end of the container", "last event";
+        GoTo => "go to a moment", "go to a time, an offset, begin or end";
+        Faster => "faster", "play faster";
+        Slower => "slower", "play slower";
+        SkipIdle => "skip idle", "skip waits over 1 s, or keep them";
+    }
+    Move {
+        Down => "down", "next row";
+        Up => "up", "previous row";
+        Left => "left", "close, or scroll left";
+        Right => "right", "open, or scroll right";
+        HalfDown => "half a page down", "half a page down";
+        HalfUp => "half a page up", "half a page up";
+        PageDown => "page down", "page down";
+        PageUp => "page up", "page up";
+        First => "first row", "first row";
+        Last => "last row", "last row";
+        NextPane => "next pane", "next pane";
+        PrevPane => "previous pane", "previous pane";
+        Maximise => "maximise pane", "this pane alone, or all";
+    }
+    Screens {
+        GoContainers => "containers", "the containers screen";
+        GoReplay => "replay", "the replay screen";
+        LastScreen => "last screen", "the screen before this one";
+        Enter => "open", "open what is selected";
+        Back => "back", "close, clear, or go back";
+    }
+    Filter {
+        EditFilter => "filter", "edit the filter";
+        ClearFilter => "clear filter", "show everything again";
+    }
+    View {
+        ZoomIn => "zoom in", "zoom in at the playhead";
+        ZoomOut => "zoom out", "zoom out";
+        Fit => "fit", "the whole life in the timeline";
+        Sort => "sort", "next order of the list";
+        TimeFormat => "time format", "times as since start, UTC, local, since the row before";
+        Theme => "theme", "next theme: dark, light, high contrast, mono";
+        Redraw => "redraw", "draw everything again";
+    }
+    Program {
+        Help => "help", "this page";
+        Palette => "palette", "all actions, by name";
+        Suspend => "suspend", "back to the shell; fg returns";
+        Quit => "quit", "quit";
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique() {
+        let names: BTreeSet<_> = Action::ALL.iter().map(|a| a.name()).collect();
+        assert_eq!(names.len(), Action::ALL.len());
+        assert!(Action::ALL.iter().all(|a| Group::ALL.contains(&a.group())));
+    }
+}

@@ -1,0 +1,67 @@
+//! Answers to the questions of the screens, from the recording. Runs in the background; knows no screen.
+
+pub(crate) mod catalog;
+mod film;
+mod moment;
+mod page;
+mod scan;
+mod story;
+
+use afterimage_format::ReadError;
+
+use self::film::Film;
+use crate::{
+    trace::Trace,
+    tui::feed::{Reply, Request},
+};
+
+/// The surroundings of an answer.
+pub(crate) struct Job<'a> {
+    /// Whether nobody waits for the answer any more.
+    pub(crate) over: &'a dyn Fn() -> bool,
+    /// Takes the answer, or parts of it as they become known.
+    pub(crate) tell: &'a dyn Fn(Reply),
+}
+
+/// What a lane keeps between answers.
+#[derive(Debug, Default)]
+pub(crate) struct Cache {
+    film: Film,
+}
+
+/// Answers a question.
+///
+/// # Errors
+/// The recording cannot be read.
+pub(crate) fn answer(
+    trace: &Trace,
+    cache: &mut Cache,
+    request: Request,
+    job: &Job<'_>,
+) -> Result<(), ReadError> {
+    match request {
+        Request::Page(key) => {
+            let page = page::page(trace, None, &key)?;
+            (job.tell)(Reply::Page(key, page));
+        }
+        Request::Names(key) => {
+            let page = page::page(trace, Some(&mut cache.film), &key)?;
+            (job.tell)(Reply::Page(key, page));
+        }
+        Request::Density(key) => {
+            let columns = trace.recording.density(key.uid, key.begin, key.end, key.columns);
+            (job.tell)(Reply::Density(key, columns));
+        }
+        Request::Seek(key) => {
+            let found = scan::seek(trace, &key, job)?;
+            (job.tell)(Reply::Seek(key, found));
+        }
+        Request::Count(key) => scan::count(trace, key, job)?,
+        Request::Moment(key) => {
+            let moment = moment::moment(trace, &mut cache.film, &key)?;
+            (job.tell)(Reply::Moment(key, moment));
+        }
+        Request::Story(key) => story::story(trace, key, job)?,
+    }
+    Ok(())
+}

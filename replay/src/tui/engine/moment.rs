@@ -1,0 +1,235 @@
+//! The state at the playhead: the process tree, the event in full, and its process as it was then.
+
+use std::collections::HashSet;
+
+use afterimage_format::{
+    Anchor, BootNanos, ContainerUid, Direction, EventFlags, EventId, FieldFlags, OwnedEvent, Query,
+    ReadError, layout::exec,
+};
+use afterimage_model::{
+    World, describe, event_name,
+    process::{End, Process},
+    text::{Safe, escape},
+};
+
+use super::film::Film;
+use crate::{
+    time::human,
+    trace::{Ended, Trace},
+    tui::{
+        feed::{Center, DetailLine, Moment, MomentKey, ProcessRow},
+        text::{bytes, safe},
+    },
+};
+
+/// Descriptors shown in the detail.
+const DESCRIPTORS: usize = 32;
+/// Ancestors shown in the detail.
+const ANCESTORS: usize = 12;
+
+/// The state just after the event of the key.
+///
+/// # Errors
+/// The recording cannot be read.
+pub(super) fn moment(trace: &Trace, film: &mut Film, key: &MomentKey) -> Result<Moment, ReadError> {
+    let Center::Event(id) = key.at else { return Ok(Moment::default()) };
+    let Some(event) = event(trace, key.uid, id)? else { return Ok(Moment::default()) };
+    // What an event is about is described by the state that it found: a closed descriptor is known no more after it.
+    let before = film.before(trace, (key.uid, key.generation), id)?;
+    let mut detail = Vec::new();
+    about_event(trace, before, &event, &mut detail);
+    let world = film.after(trace, (key.uid, key.generation), id)?;
+    if let Some(process) = world.process_of_task(event.task) {
+        about_process(world, process, &mut detail);
+    }
+    Ok(Moment { tree: tree(world, key.uid), detail, pid: Some(event.task.tgid) })
+}
+
+/// The event itself.
+fn event(trace: &Trace, uid: ContainerUid, id: EventId) -> Result<Option<OwnedEvent>, ReadError> {
+    let query = Query { containers: vec![uid], begin: Some(id.time), end: Some(id.time) };
+    let mut from = Anchor::Time(id.time);
+    loop {
+        let page = trace.recording.page(&query, from, Direction::Forward, 64, &mut |_, _| true)?;
+        let Some((last, ..)) = page.last() else { return Ok(None) };
+        from = Anchor::Event(*last);
+        if let Some((_, _, event)) = page.into_iter().find(|(at, ..)| *at == id) {
+            return Ok(Some(event));
+        }
+    }
+}
+
+fn add(out: &mut Vec<DetailLine>, key: &'static str, value: Safe) {
+    out.push(DetailLine::Pair(Safe::literal(key), value));
+}
+
+fn about_event(trace: &Trace, world: &World, owned: &OwnedEvent, out: &mut Vec<DetailLine>) {
+    owned.with(|event| {
+        add(out, "event", safe!("{} {}", event_name(event.code), describe::detail(event, Some(world))));
+        let result = describe::result(event);
+        if !result.as_str().is_empty() {
+            add(out, "result", result);
+        }
+        if let Some(nanos) = event.duration {
+            add(out, "took", safe!("{}", human(nanos)));
+        }
+        if let Some(time) = trace.clock.rfc3339(event.time) {
+            add(out, "time", time);
+        }
+        let thread = if event.task.tid == event.task.tgid {
+            Safe::default()
+        } else {
+            safe!(", thread {}", event.task.tid)
+        };
+        add(out, "process", safe!("{}{thread}, cpu {}", event.task.tgid, event.cpu));
+        for warning in warnings(event.flags) {
+            out.push(DetailLine::Warn(Safe::literal(warning)));
+        }
+        for field in event.fields.iter().filter(|f| f.flags.contains(FieldFlags::TRUNCATED)) {
+            let text = safe!("truncated: {} of {} bytes were kept", field.bytes.len(), field.full_len);
+            out.push(DetailLine::Warn(text));
+        }
+        let args = describe::args(event);
+        if !args.is_empty() {
+            out.push(DetailLine::Section("arguments"));
+            let pairs = args.into_iter().map(|(name, value)| DetailLine::Pair(safe!("{name}"), value));
+            out.extend(pairs);
+        }
+    });
+}
+
+fn warnings(flags: EventFlags) -> impl Iterator<Item = &'static str> {
+    const TEXTS: [(EventFlags, &str); 4] = [
+        (EventFlags::DIFFERS, "what the program claimed and what the kernel did differ"),
+        (EventFlags::INCOMPLETE, "something of it could not be read"),
+        (EventFlags::SETUP, "the container was still being set up"),
+        (EventFlags::KERNEL_WORKER, "done by a kernel thread for this process"),
+    ];
+    TEXTS.into_iter().filter(move |(flag, _)| flags.contains(*flag)).map(|(_, text)| text)
+}
+
+fn about_process(world: &World, process: &Process, out: &mut Vec<DetailLine>) {
+    out.push(DetailLine::Section("process then"));
+    add(out, "command", process.title());
+    if let Some(run) = process.exec() {
+        let marks = describe::image_marks(run.flags);
+        let marks = if marks.is_empty() { String::new() } else { format!(" [{}]", marks.join(", ")) };
+        add(out, "program", safe!("{}{marks}", escape(run.program())));
+        if let Some(size) = run.size {
+            add(out, "size", bytes(size));
+        }
+    }
+    if let Some(vpid) = process.vpid.filter(|vpid| *vpid != process.key.tgid) {
+        add(out, "pid inside", safe!("{vpid}"));
+    }
+    let chain: Vec<String> = world
+        .ancestors(process)
+        .take(ANCESTORS)
+        .map(|p| format!("{} {}", p.key.tgid, p.comm().map_or_else(Safe::default, escape)))
+        .collect();
+    if !chain.is_empty() {
+        add(out, "parents", safe!("{}", chain.join(" < ")));
+    }
+    let rights = &process.credentials;
+    let shown = |id: Option<u32>| id.map_or_else(|| "?".to_owned(), |id| id.to_string());
+    add(
+        out,
+        "user",
+        safe!("uid {} (effective {}) gid {}", shown(rights.uid), shown(rights.euid), shown(rights.gid)),
+    );
+    if let Some(caps) = rights.effective {
+        add(out, "rights", if caps == 0 { Safe::literal("none") } else { safe!("{caps:#x}") });
+    }
+    if let Some(cwd) = &process.cwd {
+        add(out, "directory", escape(cwd));
+    }
+    if process.hardening.seccomp_filters > 0 || process.hardening.seccomp_strict {
+        add(out, "seccomp", safe!("{} filters", process.hardening.seccomp_filters));
+    }
+    descriptors(world, process, out);
+}
+
+fn descriptors(world: &World, process: &Process, out: &mut Vec<DetailLine>) {
+    let all = world.fds(process);
+    if all.is_empty() {
+        return;
+    }
+    out.push(DetailLine::Section("descriptors then"));
+    for (fd, _, info) in all.iter().take(DESCRIPTORS) {
+        out.push(DetailLine::Pair(safe!("{fd}"), info.label()));
+    }
+    if all.len() > DESCRIPTORS {
+        out.push(DetailLine::Pair(Safe::default(), safe!("and {} more", all.len() - DESCRIPTORS)));
+    }
+}
+
+/// The rows of the tree; each knows which lines lead past it.
+fn tree(world: &World, uid: ContainerUid) -> Vec<ProcessRow> {
+    let rows = world.tree(uid);
+    let mut out: Vec<ProcessRow> = Vec::with_capacity(rows.len());
+    // From below, a row is followed by a sibling where its depth was met since anything less deep.
+    let mut open: HashSet<usize> = HashSet::new();
+    for row in rows.iter().rev() {
+        open.retain(|depth| *depth <= row.depth);
+        let more = (1..=row.depth).map(|depth| open.contains(&depth)).collect();
+        open.insert(row.depth);
+        out.push(process_row(row.process, row.depth, row.children > 0, more));
+    }
+    out.reverse();
+    out
+}
+
+fn process_row(process: &Process, depth: usize, children: bool, more: Vec<bool>) -> ProcessRow {
+    let flags = process.exec().map_or(0, |run| run.flags);
+    let ended = match process.end {
+        End::Running => None,
+        End::Exited { time, raw, .. } => Some((time, Some(Ended::from_raw(raw)))),
+        End::Unseen { before } => Some((before, None)),
+    };
+    ProcessRow {
+        pid: process.key.tgid,
+        vpid: process.vpid,
+        start: BootNanos(process.key.start.0),
+        depth,
+        more,
+        children,
+        command: process.title(),
+        ended,
+        foreign: flags & (exec::EXE_UPPER_LAYER | exec::EXE_MEMFD) != 0,
+        tty: process.tty.is_some_and(|tty| tty != 0),
+        threads: u32::try_from(process.threads.len()).unwrap_or(u32::MAX).saturating_add(1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::fixture;
+
+    #[test]
+    fn lines_lead_past_rows_with_later_siblings() {
+        let mut world = World::new();
+        for (uid, event) in fixture::staged().events {
+            if uid == fixture::INCIDENT {
+                event.with(|event| world.apply(uid, event));
+            }
+        }
+        let rows = tree(&world, fixture::INCIDENT);
+        let shape: Vec<(u32, Vec<bool>)> = rows.into_iter().map(|row| (row.pid, row.more)).collect();
+        assert_eq!(
+            shape,
+            [
+                (31_001, vec![]),
+                (31_009, vec![true]),
+                (31_398, vec![false]),
+                (31_401, vec![false, true]),
+                (31_402, vec![false, false]),
+                (31_412, vec![false, false, false]),
+                (31_418, vec![false, false, false, false]),
+                (31_431, vec![false, false, false, false, true]),
+                (31_433, vec![false, false, false, false, true]),
+                (31_440, vec![false, false, false, false, false]),
+            ]
+        );
+    }
+}

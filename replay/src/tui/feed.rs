@@ -1,0 +1,289 @@
+//! What the background hands the screens, and what the screens ask of it. All text is safe.
+
+use std::sync::Arc;
+
+use afterimage_format::{BootNanos, Class, ContainerUid, EventId, Loss};
+use afterimage_model::text::Safe;
+
+use crate::{
+    trace::{Ended, Life},
+    tui::{filter::Filter, moment::Clocks},
+};
+
+/// A recording as its index tells it.
+#[derive(Debug, Clone)]
+pub(crate) struct Catalog {
+    /// File or directory.
+    pub(crate) place: Safe,
+    pub(crate) host: Safe,
+    /// Kernel and machine.
+    pub(crate) kernel: Safe,
+    pub(crate) recorder: Safe,
+    /// A recorder has it open, or left it without closing it.
+    pub(crate) unsealed: bool,
+    pub(crate) clocks: Clocks,
+    pub(crate) range: (BootNanos, BootNanos),
+    pub(crate) containers: Vec<ContainerRow>,
+    pub(crate) losses: Vec<Loss>,
+    /// Damage, a sentence each.
+    pub(crate) defects: Vec<Safe>,
+    /// What could not be recorded, a sentence each.
+    pub(crate) degraded: Vec<Safe>,
+    /// Counts up whenever the recording was found to have grown.
+    pub(crate) generation: u64,
+}
+
+impl Catalog {
+    pub(crate) fn container(&self, uid: ContainerUid) -> Option<&ContainerRow> {
+        self.containers.iter().find(|row| row.uid == uid)
+    }
+
+    /// What was lost of a container, or of any; what nobody knows the owner of counts for all.
+    pub(crate) fn losses_of(&self, uid: Option<ContainerUid>) -> impl Iterator<Item = &Loss> {
+        self.losses.iter().filter(move |l| uid.is_none() || l.container.is_none() || l.container == uid)
+    }
+}
+
+/// A container of the list.
+#[derive(Debug, Clone)]
+pub(crate) struct ContainerRow {
+    pub(crate) uid: ContainerUid,
+    /// Name, else the short id.
+    pub(crate) name: Safe,
+    pub(crate) short_id: Safe,
+    pub(crate) id: Safe,
+    pub(crate) image: Option<Safe>,
+    pub(crate) pod: Option<Safe>,
+    pub(crate) engine: &'static str,
+    pub(crate) cgroup: Safe,
+    /// Everything else that was learnt: what, value, source.
+    pub(crate) facts: Vec<(&'static str, Safe, &'static str)>,
+    pub(crate) life: Life,
+    pub(crate) removed: Option<BootNanos>,
+    pub(crate) events: u64,
+    pub(crate) lost: u64,
+    /// First and last event.
+    pub(crate) range: Option<(BootNanos, BootNanos)>,
+}
+
+impl ContainerRow {
+    /// From its first sign to its last.
+    pub(crate) fn whole(&self) -> (BootNanos, BootNanos) {
+        let (first, last) = self.range.unwrap_or((self.life.begin, self.life.last));
+        (first.min(self.life.begin), last.max(self.life.last))
+    }
+}
+
+/// An event of the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EventRow {
+    pub(crate) id: EventId,
+    pub(crate) pid: u32,
+    /// The process's name at that moment, where it is known.
+    pub(crate) process: Safe,
+    pub(crate) name: Safe,
+    pub(crate) detail: Safe,
+    pub(crate) result: Safe,
+    pub(crate) failed: bool,
+    pub(crate) class: Class,
+    /// A payload or a path of it was truncated.
+    pub(crate) truncated: bool,
+    /// Something of it could not be read.
+    pub(crate) incomplete: bool,
+    /// What the program claimed and what the kernel did differ.
+    pub(crate) differs: bool,
+    /// It belongs to the setting up of the container.
+    pub(crate) setup: bool,
+}
+
+/// Consecutive rows of the event list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Page {
+    pub(crate) rows: Vec<EventRow>,
+    /// No earlier row exists.
+    pub(crate) at_start: bool,
+    /// No later row exists.
+    pub(crate) at_end: bool,
+    /// Number of the first row among all, counted from 1, where the index tells it.
+    pub(crate) first_number: Option<u64>,
+    /// Rows tell what their processes and descriptors were.
+    pub(crate) named: bool,
+}
+
+/// A process of the tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ProcessRow {
+    pub(crate) pid: u32,
+    /// Process id inside the container.
+    pub(crate) vpid: Option<u32>,
+    /// Start of its main thread: tells reused pids apart.
+    pub(crate) start: BootNanos,
+    pub(crate) depth: usize,
+    /// For each level above, whether a later sibling follows; the last is its own.
+    pub(crate) more: Vec<bool>,
+    pub(crate) children: bool,
+    pub(crate) command: Safe,
+    pub(crate) ended: Option<(BootNanos, Option<Ended>)>,
+    /// Its program is not part of the image.
+    pub(crate) foreign: bool,
+    pub(crate) tty: bool,
+    pub(crate) threads: u32,
+}
+
+/// A line of the detail pane.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum DetailLine {
+    Section(&'static str),
+    Pair(Safe, Safe),
+    /// Something to be wary of.
+    Warn(Safe),
+}
+
+/// The state at a moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Moment {
+    pub(crate) tree: Vec<ProcessRow>,
+    pub(crate) detail: Vec<DetailLine>,
+    /// Process of the event at the playhead.
+    pub(crate) pid: Option<u32>,
+}
+
+/// How much a finding weighs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Weight {
+    Note,
+    Alert,
+}
+
+/// A line of the storyline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoryRow {
+    pub(crate) time: BootNanos,
+    pub(crate) id: Option<EventId>,
+    pub(crate) weight: Weight,
+    pub(crate) text: Safe,
+    /// ATT&CK technique or another tag; may be empty.
+    pub(crate) tag: Safe,
+}
+
+/// What a whole life comes to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Story {
+    pub(crate) rows: Vec<StoryRow>,
+    pub(crate) summary: Vec<(Safe, Safe)>,
+    /// Percent read so far; `None` when all was read.
+    pub(crate) reading: Option<u8>,
+}
+
+/// Where a page is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Center {
+    Time(BootNanos),
+    Event(EventId),
+}
+
+impl Center {
+    pub(crate) const fn time(self) -> BootNanos {
+        match self {
+            Self::Time(time) => time,
+            Self::Event(id) => id.time,
+        }
+    }
+}
+
+/// Which page.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct PageKey {
+    pub(crate) uid: ContainerUid,
+    pub(crate) center: Center,
+    pub(crate) filter: Arc<Filter>,
+    pub(crate) reach: usize,
+    pub(crate) generation: u64,
+}
+
+/// Which counts over time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DensityKey {
+    /// `None`: of all containers.
+    pub(crate) uid: Option<ContainerUid>,
+    pub(crate) begin: BootNanos,
+    pub(crate) end: BootNanos,
+    pub(crate) columns: usize,
+    pub(crate) generation: u64,
+}
+
+/// Which state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MomentKey {
+    pub(crate) uid: ContainerUid,
+    pub(crate) at: Center,
+    pub(crate) generation: u64,
+}
+
+/// Which life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StoryKey {
+    pub(crate) uid: ContainerUid,
+    pub(crate) generation: u64,
+}
+
+/// Which events are counted.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct CountKey {
+    pub(crate) uid: ContainerUid,
+    pub(crate) filter: Arc<Filter>,
+    pub(crate) generation: u64,
+}
+
+/// How many events a filter keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Count {
+    pub(crate) matched: u64,
+    /// Percent read so far; `None` when all was read.
+    pub(crate) reading: Option<u8>,
+}
+
+/// What is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sought {
+    /// A process starts, executes or ends.
+    Process,
+}
+
+/// The next or previous event of a kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SeekKey {
+    pub(crate) uid: ContainerUid,
+    pub(crate) from: Center,
+    pub(crate) forward: bool,
+    pub(crate) sought: Sought,
+}
+
+/// A question to the background.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Request {
+    Page(PageKey),
+    /// The same page, its rows telling what their processes and descriptors were.
+    Names(PageKey),
+    Density(DensityKey),
+    Moment(MomentKey),
+    Story(StoryKey),
+    Seek(SeekKey),
+    Count(CountKey),
+}
+
+/// Counts of one column, by class.
+pub(crate) type Column = [u32; Class::COUNT];
+
+/// An answer. A story and a count may come several times, each more complete.
+#[derive(Debug, Clone)]
+pub(crate) enum Reply {
+    Page(PageKey, Page),
+    Density(DensityKey, Vec<Column>),
+    Moment(MomentKey, Moment),
+    Story(StoryKey, Story),
+    Seek(SeekKey, Option<EventId>),
+    Count(CountKey, Count),
+    /// The recording could not be read.
+    Failed(Safe),
+}

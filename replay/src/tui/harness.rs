@@ -1,0 +1,141 @@
+//! Tests' way in: a store with the staged events is written and opened, keys are pressed, questions are answered at
+//! once, and the screen is text.
+
+use std::{cell::RefCell, sync::Arc};
+
+use ratatui::{Terminal, backend::TestBackend, buffer::Buffer, style::Style};
+
+use super::{
+    app::App,
+    engine::{self, Cache, Job},
+    feed::Request,
+    fixture, keys,
+    paint::Look,
+    symbols,
+    theme::{Depth, Theme},
+    update::{self, Effect},
+    view, wants,
+};
+use crate::trace::Trace;
+
+/// The TUI on the staged events, without threads and without a terminal.
+pub(crate) struct Harness {
+    pub(crate) app: App,
+    trace: Arc<Trace>,
+    cache: Cache,
+    _dir: tempfile::TempDir,
+}
+
+impl Harness {
+    pub(crate) fn new(width: u16, height: u16) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        fixture::write_store(dir.path(), &fixture::staged());
+        let mut trace = Trace::open(dir.path().to_owned(), false).expect("a recording");
+        // The directory's name differs from run to run.
+        trace.path = "/var/lib/afterimage".into();
+        let look = Look { theme: Theme::Dark, depth: Depth::True, symbols: &symbols::UNICODE };
+        let catalog = Arc::new(engine::catalog::catalog(&trace, 0));
+        let app = App::new(look, (width, height), catalog);
+        let mut this = Self { app, trace: Arc::new(trace), cache: Cache::default(), _dir: dir };
+        this.settle();
+        this
+    }
+
+    /// Answers questions until none is asked.
+    pub(crate) fn settle(&mut self) {
+        loop {
+            let asked = wants::requests(&mut self.app);
+            if asked.is_empty() {
+                return;
+            }
+            for request in asked {
+                self.answer(request);
+            }
+        }
+    }
+
+    fn answer(&mut self, request: Request) {
+        let replies = RefCell::new(Vec::new());
+        let job = Job { over: &|| false, tell: &|reply| replies.borrow_mut().push(reply) };
+        engine::answer(&self.trace, &mut self.cache, request, &job).expect("an answer");
+        for reply in replies.into_inner() {
+            update::receive(&mut self.app, reply);
+        }
+    }
+
+    /// Presses keys one after the other, as the table of keys writes them.
+    pub(crate) fn press(&mut self, keys: &str) -> Option<Effect> {
+        let mut last = None;
+        for key in keys::parse_all(keys).expect("keys") {
+            last = update::key(&mut self.app, key);
+            self.settle();
+        }
+        last
+    }
+
+    /// Types text.
+    pub(crate) fn type_text(&mut self, text: &str) {
+        update::paste(&mut self.app, text);
+        self.settle();
+    }
+
+    pub(crate) fn resize(&mut self, width: u16, height: u16) {
+        self.app.size = (width, height);
+        self.settle();
+    }
+
+    /// What is drawn.
+    pub(crate) fn buffer(&self) -> Buffer {
+        let (width, height) = self.app.size;
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a terminal");
+        terminal.draw(|frame| view::view(&self.app, frame)).expect("a drawing");
+        terminal.backend().buffer().clone()
+    }
+
+    /// The screen as text.
+    pub(crate) fn text(&self) -> String {
+        let buffer = self.buffer();
+        let mut out = String::new();
+        for y in 0..buffer.area.height {
+            let line: String = (0..buffer.area.width).map(|x| buffer[(x, y)].symbol()).collect();
+            out.push_str(line.trim_end());
+            out.push('\n');
+        }
+        out
+    }
+
+    /// The styles of the screen: a letter for each style, and what each letter stands for.
+    pub(crate) fn styles(&self) -> String {
+        let buffer = self.buffer();
+        let mut seen: Vec<Style> = vec![Style::reset()];
+        let mut out = String::new();
+        for y in 0..buffer.area.height {
+            let mut line = String::new();
+            for x in 0..buffer.area.width {
+                let style = buffer[(x, y)].style();
+                let at = seen.iter().position(|s| *s == style).unwrap_or_else(|| {
+                    seen.push(style);
+                    seen.len() - 1
+                });
+                line.push(if at == 0 { '.' } else { letter(at) });
+            }
+            out.push_str(line.trim_end_matches('.'));
+            out.push('\n');
+        }
+        for (at, style) in seen.iter().enumerate().skip(1) {
+            out.push_str(&format!(
+                "{} fg {:?} bg {:?} {:?}\n",
+                letter(at),
+                style.fg,
+                style.bg,
+                style.add_modifier
+            ));
+        }
+        out
+    }
+}
+
+fn letter(at: usize) -> char {
+    let letters = ('a'..='z').chain('A'..='Z').chain('0'..='9');
+    letters.into_iter().nth(at - 1).unwrap_or('?')
+}

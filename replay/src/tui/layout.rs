@@ -1,0 +1,295 @@
+//! Where each pane lies: a pure function of the size, the screen and the user's wishes.
+//!
+//! What does not fit is left out by a fixed order, never squeezed below its least size.
+
+use ratatui::layout::Rect;
+
+use crate::tui::screen::Screen;
+
+/// A part of a screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Pane {
+    /// Program, recording, container, moment.
+    Header,
+    /// The screens.
+    Tabs,
+    Filter,
+    /// Messages and hints.
+    Footer,
+    /// What the clock does.
+    Transport,
+    Overview,
+    Containers,
+    Storyline,
+    Summary,
+    Tree,
+    Events,
+    Detail,
+    Timeline,
+}
+
+impl Pane {
+    /// Its title.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Header => "header",
+            Self::Tabs => "tabs",
+            Self::Filter => "filter",
+            Self::Footer => "footer",
+            Self::Transport => "transport",
+            Self::Overview => "overview",
+            Self::Containers => "containers",
+            Self::Storyline => "storyline",
+            Self::Summary => "summary",
+            Self::Tree => "tree",
+            Self::Events => "events",
+            Self::Detail => "detail",
+            Self::Timeline => "timeline",
+        }
+    }
+
+    /// The least width and height it is drawn in.
+    #[cfg(test)]
+    const fn least(self) -> (u16, u16) {
+        match self {
+            Self::Header | Self::Tabs | Self::Filter | Self::Footer | Self::Transport => (40, 1),
+            Self::Overview => (40, 2),
+            Self::Containers => (40, 4),
+            Self::Events => (40, 5),
+            Self::Tree => (24, 5),
+            Self::Detail => (28, 5),
+            Self::Storyline | Self::Summary => (28, 4),
+            Self::Timeline => (40, 3),
+        }
+    }
+}
+
+/// The panes of a screen that take the keys, in the order of Tab.
+pub(crate) const fn focusable(screen: Screen) -> &'static [Pane] {
+    match screen {
+        Screen::Containers => &[Pane::Containers, Pane::Storyline, Pane::Summary],
+        Screen::Replay => &[Pane::Events, Pane::Tree, Pane::Detail],
+    }
+}
+
+/// What the user wants to see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Wish {
+    pub(crate) screen: Screen,
+    pub(crate) focus: Pane,
+    /// The focused pane alone.
+    pub(crate) maximised: bool,
+}
+
+/// The least size that anything is drawn in.
+pub(crate) const LEAST: (u16, u16) = (40, 10);
+
+/// Panes and their places.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Plan {
+    panes: Vec<(Pane, Rect)>,
+}
+
+impl Plan {
+    pub(crate) fn rect(&self, pane: Pane) -> Option<Rect> {
+        self.panes.iter().find(|(p, _)| *p == pane).map(|(_, rect)| *rect)
+    }
+
+    pub(crate) fn panes(&self) -> &[(Pane, Rect)] {
+        &self.panes
+    }
+
+    fn put(&mut self, pane: Pane, rect: Rect) {
+        self.panes.push((pane, rect));
+    }
+}
+
+/// What is left of the area while panes are cut off.
+struct Rest(Rect);
+
+impl Rest {
+    fn top(&mut self, height: u16) -> Rect {
+        let height = height.min(self.0.height);
+        let cut = Rect { height, ..self.0 };
+        self.0 = Rect { y: self.0.y + height, height: self.0.height - height, ..self.0 };
+        cut
+    }
+
+    fn bottom(&mut self, height: u16) -> Rect {
+        let height = height.min(self.0.height);
+        self.0.height -= height;
+        Rect { y: self.0.bottom(), height, ..self.0 }
+    }
+
+    /// Cuts off the left part; one column between it and the rest stays free for a line.
+    fn left(&mut self, width: u16) -> Rect {
+        let width = width.min(self.0.width);
+        let cut = Rect { width, ..self.0 };
+        let skip = (width + 1).min(self.0.width);
+        self.0 = Rect { x: self.0.x + skip, width: self.0.width - skip, ..self.0 };
+        cut
+    }
+}
+
+/// The plan for a terminal of this size; empty where it is too small.
+pub(crate) fn plan(width: u16, height: u16, wish: Wish) -> Plan {
+    let mut plan = Plan::default();
+    if width < LEAST.0 || height < LEAST.1 {
+        return plan;
+    }
+    let mut rest = Rest(Rect { x: 0, y: 0, width, height });
+    plan.put(Pane::Header, rest.top(1));
+    if width >= 100 && height >= 28 {
+        plan.put(Pane::Tabs, rest.top(1));
+    }
+    plan.put(Pane::Filter, rest.top(1));
+    plan.put(Pane::Footer, rest.bottom(1));
+    match wish.screen {
+        Screen::Containers => containers(&mut plan, rest, wish),
+        Screen::Replay => replay(&mut plan, rest, wish),
+    }
+    plan
+}
+
+fn containers(plan: &mut Plan, mut rest: Rest, wish: Wish) {
+    let Rect { width, height, .. } = rest.0;
+    if wish.maximised {
+        plan.put(wish.focus, rest.0);
+        return;
+    }
+    if height >= 20 && width >= 60 {
+        plan.put(Pane::Overview, rest.top(if height >= 30 { 4 } else { 3 }));
+    }
+    let wide = width >= 100;
+    let below = match height {
+        32.. => (height / 2).min(22),
+        20.. => height / 2 - 2,
+        _ => 0,
+    };
+    if below == 0 || width < 60 {
+        let alone = if wish.focus == Pane::Containers { Pane::Containers } else { wish.focus };
+        plan.put(alone, rest.0);
+        return;
+    }
+    let mut lower = Rest(rest.bottom(below));
+    plan.put(Pane::Containers, rest.0);
+    if wide {
+        plan.put(Pane::Storyline, lower.left(lower.0.width * 11 / 20));
+        plan.put(Pane::Summary, lower.0);
+    } else {
+        plan.put(if wish.focus == Pane::Summary { Pane::Summary } else { Pane::Storyline }, lower.0);
+    }
+}
+
+fn replay(plan: &mut Plan, mut rest: Rest, wish: Wish) {
+    let Rect { width, height, .. } = rest.0;
+    if height >= 16 {
+        plan.put(Pane::Transport, rest.bottom(1));
+    }
+    if let Some(rows) = timeline_rows(width, height) {
+        plan.put(Pane::Timeline, rest.bottom(rows));
+    }
+    if wish.maximised || width < 100 || rest.0.height < 12 {
+        plan.put(wish.focus, rest.0);
+        return;
+    }
+    if width < 160 {
+        // Tree over detail, so that the events keep the width that their texts need.
+        let mut left = Rest(rest.left((width * 9 / 25).clamp(34, 48)));
+        plan.put(Pane::Tree, left.top(left.0.height / 2));
+        plan.put(Pane::Detail, left.0);
+        plan.put(Pane::Events, rest.0);
+        return;
+    }
+    plan.put(Pane::Tree, rest.left((width / 4).clamp(40, 56)));
+    let detail = (width * 3 / 10).clamp(44, 64);
+    plan.put(Pane::Events, rest.left(rest.0.width - detail - 1));
+    plan.put(Pane::Detail, rest.0);
+}
+
+/// Rows of the timeline: title, lanes, the row of what was lost, the axis.
+fn timeline_rows(width: u16, height: u16) -> Option<u16> {
+    match height {
+        _ if width < 60 => None,
+        44.. => Some(11),
+        32.. => Some(9),
+        26.. => Some(6),
+        18.. => Some(4),
+        _ => None,
+    }
+}
+
+/// Whether two panes are side by side with a free column between them, and where.
+pub(crate) fn sides(plan: &Plan) -> Vec<(u16, u16, u16)> {
+    let mut lines = Vec::new();
+    for (_, left) in plan.panes() {
+        let x = left.right();
+        let neighbour =
+            plan.panes().iter().any(|(_, r)| r.x == x + 1 && r.y < left.bottom() && left.y < r.bottom());
+        if neighbour && left.height > 1 {
+            lines.push((x, left.y, left.bottom()));
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn wishes() -> Vec<Wish> {
+        let mut all = Vec::new();
+        for screen in Screen::ALL {
+            for focus in focusable(*screen) {
+                for maximised in [false, true] {
+                    all.push(Wish { screen: *screen, focus: *focus, maximised });
+                }
+            }
+        }
+        all
+    }
+
+    proptest! {
+        #[test]
+        fn panes_never_overlap_leave_the_screen_or_fall_below_their_least(
+            width in 1_u16..=300, height in 1_u16..=100,
+        ) {
+            for wish in wishes() {
+                let plan = plan(width, height, wish);
+                let small = width < LEAST.0 || height < LEAST.1;
+                prop_assert_eq!(plan.panes().is_empty(), small);
+                for (i, (pane, rect)) in plan.panes().iter().enumerate() {
+                    let (least_width, least_height) = pane.least();
+                    prop_assert!(rect.right() <= width && rect.bottom() <= height, "{:?} {:?}", pane, rect);
+                    prop_assert!(rect.width >= least_width && rect.height >= least_height,
+                        "{:?} {:?} at {}x{}", pane, rect, width, height);
+                    for (other, second) in plan.panes().iter().skip(i + 1) {
+                        prop_assert!(!rect.intersects(*second), "{:?} and {:?} at {}x{}", pane, other, width, height);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_focused_pane_is_always_there() {
+        for (width, height) in [(40, 10), (60, 20), (80, 24), (100, 30), (120, 40), (200, 60)] {
+            for wish in wishes() {
+                let plan = plan(width, height, wish);
+                assert!(plan.rect(wish.focus).is_some(), "{wish:?} at {width}x{height}");
+            }
+        }
+    }
+
+    #[test]
+    fn at_120_by_40_everything_is_seen_at_once() {
+        let wish = Wish { screen: Screen::Replay, focus: Pane::Events, maximised: false };
+        let plan = plan(120, 40, wish);
+        for pane in [Pane::Tree, Pane::Events, Pane::Detail, Pane::Timeline, Pane::Transport] {
+            assert!(plan.rect(pane).is_some(), "{pane:?}");
+        }
+        assert!(!sides(&plan).is_empty());
+    }
+}

@@ -1,0 +1,95 @@
+//! One answer of the background, what it answers, and whether a question is under way.
+//!
+//! At most one question per slot is asked at a time: while the user moves fast, questions in between are never
+//! asked at all.
+
+/// A question and its latest answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Slot<K, V> {
+    asked: Option<K>,
+    got: Option<(K, V)>,
+}
+
+impl<K, V> Default for Slot<K, V> {
+    fn default() -> Self {
+        Self { asked: None, got: None }
+    }
+}
+
+impl<K: PartialEq + Clone, V> Slot<K, V> {
+    /// The question to ask now so that the answer to `key` comes: none where it is there or another is under way.
+    pub(crate) fn want(&mut self, key: K) -> Option<K> {
+        let there = self.got.as_ref().is_some_and(|(got, _)| *got == key);
+        if there || self.asked.is_some() {
+            return None;
+        }
+        self.asked = Some(key.clone());
+        Some(key)
+    }
+
+    /// As [`Self::want`], but in place of the question under way: for long ones, which a newer one ends.
+    pub(crate) fn want_instead(&mut self, key: K) -> Option<K> {
+        let there = self.asked.is_none() && self.got.as_ref().is_some_and(|(got, _)| *got == key);
+        if there || self.asked.as_ref() == Some(&key) {
+            return None;
+        }
+        self.asked = Some(key.clone());
+        Some(key)
+    }
+
+    /// Takes an answer that is not complete: the question stays under way.
+    pub(crate) fn preview(&mut self, key: K, value: V) {
+        self.got = Some((key, value));
+    }
+
+    /// Takes an answer.
+    pub(crate) fn fill(&mut self, key: K, value: V) {
+        if self.asked.as_ref() == Some(&key) {
+            self.asked = None;
+        }
+        self.got = Some((key, value));
+    }
+
+    /// The latest answer, whatever it answers.
+    pub(crate) fn value(&self) -> Option<&V> {
+        self.got.as_ref().map(|(_, value)| value)
+    }
+
+    /// The latest answer with its question.
+    pub(crate) fn entry(&self) -> Option<(&K, &V)> {
+        self.got.as_ref().map(|(key, value)| (key, value))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_question_at_a_time_and_the_newest_next() {
+        let mut slot = Slot::<u32, &str>::default();
+        assert_eq!(slot.want(1), Some(1));
+        assert_eq!(slot.want(2), None);
+        assert_eq!(slot.want(3), None);
+        slot.fill(1, "one");
+        assert_eq!(slot.value(), Some(&"one"));
+        assert_eq!(slot.want(3), Some(3));
+        slot.fill(3, "three");
+        assert_eq!(slot.want(3), None);
+        assert_eq!(slot.asked, None);
+    }
+
+    #[test]
+    fn a_long_question_gives_way_to_a_newer_one_and_its_late_answer_changes_nothing() {
+        let mut slot = Slot::<u32, &str>::default();
+        assert_eq!(slot.want_instead(1), Some(1));
+        slot.preview(1, "half of one");
+        assert_eq!(slot.want_instead(1), None);
+        assert_eq!(slot.want_instead(2), Some(2));
+        slot.preview(1, "more of one");
+        assert_eq!(slot.want_instead(2), None);
+        slot.fill(2, "two");
+        assert_eq!(slot.want_instead(2), None);
+        assert_eq!(slot.value(), Some(&"two"));
+    }
+}

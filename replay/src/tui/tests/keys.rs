@@ -1,0 +1,186 @@
+//! Keys as a user presses them, and where they lead.
+
+use std::time::Duration;
+
+use afterimage_format::BootNanos;
+
+use crate::tui::{
+    fixture::{self, START},
+    harness::Harness,
+    player::Motion,
+    update::{self, Effect},
+};
+
+fn replay() -> Harness {
+    let mut harness = Harness::new(120, 40);
+    harness.press("j j j Enter");
+    harness
+}
+
+/// Seconds of the playhead after the container's start.
+fn seconds(harness: &Harness) -> f64 {
+    let opened = harness.app.opened.as_ref().expect("a container");
+    (opened.playhead.time.0 - opened.whole.0.0) as f64 / 1e9
+}
+
+fn at(harness: &mut Harness, moment: &str) {
+    harness.press("@");
+    harness.type_text(moment);
+    harness.press("Enter");
+}
+
+/// The name of the event at the playhead.
+fn event(harness: &Harness) -> String {
+    let opened = harness.app.opened.as_ref().expect("a container");
+    let (page, row) = opened.at().expect("an event");
+    page.rows[row].name.as_str().to_owned()
+}
+
+#[test]
+fn steps_seconds_and_ends() {
+    let mut harness = replay();
+    harness.press("(");
+    assert_eq!(event(&harness), "exec");
+    harness.press(". .");
+    assert_eq!(event(&harness), "read");
+    harness.press(",");
+    assert_eq!(event(&harness), "openat");
+    harness.press("( t t t T");
+    assert!((seconds(&harness) - 2.0).abs() < 0.001, "{}", seconds(&harness));
+    harness.press(")");
+    assert_eq!(event(&harness), "exit");
+    harness.press(".");
+    assert_eq!(event(&harness), "exit");
+}
+
+#[test]
+fn to_the_next_and_the_previous_process() {
+    let mut harness = replay();
+    at(&mut harness, "+19.2s");
+    harness.press("}");
+    assert_eq!(event(&harness), "fork");
+    harness.press("}");
+    assert_eq!(event(&harness), "exec");
+    assert!((seconds(&harness) - 19.2921).abs() < 0.001);
+    harness.press("{ {");
+    assert!((seconds(&harness) - 18.7).abs() < 0.001, "{}", seconds(&harness));
+    harness.press(") }");
+    assert!(harness.text().contains("no process starts or ends later"));
+}
+
+#[test]
+fn playing_follows_time_and_any_step_pauses_it() {
+    let mut harness = replay();
+    at(&mut harness, "+3s");
+    harness.press("i Space");
+    assert!(update::tick(&mut harness.app, Duration::from_millis(500)));
+    assert!((seconds(&harness) - 3.5).abs() < 0.001);
+    harness.press("+");
+    update::tick(&mut harness.app, Duration::from_millis(500));
+    assert!((seconds(&harness) - 4.5).abs() < 0.001);
+    harness.press(";");
+    update::tick(&mut harness.app, Duration::from_millis(250));
+    assert!((seconds(&harness) - 4.0).abs() < 0.001);
+    harness.press(".");
+    assert!(!update::tick(&mut harness.app, Duration::from_secs(1)));
+}
+
+#[test]
+fn playing_to_the_end_stops_there_and_playing_again_begins_anew() {
+    let mut harness = replay();
+    at(&mut harness, "end-1s");
+    harness.press("Space");
+    update::tick(&mut harness.app, Duration::from_secs(5));
+    let opened = harness.app.opened.as_ref().expect("a container");
+    assert_eq!((opened.player.motion, opened.playhead.time), (Motion::Paused, opened.whole.1));
+    harness.press("Space");
+    assert!(seconds(&harness) < 0.001);
+}
+
+#[test]
+fn a_filter_keeps_the_moment_and_says_how_much_it_hides() {
+    let mut harness = replay();
+    at(&mut harness, "+20s");
+    harness.press("/");
+    harness.type_text("evt.failed=true");
+    harness.press("Enter");
+    assert!(harness.text().contains("2 of 268 events  266 hidden"), "{}", harness.text());
+    harness.press("Ctrl-x");
+    assert!(harness.text().contains("268 events"));
+    assert!((seconds(&harness) - 20.0).abs() < 0.1, "{}", seconds(&harness));
+}
+
+#[test]
+fn an_invalid_filter_is_told_while_it_is_typed_and_changes_nothing() {
+    let mut harness = replay();
+    harness.press("/");
+    harness.type_text("proc.pid=x");
+    assert!(harness.text().contains("invalid"), "{}", harness.text());
+    harness.press("Enter Esc");
+    assert!(harness.text().contains("no filter"));
+}
+
+#[test]
+fn zooming_keeps_the_playhead_in_the_window_and_never_leaves_the_life() {
+    let mut harness = replay();
+    at(&mut harness, "+38s");
+    for keys in ["z", "z", "z", "Z", "z z z z z z z z z z z z z z z z z z z z z z z z z z", "a"] {
+        harness.press(keys);
+        let opened = harness.app.opened.as_ref().expect("a container");
+        let (begin, end) = opened.window;
+        assert!(begin <= opened.playhead.time && opened.playhead.time <= end, "{keys}");
+        assert!(opened.whole.0 <= begin && end <= opened.whole.1 && begin < end, "{keys}");
+    }
+    let opened = harness.app.opened.as_ref().expect("a container");
+    assert_eq!(opened.window, opened.whole);
+}
+
+#[test]
+fn the_palette_does_what_it_finds() {
+    let mut harness = replay();
+    harness.press(":");
+    harness.type_text("end of");
+    harness.press("Enter");
+    assert_eq!(event(&harness), "exit");
+    harness.press(":");
+    harness.type_text("quit");
+    assert_eq!(harness.press("Enter"), Some(Effect::Quit));
+}
+
+#[test]
+fn screens_are_left_and_come_back_as_they_were() {
+    let mut harness = replay();
+    at(&mut harness, "+20s");
+    harness.press("Esc");
+    assert!(harness.text().contains("[1 Containers]"));
+    harness.press("`");
+    assert!((seconds(&harness) - 20.0).abs() < 0.001);
+    harness.press("1 k 2");
+    assert_eq!(harness.app.opened.as_ref().map(|o| o.uid), Some(fixture::RUNNING));
+}
+
+#[test]
+fn sorting_keeps_the_container_under_the_cursor() {
+    let mut harness = Harness::new(120, 40);
+    harness.press("j");
+    let before = harness.app.selected().map(|row| row.uid);
+    for _ in 0..5 {
+        harness.press("s");
+        assert_eq!(harness.app.selected().map(|row| row.uid), before);
+    }
+    assert_eq!(before, Some(fixture::SIBLING));
+}
+
+#[test]
+fn a_list_longer_than_a_page_is_walked_to_its_end_and_back() {
+    let mut harness = Harness::new(60, 20);
+    harness.press("j Enter (");
+    for _ in 0..700 {
+        harness.press("j");
+    }
+    let opened = harness.app.opened.as_ref().expect("a container");
+    assert_eq!(opened.event().map(|id| id.time), Some(opened.whole.1));
+    harness.press("g g");
+    let first = harness.app.opened.as_ref().and_then(|o| o.event()).map(|id| id.time);
+    assert_eq!(first, Some(BootNanos(START + 50_000_000_137)));
+}

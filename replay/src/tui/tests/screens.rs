@@ -1,0 +1,123 @@
+//! Every screen as text and as styles, on the staged events and a fixed clock.
+
+use crate::tui::{fixture, harness::Harness, theme::Theme, update};
+
+/// The sizes of the design's table.
+const SIZES: [(u16, u16); 5] = [(200, 60), (120, 40), (80, 24), (60, 20), (40, 10)];
+
+/// Keeps the screen as text in every size, and as styles in the two that matter most.
+fn keep(name: &str, harness: &mut Harness) {
+    for (width, height) in SIZES {
+        harness.resize(width, height);
+        insta::assert_snapshot!(format!("{name}-{width}x{height}"), harness.text());
+        if matches!(width, 120 | 80) {
+            insta::assert_snapshot!(format!("{name}-{width}x{height}-styles"), harness.styles());
+        }
+    }
+}
+
+/// The list with the cursor on the incident.
+fn containers() -> Harness {
+    let mut harness = Harness::new(120, 40);
+    harness.press("j j j");
+    assert_eq!(harness.app.selected().map(|row| row.uid), Some(fixture::INCIDENT));
+    harness
+}
+
+/// The incident, the playhead where the dropped binary is executed.
+fn replay() -> Harness {
+    let mut harness = containers();
+    harness.press("Enter @");
+    harness.type_text("+19.2922s");
+    harness.press("Enter");
+    harness
+}
+
+#[test]
+fn containers_screen() {
+    keep("containers", &mut containers());
+}
+
+#[test]
+fn containers_that_a_filter_keeps() {
+    let mut harness = containers();
+    harness.press("/");
+    harness.type_text("batch deleted");
+    keep("containers-typing", &mut harness);
+    harness.press("Enter");
+    keep("containers-filtered", &mut harness);
+}
+
+#[test]
+fn replay_screen() {
+    keep("replay", &mut replay());
+}
+
+#[test]
+fn replay_with_a_filter_zoomed_in_and_playing() {
+    let mut harness = replay();
+    harness.press("/");
+    harness.type_text("/tmp/.x");
+    harness.press("Enter z z + ;");
+    keep("replay-filtered", &mut harness);
+}
+
+#[test]
+fn what_was_lost_stands_between_the_events_and_in_the_timeline() {
+    let mut harness = Harness::new(120, 40);
+    harness.press("j Enter @");
+    harness.type_text("+11.9s");
+    harness.press("Enter");
+    assert!(
+        harness.text().contains("× 312 events lost within 800ms: ring full, cpu 3"),
+        "{}",
+        harness.text()
+    );
+    keep("replay-lost", &mut harness);
+}
+
+#[test]
+fn popups() {
+    for (name, keys) in [("help", "?"), ("palette", ": z o o"), ("goto", "@"), ("event", "Enter")] {
+        let mut harness = replay();
+        harness.press(keys);
+        keep(name, &mut harness);
+    }
+}
+
+#[test]
+fn a_moment_that_is_none_is_refused_with_the_reason() {
+    let mut harness = replay();
+    harness.press("@");
+    harness.type_text("tomorrow");
+    harness.press("Enter");
+    assert!(harness.text().contains("`tomorrow` is no moment"), "{}", harness.text());
+}
+
+#[test]
+fn every_theme_and_ascii() {
+    let mut harness = replay();
+    for theme in Theme::ALL {
+        harness.app.look.theme = *theme;
+        insta::assert_snapshot!(format!("replay-{}", theme.name()), harness.styles());
+    }
+    harness.app.look.symbols = &crate::tui::symbols::ASCII;
+    insta::assert_snapshot!("replay-ascii", harness.text());
+    assert!(harness.text().is_ascii());
+}
+
+#[test]
+fn too_small_a_terminal_is_told_what_is_needed() {
+    let mut harness = replay();
+    harness.resize(38, 9);
+    insta::assert_snapshot!("too-small", harness.text());
+}
+
+#[test]
+fn a_container_named_on_the_command_line_is_opened_at_once() {
+    let mut harness = Harness::new(120, 40);
+    update::begin_in(&mut harness.app, fixture::SIBLING);
+    harness.settle();
+    assert!(harness.text().contains("[2 Replay]"));
+    assert!(harness.text().contains("batch-job-81aa"));
+}

@@ -1,0 +1,120 @@
+//! Safe text cut to columns, and numbers in words: the same everywhere on the screen.
+
+use afterimage_model::text::Safe;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// Text that may be drawn: escaped, or our own.
+pub(crate) trait Shown {
+    fn shown(&self) -> &str;
+}
+
+impl Shown for &Safe {
+    fn shown(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl Shown for &'static str {
+    fn shown(&self) -> &str {
+        self
+    }
+}
+
+/// Builds safe text as `format!` does a `String`.
+macro_rules! safe {
+    ($($args:tt)*) => { afterimage_model::text::Safe::format(format_args!($($args)*)) };
+}
+pub(crate) use safe;
+
+/// Columns that a text takes.
+pub(crate) fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// The longest beginning of `text` that takes at most `columns`.
+pub(crate) fn head(text: &str, columns: usize) -> &str {
+    let mut used = 0;
+    for (at, c) in text.char_indices() {
+        used += c.width().unwrap_or(0);
+        if used > columns {
+            return text.get(..at).unwrap_or("");
+        }
+    }
+    text
+}
+
+/// `text` in at most `columns`, its end cut and marked by `mark` where it is longer.
+pub(crate) fn fit(text: &str, columns: usize, mark: &'static str) -> Safe {
+    if width(text) <= columns {
+        return safe!("{text}");
+    }
+    safe!("{}{mark}", head(text, columns.saturating_sub(width(mark))))
+}
+
+/// `184201` as `184,201`.
+pub(crate) fn grouped(number: u64) -> Safe {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    safe!("{out}")
+}
+
+/// A count in at most five columns: `184k`, `9.1M`.
+pub(crate) fn short_count(number: u64) -> Safe {
+    const UNITS: [(u64, &str); 3] = [(1_000_000_000, "G"), (1_000_000, "M"), (1_000, "k")];
+    if number < 10_000 {
+        return safe!("{number}");
+    }
+    let (unit, name) = UNITS.iter().find(|(unit, _)| number >= *unit).copied().unwrap_or((1, ""));
+    if number / unit >= 100 {
+        safe!("{}{name}", number / unit)
+    } else {
+        safe!("{}.{}{name}", number / unit, number % unit * 10 / unit)
+    }
+}
+
+/// Bytes with a binary unit: `1.2 GiB`.
+pub(crate) fn bytes(number: u64) -> Safe {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if number < 1024 {
+        return safe!("{number} B");
+    }
+    let mut unit = 0;
+    let mut tenths = u128::from(number) * 10 / 1024;
+    while tenths >= 10_240 && unit + 1 < UNITS.len() {
+        tenths /= 1024;
+        unit += 1;
+    }
+    safe!("{}.{} {}", tenths / 10, tenths % 10, UNITS.get(unit).copied().unwrap_or(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cuts_by_columns_and_says_so() {
+        assert_eq!(fit("abcdef", 6, "…").as_str(), "abcdef");
+        assert_eq!(fit("abcdef", 4, "…").as_str(), "abc…");
+        assert_eq!(fit("日本語", 5, "…").as_str(), "日本…");
+        assert_eq!(fit("日本語", 4, "…").as_str(), "日…");
+        assert_eq!(fit("ab", 0, "…").as_str(), "…");
+    }
+
+    #[test]
+    fn numbers_and_sizes() {
+        assert_eq!(grouped(1_184_201).as_str(), "1,184,201");
+        assert_eq!(grouped(999).as_str(), "999");
+        assert_eq!(short_count(9_999).as_str(), "9999");
+        assert_eq!(short_count(184_201).as_str(), "184k");
+        assert_eq!(short_count(18_420).as_str(), "18.4k");
+        assert_eq!(bytes(1023).as_str(), "1023 B");
+        assert_eq!(bytes(1536).as_str(), "1.5 KiB");
+        assert_eq!(bytes(u64::MAX).as_str(), "16383.9 PiB");
+    }
+}

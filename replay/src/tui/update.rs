@@ -1,0 +1,227 @@
+//! What an action does to the state. No terminal, no files: what must happen outside is an [`Effect`].
+
+mod steer;
+mod typing;
+mod walk;
+
+use std::sync::Arc;
+
+use afterimage_format::ContainerUid;
+
+use self::typing::apply_filter;
+pub(crate) use self::{
+    steer::tick,
+    typing::{key, paste},
+};
+use crate::tui::{
+    action::{Action, Group},
+    app::{App, Notice, Opened, Popup},
+    edit::LineEdit,
+    feed::Reply,
+    filter::Filter,
+    layout::Pane,
+    player::Playhead,
+    screen::Screen,
+    scroll::Scroll,
+    text::safe,
+};
+
+/// What the terminal has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Quit,
+    Suspend,
+    /// Draw everything again.
+    Redraw,
+}
+
+/// Does an action.
+pub(crate) fn update(app: &mut App, action: Action) -> Option<Effect> {
+    app.notice = None;
+    match action.group() {
+        Group::Clock => {
+            steer::clock(app, action);
+            None
+        }
+        Group::Move => {
+            walk::step(app, action);
+            None
+        }
+        Group::Screens => {
+            screens(app, action);
+            None
+        }
+        Group::Filter => {
+            typing::filter(app, action);
+            None
+        }
+        Group::View => view(app, action),
+        Group::Program => program(app, action),
+    }
+}
+
+fn screens(app: &mut App, action: Action) {
+    match action {
+        Action::GoContainers => go(app, Screen::Containers),
+        Action::GoReplay => {
+            if let Some(uid) = app.selected().map(|row| row.uid)
+                && app.screen == Screen::Containers
+                && app.opened.as_ref().is_none_or(|o| o.uid != uid)
+            {
+                open(app, uid);
+            }
+            go(app, Screen::Replay);
+        }
+        Action::LastScreen => {
+            let previous = app.previous;
+            go(app, previous);
+        }
+        Action::Enter => enter(app),
+        Action::Back => back(app),
+        _ => {}
+    }
+}
+
+/// Goes to a screen; one that needs a container needs one to be open.
+pub(crate) fn go(app: &mut App, screen: Screen) {
+    if screen != Screen::Containers && app.opened.is_none() {
+        app.complain(safe!("no container to open"));
+        return;
+    }
+    if app.screen != screen {
+        app.previous = app.screen;
+        app.screen = screen;
+        app.maximised = false;
+    }
+}
+
+/// Opens a container for the replay, at its first finding where it is known.
+pub(crate) fn open(app: &mut App, uid: ContainerUid) {
+    let Some(row) = app.catalog.container(uid) else { return };
+    let mut opened = Opened::new(row);
+    if let Some(first) = app.stories.of(uid).and_then(|story| story.rows.first()) {
+        opened.playhead = first.id.map_or(Playhead::at_time(first.time), Playhead::at_event);
+    }
+    app.opened = Some(opened);
+}
+
+/// Begins in a container instead of in the list.
+pub(crate) fn begin_in(app: &mut App, uid: ContainerUid) {
+    walk::select_container(app, uid);
+    open(app, uid);
+    go(app, Screen::Replay);
+}
+
+fn enter(app: &mut App) {
+    match (app.screen, app.focus()) {
+        (Screen::Containers, pane) => {
+            let Some(uid) = app.selected().map(|row| row.uid) else { return };
+            let story = (pane == Pane::Storyline).then(|| app.story_row().cloned()).flatten();
+            if app.opened.as_ref().is_none_or(|o| o.uid != uid) {
+                open(app, uid);
+            }
+            if let (Some(row), Some(opened)) = (story, &mut app.opened) {
+                opened.arrive(row.id.map_or(Playhead::at_time(row.time), Playhead::at_event));
+            }
+            go(app, Screen::Replay);
+        }
+        (Screen::Replay, Pane::Tree) => walk::keep_process(app),
+        (Screen::Replay, _) => app.popup = Some(Popup::Event(Scroll::default())),
+    }
+}
+
+/// Out of whatever is innermost: maximised pane, filter, screen.
+fn back(app: &mut App) {
+    if app.maximised {
+        app.maximised = false;
+    } else if app.screen != Screen::Containers {
+        go(app, Screen::Containers);
+    } else if !app.list.wanted.is_empty() {
+        typing::filter(app, Action::ClearFilter);
+    }
+}
+
+fn view(app: &mut App, action: Action) -> Option<Effect> {
+    match action {
+        Action::ZoomIn | Action::ZoomOut | Action::Fit => steer::zoom(app, action),
+        Action::Sort => {
+            app.list.sort = app.list.sort.next();
+            arrange(app);
+            app.say(safe!("{}", app.list.sort.name()));
+        }
+        Action::TimeFormat => app.time_style = app.time_style.next(),
+        Action::Theme => {
+            app.look.theme = app.look.theme.next();
+            app.say(safe!("theme: {}", app.look.theme.name()));
+        }
+        Action::Redraw => return Some(Effect::Redraw),
+        _ => {}
+    }
+    None
+}
+
+fn program(app: &mut App, action: Action) -> Option<Effect> {
+    match action {
+        Action::Help => app.popup = Some(Popup::Help(Scroll::default())),
+        Action::Palette => app.popup = Some(Popup::Palette(LineEdit::default(), Scroll::default())),
+        Action::Suspend => return Some(Effect::Suspend),
+        Action::Quit => return Some(Effect::Quit),
+        _ => {}
+    }
+    None
+}
+
+/// Makes the list of containers anew; the cursor stays on its container.
+pub(crate) fn arrange(app: &mut App) {
+    let keep = app.selected().map(|row| row.uid);
+    let catalog = Arc::clone(&app.catalog);
+    app.list.arrange(&catalog, keep);
+    let height = app.rows_in(Pane::Containers);
+    app.list.scroll.show(app.list.order.len(), height);
+}
+
+/// Takes an answer of the background.
+pub(crate) fn receive(app: &mut App, reply: Reply) {
+    match reply {
+        Reply::Failed(message) => app.notice = Some(Notice { text: message, bad: true }),
+        Reply::Story(key, story) => {
+            app.stories.fill(key, story);
+            steer::begin_with_story(app, key.uid);
+        }
+        Reply::Density(key, columns) if key.uid.is_none() => app.overview.fill(key, columns),
+        Reply::Density(key, columns) => {
+            if let Some(opened) = app.opened.as_mut().filter(|o| Some(o.uid) == key.uid) {
+                opened.density.fill(key, columns);
+            }
+        }
+        Reply::Page(key, page) => {
+            if let Some(opened) = app.opened.as_mut().filter(|o| o.uid == key.uid) {
+                let newer = opened.page.entry().is_some_and(|(got, _)| page.named && *got != key);
+                // Names that come after the page was left are of no use.
+                if !newer {
+                    opened.page.fill(key, page);
+                }
+            }
+        }
+        Reply::Moment(key, moment) => {
+            if let Some(opened) = app.opened.as_mut().filter(|o| o.uid == key.uid) {
+                opened.moment.fill(key, moment);
+            }
+            walk::follow_process(app);
+        }
+        Reply::Count(key, count) => {
+            if let Some(opened) = app.opened.as_mut().filter(|o| o.uid == key.uid) {
+                match count.reading {
+                    Some(_) => opened.count.preview(key, count),
+                    None => opened.count.fill(key, count),
+                }
+            }
+        }
+        Reply::Seek(key, found) => steer::found(app, key, found),
+    }
+}
+
+/// The filter that shows everything.
+fn no_filter() -> Arc<Filter> {
+    Arc::new(Filter::default())
+}

@@ -1,0 +1,184 @@
+//! Actions of the clock: where the playhead goes.
+
+use std::time::Duration;
+
+use afterimage_format::{BootNanos, ContainerUid, EventId};
+
+use crate::{
+    time::{Frame, Moment},
+    tui::{
+        action::Action,
+        app::{App, Opened, Popup},
+        edit::LineEdit,
+        feed::{SeekKey, Sought, StoryRow},
+        layout::Pane,
+        player::{Motion, Playhead},
+        text::safe,
+    },
+};
+
+const SECOND: u64 = 1_000_000_000;
+/// The least part of a life that the timeline shows.
+const LEAST_WINDOW: u64 = 1_000;
+
+/// Does an action of the clock.
+pub(super) fn clock(app: &mut App, action: Action) {
+    let height = app.rows_in(Pane::Events);
+    if action == Action::GoTo {
+        app.popup = Some(Popup::GoTo(LineEdit::default(), None));
+        return;
+    }
+    let Some(opened) = &mut app.opened else { return };
+    match action {
+        Action::Play => toggle(opened, Motion::Forward),
+        Action::PlayBack => toggle(opened, Motion::Backward),
+        Action::StepForward => step(opened, 1, height),
+        Action::StepBack => step(opened, -1, height),
+        Action::SecondForward => by_time(opened, i128::from(SECOND)),
+        Action::SecondBack => by_time(opened, -i128::from(SECOND)),
+        Action::NextProcess => seek(opened, true, Sought::Process),
+        Action::PrevProcess => seek(opened, false, Sought::Process),
+        Action::NextFinding => finding(app, true),
+        Action::PrevFinding => finding(app, false),
+        Action::Begin => opened.arrive(Playhead::at_time(opened.whole.0)),
+        Action::End => opened.arrive(Playhead::at_time(opened.whole.1)),
+        Action::Faster => opened.player.faster(),
+        Action::Slower => opened.player.slower(),
+        Action::SkipIdle => opened.player.skip_idle = !opened.player.skip_idle,
+        _ => {}
+    }
+}
+
+fn toggle(opened: &mut Opened, motion: Motion) {
+    let stop = opened.player.motion == motion;
+    opened.player.motion = if stop { Motion::Paused } else { motion };
+    let (begin, end) = opened.whole;
+    if motion == Motion::Forward && opened.playhead.time >= end && !stop {
+        opened.move_to(Playhead::at_time(begin));
+    }
+    opened.fresh = false;
+}
+
+/// Moves by `rows` events, as far as they are known.
+pub(super) fn step(opened: &mut Opened, rows: isize, height: usize) {
+    opened.player.motion = Motion::Paused;
+    let Some((page, at)) = opened.at() else { return };
+    let to = at.saturating_add_signed(rows).min(page.rows.len().saturating_sub(1));
+    let Some(id) = page.rows.get(to).map(|row| row.id) else { return };
+    let line = opened.line(height).saturating_add_signed(to as isize - at as isize);
+    opened.line = Some(line.min(height.saturating_sub(1)));
+    opened.move_to(Playhead::at_event(id));
+}
+
+fn by_time(opened: &mut Opened, by: i128) {
+    let time = (i128::from(opened.playhead.time.0) + by).max(0);
+    opened.arrive(Playhead::at_time(BootNanos(u64::try_from(time).unwrap_or(u64::MAX))));
+}
+
+fn seek(opened: &mut Opened, forward: bool, sought: Sought) {
+    opened.player.motion = Motion::Paused;
+    let from = opened.event().map_or_else(|| opened.playhead.center(), |id| Playhead::at_event(id).center());
+    opened.seek = Some(SeekKey { uid: opened.uid, from, forward, sought });
+    opened.seek_asked = false;
+}
+
+/// What was looked for was found, or was not.
+pub(super) fn found(app: &mut App, key: SeekKey, found: Option<EventId>) {
+    let Some(opened) = app.opened.as_mut().filter(|o| o.seek == Some(key)) else { return };
+    opened.seek = None;
+    match found {
+        Some(id) => opened.arrive(Playhead::at_event(id)),
+        None => {
+            let way = if key.forward { "later" } else { "earlier" };
+            app.say(safe!("no process starts or ends {way}"));
+        }
+    }
+}
+
+/// The next or previous line of the storyline.
+fn finding(app: &mut App, forward: bool) {
+    let Some(opened) = &app.opened else { return };
+    let here = opened.event();
+    let at = opened.playhead.time;
+    let after = |row: &&StoryRow| match (row.id, here) {
+        (Some(id), Some(here)) => id > here,
+        _ => row.time > at,
+    };
+    let before = |row: &&StoryRow| match (row.id, here) {
+        (Some(id), Some(here)) => id < here,
+        _ => row.time < at,
+    };
+    let rows = app.story().map_or(&[][..], |story| story.rows.as_slice());
+    let target = if forward { rows.iter().find(after) } else { rows.iter().rev().find(before) };
+    let Some(row) = target.cloned() else {
+        let reading = app.story().is_none_or(|story| story.reading.is_some());
+        let way = if forward { "later" } else { "earlier" };
+        app.say(if reading { safe!("still reading for findings") } else { safe!("no finding {way}") });
+        return;
+    };
+    if let Some(opened) = &mut app.opened {
+        opened.arrive(row.id.map_or(Playhead::at_time(row.time), Playhead::at_event));
+    }
+    app.say(row.text);
+}
+
+/// Story first: a container whose first finding becomes known is shown there, unless the user has moved.
+pub(super) fn begin_with_story(app: &mut App, uid: ContainerUid) {
+    let Some(first) = app.stories.of(uid).and_then(|story| story.rows.first()).cloned() else { return };
+    if let Some(opened) = app.opened.as_mut().filter(|o| o.uid == uid && o.fresh) {
+        opened.arrive(first.id.map_or(Playhead::at_time(first.time), Playhead::at_event));
+    }
+}
+
+/// Goes to a moment as typed.
+pub(super) fn go_to(app: &mut App, text: &str) -> Result<(), afterimage_model::text::Safe> {
+    let Some(opened) = &mut app.opened else { return Ok(()) };
+    let clock = app.catalog.clocks.typed(app.time_style);
+    let frame = Frame { clock, start: opened.whole.0, end: opened.whole.1, now: app.now };
+    let to = Moment::parse(text).and_then(|moment| moment.resolve(&frame)).map_err(|e| safe!("{e}"))?;
+    let (begin, end) = opened.whole;
+    opened.arrive(Playhead::at_time(to));
+    if to < begin || to > end {
+        app.say(safe!("that is outside of this container's life; its nearest end is shown"));
+    }
+    Ok(())
+}
+
+/// Zooms the timeline about the playhead.
+pub(super) fn zoom(app: &mut App, action: Action) {
+    let Some(opened) = &mut app.opened else { return };
+    let (begin, end) = opened.window;
+    let length = end.0.saturating_sub(begin.0);
+    let whole = opened.whole.1.0.saturating_sub(opened.whole.0.0);
+    let new = match action {
+        Action::ZoomIn => (length / 2).max(LEAST_WINDOW.min(whole)),
+        Action::ZoomOut => length.saturating_mul(2).min(whole),
+        _ => whole,
+    };
+    let at = opened.playhead.time.0.clamp(begin.0, end.0);
+    let part = u128::from(at - begin.0) * u128::from(new) / u128::from(length.max(1));
+    let from = at.saturating_sub(u64::try_from(part).unwrap_or(0));
+    let from = from.min(opened.whole.1.0.saturating_sub(new)).max(opened.whole.0.0);
+    opened.window = (BootNanos(from), BootNanos(from + new));
+}
+
+/// Lets time run; whether anything moved.
+pub(crate) fn tick(app: &mut App, elapsed: Duration) -> bool {
+    let height = app.rows_in(Pane::Events);
+    let Some(opened) = app.opened.as_mut().filter(|o| o.player.motion != Motion::Paused) else {
+        return false;
+    };
+    let empty = crate::tui::feed::Page::default();
+    let before = opened.at().map(|(_, row)| row);
+    let mut player = opened.player;
+    let page = opened.page.value().unwrap_or(&empty);
+    let to = player.advance(opened.playhead, elapsed, opened.whole, page);
+    opened.player = player;
+    opened.move_to(to);
+    // The cursor walks down the list before the list scrolls under it.
+    if let (Some(before), Some((_, after))) = (before, opened.at()) {
+        let moved = after as isize - before as isize;
+        opened.line = Some(opened.line(height).saturating_add_signed(moved).min(height * 2 / 3));
+    }
+    true
+}

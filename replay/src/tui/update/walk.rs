@@ -1,0 +1,153 @@
+//! Actions of movement: rows, panes, branches.
+
+use afterimage_format::{BootNanos, ContainerUid};
+
+use super::{apply_filter, steer};
+use crate::tui::{
+    action::Action,
+    app::App,
+    layout::{self, Pane},
+    text::safe,
+};
+
+/// Does an action of movement.
+pub(super) fn step(app: &mut App, action: Action) {
+    match action {
+        Action::NextPane => turn(app, 1),
+        Action::PrevPane => turn(app, -1),
+        Action::Maximise => app.maximised = !app.maximised,
+        Action::Left => branch(app, true),
+        Action::Right => branch(app, false),
+        _ => rows(app, action),
+    }
+}
+
+fn turn(app: &mut App, by: isize) {
+    let panes = layout::focusable(app.screen);
+    let at = panes.iter().position(|p| *p == app.focus()).unwrap_or(0);
+    let to = (at as isize + by).rem_euclid(panes.len().max(1) as isize);
+    if let Some(pane) = usize::try_from(to).ok().and_then(|to| panes.get(to)) {
+        app.set_focus(*pane);
+    }
+}
+
+/// Rows that an action moves by in a pane of this height; to the first or last by the largest numbers.
+fn distance(action: Action, height: usize) -> isize {
+    let height = isize::try_from(height.max(1)).unwrap_or(isize::MAX);
+    match action {
+        Action::Down => 1,
+        Action::Up => -1,
+        Action::HalfDown => (height / 2).max(1),
+        Action::HalfUp => -(height / 2).max(1),
+        Action::PageDown => height,
+        Action::PageUp => -height,
+        Action::First => isize::MIN,
+        Action::Last => isize::MAX,
+        _ => 0,
+    }
+}
+
+fn rows(app: &mut App, action: Action) {
+    let pane = app.focus();
+    let height = app.rows_in(pane);
+    let by = distance(action, height);
+    match pane {
+        Pane::Containers => select(app, by, height),
+        Pane::Storyline => {
+            let len = app.story().map_or(0, |story| story.rows.len());
+            app.list.story.step(by, len, height);
+        }
+        Pane::Summary => app.list.summary.roll(by, usize::MAX / 2, height),
+        Pane::Tree => {
+            if let Some(opened) = &mut app.opened {
+                let len = opened.tree_rows().len();
+                opened.tree.step(by, len, height);
+                opened.tree_follows = false;
+            }
+        }
+        Pane::Detail => {
+            if let Some(opened) = &mut app.opened {
+                let len = opened.moment.value().map_or(0, |moment| moment.detail.len());
+                opened.detail.roll(by, len, height);
+            }
+        }
+        _ => events(app, action, by, height),
+    }
+}
+
+fn select(app: &mut App, by: isize, height: usize) {
+    let before = app.list.scroll.cursor;
+    app.list.scroll.step(by, app.list.order.len(), height);
+    if app.list.scroll.cursor != before {
+        app.list.story = Default::default();
+        app.list.summary = Default::default();
+    }
+}
+
+fn events(app: &mut App, action: Action, by: isize, height: usize) {
+    match action {
+        Action::First => steer::clock(app, Action::Begin),
+        Action::Last => steer::clock(app, Action::End),
+        _ => {
+            if let Some(opened) = &mut app.opened {
+                steer::step(opened, by, height);
+            }
+        }
+    }
+}
+
+/// Closes or opens the branch under the cursor of the tree; on a closed or childless one, goes to its parent.
+fn branch(app: &mut App, close: bool) {
+    if app.focus() != Pane::Tree {
+        return;
+    }
+    let height = app.rows_in(Pane::Tree);
+    let Some(opened) = &mut app.opened else { return };
+    let rows = opened.tree_rows();
+    let Some(row) = rows.get(opened.tree.cursor) else { return };
+    let key: (u32, BootNanos) = (row.pid, row.start);
+    let is_closed = opened.closed.contains(&key);
+    if close && (is_closed || !row.children) {
+        let depth = row.depth;
+        let above = rows.iter().take(opened.tree.cursor).rposition(|r| r.depth < depth);
+        let (to, len) = (above.unwrap_or(opened.tree.cursor), rows.len());
+        opened.tree.go(to, len, height);
+    } else if close {
+        opened.closed.push(key);
+    } else {
+        opened.closed.retain(|k| *k != key);
+    }
+    opened.tree_follows = false;
+}
+
+/// The tree's cursor goes to the process of the playhead.
+pub(super) fn follow_process(app: &mut App) {
+    let height = app.rows_in(Pane::Tree);
+    let Some(opened) = app.opened.as_mut().filter(|o| o.tree_follows) else { return };
+    let pid = opened.moment.value().and_then(|moment| moment.pid);
+    let rows = opened.tree_rows();
+    let at = rows.iter().rposition(|row| Some(row.pid) == pid);
+    let len = rows.len();
+    if let Some(at) = at {
+        opened.tree.go(at, len, height);
+    }
+}
+
+/// Shows only the events of the process under the tree's cursor.
+pub(super) fn keep_process(app: &mut App) {
+    let pid = app.opened.as_ref().and_then(|o| o.tree_rows().get(o.tree.cursor).map(|row| row.pid));
+    let Some(pid) = pid else { return };
+    if apply_filter(app, &format!("proc.pid={pid}")).is_ok() {
+        app.set_focus(Pane::Events);
+        app.say(safe!("events of process {pid} only; Ctrl-x shows all"));
+    }
+}
+
+/// The container of this uid becomes the selected one.
+pub(super) fn select_container(app: &mut App, uid: ContainerUid) {
+    let height = app.rows_in(Pane::Containers);
+    let at = app.list.order.iter().position(|i| app.catalog.containers.get(*i).is_some_and(|r| r.uid == uid));
+    if let Some(at) = at {
+        app.list.scroll.go(at, app.list.order.len(), height);
+    }
+}

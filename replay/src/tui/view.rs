@@ -1,0 +1,108 @@
+//! Draws the state. Each pane has a file; nothing here changes anything.
+
+mod bars;
+mod containers;
+pub(crate) mod detail;
+mod events;
+pub(crate) mod help;
+mod popups;
+mod storyline;
+mod timeline;
+mod tree;
+
+use ratatui::{Frame, buffer::Buffer, layout::Rect};
+
+use crate::tui::{
+    app::App,
+    layout::{self, LEAST, Pane},
+    paint::{Painter, Row},
+    text::safe,
+    theme::Role,
+};
+
+/// Draws everything, and puts the terminal's cursor where text is typed.
+pub(crate) fn view(app: &App, frame: &mut Frame<'_>) {
+    let area = frame.area();
+    let cursor = draw(app, area, frame.buffer_mut());
+    if let Some(cursor) = cursor {
+        frame.set_cursor_position(cursor);
+    }
+}
+
+/// Draws into a buffer; where the cursor is, if text is being typed.
+fn draw(app: &App, area: Rect, buffer: &mut Buffer) -> Option<(u16, u16)> {
+    let mut painter = Painter::new(buffer, app.look);
+    let plan = app.plan();
+    if plan.panes().is_empty() {
+        too_small(&mut painter, area);
+        return None;
+    }
+    let mut cursor = None;
+    for (pane, rect) in plan.panes() {
+        match pane {
+            Pane::Header => bars::header(app, &mut painter, *rect),
+            Pane::Tabs => bars::tabs(app, &mut painter, *rect),
+            Pane::Filter => cursor = bars::filter(app, &mut painter, *rect),
+            Pane::Footer => bars::footer(app, &mut painter, *rect),
+            Pane::Transport => bars::transport(app, &mut painter, *rect),
+            Pane::Overview => timeline::overview(app, &mut painter, *rect),
+            Pane::Timeline => timeline::timeline(app, &mut painter, *rect),
+            Pane::Containers => containers::draw(app, &mut painter, *rect),
+            Pane::Storyline => storyline::draw(app, &mut painter, *rect),
+            Pane::Summary => storyline::summary(app, &mut painter, *rect),
+            Pane::Tree => tree::draw(app, &mut painter, *rect),
+            Pane::Events => events::draw(app, &mut painter, *rect),
+            Pane::Detail => detail::draw(app, &mut painter, *rect),
+        }
+    }
+    for (x, top, bottom) in layout::sides(&plan) {
+        painter.side(x, top + 1, bottom);
+        painter.cross(x, top);
+    }
+    painter.join(area);
+    if app.popup.is_some() {
+        cursor = popups::draw(app, &mut painter, area);
+    }
+    cursor
+}
+
+fn too_small(painter: &mut Painter<'_>, area: Rect) {
+    let text =
+        safe!("needs {}x{}, is {}x{}; `afterimage show` prints", LEAST.0, LEAST.1, area.width, area.height);
+    painter.wrapped(area, &text, Role::Text);
+}
+
+/// The title line of a pane: its name, heavy where it has the keys, and panes that Tab leads to where they are
+/// not seen.
+fn title(
+    app: &App,
+    painter: &mut Painter<'_>,
+    rect: Rect,
+    pane: Pane,
+    extra: Row,
+    note: &afterimage_model::text::Safe,
+) -> Rect {
+    let focus = app.focus() == pane;
+    let mut row = Row::new();
+    row.push(pane.name(), if focus { Role::TitleFocus } else { Role::Title });
+    for other in hidden_panes(app, pane) {
+        row.push("  ", Role::Rule);
+        row.push(other.name(), Role::Dim);
+    }
+    row.append(extra);
+    painter.rule(Rect { height: 1, ..rect }, &row, note, focus);
+    Rect { y: rect.y + 1, height: rect.height.saturating_sub(1), ..rect }
+}
+
+/// The panes that share the place of the focused one.
+fn hidden_panes(app: &App, pane: Pane) -> Vec<Pane> {
+    let plan = app.plan();
+    let panes = layout::focusable(app.screen);
+    let first_hidden = panes.iter().filter(|p| plan.rect(**p).is_none()).count() > 0;
+    let shown = panes.iter().filter(|p| plan.rect(**p).is_some()).count();
+    let lowest = app.focus() == pane || (shown > 1 && pane == Pane::Storyline);
+    if !first_hidden || !lowest || (shown > 1 && pane == Pane::Containers) {
+        return Vec::new();
+    }
+    panes.iter().copied().filter(|p| plan.rect(*p).is_none()).collect()
+}

@@ -1,0 +1,262 @@
+//! The bars: header, screens, filter, transport, footer.
+
+use afterimage_format::ContainerUid;
+use afterimage_model::text::{Safe, escape};
+use ratatui::layout::Rect;
+
+use crate::tui::{
+    action::Action,
+    app::App,
+    keys,
+    moment::since,
+    paint::{Painter, Row},
+    player::Motion,
+    screen::Screen,
+    text::{grouped, safe, width},
+    theme::Role,
+};
+
+/// Program, recording, container, moment.
+pub(super) fn header(app: &App, painter: &mut Painter<'_>, rect: Rect) {
+    painter.ground(rect, Role::Bar);
+    let right = moment(app, rect.width);
+    let used = u16::try_from(right.width()).unwrap_or(0);
+    painter.row(rect.right().saturating_sub(used + 1), rect.y, used, &right);
+    let room = rect.width.saturating_sub(used + 3);
+    let mut row = Row::new().add("afterimage", Role::BarStrong);
+    let tabs = app.plan().rect(crate::tui::layout::Pane::Tabs).is_some();
+    if !tabs {
+        row.push(&safe!("  {} {}", app.screen.digit(), app.screen.name()), Role::BarStrong);
+    }
+    if app.screen != Screen::Containers
+        && let Some(subject) = app.subject()
+    {
+        row.push(&safe!("  {}", subject.name), Role::BarStrong);
+        row.push(&safe!("  {}", subject.life.state.as_str()), Role::Bar);
+        if subject.uid != ContainerUid::HOST && tabs {
+            row.push(&safe!("  {}", subject.short_id), Role::Bar);
+        }
+    }
+    if tabs || app.screen == Screen::Containers {
+        row.push(&safe!("  {}", app.catalog.host), Role::Bar);
+        row.push(&safe!("  {}", app.catalog.place), Role::Bar);
+        row.push(if app.catalog.unsealed { "  not sealed" } else { "  sealed" }, Role::Bar);
+    }
+    if !app.catalog.defects.is_empty() {
+        row.push(&safe!("  damaged: {}", app.catalog.defects.len()), Role::BarStrong);
+    }
+    painter.row(rect.x + 1, rect.y, room, &row);
+}
+
+/// The playhead, or the span of the recording.
+fn moment(app: &App, columns: u16) -> Row {
+    let clocks = &app.catalog.clocks;
+    match (&app.opened, app.screen) {
+        (Some(opened), screen) if screen != Screen::Containers => {
+            let at = opened.playhead.time;
+            let mut row = Row::new();
+            if columns >= 60 {
+                row.push(&clocks.day_time(app.time_style, at), Role::Bar);
+                row.push("  ", Role::Bar);
+            }
+            row.add(&since(at, opened.whole.0), Role::BarStrong)
+        }
+        _ => {
+            let (begin, end) = app.catalog.range;
+            let (first, last) =
+                (clocks.date_time(app.time_style, begin), clocks.date_time(app.time_style, end));
+            match (first, last) {
+                (Some(first), Some(last)) if columns >= 100 => {
+                    let same_day = first.as_str().get(..10) == last.as_str().get(..10);
+                    let end = if same_day { last.as_str().get(11..).unwrap_or("") } else { last.as_str() };
+                    Row::new().add(
+                        &safe!("{first} .. {end} {}", clocks.typed(app.time_style).zone_word()),
+                        Role::Bar,
+                    )
+                }
+                _ => Row::new(),
+            }
+        }
+    }
+}
+
+/// The screens.
+pub(super) fn tabs(app: &App, painter: &mut Painter<'_>, rect: Rect) {
+    let mut row = Row::new();
+    for screen in Screen::ALL {
+        let name = safe!("{} {}", screen.digit(), screen.name());
+        if *screen == app.screen {
+            row.push(&safe!("[{name}] "), Role::TitleFocus);
+        } else {
+            row.push(&safe!(" {name}  "), Role::Dim);
+        }
+    }
+    painter.row(rect.x, rect.y, rect.width, &row);
+    let hints = Row::new()
+        .add(":", Role::Key)
+        .add(" actions  ", Role::Dim)
+        .add("?", Role::Key)
+        .add(" keys", Role::Dim);
+    let used = u16::try_from(hints.width()).unwrap_or(0);
+    painter.row(rect.right().saturating_sub(used + 1), rect.y, used, &hints);
+}
+
+/// The filter; where the cursor is while it is edited.
+pub(super) fn filter(app: &App, painter: &mut Painter<'_>, rect: Rect) -> Option<(u16, u16)> {
+    painter.text(rect.x + 1, rect.y, 1, "/", Role::Key);
+    let x = rect.x + 3;
+    let note = filter_note(app);
+    let used = u16::try_from(note.width()).unwrap_or(0).min(rect.width / 2);
+    painter.row(rect.right().saturating_sub(used + 1), rect.y, used, &note);
+    let room = rect.width.saturating_sub(used + 6);
+    if let Some(line) = &app.bar.edit {
+        let (left, right) = line.halves();
+        let (left, right) = (escape(left.as_bytes()), escape(right.as_bytes()));
+        let role = if app.bar.error.is_some() { Role::Bad } else { Role::Strong };
+        let shown = tail_of(&left, room.saturating_sub(2));
+        let before = painter.text(x, rect.y, room, &shown, role);
+        painter.text(x + before, rect.y, room.saturating_sub(before), &right, role);
+        return Some((x + before, rect.y));
+    }
+    let text = match app.screen {
+        Screen::Containers => escape(app.list.wanted.as_bytes()),
+        Screen::Replay => escape(app.bar.filter.text().as_bytes()),
+    };
+    if text.as_str().is_empty() {
+        painter.text(x, rect.y, room, "no filter", Role::Dim);
+    } else {
+        painter.text(x, rect.y, room, &text, Role::Match);
+    }
+    None
+}
+
+/// The end of a text that is longer than its field: where one types.
+fn tail_of(text: &Safe, columns: u16) -> Safe {
+    let columns = usize::from(columns);
+    let mut cut = text.as_str();
+    while width(cut) > columns {
+        let mut chars = cut.chars();
+        chars.next();
+        cut = chars.as_str();
+    }
+    safe!("{cut}")
+}
+
+/// What the filter hides, or what is wrong with it.
+fn filter_note(app: &App) -> Row {
+    if let Some(error) = &app.bar.error {
+        return Row::new().add(&safe!("invalid at {}: {}", error.column + 1, error.message), Role::Bad);
+    }
+    if app.bar.edit.is_some() {
+        return Row::new().add("valid", Role::Good).add("  Enter applies, Esc cancels", Role::Dim);
+    }
+    let (shown, total, what, reading) = match app.screen {
+        Screen::Containers => {
+            let total = app.catalog.containers.len() as u64;
+            (Some(app.list.order.len() as u64), total, "containers", None)
+        }
+        Screen::Replay => {
+            let total = app.subject().map_or(0, |row| row.events);
+            let count = app.opened.as_ref().and_then(|o| o.count.value());
+            let reading = count.and_then(|count| count.reading);
+            let shown =
+                if app.bar.filter.is_empty() { Some(total) } else { count.map(|count| count.matched) };
+            (shown, total, "events", reading)
+        }
+    };
+    let mut row = Row::new();
+    match shown {
+        Some(shown) if shown == total && reading.is_none() => {
+            row.push(&safe!("{} {what}", grouped(total)), Role::Dim);
+        }
+        Some(shown) => {
+            row.push(&safe!("{} of {} {what}", grouped(shown), grouped(total)), Role::Text);
+            match reading {
+                Some(percent) => row.push(&safe!("  {percent} % read"), Role::Warn),
+                None => row.push(&safe!("  {} hidden", grouped(total.saturating_sub(shown))), Role::Warn),
+            }
+        }
+        None => row.push("counting", Role::Dim),
+    }
+    row
+}
+
+/// What the clock does.
+pub(super) fn transport(app: &App, painter: &mut Painter<'_>, rect: Rect) {
+    let Some(opened) = &app.opened else { return };
+    let symbols = painter.symbols();
+    let (glyph, word, role) = match opened.player.motion {
+        Motion::Paused => (symbols.pause, "paused", Role::Dim),
+        Motion::Forward => (symbols.play, "playing", Role::Good),
+        Motion::Backward => (symbols.play_back, "playing back", Role::Good),
+    };
+    let tenths = opened.player.tenths();
+    let speed = if tenths.is_multiple_of(10) { safe!("{}x", tenths / 10) } else { safe!("0.{tenths}x") };
+    let mut row = Row::new().add(glyph, role).add(" ", role).add(word, role).add("  ", role);
+    row.push(&speed, Role::Strong);
+    row.push(if opened.player.skip_idle { "  waits skipped" } else { "  waits kept" }, Role::Dim);
+    if let Some(key) = &opened.seek {
+        row.push(if key.forward { "  looking ahead" } else { "  looking back" }, Role::Warn);
+    }
+    painter.row(rect.x + 1, rect.y, rect.width.saturating_sub(2), &row);
+    let right = place(app);
+    let used = u16::try_from(right.width()).unwrap_or(0);
+    if usize::from(rect.width) > row.width() + right.width() + 4 {
+        painter.row(rect.right().saturating_sub(used + 1), rect.y, used, &right);
+    }
+}
+
+/// Number of the event at the playhead among all.
+fn place(app: &App) -> Row {
+    let Some((page, at)) = app.opened.as_ref().and_then(|o| o.at()) else { return Row::new() };
+    let total = app.subject().map_or(0, |row| row.events);
+    match page.first_number {
+        Some(first) => {
+            let number = first + at as u64;
+            Row::new().add(&safe!("event {} of {}", grouped(number), grouped(total)), Role::Dim)
+        }
+        None => Row::new(),
+    }
+}
+
+/// The message of the last action, or the keys that help here.
+pub(super) fn footer(app: &App, painter: &mut Painter<'_>, rect: Rect) {
+    painter.ground(rect, Role::Bar);
+    let x = rect.x + 1;
+    let room = rect.width.saturating_sub(2);
+    if let Some(notice) = &app.notice {
+        let mark = if notice.bad { "! " } else { "" };
+        painter.row(
+            x,
+            rect.y,
+            room,
+            &Row::new().add(mark, Role::BarStrong).add(&notice.text, Role::BarStrong),
+        );
+        return;
+    }
+    if !app.pending.is_empty() {
+        let keys: String = app.pending.iter().map(ToString::to_string).collect();
+        painter.text(x, rect.y, room, &safe!("{keys} ..."), Role::BarStrong);
+        return;
+    }
+    let help = Row::new().add(&key_of(app, Action::Help), Role::BarStrong).add(" keys", Role::Bar);
+    let used = u16::try_from(help.width()).unwrap_or(0);
+    painter.row(rect.right().saturating_sub(used + 1), rect.y, used, &help);
+    let mut left = usize::from(room.saturating_sub(used + 2));
+    let mut at = x;
+    for (actions, label) in keys::hints(app.screen) {
+        let names: Vec<String> = actions.iter().map(|a| key_of(app, *a).into_string()).collect();
+        let hint = Row::new()
+            .add(&safe!("{}", names.join(" ")), Role::BarStrong)
+            .add(&safe!(" {label}   "), Role::Bar);
+        if hint.width().saturating_sub(3) > left {
+            break;
+        }
+        at += painter.row(at, rect.y, room, &hint);
+        left = left.saturating_sub(hint.width());
+    }
+}
+
+fn key_of(app: &App, action: Action) -> Safe {
+    app.keymap.ways(app.screen, action).next().map_or_else(Safe::default, keys::Binding::shown)
+}

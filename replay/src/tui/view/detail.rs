@@ -1,0 +1,98 @@
+//! The event at the playhead in full, and the state of its process then.
+
+use afterimage_model::text::Safe;
+use ratatui::layout::Rect;
+
+use super::title;
+use crate::tui::{
+    app::App,
+    feed::DetailLine,
+    layout::Pane,
+    paint::{Painter, Row},
+    text::{head, safe, width},
+    theme::Role,
+};
+
+/// Columns of the names.
+const KEY: usize = 10;
+/// Most rows that one value is folded into.
+const FOLDS: usize = 12;
+
+/// Draws the pane.
+pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
+    let inner = title(app, painter, rect, Pane::Detail, Row::new(), &Safe::default());
+    let Some(moment) = app.opened.as_ref().and_then(|o| o.moment.value()) else { return };
+    let rows = lines(&moment.detail, inner.width.saturating_sub(3));
+    let top = app.opened.as_ref().map_or(0, |o| o.detail.top).min(rows.len().saturating_sub(1));
+    for (y, row) in (inner.y..inner.bottom()).zip(rows.iter().skip(top)) {
+        painter.row(inner.x + 1, y, inner.width.saturating_sub(3), row);
+    }
+    painter.scroll(inner, top as u64, u64::from(inner.height), rows.len() as u64);
+}
+
+/// The rows of a list of pairs, long values folded.
+pub(crate) fn lines(detail: &[DetailLine], columns: u16) -> Vec<Row> {
+    let columns = usize::from(columns);
+    let mut rows = Vec::new();
+    for line in detail {
+        match line {
+            DetailLine::Section(name) => {
+                if !rows.is_empty() {
+                    rows.push(Row::new());
+                }
+                rows.push(Row::new().add(*name, Role::Title));
+            }
+            DetailLine::Warn(text) => {
+                rows.extend(folded(text, columns).into_iter().map(|part| Row::new().add(&part, Role::Warn)));
+            }
+            DetailLine::Pair(key, value) => pair(&mut rows, key, value, columns),
+        }
+    }
+    rows
+}
+
+fn pair(rows: &mut Vec<Row>, key: &Safe, value: &Safe, columns: usize) {
+    let room = columns.saturating_sub(KEY + 1).max(8);
+    let mut key = safe!("{:KEY$} ", key.as_str());
+    if width(key.as_str()) > KEY + 1 {
+        rows.push(Row::new().add(&key, Role::Dim));
+        key = safe!("{:KEY$} ", "");
+    }
+    for part in folded(value, room) {
+        rows.push(Row::new().add(&key, Role::Dim).add(&part, Role::Text));
+        key = safe!("{:KEY$} ", "");
+    }
+}
+
+/// Text in rows of at most `columns`; what is beyond [`FOLDS`] rows is cut, and that is said.
+fn folded(text: &Safe, columns: usize) -> Vec<Safe> {
+    let mut rows = Vec::new();
+    let mut rest = text.as_str();
+    loop {
+        let part = head(rest, columns.max(1));
+        if rows.len() + 1 == FOLDS && part.len() < rest.len() {
+            rows.push(safe!("... {} more characters", rest.chars().count()));
+            return rows;
+        }
+        rows.push(safe!("{part}"));
+        rest = rest.get(part.len()..).unwrap_or("");
+        if rest.is_empty() || part.is_empty() {
+            return rows;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_values_fold_and_endless_ones_say_what_is_left() {
+        assert_eq!(folded(&Safe::literal("abcdef"), 4), [Safe::literal("abcd"), Safe::literal("ef")]);
+        assert_eq!(folded(&Safe::literal(""), 4), [Safe::default()]);
+        let long = safe!("{}", "x".repeat(1_000));
+        let rows = folded(&long, 10);
+        assert_eq!(rows.len(), FOLDS);
+        assert_eq!(rows[FOLDS - 1].as_str(), "... 890 more characters");
+    }
+}

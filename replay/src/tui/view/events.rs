@@ -1,0 +1,242 @@
+//! The list of events: only the rows that are seen are drawn, and what was lost stands between them.
+
+use afterimage_format::{BootNanos, Loss};
+use afterimage_model::text::Safe;
+use ratatui::layout::Rect;
+
+use super::title;
+use crate::{
+    time::human,
+    tui::{
+        app::{App, Opened},
+        feed::{EventRow, Page, Weight},
+        layout::Pane,
+        moment::Clocks,
+        paint::{Painter, Row},
+        text::{grouped, safe},
+        theme::Role,
+    },
+};
+
+/// A wait that is shown between two events, nanoseconds.
+const IDLE: u64 = 1_000_000_000;
+
+/// A line of the list.
+enum Line<'a> {
+    Event(usize, &'a EventRow),
+    Lost(&'a Loss),
+    Idle(u64),
+}
+
+/// The columns.
+struct Columns {
+    time: u16,
+    pid: u16,
+    process: u16,
+    name: u16,
+    result: u16,
+}
+
+/// Draws the list.
+pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
+    let inner = title(app, painter, rect, Pane::Events, Row::new(), &Safe::default());
+    let Some(opened) = &app.opened else { return };
+    let Some(page) = opened.page.value() else {
+        painter.text(inner.x + 2, inner.y, inner.width.saturating_sub(2), "reading", Role::Dim);
+        return;
+    };
+    let length = opened.whole.1.0.saturating_sub(opened.whole.0.0);
+    let columns = columns(app, inner.width, length);
+    heading(app, painter, inner, &columns);
+    let body = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
+    let Some(cursor) = opened.playhead.row(page) else {
+        let text = if app.bar.filter.is_empty() { "no event" } else { "no event matches the filter" };
+        painter.text(body.x + 2, body.y, body.width.saturating_sub(2), text, Role::Dim);
+        return;
+    };
+    let lines = lines(app, opened, page, cursor, usize::from(body.height));
+    for (y, line) in (body.y..body.bottom()).zip(lines) {
+        let area = Rect { y, height: 1, ..body };
+        match line {
+            Line::Event(at, row) => {
+                let before = at.checked_sub(1).and_then(|i| page.rows.get(i)).map(|row| row.id.time);
+                draw_row(app, opened, painter, area, &columns, (row, before));
+                if at == cursor {
+                    let role = if app.focus() == Pane::Events { Role::Selected } else { Role::SelectedQuiet };
+                    painter.ground(area, role);
+                    painter.text(area.x, y, 1, painter.symbols().cursor, Role::Playhead);
+                }
+            }
+            Line::Lost(loss) => lost(painter, area, loss),
+            Line::Idle(nanos) => idle(app, painter, area, nanos),
+        }
+    }
+}
+
+/// The lines around the cursor; it stands on its screen row as far as the ends of the list allow.
+fn lines<'a>(app: &'a App, opened: &Opened, page: &'a Page, cursor: usize, height: usize) -> Vec<Line<'a>> {
+    let losses: Vec<&Loss> = app.catalog.losses_of(Some(opened.uid)).collect();
+    let first = cursor.saturating_sub(height + 1);
+    let mut lines = Vec::new();
+    let mut at = 0;
+    for (i, row) in page.rows.iter().enumerate().skip(first).take(height * 2 + 3) {
+        let before = i.checked_sub(1).and_then(|i| page.rows.get(i)).map(|row| row.id.time);
+        between(&mut lines, &losses, before, row.id.time, page.at_start);
+        if i == cursor {
+            at = lines.len();
+        }
+        lines.push(Line::Event(i, row));
+    }
+    let most = lines.len().saturating_sub(height);
+    let top = at.saturating_sub(opened.line(height)).min(most);
+    lines.drain(..top);
+    lines
+}
+
+/// What stands between two events: losses, and a long wait.
+fn between<'a>(
+    lines: &mut Vec<Line<'a>>,
+    losses: &[&'a Loss],
+    before: Option<BootNanos>,
+    time: BootNanos,
+    at_start: bool,
+) {
+    if before.is_none() && !at_start {
+        return;
+    }
+    let after = before.unwrap_or(BootNanos(0));
+    let here = losses.iter().filter(|l| l.to <= time && (l.to > after || before.is_none()));
+    let count = lines.len();
+    lines.extend(here.map(|loss| Line::Lost(loss)));
+    let wait = time.0.saturating_sub(after.0);
+    if before.is_some() && wait >= IDLE && lines.len() == count {
+        lines.push(Line::Idle(wait));
+    }
+}
+
+fn columns(app: &App, width: u16, length: u64) -> Columns {
+    let full = Clocks::width(app.time_style, length);
+    Columns {
+        time: if width < 60 { full.min(12) } else { full },
+        pid: 6,
+        process: match width {
+            110.. => 16,
+            84.. => 12,
+            _ => 0,
+        },
+        name: if width >= 70 { 14 } else { 10 },
+        result: if width >= 70 { 10 } else { 8 },
+    }
+}
+
+fn heading(app: &App, painter: &mut Painter<'_>, inner: Rect, columns: &Columns) {
+    let y = inner.y;
+    let mut x = inner.x + 2;
+    painter.text(x, y, columns.time, app.time_style.heading(), Role::Dim);
+    x += columns.time + 1;
+    painter.right(x + columns.pid, y, columns.pid, "PID", Role::Dim);
+    x += columns.pid + 1;
+    if columns.process > 0 {
+        painter.text(x, y, columns.process, "PROCESS", Role::Dim);
+        x += columns.process + 1;
+    }
+    painter.text(x, y, columns.name, "EVENT", Role::Dim);
+    x += columns.name + 1;
+    painter.text(x, y, inner.right().saturating_sub(x + columns.result), "DETAIL", Role::Dim);
+    painter.right(inner.right().saturating_sub(1), y, columns.result, "RESULT", Role::Dim);
+}
+
+fn draw_row(
+    app: &App,
+    opened: &Opened,
+    painter: &mut Painter<'_>,
+    area: Rect,
+    columns: &Columns,
+    (row, before): (&EventRow, Option<BootNanos>),
+) {
+    let y = area.y;
+    let weight = finding(app, row);
+    let (mark, role) = mark(row, weight);
+    painter.text(area.x + 1, y, 1, mark, role);
+    let mut x = area.x + 2;
+    let time = app.catalog.clocks.column(app.time_style, row.id.time, opened.whole.0, before);
+    painter.text(x, y, columns.time, &time, Role::Dim);
+    x += columns.time + 1;
+    painter.right(x + columns.pid, y, columns.pid, &safe!("{}", row.pid), Role::Dim);
+    x += columns.pid + 1;
+    if columns.process > 0 {
+        painter.text(x, y, columns.process, &row.process, Role::Text);
+        x += columns.process + 1;
+    }
+    painter.text(x, y, columns.name, &row.name, class_role(row.class));
+    x += columns.name + 1;
+    let role = match weight {
+        Some(Weight::Alert) => Role::Alert,
+        _ if row.setup => Role::Dim,
+        _ => Role::Text,
+    };
+    let room = area.right().saturating_sub(x + columns.result + 2);
+    painter.text(x, y, room, &row.detail, role);
+    let role = if row.failed { Role::Bad } else { Role::Dim };
+    painter.right(area.right().saturating_sub(1), y, columns.result, &row.result, role);
+}
+
+/// The colour of a class.
+pub(super) fn class_role(class: afterimage_format::Class) -> Role {
+    use afterimage_format::Class;
+    match class {
+        Class::Exec => Role::Exec,
+        Class::File => Role::File,
+        Class::FileWrite => Role::Write,
+        Class::Net => Role::Net,
+        Class::Dns => Role::Dns,
+        Class::Priv => Role::Priv,
+        Class::Mem => Role::Mem,
+        Class::Signal => Role::Signal,
+        Class::Other => Role::Other,
+    }
+}
+
+/// The weight of the finding about this event.
+fn finding(app: &App, row: &EventRow) -> Option<Weight> {
+    let rows = &app.story()?.rows;
+    let from = rows.partition_point(|f| f.time < row.id.time);
+    rows.iter()
+        .skip(from)
+        .take_while(|f| f.time == row.id.time)
+        .find(|f| f.id == Some(row.id))
+        .map(|f| f.weight)
+}
+
+/// What is to be said of a row in one column.
+fn mark(row: &EventRow, weight: Option<Weight>) -> (&'static str, Role) {
+    match weight {
+        Some(Weight::Alert) => ("!", Role::Alert),
+        Some(Weight::Note) => (" ", Role::Text),
+        None if row.differs => ("?", Role::Warn),
+        None if row.incomplete => ("*", Role::Warn),
+        None if row.truncated => ("<", Role::Dim),
+        None => (" ", Role::Text),
+    }
+}
+
+fn lost(painter: &mut Painter<'_>, area: Rect, loss: &Loss) {
+    let what = match loss.count {
+        Some(count) => safe!("{} events lost", grouped(count)),
+        None => Safe::literal("events lost, nobody knows how many"),
+    };
+    let long = human(loss.to.0.saturating_sub(loss.from.0));
+    let cpu = loss.cpu.map_or_else(Safe::default, |cpu| safe!(", cpu {cpu}"));
+    let whose = if loss.container.is_none() { ", maybe of other containers" } else { "" };
+    let symbol = painter.symbols().lost;
+    let text = safe!("{symbol} {what} within {long}: {}{cpu}{whose} ", loss.cause.as_str());
+    let row = Row::new().add(&text, Role::Lost);
+    painter.separator(area, &row, symbol, Role::Lost);
+}
+
+fn idle(app: &App, painter: &mut Painter<'_>, area: Rect, nanos: u64) {
+    let word = if app.bar.filter.is_empty() { "nothing for" } else { "nothing shown for" };
+    let text = safe!("{word} {} ", human(nanos));
+    let dot = painter.symbols().dot;
+    painter.separator(area, &Row::new().add(&text, Role::Dim), dot, Role::Rule);
+}

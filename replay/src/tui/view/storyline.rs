@@ -1,0 +1,124 @@
+//! What happened in the selected container in a few lines, and what is known of it.
+
+use afterimage_model::text::Safe;
+use ratatui::layout::Rect;
+
+use super::{detail::lines, title};
+use crate::{
+    time::human,
+    tui::{
+        app::App,
+        feed::{ContainerRow, DetailLine, Weight},
+        layout::Pane,
+        moment::{Clocks, TimeStyle},
+        paint::{Painter, Row},
+        text::{grouped, safe},
+        theme::Role,
+    },
+};
+
+/// The storyline.
+pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
+    let Some(subject) = app.subject() else {
+        title(app, painter, rect, Pane::Storyline, Row::new(), &Safe::default());
+        return;
+    };
+    let story = app.story();
+    let note = match story.map(|story| (story.reading, story.rows.len())) {
+        None | Some((Some(0), _)) => Safe::literal("reading"),
+        Some((Some(percent), _)) => safe!("{percent} % read"),
+        Some((None, 1)) => Safe::literal("1 finding"),
+        Some((None, count)) => safe!("{count} findings"),
+    };
+    let extra = Row::new().add(" of ", Role::Dim).add(&subject.name, Role::Text);
+    let inner = title(app, painter, rect, Pane::Storyline, extra, &note);
+    let rows = story.map_or(&[][..], |story| story.rows.as_slice());
+    if rows.is_empty() && story.is_some_and(|story| story.reading.is_none()) {
+        painter.text(inner.x + 2, inner.y, inner.width.saturating_sub(2), "nothing stands out", Role::Dim);
+    }
+    let style = if app.time_style == TimeStyle::Delta { TimeStyle::Start } else { app.time_style };
+    let columns = Clocks::width(style, subject.life.length());
+    let scroll = app.list.story;
+    let shown = rows.iter().enumerate().skip(scroll.top).take(usize::from(inner.height));
+    for (y, (at, row)) in (inner.y..).zip(shown) {
+        let line = Rect { y, height: 1, ..inner };
+        let time = app.catalog.clocks.column(style, row.time, subject.whole().0, None);
+        painter.text(line.x + 2, y, columns, &time, Role::Dim);
+        let (mark, role) = weight(row.weight);
+        let x = line.x + 3 + columns;
+        painter.text(x, y, 2, mark, role);
+        let tag = u16::try_from(row.tag.as_str().len()).unwrap_or(0);
+        let room = line.right().saturating_sub(x + 3);
+        let tag_room = if room > 40 && tag > 0 { tag + 2 } else { 0 };
+        painter.text(x + 3, y, room.saturating_sub(tag_room), &row.text, role);
+        if tag_room > 0 {
+            painter.right(line.right().saturating_sub(1), y, tag, &row.tag, Role::Dim);
+        }
+        if at == scroll.cursor && app.focus() == Pane::Storyline {
+            painter.ground(line, Role::Selected);
+            painter.text(line.x, y, 1, painter.symbols().cursor, Role::Playhead);
+        }
+    }
+    painter.scroll(inner, scroll.top as u64, u64::from(inner.height), rows.len() as u64);
+}
+
+/// Mark and role of a finding.
+pub(super) fn weight(weight: Weight) -> (&'static str, Role) {
+    match weight {
+        Weight::Note => (" ", Role::Text),
+        Weight::Alert => ("!!", Role::Alert),
+    }
+}
+
+/// What is known of the container.
+pub(super) fn summary(app: &App, painter: &mut Painter<'_>, rect: Rect) {
+    let inner = title(app, painter, rect, Pane::Summary, Row::new(), &Safe::default());
+    let Some(subject) = app.subject() else { return };
+    let rows = lines(&pairs(app, subject), inner.width.saturating_sub(2));
+    let top = app.list.summary.top.min(rows.len().saturating_sub(1));
+    for (y, row) in (inner.y..inner.bottom()).zip(rows.iter().skip(top)) {
+        painter.row(inner.x + 2, y, inner.width.saturating_sub(2), row);
+    }
+}
+
+fn pairs(app: &App, row: &ContainerRow) -> Vec<DetailLine> {
+    let mut pairs: Vec<(&'static str, Option<Safe>)> = vec![
+        ("id", Some(row.id.clone())),
+        ("image", row.image.clone()),
+        ("pod", row.pod.clone()),
+        ("engine", Some(safe!("{}", row.engine))),
+    ];
+    let at = |at| app.catalog.clocks.date_time(app.time_style, at);
+    let zone = app.catalog.clocks.typed(app.time_style).zone_word();
+    pairs.push(("started", at(row.life.begin).map(|time| safe!("{time} {zone}"))));
+    pairs.push((
+        "ended",
+        row.life.end.and_then(at).map(|time| safe!("{time} {zone}, after {}", human(row.life.length()))),
+    ));
+    pairs.push(("deleted", row.removed.and_then(at).map(|time| safe!("{time} {zone}"))));
+    pairs.push(("events", Some(safe!("{} kept, {} lost", grouped(row.events), grouped(row.lost)))));
+    pairs.push(("cgroup", Some(row.cgroup.clone())));
+    let mut all: Vec<DetailLine> = Vec::new();
+    for reason in &row.life.partial {
+        all.push(DetailLine::Warn(safe!("not complete: {}", reason.as_str())));
+    }
+    all.extend(
+        pairs.into_iter().filter_map(|(key, value)| Some(DetailLine::Pair(Safe::literal(key), value?))),
+    );
+    if let Some(story) = app.stories.of(row.uid).filter(|story| !story.summary.is_empty()) {
+        all.push(DetailLine::Section("activity"));
+        all.extend(story.summary.iter().map(|(key, value)| DetailLine::Pair(key.clone(), value.clone())));
+    }
+    if !row.facts.is_empty() {
+        all.push(DetailLine::Section("learnt from"));
+        for (key, value, source) in &row.facts {
+            all.push(DetailLine::Pair(Safe::literal(key), safe!("{value}  ({source})")));
+        }
+    }
+    all.push(DetailLine::Section("recorded on"));
+    all.push(DetailLine::Pair(Safe::literal("host"), safe!("{}, {}", app.catalog.host, app.catalog.kernel)));
+    all.push(DetailLine::Pair(Safe::literal("recorder"), app.catalog.recorder.clone()));
+    all.extend(app.catalog.degraded.iter().map(|text| DetailLine::Warn(safe!("not recorded: {text}"))));
+    all.extend(app.catalog.defects.iter().map(|text| DetailLine::Warn(text.clone())));
+    all
+}

@@ -1,0 +1,95 @@
+//! The processes that were there at the playhead.
+
+use afterimage_model::text::Safe;
+use ratatui::layout::Rect;
+
+use super::title;
+use crate::{
+    trace::Ended,
+    tui::{
+        app::App,
+        feed::ProcessRow,
+        layout::Pane,
+        paint::{Painter, Row},
+        text::safe,
+        theme::Role,
+    },
+};
+
+/// Draws the tree.
+pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
+    let Some(opened) = &app.opened else { return };
+    let rows = opened.tree_rows();
+    let alive = rows.iter().filter(|row| row.ended.is_none()).count();
+    let note = safe!("{alive} alive");
+    let inner = title(app, painter, rect, Pane::Tree, Row::new(), &note);
+    let pid = opened.moment.value().and_then(|moment| moment.pid);
+    let mut scroll = opened.tree;
+    scroll.show(rows.len(), usize::from(inner.height));
+    let shown = rows.iter().enumerate().skip(scroll.top).take(usize::from(inner.height));
+    for (y, (at, row)) in (inner.y..).zip(shown) {
+        let line = Rect { y, height: 1, ..inner };
+        draw_row(painter, line, row, opened.closed.contains(&(row.pid, row.start)));
+        if Some(row.pid) == pid {
+            painter.ground(line, Role::SelectedQuiet);
+        }
+        if at == scroll.cursor {
+            if app.focus() == Pane::Tree {
+                painter.ground(line, Role::Selected);
+            }
+            painter.text(line.x, y, 1, painter.symbols().cursor, Role::Playhead);
+        }
+    }
+    painter.scroll(inner, scroll.top as u64, u64::from(inner.height), rows.len() as u64);
+}
+
+fn draw_row(painter: &mut Painter<'_>, line: Rect, row: &ProcessRow, closed: bool) {
+    let symbols = painter.symbols();
+    let mut x = line.x + 1;
+    let state = state(row);
+    let state_width = u16::try_from(state.as_str().len()).unwrap_or(0);
+    let limit = line.right().saturating_sub(state_width + 1);
+    // Levels beyond a third of the pane are left out: the command matters more than the depth.
+    let levels = usize::from(line.width / 6).max(2);
+    let skipped = row.more.len().saturating_sub(levels);
+    for (i, more) in row.more.iter().enumerate().skip(skipped) {
+        let own = i + 1 == row.more.len();
+        let glyph = match (own, more) {
+            (true, true) => symbols.tree_mid,
+            (true, false) => symbols.tree_last,
+            (false, true) => symbols.tree_bar,
+            (false, false) => " ",
+        };
+        painter.text(x, line.y, 1, glyph, Role::Rule);
+        painter.text(x + 1, line.y, 1, if own { symbols.rule } else { " " }, Role::Rule);
+        x += 2;
+    }
+    let (fold, role) = match (row.children, closed) {
+        (true, true) => (symbols.closed, Role::Text),
+        (true, false) => (symbols.open, Role::Dim),
+        (false, _) if row.depth > 0 => (symbols.rule, Role::Rule),
+        (false, _) => (" ", Role::Rule),
+    };
+    painter.text(x, line.y, 1, fold, role);
+    x += 2;
+    let role = if row.ended.is_some() { Role::Dim } else { Role::Text };
+    x += painter.text(x, line.y, limit.saturating_sub(x), &safe!("{} ", row.pid), Role::Dim);
+    let role = if row.foreign { Role::Alert } else { role };
+    if row.foreign {
+        x += painter.text(x, line.y, limit.saturating_sub(x), "! ", Role::Alert);
+    }
+    painter.text(x, line.y, limit.saturating_sub(x), &row.command, role);
+    painter.right(line.right().saturating_sub(1), line.y, state_width, &state, Role::Dim);
+}
+
+/// How it ended, or what is special while it lives.
+fn state(row: &ProcessRow) -> Safe {
+    match row.ended {
+        Some((_, Some(Ended::Code(code)))) => safe!(" x {code}"),
+        Some((_, Some(Ended::Signal(signal)))) => safe!(" x sig {signal}"),
+        Some((_, None)) => Safe::literal(" x"),
+        None if row.tty => Safe::literal(" tty"),
+        None if row.threads > 1 => safe!(" {} threads", row.threads),
+        None => Safe::default(),
+    }
+}

@@ -1,0 +1,85 @@
+//! What the screens need and do not have: the questions to the background.
+
+use std::sync::Arc;
+
+use afterimage_format::BootNanos;
+
+use crate::tui::{
+    app::{App, Opened},
+    feed::{Center, CountKey, DensityKey, MomentKey, PageKey, Request, StoryKey},
+    layout::Pane,
+    screen::Screen,
+};
+
+/// Columns that a lane's name takes.
+pub(crate) const LANE_NAME: u16 = 9;
+
+/// The questions to ask now.
+pub(crate) fn requests(app: &mut App) -> Vec<Request> {
+    let plan = app.plan();
+    let generation = app.catalog.generation;
+    let mut asked = Vec::new();
+    if let Some(rect) = plan.rect(Pane::Overview) {
+        let (begin, end) = app.catalog.range;
+        let columns = usize::from(rect.width.saturating_sub(LANE_NAME + 1));
+        let key = DensityKey { uid: None, begin, end: after(end), columns, generation };
+        asked.extend(app.overview.want(key).map(Request::Density));
+    }
+    if let Some(uid) = app.subject().map(|row| row.uid) {
+        asked.extend(app.stories.want(StoryKey { uid, generation }).map(Request::Story));
+    }
+    if app.screen == Screen::Containers {
+        return asked;
+    }
+    let height = app.size.1;
+    let filter = Arc::clone(&app.bar.filter);
+    let Some(opened) = &mut app.opened else { return asked };
+    if !filter.is_empty() {
+        let key = CountKey { uid: opened.uid, filter: Arc::clone(&filter), generation };
+        asked.extend(opened.count.want_instead(key).map(Request::Count));
+    }
+    if let Some(rect) = plan.rect(Pane::Timeline) {
+        let (begin, end) = opened.window;
+        let columns = usize::from(rect.width.saturating_sub(LANE_NAME + 1));
+        let key = DensityKey { uid: Some(opened.uid), begin, end: after(end), columns, generation };
+        asked.extend(opened.density.want(key).map(Request::Density));
+    }
+    let reach = usize::from(height).max(50) * 4;
+    let key = PageKey { uid: opened.uid, center: opened.playhead.center(), filter, reach, generation };
+    if needs_page(opened, &key, usize::from(height)) {
+        asked.extend(opened.page.want(key).map(Request::Page));
+    } else if let Some((key, page)) = opened.page.entry()
+        && !page.named
+        && opened.naming.as_ref() != Some(key)
+    {
+        let key = key.clone();
+        opened.naming = Some(key.clone());
+        asked.push(Request::Names(key));
+    }
+    if let Some(at) = opened.event() {
+        let key = MomentKey { uid: opened.uid, at: Center::Event(at), generation };
+        asked.extend(opened.moment.want(key).map(Request::Moment));
+    }
+    if let Some(key) = opened.seek.filter(|_| !opened.seek_asked) {
+        opened.seek_asked = true;
+        asked.push(Request::Seek(key));
+    }
+    asked
+}
+
+/// Whether the page is of another filter, does not have the playhead, or ends too near to it.
+fn needs_page(opened: &Opened, key: &PageKey, height: usize) -> bool {
+    let Some((got, page)) = opened.page.entry() else { return true };
+    if got.filter != key.filter || got.generation != key.generation || !opened.playhead.is_in(page) {
+        return true;
+    }
+    let Some(row) = opened.playhead.row(page) else { return false };
+    let above = row < height && !page.at_start;
+    let below = row + height >= page.rows.len() && !page.at_end;
+    above || below
+}
+
+/// The first moment after `end`, so that what happened at `end` is in the range.
+fn after(end: BootNanos) -> BootNanos {
+    BootNanos(end.0.saturating_add(1))
+}

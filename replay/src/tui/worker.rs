@@ -1,0 +1,144 @@
+//! The background: threads that read the recording, so that the keys never wait.
+//!
+//! Each kind of question has its lane, a thread of its own: a long scan delays no page. In a lane whose questions
+//! are long a newer question ends the one under way.
+
+use std::{
+    panic::{self, AssertUnwindSafe},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+    thread,
+};
+
+use crate::{
+    trace::Trace,
+    tui::{
+        engine::{self, Cache, Job},
+        feed::{Reply, Request},
+        text::safe,
+    },
+};
+
+/// A lane: questions that are answered one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lane {
+    Pages,
+    Moments,
+    Seeks,
+    Counts,
+    Stories,
+}
+
+impl Lane {
+    const ALL: [Self; 5] = [Self::Pages, Self::Moments, Self::Seeks, Self::Counts, Self::Stories];
+
+    const fn of(request: &Request) -> Self {
+        match request {
+            Request::Page(_) | Request::Density(_) => Self::Pages,
+            Request::Moment(_) | Request::Names(_) => Self::Moments,
+            Request::Seek(_) => Self::Seeks,
+            Request::Count(_) => Self::Counts,
+            Request::Story(_) => Self::Stories,
+        }
+    }
+
+    /// Whether a newer question ends the one under way.
+    const fn gives_way(self) -> bool {
+        matches!(self, Self::Seeks | Self::Counts | Self::Stories)
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Pages => "pages",
+            Self::Moments => "moments",
+            Self::Seeks => "seeks",
+            Self::Counts => "counts",
+            Self::Stories => "stories",
+        }
+    }
+}
+
+/// A lane's way in.
+#[derive(Debug)]
+struct Entrance {
+    lane: Lane,
+    questions: mpsc::Sender<(u64, Arc<Trace>, Request)>,
+    /// Number of the newest question.
+    newest: Arc<AtomicU64>,
+}
+
+/// The background threads. They end when this is dropped and their question is answered.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    entrances: Vec<Entrance>,
+}
+
+impl Worker {
+    /// Starts the threads; `tell` takes the answers.
+    ///
+    /// # Errors
+    /// A thread cannot be started.
+    pub(crate) fn start(tell: impl Fn(Reply) + Clone + Send + 'static) -> std::io::Result<Self> {
+        let mut entrances = Vec::new();
+        for lane in Lane::ALL {
+            let (questions, receiver) = mpsc::channel();
+            let newest = Arc::new(AtomicU64::new(0));
+            let (tell, seen) = (tell.clone(), Arc::clone(&newest));
+            thread::Builder::new()
+                .name(lane.name().to_owned())
+                .spawn(move || serve(lane, &receiver, &seen, &tell))?;
+            entrances.push(Entrance { lane, questions, newest });
+        }
+        Ok(Self { entrances })
+    }
+
+    /// Asks; the answer comes later.
+    pub(crate) fn ask(&self, trace: &Arc<Trace>, request: Request) {
+        let lane = Lane::of(&request);
+        if let Some(entrance) = self.entrances.iter().find(|e| e.lane == lane) {
+            let number = entrance.newest.fetch_add(1, Ordering::Relaxed) + 1;
+            // A lane that has ended answers nothing; that was told when it ended.
+            let _ = entrance.questions.send((number, Arc::clone(trace), request));
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        for entrance in &self.entrances {
+            entrance.newest.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn serve(
+    lane: Lane,
+    questions: &mpsc::Receiver<(u64, Arc<Trace>, Request)>,
+    newest: &AtomicU64,
+    tell: &dyn Fn(Reply),
+) {
+    let mut cache = Cache::default();
+    while let Ok((number, trace, request)) = questions.recv() {
+        let over = || lane.gives_way() && newest.load(Ordering::Relaxed) != number;
+        if over() {
+            continue;
+        }
+        let job = Job { over: &over, tell };
+        let answered =
+            panic::catch_unwind(AssertUnwindSafe(|| engine::answer(&trace, &mut cache, request, &job)));
+        match answered {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tell(Reply::Failed(safe!("{}", crate::failure::Failure::from(error)))),
+            Err(_) => {
+                tell(Reply::Failed(safe!(
+                    "internal error while reading {}; what is shown may be old",
+                    lane.name()
+                )));
+                cache = Cache::default();
+            }
+        }
+    }
+}
