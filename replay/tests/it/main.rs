@@ -1,0 +1,4 @@
+//! Tests of `afterimage` as a user runs it.
+
+mod staged;
+mod terminal;
