@@ -10,6 +10,7 @@ mod privilege;
 mod recorder;
 mod samples;
 mod step;
+mod syscalls;
 mod tally;
 mod test;
 mod workload;
@@ -36,6 +37,8 @@ enum Task {
     Ci,
     /// Record the committed samples anew
     Samples,
+    /// Make the table of system calls
+    Syscalls(syscalls::SyscallsArgs),
     /// Build the eBPF object that is committed
     Ebpf {
         /// Build it elsewhere and compare with the committed one instead
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Task::Samples => samples::run(),
         Task::Test => test::run(),
         Task::Ci => ci::run(),
+        Task::Syscalls(args) => syscalls::run(&args),
         Task::Ebpf { check: false } => ebpf::build(),
         Task::Ebpf { check: true } => ebpf::check(),
     };

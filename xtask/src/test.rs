@@ -5,7 +5,7 @@
 
 use crate::step::{Steps, Verdict};
 use crate::tally::{self, Tally};
-use crate::{checkout, ebpf, foreign, policy, privilege};
+use crate::{checkout, ebpf, foreign, policy, privilege, syscalls};
 
 pub(crate) fn run() -> anyhow::Result<bool> {
     let mut steps = Steps::default();
@@ -18,6 +18,7 @@ pub(crate) fn run() -> anyhow::Result<bool> {
     steps.run("dependency policy", policy::dependencies);
     steps.run("known vulnerabilities of dependencies", policy::advisories);
     steps.run("reader on a system that is not Linux", foreign::check);
+    steps.run("committed table of system calls", || syscalls::check().map(Verdict::of));
     steps.run("committed eBPF object", ebpf::verify);
     let (mut anywhere, mut privileged) = (Tally::default(), Tally::default());
     steps.run("tests that run anywhere", || tests(&["test", "--workspace", "--no-fail-fast"], &mut anywhere));

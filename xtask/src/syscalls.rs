@@ -1,4 +1,5 @@
-//! Makes `model/src/syscalls/table.rs` of `model/data/syscall_numbers.tbl` and `syscall_arguments.tbl`.
+//! `cargo xtask syscalls`: makes `model/src/syscalls/table.rs` of `model/data/syscall_numbers.tbl` and
+//! `syscall_arguments.tbl`.
 //!
 //! Without an option it writes the table; `--check` writes nothing and fails when the table on disk differs, when
 //! a number differs from the kernel headers on this machine, or when an argument count differs from what the
@@ -10,8 +11,11 @@ use std::{
     fmt::Write as _,
     fs,
     path::{Path, PathBuf},
-    process::ExitCode,
 };
+
+use anyhow::{Context as _, anyhow, bail};
+
+use crate::checkout;
 
 /// Numbers of one name: x86-64, i386, x32.
 type Numbers = [Option<u16>; 3];
@@ -23,49 +27,62 @@ const HEADERS: [&str; 3] = ["unistd_64.h", "unistd_32.h", "unistd_x32.h"];
 /// Set in the numbers of x32.
 const X32_BIT: u32 = 0x4000_0000;
 
-fn main() -> ExitCode {
-    let mode = std::env::args().nth(1).unwrap_or_default();
-    let result = match mode.as_str() {
-        "" => generate(false),
-        "--check" => generate(true),
-        "--refresh" => refresh().and_then(|()| generate(false)),
-        other => Err(format!("unknown option `{other}`: one of --check, --refresh")),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("{message}");
-            ExitCode::FAILURE
-        }
+#[derive(clap::Args)]
+pub(crate) struct SyscallsArgs {
+    /// Write nothing, compare instead
+    #[arg(long)]
+    check: bool,
+    /// Take the numbers of this machine's kernel headers over first
+    #[arg(long, conflicts_with = "check")]
+    refresh: bool,
+}
+
+pub(crate) fn run(args: &SyscallsArgs) -> anyhow::Result<bool> {
+    if args.refresh {
+        refresh()?;
     }
+    if args.check { check() } else { write().map(|()| true) }
 }
 
 fn data(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(name)
+    checkout::root().join("model/data").join(name)
 }
 
-fn read(path: &Path) -> Result<String, String> {
-    fs::read_to_string(path).map_err(|e| format!("cannot read `{}`: {e}", path.display()))
+fn table_path() -> PathBuf {
+    checkout::root().join("model/src/syscalls/table.rs")
 }
 
-fn generate(check: bool) -> Result<(), String> {
+fn read(path: &Path) -> anyhow::Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))
+}
+
+type Tables = (BTreeMap<String, Numbers>, BTreeMap<String, Arguments>);
+
+fn tables() -> anyhow::Result<Tables> {
     let numbers = parse_numbers(&read(&data("syscall_numbers.tbl"))?)?;
-    let arguments = parse_arguments(&read(&data("syscall_arguments.tbl"))?)?;
-    let made = table(&numbers, &arguments)?;
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/syscalls/table.rs");
-    if check {
-        compare_with_headers(&numbers)?;
-        compare_with_kernel(&arguments)?;
-        if read(&path)? != made {
-            return Err(format!("`{}` is not what its sources make: generate it again", path.display()));
-        }
-        println!("{} names, {} argument lists: as generated", numbers.len(), arguments.len());
-        return Ok(());
-    }
-    fs::write(&path, made).map_err(|e| format!("cannot write `{}`: {e}", path.display()))
+    Ok((numbers, parse_arguments(&read(&data("syscall_arguments.tbl"))?)?))
 }
 
-fn parse_numbers(text: &str) -> Result<BTreeMap<String, Numbers>, String> {
+fn write() -> anyhow::Result<()> {
+    let (numbers, arguments) = tables()?;
+    let path = table_path();
+    fs::write(&path, table(&numbers, &arguments)?)
+        .with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+/// Compares the table with its sources, and these with what this machine knows.
+pub(crate) fn check() -> anyhow::Result<bool> {
+    let (numbers, arguments) = tables()?;
+    compare_with_headers(&numbers)?;
+    compare_with_kernel(&arguments)?;
+    if read(&table_path())? != table(&numbers, &arguments)? {
+        bail!("`{}` is not what its sources make: run `cargo xtask syscalls`", table_path().display());
+    }
+    println!("{} names, {} argument lists: as generated", numbers.len(), arguments.len());
+    Ok(true)
+}
+
+fn parse_numbers(text: &str) -> anyhow::Result<BTreeMap<String, Numbers>> {
     let mut out = BTreeMap::new();
     for line in text.lines().filter(|l| !l.starts_with('#') && !l.trim().is_empty()) {
         let mut words = line.split_whitespace();
@@ -74,8 +91,8 @@ fn parse_numbers(text: &str) -> Result<BTreeMap<String, Numbers>, String> {
         for slot in &mut numbers {
             *slot = match words.next() {
                 Some("-") => None,
-                Some(word) => Some(word.parse().map_err(|_| format!("bad number in `{line}`"))?),
-                None => return Err(format!("three numbers expected in `{line}`")),
+                Some(word) => Some(word.parse().with_context(|| format!("bad number in `{line}`"))?),
+                None => bail!("three numbers expected in `{line}`"),
             };
         }
         out.insert(name.to_owned(), numbers);
@@ -83,7 +100,7 @@ fn parse_numbers(text: &str) -> Result<BTreeMap<String, Numbers>, String> {
     Ok(out)
 }
 
-fn parse_arguments(text: &str) -> Result<BTreeMap<String, Arguments>, String> {
+fn parse_arguments(text: &str) -> anyhow::Result<BTreeMap<String, Arguments>> {
     let mut out = BTreeMap::new();
     for line in text.lines().filter(|l| !l.starts_with('#') && !l.trim().is_empty()) {
         let mut words = line.split_whitespace();
@@ -91,12 +108,12 @@ fn parse_arguments(text: &str) -> Result<BTreeMap<String, Arguments>, String> {
         let args: Arguments = words
             .map(|w| w.split_once(':').map(|(a, k)| (a.to_owned(), k.to_owned())))
             .collect::<Option<_>>()
-            .ok_or_else(|| format!("`argument:kind` expected in `{line}`"))?;
+            .ok_or_else(|| anyhow!("`argument:kind` expected in `{line}`"))?;
         if args.len() > 6 {
-            return Err(format!("more than six arguments in `{line}`"));
+            bail!("more than six arguments in `{line}`");
         }
         if out.insert(name.to_owned(), args).is_some() {
-            return Err(format!("`{name}` stands twice"));
+            bail!("`{name}` stands twice");
         }
     }
     Ok(out)
@@ -106,7 +123,7 @@ fn parse_arguments(text: &str) -> Result<BTreeMap<String, Arguments>, String> {
 fn table(
     numbers: &BTreeMap<String, Numbers>,
     arguments: &BTreeMap<String, Arguments>,
-) -> Result<String, String> {
+) -> anyhow::Result<String> {
     let mut out = String::from(
         "// @generated by `cargo xtask syscalls` from model/data/syscall_*.tbl: do not edit.\n\n\
          use super::{ArgKind as K, ArgSpec, Signature};\nuse crate::symbols as s;\n\n\
@@ -117,7 +134,7 @@ fn table(
     for (key, args) in arguments {
         let name = key.split_once('@').map_or(key.as_str(), |(name, _)| name);
         let list: Vec<String> =
-            args.iter().map(|(a, k)| Ok(format!("a({a:?}, {})", kind(k)?))).collect::<Result<_, String>>()?;
+            args.iter().map(|(a, k)| Ok(format!("a({a:?}, {})", kind(k)?))).collect::<anyhow::Result<_>>()?;
         positions.insert(key, positions.len());
         let _ = writeln!(out, "    Signature {{ name: {name:?}, args: &[{}] }},", list.join(", "));
     }
@@ -128,9 +145,9 @@ fn table(
             let Some(nr) = row[abi] else { continue };
             let own = format!("{name}@{abi_name}");
             let position = positions.get(own.as_str()).or_else(|| positions.get(name.as_str()));
-            let position = *position.ok_or_else(|| format!("no arguments for `{name}`"))?;
+            let position = *position.ok_or_else(|| anyhow!("no arguments for `{name}`"))?;
             if let Some((other, _)) = rows.insert(nr, (name, position)) {
-                return Err(format!("number {nr} of {abi_name} is `{name}` and `{other}`"));
+                bail!("number {nr} of {abi_name} is `{name}` and `{other}`");
             }
         }
         let _ = write!(
@@ -148,7 +165,7 @@ fn table(
 }
 
 /// `|open` is `K::Flags(&s::OPEN)`, `read_buffer` is `K::ReadBuffer`.
-fn kind(word: &str) -> Result<String, String> {
+fn kind(word: &str) -> anyhow::Result<String> {
     if let Some(set) = word.strip_prefix('|') {
         return Ok(format!("K::Flags(&s::{})", set.to_uppercase()));
     }
@@ -156,7 +173,7 @@ fn kind(word: &str) -> Result<String, String> {
         return Ok(format!("K::Symbol(&s::{})", set.to_uppercase()));
     }
     if word.is_empty() || !word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_') {
-        return Err(format!("bad kind `{word}`"));
+        bail!("bad kind `{word}`");
     }
     let camel: String =
         word.split('_').map(|part| part[..1].to_uppercase() + part.get(1..).unwrap_or_default()).collect();
@@ -183,7 +200,7 @@ fn headers() -> Option<BTreeMap<String, Numbers>> {
     Some(out)
 }
 
-fn compare_with_headers(numbers: &BTreeMap<String, Numbers>) -> Result<(), String> {
+fn compare_with_headers(numbers: &BTreeMap<String, Numbers>) -> anyhow::Result<()> {
     let Some(headers) = headers() else {
         println!("not compared with kernel headers: they are not installed (linux-libc-dev)");
         return Ok(());
@@ -192,10 +209,7 @@ fn compare_with_headers(numbers: &BTreeMap<String, Numbers>) -> Result<(), Strin
         let ours = numbers.get(name).copied().unwrap_or_default();
         for abi in 0..ABIS.len() {
             if row[abi].is_some() && row[abi] != ours[abi] {
-                return Err(format!(
-                    "`{name}` on {} is {:?} in the headers, {:?} here",
-                    ABIS[abi], row[abi], ours[abi]
-                ));
+                bail!("`{name}` on {} is {:?} in the headers, {:?} here", ABIS[abi], row[abi], ours[abi]);
             }
         }
     }
@@ -204,7 +218,7 @@ fn compare_with_headers(numbers: &BTreeMap<String, Numbers>) -> Result<(), Strin
 }
 
 /// Compares argument counts with `events/syscalls/*/format` of tracefs.
-fn compare_with_kernel(arguments: &BTreeMap<String, Arguments>) -> Result<(), String> {
+fn compare_with_kernel(arguments: &BTreeMap<String, Arguments>) -> anyhow::Result<()> {
     let events = ["/sys/kernel/tracing/events/syscalls", "/sys/kernel/debug/tracing/events/syscalls"];
     let from_env = std::env::var("TRACEFS").map(|t| format!("{t}/events/syscalls")).ok();
     let Some(events) = from_env.iter().map(String::as_str).chain(events).find(|e| Path::new(e).is_dir())
@@ -227,7 +241,7 @@ fn compare_with_kernel(arguments: &BTreeMap<String, Arguments>) -> Result<(), St
         // Before the arguments stand four common fields and the number.
         let expected = fields.saturating_sub(5);
         if args.len() != expected {
-            return Err(format!("`{name}` has {expected} arguments in the kernel, {} here", args.len()));
+            bail!("`{name}` has {expected} arguments in the kernel, {} here", args.len());
         }
         compared += 1;
     }
@@ -235,11 +249,11 @@ fn compare_with_kernel(arguments: &BTreeMap<String, Arguments>) -> Result<(), St
     Ok(())
 }
 
-fn refresh() -> Result<(), String> {
+fn refresh() -> anyhow::Result<()> {
     let path = data("syscall_numbers.tbl");
     let text = read(&path)?;
     let mut numbers = parse_numbers(&text)?;
-    for (name, row) in headers().ok_or("kernel headers are not installed (linux-libc-dev)")? {
+    for (name, row) in headers().context("kernel headers are not installed (linux-libc-dev)")? {
         let ours = numbers.entry(name).or_default();
         for abi in 0..ABIS.len() {
             ours[abi] = row[abi].or(ours[abi]);
@@ -254,5 +268,5 @@ fn refresh() -> Result<(), String> {
         let [a, b, c] = row.map(|n| n.map_or("-".to_owned(), |n| n.to_string()));
         let _ = writeln!(out, "{name:<29} {a:>4} {b:>4} {c:>4}");
     }
-    fs::write(&path, out).map_err(|e| format!("cannot write `{}`: {e}", path.display()))
+    fs::write(&path, out).with_context(|| format!("cannot write `{}`", path.display()))
 }
