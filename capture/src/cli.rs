@@ -1,5 +1,6 @@
 //! The command line of `afterimaged`.
 
+mod doctor;
 mod run;
 
 use std::process::ExitCode;
@@ -22,6 +23,8 @@ struct Cli {
 enum Command {
     /// Record until told to stop (SIGTERM or Ctrl-C); the store is then sealed.
     Run(Box<run::RunArgs>),
+    /// Look whether this machine can be recorded: each line says what was found and what to do.
+    Doctor(doctor::DoctorArgs),
 }
 
 /// Parses the arguments, does what they say, and tells the exit status.
@@ -29,6 +32,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Run(args) => run::run(&args),
+        Command::Doctor(args) => return doctor::doctor(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,6 +3,7 @@
 
 pub mod btf;
 pub mod cli;
+pub mod doctor;
 pub mod drain;
 pub mod host;
 pub mod identity;

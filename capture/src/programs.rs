@@ -140,6 +140,11 @@ impl Policies {
     }
 }
 
+/// The tracepoints that recording needs.
+pub fn tracepoints() -> impl Iterator<Item = &'static str> {
+    ATTACHED.iter().map(|(_, tracepoint)| *tracepoint)
+}
+
 /// Offsets of this kernel, and the members that are missing.
 pub fn offsets(btf: &Btf) -> (Offsets, Vec<String>) {
     let mut missing = Vec::new();

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod conservation;
+mod doctor;
 mod harness;
 mod kill;
 mod strace;

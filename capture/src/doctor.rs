@@ -1,0 +1,300 @@
+//! `afterimaged doctor`: whether this machine can be recorded, line by line, each with what to do where not.
+//!
+//! Every check looks at the thing itself: the programs are loaded (and not attached), the store's directory is asked
+//! for its space, the kernel for its members.
+
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    btf::{Btf, VMLINUX},
+    host,
+    programs::{self, LoadError, LoadOptions, Programs},
+    specs,
+};
+
+/// How a check came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// As it should be.
+    Good,
+    /// Recording works, with less.
+    Less,
+    /// Recording does not work.
+    Bad,
+}
+
+impl Verdict {
+    /// The word at the beginning of the line.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Good => "ok",
+            Self::Less => "less",
+            Self::Bad => "FAIL",
+        }
+    }
+}
+
+/// One line of the report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// What was looked at.
+    pub what: &'static str,
+    /// How it came out.
+    pub verdict: Verdict,
+    /// What was found.
+    pub found: String,
+    /// What to do; empty where nothing is to be done.
+    pub advice: String,
+}
+
+impl Check {
+    fn good(what: &'static str, found: impl Into<String>) -> Self {
+        Self { what, verdict: Verdict::Good, found: found.into(), advice: String::new() }
+    }
+
+    fn less(what: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { what, verdict: Verdict::Less, found: found.into(), advice: advice.into() }
+    }
+
+    fn bad(what: &'static str, found: impl Into<String>, advice: impl Into<String>) -> Self {
+        Self { what, verdict: Verdict::Bad, found: found.into(), advice: advice.into() }
+    }
+}
+
+impl fmt::Display for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<4} {:<14} {}", self.verdict.word(), self.what, self.found)?;
+        if !self.advice.is_empty() {
+            write!(f, "\n     {:<14} -> {}", "", self.advice)?;
+        }
+        Ok(())
+    }
+}
+
+/// All checks, in the order in which recording needs things.
+pub fn examine(store: &Path) -> Vec<Check> {
+    let mut checks = vec![kernel(), rights(), lockdown()];
+    match Btf::of_kernel() {
+        Ok(btf) => {
+            checks.push(Check::good("type info", VMLINUX));
+            checks.push(members(&btf));
+            checks.push(tracepoints(&btf));
+            checks.push(load(&btf));
+            checks.extend(cgroups(&btf));
+        }
+        Err(error) => checks.push(Check::bad(
+            "type info",
+            error.to_string(),
+            "use a kernel built with CONFIG_DEBUG_INFO_BTF=y",
+        )),
+    }
+    checks.push(space(store));
+    checks.push(runtimes());
+    checks.push(clock());
+    checks
+}
+
+fn kernel() -> Check {
+    let uname = rustix::system::uname();
+    let release = uname.release().to_string_lossy().into_owned();
+    let machine = uname.machine().to_string_lossy().into_owned();
+    let mut numbers = release.split(['.', '-']).map(|n| n.parse::<u32>().unwrap_or(0));
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    let found = format!("Linux {release} on {machine}");
+    if machine != "x86_64" {
+        Check::bad("kernel", found, "only x86_64 is recorded so far")
+    } else if version < (5, 15) {
+        Check::bad("kernel", found, "Linux 5.15 or later is needed")
+    } else {
+        Check::good("kernel", found)
+    }
+}
+
+/// Capability numbers of the kernel.
+const CAPABILITIES: [(&str, u32, bool); 4] = [
+    ("CAP_BPF", 39, true),
+    ("CAP_PERFMON", 38, true),
+    ("CAP_SYS_PTRACE", 19, false),
+    ("CAP_DAC_READ_SEARCH", 2, false),
+];
+
+fn rights() -> Check {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))
+        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
+        .unwrap_or(0);
+    // CAP_SYS_ADMIN stands in for the two that eBPF needs.
+    let admin = effective >> 21 & 1 == 1;
+    let missing = |needed: bool| -> Vec<&str> {
+        CAPABILITIES
+            .iter()
+            .filter(|(_, bit, need)| *need == needed && effective >> bit & 1 == 0 && !(needed && admin))
+            .map(|(name, ..)| *name)
+            .collect()
+    };
+    let (needed, wanted) = (missing(true), missing(false));
+    if !needed.is_empty() {
+        let advice = "run as root, or give the service these capabilities";
+        Check::bad("rights", format!("missing {}", needed.join(", ")), advice)
+    } else if !wanted.is_empty() {
+        let advice = "arguments and files of processes of other users are not read at the start";
+        Check::less("rights", format!("missing {}", wanted.join(", ")), advice)
+    } else {
+        Check::good("rights", "CAP_BPF, CAP_PERFMON, CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH")
+    }
+}
+
+fn lockdown() -> Check {
+    let text = fs::read_to_string("/sys/kernel/security/lockdown").unwrap_or_default();
+    let mode = text.split('[').nth(1).and_then(|rest| rest.split(']').next()).unwrap_or("none");
+    if mode == "confidentiality" {
+        let advice = "boot without lockdown=confidentiality: it forbids eBPF to read kernel memory";
+        Check::bad("lockdown", mode, advice)
+    } else {
+        Check::good("lockdown", mode)
+    }
+}
+
+fn members(btf: &Btf) -> Check {
+    let (_, missing) = programs::offsets(btf);
+    if missing.is_empty() {
+        Check::good("members", "all that are read are there")
+    } else {
+        Check::less(
+            "members",
+            missing.join("; "),
+            "what they tell is left out of the recording, and said in it",
+        )
+    }
+}
+
+fn tracepoints(btf: &Btf) -> Check {
+    let missing: Vec<&str> =
+        programs::tracepoints().filter(|name| btf.tracepoint_arguments(name).is_none()).collect();
+    if missing.is_empty() {
+        Check::good("tracepoints", programs::tracepoints().collect::<Vec<_>>().join(", "))
+    } else {
+        Check::bad("tracepoints", format!("missing {}", missing.join(", ")), "use a kernel that has them")
+    }
+}
+
+fn load(btf: &Btf) -> Check {
+    let options = LoadOptions {
+        config: afterimage_capture_abi::config::Config::default(),
+        data_ring: 1 << 20,
+        control_ring: 1 << 20,
+        specs: specs::table(false),
+    };
+    match Programs::load(btf, &options) {
+        Ok(_) => Check::good("programs", "the kernel takes all of them"),
+        Err(error) => {
+            let advice = match &error {
+                LoadError::Program { .. } | LoadError::Object(_) => {
+                    "missing rights, a seccomp profile that forbids bpf(), or a verifier that differs: report it"
+                }
+                _ => "see the line above",
+            };
+            Check::bad("programs", error.to_string(), advice)
+        }
+    }
+}
+
+fn cgroups(btf: &Btf) -> Vec<Check> {
+    let (found, degraded) = host::cgroups(btf);
+    let v2 = found.v2.as_ref().map(|h| format!("v2 at {}", h.mount.display()));
+    let v1 = found.v1.as_ref().map(|(h, _)| format!("v1 at {}", h.mount.display()));
+    let all: Vec<String> = v2.into_iter().chain(v1).collect();
+    let mut checks = Vec::new();
+    if all.is_empty() {
+        let advice = "mount cgroup2, or give the recorder the host's /sys/fs/cgroup";
+        checks.push(Check::bad("cgroups", "no hierarchy is mounted", advice));
+    } else {
+        checks.push(Check::good("cgroups", all.join(", ")));
+    }
+    checks.extend(degraded.into_iter().map(|reason| Check::less("cgroups", reason, "mount cgroup2")));
+    checks
+}
+
+/// The nearest directory of a path that exists.
+fn existing(path: &Path) -> PathBuf {
+    path.ancestors().find(|p| p.exists()).map_or_else(|| PathBuf::from("/"), Path::to_path_buf)
+}
+
+fn space(store: &Path) -> Check {
+    const LEAST: u64 = 1 << 30;
+    let place = existing(store);
+    let what = "disk";
+    let advice = "choose another directory with --store";
+    match rustix::fs::statvfs(&place) {
+        Ok(stat) => {
+            let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+            let found = format!("{} MiB free at {}", free >> 20, place.display());
+            let writable = rustix::fs::access(&place, rustix::fs::Access::WRITE_OK).is_ok();
+            if !writable {
+                Check::bad(what, format!("{} is not writable", place.display()), advice)
+            } else if free < LEAST {
+                Check::less(what, found, "make room: less than 1 GiB keeps little of the past")
+            } else {
+                Check::good(what, found)
+            }
+        }
+        Err(error) => Check::bad(what, format!("{}: {error}", place.display()), advice),
+    }
+}
+
+fn runtimes() -> Check {
+    const KNOWN: [&str; 8] =
+        ["dockerd", "containerd", "crio", "podman", "runc", "crun", "lxc-start", "systemd-nspawn"];
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found: Vec<&str> = KNOWN
+        .into_iter()
+        .filter(|name| std::env::split_paths(&path).any(|dir| dir.join(name).exists()))
+        .collect();
+    if found.is_empty() {
+        Check::good("runtimes", "none found: containers are known by their cgroups all the same")
+    } else {
+        Check::good("runtimes", found.join(", "))
+    }
+}
+
+fn clock() -> Check {
+    // In a time namespace with an offset, boot time is shifted against what the programs stamp.
+    let offsets = fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
+    if shifted(&offsets) {
+        let advice = "run the recorder in the host's time namespace";
+        Check::bad("clock", "the recorder is in a time namespace with other clocks", advice)
+    } else {
+        Check::good("clock", "boot time is the host's")
+    }
+}
+
+/// Whether any clock of `timens_offsets` (name, seconds, nanoseconds) is shifted.
+fn shifted(offsets: &str) -> bool {
+    offsets.lines().any(|line| line.split_whitespace().skip(1).any(|number| number != "0"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_what_was_found_and_what_to_do() {
+        let check = Check::bad("rights", "missing CAP_BPF", "run as root");
+        let text = check.to_string();
+        assert!(text.starts_with("FAIL rights"), "{text}");
+        assert!(text.ends_with("-> run as root"), "{text}");
+        assert!(!Check::good("kernel", "fine").to_string().contains("->"));
+    }
+
+    #[test]
+    fn the_place_of_a_store_to_be_made_is_its_nearest_directory() {
+        assert_eq!(existing(Path::new("/no/such/store")), Path::new("/"));
+        assert!(shifted("monotonic 0 0\nboottime 86400 0") && !shifted("monotonic  0  0\nboottime 0 0"));
+        assert_eq!(existing(Path::new("/tmp")), Path::new("/tmp"));
+    }
+}
