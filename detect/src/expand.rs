@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Most checks and list members of one expanded filter.
-const MAX_PARTS: usize = 200_000;
+const MAX_PARTS: usize = 50_000;
 /// How deep macros may use macros.
 const MAX_DEPTH: usize = 100;
 

@@ -25,8 +25,20 @@ pub trait Facts {
     /// How many threads live in a thread's process.
     fn threads(&self, task: TaskKey) -> Option<u64>;
 
+    /// The name of a user (or group) in a container, where a read of its `/etc/passwd` (`/etc/group`) was recorded.
+    fn account(&self, container: ContainerUid, account: Account) -> Option<&[u8]>;
+
     /// Calls `visit` with every domain name that an answer seen in this container gave this address.
     fn domains(&self, container: ContainerUid, address: IpAddr, visit: &mut dyn FnMut(&[u8]));
+}
+
+/// A user or group by its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Account {
+    /// A user.
+    User(u32),
+    /// A group.
+    Group(u32),
 }
 
 /// A process as far as it is known.
@@ -46,8 +58,6 @@ pub struct Process<'a> {
     pub env: Option<&'a [u8]>,
     /// Its working directory.
     pub cwd: Option<&'a [u8]>,
-    /// Its cgroup's path.
-    pub cgroup: Option<&'a [u8]>,
     /// Process id in its own pid namespace.
     pub vpid: Option<u32>,
     /// Parent's process id, initial namespace.
@@ -66,8 +76,6 @@ pub struct Process<'a> {
     pub loginuid: Option<u32>,
     /// Capability sets: inheritable, permitted, effective.
     pub caps: [Option<u64>; 3],
-    /// Pid namespace's inode and level.
-    pub pid_ns: Option<u64>,
     /// Program file: inode number.
     pub exe_ino: Option<u64>,
     /// Program file: change time, nanoseconds since 1970.
@@ -76,7 +84,7 @@ pub struct Process<'a> {
     pub exe_mtime: Option<u64>,
     /// `EXE_FLAGS` of [`afterimage_format::layout::exec`].
     pub exe_flags: Option<u64>,
-    /// It was made by a fork that was recorded, or its start is known otherwise.
+    /// When it was made, where that is known.
     pub start: Option<BootNanos>,
 }
 
@@ -127,7 +135,7 @@ pub struct Descriptor<'a> {
     /// The path as the program claimed it when it opened the file.
     pub claimed: Option<&'a [u8]>,
     /// The socket.
-    pub socket: Option<Socket<'a>>,
+    pub socket: Option<Socket>,
     /// Inode, where known.
     pub ino: Option<u64>,
     /// Device of the file system, kernel's `dev_t`, where known.
@@ -140,7 +148,7 @@ pub struct Descriptor<'a> {
 
 /// A socket.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Socket<'a> {
+pub struct Socket {
     /// Its family.
     pub family: Family,
     /// Its protocol above IP.
@@ -153,8 +161,6 @@ pub struct Socket<'a> {
     pub role: Role,
     /// A connection was made or accepted.
     pub connected: bool,
-    /// The path of a unix socket's other end.
-    pub peer_path: Option<&'a [u8]>,
 }
 
 /// A socket's family.
@@ -202,7 +208,7 @@ pub enum Role {
     Listener,
 }
 
-impl Socket<'_> {
+impl Socket {
     /// The client's end.
     pub fn client(&self) -> Option<(IpAddr, u16)> {
         match self.role {

@@ -20,6 +20,7 @@ mod shape;
 mod survey;
 pub mod syntax;
 mod term;
+mod tracker;
 mod value;
 
 pub use compile::FilterWarning;
@@ -31,4 +32,5 @@ pub use network::Network;
 pub use prefilter::{Prefilter, Verdict};
 pub use rules::RuleSet;
 pub use syntax::{FilterError, FilterErrorKind, Mode};
+pub use tracker::Tracker;
 pub use value::{Kind, Multi, Value};

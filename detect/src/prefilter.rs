@@ -9,7 +9,7 @@ use afterimage_model::syscalls;
 use crate::{
     codes::Codes,
     context::{EventContext, Frame},
-    facts::{Descriptor, Facts, Process},
+    facts::{Account, Descriptor, Facts, Process},
     fields::FieldRef,
     program::{Node, resolve},
     syntax::ast::{Op, TimeTest},
@@ -245,6 +245,10 @@ impl Facts for Nothing {
     fn descriptors(&self, _: TaskKey, _: &mut dyn FnMut(i32, &Descriptor<'_>)) {}
 
     fn threads(&self, _: TaskKey) -> Option<u64> {
+        None
+    }
+
+    fn account(&self, _: ContainerUid, _: Account) -> Option<&[u8]> {
         None
     }
 

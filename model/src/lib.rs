@@ -7,6 +7,7 @@ pub mod class;
 pub mod codec;
 mod credentials;
 pub mod describe;
+pub mod dns;
 pub mod fds;
 pub mod findings;
 pub mod mounts;

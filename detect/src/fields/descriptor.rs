@@ -30,9 +30,7 @@ pub(crate) fn descriptor_of<'a>(cx: &EventContext<'a>) -> Option<Descriptor<'a>>
     }
     if let Some(socket) = ends(cx, event, own.socket) {
         own.kind = DescriptorKind::Socket;
-        let moved =
-            own.socket.is_none_or(|before| (before.local, before.remote) != (socket.local, socket.remote));
-        if moved || known.is_none() {
+        if known.is_none() {
             own.renamed = Some(event.time);
         }
         if socket.family == Family::Unix {
@@ -45,7 +43,7 @@ pub(crate) fn descriptor_of<'a>(cx: &EventContext<'a>) -> Option<Descriptor<'a>>
 }
 
 /// The socket with the addresses of the event put in: those of the kernel before those that the program claimed.
-fn ends<'a>(cx: &EventContext<'_>, event: &Event<'_>, known: Option<Socket<'a>>) -> Option<Socket<'a>> {
+fn ends(cx: &EventContext<'_>, event: &Event<'_>, known: Option<Socket>) -> Option<Socket> {
     let local = address(event, FieldTag::LOCAL);
     let claimed = address(event, FieldTag::SOCKADDR);
     let remote = address(event, FieldTag::PEER);

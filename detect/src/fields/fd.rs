@@ -237,7 +237,7 @@ fn raw(path: &[u8]) -> Value<'_> {
 }
 
 /// `client:port->server:port`, or what a listener listens on.
-fn connection(socket: &Socket<'_>) -> Option<String> {
+fn connection(socket: &Socket) -> Option<String> {
     let (first, second) = match socket.role {
         Role::Server => (socket.remote, socket.local),
         _ => (socket.local, socket.remote),
@@ -331,7 +331,7 @@ fn failed_typechar(cx: &EventContext<'_>) -> &'static [u8] {
     }
 }
 
-fn protocol(socket: Option<Socket<'_>>) -> &'static [u8] {
+fn protocol(socket: Option<Socket>) -> &'static [u8] {
     match socket
         .filter(Socket::is_ip)
         .and_then(|s| s.protocol.filter(|p| s.role != Role::None || *p == Protocol::Raw))

@@ -16,8 +16,8 @@ family! {
         CapPermitted = "thread.cap_permitted", Text, One, Never: "Permitted capabilities, with a blank between.";
         CapInheritable = "thread.cap_inheritable", Text, One, Never: "Inheritable capabilities, with a blank between.";
         CapEffective = "thread.cap_effective", Text, One, Never: "Effective capabilities, with a blank between.";
-        Cgroups = "thread.cgroups", Text, One, Never: "The cgroup's path.";
-        Cgroup = "thread.cgroup", Text, One, MustName: "The cgroup's path, whatever the controller.";
+        Cgroups = "thread.cgroups", Text, One, Never: "The path of the container's cgroup.";
+        Cgroup = "thread.cgroup", Text, One, MustName: "The path of the container's cgroup, whatever the controller.";
     }
 }
 
@@ -38,7 +38,7 @@ pub(super) fn get<'c>(field: Thread, _: &FieldArg, cx: &'c EventContext<'_>) -> 
         Thread::CapInheritable => caps(0)?,
         Thread::CapPermitted => caps(1)?,
         Thread::CapEffective => caps(2)?,
-        Thread::Cgroups | Thread::Cgroup => Value::text(process()?.cgroup?),
+        Thread::Cgroups | Thread::Cgroup => Value::text(&cx.record()?.cgroup_path),
     })
 }
 

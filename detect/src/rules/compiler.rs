@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Most values of all lists together, lists in lists put in.
-const MAX_VALUES: usize = 200_000;
+const MAX_VALUES: usize = 50_000;
 /// A rule that can match this many kinds of calls is slow.
 const MANY_TYPES: usize = 100;
 /// What Falco appends to every output: the fields that its container plugin suggests.

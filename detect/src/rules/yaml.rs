@@ -242,15 +242,14 @@ impl Scalar {
         if self.style == Style::Quoted {
             source.next();
         }
+        let at_end = self.text.get(offset..).is_none_or(|rest| rest.trim().is_empty());
         let mut at = self.index;
         for (index, c) in source {
             at = index;
-            if !c.is_whitespace() {
-                if solid == 0 {
-                    break;
-                }
-                solid -= 1;
+            if solid == 0 && (at_end || !c.is_whitespace()) {
+                break;
             }
+            solid -= usize::from(!c.is_whitespace());
             at = index + 1;
         }
         let (mut line, mut column) = (1, 1);

@@ -187,19 +187,23 @@ pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) 
         .map(|(_, candidate)| candidate)
 }
 
-/// Edit distance: insertions, deletions, replacements.
+/// Edit distance: insertions, deletions, replacements, two letters exchanged.
 fn distance(a: &[u8], b: &[u8]) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
+    let mut rows = [vec![0; b.len() + 1], vec![0; b.len() + 1], (0..=b.len()).collect::<Vec<usize>>()];
     for (i, left) in a.iter().enumerate() {
-        let mut diagonal = row[0];
+        rows.rotate_left(1);
+        let [before, last, row] = &mut rows;
         row[0] = i + 1;
         for (j, right) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(!left.eq_ignore_ascii_case(right));
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+            let replaced = last[j] + usize::from(!left.eq_ignore_ascii_case(right));
+            row[j + 1] = replaced.min(row[j] + 1).min(last[j + 1] + 1);
+            if i > 0 && j > 0 && left.eq_ignore_ascii_case(&b[j - 1]) && a[i - 1].eq_ignore_ascii_case(right)
+            {
+                row[j + 1] = row[j + 1].min(before[j - 1] + 1);
+            }
         }
     }
-    row[b.len()]
+    rows[2][b.len()]
 }
 
 #[cfg(test)]
@@ -211,6 +215,7 @@ mod tests {
         let known = ["proc.name", "proc.pname", "fd.name", "evt.type"];
         assert_eq!(nearest("proc.nmae", known), Some("proc.name"));
         assert_eq!(nearest("evt.tyep", known), Some("evt.type"));
+        assert_eq!(nearest("opne", ["open", "one"]), Some("open"));
         assert_eq!(nearest("zzzzzz", known), None);
         assert_eq!(nearest("", ["=", "~"]), None);
     }

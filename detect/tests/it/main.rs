@@ -1,5 +1,9 @@
 //! Integration tests of the filter language and the rule engine.
 
+mod acts;
 mod falco_rules;
+mod matching;
 mod parse_cases;
 mod print_round_trip;
+mod rule_files;
+mod scene;
