@@ -8,6 +8,7 @@ pub mod events;
 pub mod exit;
 pub mod failure;
 pub mod output;
+pub mod progress;
 pub mod time;
 pub mod trace;
 pub mod tui;

@@ -1,6 +1,6 @@
 //! `afterimage show`: what happened in one container, event by event.
 
-use std::ops::ControlFlow;
+use std::{io::IsTerminal as _, ops::ControlFlow};
 
 use clap::Args;
 
@@ -68,6 +68,7 @@ pub(super) fn run(args: &ShowArgs, session: &mut Session<'_>) -> Result<Verdict,
         setup: args.setup,
         raw: args.raw,
         limit: args.limit.unwrap_or(u64::MAX),
+        streams: std::io::stdout().is_terminal(),
         keep: &mut keep,
     };
     let seen = events::walk(part.trace, options, &mut |item| {

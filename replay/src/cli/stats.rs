@@ -119,6 +119,7 @@ fn count<'a>(part: &Part<'a>, args: &StatsArgs) -> Result<Vec<Stat<'a>>, Failure
         setup: args.setup,
         raw: false,
         limit: u64::MAX,
+        streams: false,
         keep: &mut |_| true,
     };
     events::walk(trace, options, &mut |item| {

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     failure::Failure,
+    progress::Progress,
     time::{Clock, Span},
     trace::{self, Gaps, Life, Trace},
 };
@@ -38,6 +39,8 @@ pub struct Options<'a> {
     pub raw: bool,
     /// At most so many events.
     pub limit: u64,
+    /// Rows are printed to a terminal as they come: progress would stand between them.
+    pub streams: bool,
     /// Which rows are wanted.
     pub keep: &'a mut dyn FnMut(&EventRow) -> bool,
 }
@@ -91,8 +94,10 @@ pub fn walk(trace: &Trace, options: Options<'_>, emit: &mut Emit<'_>) -> Result<
         gaps,
         seen: Seen::default(),
     };
+    let mut progress = Progress::new(trace.recording.count_hint(&query), walk.options.streams);
     let mut stopped = false;
     trace.recording.for_each(&query, &mut |uid, event| {
+        progress.tick();
         let flow = walk.event(uid, event, emit);
         stopped = flow.is_break();
         flow
