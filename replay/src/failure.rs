@@ -161,6 +161,17 @@ mod tests {
     }
 
     #[test]
+    fn denied_permission_says_who_may() {
+        let source = io::Error::from_raw_os_error(13);
+        let error = OpenError::Io { action: "open", path: "/var/lib/afterimage".into(), source };
+        let text = Failure::Open(error).to_string();
+        assert_eq!(
+            text,
+            "cannot open `/var/lib/afterimage`: permission denied; run as a user who may read it, or as root"
+        );
+    }
+
+    #[test]
     fn closed_pipe_is_no_error() {
         assert_eq!(Failure::from(io::Error::from(io::ErrorKind::BrokenPipe)).exit(), Exit::Found);
     }

@@ -180,7 +180,7 @@ mod tests {
             args: vec![u64::from(nr)],
             fields: Vec::new(),
         };
-        let whose = Whose { uid: ContainerUid(1), id: Safe::default(), start: BootNanos(0) };
+        let whose = Whose { uid: ContainerUid(1), id: Safe::default(), start: BootNanos(0), days: false };
         let clock = Clock::new(&ClockMap::default(), false);
         Item::Event(Box::new(EventRow {
             event,

@@ -63,6 +63,8 @@ pub struct Whose {
     pub id: Safe,
     /// What offsets count from.
     pub start: BootNanos,
+    /// It lived on more than one day: times of the day alone do not tell when.
+    pub days: bool,
 }
 
 /// An event with everything that is shown of it.
@@ -165,6 +167,12 @@ impl Record for EventRow {
     }
 }
 
+/// For people the time of the day, where that is enough; for programs always all.
+fn moment(clock: &Clock, at: BootNanos, days: bool) -> Cell {
+    let text = if days { clock.full(at) } else { clock.clock(at) };
+    Cell::both(text.unwrap_or_default(), clock.rfc3339(at))
+}
+
 /// The name of a system call's error.
 fn error(event: &OwnedEvent) -> Option<&'static str> {
     event.code.as_syscall().and_then(|_| symbols::errno(event.ret))
@@ -237,7 +245,7 @@ impl Record for GapRow {
         let whose = self.whose.as_ref();
         let offset = whose.map(|w| i128::from(from.0) - i128::from(w.start.0));
         match key {
-            "time" => Cell::both(self.clock.clock(from).unwrap_or_default(), self.clock.rfc3339(from)),
+            "time" => moment(&self.clock, from, whose.is_none_or(|w| w.days)),
             "offset" => {
                 Cell::option(offset, |o| Cell::safe(Safe::format(format_args!("{}", time::offset(o)))))
             }

@@ -166,8 +166,11 @@ impl Walk<'_, '_> {
         Arc::clone(self.whose.entry(uid).or_insert_with(|| {
             let summary = trace.recording.containers().iter().find(|s| s.record.uid == uid);
             let id = summary.map(|s| trace::id(&s.record));
-            let start = summary.map_or(trace.range().0, |s| Life::of(trace, s).begin);
-            Arc::new(Whose { uid, id: id.unwrap_or_default(), start })
+            let life = summary.map(|s| Life::of(trace, s));
+            let (start, end) = life.map_or_else(|| trace.range(), |l| (l.begin, l.last));
+            let day = |at| trace.clock.full(at).map(|t| t.as_str().get(..10).map(str::to_owned));
+            let days = self.options.container.is_none() || day(start) != day(end);
+            Arc::new(Whose { uid, id: id.unwrap_or_default(), start, days })
         }))
     }
 }

@@ -1,4 +1,26 @@
-//! Tests of `afterimage` as a user runs it.
+//! Tests of `afterimage` as a user runs it, on recordings made by the store's own writer.
 
+mod bad_input;
+mod fixture;
+mod hostile;
+mod ls;
+mod run;
+mod show;
 mod staged;
 mod terminal;
+
+/// A file in this directory that is no module here would never be run.
+#[test]
+fn every_file_of_this_directory_is_a_module() {
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    let listed = include_str!("main.rs");
+    for entry in std::fs::read_dir(here).expect("the tests' directory") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_stem().and_then(|n| n.to_str()).expect("UTF-8").to_owned();
+        let is_source = path.extension().is_some_and(|e| e == "rs");
+        assert!(
+            !is_source || name == "main" || listed.contains(&format!("mod {name};")),
+            "{name} is forgotten"
+        );
+    }
+}

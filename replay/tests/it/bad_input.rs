@@ -1,0 +1,119 @@
+//! Each mistake of a user is one sentence that names what, where and what to do; never a panic.
+
+use crate::{
+    fixture::{self, Fixture},
+    run::{Ran, afterimage, command, ran},
+};
+
+/// One line on stderr, nothing on stdout, this exit code, these words.
+fn check(ran: &Ran, code: i32, words: &[&str]) {
+    let text = ran.stderr();
+    assert_eq!(ran.code, code, "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(ran.out.is_empty(), "{}", ran.stdout());
+    assert!(!text.contains("internal error") && !text.contains("panicked"), "{text}");
+    for word in words {
+        assert!(text.contains(word), "`{word}` is missing in: {text}");
+    }
+}
+
+#[test]
+fn missing_path_is_named() {
+    check(&afterimage(&["ls", "/no/such.aft"]), 5, &["/no/such.aft", "no such file", "AFTERIMAGE_STORE"]);
+}
+
+#[test]
+fn default_store_is_named_when_it_is_not_there() {
+    let output = command().env("AFTERIMAGE_STORE", "/no/such/store").arg("ls").output().expect("runs");
+    check(&ran(output), 5, &["/no/such/store"]);
+}
+
+#[test]
+fn file_that_is_no_recording_is_refused() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let contents: [&[u8]; 4] = [b"", b"x", b"#!/bin/sh\necho no trace\n", &[0; 100_000]];
+    for content in contents {
+        let path = dir.path().join("notes.txt");
+        std::fs::write(&path, content).expect("written");
+        let path = path.to_str().expect("UTF-8");
+        check(&afterimage(&["ls", path]), 3, &[path, "not an Afterimage recording"]);
+    }
+}
+
+#[test]
+fn unreadable_path_is_refused_with_its_reason() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("loop.aft");
+    std::os::unix::fs::symlink(&path, &path).expect("a link to itself");
+    let path = path.to_str().expect("UTF-8");
+    check(&afterimage(&["ls", path]), 5, &["loop.aft", "too many levels of symbolic links"]);
+    let below = format!("{}/x.aft", env!("CARGO_BIN_EXE_afterimage"));
+    check(&afterimage(&["ls", &below]), 5, &["x.aft", "not a directory"]);
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2() {
+    for args in [&["frobnicate"][..], &["ls", "--no-such-option"], &["ls", "-o", "yaml"], &[]] {
+        assert_eq!(afterimage(args).code, 2, "{args:?}");
+    }
+}
+
+#[test]
+fn bad_moments_and_fields_are_named() {
+    let mut fixture = Fixture::new();
+    fixture.container(&fixture::container(
+        1,
+        afterimage_format::Engine::Docker,
+        &fixture::id("3ad7"),
+        0.0,
+        &[],
+    ));
+    fixture.exit(1, 1.0, fixture::task(100, 0.0), 0);
+    let store = fixture.seal();
+    check(
+        &afterimage(&["ls", store.arg(), "--begin", "yesterday"]),
+        2,
+        &["`yesterday` is no moment", "3m ago"],
+    );
+    check(&afterimage(&["ls", store.arg(), "-b", "+5s", "-e", "+1s"]), 2, &["--end lies before --begin"]);
+    check(&afterimage(&["ls", store.arg(), "--fields", "id,nmae"]), 2, &["no field `nmae`", "name"]);
+}
+
+#[test]
+fn cut_file_opens_and_says_that_it_is_torn() {
+    let mut fixture = Fixture::new();
+    fixture.container(&fixture::container(
+        1,
+        afterimage_format::Engine::Docker,
+        &fixture::id("3ad7"),
+        0.0,
+        &[],
+    ));
+    for n in 0..5_000_u32 {
+        let path = format!("/data/{n}");
+        fixture.call(
+            1,
+            f64::from(n) / 100.0,
+            fixture::task(100, 0.0),
+            fixture::Call {
+                nr: 257,
+                ret: 3,
+                args: &[0xffff_ff9c, 0, 0],
+                fields: &[(afterimage_format::FieldTag::PATH, path.as_bytes())],
+                ..Default::default()
+            },
+        );
+    }
+    let store = fixture.seal();
+    let segment =
+        store.files().into_iter().find(|f| f.extension().is_some_and(|e| e == "aft")).expect("a segment");
+    let whole = std::fs::read(&segment).expect("read");
+    let dir = tempfile::tempdir().expect("a directory");
+    let cut = dir.path().join("cut.aft");
+    std::fs::write(&cut, &whole[..whole.len() * 2 / 3]).expect("written");
+    let ran = afterimage(&["ls", cut.to_str().expect("UTF-8"), "-o", "json"]);
+    assert_eq!(ran.code, 3, "{}", ran.stderr());
+    assert!(ran.stderr().contains("torn at offset"), "{}", ran.stderr());
+    let document = ran.json();
+    assert_eq!(document["defects"][0]["kind"], "torn", "{document}");
+}
