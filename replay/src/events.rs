@@ -4,7 +4,6 @@
 //! what is left is described, folded, and handed on.
 
 mod fold;
-mod process_names;
 mod row;
 mod walk;
 

@@ -83,8 +83,8 @@ pub(super) fn run(args: &ShowArgs, session: &mut Session<'_>) -> Result<Verdict,
     let gaps = [(part.trace, part.gaps())];
     emitter.finish(&missing(&gaps))?;
     if seen.setup > 0 {
-        session
-            .say(format!("{} events of the container's set-up are hidden; --setup shows them", seen.setup));
+        let events = if seen.setup == 1 { "event" } else { "events" };
+        session.say(format!("{} {events} of the container's set-up hidden; --setup shows them", seen.setup));
     }
     if seen.more {
         session.say("stopped at --limit; there are more events");

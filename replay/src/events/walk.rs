@@ -3,12 +3,15 @@
 use std::{collections::HashMap, ops::ControlFlow, sync::Arc};
 
 use afterimage_format::{ContainerUid, Event, EventFlags, Loss, OwnedEvent, Query};
-use afterimage_model::{describe, event_name, text::Safe};
+use afterimage_model::{
+    describe, event_name,
+    process::{Process, World},
+    text::{Safe, escape},
+};
 
 use super::{
     EventRow, GapRow,
     fold::{Emit, Folder},
-    process_names::ProcessNames,
     row::Whose,
 };
 use crate::{
@@ -61,7 +64,7 @@ struct Walk<'a, 'b> {
     options: Options<'b>,
     clock: Arc<Clock>,
     whose: HashMap<ContainerUid, Arc<Whose>>,
-    names: ProcessNames,
+    world: World,
     folder: Folder,
     gaps: std::vec::IntoIter<Loss>,
     next_gap: Option<Loss>,
@@ -88,7 +91,7 @@ pub fn walk(trace: &Trace, options: Options<'_>, emit: &mut Emit<'_>) -> Result<
         options,
         clock: Arc::new(trace.clock.clone()),
         whose: HashMap::new(),
-        names: ProcessNames::default(),
+        world: World::new(),
         folder: Folder::default(),
         next_gap: gaps.next(),
         gaps,
@@ -110,7 +113,7 @@ pub fn walk(trace: &Trace, options: Options<'_>, emit: &mut Emit<'_>) -> Result<
 
 impl Walk<'_, '_> {
     fn event(&mut self, uid: ContainerUid, event: &Event<'_>, emit: &mut Emit<'_>) -> ControlFlow<()> {
-        self.names.apply(event);
+        self.world.apply(uid, event);
         if !self.options.span.contains(event.time) {
             return ControlFlow::Continue(());
         }
@@ -152,9 +155,9 @@ impl Walk<'_, '_> {
 
     fn row(&mut self, uid: ContainerUid, event: &Event<'_>) -> EventRow {
         EventRow {
-            process: self.names.of(event).cloned(),
+            process: self.world.process_of_task(event.task).and_then(Process::comm).map(escape),
             name: Safe::format(format_args!("{}", event_name(event.code))),
-            detail: describe::detail(event, None),
+            detail: describe::detail(event, Some(&self.world)),
             whose: self.whose(uid),
             clock: Arc::clone(&self.clock),
             event: OwnedEvent::from_event(event),
