@@ -13,6 +13,7 @@ mod show;
 mod simple_filter;
 mod stats;
 mod timeline;
+mod tree;
 
 use std::process::ExitCode;
 
@@ -51,6 +52,7 @@ enum Verb {
     Ls(ls::LsArgs),
     Show(show::ShowArgs),
     Replay(replay::ReplayArgs),
+    Tree(tree::TreeArgs),
     Info(info::InfoArgs),
     Timeline(timeline::TimelineArgs),
     Stats(stats::StatsArgs),
@@ -83,6 +85,7 @@ fn print(verb: &Verb, style: Style, cli: &Cli) -> Result<ExitCode, Failure> {
     let result = match verb {
         Verb::Ls(args) => ls::run(args, &mut session),
         Verb::Show(args) => show::run(args, &mut session),
+        Verb::Tree(args) => tree::run(args, &mut session),
         Verb::Info(args) => info::run(args, &mut session),
         Verb::Timeline(args) => timeline::run(args, &mut session),
         Verb::Stats(args) => stats::run(args, &mut session),
@@ -103,6 +106,6 @@ fn print(verb: &Verb, style: Style, cli: &Cli) -> Result<ExitCode, Failure> {
 impl Verb {
     /// Whether its output may be long.
     const fn is_long(&self) -> bool {
-        matches!(self, Self::Ls(_) | Self::Show(_) | Self::Info(_))
+        matches!(self, Self::Ls(_) | Self::Show(_) | Self::Tree(_) | Self::Info(_))
     }
 }

@@ -4,8 +4,10 @@
 //! what is left is described, folded, and handed on.
 
 mod fold;
+mod roll;
 mod row;
 mod walk;
 
+pub use roll::roll;
 pub use row::{COLUMNS, EventRow, GapRow};
 pub use walk::{Item, Options, Seen, walk};

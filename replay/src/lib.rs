@@ -1,6 +1,7 @@
 //! `afterimage`: opens recordings of live and long-deleted containers, for people and for scripts.
 #![forbid(unsafe_code)]
 
+pub mod analysis;
 pub mod cli;
 pub mod crash;
 pub mod density;

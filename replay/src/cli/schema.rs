@@ -9,6 +9,8 @@ const SHAPES: &[(&str, Shape)] = &[
     ("ls", super::ls::SHAPE),
     ("show", super::show::SHAPE),
     ("info", super::info::SHAPE),
+    ("show --findings", crate::analysis::findings::SHAPE),
+    ("tree", crate::analysis::process_tree::SHAPE),
     ("stats", super::stats::SHAPE),
     ("timeline", super::timeline::SHAPE),
     ("extract", super::extract::SHAPE),

@@ -2,6 +2,7 @@
 
 use std::{io::IsTerminal as _, ops::ControlFlow};
 
+use afterimage_model::findings::Severity;
 use clap::Args;
 
 use super::{
@@ -10,6 +11,7 @@ use super::{
     simple_filter::SimpleFilter,
 };
 use crate::{
+    analysis::{findings, process_tree::Choice},
     events::{self, Item, Options},
     exit::Verdict,
     failure::Failure,
@@ -43,6 +45,12 @@ pub(super) struct ShowArgs {
     /// Show every return of a restarted call
     #[arg(long)]
     raw: bool,
+    /// Show the processes as a tree instead, as `afterimage tree` does
+    #[arg(long, conflicts_with_all = ["filter", "raw", "findings"])]
+    tree: bool,
+    /// Show the key events only: what an analyst would point at first, with its weight
+    #[arg(long, conflicts_with_all = ["filter", "raw", "setup"])]
+    findings: bool,
     /// At most so many events
     #[arg(short = 'n', long, value_name = "N")]
     limit: Option<u64>,
@@ -59,6 +67,13 @@ pub(super) fn run(args: &ShowArgs, session: &mut Session<'_>) -> Result<Verdict,
         args.filter.iter().map(|text| SimpleFilter::parse(text)).collect::<Result<_, _>>()?;
     let traces = args.stores.open(args.range.local)?;
     let part = Part::of_container(&traces, &args.container, &args.range)?;
+    if args.tree {
+        let choice = Choice { at: None, setup: args.setup, ascii: session.ascii };
+        return super::tree::draw(&part, choice, &args.output, session);
+    }
+    if args.findings {
+        return findings(&part, args, session);
+    }
     let mut emitter = session.emit(SHAPE, &args.output, &sources(&traces))?;
     let mut written = Ok(());
     let mut keep = |row: &events::EventRow| filters.iter().all(|f| f.matches(row));
@@ -90,4 +105,21 @@ pub(super) fn run(args: &ShowArgs, session: &mut Session<'_>) -> Result<Verdict,
         session.say("stopped at --limit; there are more events");
     }
     Ok(session.conclude(&gaps, seen.shown > 0))
+}
+
+fn findings(part: &Part<'_>, args: &ShowArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
+    let Some(target) = part.target else {
+        return Err(Failure::Usage("name a container".to_owned()));
+    };
+    let whose = (target.uid(), target.life().begin);
+    let mut rows = findings::of_container(part.trace, whose, part.span, Severity::Info)?;
+    rows.truncate(args.limit.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX));
+    let head = sources(std::slice::from_ref(part.trace));
+    let mut emitter = session.emit(findings::SHAPE, &args.output, &head)?;
+    for row in &rows {
+        emitter.row(row)?;
+    }
+    let gaps = [(part.trace, part.gaps())];
+    emitter.finish(&missing(&gaps))?;
+    Ok(session.conclude(&gaps, !rows.is_empty()))
 }

@@ -1,0 +1,4 @@
+//! What events amount to: answers that verbs print and scripts read. Knows nothing of terminals.
+
+pub mod findings;
+pub mod process_tree;

@@ -1,0 +1,102 @@
+//! The key events of a container as rows.
+
+use afterimage_format::{BootNanos, ContainerUid};
+use afterimage_model::{
+    describe, event_name,
+    findings::{Finding, Severity, Story},
+    process::Process,
+    text::{Safe, escape},
+};
+
+use crate::{
+    events,
+    failure::Failure,
+    output::{Cell, Column, Kind, Record, Shape, Tone},
+    time::{self, Span},
+    trace::Trace,
+};
+
+/// The columns of findings.
+const COLUMNS: &[Column] = &[
+    Column::new("time", "TIME", "when it happened").kind(Kind::Time),
+    Column::new("offset", "OFFSET", "the same in seconds after the container's start").right(),
+    Column::new("offset_ns", "OFFSET NS", "the same in nanoseconds").hidden().integer(),
+    Column::new("severity", "SEVERITY", "info, notice, warning or critical"),
+    Column::new("pid", "PID", "process (the kernel's tgid), as the host sees it").integer(),
+    Column::new("tid", "TID", "thread").hidden().integer(),
+    Column::new("process", "PROCESS", "name of the process at that moment").flexible(),
+    Column::new("event", "EVENT", "the event it rests on").hidden(),
+    Column::new("title", "WHAT", "what was seen"),
+    Column::new("detail", "DETAIL", "on what, by what").flexible(),
+    Column::new("result", "RESULT", "result of the event").hidden(),
+    Column::new("attack", "ATT&CK", "technique of MITRE ATT&CK that it may be part of"),
+    Column::new("container_uid", "UID", "the recorder's number of the container").hidden().integer(),
+];
+
+/// How findings are printed.
+pub const SHAPE: Shape = Shape { rows: "findings", row: "finding", columns: COLUMNS };
+
+/// One key event.
+#[derive(Debug, Clone)]
+pub struct FindingRow<'a> {
+    trace: &'a Trace,
+    /// What was seen.
+    pub finding: Finding,
+    start: BootNanos,
+    process: Option<Safe>,
+    result: Safe,
+}
+
+/// The key events of a container in a range, in order of time, none below `least`.
+///
+/// # Errors
+/// [`Failure::Read`].
+pub fn of_container<'a>(
+    trace: &'a Trace,
+    (uid, start): (ContainerUid, BootNanos),
+    span: Span,
+    least: Severity,
+) -> Result<Vec<FindingRow<'a>>, Failure> {
+    let mut story = Story::new();
+    let mut rows = Vec::new();
+    events::roll(trace, Some(uid), span.end, &mut |world, uid, event| {
+        let found = story.apply(world, uid, event);
+        if let Some(finding) = found.filter(|f| f.severity >= least && span.contains(f.time)) {
+            let process = world.process_of_task(event.task).and_then(Process::comm).map(escape);
+            rows.push(FindingRow { trace, finding, start, process, result: describe::result(event) });
+        }
+    })?;
+    Ok(rows)
+}
+
+impl Record for FindingRow<'_> {
+    fn cell(&self, key: &str) -> Cell {
+        let finding = &self.finding;
+        let offset = i128::from(finding.time.0) - i128::from(self.start.0);
+        match key {
+            "time" => self.trace.moment(finding.time),
+            "offset" => Cell::safe(Safe::format(format_args!("{}", time::offset(offset)))),
+            "offset_ns" => Cell::option(i64::try_from(offset).ok(), Cell::number),
+            "severity" => Cell::word(finding.severity.as_str()),
+            "pid" => Cell::number(finding.task.tgid),
+            "tid" => Cell::number(finding.task.tid),
+            "process" => Cell::option(self.process.clone(), Cell::safe),
+            "event" => Cell::safe(Safe::format(format_args!("{}", event_name(finding.code)))),
+            "title" => Cell::word(finding.title),
+            "detail" => Cell::safe(finding.detail.clone()),
+            "result" => Cell::safe(self.result.clone()),
+            "attack" if finding.attack.is_empty() => Cell::absent(),
+            "attack" => Cell::word(finding.attack),
+            "container_uid" => Cell::number(finding.container.0),
+            _ => Cell::absent(),
+        }
+    }
+
+    fn tone(&self) -> Tone {
+        match self.finding.severity {
+            Severity::Critical | Severity::Warning => Tone::Finding,
+            Severity::Info => Tone::Dim,
+            Severity::Notice => Tone::Plain,
+        }
+    }
+}
