@@ -64,6 +64,31 @@ fn install(host: &Path, dir: &Path) -> Result<(), LaunchError> {
     Ok(())
 }
 
+/// Puts the host's `/bin/sh`, with the libraries it needs, in place of busybox's shell.
+///
+/// Debian's busybox runs its own applets inside the shell, without an exec and under the shell's name, which is not
+/// what a container of any other image does.
+pub fn host_shell(dir: &Path) -> Result<(), LaunchError> {
+    let shell = Path::new("/bin/sh");
+    let libraries = Command::new("ldd").arg(shell).output().map_err(at(Path::new("ldd")))?;
+    for library in library_paths(&String::from_utf8_lossy(&libraries.stdout)) {
+        let inside = dir.join(library.trim_start_matches('/'));
+        let parent = inside.parent().unwrap_or(dir);
+        fs::create_dir_all(parent).map_err(at(parent))?;
+        copy_program(Path::new(library), &inside)?;
+    }
+    let inside = dir.join("bin/sh");
+    match fs::remove_file(&inside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at(&inside)(error)),
+        _ => copy_program(shell, &inside),
+    }
+}
+
+/// The files that `ldd` names: the word after `=>`, or the only word of a line.
+fn library_paths(ldd: &str) -> Vec<&str> {
+    ldd.lines().filter_map(|line| line.split_whitespace().find(|word| word.starts_with('/'))).collect()
+}
+
 /// Copies a program into a root, readable and executable for all.
 pub fn copy_program(from: &Path, to: &Path) -> Result<(), LaunchError> {
     let bytes = fs::read(from).map_err(at(from))?;
@@ -135,6 +160,14 @@ mod tests {
         // The test itself is linked dynamically.
         assert!(!is_static(&std::env::current_exe().unwrap()).unwrap());
         assert!(is_static(&dir.path().join("absent")).is_err());
+    }
+
+    #[test]
+    fn libraries_are_found_in_what_ldd_prints() {
+        let ldd = "\tlinux-vdso.so.1 (0x00007ffe)\n\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x00007f)\n\
+                   \t/lib64/ld-linux-x86-64.so.2 (0x00007f)\n";
+        assert_eq!(library_paths(ldd), ["/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2"]);
+        assert!(library_paths("\tnot a dynamic executable\n").is_empty());
     }
 
     #[test]

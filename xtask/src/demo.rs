@@ -59,7 +59,10 @@ fn record(programs: &Path, store: &Path) -> anyhow::Result<()> {
     println!("A container starts, is broken into through a flaw of its service, and is deleted.");
     let (outcome, transcript) = workload::intrusion()?;
     println!("What the attacker saw:");
-    transcript.lines().for_each(|line| println!("  | {}", line.escape_debug()));
+    for line in transcript.lines() {
+        // A shell may print anything; a terminal gets no control character from it.
+        println!("  | {}", line.replace(char::is_control, "\u{fffd}"));
+    }
     println!(
         "Container {} exited with {}; its cgroup and root file system are gone.",
         outcome.id, outcome.status

@@ -70,6 +70,7 @@ fn run(launcher: &Launcher, argv: &[&str]) -> anyhow::Result<Outcome> {
 fn container_root(script: &str) -> anyhow::Result<TempDir> {
     let root = TempDir::with_prefix("afterimage-demo-root-")?;
     rootfs::busybox(root.path())?;
+    rootfs::host_shell(root.path())?;
     let inside = root.path().join("srv");
     fs::create_dir_all(&inside)?;
     let source = checkout::root().join("samples/workload").join(script);
