@@ -25,8 +25,7 @@ Examples:
   afterimage extract web,db /mnt/evidence/store --to two.aftx")]
 pub(super) struct ExtractArgs {
     /// The containers, separated by commas
-    #[arg(value_delimiter = ',', required = true, num_args = 1)]
-    container: Vec<String>,
+    container: String,
     #[command(flatten)]
     stores: StoreArgs,
     /// The new file [default: a name made of the store's identity and the container's number]
@@ -49,7 +48,7 @@ pub(super) const SHAPE: Shape = Shape { rows: "extracts", row: "extract", column
 pub(super) fn run(args: &ExtractArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
     let traces = args.stores.open(false)?;
     let targets: Vec<Target<'_>> =
-        args.container.iter().map(|wanted| find(&traces, wanted)).collect::<Result<_, _>>()?;
+        args.container.split(',').map(|wanted| find(&traces, wanted)).collect::<Result<_, _>>()?;
     let trace = one_recording(&targets)?;
     let mut uids: Vec<ContainerUid> = targets.iter().map(Target::uid).collect();
     uids.sort_unstable();
