@@ -9,6 +9,7 @@ mod credentials;
 pub mod describe;
 pub mod dns;
 pub mod fds;
+pub mod files;
 pub mod findings;
 pub mod mounts;
 mod names;

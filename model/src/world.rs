@@ -225,6 +225,15 @@ impl World {
         self.containers.get(&process.container)?.info(process.table, fd)
     }
 
+    /// The open file description behind a descriptor, with an id that tells it from all others of its container
+    /// for as long as it is open, whoever shares it.
+    pub fn description(&self, task: TaskKey, fd: i32) -> Option<(u64, &FdInfo)> {
+        let process = self.process_of_task(task)?;
+        let state = self.containers.get(&process.container)?;
+        let id = state.slot(process.table, fd)?.description;
+        Some((id, state.descriptions.get(&id)?))
+    }
+
     /// All descriptors of a process, in order.
     pub fn fds(&self, process: &Process) -> Vec<(i32, Slot, &FdInfo)> {
         let Some(state) = self.containers.get(&process.container) else { return Vec::new() };

@@ -52,7 +52,7 @@ pub(crate) struct Command<'a> {
 
 /// What an `EXEC` or `PROCESS` event ran: the kernel's path of the image (for a script, the script), the arguments
 /// but the first, and in brackets what is special: `/tmp/.x -q [upper layer]`. A first argument that names another
-/// program is shown as what it is, a claim: `/tmp/x [argv0 sshd]`.
+/// program is shown as what it is, a claim: `/tmp/x [as sshd] -D`.
 pub fn command_line(event: &Event<'_>) -> Safe {
     let argv = event.field(FieldTag::ARGV);
     Command {
@@ -77,6 +77,12 @@ impl Command<'_> {
         let program = if script { filename.or(image) } else { image.or(filename) };
         let first = program.or(argv0).or(self.comm);
         let mut out = first.map_or(String::new(), |p| word(p).into_string());
+        if let (Some(argv0), Some(program)) = (argv0, program)
+            && !script
+            && !names_same_program(argv0, program, filename)
+        {
+            out.push_str(&format!(" [as {}]", word(argv0)));
+        }
         // A script's own arguments stand behind the interpreter's; the kernel put the script's name among them.
         for argument in words.filter(|w| !(script && Some(*w) == filename)) {
             out.push(' ');
@@ -85,13 +91,7 @@ impl Command<'_> {
         if self.cut {
             out.push_str(" ...");
         }
-        let mut marks: Vec<String> = image_marks(self.flags).into_iter().map(str::to_owned).collect();
-        if let (Some(argv0), Some(program)) = (argv0, program)
-            && !script
-            && !names_same_program(argv0, program, filename)
-        {
-            marks.push(format!("argv0 {}", word(argv0)));
-        }
+        let marks = image_marks(self.flags);
         if !marks.is_empty() {
             out.push_str(&format!(" [{}]", marks.join(", ")));
         }

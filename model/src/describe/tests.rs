@@ -207,7 +207,7 @@ fn a_command_line_names_the_real_image_and_what_is_odd_about_it() {
     assert_eq!(exec(&numbers, fields).detail(), "/tmp/.x -q [upper layer]");
     numbers[layout::exec::EXE_FLAGS] = layout::exec::EXE_MEMFD | layout::exec::EXE_UNLINKED;
     let fields = vec![field(FieldTag::KPATH, b"/memfd:evil"), field(FieldTag::ARGV, b"[kworker/u8:3]\0")];
-    assert_eq!(exec(&numbers, fields).detail(), "/memfd:evil [memfd, deleted, argv0 [kworker/u8:3]]");
+    assert_eq!(exec(&numbers, fields).detail(), "/memfd:evil [as [kworker/u8:3]] [memfd, deleted]");
     numbers[layout::exec::EXE_FLAGS] = layout::exec::EXE_SCRIPT;
     let fields = vec![
         field(FieldTag::KPATH, b"/bin/dash"),

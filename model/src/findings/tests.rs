@@ -131,7 +131,7 @@ fn images_from_memory_and_names_of_kernel_threads_are_seen() {
         .with_number(exec::EXE_FLAGS, exec::EXE_MEMFD | exec::EXE_UNLINKED);
     assert_eq!(
         lines(&[memfd]),
-        ["critical program executed from memory: /memfd:x [memfd, deleted, argv0 [kworker/u8:3]]"]
+        ["critical program executed from memory: /memfd:x [as [kworker/u8:3]] [memfd, deleted]"]
     );
     let disguised = run(10, 1, "/usr/bin/x", &["[kthreadd]"]);
     assert_eq!(
@@ -212,7 +212,7 @@ fn rights_gained_are_seen() {
 #[test]
 fn hostile_names_are_escaped_and_a_flood_is_bounded() {
     let told = lines(&[run(10, 1, "/tmp/\x1b[2J\u{202e}", &["x"])]);
-    assert_eq!(told, [r"warning program in a scratch directory executed: /tmp/\x1b[2J\u{202e} [argv0 x]"]);
+    assert_eq!(told, [r"warning program in a scratch directory executed: /tmp/\x1b[2J\u{202e} [as x]"]);
     let (mut world, mut story) = (World::new(), Story::new());
     let mut told = 0;
     for n in 0..12_000_u64 {

@@ -412,6 +412,9 @@ fn timed(mut events: Vec<OwnedEvent>) -> Vec<OwnedEvent> {
 }
 
 proptest! {
+    // Each case is a hundred events and more, checked after each.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn state_by_keyframe_equals_state_by_full_replay(
         events in prop::collection::vec(any_event(), 1..120),
