@@ -5,6 +5,7 @@ mod extract;
 mod info;
 mod ls;
 mod replay;
+mod report;
 #[cfg(test)]
 mod schema;
 mod scope;
@@ -55,6 +56,7 @@ enum Verb {
     Tree(tree::TreeArgs),
     Info(info::InfoArgs),
     Timeline(timeline::TimelineArgs),
+    Report(report::ReportArgs),
     Stats(stats::StatsArgs),
     Extract(extract::ExtractArgs),
     Completions(completions::CompletionsArgs),
@@ -87,6 +89,7 @@ fn print(verb: &Verb, style: Style, cli: &Cli) -> Result<ExitCode, Failure> {
         Verb::Show(args) => show::run(args, &mut session),
         Verb::Tree(args) => tree::run(args, &mut session),
         Verb::Info(args) => info::run(args, &mut session),
+        Verb::Report(args) => report::run(args, &mut session),
         Verb::Timeline(args) => timeline::run(args, &mut session),
         Verb::Stats(args) => stats::run(args, &mut session),
         Verb::Extract(args) => extract::run(args, &mut session),
@@ -106,6 +109,6 @@ fn print(verb: &Verb, style: Style, cli: &Cli) -> Result<ExitCode, Failure> {
 impl Verb {
     /// Whether its output may be long.
     const fn is_long(&self) -> bool {
-        matches!(self, Self::Ls(_) | Self::Show(_) | Self::Tree(_) | Self::Info(_))
+        matches!(self, Self::Ls(_) | Self::Show(_) | Self::Tree(_) | Self::Report(_) | Self::Info(_))
     }
 }

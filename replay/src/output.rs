@@ -15,7 +15,9 @@ pub mod terminal;
 mod width;
 
 pub use cell::{Cell, Column, Kind, Machine, Record, Tone};
-pub use emitter::{Emitter, Shape};
+pub use emitter::{Emitter, Shape, object};
+pub use json::SCHEMA;
+pub use markdown::field as markdown_text;
 pub use sink::Sink;
 pub use terminal::Style;
 pub use width::{cut, display_width};

@@ -29,7 +29,7 @@ const COLUMNS: &[Column] = &[
     Column::new("title", "WHAT", "what was seen"),
     Column::new("detail", "DETAIL", "on what, by what").flexible(),
     Column::new("result", "RESULT", "result of the event").hidden(),
-    Column::new("attack", "ATT&CK", "technique of MITRE ATT&CK that it may be part of"),
+    Column::new("attack", "ATT&CK", "technique of MITRE ATT&CK that it may be part of").optional(),
     Column::new("container_uid", "UID", "the recorder's number of the container").hidden().integer(),
 ];
 

@@ -10,7 +10,7 @@ use crate::{
     failure::Failure,
     output::{Cell, Column, Kind, Machine, OutputArgs, Record, Shape, Tone},
     time::{self, RangeArgs, Span},
-    trace::{self, Ended, Gaps, Life, State, StoreArgs, Trace},
+    trace::{self, Ended, Gaps, Life, State, StoreArgs, Target, Trace},
 };
 
 /// List every container of a recording, running, exited or deleted.
@@ -44,10 +44,10 @@ const COLUMNS: &[Column] = &[
     Column::new("uid", "UID", "the recorder's own number of it in this store").hidden().integer(),
     Column::new("engine", "ENGINE", "who made it: docker, podman, containerd, ..."),
     Column::new("role", "ROLE", "container, sandbox, monitor or host").hidden(),
-    Column::new("name", "NAME", "the engine's name for it, else the name in its pod").flexible(),
-    Column::new("image", "IMAGE", "the image it was made from").flexible(),
+    Column::new("name", "NAME", "the engine's name for it, else the name in its pod").flexible().optional(),
+    Column::new("image", "IMAGE", "the image it was made from").flexible().optional(),
     Column::new("image_digest", "DIGEST", "digest of the image").hidden(),
-    Column::new("pod", "POD", "namespace and name of its pod").flexible(),
+    Column::new("pod", "POD", "namespace and name of its pod").flexible().optional(),
     Column::new("state", "STATE", "running, exited, deleted, or unknown where the recording ended before it"),
     Column::new("start", "START", "when its first program was executed, else its first sign")
         .kind(Kind::Time),
@@ -79,7 +79,7 @@ const COLUMNS: &[Column] = &[
 pub(super) const SHAPE: Shape = Shape { rows: "containers", row: "container", columns: COLUMNS };
 
 /// One container.
-struct Row<'a> {
+pub(super) struct ContainerRow<'a> {
     trace: &'a Trace,
     summary: &'a ContainerSummary,
     life: Life,
@@ -106,20 +106,33 @@ pub(super) fn run(args: &LsArgs, session: &mut Session<'_>) -> Result<Verdict, F
     Ok(session.conclude(&gaps, !rows.is_empty()))
 }
 
-fn rows_of<'a>(trace: &'a Trace, span: Span, args: &LsArgs) -> Vec<Row<'a>> {
-    let short = !args.output.no_trunc && !args.output.is_machine();
-    trace
-        .recording
-        .containers()
-        .iter()
-        .filter(|s| args.all || !matches!(s.record.role, Role::Host | Role::Monitor))
-        .map(|summary| Row { trace, summary, life: Life::of(trace, summary), short })
-        .filter(|row| args.state.is_empty() || args.state.iter().any(|s| s == row.life.state.as_str()))
+fn rows_of<'a>(trace: &'a Trace, span: Span, args: &LsArgs) -> Vec<ContainerRow<'a>> {
+    let long = args.output.no_trunc || args.output.is_machine();
+    let in_state = |life: &Life| args.state.is_empty() || args.state.iter().any(|s| s == life.state.as_str());
+    let mut rows = rows_in(trace, span, long, |s| args.all || is_container(s));
+    rows.retain(|row| in_state(&row.life));
+    rows
+}
+
+/// Whether it is a container and not the host or an engine's helper.
+pub(super) fn is_container(summary: &ContainerSummary) -> bool {
+    !matches!(summary.record.role, Role::Host | Role::Monitor)
+}
+
+/// The wanted containers of a recording that lived in `span`; whole ids where `long`.
+pub(super) fn rows_in<'a>(
+    trace: &'a Trace,
+    span: Span,
+    long: bool,
+    wanted: impl Fn(&ContainerSummary) -> bool,
+) -> Vec<ContainerRow<'a>> {
+    let all = trace.recording.containers().iter().filter(|s| wanted(s));
+    all.map(|summary| ContainerRow { trace, summary, life: Life::of(trace, summary), short: !long })
         .filter(|row| span.overlaps(row.life.begin, row.life.last))
         .collect()
 }
 
-impl Record for Row<'_> {
+impl Record for ContainerRow<'_> {
     fn cell(&self, key: &str) -> Cell {
         let (record, life) = (&self.summary.record, &self.life);
         let moment = |at| self.trace.moment(at);
@@ -172,7 +185,17 @@ impl Record for Row<'_> {
     }
 }
 
-impl Row<'_> {
+impl<'a> ContainerRow<'a> {
+    /// The container itself.
+    pub(super) fn target(&self) -> Target<'a> {
+        Target { trace: self.trace, summary: self.summary }
+    }
+
+    /// Whether it is about this container.
+    pub(super) fn is(&self, target: Target<'_>) -> bool {
+        std::ptr::eq(self.summary, target.summary)
+    }
+
     fn exit(&self) -> Cell {
         match self.life.exit {
             Some(Ended::Code(code)) => Cell::safe(Safe::format(format_args!("{code}"))),

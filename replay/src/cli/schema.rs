@@ -56,8 +56,18 @@ fn page() -> String {
             let _ = writeln!(out, "| `{}` | {} | {} |", column.key, column.kind.as_str(), column.about);
         }
     }
+    out.push_str(REPORT);
     out
 }
+
+/// The one document that has no rows of its own.
+const REPORT: &str = "
+## `afterimage report -o json`
+
+One document of kind `report`: `sources`, `containers` (each with the members of `afterimage ls` and the lists
+`processes` and `findings`, whose members are those of `afterimage tree` and `afterimage show --findings`), `lost`,
+`gaps` and `defects`.
+";
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! What a verb looks at: recordings, one container of them or all, a range of time.
 
-use afterimage_format::ContainerUid;
+use afterimage_format::{ContainerSummary, ContainerUid};
 use clap::Args;
 
 use crate::{
@@ -66,6 +66,11 @@ impl<'a> Part<'a> {
     /// The container, where one was named.
     pub(super) fn uid(&self) -> Option<ContainerUid> {
         self.target.map(|t| t.uid())
+    }
+
+    /// Whether a container belongs to it: the one that was named, else any that is neither the host nor a helper.
+    pub(super) fn wants(&self, summary: &ContainerSummary) -> bool {
+        self.uid().map_or_else(|| super::ls::is_container(summary), |uid| summary.record.uid == uid)
     }
 
     /// What is missing from it.

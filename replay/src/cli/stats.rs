@@ -75,7 +75,9 @@ const COLUMNS: &[Column] = &[
     Column::new("failed", "FAILED", "calls among them that failed").integer(),
     Column::new("first", "FIRST", "the first of them").kind(Kind::Time),
     Column::new("last", "LAST", "the last of them").kind(Kind::Time),
-    Column::new("duration", "DURATION", "time spent in them, where entry times are recorded").right(),
+    Column::new("duration", "DURATION", "time spent in them, where entry times are recorded")
+        .right()
+        .optional(),
     Column::new("duration_ns", "DURATION NS", "the same in nanoseconds").hidden().integer(),
     Column::new("store", "STORE", "the recording").hidden().flexible(),
 ];

@@ -151,21 +151,6 @@ impl Kind {
             Self::Objects => "list of objects",
         }
     }
-
-    /// Whether `value` is one.
-    pub fn holds(self, value: &Value) -> bool {
-        match (self, value) {
-            (_, Value::Null) => true,
-            (Self::Text, v) => v.is_string(),
-            (Self::Time, Value::String(s)) => s.len() == 30 && s.ends_with('Z'),
-            (Self::Integer, v) => v.is_i64() || v.is_u64(),
-            (Self::Boolean, v) => v.is_boolean(),
-            (Self::Texts, Value::Array(items)) => items.iter().all(Value::is_string),
-            (Self::Object, v) => v.is_object(),
-            (Self::Objects, Value::Array(items)) => items.iter().all(Value::is_object),
-            _ => false,
-        }
-    }
 }
 
 /// A column of a verb's rows.
@@ -181,6 +166,8 @@ pub struct Column {
     pub right: bool,
     /// May be shortened to fit the terminal.
     pub flexible: bool,
+    /// Left out of a table in which it has nothing to show.
+    pub optional: bool,
     /// What its JSON values are.
     pub kind: Kind,
     /// What it says, for `--fields help` and the documentation.
@@ -190,7 +177,16 @@ pub struct Column {
 impl Column {
     /// A column that tables show.
     pub const fn new(key: &'static str, title: &'static str, about: &'static str) -> Self {
-        Self { key, title, shown: true, right: false, flexible: false, kind: Kind::Text, about }
+        Self {
+            key,
+            title,
+            shown: true,
+            right: false,
+            flexible: false,
+            optional: false,
+            kind: Kind::Text,
+            about,
+        }
     }
 
     /// Only in JSON, CSV and `--fields`.
@@ -217,6 +213,13 @@ impl Column {
     #[must_use]
     pub const fn right(mut self) -> Self {
         self.right = true;
+        self
+    }
+
+    /// Left out of a table in which it has nothing to show.
+    #[must_use]
+    pub const fn optional(mut self) -> Self {
+        self.optional = true;
         self
     }
 

@@ -101,10 +101,10 @@ impl<'a> Emitter<'a> {
             Format::Table => self.table.row(self.out, &cells, record.tone()),
             Format::Json => {
                 self.out.write_all(if first { b"\n" } else { b",\n" })?;
-                json::write(self.out, &object(&self.columns, cells, None))
+                json::write(self.out, &members(&self.columns, cells, None))
             }
             Format::Jsonl => {
-                json::write(self.out, &object(&self.columns, cells, Some(kind)))?;
+                json::write(self.out, &members(&self.columns, cells, Some(kind)))?;
                 self.out.write_all(b"\n")
             }
             Format::Csv => {
@@ -155,13 +155,18 @@ impl<'a> Emitter<'a> {
     }
 }
 
-fn object(columns: &[&'static Column], cells: Vec<Cell>, kind: Option<&'static str>) -> Value {
+fn members(columns: &[&'static Column], cells: Vec<Cell>, kind: Option<&'static str>) -> Value {
     let mut map = Map::new();
     if let Some(kind) = kind {
         map.insert("kind".to_owned(), kind.into());
     }
     map.extend(columns.iter().zip(cells).map(|(c, cell)| (c.key.to_owned(), cell.into_value())));
     Value::Object(map)
+}
+
+/// All members of a row, for documents that hold rows of several shapes.
+pub fn object(shape: Shape, record: &dyn Record) -> Map<String, Value> {
+    shape.columns.iter().map(|c| (c.key.to_owned(), record.cell(c.key).into_value())).collect()
 }
 
 /// The columns by `--fields`, else all for programs and the shown ones for people.

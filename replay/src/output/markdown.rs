@@ -1,8 +1,8 @@
 //! Cells of a Markdown table: every character that Markdown or HTML gives a meaning is escaped, so that content
 //! can make no link, image, tag or further column.
 
-/// One cell.
-pub(super) fn field(text: &str) -> String {
+/// Text in Markdown, in a table's cell or outside.
+pub fn field(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -25,18 +25,23 @@ pub(super) struct Table {
     waiting: Vec<(Vec<String>, Tone)>,
     widths: Option<Vec<usize>>,
     rows: u64,
+    /// Which of the columns that came are in `columns`.
+    shown: Vec<bool>,
 }
 
 impl Table {
     pub(super) fn new(columns: Vec<&'static Column>, style: Style, limit: Option<usize>) -> Self {
-        Self { columns, style, limit, waiting: Vec::new(), widths: None, rows: 0 }
+        Self { columns, style, limit, waiting: Vec::new(), widths: None, rows: 0, shown: Vec::new() }
     }
 
     pub(super) fn row(&mut self, out: &mut dyn Write, cells: &[Cell], tone: Tone) -> io::Result<()> {
         let texts: Vec<String> = cells.iter().map(|c| c.text().to_owned()).collect();
         self.rows += 1;
         match &self.widths {
-            Some(widths) => self.line(out, &texts, tone, widths),
+            Some(widths) => {
+                let texts: Vec<String> = pick(texts, &self.shown);
+                self.line(out, &texts, tone, widths)
+            }
             None => {
                 self.waiting.push((texts, tone));
                 if self.waiting.len() >= SAMPLE { self.settle(out) } else { Ok(()) }
@@ -50,6 +55,7 @@ impl Table {
     }
 
     fn settle(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        self.drop_empty();
         let mut widths: Vec<usize> = self.columns.iter().map(|c| display_width(c.title)).collect();
         for (texts, _) in &self.waiting {
             for (width, text) in widths.iter_mut().zip(texts) {
@@ -72,6 +78,16 @@ impl Table {
         }
         self.widths = Some(widths);
         Ok(())
+    }
+
+    /// Leaves out the optional columns in which no row of the sample has anything.
+    fn drop_empty(&mut self) {
+        let has_any = |i: usize| self.waiting.iter().any(|(texts, _)| !texts[i].is_empty());
+        self.shown = (0..self.columns.len()).map(|i| !self.columns[i].optional || has_any(i)).collect();
+        self.columns = pick(std::mem::take(&mut self.columns), &self.shown);
+        for (texts, _) in &mut self.waiting {
+            *texts = pick(std::mem::take(texts), &self.shown);
+        }
     }
 
     /// Takes width from the flexible columns, the widest first, until the line fits.
@@ -116,4 +132,9 @@ impl Table {
         }
         writeln!(out, "{}", self.style.paint(tone, line.trim_end()))
     }
+}
+
+/// The items at the places that are shown.
+fn pick<T>(items: Vec<T>, shown: &[bool]) -> Vec<T> {
+    items.into_iter().zip(shown).filter_map(|(item, shown)| shown.then_some(item)).collect()
 }

@@ -67,9 +67,15 @@ fn hostile() -> Store {
 /// Every way to print something of the recording.
 fn verbs(store: &str) -> Vec<Vec<String>> {
     let formats = ["table", "json", "jsonl", "csv", "md"];
-    let plain: [&[&str]; 6] = [
+    let plain: [&[&str]; 12] = [
         &["ls", "-a", "--no-trunc", "STORE"],
         &["info", "STORE"],
+        &["tree", "uid:1", "STORE"],
+        &["tree", "uid:2", "STORE", "--fields", "process,argv,execs,names,cwd"],
+        &["show", "uid:1", "STORE", "--findings"],
+        &["stats", "STORE", "--by", "process"],
+        &["stats", "STORE", "--by", "container"],
+        &["show", "uid:1", "STORE", "--setup", "--raw"],
         &["show", "uid:1", "STORE"],
         &["show", "uid:2", "STORE", "--fields", "container,process,detail,args,fields"],
         &["timeline", "STORE", "-c", "uid:1", "--columns", "5"],
@@ -83,6 +89,9 @@ fn verbs(store: &str) -> Vec<Vec<String>> {
             args.extend(["-o".to_owned(), format.to_owned()]);
             all.push(args);
         }
+    }
+    for format in ["text", "md", "json"] {
+        all.push(["report", store, "-o", format].map(str::to_owned).to_vec());
     }
     all.push(["timeline", "--svg", "-c", "uid:2", store].map(str::to_owned).to_vec());
     all.push(["ls", store, "--fields", "facts,cgroup,name,id"].map(str::to_owned).to_vec());

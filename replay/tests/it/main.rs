@@ -8,6 +8,7 @@ mod run;
 mod show;
 mod staged;
 mod terminal;
+mod tree;
 
 /// A file in this directory that is no module here would never be run.
 #[test]
