@@ -9,7 +9,7 @@ use crate::tui::{
     edit::LineEdit,
     feed::{
         Catalog, Column, ContainerRow, Count, CountKey, DensityKey, Moment, MomentKey, Page, PageKey,
-        ProcessRow, SeekKey, Story, StoryKey, StoryRow,
+        ProcessRow, SeekKey, Story, StoryKey, StoryRow, Tally,
     },
     filter::{Filter, FilterError},
     keys::{Key, Keymap},
@@ -44,6 +44,7 @@ pub(crate) struct App {
     pub(crate) overview: Slot<DensityKey, Vec<Column>>,
     pub(crate) list: ContainerList,
     pub(crate) stories: Stories,
+    pub(crate) tallies: Tallies,
     pub(crate) opened: Option<Opened>,
     pub(crate) bar: FilterBar,
 }
@@ -72,17 +73,19 @@ pub(crate) enum Sort {
     Newest,
     Oldest,
     Events,
+    Findings,
     Lost,
     Name,
 }
 
 impl Sort {
-    const ALL: [Self; 5] = [Self::Newest, Self::Oldest, Self::Events, Self::Lost, Self::Name];
+    const ALL: [Self; 6] = [Self::Newest, Self::Oldest, Self::Findings, Self::Events, Self::Lost, Self::Name];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Newest => "newest first",
             Self::Oldest => "oldest first",
+            Self::Findings => "worst findings first",
             Self::Events => "most events first",
             Self::Lost => "most lost first",
             Self::Name => "by name",
@@ -110,7 +113,7 @@ pub(crate) struct ContainerList {
 
 impl ContainerList {
     /// Makes the order anew; the cursor stays on container `keep`.
-    pub(crate) fn arrange(&mut self, catalog: &Catalog, keep: Option<ContainerUid>) {
+    pub(crate) fn arrange(&mut self, catalog: &Catalog, tallies: &Tallies, keep: Option<ContainerUid>) {
         let rows = &catalog.containers;
         let mut order: Vec<usize> =
             (0..rows.len()).filter(|i| rows.get(*i).is_some_and(|r| self.has(r))).collect();
@@ -118,6 +121,9 @@ impl ContainerList {
         match self.sort {
             Sort::Oldest => order.sort_by_key(|i| row(i).map(|r| r.life.begin)),
             Sort::Newest => order.sort_by_key(|i| row(i).map(|r| std::cmp::Reverse(r.life.begin))),
+            Sort::Findings => {
+                order.sort_by_key(|i| std::cmp::Reverse(row(i).and_then(|r| tallies.of(r.uid))));
+            }
             Sort::Events => order.sort_by_key(|i| row(i).map(|r| std::cmp::Reverse(r.events))),
             Sort::Lost => order.sort_by_key(|i| row(i).map(|r| std::cmp::Reverse(r.lost))),
             Sort::Name => order.sort_by(|a, b| row(a).map(|r| &r.name).cmp(&row(b).map(|r| &r.name))),
@@ -175,6 +181,41 @@ impl Stories {
         if self.kept.len() > STORIES {
             self.kept.remove(0);
         }
+    }
+}
+
+/// Numbers of findings, of one container after the other in the background.
+#[derive(Debug, Default)]
+pub(crate) struct Tallies {
+    asked: Option<StoryKey>,
+    known: BTreeMap<ContainerUid, Tally>,
+}
+
+/// Containers with more events are counted only when they are looked at.
+const COUNTED: u64 = 2_000_000;
+
+impl Tallies {
+    pub(crate) fn of(&self, uid: ContainerUid) -> Option<Tally> {
+        self.known.get(&uid).copied()
+    }
+
+    /// The next container to ask for, in the order of the list.
+    pub(crate) fn want(&mut self, list: &ContainerList, catalog: &Catalog) -> Option<StoryKey> {
+        if self.asked.is_some() {
+            return None;
+        }
+        let seen = list.order.iter().skip(list.scroll.top).chain(&list.order);
+        let mut rows = seen.filter_map(|index| catalog.containers.get(*index));
+        let row = rows.find(|row| row.events <= COUNTED && !self.known.contains_key(&row.uid))?;
+        self.asked = Some(StoryKey { uid: row.uid, generation: catalog.generation });
+        self.asked
+    }
+
+    pub(crate) fn fill(&mut self, key: StoryKey, tally: Tally) {
+        if self.asked == Some(key) {
+            self.asked = None;
+        }
+        self.known.insert(key.uid, tally);
     }
 }
 
@@ -303,7 +344,7 @@ impl Opened {
 impl App {
     pub(crate) fn new(look: Look, size: (u16, u16), catalog: Arc<Catalog>) -> Self {
         let mut list = ContainerList::default();
-        list.arrange(&catalog, None);
+        list.arrange(&catalog, &Tallies::default(), None);
         Self {
             look,
             keymap: Keymap::default(),
@@ -321,6 +362,7 @@ impl App {
             overview: Slot::default(),
             list,
             stories: Stories::default(),
+            tallies: Tallies::default(),
             opened: None,
             bar: FilterBar::default(),
         }

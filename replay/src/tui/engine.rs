@@ -62,6 +62,7 @@ pub(crate) fn answer(
             (job.tell)(Reply::Moment(key, moment));
         }
         Request::Story(key) => story::story(trace, key, job)?,
+        Request::Tally(key) => story::tally(trace, key, job)?,
     }
     Ok(())
 }

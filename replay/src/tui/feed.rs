@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use afterimage_format::{BootNanos, Class, ContainerUid, EventId, Loss};
-use afterimage_model::text::Safe;
+use afterimage_model::{findings::Severity, text::Safe};
 
 use crate::{
     trace::{Ended, Life},
@@ -148,22 +148,34 @@ pub(crate) struct Moment {
     pub(crate) pid: Option<u32>,
 }
 
-/// How much a finding weighs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Weight {
-    Note,
-    Alert,
-}
-
 /// A line of the storyline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StoryRow {
     pub(crate) time: BootNanos,
     pub(crate) id: Option<EventId>,
-    pub(crate) weight: Weight,
+    pub(crate) severity: Severity,
     pub(crate) text: Safe,
     /// ATT&CK technique or another tag; may be empty.
     pub(crate) tag: Safe,
+}
+
+/// How many findings of each severity a container has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Tally {
+    pub(crate) critical: u32,
+    pub(crate) warning: u32,
+    pub(crate) notice: u32,
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, severity: Severity) {
+        match severity {
+            Severity::Critical => self.critical += 1,
+            Severity::Warning => self.warning += 1,
+            Severity::Notice => self.notice += 1,
+            Severity::Info => {}
+        }
+    }
 }
 
 /// What a whole life comes to.
@@ -173,6 +185,13 @@ pub(crate) struct Story {
     pub(crate) summary: Vec<(Safe, Safe)>,
     /// Percent read so far; `None` when all was read.
     pub(crate) reading: Option<u8>,
+}
+
+impl Story {
+    /// Where to begin: at the first line that is rarely part of normal work, else at the first.
+    pub(crate) fn beginning(&self) -> Option<&StoryRow> {
+        self.rows.iter().find(|row| row.severity >= Severity::Warning).or(self.rows.first())
+    }
 }
 
 /// Where a page is wanted.
@@ -270,6 +289,8 @@ pub(crate) enum Request {
     Story(StoryKey),
     Seek(SeekKey),
     Count(CountKey),
+    /// The findings of a container, as numbers only.
+    Tally(StoryKey),
 }
 
 /// Counts of one column, by class.
@@ -284,6 +305,7 @@ pub(crate) enum Reply {
     Story(StoryKey, Story),
     Seek(SeekKey, Option<EventId>),
     Count(CountKey, Count),
+    Tally(StoryKey, Tally),
     /// The recording could not be read.
     Failed(Safe),
 }

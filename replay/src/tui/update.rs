@@ -15,9 +15,9 @@ pub(crate) use self::{
 };
 use crate::tui::{
     action::{Action, Group},
-    app::{App, Notice, Opened, Popup},
+    app::{App, Notice, Opened, Popup, Sort},
     edit::LineEdit,
-    feed::Reply,
+    feed::{Reply, Story, StoryKey, Tally},
     filter::Filter,
     layout::Pane,
     player::Playhead,
@@ -99,7 +99,7 @@ pub(crate) fn go(app: &mut App, screen: Screen) {
 pub(crate) fn open(app: &mut App, uid: ContainerUid) {
     let Some(row) = app.catalog.container(uid) else { return };
     let mut opened = Opened::new(row);
-    if let Some(first) = app.stories.of(uid).and_then(|story| story.rows.first()) {
+    if let Some(first) = app.stories.of(uid).and_then(Story::beginning) {
         opened.playhead = first.id.map_or(Playhead::at_time(first.time), Playhead::at_event);
     }
     app.opened = Some(opened);
@@ -175,7 +175,7 @@ fn program(app: &mut App, action: Action) -> Option<Effect> {
 pub(crate) fn arrange(app: &mut App) {
     let keep = app.selected().map(|row| row.uid);
     let catalog = Arc::clone(&app.catalog);
-    app.list.arrange(&catalog, keep);
+    app.list.arrange(&catalog, &app.tallies, keep);
     let height = app.rows_in(Pane::Containers);
     app.list.scroll.show(app.list.order.len(), height);
 }
@@ -184,7 +184,13 @@ pub(crate) fn arrange(app: &mut App) {
 pub(crate) fn receive(app: &mut App, reply: Reply) {
     match reply {
         Reply::Failed(message) => app.notice = Some(Notice { text: message, bad: true }),
+        Reply::Tally(key, tally) => take_tally(app, key, tally),
         Reply::Story(key, story) => {
+            if story.reading.is_none() {
+                let mut tally = Tally::default();
+                story.rows.iter().for_each(|row| tally.add(row.severity));
+                take_tally(app, key, tally);
+            }
             app.stories.fill(key, story);
             steer::begin_with_story(app, key.uid);
         }
@@ -218,6 +224,13 @@ pub(crate) fn receive(app: &mut App, reply: Reply) {
             }
         }
         Reply::Seek(key, found) => steer::found(app, key, found),
+    }
+}
+
+fn take_tally(app: &mut App, key: StoryKey, tally: Tally) {
+    app.tallies.fill(key, tally);
+    if app.list.sort == Sort::Findings {
+        arrange(app);
     }
 }
 

@@ -29,6 +29,7 @@ pub(crate) fn requests(app: &mut App) -> Vec<Request> {
         asked.extend(app.stories.want(StoryKey { uid, generation }).map(Request::Story));
     }
     if app.screen == Screen::Containers {
+        asked.extend(app.tallies.want(&app.list, &app.catalog).map(Request::Tally));
         return asked;
     }
     let height = app.size.1;

@@ -30,10 +30,12 @@ enum Lane {
     Seeks,
     Counts,
     Stories,
+    Tallies,
 }
 
 impl Lane {
-    const ALL: [Self; 5] = [Self::Pages, Self::Moments, Self::Seeks, Self::Counts, Self::Stories];
+    const ALL: [Self; 6] =
+        [Self::Pages, Self::Moments, Self::Seeks, Self::Counts, Self::Stories, Self::Tallies];
 
     const fn of(request: &Request) -> Self {
         match request {
@@ -42,6 +44,7 @@ impl Lane {
             Request::Seek(_) => Self::Seeks,
             Request::Count(_) => Self::Counts,
             Request::Story(_) => Self::Stories,
+            Request::Tally(_) => Self::Tallies,
         }
     }
 
@@ -57,6 +60,7 @@ impl Lane {
             Self::Seeks => "seeks",
             Self::Counts => "counts",
             Self::Stories => "stories",
+            Self::Tallies => "tallies",
         }
     }
 }

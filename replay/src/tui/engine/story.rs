@@ -1,9 +1,13 @@
-//! A whole life in a few lines: what was executed, what of it was not part of the image, and what it came to.
+//! A whole life in a few lines: its findings, and what it came to.
 
 use std::ops::ControlFlow;
 
-use afterimage_format::{BootNanos, ContainerUid, Event, EventCode, Query, ReadError, layout::exec};
-use afterimage_model::{World, describe, text::Safe};
+use afterimage_format::{BootNanos, ContainerUid, EventId, Query, ReadError};
+use afterimage_model::{
+    World,
+    findings::{self, Finding},
+    text::Safe,
+};
 
 use super::{
     Job,
@@ -12,13 +16,11 @@ use super::{
 use crate::{
     trace::Trace,
     tui::{
-        feed::{Reply, Story, StoryKey, StoryRow, Weight},
+        feed::{Reply, Story, StoryKey, StoryRow, Tally},
         text::{bytes, grouped, safe},
     },
 };
 
-/// Most lines: a container that executes without end is not a story.
-const LINES: usize = 1_000;
 /// Looks between two reports.
 const REPORTS: u64 = 32;
 
@@ -30,14 +32,14 @@ pub(super) fn story(trace: &Trace, key: StoryKey, job: &Job<'_>) -> Result<(), R
     let query = Query { containers: vec![key.uid], ..Query::default() };
     let total = trace.recording.count_hint(&query).max(1);
     let mut world = World::new();
+    let mut findings = findings::Story::new();
     let mut rows = Vec::new();
     let (mut seen, mut over) = (0_u64, false);
-    trace.recording.for_each(&query, &mut |uid, event| {
+    // The blocks of one container are in the order of time.
+    trace.recording.scan(&query, &mut |id, uid, event| {
         seen += 1;
         world.apply(uid, event);
-        if rows.len() < LINES {
-            rows.extend(line(event));
-        }
+        rows.extend(findings.apply(&world, uid, event).map(|found| line(id, found)));
         if seen.is_multiple_of(STRIDE) {
             over = (job.over)();
             if seen.is_multiple_of(STRIDE * REPORTS) {
@@ -54,21 +56,30 @@ pub(super) fn story(trace: &Trace, key: StoryKey, job: &Job<'_>) -> Result<(), R
     Ok(())
 }
 
-/// The line that an event is worth, if any.
-fn line(event: &Event<'_>) -> Option<StoryRow> {
-    if event.code != EventCode::EXEC {
-        return None;
-    }
-    let flags = event.number(exec::EXE_FLAGS).unwrap_or(0);
-    let foreign = flags & (exec::EXE_UPPER_LAYER | exec::EXE_MEMFD) != 0;
-    let what = if foreign { " executed, not part of the image" } else { " executed" };
-    Some(StoryRow {
-        time: event.time,
-        id: None,
-        weight: if foreign { Weight::Alert } else { Weight::Note },
-        text: safe!("{}{what}", describe::command_line(event)),
-        tag: Safe::default(),
-    })
+/// Counts the findings of a container.
+///
+/// # Errors
+/// The recording cannot be read.
+pub(super) fn tally(trace: &Trace, key: StoryKey, job: &Job<'_>) -> Result<(), ReadError> {
+    let query = Query { containers: vec![key.uid], ..Query::default() };
+    let (mut world, mut findings, mut tally) = (World::new(), findings::Story::new(), Tally::default());
+    trace.recording.scan(&query, &mut |_, uid, event| {
+        world.apply(uid, event);
+        if let Some(found) = findings.apply(&world, uid, event) {
+            tally.add(found.severity);
+        }
+        ControlFlow::Continue(())
+    })?;
+    (job.tell)(Reply::Tally(key, tally));
+    Ok(())
+}
+
+fn line(id: EventId, found: Finding) -> StoryRow {
+    let text = match found.detail.as_str() {
+        "" => Safe::literal(found.title),
+        _ => safe!("{}: {}", found.title, found.detail),
+    };
+    StoryRow { time: id.time, id: Some(id), severity: found.severity, text, tag: Safe::literal(found.attack) }
 }
 
 fn summary(world: &World, uid: ContainerUid) -> Vec<(Safe, Safe)> {

@@ -10,7 +10,7 @@ use crate::{
         action::Action,
         app::{App, Opened, Popup},
         edit::LineEdit,
-        feed::{SeekKey, Sought, StoryRow},
+        feed::{SeekKey, Sought, Story, StoryRow},
         layout::Pane,
         player::{Motion, Playhead},
         text::safe,
@@ -124,7 +124,7 @@ fn finding(app: &mut App, forward: bool) {
 
 /// Story first: a container whose first finding becomes known is shown there, unless the user has moved.
 pub(super) fn begin_with_story(app: &mut App, uid: ContainerUid) {
-    let Some(first) = app.stories.of(uid).and_then(|story| story.rows.first()).cloned() else { return };
+    let Some(first) = app.stories.of(uid).and_then(Story::beginning).cloned() else { return };
     if let Some(opened) = app.opened.as_mut().filter(|o| o.uid == uid && o.fresh) {
         opened.arrive(first.id.map_or(Playhead::at_time(first.time), Playhead::at_event));
     }

@@ -10,9 +10,8 @@ use crate::{
     trace::{Ended, State},
     tui::{
         app::App,
-        feed::ContainerRow,
+        feed::{ContainerRow, Tally},
         layout::Pane,
-        moment::TimeStyle,
         paint::{Painter, Row},
         text::{grouped, safe, short_count},
         theme::Role,
@@ -20,11 +19,34 @@ use crate::{
 };
 
 /// A column of the table.
+#[derive(Clone, Copy)]
 struct Column {
     heading: &'static str,
     width: u16,
     right: bool,
+    /// Columns with a lower number are left out later; those with 0 never.
+    rank: u8,
     text: fn(&App, &ContainerRow) -> (Safe, Role),
+}
+
+impl Column {
+    const fn new(
+        heading: &'static str,
+        width: u16,
+        rank: u8,
+        text: fn(&App, &ContainerRow) -> (Safe, Role),
+    ) -> Self {
+        Self { heading, width, right: false, rank, text }
+    }
+
+    const fn right(self) -> Self {
+        Self { right: true, ..self }
+    }
+
+    /// Whether it takes more room where there is some.
+    fn grows(&self) -> bool {
+        matches!(self.heading, "CONTAINER" | "POD" | "IMAGE")
+    }
 }
 
 /// Draws the list.
@@ -58,54 +80,62 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     painter.scroll(body, scroll.top as u64, u64::from(body.height), app.list.order.len() as u64);
 }
 
+/// Columns of names where there is room, and where there is little.
+const COMFORT: u16 = 20;
+const LEAST_NAME: u16 = 11;
+
+/// The columns that fit, in their order.
 fn columns(app: &App, width: u16) -> Vec<Column> {
-    let time = match app.time_style {
-        TimeStyle::Local => "STARTED (LOCAL)",
-        _ => "STARTED (UTC)",
-    };
+    let started = if one_day(app) { 8 } else { 19 };
+    let has = |part: fn(&ContainerRow) -> bool| app.catalog.containers.iter().any(part);
     let mut all = vec![
-        Column { heading: "STATE", width: 8, right: false, text: state },
-        Column {
-            heading: "CONTAINER",
-            width: 20,
-            right: false,
-            text: |_, row| (row.name.clone(), Role::Strong),
-        },
-        Column { heading: "LIFE", width: 7, right: true, text: life },
-        Column { heading: "EVENTS", width: 11, right: true, text: events },
-        Column { heading: "LOST", width: 7, right: true, text: lost },
+        Column::new("STATE", 8, 0, state),
+        Column::new("CONTAINER", COMFORT, 0, |_, row| (row.name.clone(), Role::Strong)),
+        Column::new("ID", 12, 9, |_, row| (row.short_id.clone(), Role::Dim)),
+        Column::new("POD", COMFORT, 7, |_, row| or_dash(row.pod.as_ref())),
+        Column::new("IMAGE", COMFORT, 5, |_, row| or_dash(row.image.as_ref())),
+        Column::new("ENGINE", 10, 8, |_, row| (safe!("{}", row.engine), Role::Dim)),
+        Column::new("STARTED", started, 4, self::started),
+        Column::new("LIFE", 7, 2, life).right(),
+        Column::new("EXIT", 6, 6, exit).right(),
+        Column::new("EVENTS", 10, 3, events).right(),
+        Column::new("LOST", 5, 0, lost).right(),
+        Column::new("FINDINGS", 9, 1, findings),
     ];
-    let mut left = width.saturating_sub(2 + all.iter().map(|c| c.width + 1).sum::<u16>());
-    let mut add = |at: usize, column: Column| {
-        if left > column.width {
-            left -= column.width + 1;
-            all.insert(at.min(all.len()), column);
+    all.retain(|column| match column.heading {
+        "POD" => has(|row| row.pod.is_some()),
+        "IMAGE" => has(|row| row.image.is_some()),
+        _ => true,
+    });
+    let room = width.saturating_sub(3);
+    let taken = |columns: &[Column]| columns.iter().map(|c| c.width + 1).sum::<u16>();
+    while taken(&all) > room {
+        let last = all.iter().map(|c| c.rank).max().unwrap_or(0);
+        match all.iter_mut().find(|c| c.grows() && c.width > LEAST_NAME) {
+            // Before anything that matters is left out, names are cut.
+            Some(name) if last <= 4 => name.width = LEAST_NAME,
+            _ if last > 0 => all.retain(|column| column.rank != last),
+            _ => break,
         }
-    };
-    add(2, Column { heading: time, width: 19, right: false, text: started });
-    add(5, Column { heading: "EXIT", width: 7, right: false, text: exit });
-    add(2, Column { heading: "IMAGE", width: 20, right: false, text: |_, row| or_dash(row.image.as_ref()) });
-    add(2, Column { heading: "POD", width: 20, right: false, text: |_, row| or_dash(row.pod.as_ref()) });
-    add(
-        2,
-        Column {
-            heading: "ENGINE",
-            width: 10,
-            right: false,
-            text: |_, row| (safe!("{}", row.engine), Role::Dim),
-        },
-    );
-    add(
-        2,
-        Column { heading: "ID", width: 12, right: false, text: |_, row| (row.short_id.clone(), Role::Dim) },
-    );
-    let texts: Vec<&str> = vec!["CONTAINER", "IMAGE", "POD"];
-    let growing = all.iter().filter(|c| texts.contains(&c.heading)).count().max(1);
-    let each = left / u16::try_from(growing).unwrap_or(1);
-    for column in all.iter_mut().filter(|c| texts.contains(&c.heading)) {
-        column.width += each.min(28);
+    }
+    let left = room.saturating_sub(taken(&all));
+    let growing = u16::try_from(all.iter().filter(|c| c.grows()).count()).unwrap_or(1).max(1);
+    for column in all.iter_mut().filter(|c| c.grows()) {
+        column.width += (left / growing).min(30);
     }
     all
+}
+
+/// Whether the whole recording lies within one day.
+fn one_day(app: &App) -> bool {
+    let (begin, end) = app.catalog.range;
+    let day = |at| {
+        app.catalog
+            .clocks
+            .date_time(app.time_style, at)
+            .map(|time| safe!("{}", time.as_str().get(..10).unwrap_or("")))
+    };
+    day(begin) == day(end)
 }
 
 fn heading(painter: &mut Painter<'_>, inner: Rect, columns: &[Column]) {
@@ -146,12 +176,30 @@ fn state(_: &App, row: &ContainerRow) -> (Safe, Role) {
     (safe!("{}", row.life.state.as_str()), role)
 }
 
+fn findings(app: &App, row: &ContainerRow) -> (Safe, Role) {
+    let Some(tally) = app.tallies.of(row.uid) else {
+        return (safe!("{}", app.look.symbols.ellipsis), Role::Dim);
+    };
+    let parts = [(tally.critical, "!!"), (tally.warning, "!"), (tally.notice, "-")];
+    let texts: Vec<String> =
+        parts.iter().filter(|(count, _)| *count > 0).map(|(count, mark)| format!("{count}{mark}")).collect();
+    match tally {
+        Tally { critical: 1.., .. } => (safe!("{}", texts.join(" ")), Role::Alert),
+        Tally { warning: 1.., .. } => (safe!("{}", texts.join(" ")), Role::Warn),
+        Tally { notice: 1.., .. } => (safe!("{}", texts.join(" ")), Role::Text),
+        _ => (Safe::literal("none"), Role::Dim),
+    }
+}
+
 fn or_dash(text: Option<&Safe>) -> (Safe, Role) {
     text.map_or((Safe::literal("-"), Role::Dim), |text| (text.clone(), Role::Text))
 }
 
 fn started(app: &App, row: &ContainerRow) -> (Safe, Role) {
-    or_dash(app.catalog.clocks.date_time(app.time_style, row.life.begin).as_ref())
+    let time = app.catalog.clocks.date_time(app.time_style, row.life.begin);
+    let time =
+        time.map(|time| if one_day(app) { safe!("{}", time.as_str().get(11..).unwrap_or("")) } else { time });
+    or_dash(time.as_ref())
 }
 
 fn life(_: &App, row: &ContainerRow) -> (Safe, Role) {

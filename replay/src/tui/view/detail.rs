@@ -13,8 +13,10 @@ use crate::tui::{
     theme::Role,
 };
 
-/// Columns of the names.
-const KEY: usize = 10;
+/// Columns of the names in a narrow pane, and in a wide one.
+const KEYS: (usize, usize) = (10, 18);
+/// A pane of more columns is wide.
+const WIDE: usize = 70;
 /// Most rows that one value is folded into.
 const FOLDS: usize = 12;
 
@@ -52,15 +54,16 @@ pub(crate) fn lines(detail: &[DetailLine], columns: u16) -> Vec<Row> {
 }
 
 fn pair(rows: &mut Vec<Row>, key: &Safe, value: &Safe, columns: usize) {
-    let room = columns.saturating_sub(KEY + 1).max(8);
-    let mut key = safe!("{:KEY$} ", key.as_str());
-    if width(key.as_str()) > KEY + 1 {
+    let keys = if columns > WIDE { KEYS.1 } else { KEYS.0 };
+    let room = columns.saturating_sub(keys + 1).max(8);
+    let mut key = safe!("{:keys$} ", key.as_str());
+    if width(key.as_str()) > keys + 1 {
         rows.push(Row::new().add(&key, Role::Dim));
-        key = safe!("{:KEY$} ", "");
+        key = safe!("{:keys$} ", "");
     }
     for part in folded(value, room) {
         rows.push(Row::new().add(&key, Role::Dim).add(&part, Role::Text));
-        key = safe!("{:KEY$} ", "");
+        key = safe!("{:keys$} ", "");
     }
 }
 

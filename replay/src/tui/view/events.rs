@@ -1,7 +1,7 @@
 //! The list of events: only the rows that are seen are drawn, and what was lost stands between them.
 
 use afterimage_format::{BootNanos, Loss};
-use afterimage_model::text::Safe;
+use afterimage_model::{findings::Severity, text::Safe};
 use ratatui::layout::Rect;
 
 use super::title;
@@ -9,7 +9,7 @@ use crate::{
     time::human,
     tui::{
         app::{App, Opened},
-        feed::{EventRow, Page, Weight},
+        feed::{EventRow, Page},
         layout::Pane,
         moment::Clocks,
         paint::{Painter, Row},
@@ -155,8 +155,8 @@ fn draw_row(
     (row, before): (&EventRow, Option<BootNanos>),
 ) {
     let y = area.y;
-    let weight = finding(app, row);
-    let (mark, role) = mark(row, weight);
+    let severity = finding(app, row);
+    let (mark, role) = mark(row, severity);
     painter.text(area.x + 1, y, 1, mark, role);
     let mut x = area.x + 2;
     let time = app.catalog.clocks.column(app.time_style, row.id.time, opened.whole.0, before);
@@ -170,8 +170,9 @@ fn draw_row(
     }
     painter.text(x, y, columns.name, &row.name, class_role(row.class));
     x += columns.name + 1;
-    let role = match weight {
-        Some(Weight::Alert) => Role::Alert,
+    let role = match severity {
+        Some(Severity::Critical) => Role::Alert,
+        Some(Severity::Warning) => Role::Warn,
         _ if row.setup => Role::Dim,
         _ => Role::Text,
     };
@@ -197,22 +198,24 @@ pub(super) fn class_role(class: afterimage_format::Class) -> Role {
     }
 }
 
-/// The weight of the finding about this event.
-fn finding(app: &App, row: &EventRow) -> Option<Weight> {
+/// How much the finding about this event weighs.
+fn finding(app: &App, row: &EventRow) -> Option<Severity> {
     let rows = &app.story()?.rows;
     let from = rows.partition_point(|f| f.time < row.id.time);
     rows.iter()
         .skip(from)
         .take_while(|f| f.time == row.id.time)
         .find(|f| f.id == Some(row.id))
-        .map(|f| f.weight)
+        .map(|f| f.severity)
 }
 
 /// What is to be said of a row in one column.
-fn mark(row: &EventRow, weight: Option<Weight>) -> (&'static str, Role) {
-    match weight {
-        Some(Weight::Alert) => ("!", Role::Alert),
-        Some(Weight::Note) => (" ", Role::Text),
+fn mark(row: &EventRow, severity: Option<Severity>) -> (&'static str, Role) {
+    match severity {
+        Some(Severity::Critical) => ("!", Role::Alert),
+        Some(Severity::Warning) => ("!", Role::Warn),
+        Some(Severity::Notice) => ("-", Role::Text),
+        Some(Severity::Info) => (" ", Role::Text),
         None if row.differs => ("?", Role::Warn),
         None if row.incomplete => ("*", Role::Warn),
         None if row.truncated => ("<", Role::Dim),

@@ -44,8 +44,10 @@ pub(crate) fn rows(app: &App, columns: usize) -> Vec<Row> {
     }
     rows.push(Row::new());
     rows.push(Row::new().add("marks", Role::Title));
-    let marks: [(&'static str, &'static str); 6] = [
-        ("!", "a finding is about this event"),
+    let marks: [(&'static str, &'static str); 8] = [
+        ("!!", "a critical finding"),
+        ("!", "a finding that is a warning or critical"),
+        ("-", "a finding worth a look"),
         ("?", "what the program claimed and what the kernel did differ"),
         ("*", "something of the event could not be read"),
         ("<", "a payload or path was truncated"),

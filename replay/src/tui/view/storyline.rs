@@ -1,6 +1,6 @@
 //! What happened in the selected container in a few lines, and what is known of it.
 
-use afterimage_model::text::Safe;
+use afterimage_model::{findings::Severity, text::Safe};
 use ratatui::layout::Rect;
 
 use super::{detail::lines, title};
@@ -8,7 +8,7 @@ use crate::{
     time::human,
     tui::{
         app::App,
-        feed::{ContainerRow, DetailLine, Weight},
+        feed::{ContainerRow, DetailLine},
         layout::Pane,
         moment::{Clocks, TimeStyle},
         paint::{Painter, Row},
@@ -44,7 +44,7 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
         let line = Rect { y, height: 1, ..inner };
         let time = app.catalog.clocks.column(style, row.time, subject.whole().0, None);
         painter.text(line.x + 2, y, columns, &time, Role::Dim);
-        let (mark, role) = weight(row.weight);
+        let (mark, role) = severity(row.severity);
         let x = line.x + 3 + columns;
         painter.text(x, y, 2, mark, role);
         let tag = u16::try_from(row.tag.as_str().len()).unwrap_or(0);
@@ -63,10 +63,12 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
 }
 
 /// Mark and role of a finding.
-pub(super) fn weight(weight: Weight) -> (&'static str, Role) {
-    match weight {
-        Weight::Note => (" ", Role::Text),
-        Weight::Alert => ("!!", Role::Alert),
+pub(super) fn severity(severity: Severity) -> (&'static str, Role) {
+    match severity {
+        Severity::Info => ("", Role::Text),
+        Severity::Notice => ("-", Role::Text),
+        Severity::Warning => ("!", Role::Warn),
+        Severity::Critical => ("!!", Role::Alert),
     }
 }
 

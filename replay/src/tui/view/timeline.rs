@@ -2,7 +2,7 @@
 //! blank, what was lost is a cross.
 
 use afterimage_format::{BootNanos, ContainerUid};
-use afterimage_model::text::Safe;
+use afterimage_model::{findings::Severity, text::Safe};
 use ratatui::layout::Rect;
 
 use super::events::class_role;
@@ -10,7 +10,7 @@ use crate::{
     time::human,
     tui::{
         app::App,
-        feed::{Column, StoryRow, Weight},
+        feed::{Column, StoryRow},
         moment::since,
         paint::{Painter, Row},
         ribbon::{Lane, glyph},
@@ -148,9 +148,9 @@ fn findings(painter: &mut Painter<'_>, axis: Axis, y: u16, rows: &[StoryRow]) {
 
 /// The marks of the findings alone.
 fn findings_over(painter: &mut Painter<'_>, axis: Axis, y: u16, rows: &[StoryRow]) {
-    for row in rows.iter().filter(|row| row.weight > Weight::Note) {
+    for row in rows.iter().filter(|row| row.severity >= Severity::Warning) {
         let Some(column) = axis.column(row.time) else { continue };
-        let role = if row.weight == Weight::Alert { Role::Alert } else { Role::Warn };
+        let role = if row.severity == Severity::Critical { Role::Alert } else { Role::Warn };
         painter.text(axis.x + column, y, 1, painter.symbols().finding, role);
     }
 }
