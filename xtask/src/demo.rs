@@ -26,7 +26,7 @@ pub(crate) struct DemoArgs {
 }
 
 pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<bool> {
-    let programs = build()?;
+    let programs = build(Build::Release)?;
     let tui = !args.no_tui && std::io::stdout().is_terminal();
     if let Some(lack) = privilege::lacking() {
         println!(
@@ -76,15 +76,31 @@ fn open(programs: &Path, recording: &Path, tui: bool) -> anyhow::Result<bool> {
     checkout::succeeds(&mut reader)
 }
 
+/// How the recorder and the reader are built.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Build {
+    /// As fast as what users run.
+    Release,
+    /// As quickly as it builds.
+    Debug,
+}
+
 /// Builds the recorder and the reader, and says where they are.
-pub(crate) fn build() -> anyhow::Result<PathBuf> {
+pub(crate) fn build(build: Build) -> anyhow::Result<PathBuf> {
     let packages = ["--package", "afterimage-capture", "--package", "afterimage-replay"];
-    let mut cargo = checkout::cargo(["build", "--release", "--bins"]);
-    if !checkout::succeeds(cargo.args(packages))? {
+    let mut cargo = checkout::cargo(["build", "--bins"]);
+    cargo.args(packages);
+    let folder = match build {
+        Build::Release => {
+            cargo.arg("--release");
+            "release"
+        }
+        Build::Debug => "debug",
+    };
+    if !checkout::succeeds(&mut cargo)? {
         bail!("the recorder and the reader do not build");
     }
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| checkout::root().join("target"), PathBuf::from);
-    let programs = checkout::root().join(target).join("release");
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    let programs = checkout::root().join(target).join(folder);
     programs.canonicalize().with_context(|| format!("no programs in `{}`", programs.display()))
 }

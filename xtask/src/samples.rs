@@ -104,7 +104,7 @@ pub(crate) fn run() -> anyhow::Result<bool> {
     if let Some(lack) = privilege::lacking() {
         bail!("samples cannot be recorded here: {lack}");
     }
-    let programs = demo::build()?;
+    let programs = demo::build(demo::Build::Debug)?;
     let made: Vec<(Entry, Vec<u8>)> =
         SAMPLES.iter().map(|sample| make(sample, &programs)).collect::<Result<_, _>>()?;
     let root = checkout::root();

@@ -5,6 +5,7 @@ mod fixture;
 mod hostile;
 mod ls;
 mod run;
+mod samples;
 mod show;
 mod staged;
 mod terminal;
