@@ -149,7 +149,7 @@ pub struct CpuCounters {
     pub control: u64,
     /// Reads of user memory that failed.
     pub faults: u64,
-    /// 1 while the data ring is more than half full, as last looked at on this CPU.
+    /// How full the data ring is, as last looked at on this CPU: an index of [`Share::LIMITS`].
     pub pressure: u64,
     /// The cgroup whose policy is kept beside it.
     pub policy_cgroup: u64,
@@ -184,9 +184,10 @@ pub struct Share {
 impl Share {
     /// Length of a period: 2^27 ns, about 134 ms.
     pub const PERIOD_SHIFT: u32 = 27;
-    /// Records that a cgroup may hand over on one CPU in a period while the ring is more than half full: about
-    /// 15,000 a second. The second half of the ring is for those who stay below it.
-    pub const LIMIT: u64 = 2000;
+    /// Records that a cgroup may hand over on one CPU in a period, by how full the ring is: no limit up to one half,
+    /// then less and less, so that what is left of the ring lasts for those who are not flooding it, also while the
+    /// recorder waits for a CPU.
+    pub const LIMITS: [u64; 4] = [u64::MAX, 2000, 250, 64];
 }
 
 #[cfg(feature = "user")]

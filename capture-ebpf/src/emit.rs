@@ -102,14 +102,19 @@ fn book(counters: &mut CpuCounters, cgroup: u64, more: LossSlot) {
 pub fn throttled(counters: &mut CpuCounters, cgroup: u64) -> bool {
     /// The ring is looked at once in so many records: a look costs as much as a record's time stamp.
     const LOOK: u64 = 32;
-    if counters.seq % LOOK == 0 {
+    if counters.seq % LOOK == 0 || counters.pressure != 0 {
         const AVAILABLE: u64 = 0;
         const SIZE: u64 = 1;
-        counters.pressure = u64::from(DATA.query(AVAILABLE) * 2 > DATA.query(SIZE));
+        let (used, size) = (DATA.query(AVAILABLE), DATA.query(SIZE));
+        let above = |eighths: u64| u64::from(used * 8 > size * eighths);
+        counters.pressure = above(4) + above(6) + above(7);
     }
-    if counters.pressure == 0 {
-        return false;
-    }
+    let limit = match counters.pressure {
+        0 => return false,
+        1 => Share::LIMITS[1],
+        2 => Share::LIMITS[2],
+        _ => Share::LIMITS[3],
+    };
     // SAFETY: no preconditions.
     let time = unsafe { bpf_ktime_get_boot_ns() };
     let period = time >> Share::PERIOD_SHIFT;
@@ -124,7 +129,7 @@ pub fn throttled(counters: &mut CpuCounters, cgroup: u64) -> bool {
         *share = Share { period, used: 0 };
     }
     share.used += 1;
-    if share.used <= Share::LIMIT {
+    if share.used <= limit {
         return false;
     }
     counters.throttled += 1;

@@ -5,6 +5,9 @@ use std::collections::HashMap;
 use afterimage_capture_abi::record::LossSlot;
 use afterimage_format::{BootNanos, ContainerUid, Loss, LossCause};
 
+/// How long a cgroup may be unknown before its losses are told as nobody's. Nanoseconds.
+const PATIENCE: u64 = 1_000_000_000;
+
 /// The books as last read.
 #[derive(Debug, Default)]
 pub struct LossBook {
@@ -18,7 +21,8 @@ impl LossBook {
         Self { seen: HashMap::new(), read: now }
     }
 
-    /// What was lost since the last reading; `owner` tells whose a cgroup is.
+    /// What was lost since the last reading; `owner` tells whose a cgroup is. What was lost of a cgroup that is not
+    /// known yet (the record of its making is still on its way) is told at a later reading.
     pub fn update(
         &mut self,
         now: BootNanos,
@@ -27,6 +31,10 @@ impl LossBook {
     ) -> Vec<Loss> {
         let mut losses = Vec::new();
         for (cgroup, slot) in slots {
+            let container = owner(*cgroup);
+            if container.is_none() && now.0.saturating_sub(slot.last) < PATIENCE {
+                continue;
+            }
             let before = self.seen.insert(*cgroup, *slot).unwrap_or_default();
             let grown = [
                 (LossCause::RingFull, slot.data.saturating_sub(before.data)),
@@ -35,7 +43,7 @@ impl LossBook {
             ];
             for (cause, count) in grown.into_iter().filter(|(_, count)| *count > 0) {
                 losses.push(Loss {
-                    container: owner(*cgroup),
+                    container,
                     cause,
                     cpu: None,
                     from: self.read,
@@ -64,6 +72,9 @@ mod tests {
         assert_eq!((losses[0].from, losses[0].to), (BootNanos(100), BootNanos(150)));
         assert!(book.update(BootNanos(300), &[(7, slot)], owner).is_empty());
         let more = LossSlot { data: 6, control: 2, last: 350, ..slot };
+        assert!(book.update(BootNanos(350), &[(8, slot)], owner).is_empty(), "not known yet");
+        let late = BootNanos(PATIENCE * 2);
+        assert_eq!(LossBook::default().update(late, &[(8, slot)], owner)[0].container, None);
         let causes: Vec<_> =
             book.update(BootNanos(400), &[(7, more)], owner).iter().map(|l| (l.cause, l.count)).collect();
         assert_eq!(causes, [(LossCause::RingFull, Some(1)), (LossCause::ControlRingFull, Some(2))]);

@@ -38,6 +38,9 @@ const CLOCKS: Duration = Duration::from_secs(10);
 /// Pause between passes when there is little to do.
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// Scheduling priority of the recorder.
+const NICE: i32 = -10;
+
 /// Which calls are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Profile {
@@ -140,6 +143,10 @@ impl Recorder {
     /// # Errors
     /// [`RecordError`].
     pub fn start(options: &Options) -> Result<Self, RecordError> {
+        // A recorder that waits for a CPU loses events to a flood; it is best effort, since not everybody may ask.
+        if let Err(error) = rustix::process::setpriority_process(None, NICE) {
+            debug!("priority not raised: {error}");
+        }
         let btf = Btf::of_kernel().map_err(LoadError::from)?;
         let (cgroups, mut degraded) = host::cgroups(&btf);
         let load = LoadOptions {
@@ -269,9 +276,7 @@ impl Recorder {
         match self.programs.losses() {
             Ok(slots) => {
                 let Self { book, sink, .. } = self;
-                let owners: std::collections::HashMap<u64, _> =
-                    slots.iter().map(|(cgroup, _)| (*cgroup, sink.owner(*cgroup, now))).collect();
-                for loss in book.update(now, &slots, |cgroup| owners.get(&cgroup).copied()) {
+                for loss in book.update(now, &slots, |cgroup| sink.known_owner(cgroup)) {
                     sink.lost(&loss);
                 }
             }

@@ -125,18 +125,22 @@ impl Sink {
         }
     }
 
-    /// Whose the tasks of a cgroup are.
-    pub fn owner(&mut self, cgroup: u64, now: BootNanos) -> ContainerUid {
+    /// Whose a cgroup is, as far as its making has been seen.
+    pub fn known_owner(&self, cgroup: u64) -> Option<ContainerUid> {
         let v1 = self.cgroups.v1.as_ref().map_or(0, |(hierarchy, _)| hierarchy.id);
         let hierarchy = if cgroup & V1_BIT != 0 { v1 } else { 0 };
-        let key = CgroupKey { hierarchy, id: cgroup & !V1_BIT };
-        if let Some(uid) = self.registry.owner(key) {
+        self.registry.owner(CgroupKey { hierarchy, id: cgroup & !V1_BIT })
+    }
+
+    /// Whose the tasks of a cgroup are.
+    pub fn owner(&mut self, cgroup: u64, now: BootNanos) -> ContainerUid {
+        if let Some(uid) = self.known_owner(cgroup) {
             return uid;
         }
         if self.rescanned.is_none_or(|at| at.elapsed() > RESCAN) {
             self.rescanned = Some(Instant::now());
             self.scan(now);
-            if let Some(uid) = self.registry.owner(key) {
+            if let Some(uid) = self.known_owner(cgroup) {
                 return uid;
             }
         }

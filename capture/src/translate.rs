@@ -130,6 +130,9 @@ impl Translator {
         {
             event_flags = event_flags.with(EventFlags::INCOMPLETE);
         }
+        if code.as_syscall().is_some() && self.claims_another_path(record) {
+            event_flags = event_flags.with(EventFlags::DIFFERS);
+        }
         let mut list = [EMPTY; MAX_FIELDS];
         for (slot, part) in list.iter_mut().zip(&self.parts) {
             let bytes = match part.place {
@@ -193,6 +196,33 @@ impl Translator {
         Ok(())
     }
 
+    fn bytes<'a>(&'a self, record: &'a [u8], tag: FieldTag) -> Option<&'a [u8]> {
+        match self.parts.iter().find(|part| part.tag == tag)?.place {
+            Place::Record(from, to) => record.get(from..to),
+            Place::Made(from, to) => self.made.get(from..to),
+        }
+    }
+
+    /// Whether the path in the program's memory does not name what the kernel opened. Symbolic links make honest
+    /// differences: the flag says that the two are not the same, not that somebody lied.
+    fn claims_another_path(&self, record: &[u8]) -> bool {
+        let (Some(claimed), Some(kernel)) =
+            (self.bytes(record, FieldTag::PATH), self.bytes(record, FieldTag::KPATH))
+        else {
+            return false;
+        };
+        if !kernel.starts_with(b"/") || claimed.is_empty() {
+            return false;
+        }
+        let clean = cleaned(claimed);
+        if claimed.starts_with(b"/") {
+            return clean != kernel;
+        }
+        // A relative path must be how the kernel's ends; where it climbs, only what follows.
+        let tail = clean.rsplit(|&b| b == 0).next().unwrap_or(&[]);
+        !kernel.ends_with(tail)
+    }
+
     fn make(&mut self, tag: FieldTag, flags: FieldFlags, from: usize) {
         let to = self.made.len();
         let full_len = (to - from) as u32 + u32::from(flags.contains(FieldFlags::TRUNCATED));
@@ -245,6 +275,33 @@ impl Translator {
             self.make(tag, FieldFlags::default(), from);
         }
     }
+}
+
+/// A path without empty parts, `.` and `..`; of a relative path that climbs above its beginning, what is above is cut
+/// off at a NUL.
+fn cleaned(path: &[u8]) -> Vec<u8> {
+    let rooted = path.starts_with(b"/");
+    let mut parts: Vec<&[u8]> = Vec::new();
+    let mut climbed = false;
+    for part in path.split(|&b| b == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => climbed |= parts.pop().is_none(),
+            part => parts.push(part),
+        }
+    }
+    let mut out = Vec::with_capacity(path.len() + 1);
+    if climbed && !rooted {
+        out.push(0);
+    }
+    for part in parts {
+        out.push(b'/');
+        out.extend_from_slice(part);
+    }
+    if out.is_empty() {
+        out.push(b'/');
+    }
+    out
 }
 
 const AF_INET: u16 = 2;
@@ -373,6 +430,25 @@ mod tests {
                 assert_eq!(event.bytes(FieldTag::LOCAL).unwrap().len(), 16);
             })
             .unwrap();
+    }
+
+    #[test]
+    fn a_claimed_path_that_is_not_the_kernels_is_flagged() {
+        let differs = |claimed: &[u8], kernel: &[u8]| {
+            let fields = [(1, 0, claimed.len() as u32, claimed), (0x83, 0, kernel.len() as u32, kernel)];
+            let bytes = record(1, 257, 3, &[0; 6], &fields);
+            let flags = Translator::default().event(&bytes, |event| event.flags).unwrap();
+            flags.contains(EventFlags::DIFFERS)
+        };
+        let kernel = b"passwd\0etc\0";
+        assert!(!differs(b"/etc/passwd", kernel));
+        assert!(!differs(b"/etc//./x/../passwd", kernel));
+        assert!(!differs(b"passwd", kernel));
+        assert!(!differs(b"../etc/passwd", kernel));
+        assert!(!differs(b"etc/passwd", kernel));
+        assert!(differs(b"/etc/group", kernel));
+        assert!(differs(b"asswd", kernel));
+        assert!(differs(b"../group", kernel));
     }
 
     #[test]

@@ -85,6 +85,11 @@ impl Running {
         self.reader.join().unwrap();
         self.store
     }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_child(&self.child)
+    }
 }
 
 /// Opens a store.

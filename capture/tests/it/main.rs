@@ -3,6 +3,7 @@
 mod bad_input;
 mod conservation;
 mod doctor;
+mod evasion;
 mod harness;
 mod kill;
 mod strace;

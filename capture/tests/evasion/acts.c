@@ -1,0 +1,165 @@
+/* What attackers do so that a recorder sees something else, one act for each first argument. Built static and run in
+ * a container by tests/it/evasion.rs, which knows what must be in the recording. Harmless: it touches its own files. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void check(int good, const char *what) {
+  if (!good) {
+    perror(what);
+    exit(9);
+  }
+}
+
+/* The path lies in a page that was never touched before the call. */
+static void untouched(void) {
+  int fd = open("/tmp/name", O_RDWR | O_CREAT | O_TRUNC, 0600);
+  check(fd >= 0 && write(fd, "/etc/passwd", 12) == 12, "name");
+  char *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0);
+  check(page != MAP_FAILED, "mmap");
+  check(syscall(SYS_openat, AT_FDCWD, page, O_RDONLY, 0) >= 0, "openat");
+}
+
+static char path[64] = "/tmp/evil_fifo";
+
+static void *rewrite(void *unused) {
+  (void)unused;
+  usleep(100000);
+  strcpy(path, "/tmp/benign_name");
+  int fd = open("/tmp/evil_fifo", O_WRONLY);
+  check(fd >= 0, "fifo, other end");
+  usleep(50000);
+  return NULL;
+}
+
+/* The path is rewritten while the open waits: at the call's return the memory says something else. */
+static void rewritten(void) {
+  pthread_t other;
+  check(mkfifo("/tmp/evil_fifo", 0600) == 0, "mkfifo");
+  pthread_create(&other, NULL, rewrite, NULL);
+  check(open(path, O_RDONLY) >= 0, "open fifo");
+  pthread_join(other, NULL);
+}
+
+/* A call by the 32-bit entry from a 64-bit program. */
+static void compat(void) {
+  static const char name[] = "/etc/group";
+  long result;
+  __asm__ volatile("int $0x80" : "=a"(result) : "a"(5), "b"((int)(long)name), "c"(0), "d"(0) : "memory", "r8", "r9", "r10", "r11");
+  check(result >= 0, "int 0x80");
+}
+
+static void filter(unsigned nr, unsigned action) {
+  struct sock_filter code[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, action),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  struct sock_fprog program = {sizeof code / sizeof *code, code};
+  check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "no_new_privs");
+  check(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) == 0, "seccomp");
+}
+
+/* Attempts that a seccomp filter refuses. */
+static void refused(void) {
+  filter(SYS_unshare, SECCOMP_RET_ERRNO | EPERM);
+  for (int i = 0; i < 5; i++) check(unshare(CLONE_NEWUSER) == -1 && errno == EPERM, "unshare");
+}
+
+/* A call that a seccomp filter kills for. */
+static void killed(void) {
+  filter(SYS_getppid, SECCOMP_RET_KILL_PROCESS);
+  syscall(SYS_getppid);
+}
+
+/* Killed inside a call that waits. */
+static void waiting(void) {
+  int ends[2];
+  char byte;
+  check(pipe(ends) == 0, "pipe");
+  pid_t child = fork();
+  if (child == 0) {
+    read(ends[0], &byte, 1);
+    _exit(0);
+  }
+  usleep(100000);
+  kill(child, SIGKILL);
+  check(waitpid(child, NULL, 0) == child, "waitpid");
+}
+
+/* A program that is in no file, under another's name. */
+static void memory(char **environment) {
+  int image = memfd_create("payload", MFD_CLOEXEC), self = open("/proc/self/exe", O_RDONLY);
+  char buffer[65536];
+  ssize_t got;
+  check(image >= 0 && self >= 0, "memfd");
+  while ((got = read(self, buffer, sizeof buffer)) > 0) check(write(image, buffer, got) == got, "copy");
+  char *argv[] = {"[kworker/u8:3-events]", "nothing", NULL};
+  syscall(SYS_execveat, image, "", argv, environment, AT_EMPTY_PATH);
+  check(0, "execveat");
+}
+
+/* A script: the kernel runs its interpreter. */
+static void script(void) {
+  int fd = open("/tmp/act.sh", O_WRONLY | O_CREAT, 0755);
+  static const char text[] = "#!/bin/sh\nexit 0\n";
+  check(write(fd, text, sizeof text - 1) == (ssize_t)(sizeof text - 1), "script");
+  close(fd);
+  execl("/tmp/act.sh", "/usr/sbin/sshd", NULL);
+  check(0, "exec script");
+}
+
+/* More arguments than are kept. */
+static void many(void) {
+  char **argv = calloc(2002, sizeof *argv);
+  for (int i = 0; i < 2001; i++) argv[i] = i == 0 ? "true" : "0123456789012345678901234567890123456789012345678";
+  execv("/bin/true", argv);
+  check(0, "exec");
+}
+
+static void *flood(void *count) {
+  for (long i = 0; i < (long)count; i++) syscall(SYS_getppid);
+  return NULL;
+}
+
+int main(int argc, char **argv, char **environment) {
+  const char *act = argc > 1 ? argv[1] : "";
+  if (!strcmp(act, "untouched")) untouched();
+  else if (!strcmp(act, "rewritten")) rewritten();
+  else if (!strcmp(act, "compat")) compat();
+  else if (!strcmp(act, "refused")) refused();
+  else if (!strcmp(act, "killed")) killed();
+  else if (!strcmp(act, "waiting")) waiting();
+  else if (!strcmp(act, "memory")) memory(environment);
+  else if (!strcmp(act, "script")) script();
+  else if (!strcmp(act, "many")) many();
+  else if (!strcmp(act, "rename")) prctl(PR_SET_NAME, "kthreadd");
+  else if (!strcmp(act, "flood")) {
+    pthread_t other;
+    long count = atol(argv[2]);
+    pthread_create(&other, NULL, flood, (void *)count);
+    flood((void *)count);
+    pthread_join(other, NULL);
+  } else if (strcmp(act, "nothing")) {
+    fprintf(stderr, "no such act: %s\n", act);
+    return 2;
+  }
+  return 0;
+}

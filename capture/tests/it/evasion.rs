@@ -1,0 +1,241 @@
+//! Acts that deceive recorders, each in a container, and what the recording must say of it.
+//!
+//! The acts are in `tests/evasion/acts.c`; the letters are those of the design's list of evasions.
+
+use std::{path::Path, process::Command, sync::OnceLock};
+
+use afterimage_format::{EventCode, EventFlags, FieldFlags, FieldTag, OwnedEvent, layout};
+use afterimage_launch::{ExitStatus, Launcher, Outcome, Root, Stdio, Style, rootfs};
+use afterimage_model::syscalls;
+use tempfile::TempDir;
+
+use crate::harness::{Running, alone, container, events, open};
+
+/// A busybox root with the acts in it, made once.
+fn root() -> &'static Path {
+    static ROOT: OnceLock<TempDir> = OnceLock::new();
+    ROOT.get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        rootfs::busybox(dir.path()).unwrap();
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/evasion/acts.c");
+        let built = Command::new("gcc")
+            .args(["-O1", "-static", "-no-pie", "-pthread", "-o"])
+            .arg(dir.path().join("bin/acts"))
+            .arg(source)
+            .status()
+            .unwrap();
+        assert!(built.success());
+        dir
+    })
+    .path()
+}
+
+fn launcher() -> Launcher {
+    Launcher::new(Style::Docker, Root::Overlay(root().to_owned())).unwrap()
+}
+
+fn launch(argv: &[&str]) -> Outcome {
+    launcher().run(argv, Stdio::default()).unwrap()
+}
+
+/// Runs one act and gives its payload's events.
+fn act(argv: &[&str]) -> (Vec<OwnedEvent>, ExitStatus) {
+    let _alone = alone();
+    let recorder = Running::start(&["--profile", "full", "--host", "none"]);
+    let outcome = launch(&[&["/bin/acts"], argv].concat());
+    let (store, said) = recorder.stop();
+    assert!(said.contains(", 0 lost"), "{said}");
+    let recording = open(store.path());
+    let uid = container(&recording, &outcome.id.to_string()).record.uid;
+    let mut all = events(&recording, uid);
+    all.retain(|event| !event.flags.contains(EventFlags::SETUP));
+    (all, outcome.status)
+}
+
+fn calls<'a>(events: &'a [OwnedEvent], name: &str) -> Vec<&'a OwnedEvent> {
+    events.iter().filter(|e| e.code.as_syscall().is_some() && syscalls::name(e.code) == name).collect()
+}
+
+fn text(event: &OwnedEvent, tag: FieldTag) -> String {
+    let field = event.fields.iter().find(|field| field.tag == tag);
+    field.map(|field| String::from_utf8_lossy(&field.bytes).into_owned()).unwrap_or_default()
+}
+
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn e1_a_path_in_an_untouched_page_is_read() {
+    let (events, _) = act(&["untouched"]);
+    assert!(calls(&events, "openat").iter().any(|e| text(e, FieldTag::PATH) == "/etc/passwd"));
+}
+
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn e2_a_path_rewritten_during_the_call_is_kept_beside_the_kernels() {
+    let (events, _) = act(&["rewritten"]);
+    let lies: Vec<_> = calls(&events, "openat")
+        .into_iter()
+        .filter(|e| {
+            text(e, FieldTag::KPATH) == "/tmp/evil_fifo" && text(e, FieldTag::PATH) == "/tmp/benign_name"
+        })
+        .collect();
+    assert_eq!(lies.len(), 1);
+    assert!(lies[0].flags.contains(EventFlags::DIFFERS));
+    let honest = calls(&events, "openat").into_iter().find(|e| text(e, FieldTag::PATH) == "/tmp/evil_fifo");
+    assert!(!honest.unwrap().flags.contains(EventFlags::DIFFERS));
+}
+
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn e5_a_call_by_the_32_bit_entry_is_decoded_by_its_own_table() {
+    let (events, _) = act(&["compat"]);
+    let open = calls(&events, "open(i386)");
+    assert_eq!(open.len(), 1);
+    assert_eq!(text(open[0], FieldTag::PATH), "/etc/group");
+    assert_eq!(text(open[0], FieldTag::KPATH), "/etc/group");
+}
+
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn e9_attempts_that_seccomp_refuses_are_kept_with_the_filter_noted() {
+    let (events, _) = act(&["refused"]);
+    let attempts = calls(&events, "unshare");
+    assert_eq!(attempts.len(), 5);
+    for attempt in attempts {
+        assert_eq!((attempt.ret, attempt.args[0]), (-1, 0x1000_0000));
+        assert!(attempt.flags.contains(EventFlags::SECCOMP));
+    }
+    let before = calls(&events, "prctl");
+    assert!(!before[0].flags.contains(EventFlags::SECCOMP), "no filter was on before it was set");
+}
+
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn e10_a_kill_by_seccomp_is_in_the_exit() {
+    const SIGSYS: i64 = 31;
+    const GETPPID: u64 = 110;
+    let (events, _) = act(&["killed"]);
+    let exit = events.iter().find(|e| e.code == EventCode::EXIT).unwrap();
+    assert_eq!((exit.ret, exit.args[layout::exit::IN_CALL]), (-SIGSYS, GETPPID));
+}
+
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn e11_a_call_cut_off_by_a_kill_is_there_with_the_exit_that_names_it() {
+    const READ: u64 = 0;
+    let (events, _) = act(&["waiting"]);
+    let exit = events.iter().find(|e| e.code == EventCode::EXIT && e.ret == -9).unwrap();
+    assert_eq!(exit.args[layout::exit::IN_CALL], READ);
+    let cut = calls(&events, "read").into_iter().find(|e| e.task == exit.task && e.ret == -512).unwrap();
+    assert!(cut.flags.contains(EventFlags::RESTART));
+}
+
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn e13_a_program_in_memory_under_a_false_name_is_shown_for_what_it_is() {
+    let (events, status) = act(&["memory"]);
+    assert!(status.success());
+    let exec = events.iter().rfind(|e| e.code == EventCode::EXEC).unwrap();
+    assert_ne!(exec.args[layout::exec::EXE_FLAGS] & layout::exec::EXE_MEMFD, 0);
+    assert_ne!(exec.args[layout::exec::EXE_FLAGS] & layout::exec::EXE_UNLINKED, 0);
+    assert_ne!(exec.args[layout::exec::EXE_FLAGS] & layout::exec::EXE_FD, 0);
+    assert_eq!(text(exec, FieldTag::KPATH), "memfd:payload");
+    assert_eq!(text(exec, FieldTag::ARGV), "[kworker/u8:3-events]\0nothing\0");
+}
+
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn e14_a_script_is_shown_with_its_interpreter() {
+    let (events, _) = act(&["script"]);
+    let exec = events.iter().rfind(|e| e.code == EventCode::EXEC).unwrap();
+    assert_ne!(exec.args[layout::exec::EXE_FLAGS] & layout::exec::EXE_SCRIPT, 0);
+    assert_eq!(text(exec, FieldTag::FILENAME), "/tmp/act.sh");
+    assert_eq!(text(exec, FieldTag::INTERP), "/bin/sh");
+}
+
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn e15_a_changed_name_is_in_the_call() {
+    let (events, _) = act(&["rename"]);
+    assert!(calls(&events, "prctl").iter().any(|e| text(e, FieldTag::DATA) == "kthreadd"));
+}
+
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn e18_long_arguments_are_cut_with_their_true_length() {
+    let (events, _) = act(&["many"]);
+    let exec = events.iter().rfind(|e| e.code == EventCode::EXEC).unwrap();
+    let argv = exec.fields.iter().find(|field| field.tag == FieldTag::ARGV).unwrap();
+    assert!(argv.flags.contains(FieldFlags::TRUNCATED));
+    assert_eq!((argv.bytes.len(), argv.full_len as usize), (4096, 5 + 2000 * 50));
+    assert_eq!(exec.args[layout::exec::ARGC], 2001);
+}
+
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn a_program_from_the_upper_layer_is_marked_and_the_images_own_is_not() {
+    let (events, _) = act(&["script"]);
+    let bit = |e: &OwnedEvent, bit| e.args[layout::exec::EXE_FLAGS] & bit != 0;
+    let first = events.iter().find(|e| e.code == EventCode::EXEC).unwrap();
+    assert!(bit(first, layout::exec::EXE_LOWER_LAYER) && !bit(first, layout::exec::EXE_UPPER_LAYER));
+    let _alone = alone();
+    let recorder = Running::start(&["--host", "none"]);
+    let outcome = launch(&["/bin/sh", "-c", "cp /bin/acts /tmp/.x && /tmp/.x nothing"]);
+    let (store, _) = recorder.stop();
+    let recording = open(store.path());
+    let all = self::events(&recording, container(&recording, &outcome.id.to_string()).record.uid);
+    let dropped = all.iter().find(|e| e.code == EventCode::EXEC && text(e, FieldTag::KPATH) == "/tmp/.x");
+    assert!(bit(dropped.unwrap(), layout::exec::EXE_UPPER_LAYER));
+}
+
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn e16_a_flood_costs_its_neighbours_nothing() {
+    let _alone = alone();
+    const CALLS: u64 = 3_000_000;
+    let recorder = Running::start(&["--profile", "full", "--host", "none", "--data-ring", "1"]);
+    let loud = launcher();
+    let count = CALLS.to_string();
+    let flood = loud.spawn(&["/bin/acts", "flood", count.as_str()], Stdio::default()).unwrap();
+    let flooder = flood.id().to_string();
+    let quiet: Vec<String> = (0..40).map(|_| launch(&["/bin/true"]).id.to_string()).collect();
+    flood.wait().unwrap();
+    let (store, said) = recorder.stop();
+    let recording = open(store.path());
+    for id in &quiet {
+        let summary = container(&recording, id);
+        assert_eq!(summary.lost, 0, "{id}: {said}");
+        let kept = events(&recording, summary.record.uid);
+        let payload =
+            kept.iter().filter(|e| e.code.as_syscall().is_some() && !e.flags.contains(EventFlags::SETUP));
+        assert_eq!(payload.count(), 15, "{id}");
+    }
+    // The flood itself: what is kept and what is booked as lost add up to what it did.
+    let summary = container(&recording, &flooder);
+    let kept = calls(&events(&recording, summary.record.uid), "getppid").len() as u64;
+    assert!(kept + summary.lost >= 2 * CALLS, "{kept} kept, {} lost", summary.lost);
+    assert!(kept + summary.lost < 2 * CALLS + 200, "{kept} kept, {} lost", summary.lost);
+}
+
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn e21_what_a_stopped_recorder_loses_is_known_exactly() {
+    let _alone = alone();
+    const CALLS: u64 = 1_000_000;
+    let recorder = Running::start(&["--profile", "full", "--host", "none", "--data-ring", "4"]);
+    let pid = recorder.pid();
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    let outcome = launch(&["/bin/acts", "flood", &CALLS.to_string()]);
+    rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
+    let after = launch(&["/bin/true"]);
+    let (store, said) = recorder.stop();
+    let recording = open(store.path());
+    let summary = container(&recording, &outcome.id.to_string());
+    let all = events(&recording, summary.record.uid);
+    let kept = calls(&all, "getppid").len() as u64;
+    let others = all.iter().filter(|e| e.code.as_syscall().is_some()).count() as u64 - kept;
+    assert!(summary.lost > 0, "{said}");
+    // Besides the flood the program makes some calls of its own, kept or lost.
+    let made = kept + summary.lost;
+    assert!((2 * CALLS..2 * CALLS + 200).contains(&(made + others)), "{kept} + {} + {others}", summary.lost);
+    assert_eq!(container(&recording, &after.id.to_string()).lost, 0, "recovered at once");
+}
