@@ -13,6 +13,7 @@ pub mod files;
 pub mod findings;
 pub mod mounts;
 mod names;
+pub mod net;
 pub mod paths;
 pub mod process;
 pub mod sockaddr;

@@ -1,0 +1,330 @@
+//! The network of a container: who talked to whom, how much, under which name.
+//!
+//! Conversations are kept per peer: of connections made, per remote address and port; of connections accepted, per
+//! own address and remote host. Names come from what was seen on the wire and are told with their source: answers
+//! of DNS servers, the server name of a TLS greeting, the host of an HTTP request. None of them is proof of who
+//! answered.
+
+mod dns;
+mod greeting;
+mod record;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+};
+
+use afterimage_format::{ContainerUid, Event, EventFlags, FieldTag};
+
+pub use dns::{DnsAnswer, DnsMessage, DnsRecord};
+pub use record::{Conversation, Direction, Listener, Lookup, Name, NameSource};
+
+use crate::{
+    World,
+    fds::{Socket, SocketState},
+    process::ProcessKey,
+    sockaddr::SocketAddress,
+    syscalls,
+};
+
+/// The port of DNS.
+const DNS_PORT: u16 = 53;
+/// Conversations, listeners, lookups and addresses with names remembered of one container, each.
+const MOST: usize = 8_192;
+/// `MSG_PEEK`: the bytes are read again later.
+const MSG_PEEK: u64 = 2;
+
+/// The networks of the containers whose events were applied.
+#[derive(Debug, Default)]
+pub struct Network {
+    containers: BTreeMap<ContainerUid, Net>,
+}
+
+/// The network of one container.
+#[derive(Debug, Default)]
+struct Net {
+    conversations: Vec<Conversation>,
+    index: HashMap<Key, usize>,
+    listeners: Vec<Listener>,
+    lookups: Vec<Lookup>,
+    names: HashMap<IpAddr, Vec<Vec<u8>>>,
+    dropped: u64,
+}
+
+/// What makes a conversation one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Key {
+    Out(&'static str, SocketAddress),
+    In(&'static str, Option<SocketAddress>, Option<IpAddr>),
+}
+
+impl Network {
+    /// Nothing known.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes in an event that `world` has applied already.
+    pub fn apply(&mut self, world: &World, container: ContainerUid, event: &Event<'_>) {
+        if event.code.as_syscall().is_none() || event.flags.contains(EventFlags::SIGRETURN) {
+            return;
+        }
+        let Some(action) = action(syscalls::base_name(event.code)) else { return };
+        let Some(process) = world.process_of_task(event.task) else { return };
+        let net = self.containers.entry(container).or_default();
+        Look { world, event, process: process.key, net }.apply(action);
+    }
+
+    /// The conversations of a container, by their first sign.
+    pub fn conversations(&self, container: ContainerUid) -> &[Conversation] {
+        self.containers.get(&container).map(|n| n.conversations.as_slice()).unwrap_or_default()
+    }
+
+    /// Sockets that waited for connections.
+    pub fn listeners(&self, container: ContainerUid) -> &[Listener] {
+        self.containers.get(&container).map(|n| n.listeners.as_slice()).unwrap_or_default()
+    }
+
+    /// Questions to DNS servers and their answers, by time.
+    pub fn lookups(&self, container: ContainerUid) -> &[Lookup] {
+        self.containers.get(&container).map(|n| n.lookups.as_slice()).unwrap_or_default()
+    }
+
+    /// Names that DNS servers gave for an address.
+    pub fn names(&self, container: ContainerUid, ip: IpAddr) -> &[Vec<u8>] {
+        self.containers.get(&container).and_then(|n| n.names.get(&ip)).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// What was left out for lack of room.
+    pub fn dropped(&self, container: ContainerUid) -> u64 {
+        self.containers.get(&container).map_or(0, |n| n.dropped)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    Connect,
+    Accept,
+    Listen,
+    Send,
+    Receive,
+    SendFile,
+}
+
+fn action(call: &str) -> Option<Action> {
+    Some(match call {
+        "connect" => Action::Connect,
+        "accept" | "accept4" => Action::Accept,
+        "listen" => Action::Listen,
+        "write" | "writev" | "sendto" | "sendmsg" | "sendmmsg" => Action::Send,
+        "read" | "readv" | "recvfrom" | "recvmsg" | "recvmmsg" => Action::Receive,
+        "sendfile" | "sendfile64" => Action::SendFile,
+        _ => return None,
+    })
+}
+
+struct Look<'a> {
+    world: &'a World,
+    event: &'a Event<'a>,
+    process: ProcessKey,
+    net: &'a mut Net,
+}
+
+impl Look<'_> {
+    fn fd(&self) -> i32 {
+        self.event.args.first().map_or(-1, |&fd| fd as i32)
+    }
+
+    fn socket(&self, fd: i32) -> Option<Socket> {
+        self.world.fd(self.event.task, fd)?.kind.socket().cloned()
+    }
+
+    fn told(&self, tag: FieldTag) -> Option<SocketAddress> {
+        self.event.bytes(tag).and_then(SocketAddress::parse).filter(SocketAddress::is_named)
+    }
+
+    fn apply(&mut self, action: Action) {
+        match action {
+            Action::Connect => self.connect(),
+            Action::Accept => self.accept(),
+            Action::Listen => self.listen(),
+            Action::Send | Action::SendFile => self.transfer(true),
+            Action::Receive => self.transfer(false),
+        }
+    }
+
+    fn connect(&mut self) {
+        const EINPROGRESS: i64 = -115;
+        let Some(socket) = self.socket(self.fd()) else { return };
+        let peer = self.told(FieldTag::PEER).or_else(|| self.told(FieldTag::SOCKADDR));
+        let Some(peer) = peer.filter(|_| is_talk(&socket)) else { return };
+        let (event, process) = (self.event, self.process);
+        let Some(conversation) = self.conversation(&socket, Some(peer)) else { return };
+        conversation.note(event.time, process);
+        if event.ret >= 0 || event.ret == EINPROGRESS {
+            conversation.connections += 1;
+        } else {
+            conversation.failures += 1;
+            conversation.last_error = Some(event.ret);
+        }
+        conversation.local = socket.local.or(conversation.local.take());
+    }
+
+    fn accept(&mut self) {
+        let Some(socket) = i32::try_from(self.event.ret).ok().and_then(|fd| self.socket(fd)) else { return };
+        let (event, process) = (self.event, self.process);
+        if let Some(conversation) = self.conversation(&socket, socket.peer.clone()) {
+            conversation.note(event.time, process);
+            conversation.connections += 1;
+        }
+        let local = self.socket(self.fd()).and_then(|listener| listener.local);
+        if let Some(listener) = self.net.listeners.iter_mut().rev().find(|l| l.local == local) {
+            listener.accepted += 1;
+        }
+    }
+
+    fn listen(&mut self) {
+        if self.event.ret < 0 {
+            return;
+        }
+        let Some(socket) = self.socket(self.fd()) else { return };
+        let known = self.net.listeners.iter().any(|l| l.local == socket.local && l.by == self.process);
+        if known {
+            return;
+        }
+        if self.net.listeners.len() >= MOST {
+            self.net.dropped += 1;
+            return;
+        }
+        self.net.listeners.push(Listener {
+            since: self.event.time,
+            by: self.process,
+            protocol: socket.protocol_name(),
+            local: socket.local,
+            accepted: 0,
+        });
+    }
+
+    fn transfer(&mut self, sends: bool) {
+        let Some(bytes) = u64::try_from(self.event.ret).ok().filter(|&n| n > 0) else { return };
+        let Some(socket) = self.socket(self.fd()).filter(is_talk) else { return };
+        // A datagram's own address is whom it went to or came from.
+        let peer = self.told(FieldTag::SOCKADDR).or_else(|| socket.peer.clone());
+        let peeked = !sends && self.peeks();
+        let (event, process) = (self.event, self.process);
+        let is_dns = peer.as_ref().and_then(SocketAddress::port) == Some(DNS_PORT);
+        let payload: Vec<u8> = event
+            .fields
+            .iter()
+            .filter(|f| f.tag == FieldTag::PAYLOAD)
+            .flat_map(|f| f.bytes)
+            .copied()
+            .collect();
+        let Some(conversation) = self.conversation(&socket, peer) else { return };
+        conversation.note(event.time, process);
+        if peeked {
+            return;
+        }
+        if sends {
+            conversation.sent = conversation.sent.saturating_add(bytes);
+            conversation.messages_sent += 1;
+        } else {
+            conversation.received = conversation.received.saturating_add(bytes);
+            conversation.messages_received += 1;
+        }
+        if is_dns {
+            self.dns(&payload, socket.protocol_name() == "tcp");
+        } else if conversation.direction == Direction::Out && sends {
+            conversation.greet(&payload);
+        }
+    }
+
+    fn peeks(&self) -> bool {
+        let flags = match syscalls::base_name(self.event.code) {
+            "recvfrom" | "recvmmsg" => self.event.args.get(3),
+            "recvmsg" => self.event.args.get(2),
+            _ => None,
+        };
+        flags.is_some_and(|flags| flags & MSG_PEEK != 0)
+    }
+
+    /// The conversation of a socket with a peer, begun when it is new.
+    fn conversation(&mut self, socket: &Socket, peer: Option<SocketAddress>) -> Option<&mut Conversation> {
+        let protocol = socket.protocol_name();
+        let key = if socket.accepted || peer.is_none() {
+            let ip = peer.as_ref().and_then(SocketAddress::ip);
+            Key::In(protocol, socket.local.clone(), ip)
+        } else {
+            Key::Out(protocol, peer.clone()?)
+        };
+        if let Some(at) = self.net.index.get(&key) {
+            return self.net.conversations.get_mut(*at);
+        }
+        if self.net.conversations.len() >= MOST {
+            self.net.dropped += 1;
+            return None;
+        }
+        let direction = if matches!(key, Key::In(..)) { Direction::In } else { Direction::Out };
+        let mut conversation = Conversation::new(protocol, direction, self.event.time, self.process);
+        conversation.local = socket.local.clone();
+        for name in peer
+            .as_ref()
+            .and_then(SocketAddress::ip)
+            .and_then(|ip| self.net.names.get(&ip))
+            .into_iter()
+            .flatten()
+        {
+            conversation.name(name, NameSource::Dns);
+        }
+        conversation.peer = peer;
+        self.net.index.insert(key, self.net.conversations.len());
+        self.net.conversations.push(conversation);
+        self.net.conversations.last_mut()
+    }
+
+    /// A message to or from a DNS server.
+    fn dns(&mut self, payload: &[u8], framed: bool) {
+        // Over TCP a message has its length in front.
+        let message = if framed { payload.get(2..).unwrap_or_default() } else { payload };
+        let Some(message) = DnsMessage::parse(message) else { return };
+        let Some(name) = message.question.clone() else { return };
+        for answer in &message.answers {
+            let DnsAnswer::Address(ip) = answer.data else { continue };
+            let ip = ip.to_canonical();
+            if self.net.names.len() >= MOST && !self.net.names.contains_key(&ip) {
+                self.net.dropped += 1;
+                continue;
+            }
+            let names = self.net.names.entry(ip).or_default();
+            if names.len() < 16 && !names.contains(&name) {
+                names.push(name.clone());
+            }
+        }
+        let full = self.net.lookups.len() >= MOST;
+        let by = self.process;
+        let same =
+            |l: &&mut Lookup| l.id == message.id && l.name == name && l.kind == message.kind && l.by == by;
+        match self.net.lookups.iter_mut().rev().take(64).find(same).filter(|l| l.answered.is_none()) {
+            Some(lookup) if message.is_response => lookup.answer(self.event.time, &message),
+            Some(lookup) => lookup.asked += 1,
+            None if full => self.net.dropped += 1,
+            None => {
+                let mut lookup = Lookup::new(self.event.time, by, &message, name);
+                if message.is_response {
+                    lookup.answer(self.event.time, &message);
+                }
+                self.net.lookups.push(lookup);
+            }
+        }
+    }
+}
+
+/// Whether bytes through this socket are a conversation worth listing.
+fn is_talk(socket: &Socket) -> bool {
+    let unix_with_name =
+        socket.protocol_name() == "unix" && socket.pair.is_none() && socket.state != SocketState::New;
+    socket.is_network() || unix_with_name
+}
+
+#[cfg(test)]
+mod tests;

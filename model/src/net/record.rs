@@ -1,0 +1,205 @@
+//! What is known of conversations, listeners and lookups.
+
+use std::net::IpAddr;
+
+use afterimage_format::BootNanos;
+
+use super::{
+    dns::{DnsAnswer, DnsMessage},
+    greeting,
+};
+use crate::{process::ProcessKey, sockaddr::SocketAddress};
+
+/// Processes remembered of one conversation.
+const PROCESSES: usize = 32;
+/// Names remembered of one conversation.
+const NAMES: usize = 16;
+
+/// Everything that was said with one peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conversation {
+    /// `tcp`, `udp`, `unix`, ...
+    pub protocol: &'static str,
+    /// Who began.
+    pub direction: Direction,
+    /// The peer; of accepted connections that of the last one.
+    pub peer: Option<SocketAddress>,
+    /// The own address, where known.
+    pub local: Option<SocketAddress>,
+    /// What the peer is called.
+    pub names: Vec<Name>,
+    /// First sign.
+    pub first: BootNanos,
+    /// Last sign.
+    pub last: BootNanos,
+    /// Connections made or accepted.
+    pub connections: u64,
+    /// Connections that failed.
+    pub failures: u64,
+    /// The last failure's result.
+    pub last_error: Option<i64>,
+    /// Bytes sent.
+    pub sent: u64,
+    /// Bytes received.
+    pub received: u64,
+    /// Calls that sent.
+    pub messages_sent: u64,
+    /// Calls that received.
+    pub messages_received: u64,
+    /// Who took part, in order of their first sign.
+    pub processes: Vec<ProcessKey>,
+}
+
+/// Who began a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// The container.
+    Out,
+    /// The peer.
+    In,
+}
+
+/// A name and how it was learnt: bytes from the outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Name {
+    /// The name.
+    pub name: Vec<u8>,
+    /// Where it was seen.
+    pub source: NameSource,
+}
+
+/// Where a name was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NameSource {
+    /// In an answer of a DNS server, for the peer's address, before.
+    Dns,
+    /// As the server's name in a TLS greeting.
+    Tls,
+    /// As the host of an HTTP request.
+    Http,
+}
+
+impl NameSource {
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Tls => "sni",
+            Self::Http => "host",
+        }
+    }
+}
+
+/// A socket that waited for connections.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// Since when.
+    pub since: BootNanos,
+    /// Who called `listen`.
+    pub by: ProcessKey,
+    /// `tcp`, `unix`, ...
+    pub protocol: &'static str,
+    /// Its address, where known.
+    pub local: Option<SocketAddress>,
+    /// Connections accepted.
+    pub accepted: u64,
+}
+
+/// A question to a DNS server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lookup {
+    /// When it was asked first (or answered, where the question was not seen).
+    pub time: BootNanos,
+    /// By whom.
+    pub by: ProcessKey,
+    /// The question's number.
+    pub(super) id: u16,
+    /// The name asked for: bytes from the outside, dots between labels.
+    pub name: Vec<u8>,
+    /// The kind asked for: 1 is A, 28 is AAAA, 16 is TXT.
+    pub kind: u16,
+    /// How often it was asked.
+    pub asked: u32,
+    /// When it was answered.
+    pub answered: Option<BootNanos>,
+    /// The answer's code: 0 is fine, 3 is "no such name".
+    pub code: u8,
+    /// Addresses in the answer.
+    pub addresses: Vec<IpAddr>,
+    /// Other names in the answer (CNAME).
+    pub aliases: Vec<Vec<u8>>,
+}
+
+impl Conversation {
+    pub(super) fn new(protocol: &'static str, direction: Direction, time: BootNanos, by: ProcessKey) -> Self {
+        Self {
+            protocol,
+            direction,
+            peer: None,
+            local: None,
+            names: Vec::new(),
+            first: time,
+            last: time,
+            connections: 0,
+            failures: 0,
+            last_error: None,
+            sent: 0,
+            received: 0,
+            messages_sent: 0,
+            messages_received: 0,
+            processes: vec![by],
+        }
+    }
+
+    pub(super) fn note(&mut self, time: BootNanos, by: ProcessKey) {
+        self.last = time;
+        if self.processes.len() < PROCESSES && !self.processes.contains(&by) {
+            self.processes.push(by);
+        }
+    }
+
+    pub(super) fn name(&mut self, name: &[u8], source: NameSource) {
+        let known = self.names.iter().any(|n| n.name == name && n.source == source);
+        if !known && self.names.len() < NAMES {
+            self.names.push(Name { name: name.to_vec(), source });
+        }
+    }
+
+    /// Looks for the peer's name in what the container says first.
+    pub(super) fn greet(&mut self, payload: &[u8]) {
+        if let Some(name) = greeting::server_name(payload) {
+            self.name(name, NameSource::Tls);
+        } else if let Some(host) = greeting::http_host(payload) {
+            self.name(host, NameSource::Http);
+        }
+    }
+}
+
+impl Lookup {
+    pub(super) fn new(time: BootNanos, by: ProcessKey, message: &DnsMessage, name: Vec<u8>) -> Self {
+        Self {
+            time,
+            by,
+            id: message.id,
+            name,
+            kind: message.kind,
+            asked: 1,
+            answered: None,
+            code: 0,
+            addresses: Vec::new(),
+            aliases: Vec::new(),
+        }
+    }
+
+    pub(super) fn answer(&mut self, time: BootNanos, message: &DnsMessage) {
+        self.answered = Some(time);
+        self.code = message.code;
+        for answer in &message.answers {
+            match &answer.data {
+                DnsAnswer::Address(ip) => self.addresses.push(*ip),
+                DnsAnswer::Name(name) => self.aliases.push(name.clone()),
+                DnsAnswer::Other => {}
+            }
+        }
+    }
+}

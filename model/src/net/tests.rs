@@ -1,0 +1,145 @@
+use afterimage_format::{FieldTag, OwnedEvent};
+
+use super::{dns::tests::message, greeting::tests::client_hello, *};
+use crate::testing::{Build, call, exec, fork, task};
+
+const BOX: ContainerUid = ContainerUid(7);
+
+fn network(events: &[OwnedEvent]) -> Network {
+    let (mut world, mut net) = (World::new(), Network::new());
+    for event in events {
+        event.with(|e| {
+            world.apply(BOX, e);
+            net.apply(&world, BOX, e);
+        });
+    }
+    net
+}
+
+fn send(time: u64, pid: u32, fd: u64, bytes: &[u8]) -> OwnedEvent {
+    call(time, pid, "write", &[fd, 0, 0], bytes.len() as i64).with_field(FieldTag::PAYLOAD, bytes)
+}
+
+fn connect(time: u64, pid: u32, fd: u64, to: &str, ret: i64) -> [OwnedEvent; 2] {
+    [
+        call(time, pid, "socket", &[2, 1, 0], fd.cast_signed()),
+        call(time + 1, pid, "connect", &[fd, 0, 16], ret).with_address(FieldTag::SOCKADDR, to),
+    ]
+}
+
+#[test]
+fn a_conversation_counts_both_ways_whoever_takes_part() {
+    let mut events = connect(10, 1, 3, "198.51.100.7:443", -115).to_vec();
+    events.extend([
+        send(20, 1, 3, &client_hello("api.example.com")),
+        call(21, 1, "read", &[3, 0, 100], 100),
+        fork(22, 1, 2),
+        send(23, 2, 3, b"more"),
+        call(24, 2, "recvfrom", &[3, 0, 50, 2, 0, 0], 50),
+        call(25, 2, "recvfrom", &[3, 0, 50, 0, 0, 0], 50),
+        call(26, 2, "read", &[3, 0, 50], -11),
+    ]);
+    events.extend(connect(30, 1, 4, "198.51.100.7:443", -111));
+    let net = network(&events);
+    let [one] = net.conversations(BOX) else { panic!("{:?}", net.conversations(BOX)) };
+    assert_eq!((one.protocol, one.direction), ("tcp", Direction::Out));
+    assert_eq!((one.connections, one.failures, one.last_error), (1, 1, Some(-111)));
+    assert_eq!((one.sent, one.received), (client_hello("api.example.com").len() as u64 + 4, 150));
+    assert_eq!(one.processes, [task(1).into(), task(2).into()]);
+    assert_eq!(one.names, [Name { name: b"api.example.com".to_vec(), source: NameSource::Tls }]);
+    assert_eq!((one.first.0, one.last.0), (11, 31));
+}
+
+#[test]
+fn names_from_dns_stand_with_the_addresses_they_gave() {
+    let answer = message(9, "pypi.internal", &[(5, b"\x01c\xc0\x0c"), (1, &[10, 0, 3, 7])]);
+    let mut events = vec![
+        call(10, 1, "socket", &[2, 2, 0], 3),
+        call(11, 1, "connect", &[3, 0, 16], 0).with_address(FieldTag::SOCKADDR, "10.96.0.10:53"),
+        send(12, 1, 3, &message(9, "pypi.internal", &[])),
+        send(13, 1, 3, &message(9, "pypi.internal", &[])),
+        call(14, 1, "recvfrom", &[3, 0, 512, 0, 0, 0], answer.len() as i64)
+            .with_field(FieldTag::PAYLOAD, &answer),
+    ];
+    events.extend(connect(20, 1, 4, "10.0.3.7:80", 0));
+    events.push(send(22, 1, 4, b"GET / HTTP/1.1\r\nHost: pypi.internal\r\n\r\n"));
+    let net = network(&events);
+    let [lookup] = net.lookups(BOX) else { panic!("{:?}", net.lookups(BOX)) };
+    assert_eq!(
+        (lookup.name.as_slice(), lookup.kind, lookup.asked, lookup.code),
+        (&b"pypi.internal"[..], 1, 2, 0)
+    );
+    assert_eq!((lookup.time.0, lookup.answered.unwrap().0), (12, 14));
+    assert_eq!(lookup.addresses, ["10.0.3.7".parse::<IpAddr>().unwrap()]);
+    assert_eq!(lookup.aliases, [b"c.pypi.internal"]);
+    let http = net.conversations(BOX).iter().find(|c| c.protocol == "tcp").unwrap();
+    let names: Vec<_> = http.names.iter().map(|n| (n.name.as_slice(), n.source.as_str())).collect();
+    assert_eq!(names, [(&b"pypi.internal"[..], "dns"), (b"pypi.internal", "host")]);
+    assert_eq!(net.names(BOX, "10.0.3.7".parse().unwrap()), [b"pypi.internal"]);
+}
+
+#[test]
+fn a_server_lists_its_clients_by_host() {
+    let mut events = vec![
+        exec(5, 1, "/usr/sbin/nginx", &["nginx"]),
+        call(10, 1, "socket", &[2, 1, 0], 3),
+        call(11, 1, "bind", &[3, 0, 16], 0).with_address(FieldTag::SOCKADDR, "0.0.0.0:80"),
+        call(12, 1, "listen", &[3, 128], 0),
+        call(13, 1, "listen", &[3, 256], 0),
+    ];
+    for n in 0..50_u16 {
+        let time = 20 + u64::from(n) * 3;
+        events.push(
+            call(time, 1, "accept4", &[3, 0, 0, 0], 4)
+                .with_address(FieldTag::LOCAL, "10.0.0.2:80")
+                .with_address(FieldTag::PEER, &format!("10.0.0.9:{}", 40_000 + n)),
+        );
+        events.push(call(time + 1, 1, "read", &[4, 0, 10], 10));
+        events.push(call(time + 2, 1, "close", &[4], 0));
+    }
+    let net = network(&events);
+    let [client] = net.conversations(BOX) else { panic!("{:?}", net.conversations(BOX)) };
+    assert_eq!((client.direction, client.connections, client.received), (Direction::In, 50, 500));
+    let [listener] = net.listeners(BOX) else { panic!("{:?}", net.listeners(BOX)) };
+    assert_eq!(
+        (listener.local.as_ref().unwrap().to_string().as_str(), listener.accepted),
+        ("0.0.0.0:80", 50)
+    );
+}
+
+#[test]
+fn datagrams_without_a_connection_go_to_whom_they_name() {
+    let net = network(&[
+        call(10, 1, "socket", &[2, 2, 0], 3),
+        call(11, 1, "sendto", &[3, 0, 5, 0, 0, 16], 5).with_address(FieldTag::SOCKADDR, "10.0.0.1:514"),
+        call(12, 1, "sendto", &[3, 0, 6, 0, 0, 16], 6).with_address(FieldTag::SOCKADDR, "10.0.0.2:514"),
+        call(13, 1, "write", &[9, 0, 6], 6),
+    ]);
+    let sent: Vec<_> =
+        net.conversations(BOX).iter().map(|c| (c.peer.as_ref().unwrap().to_string(), c.sent)).collect();
+    assert_eq!(sent, [("10.0.0.1:514".to_owned(), 5), ("10.0.0.2:514".to_owned(), 6)]);
+}
+
+#[test]
+fn unix_sockets_with_a_name_are_listed_and_pairs_are_not() {
+    let net = network(&[
+        call(10, 1, "socket", &[1, 1, 0], 3),
+        call(11, 1, "connect", &[3, 0, 20], -13)
+            .with_field(FieldTag::SOCKADDR, b"\x01\0/run/containerd.sock\0"),
+        call(12, 1, "socketpair", &[1, 1, 0, 0], 0).with_fds([4, 5]),
+        call(13, 1, "write", &[4, 0, 6], 6),
+    ]);
+    let [one] = net.conversations(BOX) else { panic!("{:?}", net.conversations(BOX)) };
+    assert_eq!((one.failures, one.last_error), (1, Some(-13)));
+    assert_eq!(one.peer.as_ref().unwrap().to_string(), "unix:/run/containerd.sock");
+}
+
+#[test]
+fn a_scan_is_bounded_and_counted() {
+    let events: Vec<OwnedEvent> = (0..9_000_u32)
+        .flat_map(|n| connect(u64::from(n) * 2, 1, 3, &format!("10.{}.{}.1:22", n / 250, n % 250), -111))
+        .collect();
+    let net = network(&events);
+    assert_eq!(net.conversations(BOX).len(), MOST);
+    assert_eq!(net.dropped(BOX), 9_000 - MOST as u64);
+}
