@@ -186,6 +186,27 @@ impl Recording {
         Ok(())
     }
 
+    /// Calls `visit` with every matching event and its id, in the direction of reading from an anchor on, or from
+    /// the first or last event. The anchor's time is included, the anchor's event is not.
+    ///
+    /// # Errors
+    /// [`ReadError`] only for I/O failures.
+    pub fn walk(
+        &self,
+        query: &Query,
+        from: Option<Anchor>,
+        direction: Direction,
+        visit: &mut dyn FnMut(EventId, ContainerUid, &Event<'_>) -> ControlFlow<()>,
+    ) -> Result<(), ReadError> {
+        let mut merge = merge::Merge::new(self, query, from, direction);
+        while let Some((_, flow)) = merge.next(visit)? {
+            if flow.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Calls `visit` with every matching event block by block in the order of [`Self::blocks`], within a block in
     /// order of time: faster than [`Self::for_each`] where the order between containers does not matter.
     ///

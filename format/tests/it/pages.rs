@@ -77,6 +77,35 @@ fn a_page_includes_its_time_and_excludes_its_event() {
     assert_eq!(page.len(), 50);
 }
 
+#[test]
+fn a_walk_visits_what_pages_have_and_ends_when_it_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = events(13, 3000, 3);
+    let recording = recording(dir.path(), &rows);
+    let only = Query { containers: vec![ContainerUid(2)], ..Query::default() };
+    for (direction, end) in [
+        (Direction::Forward, Anchor::Time(BootNanos(0))),
+        (Direction::Backward, Anchor::Time(BootNanos(u64::MAX))),
+    ] {
+        let pages = walk(&recording, &only, direction, end);
+        for from in [None, Some(Anchor::Event(pages[40].0))] {
+            let mut seen = Vec::new();
+            let mut visit = |id: EventId, container, event: &afterimage_format::Event<'_>| {
+                assert_eq!(event.time, id.time);
+                seen.push((id, container));
+                if seen.len() < 500 {
+                    std::ops::ControlFlow::Continue(())
+                } else {
+                    std::ops::ControlFlow::Break(())
+                }
+            };
+            recording.walk(&only, from, direction, &mut visit).unwrap();
+            let first = if from.is_some() { 41 } else { 0 };
+            assert_eq!(seen, pages[first..first + 500]);
+        }
+    }
+}
+
 /// Counts by rows, as exactly as can be.
 fn counted(
     rows: &[Row],
