@@ -37,6 +37,9 @@ pub struct EventContext<'a> {
     summary: Option<&'a str>,
     shape: &'static Shape,
     process: OnceCell<Option<Process<'a>>>,
+    parent: OnceCell<Option<Process<'a>>>,
+    command_line: OnceCell<Option<Vec<u8>>>,
+    arguments: OnceCell<Option<Vec<u8>>>,
     descriptor: OnceCell<Option<Descriptor<'a>>>,
 }
 
@@ -59,6 +62,9 @@ impl<'a> EventContext<'a> {
             summary: None,
             shape: shape::of_event(event),
             process: OnceCell::new(),
+            parent: OnceCell::new(),
+            command_line: OnceCell::new(),
+            arguments: OnceCell::new(),
             descriptor: OnceCell::new(),
         }
     }
@@ -123,11 +129,28 @@ impl<'a> EventContext<'a> {
 
     /// The process `level` steps above: 0 is the process itself.
     pub(crate) fn ancestor(&self, level: usize) -> Option<Process<'a>> {
-        let mut process = *self.process()?;
-        for _ in 0..level {
+        let Some(above) = level.checked_sub(1) else { return self.process().copied() };
+        let mut process = self.parent()?;
+        for _ in 0..above {
             process = self.parent_of(&process)?;
         }
         Some(process)
+    }
+
+    /// The parent of the event's process.
+    fn parent(&self) -> Option<Process<'a>> {
+        *self.parent.get_or_init(|| self.process().and_then(|process| self.parent_of(process)))
+    }
+
+    /// Name and arguments of the event's process.
+    pub(crate) fn command_line(&self) -> Option<&[u8]> {
+        self.command_line.get_or_init(|| self.process().and_then(crate::fields::command_line)).as_deref()
+    }
+
+    /// Arguments of the event's process, joined.
+    pub(crate) fn arguments(&self) -> Option<&[u8]> {
+        let joined = || self.process().and_then(|process| process.argv).map(crate::fields::after_first);
+        self.arguments.get_or_init(joined).as_deref()
     }
 
     /// The parent as far as it is known.
@@ -139,10 +162,10 @@ impl<'a> EventContext<'a> {
     /// Calls `visit` with each ancestor, the parent first, until it returns false. At most [`MAX_ANCESTORS`]: a
     /// broken recording may have loops.
     pub(crate) fn ancestors(&self, mut visit: impl FnMut(&Process<'a>) -> bool) {
-        let Some(mut process) = self.process().copied() else { return };
+        let mut next = self.parent();
         for _ in 0..MAX_ANCESTORS {
-            match self.parent_of(&process) {
-                Some(parent) if visit(&parent) => process = parent,
+            match next {
+                Some(process) if visit(&process) => next = self.parent_of(&process),
                 _ => return,
             }
         }

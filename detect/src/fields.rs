@@ -19,7 +19,7 @@ use crate::{
 
 pub(crate) use args::{all as all_arguments, is_known as is_known_argument};
 pub(crate) use descriptor::descriptor_of;
-pub(crate) use process::command_line;
+pub(crate) use process::{after_first, command_line};
 
 /// One field.
 #[derive(Debug)]

@@ -213,7 +213,7 @@ fn summary(cx: &EventContext<'_>) -> Vec<u8> {
         return summary.as_bytes().to_vec();
     }
     let mut out = cx.shape().name.as_bytes().to_vec();
-    let parts = [cx.process().and_then(crate::fields::command_line), Some(crate::fields::all_arguments(cx))];
+    let parts = [cx.command_line().map(<[u8]>::to_vec), Some(crate::fields::all_arguments(cx))];
     for part in parts.into_iter().flatten() {
         out.push(b' ');
         out.extend_from_slice(&part);

@@ -213,22 +213,25 @@ fn names<'c>(field: Fd, cx: &'c EventContext<'_>) -> Option<Value<'c>> {
     if let Some(socket) = descriptor.socket.filter(Socket::is_ip) {
         return connection(&socket).map(Value::made);
     }
-    let part = |path: &[u8]| match field {
-        Fd::Directory if descriptor.kind == DescriptorKind::File => path::directory(path).to_vec(),
-        Fd::Filename => path::filename(path).to_vec(),
-        _ => path.to_vec(),
-    };
+    let is_plain = descriptor.kind == DescriptorKind::File;
     let kernel = descriptor.path;
-    let claimed =
-        descriptor.claimed.and_then(|_| path::first(cx)).filter(|claimed| Some(claimed.as_slice()) != kernel);
+    // Most paths are claimed as they are: no second one has to be made then.
+    let claimed = descriptor.claimed.filter(|claimed| Some(*claimed) != kernel).and_then(|_| path::first(cx));
+    let claimed = claimed.filter(|claimed| Some(claimed.as_slice()) != kernel);
+    let kernel = kernel.map(|path| Value::text(part(field, is_plain, path)));
+    let claimed = claimed.map(|path| Value::made(part(field, is_plain, &path)));
     match (kernel, claimed) {
-        (Some(kernel), None) if field == Fd::Name => Some(Value::text(kernel)),
-        (Some(kernel), None) => Some(Value::made(part(kernel))),
-        (None, Some(claimed)) => Some(Value::made(part(&claimed))),
-        (Some(kernel), Some(claimed)) => {
-            Some(Value::Many(vec![Value::made(part(kernel)), Value::made(part(&claimed))]))
-        }
-        (None, None) => None,
+        (Some(kernel), Some(claimed)) => Some(Value::Many(vec![kernel, claimed])),
+        (kernel, claimed) => kernel.or(claimed),
+    }
+}
+
+/// The part of a path that a field shows.
+fn part(field: Fd, is_plain: bool, path: &[u8]) -> &[u8] {
+    match field {
+        Fd::Directory if is_plain => path::directory(path),
+        Fd::Filename => path::filename(path),
+        _ => path,
     }
 }
 

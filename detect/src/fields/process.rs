@@ -108,8 +108,9 @@ pub(super) fn get<'c>(field: Proc, arg: &FieldArg, cx: &'c EventContext<'_>) -> 
         Proc::Pvpid => of_one(Proc::Vpid, &cx.ancestor(1)?),
         Proc::Args => match arg {
             FieldArg::Index(at) => Some(Value::text(args(process).nth(*at).unwrap_or(b""))),
-            _ => of_one(Proc::Args, process),
+            _ => cx.arguments().map(Value::text),
         },
+        Proc::Cmdline => cx.command_line().map(Value::text),
         Proc::Env => match arg {
             FieldArg::Key(name) => Some(Value::text(env_value(process, name).unwrap_or(b""))),
             _ => Some(Value::made(joined(process.env?))),
@@ -289,7 +290,8 @@ fn joined(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-fn after_first(argv: &[u8]) -> Vec<u8> {
+/// The arguments but the first, joined by blanks.
+pub(crate) fn after_first(argv: &[u8]) -> Vec<u8> {
     argv.iter().position(|b| *b == 0).map_or_else(Vec::new, |end| joined(&argv[end + 1..]))
 }
 

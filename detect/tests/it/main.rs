@@ -5,5 +5,6 @@ mod falco_rules;
 mod matching;
 mod parse_cases;
 mod print_round_trip;
+mod reference;
 mod rule_files;
 mod scene;

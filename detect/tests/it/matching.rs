@@ -470,3 +470,27 @@ fn blocks_that_cannot_match_are_skipped() {
     let range = timed.prefilter(&frame).range();
     assert_eq!(range, (Some(BootNanos(SECOND)), Some(BootNanos(2 * SECOND))));
 }
+
+#[test]
+fn an_explanation_says_what_is_read() {
+    let scene = connected();
+    let frame = scene.frame();
+    let block = |index: usize, container, first: u64| BlockInfo {
+        index,
+        container,
+        rows: 1,
+        first: BootNanos(first * SECOND),
+        last: BootNanos((first + 1) * SECOND),
+        stored: 100,
+    };
+    let blocks = [block(0, CONTAINER, 0), block(1, CONTAINER, 50), block(2, ContainerUid::HOST, 0)];
+    let filter =
+        Filter::parse("container.name = web time in 12:00:00..12:00:10 evt.type=connect evt.dir=<").unwrap();
+    let explained = filter.explain(&frame, &blocks, |uid| (uid == CONTAINER).then_some(&scene.record));
+    assert_eq!(explained.blocks, (1, 3));
+    assert_eq!(explained.bytes, (100, 300));
+    assert_eq!(explained.types.as_deref(), Some(&["connect".to_owned()][..]));
+    let text = explained.to_string();
+    assert!(text.contains("reads    1 of 3 blocks, 100 of 300 bytes"), "{text}");
+    assert!(text.contains("warning  `evt.dir` is ignored"), "{text}");
+}

@@ -1,0 +1,5 @@
+//! Prints docs/fields.md.
+
+fn main() {
+    print!("{}", afterimage_detect::reference());
+}
