@@ -304,7 +304,9 @@ fn name_flags(bprm: u64) -> u64 {
 #[inline(always)]
 fn places(record: &mut Record, task: u64) {
     const COMM_MAX: usize = 16;
-    record.kernel_str::<COMM_MAX>(tag::COMM, task + u64::from(offset!(task_comm)));
+    if offset!(task_comm) != ABSENT {
+        record.kernel_str::<COMM_MAX>(tag::COMM, task + u64::from(offset!(task_comm)));
+    }
     let mm: u64 = kernel(task, offset!(task_mm));
     let file: u64 = kernel(mm, offset!(mm_exe_file));
     let root = Place::root_of(task);

@@ -41,8 +41,13 @@ fn traced(btf: &Btf, profiles: u32) -> f64 {
         v1_hierarchy: u32::MAX,
         root_cgroup: cgroups.root as u32,
     };
-    let options =
-        LoadOptions { config, data_ring: 1 << 27, control_ring: 1 << 22, specs: specs::table(false) };
+    let options = LoadOptions {
+        config,
+        data_ring: 1 << 27,
+        control_ring: 1 << 22,
+        specs: specs::table(false),
+        hidden: Vec::new(),
+    };
     let mut programs = Programs::load(btf, &options).expect("the programs load");
     let mut data = programs.take_ring("DATA").expect("a ring");
     let mut control = programs.take_ring("CONTROL").expect("a ring");

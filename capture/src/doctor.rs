@@ -161,7 +161,7 @@ fn lockdown() -> Check {
 }
 
 fn members(btf: &Btf) -> Check {
-    let (_, missing) = programs::offsets(btf);
+    let (_, missing) = programs::offsets(btf, &[]);
     if missing.is_empty() {
         Check::good("members", "all that are read are there")
     } else {
@@ -189,6 +189,7 @@ fn load(btf: &Btf) -> Check {
         data_ring: 1 << 20,
         control_ring: 1 << 20,
         specs: specs::table(false),
+        hidden: Vec::new(),
     };
     match Programs::load(btf, &options) {
         Ok(_) => Check::good("programs", "the kernel takes all of them"),

@@ -98,6 +98,8 @@ pub struct LoadOptions {
     pub control_ring: u32,
     /// What to record of each call: x86-64, then i386.
     pub specs: Vec<CallSpec>,
+    /// Members to take for missing, by their names in `Offsets::NAMES`: how another kernel would look.
+    pub hidden: Vec<&'static str>,
 }
 
 /// The loaded programs and their maps. Dropping it detaches them.
@@ -145,8 +147,8 @@ pub fn tracepoints() -> impl Iterator<Item = &'static str> {
     ATTACHED.iter().map(|(_, tracepoint)| *tracepoint)
 }
 
-/// Offsets of this kernel, and the members that are missing.
-pub fn offsets(btf: &Btf) -> (Offsets, Vec<String>) {
+/// Offsets of this kernel, and the members that are missing (or `hidden`).
+pub fn offsets(btf: &Btf, hidden: &[&str]) -> (Offsets, Vec<String>) {
     let mut missing = Vec::new();
     let mut values = [afterimage_capture_abi::offsets::ABSENT; Offsets::NAMES.len()];
     for (value, (field, structure, member)) in values.iter_mut().zip(Offsets::NAMES) {
@@ -167,8 +169,8 @@ pub fn offsets(btf: &Btf) -> (Offsets, Vec<String>) {
             _ => None,
         });
         match found {
-            Some(offset) => *value = offset,
-            None => missing.push(format!("kernel has no `{structure}::{member}`")),
+            Some(offset) if !hidden.contains(field) => *value = offset,
+            _ => missing.push(format!("kernel has no `{structure}::{member}`")),
         }
     }
     (Offsets::from_array(values), missing)
@@ -180,7 +182,7 @@ impl Programs {
     /// # Errors
     /// [`LoadError`].
     pub fn load(btf: &Btf, options: &LoadOptions) -> Result<Self, LoadError> {
-        let (offsets, degraded) = offsets(btf);
+        let (offsets, degraded) = offsets(btf, &options.hidden);
         for (_, tracepoint) in ATTACHED {
             if btf.tracepoint_arguments(tracepoint).is_none() {
                 return Err(LoadError::NoTracepoint { name: tracepoint });

@@ -154,6 +154,7 @@ impl Recorder {
             data_ring: options.data_ring,
             control_ring: options.control_ring,
             specs: specs::table(options.numbers_only),
+            hidden: Vec::new(),
         };
         let mut programs = Programs::load(&btf, &load)?;
         degraded.extend(programs.degraded.iter().cloned());

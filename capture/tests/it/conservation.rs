@@ -40,6 +40,7 @@ fn check(setting: &Setting) -> (u64, u64) {
         data_ring: setting.data_ring,
         control_ring: 1 << 23,
         specs: specs::table(false),
+        hidden: Vec::new(),
     };
     let _stats = aya::sys::enable_stats(aya::sys::Stats::RunTime).unwrap();
     let mut programs = Programs::load(&btf, &options).unwrap();

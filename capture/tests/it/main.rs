@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod conservation;
+mod degrade;
 mod doctor;
 mod evasion;
 mod harness;
