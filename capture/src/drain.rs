@@ -90,6 +90,12 @@ impl Pending {
         self.bytes = kept;
     }
 
+    /// The records in waiting from the `known`th on: after [`Self::take`], those that it added.
+    pub fn since(&self, known: usize) -> impl Iterator<Item = &[u8]> {
+        let entries = self.entries.get(known..).unwrap_or_default();
+        entries.iter().map(|entry| &self.bytes[entry.from..entry.from + entry.len])
+    }
+
     /// Records in waiting.
     pub fn len(&self) -> usize {
         self.entries.len()

@@ -8,6 +8,7 @@ pub mod drain;
 pub mod host;
 pub mod identity;
 pub mod losses;
+pub mod metadata;
 pub mod procfs;
 pub mod programs;
 pub mod recorder;

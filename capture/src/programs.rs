@@ -136,6 +136,15 @@ impl Policies {
         self.table.remove(&cgroup)
     }
 
+    /// Gives a cgroup the default policy again.
+    ///
+    /// # Errors
+    /// When it has no policy of its own.
+    pub fn reset(&mut self, cgroup: u64) -> Result<(), MapError> {
+        self.table.remove(&cgroup)?;
+        self.changed()
+    }
+
     fn changed(&mut self) -> Result<(), MapError> {
         self.now = self.now.wrapping_add(1);
         self.generation.set(0, self.now, 0)

@@ -8,7 +8,7 @@ use std::{
 
 use afterimage_capture_abi::{
     config::{Config, policy},
-    record::CpuCounters,
+    record::{CpuCounters, kind},
     spec::profile,
 };
 use afterimage_format::{
@@ -22,9 +22,10 @@ use crate::{
     drain::{Pending, WINDOW},
     host,
     losses::LossBook,
+    metadata::{Metadata, scout},
     programs::{LoadError, LoadOptions, Programs},
-    sink::{HostPolicy, Sink, SinkCounts},
-    snapshot::Snapshot,
+    sink::{HostPolicy, Sink, SinkCounts, census::Census},
+    snapshot::{self, Snapshot},
     specs,
     translate::{Translator, head},
 };
@@ -35,6 +36,8 @@ const REMEMBER: u64 = 2_000_000_000;
 const BOOKS: Duration = Duration::from_millis(100);
 /// How often both clocks are written down.
 const CLOCKS: Duration = Duration::from_secs(10);
+/// How long the end of a recording waits for what is still to be learnt.
+const ANSWERS: Duration = Duration::from_secs(2);
 /// Pause between passes when there is little to do.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -96,6 +99,9 @@ pub enum RecordError {
     /// The store, at the start.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// The threads that look for metadata.
+    #[error("cannot start a thread")]
+    Thread(#[source] std::io::Error),
     /// The store, at the end.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -163,15 +169,16 @@ impl Recorder {
         let policy = programs.take_policy()?;
         let store =
             StoreWriter::open(&options.store, host::origin(&degraded), options.store_options.clone())?;
-        let mut sink = Sink::new(store, policy, cgroups, host_policy(options));
+        let metadata = Metadata::start().map_err(RecordError::Thread)?;
+        let mut sink = Sink::new(store, metadata, policy, cgroups, host_policy(options));
         let now = host::boot_now();
         sink.store.put_clock(host::clock_pair())?;
         sink.store.put_container(&ContainerRecord::host(now))?;
         // Once before attaching, so that the host's cgroups are known to the programs, and once after, so that no
         // cgroup made in between is missed.
-        sink.scan(now);
+        sink.scan(now, true);
         programs.attach()?;
-        sink.scan(host::boot_now());
+        sink.scan(host::boot_now(), true);
         programs.snapshot()?;
         let mut recorder = Self {
             programs,
@@ -185,8 +192,34 @@ impl Recorder {
             malformed: 0,
             full_host: options.host == HostMode::Full,
         };
+        recorder.census();
         recorder.pass(host::boot_now());
         Ok(recorder)
+    }
+
+    /// Looks at the kernel's record of each process that was there before, before any takes its turn.
+    fn census(&mut self) {
+        let taken = self.pending.take(&mut self.data, &mut self.control);
+        self.malformed += taken.malformed;
+        let mut census = Census::default();
+        let Self { pending, translator, sink, .. } = self;
+        for record in pending.since(0) {
+            let Ok(stamp) = head(record) else { continue };
+            let cgroup = stamp.header.cgroup;
+            match stamp.header.kind {
+                kind::PROCESS => {
+                    // What is malformed is counted when its turn comes.
+                    let _ = translator.event(record, |event| {
+                        snapshot::with_arguments(event, |event| census.count(sink, cgroup, event));
+                    });
+                }
+                kind::EXEC => {
+                    let _ = translator.event(record, |event| scout::look(&mut sink.metadata, event));
+                }
+                _ => {}
+            }
+        }
+        census.close(sink, host::boot_now());
     }
 
     /// Processes found at the start.
@@ -234,6 +267,7 @@ impl Recorder {
         while self.pass(BootNanos(u64::MAX)) {}
         let now = host::boot_now();
         self.read_books(now);
+        self.sink.learn_last(Instant::now() + ANSWERS);
         self.sink.store.put_clock(host::clock_pair())?;
         self.sink.commit(now);
         let status = self.status();
@@ -243,14 +277,19 @@ impl Recorder {
 
     /// One pass over the rings; `true` when there is more to take at once.
     fn pass(&mut self, horizon: BootNanos) -> bool {
+        let known = self.pending.len();
         let taken = self.pending.take(&mut self.data, &mut self.control);
         self.malformed += taken.malformed;
         let Self { pending, translator, snapshot, sink, malformed, full_host, .. } = self;
+        // What a runtime's exec points at may be gone when its turn comes.
+        for record in pending.since(known).filter(|record| record.first() == Some(&kind::EXEC)) {
+            let _ = translator.event(record, |event| scout::look(&mut sink.metadata, event));
+        }
         pending.release(horizon, |record| {
             let Ok(stamp) = head(record) else { return };
             let done = translator.event(record, |event| {
                 if event.code == EventCode::PROCESS {
-                    let uid = sink.owner(stamp.header.cgroup, event.time);
+                    let uid = sink.owner_of(stamp.header.cgroup, event);
                     snapshot.take(sink, uid, event, *full_host);
                 } else {
                     sink.take(stamp.header.cgroup, event);
@@ -270,6 +309,7 @@ impl Recorder {
                 });
             }
         });
+        sink.learn(horizon);
         taken.more
     }
 

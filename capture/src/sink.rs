@@ -1,6 +1,12 @@
 //! What becomes of an event: whose it is, whether it is set-up, what it tells of its container; then into the store.
 
-use std::time::{Duration, Instant};
+pub mod census;
+mod runtime;
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::{Duration, Instant},
+};
 
 use afterimage_capture_abi::record::V1_BIT;
 use afterimage_format::{
@@ -12,8 +18,14 @@ use tracing::{debug, warn};
 use crate::{
     host::{self, Cgroups},
     identity::{
+        claims::{ClaimId, Claims},
+        lineage::Lineage,
         phase::{self, Phases},
         registry::{Added, CgroupKey, Registry},
+    },
+    metadata::{
+        Metadata,
+        worker::{Answer, Target},
     },
     programs::Policies,
 };
@@ -42,7 +54,15 @@ pub struct Sink {
     pub registry: Registry,
     /// What was done.
     pub counts: SinkCounts,
+    /// What is known of containers beyond their cgroups.
+    pub metadata: Metadata,
     phases: Phases,
+    lineage: Lineage,
+    claims: Claims,
+    /// Answers about claims whose turn has not come.
+    answers: VecDeque<Answer>,
+    /// Containers of which more is known than was stored.
+    changed: BTreeSet<ContainerUid>,
     policy: Policies,
     cgroups: Cgroups,
     /// Policy of the host's cgroups.
@@ -64,13 +84,24 @@ pub struct HostPolicy {
 
 impl Sink {
     /// Into `store`.
-    pub fn new(store: StoreWriter, policy: Policies, cgroups: Cgroups, host: HostPolicy) -> Self {
+    pub fn new(
+        store: StoreWriter,
+        metadata: Metadata,
+        policy: Policies,
+        cgroups: Cgroups,
+        host: HostPolicy,
+    ) -> Self {
         let registry = Registry::new(store.next_uid());
         Self {
             store,
             registry,
             counts: SinkCounts::default(),
+            metadata,
             phases: Phases::default(),
+            lineage: Lineage::default(),
+            claims: Claims::default(),
+            answers: VecDeque::new(),
+            changed: BTreeSet::new(),
             policy,
             cgroups,
             host_policy: host.bits,
@@ -80,13 +111,14 @@ impl Sink {
         }
     }
 
-    /// Reads the cgroup trees: what exists now.
-    pub fn scan(&mut self, now: BootNanos) {
+    /// Reads the cgroup trees: what exists now, and at the start existed before.
+    pub fn scan(&mut self, now: BootNanos, preexisting: bool) {
         let hierarchies = [self.cgroups.v2.clone(), self.cgroups.v1.clone().map(|(hierarchy, _)| hierarchy)];
         for hierarchy in hierarchies.into_iter().flatten() {
             for (path, id) in host::walk(&hierarchy) {
                 let key = CgroupKey { hierarchy: hierarchy.id, id };
-                let added = self.registry.add(key, &path, now, true);
+                let making = self.found(&path, preexisting);
+                let added = self.registry.add(key, &path, now, &making);
                 self.added(key, added);
             }
         }
@@ -94,7 +126,8 @@ impl Sink {
 
     fn added(&mut self, key: CgroupKey, added: Added) {
         match added {
-            Added::NewContainer(uid) => self.put_container(uid),
+            Added::NewContainer(uid) | Added::Confirmed(uid) => self.created(uid),
+            Added::Adopted(uid) => self.put_container(uid),
             Added::Inside(_) => {}
             Added::Host => {
                 let id = if key.hierarchy == 0 { key.id } else { key.id | V1_BIT };
@@ -116,11 +149,17 @@ impl Sink {
     /// Takes an event; `cgroup` is as the kernel stamped it.
     pub fn take(&mut self, cgroup: u64, event: &Event<'_>) {
         match event.code {
-            EventCode::CGROUP_MKDIR => self.made(event),
+            EventCode::CGROUP_MKDIR => self.made(cgroup, event),
             EventCode::CGROUP_RMDIR => self.removed(event),
             _ => {
-                let uid = self.owner(cgroup, event.time);
+                let mut uid = self.owner_of(cgroup, event);
+                if event.code == EventCode::EXEC {
+                    uid = self.executed(uid, cgroup, event);
+                } else if self.lineage.unshares(event) {
+                    uid = self.enter(event.task.tgid, event.time);
+                }
                 self.put(uid, event);
+                self.descend(event);
             }
         }
     }
@@ -139,7 +178,7 @@ impl Sink {
         }
         if self.rescanned.is_none_or(|at| at.elapsed() > RESCAN) {
             self.rescanned = Some(Instant::now());
-            self.scan(now);
+            self.scan(now, false);
             if let Some(uid) = self.known_owner(cgroup) {
                 return uid;
             }
@@ -155,9 +194,10 @@ impl Sink {
         })
     }
 
-    fn made(&mut self, event: &Event<'_>) {
+    fn made(&mut self, cgroup: u64, event: &Event<'_>) {
         let (Some(key), Some(path)) = (Self::key(event), event.bytes(FieldTag::CGROUP)) else { return };
-        let added = self.registry.add(key, path, event.time, false);
+        let making = self.making(cgroup, path, event);
+        let added = self.registry.add(key, path, event.time, &making);
         self.added(key, added);
         self.put(added.owner(), event);
     }
@@ -167,16 +207,22 @@ impl Sink {
         let owner = self.registry.owner(key).unwrap_or(ContainerUid::HOST);
         self.put(owner, event);
         if let Some(uid) = self.registry.remove(key, path, event.time) {
-            self.put_container(uid);
-            if let Err(error) = self.store.finish_container(uid) {
-                self.refused(event.time, &error);
-            }
+            self.finish(uid, event.time);
+        }
+    }
+
+    /// A container is deleted.
+    fn finish(&mut self, uid: ContainerUid, now: BootNanos) {
+        self.put_container(uid);
+        if let Err(error) = self.store.finish_container(uid) {
+            self.refused(now, &error);
         }
     }
 
     /// Stores an event of `uid`.
     pub fn put(&mut self, uid: ContainerUid, event: &Event<'_>) {
-        let setup = self.phases.apply(uid, event);
+        let runtime = self.lineage.member(event.task.tgid).and_then(|member| member.mnt_ns);
+        let setup = self.phases.apply(uid, event, runtime);
         if uid == ContainerUid::HOST && event.code.as_syscall().is_some() && !self.host_calls {
             self.counts.filtered += 1;
             return;
@@ -235,6 +281,9 @@ impl Sink {
 
     /// Makes everything taken so far safe from a kill, and tells of what the store refused.
     pub fn commit(&mut self, now: BootNanos) {
+        for uid in std::mem::take(&mut self.changed) {
+            self.put_container(uid);
+        }
         if let Some((from, count)) = self.refused_since {
             let loss = Loss {
                 container: None,
@@ -260,9 +309,12 @@ impl Sink {
         }
     }
 
-    /// Forgets what was removed before `horizon`.
+    /// Forgets what was removed before `horizon`, but for what is still to be learnt of.
     pub fn forget(&mut self, horizon: BootNanos) {
-        let (keys, _) = self.registry.forget(horizon);
+        let Self { registry, claims, metadata, lineage, .. } = self;
+        let due = |target: Target| metadata.is_due(target);
+        let (keys, ended) = registry.forget(horizon, |uid| claims.expects(uid, due));
+        claims.forget(horizon, &ended, |id: ClaimId| lineage.has(id) || due(Target::Claim(id)));
         for key in keys {
             let id = if key.hierarchy == 0 { key.id } else { key.id | V1_BIT };
             // Only the host's cgroups have an entry.

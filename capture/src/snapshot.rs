@@ -7,6 +7,7 @@ use afterimage_format::{
 };
 
 use crate::{
+    metadata::scout,
     procfs::{self, Ends},
     sink::Sink,
 };
@@ -80,6 +81,17 @@ impl Snapshot {
             );
         }
     }
+}
+
+/// Calls `then` with a process's record, completed by its arguments where they may announce something.
+pub fn with_arguments(event: &Event<'_>, then: impl FnOnce(&Event<'_>)) {
+    let argv =
+        if scout::is_worth_asking(event) { procfs::block(event.task.tgid, "cmdline", BLOCK) } else { None };
+    let Some((bytes, full)) = &argv else { return then(event) };
+    let mut fields = event.fields.to_vec();
+    let flags = if bytes.len() < *full { FieldFlags::TRUNCATED } else { FieldFlags::default() };
+    fields.push(Field { tag: FieldTag::ARGV, flags, full_len: *full as u32, bytes });
+    then(&Event { fields: &fields, ..*event });
 }
 
 /// `socket:[123]`.

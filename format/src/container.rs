@@ -164,6 +164,8 @@ coded! {
         Mount = 13 => "mount",
         /// User it runs as.
         User = 14 => "user",
+        /// The engine's own id of the image.
+        ImageId = 15 => "image_id",
     }
 }
 

@@ -6,7 +6,7 @@
 mod args;
 mod command;
 mod detail;
-pub(crate) mod payload;
+mod payload;
 
 use afterimage_format::{Event, EventCode, EventFlags, FieldTag, TaskKey, layout};
 

@@ -17,7 +17,6 @@ pub mod net;
 pub mod paths;
 pub mod process;
 pub mod sockaddr;
-pub mod streams;
 pub mod symbols;
 pub mod syscalls;
 #[cfg(test)]

@@ -185,7 +185,7 @@ fn explain(error: &RecordError) -> Failure {
         RecordError::Load(LoadError::Program { .. }) => {
             "does the kernel's lockdown or the container's seccomp profile forbid bpf()?"
         }
-        RecordError::Load(_) => "",
+        RecordError::Load(_) | RecordError::Thread(_) => "",
         RecordError::Store(OpenError::Io { .. }) => "choose a writable directory with --store",
         RecordError::Store(OpenError::InUse { .. }) => "stop the other recorder, or choose another --store",
         RecordError::Store(OpenError::Version { .. }) => {

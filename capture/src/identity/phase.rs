@@ -1,8 +1,9 @@
 //! The runtime's set-up phase: what a container's tasks do before they are the payload.
 //!
-//! A task that came into a container from outside is in set-up until it executes a program that is not the runtime
-//! itself; what payload tasks fork is payload. So a second task from outside (`docker exec`) passes through the same
-//! phase.
+//! A process that came into a container from outside is in set-up until it executes a program that is not the runtime
+//! itself; what payload processes fork is payload. So a second process from outside (`docker exec`) passes through the
+//! same phase. Where the runtime's own exec was seen, an exec in another mount namespace than the runtime's is the
+//! payload's, whatever it is called; else the program's name has to tell.
 
 use std::collections::HashMap;
 
@@ -21,46 +22,54 @@ const RUNTIMES: [&[u8]; 9] = [
     b"crio-lxc",
 ];
 
-/// Most threads remembered; a fork bomb cannot grow the recorder.
+/// Most processes remembered; a fork bomb cannot grow the recorder.
 const MOST: usize = 1 << 20;
 
-/// Who is payload, of the living threads.
+/// Who is payload, of the living processes.
 #[derive(Debug, Default)]
 pub struct Phases {
     payload: HashMap<u32, ContainerUid>,
 }
 
 impl Phases {
-    /// Takes an event of `container` into account and tells whether its task is still in set-up *after* it.
-    pub fn apply(&mut self, container: ContainerUid, event: &Event<'_>) -> bool {
+    /// Takes an event of `container` into account and tells whether its process is still in set-up *after* it.
+    /// `runtime` is the mount namespace of the runtime that made the process, where that is known.
+    pub fn apply(&mut self, container: ContainerUid, event: &Event<'_>, runtime: Option<u64>) -> bool {
+        let tgid = event.task.tgid;
+        let ends = event.code == EventCode::EXIT && event.number(layout::exit::GROUP_DEAD) != Some(0);
         if container == ContainerUid::HOST {
-            if event.code == EventCode::EXIT {
-                self.payload.remove(&event.task.tid);
+            if ends {
+                self.payload.remove(&tgid);
             }
             return false;
         }
         match event.code {
             EventCode::FORK => {
-                let inherits = self.payload.get(&event.task.tid) == Some(&container);
-                if let Some(tid) = event.number(layout::fork::CHILD_TID)
-                    && inherits
-                    && self.payload.len() < MOST
+                if let Some(child) = event.number(layout::fork::CHILD_TGID)
+                    && self.payload.get(&tgid) == Some(&container)
                 {
-                    self.payload.insert(tid as u32, container);
+                    self.is_payload(child as u32, container);
                 }
             }
-            EventCode::EXEC if !is_runtime(event) && self.payload.len() < MOST => {
-                self.payload.insert(event.task.tid, container);
+            EventCode::EXEC => {
+                let namespace = event.number(layout::exec::NS_MNT);
+                let apart = runtime.is_some() && namespace.is_some() && namespace != runtime;
+                if apart || !is_runtime(event) {
+                    self.is_payload(tgid, container);
+                }
             }
-            EventCode::PROCESS => {
-                self.payload.insert(event.task.tid, container);
-            }
-            EventCode::EXIT => {
-                return self.payload.remove(&event.task.tid) != Some(container);
-            }
+            EventCode::PROCESS => self.is_payload(tgid, container),
+            _ if ends => return self.payload.remove(&tgid) != Some(container),
             _ => {}
         }
-        self.payload.get(&event.task.tid) != Some(&container)
+        self.payload.get(&tgid) != Some(&container)
+    }
+
+    /// A process is payload of `container` from now on.
+    pub fn is_payload(&mut self, tgid: u32, container: ContainerUid) {
+        if self.payload.len() < MOST {
+            self.payload.insert(tgid, container);
+        }
     }
 }
 
@@ -113,7 +122,7 @@ mod tests {
             args,
             fields: &fields,
         };
-        phases.apply(BOX, &event)
+        phases.apply(BOX, &event, None)
     }
 
     #[test]
@@ -133,6 +142,43 @@ mod tests {
         assert!(!apply(&mut phases, write, 8, &[], &[]));
         assert!(!apply(&mut phases, EventCode::EXIT, 8, &[0, 1], &[]));
         assert!(apply(&mut phases, write, 9, &[], &[]), "a second task from outside is in set-up again");
+    }
+
+    #[test]
+    fn a_thread_that_ends_leaves_its_process_as_it_was() {
+        let mut phases = Phases::default();
+        apply(&mut phases, EventCode::EXEC, 7, &[], &[(FieldTag::ARGV, b"sh\0")]);
+        assert!(!apply(&mut phases, EventCode::EXIT, 7, &[0, 0], &[]));
+        assert!(!apply(&mut phases, EventCode(1), 7, &[], &[]));
+        assert!(!apply(&mut phases, EventCode::EXIT, 7, &[0, 1], &[]));
+        assert!(apply(&mut phases, EventCode(1), 7, &[], &[]), "the number is free again");
+    }
+
+    #[test]
+    fn another_mount_namespace_than_the_runtimes_is_the_payload_whatever_it_is_called() {
+        // CVE-2019-5736: an image whose entry point is `/proc/self/exe` executes the runtime itself.
+        let texts: [(FieldTag, &[u8]); 3] = [
+            (FieldTag::ARGV, b"/proc/self/exe\0"),
+            (FieldTag::FILENAME, b"/proc/self/exe"),
+            (FieldTag::KPATH, b"/usr/sbin/runc"),
+        ];
+        let fields =
+            texts.map(|(tag, bytes)| Field { tag, flags: FieldFlags::default(), full_len: 0, bytes });
+        let mut args = [0; layout::exec::COUNT];
+        args[layout::exec::NS_MNT] = 4;
+        let exec = Event {
+            time: BootNanos(1),
+            duration: None,
+            task: TaskKey { tgid: 7, tid: 7, start: BootNanos(1) },
+            code: EventCode::EXEC,
+            flags: EventFlags::default(),
+            cpu: 0,
+            ret: 0,
+            args: &args,
+            fields: &fields,
+        };
+        assert!(Phases::default().apply(BOX, &exec, Some(4)), "the runtime's own second exec");
+        assert!(!Phases::default().apply(BOX, &exec, Some(3)));
     }
 
     #[test]

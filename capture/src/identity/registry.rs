@@ -6,9 +6,9 @@
 
 use std::collections::HashMap;
 
-use afterimage_format::{BootNanos, ContainerRecord, ContainerUid, Fact, FactKey, FactSource, Role};
+use afterimage_format::{BootNanos, ContainerRecord, ContainerUid, Engine, Fact, FactKey, FactSource, Role};
 
-use super::cgroup_path;
+use super::cgroup_path::{self, PathIdentity};
 
 /// A cgroup: hierarchy (0 is v2) and id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,6 +24,10 @@ pub struct CgroupKey {
 pub enum Added {
     /// A container that was not known.
     NewContainer(ContainerUid),
+    /// The cgroup of a container that was known without one.
+    Adopted(ContainerUid),
+    /// The cgroup of a container that a scan had found before the news of its making came.
+    Confirmed(ContainerUid),
     /// A cgroup inside a known container.
     Inside(ContainerUid),
     /// A cgroup of the host.
@@ -34,10 +38,23 @@ impl Added {
     /// Whose tasks the cgroup's are.
     pub fn owner(self) -> ContainerUid {
         match self {
-            Self::NewContainer(uid) | Self::Inside(uid) => uid,
+            Self::NewContainer(uid) | Self::Adopted(uid) | Self::Confirmed(uid) | Self::Inside(uid) => uid,
             Self::Host => ContainerUid::HOST,
         }
     }
+}
+
+/// How a cgroup came to be, as far as that tells whose it is.
+#[derive(Debug, Clone, Default)]
+pub struct Making {
+    /// The container that it was made from; the host where it is not known.
+    pub maker: ContainerUid,
+    /// Found by a scan, not told of by the kernel.
+    pub scanned: bool,
+    /// Found by the scan at the start: it was there before recording began.
+    pub preexisting: bool,
+    /// The id that a runtime gives the container whose cgroup this is.
+    pub named: Option<Vec<u8>>,
 }
 
 /// All cgroups and containers of this run.
@@ -46,10 +63,14 @@ pub struct Registry {
     cgroups: HashMap<CgroupKey, ContainerUid>,
     /// Living containers by the path of their cgroup: the same container's cgroups of two hierarchies meet here.
     by_path: HashMap<Vec<u8>, ContainerUid>,
+    /// Living containers by their engine's id, monitors left out.
+    by_id: HashMap<Vec<u8>, Vec<ContainerUid>>,
+    /// The host's cgroups by path: a bundle that is read late may turn one into a container's.
+    hosts: HashMap<Vec<u8>, Vec<CgroupKey>>,
     containers: HashMap<ContainerUid, ContainerRecord>,
     next: ContainerUid,
     /// cgroups whose directory has gone, to be forgotten when no event of theirs can come any more.
-    gone: Vec<(BootNanos, CgroupKey)>,
+    gone: Vec<(BootNanos, CgroupKey, Vec<u8>)>,
 }
 
 impl Registry {
@@ -58,72 +79,238 @@ impl Registry {
         Self {
             cgroups: HashMap::new(),
             by_path: HashMap::new(),
+            by_id: HashMap::new(),
+            hosts: HashMap::new(),
             containers: HashMap::new(),
             next,
             gone: Vec::new(),
         }
     }
 
-    /// A cgroup exists: made now, or found by the scan (`preexisting`).
-    pub fn add(&mut self, key: CgroupKey, path: &[u8], now: BootNanos, preexisting: bool) -> Added {
-        if let Some(&known) = self.cgroups.get(&key) {
-            return if known == ContainerUid::HOST { Added::Host } else { Added::Inside(known) };
+    /// A cgroup exists: made now, or found by a scan.
+    pub fn add(&mut self, key: CgroupKey, path: &[u8], now: BootNanos, making: &Making) -> Added {
+        match self.cgroups.get(&key) {
+            Some(&ContainerUid::HOST) if making.named.is_none() => return Added::Host,
+            None | Some(&ContainerUid::HOST) => {}
+            Some(&known) => return self.known(known, key, now, making),
         }
-        let added = self.place(key, path, now, preexisting);
+        let added = self.place(key, path, now, making);
         self.cgroups.insert(key, added.owner());
+        let hosts = self.hosts.entry(path.to_vec()).or_default();
+        hosts.retain(|host| *host != key);
+        if added == Added::Host {
+            hosts.push(key);
+        } else if hosts.is_empty() {
+            self.hosts.remove(path);
+        }
         added
     }
 
-    fn place(&mut self, key: CgroupKey, path: &[u8], now: BootNanos, preexisting: bool) -> Added {
-        let Some(identity) = cgroup_path::parse(path) else { return Added::Host };
+    /// A cgroup that is known to be a container's; scans run ahead of the news.
+    fn known(&mut self, uid: ContainerUid, key: CgroupKey, now: BootNanos, making: &Making) -> Added {
+        let record = self.containers.get_mut(&uid);
+        let own = record.filter(|r| !making.scanned && (r.cgroup_id, r.hierarchy) == (key.id, key.hierarchy));
+        let Some(record) = own else { return Added::Inside(uid) };
+        record.preexisting = false;
+        record.first_seen = now;
+        Added::Confirmed(uid)
+    }
+
+    fn place(&mut self, key: CgroupKey, path: &[u8], now: BootNanos, making: &Making) -> Added {
+        let identity = cgroup_path::parse(path);
+        let named = making.named.as_ref().filter(|_| identity.as_ref().is_none_or(|i| i.prefix < path.len()));
+        let identity = match named {
+            Some(id) => Some(PathIdentity {
+                engine: Engine::Oci,
+                role: Role::Container,
+                id: id.clone(),
+                pod_uid: None,
+                prefix: path.len(),
+            }),
+            None => identity,
+        };
+        let above = self.nearest(path);
+        let Some(identity) =
+            identity.filter(|identity| above.is_none_or(|(prefix, _)| prefix < identity.prefix))
+        else {
+            return above.map_or(Added::Host, |(_, uid)| Added::Inside(uid));
+        };
         let own = &path[..identity.prefix];
-        if let Some(&uid) = self.by_path.get(own) {
-            return Added::Inside(uid);
+        let within = above.map_or(making.maker, |(_, uid)| uid);
+        let outer = self.outermost(within);
+        if let Some(uid) = self.without_cgroup(&identity, outer) {
+            self.by_path.insert(own.to_vec(), uid);
+            if let Some(record) = self.containers.get_mut(&uid) {
+                if matches!(record.engine, Engine::Oci | Engine::Unknown) {
+                    record.engine = identity.engine;
+                }
+                record.cgroup_path = own.to_vec();
+                record.cgroup_id = key.id;
+                record.hierarchy = key.hierarchy;
+            }
+            return Added::Adopted(uid);
         }
-        let outer = cgroup_path::chain(path).get(1).and_then(|outer| {
-            let prefix = &path[..outer.prefix];
-            self.by_path.get(prefix).copied()
+        let uid = self.insert(identity, outer, now, |record| {
+            record.cgroup_path = own.to_vec();
+            record.cgroup_id = key.id;
+            record.hierarchy = key.hierarchy;
+            record.preexisting = making.preexisting;
         });
+        self.by_path.insert(own.to_vec(), uid);
+        Added::NewContainer(uid)
+    }
+
+    /// The innermost known container whose cgroup is at `path` or above it, and how much of the path is its.
+    fn nearest(&self, path: &[u8]) -> Option<(usize, ContainerUid)> {
+        let ends = path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at);
+        let mut found = None;
+        for end in ends.chain([path.len()]) {
+            if let Some(&uid) = self.by_path.get(&path[..end]) {
+                found = Some((end, uid));
+            }
+        }
+        found
+    }
+
+    /// The container that something made by `maker` is in: a monitor stands for what it is in itself.
+    pub fn outermost(&self, maker: ContainerUid) -> Option<ContainerUid> {
+        let record = self.containers.get(&maker)?;
+        if record.role == Role::Monitor { record.outer } else { Some(maker) }
+    }
+
+    /// A living container that was known by its runtime alone, and that this is.
+    fn without_cgroup(&self, identity: &PathIdentity, outer: Option<ContainerUid>) -> Option<ContainerUid> {
+        if identity.role == Role::Monitor {
+            return None;
+        }
+        self.with_id(&identity.id).iter().copied().find(|uid| {
+            self.containers
+                .get(uid)
+                .is_some_and(|record| record.cgroup_path.is_empty() && record.outer == outer)
+        })
+    }
+
+    /// A container that has no cgroup, or none yet.
+    pub fn add_without_cgroup(
+        &mut self,
+        id: &[u8],
+        outer: Option<ContainerUid>,
+        now: BootNanos,
+        preexisting: bool,
+    ) -> ContainerUid {
+        let identity = PathIdentity {
+            engine: Engine::Oci,
+            role: Role::Container,
+            id: id.to_vec(),
+            pod_uid: None,
+            prefix: 0,
+        };
+        self.insert(identity, outer, now, |record| record.preexisting = preexisting)
+    }
+
+    fn insert(
+        &mut self,
+        identity: PathIdentity,
+        outer: Option<ContainerUid>,
+        now: BootNanos,
+        complete: impl FnOnce(&mut ContainerRecord),
+    ) -> ContainerUid {
         let uid = self.next;
         self.next = ContainerUid(uid.0 + 1);
         let mut facts = Vec::new();
         if let Some(pod) = identity.pod_uid {
             facts.push(Fact { key: FactKey::PodUid, value: pod, source: FactSource::CgroupPath, time: now });
         }
-        let record = ContainerRecord {
+        let mut record = ContainerRecord {
             uid,
             outer,
             engine: identity.engine,
             role: identity.role,
             id: identity.id,
-            cgroup_path: own.to_vec(),
-            cgroup_id: key.id,
-            hierarchy: key.hierarchy,
+            cgroup_path: Vec::new(),
+            cgroup_id: 0,
+            hierarchy: 0,
             first_seen: now,
-            preexisting,
+            preexisting: false,
             removed: None,
             init: None,
             started: None,
             exited: None,
             facts,
         };
-        self.by_path.insert(own.to_vec(), uid);
+        complete(&mut record);
+        if record.role != Role::Monitor {
+            self.by_id.entry(record.id.clone()).or_default().push(uid);
+        }
         self.containers.insert(uid, record);
-        Added::NewContainer(uid)
+        uid
+    }
+
+    /// A cgroup that was the host's turns out to be a container's, and with it those below it and those of the same
+    /// path in other hierarchies: its uid, and the cgroups.
+    pub fn claim(
+        &mut self,
+        path: &[u8],
+        id: &[u8],
+        maker: ContainerUid,
+        now: BootNanos,
+    ) -> Option<(ContainerUid, Vec<CgroupKey>)> {
+        let below = |other: &[u8]| {
+            other.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+        };
+        self.hosts.get(path)?;
+        let paths: Vec<Vec<u8>> = self.hosts.keys().filter(|other| below(other)).cloned().collect();
+        let making = Making { maker, named: Some(id.to_vec()), ..Making::default() };
+        let mut keys = Vec::new();
+        let mut container = None;
+        // What is above comes first, so that what is below is found to be inside.
+        let mut paths = paths;
+        paths.sort_by_key(Vec::len);
+        for path in &paths {
+            for key in self.hosts.remove(path).unwrap_or_default() {
+                let making = if container.is_none() { making.clone() } else { Making::default() };
+                self.cgroups.remove(&key);
+                let added = self.add(key, path, now, &making);
+                container = container.or(Some(added.owner()));
+                keys.push(key);
+            }
+        }
+        container.map(|uid| (uid, keys))
     }
 
     /// A cgroup's directory was removed; the uid of the container that is deleted by it, if one is.
     pub fn remove(&mut self, key: CgroupKey, path: &[u8], now: BootNanos) -> Option<ContainerUid> {
-        self.gone.push((now, key));
+        self.gone.push((now, key, path.to_vec()));
         let uid = self.by_path.get(path).copied()?;
-        let record = self.containers.get_mut(&uid)?;
         // The directory of the hierarchy the container was found in decides: others go before or after.
-        if record.hierarchy != key.hierarchy {
+        if self.containers.get(&uid)?.hierarchy != key.hierarchy {
             return None;
         }
-        record.removed = Some(now);
         self.by_path.remove(path);
+        self.end(uid, now);
         Some(uid)
+    }
+
+    /// A container is deleted.
+    pub fn end(&mut self, uid: ContainerUid, now: BootNanos) {
+        let Some(record) = self.containers.get_mut(&uid) else { return };
+        record.removed = Some(now);
+        if let Some(uids) = self.by_id.get_mut(&record.id) {
+            uids.retain(|other| *other != uid);
+            if uids.is_empty() {
+                self.by_id.remove(&record.id);
+            }
+        }
+    }
+
+    /// Living containers with this id.
+    pub fn with_id(&self, id: &[u8]) -> &[ContainerUid] {
+        self.by_id.get(id).map_or(&[], Vec::as_slice)
+    }
+
+    /// Containers that were there before recording began.
+    pub fn preexisting(&self) -> impl Iterator<Item = &ContainerRecord> {
+        self.containers.values().filter(|record| record.preexisting && record.role != Role::Monitor)
     }
 
     /// Whose a cgroup is; `None` where it was never seen.
@@ -146,23 +333,34 @@ impl Registry {
         self.containers.values().filter(|c| c.removed.is_none() && c.role != Role::Monitor).count()
     }
 
-    /// Forgets cgroups and containers that were removed before `horizon`: returns the keys and the containers.
-    pub fn forget(&mut self, horizon: BootNanos) -> (Vec<CgroupKey>, Vec<ContainerUid>) {
-        let (old, kept): (Vec<_>, Vec<_>) = self.gone.drain(..).partition(|(time, _)| *time < horizon);
+    /// Forgets cgroups and containers that were removed before `horizon`, but for containers that something is still to
+    /// be learnt of: returns the keys and the containers.
+    pub fn forget(
+        &mut self,
+        horizon: BootNanos,
+        expects: impl Fn(ContainerUid) -> bool,
+    ) -> (Vec<CgroupKey>, Vec<ContainerUid>) {
+        let (old, kept): (Vec<_>, Vec<_>) = self.gone.drain(..).partition(|(time, ..)| *time < horizon);
         self.gone = kept;
-        for (_, key) in &old {
+        for (_, key, path) in &old {
             self.cgroups.remove(key);
+            if let Some(hosts) = self.hosts.get_mut(path) {
+                hosts.retain(|host| host != key);
+                if hosts.is_empty() {
+                    self.hosts.remove(path);
+                }
+            }
         }
         let ended: Vec<ContainerUid> = self
             .containers
             .values()
-            .filter(|c| c.removed.is_some_and(|removed| removed < horizon))
+            .filter(|c| c.removed.is_some_and(|removed| removed < horizon) && !expects(c.uid))
             .map(|c| c.uid)
             .collect();
         for uid in &ended {
             self.containers.remove(uid);
         }
-        (old.into_iter().map(|(_, key)| key).collect(), ended)
+        (old.into_iter().map(|(_, key, _)| key).collect(), ended)
     }
 }
 
@@ -176,25 +374,33 @@ mod tests {
         CgroupKey { hierarchy: 0, id }
     }
 
+    fn made() -> Making {
+        Making::default()
+    }
+
+    fn named(id: &str) -> Making {
+        Making { named: Some(id.into()), ..Making::default() }
+    }
+
     #[test]
     fn a_container_is_one_over_all_its_cgroups() {
         let mut registry = Registry::new(ContainerUid(5));
         let path = format!("/machine.slice/libpod-{ID}.scope");
         let inner = format!("{path}/container");
-        assert_eq!(registry.add(v2(1), b"/machine.slice", BootNanos(1), false), Added::Host);
+        assert_eq!(registry.add(v2(1), b"/machine.slice", BootNanos(1), &made()), Added::Host);
         assert_eq!(
-            registry.add(v2(2), path.as_bytes(), BootNanos(2), false),
+            registry.add(v2(2), path.as_bytes(), BootNanos(2), &made()),
             Added::NewContainer(ContainerUid(5))
         );
         assert_eq!(
-            registry.add(v2(3), inner.as_bytes(), BootNanos(3), false),
+            registry.add(v2(3), inner.as_bytes(), BootNanos(3), &made()),
             Added::Inside(ContainerUid(5))
         );
         assert_eq!(registry.owner(v2(3)), Some(ContainerUid(5)));
         assert_eq!(registry.remove(v2(3), inner.as_bytes(), BootNanos(4)), None);
         assert_eq!(registry.remove(v2(2), path.as_bytes(), BootNanos(5)), Some(ContainerUid(5)));
         assert_eq!(registry.owner(v2(2)), Some(ContainerUid(5)), "late events still find it");
-        assert_eq!(registry.forget(BootNanos(6)).1, [ContainerUid(5)]);
+        assert_eq!(registry.forget(BootNanos(6), |_| false).1, [ContainerUid(5)]);
         assert_eq!(registry.owner(v2(2)), None);
     }
 
@@ -202,11 +408,91 @@ mod tests {
     fn the_same_id_again_is_another_container() {
         let mut registry = Registry::new(ContainerUid(1));
         let path = format!("/docker/{ID}");
-        registry.add(v2(2), path.as_bytes(), BootNanos(2), false);
+        registry.add(v2(2), path.as_bytes(), BootNanos(2), &made());
         registry.remove(v2(2), path.as_bytes(), BootNanos(3));
         assert_eq!(
-            registry.add(v2(9), path.as_bytes(), BootNanos(4), false),
+            registry.add(v2(9), path.as_bytes(), BootNanos(4), &made()),
             Added::NewContainer(ContainerUid(2))
         );
+    }
+
+    #[test]
+    fn a_name_that_a_runtime_announced_makes_a_container_of_its_cgroup_and_what_is_below() {
+        let mut registry = Registry::new(ContainerUid(1));
+        assert_eq!(registry.add(v2(2), b"/default", BootNanos(1), &made()), Added::Host);
+        let added = registry.add(v2(3), b"/default/web", BootNanos(1), &named("web"));
+        assert_eq!(added, Added::NewContainer(ContainerUid(1)));
+        assert_eq!(registry.get(ContainerUid(1)).unwrap().id, b"web");
+        let below = registry.add(v2(4), b"/default/web/init", BootNanos(1), &made());
+        assert_eq!(below, Added::Inside(ContainerUid(1)));
+        assert_eq!(registry.add(v2(5), b"/default/website", BootNanos(1), &made()), Added::Host);
+        assert_eq!(registry.remove(v2(3), b"/default/web", BootNanos(2)), Some(ContainerUid(1)));
+        assert!(registry.with_id(b"web").is_empty());
+    }
+
+    #[test]
+    fn a_hosts_cgroup_can_turn_out_to_be_a_containers() {
+        let mut registry = Registry::new(ContainerUid(1));
+        for (id, path) in [(2, &b"/odd"[..]), (3, b"/odd/name"), (4, b"/odd/name/sub"), (5, b"/odd/names")] {
+            assert_eq!(registry.add(v2(id), path, BootNanos(1), &made()), Added::Host);
+        }
+        let v1 = CgroupKey { hierarchy: 8, id: 3 };
+        registry.add(v1, b"/odd/name", BootNanos(1), &made());
+        let (uid, mut keys) = registry.claim(b"/odd/name", b"web", ContainerUid::HOST, BootNanos(2)).unwrap();
+        keys.sort_by_key(|key| (key.hierarchy, key.id));
+        assert_eq!(keys, [v2(3), v2(4), v1]);
+        assert!(keys.iter().all(|key| registry.owner(*key) == Some(uid)));
+        assert_eq!(registry.owner(v2(5)), Some(ContainerUid::HOST));
+        assert_eq!(registry.claim(b"/odd/name", b"web", ContainerUid::HOST, BootNanos(3)), None);
+    }
+
+    #[test]
+    fn a_container_known_by_its_runtime_takes_its_cgroup_when_it_comes() {
+        let mut registry = Registry::new(ContainerUid(1));
+        let uid = registry.add_without_cgroup(ID.as_bytes(), None, BootNanos(1), false);
+        let path = format!("/docker/{ID}");
+        assert_eq!(registry.add(v2(2), path.as_bytes(), BootNanos(2), &made()), Added::Adopted(uid));
+        assert_eq!(registry.owner(v2(2)), Some(uid));
+        let record = registry.get(uid).unwrap();
+        assert_eq!((record.engine, record.cgroup_id, record.first_seen), (Engine::Docker, 2, BootNanos(1)));
+        assert_eq!(registry.remove(v2(2), path.as_bytes(), BootNanos(3)), Some(uid));
+    }
+
+    #[test]
+    fn what_a_container_makes_elsewhere_is_in_it() {
+        // Docker in Docker without delegation: the inner cgroup is at the root, beside the outer one.
+        const INNER: &str = "f0d9ba77fb28f0d9ba77fb28f0d9ba77fb28f0d9ba77fb28f0d9ba77fb280123";
+        let mut registry = Registry::new(ContainerUid(1));
+        registry.add(v2(2), format!("/docker/{ID}").as_bytes(), BootNanos(1), &made());
+        let making = Making { maker: ContainerUid(1), ..Making::default() };
+        let inner = format!("/docker/{INNER}");
+        let added = registry.add(v2(3), inner.as_bytes(), BootNanos(2), &making);
+        assert_eq!(added, Added::NewContainer(ContainerUid(2)));
+        assert_eq!(registry.get(ContainerUid(2)).unwrap().outer, Some(ContainerUid(1)));
+    }
+
+    #[test]
+    fn a_container_is_kept_while_something_is_to_be_learnt_of_it() {
+        let mut registry = Registry::new(ContainerUid(1));
+        let path = format!("/docker/{ID}");
+        registry.add(v2(2), path.as_bytes(), BootNanos(1), &made());
+        registry.remove(v2(2), path.as_bytes(), BootNanos(2));
+        assert_eq!(registry.forget(BootNanos(9), |_| true).1, []);
+        assert!(registry.get(ContainerUid(1)).is_some());
+        assert_eq!(registry.forget(BootNanos(9), |_| false).1, [ContainerUid(1)]);
+    }
+
+    #[test]
+    fn a_scan_that_ran_ahead_is_put_right_by_the_news() {
+        let mut registry = Registry::new(ContainerUid(1));
+        let path = format!("/docker/{ID}");
+        let scan = Making { scanned: true, preexisting: true, ..Making::default() };
+        registry.add(v2(2), path.as_bytes(), BootNanos(5), &scan);
+        assert_eq!(registry.preexisting().count(), 1);
+        assert_eq!(registry.add(v2(2), path.as_bytes(), BootNanos(6), &scan), Added::Inside(ContainerUid(1)));
+        let added = registry.add(v2(2), path.as_bytes(), BootNanos(4), &made());
+        assert_eq!(added, Added::Confirmed(ContainerUid(1)));
+        assert_eq!(registry.get(ContainerUid(1)).unwrap().first_seen, BootNanos(4));
+        assert_eq!(registry.preexisting().count(), 0);
     }
 }
