@@ -2,6 +2,7 @@
 
 mod completions;
 mod extract;
+mod files;
 mod info;
 mod ls;
 mod replay;
@@ -54,6 +55,7 @@ enum Verb {
     Show(show::ShowArgs),
     Replay(replay::ReplayArgs),
     Tree(tree::TreeArgs),
+    Files(files::FilesArgs),
     Info(info::InfoArgs),
     Timeline(timeline::TimelineArgs),
     Report(report::ReportArgs),
@@ -88,6 +90,7 @@ fn print(verb: &Verb, style: Style, cli: &Cli) -> Result<ExitCode, Failure> {
         Verb::Ls(args) => ls::run(args, &mut session),
         Verb::Show(args) => show::run(args, &mut session),
         Verb::Tree(args) => tree::run(args, &mut session),
+        Verb::Files(args) => files::run(args, &mut session),
         Verb::Info(args) => info::run(args, &mut session),
         Verb::Report(args) => report::run(args, &mut session),
         Verb::Timeline(args) => timeline::run(args, &mut session),
@@ -109,6 +112,9 @@ fn print(verb: &Verb, style: Style, cli: &Cli) -> Result<ExitCode, Failure> {
 impl Verb {
     /// Whether its output may be long.
     const fn is_long(&self) -> bool {
-        matches!(self, Self::Ls(_) | Self::Show(_) | Self::Tree(_) | Self::Report(_) | Self::Info(_))
+        matches!(
+            self,
+            Self::Ls(_) | Self::Show(_) | Self::Tree(_) | Self::Files(_) | Self::Report(_) | Self::Info(_)
+        )
     }
 }

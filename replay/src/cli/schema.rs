@@ -11,6 +11,7 @@ const SHAPES: &[(&str, Shape)] = &[
     ("info", super::info::SHAPE),
     ("show --findings", crate::analysis::findings::SHAPE),
     ("tree", crate::analysis::process_tree::SHAPE),
+    ("files", crate::analysis::file_acts::SHAPE),
     ("stats", super::stats::SHAPE),
     ("timeline", super::timeline::SHAPE),
     ("extract", super::extract::SHAPE),

@@ -67,12 +67,14 @@ fn hostile() -> Store {
 /// Every way to print something of the recording.
 fn verbs(store: &str) -> Vec<Vec<String>> {
     let formats = ["table", "json", "jsonl", "csv", "md"];
-    let plain: [&[&str]; 12] = [
+    let plain: [&[&str]; 14] = [
         &["ls", "-a", "--no-trunc", "STORE"],
         &["info", "STORE"],
         &["tree", "uid:1", "STORE"],
         &["tree", "uid:2", "STORE", "--fields", "process,argv,execs,names,cwd"],
         &["show", "uid:1", "STORE", "--findings"],
+        &["files", "uid:1", "STORE", "--all"],
+        &["files", "uid:2", "STORE", "--fields", "path,history,by,acts,marks"],
         &["stats", "STORE", "--by", "process"],
         &["stats", "STORE", "--by", "container"],
         &["show", "uid:1", "STORE", "--setup", "--raw"],

@@ -1,0 +1,210 @@
+//! The files of a container as rows: what was done to each, by whom.
+
+use afterimage_format::{BootNanos, ContainerUid};
+use afterimage_model::{
+    World,
+    files::{Act, ActKind, Existence, FileRecord},
+    process::{Process, ProcessKey},
+    text::{Safe, escape},
+};
+
+use crate::{
+    output::{Cell, Column, Kind, Machine, Record, Shape, Tone},
+    time,
+    trace::Trace,
+};
+
+const COLUMNS: &[Column] = &[
+    Column::new("first", "FIRST", "first act, in seconds after the container's start in tables")
+        .kind(Kind::Time),
+    Column::new("last", "LAST", "last act").hidden().kind(Kind::Time),
+    Column::new("written", "WRITTEN", "bytes written to it").integer(),
+    Column::new("read", "READ", "bytes read from it").integer(),
+    Column::new("acts", "ACTS", "what was done to it").kind(Kind::Texts),
+    Column::new(
+        "marks",
+        "MARKS",
+        "dropped and executed, deleted, upper layer, link, directory, claimed path",
+    )
+    .kind(Kind::Texts)
+    .optional(),
+    Column::new("path", "PATH", "its path as the container sees it; the kernel's where it was recorded")
+        .flexible(),
+    Column::new("formerly", "FORMERLY", "paths it had before it was renamed").kind(Kind::Texts).optional(),
+    Column::new("link_to", "LINK TO", "what a link points to, as claimed").hidden(),
+    Column::new("by", "BY", "processes that did it").kind(Kind::Texts).flexible(),
+    Column::new("existence", "EXISTENCE", "found, made, maybe made or unknown: whether it was there before")
+        .hidden(),
+    Column::new("kernel_path", "KERNEL PATH", "the kernel told this path; otherwise programs claimed it")
+        .hidden()
+        .kind(Kind::Boolean),
+    Column::new("upper_layer", "UPPER LAYER", "it is not part of the image; known when it was executed")
+        .hidden()
+        .kind(Kind::Boolean),
+    Column::new("deleted", "DELETED", "it was removed").hidden().kind(Kind::Boolean),
+    Column::new("dropped_and_executed", "DROPPED", "it was made here and then executed")
+        .hidden()
+        .kind(Kind::Boolean),
+    Column::new("size", "SIZE", "its size when it was executed").hidden().integer(),
+    Column::new("recorded", "RECORDED", "bytes of what was written that the recording holds")
+        .hidden()
+        .integer(),
+    Column::new(
+        "history",
+        "HISTORY",
+        "every act: `time`, `last`, `act`, `pid`, `process`, `bytes`, `count` and `result` each",
+    )
+    .hidden()
+    .kind(Kind::Objects),
+];
+
+/// How files are printed.
+pub const SHAPE: Shape = Shape { rows: "files", row: "file", columns: COLUMNS };
+
+/// Kinds of acts by the words of `--act`.
+pub const ACTS: [(&str, ActKind); 12] = [
+    ("opened", ActKind::OpenedForReading),
+    ("created", ActKind::Created),
+    ("read", ActKind::Read),
+    ("written", ActKind::Written),
+    ("truncated", ActKind::Truncated),
+    ("mapped", ActKind::Mapped),
+    ("executed", ActKind::Executed),
+    ("mode-set", ActKind::ModeSet { mode: 0 }),
+    ("renamed", ActKind::Renamed),
+    ("linked", ActKind::Linked),
+    ("deleted", ActKind::Deleted),
+    ("refused", ActKind::Refused),
+];
+
+/// One file.
+#[derive(Debug, Clone, Copy)]
+pub struct FileRow<'a> {
+    /// The recording.
+    pub trace: &'a Trace,
+    /// Whose.
+    pub uid: ContainerUid,
+    /// The container's start.
+    pub start: BootNanos,
+    /// Tells names of processes.
+    pub world: &'a World,
+    /// The file.
+    pub record: &'a FileRecord,
+}
+
+impl FileRow<'_> {
+    fn process(&self, key: ProcessKey) -> Option<Safe> {
+        self.world.process(key).and_then(Process::comm).map(escape)
+    }
+
+    /// Each process that did something, once, in order.
+    fn by(&self) -> Vec<Safe> {
+        let mut keys: Vec<ProcessKey> = Vec::new();
+        for act in &self.record.acts {
+            if !keys.contains(&act.by) {
+                keys.push(act.by);
+            }
+        }
+        let named = |key: ProcessKey| match self.process(key) {
+            Some(name) => Safe::format(format_args!("{} {name}", key.tgid)),
+            None => Safe::format(format_args!("{}", key.tgid)),
+        };
+        keys.into_iter().map(named).collect()
+    }
+
+    /// What was done, each kind once, in order of first doing.
+    fn acts(&self) -> Vec<Safe> {
+        let mut words: Vec<Safe> = Vec::new();
+        for act in &self.record.acts {
+            let word = match act.kind {
+                ActKind::ModeSet { mode } => Safe::format(format_args!("mode set {mode:04o}")),
+                kind => Safe::literal(kind.as_str()),
+            };
+            if !words.contains(&word) {
+                words.push(word);
+            }
+        }
+        words
+    }
+
+    fn marks(&self) -> Vec<Safe> {
+        let record = self.record;
+        [
+            (record.was_dropped_and_executed(), "dropped and executed"),
+            (record.deleted, "deleted"),
+            (record.upper_layer == Some(true), "upper layer"),
+            (record.link_to.is_some(), "link"),
+            (record.directory, "directory"),
+            (!record.kernel_path, "claimed path"),
+        ]
+        .into_iter()
+        .filter(|(holds, _)| *holds)
+        .map(|(_, word)| Safe::literal(word))
+        .collect()
+    }
+
+    fn history(&self) -> Cell {
+        let object = |act: &Act| {
+            let kind = match act.kind {
+                ActKind::ModeSet { mode } => Safe::format(format_args!("mode set {mode:04o}")),
+                kind => Safe::literal(kind.as_str()),
+            };
+            Machine::object([
+                ("time", self.trace.clock.rfc3339(act.time).into()),
+                ("last", self.trace.clock.rfc3339(act.last).into()),
+                ("act", kind.into()),
+                ("pid", act.by.tgid.into()),
+                ("process", self.process(act.by).into()),
+                ("bytes", act.bytes.into()),
+                ("count", act.count.into()),
+                ("result", act.result.into()),
+            ])
+        };
+        let text = Safe::format(format_args!("{} acts", self.record.acts.len()));
+        Cell::both(text, Machine::list(self.record.acts.iter().map(object)))
+    }
+}
+
+impl Record for FileRow<'_> {
+    fn cell(&self, key: &str) -> Cell {
+        let record = self.record;
+        match key {
+            "first" => {
+                let offset = i128::from(record.first.0) - i128::from(self.start.0);
+                let text = Safe::format(format_args!("{}", time::offset(offset)));
+                Cell::both(text, self.trace.clock.rfc3339(record.first))
+            }
+            "last" => self.trace.moment(record.last),
+            "written" => Cell::number(record.bytes_written),
+            "read" => Cell::number(record.bytes_read),
+            "acts" => Cell::list(self.acts()),
+            "marks" => Cell::list(self.marks()),
+            "path" => Cell::safe(escape(&record.path)),
+            "formerly" => Cell::list(record.formerly.iter().map(|p| escape(p))),
+            "link_to" => Cell::option(record.link_to.as_deref(), |to| Cell::safe(escape(to))),
+            "by" => Cell::list(self.by()),
+            "existence" => Cell::word(match record.existence {
+                Existence::Unknown => "unknown",
+                Existence::Found => "found",
+                Existence::MaybeMade => "maybe made",
+                Existence::Made => "made",
+            }),
+            "kernel_path" => Cell::flag(record.kernel_path),
+            "upper_layer" => Cell::option(record.upper_layer, Cell::flag),
+            "deleted" => Cell::flag(record.deleted),
+            "dropped_and_executed" => Cell::flag(record.was_dropped_and_executed()),
+            "size" => Cell::option(record.size, Cell::number),
+            "recorded" => Cell::number(record.content.kept()),
+            "history" => self.history(),
+            _ => Cell::absent(),
+        }
+    }
+
+    fn tone(&self) -> Tone {
+        match self.record {
+            r if r.was_dropped_and_executed() => Tone::Finding,
+            r if !r.was_changed() => Tone::Dim,
+            _ => Tone::Plain,
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! `afterimage files`: which files of a container were written, dropped, executed, deleted.
+
+use std::{
+    fs::OpenOptions,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use afterimage_detect::Glob;
+use afterimage_format::EventFlags;
+use afterimage_model::{
+    files::{ActKind, FileRecord, Files},
+    text::unescape,
+};
+use clap::{Args, builder::PossibleValuesParser};
+
+use super::{
+    scope::Part,
+    session::{Session, missing, sources},
+};
+use crate::{
+    analysis::file_acts::{ACTS, FileRow, SHAPE},
+    events,
+    exit::Verdict,
+    failure::{Failure, shown},
+    output::{OutputArgs, terminal::defused},
+    time::RangeArgs,
+    trace::StoreArgs,
+};
+
+/// Show what was done to the files of a container, and by whom.
+///
+/// Without --act those that were made, changed, removed or executed. A file's content can be put together from what
+/// was written to it, as far as payloads were recorded.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  afterimage files web
+  afterimage files web --act executed,deleted
+  afterimage files web --path '/etc/**' --act read
+  afterimage files web --save /tmp/.x --to evidence.bin")]
+pub(super) struct FilesArgs {
+    /// The container: a prefix of its id, its name, `namespace/pod`, `uid:N` or `host`
+    container: String,
+    #[command(flatten)]
+    stores: StoreArgs,
+    /// Only files to which one of these was done
+    #[arg(long, value_delimiter = ',', value_name = "ACT,...",
+        value_parser = PossibleValuesParser::new(ACTS.map(|(word, _)| word)))]
+    act: Vec<String>,
+    /// Only files whose path matches this pattern, as the filter language's `glob`
+    #[arg(long, value_name = "GLOB")]
+    path: Option<String>,
+    /// Also files that were only opened or read
+    #[arg(short, long, conflicts_with = "act")]
+    all: bool,
+    /// Also what the runtime did to set the container up
+    #[arg(long)]
+    setup: bool,
+    /// Put this file's content together from what was written to it
+    #[arg(long, value_name = "PATH", requires = "to")]
+    save: Option<String>,
+    /// Where to save it; an existing file is never overwritten
+    #[arg(long, value_name = "FILE", requires = "save")]
+    to: Option<PathBuf>,
+    #[command(flatten)]
+    range: RangeArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Most bytes of a file that are put together.
+const LARGEST: usize = 1 << 30;
+
+pub(super) fn run(args: &FilesArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
+    let traces = args.stores.open(args.range.local)?;
+    let part = Part::of_container(&traces, &args.container, &args.range)?;
+    let Some(target) = part.target else {
+        return Err(Failure::Usage("name a container".to_owned()));
+    };
+    let mut files = Files::new();
+    let world = events::roll(part.trace, Some(target.uid()), part.span.end, &mut |world, uid, event| {
+        if args.setup || !event.flags.contains(EventFlags::SETUP) {
+            files.apply(world, uid, event);
+        }
+    })?;
+    let gaps = [(part.trace, part.gaps())];
+    if let (Some(path), Some(to)) = (&args.save, &args.to) {
+        let raw = unescape(path).unwrap_or_else(|| path.clone().into_bytes());
+        let record = files.get(target.uid(), &raw).ok_or_else(|| {
+            let place = format!("the files of `{}`", defused(&args.container));
+            Failure::Usage(format!(
+                "no file `{}` among {place}; `afterimage files` lists them",
+                defused(path)
+            ))
+        })?;
+        let saved = save(record, to, session)?;
+        return Ok(session.conclude(&gaps, saved));
+    }
+    let glob = args.path.as_deref().map(|pattern| Glob::new(pattern.as_bytes(), false));
+    let mut records: Vec<&FileRecord> = files
+        .list(target.uid())
+        .filter(|r| part.span.overlaps(r.first, r.last) && wanted(r, args))
+        .filter(|r| glob.as_ref().is_none_or(|g| g.matches(&r.path)))
+        .collect();
+    records.sort_by_key(|r| r.first);
+    let start = target.life().begin;
+    let mut emitter = session.emit(SHAPE, &args.output, &sources(std::slice::from_ref(part.trace)))?;
+    for record in &records {
+        emitter.row(&FileRow { trace: part.trace, uid: target.uid(), start, world: &world, record })?;
+    }
+    emitter.finish(&missing(&gaps))?;
+    let dropped = files.dropped(target.uid());
+    if dropped > 0 {
+        session.say(format!("{dropped} acts did not fit into memory and are not shown"));
+    }
+    Ok(session.conclude(&gaps, !records.is_empty()))
+}
+
+fn wanted(record: &FileRecord, args: &FilesArgs) -> bool {
+    if !args.act.is_empty() {
+        return ACTS.iter().any(|(word, kind)| args.act.iter().any(|a| a == word) && record.was(*kind));
+    }
+    args.all || record.was_changed() || record.was(ActKind::Executed)
+}
+
+/// Whether there was anything to save.
+fn save(record: &FileRecord, to: &Path, session: &mut Session<'_>) -> Result<bool, Failure> {
+    let written = record.bytes_written;
+    if record.content.kept() == 0 {
+        session.say(format!("of {written} bytes written to it the recording holds none; nothing was saved"));
+        return Ok(false);
+    }
+    let assembled = record.content.assemble(LARGEST);
+    let failed = |source: std::io::Error| match source.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            Failure::Usage(format!("`{}` exists already; name another file with --to", shown(to)))
+        }
+        _ => Failure::output(format!("`{}`", shown(to)), source),
+    };
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    // What an attacker wrote must not be executed by mistake, and evidence must not be changed by it.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o400);
+    options.open(to).and_then(|mut file| file.write_all(&assembled.bytes)).map_err(failed)?;
+    let missing: u64 = assembled.holes.iter().map(|(_, length)| length).sum();
+    let size = assembled.bytes.len();
+    session.say(format!(
+        "`{}`: {size} bytes, of which {missing} were not recorded and are zero; {written} were written in all",
+        shown(to)
+    ));
+    if assembled.unplaced > 0 {
+        let unplaced = assembled.unplaced;
+        session.say(format!("{unplaced} writes whose place in the file is not known were left out"));
+    }
+    Ok(true)
+}
