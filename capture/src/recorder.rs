@@ -167,6 +167,7 @@ impl Recorder {
         let data = programs.take_ring("DATA")?;
         let control = programs.take_ring("CONTROL")?;
         let policy = programs.take_policy()?;
+        let ended = host::end_of_earlier(&options.store);
         let store =
             StoreWriter::open(&options.store, host::origin(&degraded), options.store_options.clone())?;
         let metadata = Metadata::start().map_err(RecordError::Thread)?;
@@ -174,6 +175,17 @@ impl Recorder {
         let now = host::boot_now();
         sink.store.put_clock(host::clock_pair())?;
         sink.store.put_container(&ContainerRecord::host(now))?;
+        if let Some(from) = ended {
+            // Between the last recorder and this one nobody looked.
+            sink.store.put_loss(&Loss {
+                container: None,
+                cause: LossCause::RecorderDown,
+                cpu: None,
+                from,
+                to: now,
+                count: None,
+            })?;
+        }
         // Once before attaching, so that the host's cgroups are known to the programs, and once after, so that no
         // cgroup made in between is missed.
         sink.scan(now, true);

@@ -4,7 +4,7 @@ pub mod census;
 mod runtime;
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeSet, HashSet, VecDeque},
     time::{Duration, Instant},
 };
 
@@ -71,6 +71,9 @@ pub struct Sink {
     host_calls: bool,
     rescanned: Option<Instant>,
     refused_since: Option<(BootNanos, u64)>,
+    /// Containers whose cgroup was found by a scan and of which nothing has been seen: an empty cgroup that somebody
+    /// left behind is not told of.
+    silent: HashSet<ContainerUid>,
 }
 
 /// How the host itself is recorded.
@@ -108,6 +111,7 @@ impl Sink {
             host_calls: host.calls,
             rescanned: None,
             refused_since: None,
+            silent: HashSet::new(),
         }
     }
 
@@ -221,6 +225,9 @@ impl Sink {
 
     /// Stores an event of `uid`.
     pub fn put(&mut self, uid: ContainerUid, event: &Event<'_>) {
+        if self.silent.remove(&uid) {
+            self.put_container(uid);
+        }
         let runtime = self.lineage.member(event.task.tgid).and_then(|member| member.mnt_ns);
         let setup = self.phases.apply(uid, event, runtime);
         if uid == ContainerUid::HOST && event.code.as_syscall().is_some() && !self.host_calls {

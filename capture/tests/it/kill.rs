@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use afterimage_format::{DefectKind, EventCode};
+use afterimage_format::{DefectKind, EventCode, LossCause};
 use afterimage_launch::{Launcher, Root, Stdio, Style, rootfs};
 
 use crate::harness::{Running, alone, container, events, open};
@@ -64,4 +64,33 @@ fn nothing_taken_over_is_lost_to_a_kill() {
         }
     }
     assert!(witnessed >= rounds, "only {witnessed} containers ended early enough to be asked for");
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
+fn a_restart_leaves_a_named_gap_and_goes_on_with_new_uids() {
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    rootfs::busybox(root.path()).unwrap();
+    let launcher = Launcher::new(Style::Docker, Root::Chroot(root.path().to_owned())).unwrap();
+    let first = Running::start(&["--host", "none"]);
+    let before = launcher.run(&["/bin/true"], Stdio::default()).unwrap();
+    std::thread::sleep(TAKEN_OVER);
+    let store = first.kill();
+    let second = Running::on(store, &["--host", "none"]);
+    let after = launcher.run(&["/bin/true"], Stdio::default()).unwrap();
+    let (store, _) = second.stop();
+    let recording = open(store.path());
+    let (early, late) = (
+        container(&recording, &before.id.to_string()).record.uid,
+        container(&recording, &after.id.to_string()).record.uid,
+    );
+    assert!(early < late, "uids are not used twice");
+    let gaps: Vec<_> =
+        recording.losses().iter().filter(|loss| loss.cause == LossCause::RecorderDown).collect();
+    assert_eq!(gaps.len(), 1);
+    assert_eq!((gaps[0].count, gaps[0].container), (None, None));
+    let last_before = events(&recording, early).last().unwrap().time;
+    let first_after = events(&recording, late).first().unwrap().time;
+    assert!(last_before <= gaps[0].from && gaps[0].from < gaps[0].to && gaps[0].to < first_after);
 }
