@@ -1,12 +1,15 @@
 //! Measures the format on a recorded workload: `bench_format STORE [SCRATCH]`.
 //!
+//! `PAYLOAD=n` cuts payloads to n bytes, `TIMED=1` keeps durations.
+//!
 //! Reads the recording into memory, writes it again into SCRATCH (a directory that is made and removed; best on a
 //! tmpfs), and reads that. All times are CPU time of one thread.
 
 use std::{collections::BTreeMap, ops::ControlFlow, path::Path, process::ExitCode};
 
 use afterimage_format::{
-    BootNanos, Class, ContainerUid, Event, Origin, OwnedEvent, Query, Recording, StoreOptions, StoreWriter,
+    BootNanos, Class, ContainerUid, Event, FieldTag, Origin, OwnedEvent, Query, Recording, StoreOptions,
+    StoreWriter,
 };
 
 fn cpu() -> f64 {
@@ -26,7 +29,7 @@ fn machine() -> String {
     format!("{}, kernel {}", model.split(':').nth(1).unwrap_or("").trim(), kernel.trim())
 }
 
-fn load(path: &Path, timed: bool) -> Vec<(ContainerUid, OwnedEvent)> {
+fn load(path: &Path, timed: bool, longest: usize) -> Vec<(ContainerUid, OwnedEvent)> {
     let recording = Recording::open(path).expect("the recording opens");
     let mut rows = Vec::new();
     recording
@@ -34,6 +37,9 @@ fn load(path: &Path, timed: bool) -> Vec<(ContainerUid, OwnedEvent)> {
             let mut event = OwnedEvent::from_event(event);
             if !timed {
                 event.duration = None;
+            }
+            for field in event.fields.iter_mut().filter(|f| f.tag == FieldTag::PAYLOAD) {
+                field.bytes.truncate(longest);
             }
             rows.push((uid, event));
             ControlFlow::Continue(())
@@ -129,7 +135,8 @@ fn main() -> ExitCode {
     let (store, scratch) = (Path::new(&store), Path::new(&scratch));
     println!("machine: {}", machine());
     let timed = std::env::var_os("TIMED").is_some();
-    let rows = load(store, timed);
+    let longest = std::env::var("PAYLOAD").ok().and_then(|n| n.parse().ok()).unwrap_or(usize::MAX);
+    let rows = load(store, timed, longest);
     let origin = Recording::open(store).expect("the recording opens").origin().clone();
     let containers: std::collections::HashSet<_> = rows.iter().map(|(uid, _)| *uid).collect();
     let first = rows.first().map_or(BootNanos(0), |r| r.1.time);

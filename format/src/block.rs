@@ -23,6 +23,12 @@ pub(crate) mod kind {
     pub(crate) const EVENTS: u8 = 1;
     /// Metadata records only.
     pub(crate) const META: u8 = 2;
+    /// A signed checkpoint ([`crate::note`]) over the blocks before it.
+    pub(crate) const CHECKPOINT: u8 = 6;
+    /// Proves the blocks before it, copied from a signed segment ([`crate::proof`]).
+    pub(crate) const PROOF: u8 = 8;
+    /// Links of the chain of segments that proofs rest on.
+    pub(crate) const CHAIN: u8 = 9;
     /// Index of the segment; the last block.
     pub(crate) const FOOTER: u8 = 7;
     /// From here on, a reader that does not know a kind ignores it silently; below, it says so.

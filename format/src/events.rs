@@ -53,6 +53,12 @@ pub(crate) mod column {
     pub(crate) const PAYLOAD: u8 = 18;
     /// Counters for timelines ([`super::counts`]).
     pub(crate) const COUNTS: u8 = 19;
+    /// The text of a checkpoint; in CHECKPOINT blocks.
+    pub(crate) const NOTE: u8 = 20;
+    /// A proof ([`crate::proof`]); in PROOF blocks.
+    pub(crate) const PROOF: u8 = 21;
+    /// Count and links; in CHAIN blocks.
+    pub(crate) const CHAIN: u8 = 22;
     /// By code: stream of the first number; the next ids for the numbers after it.
     pub(crate) const ARG0: u8 = 32;
     /// How many numbers have columns of their own; the rest share the next id.
@@ -82,6 +88,9 @@ pub(crate) mod column {
             STRINGS => "strings",
             PAYLOAD => "payloads",
             COUNTS => "counters",
+            NOTE => "checkpoint",
+            PROOF => "proof",
+            CHAIN => "chain",
             ARG0..=ARG_REST => "numbers",
             _ => "unknown",
         }

@@ -1,22 +1,25 @@
 //! Copies chosen containers of a recording into a file of their own.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     io,
     path::{Path, PathBuf},
 };
 
 use crate::{
     ContainerUid, ReadError, Recording,
-    block::{BlockHeader, STORE_SCOPE, checked_payload},
+    block::{BlockHeader, STORE_SCOPE, checked_payload, kind},
     bytes::Malformed,
     events::{
         decode::EventDecoder,
         encode::{Around, EventEncoder},
         ingest::OpenBlock,
     },
+    file,
     meta::Record,
     payload::Payload,
+    proof::{chain_block, proof_block, provenance},
+    reader::scan::Loaded,
     segment::{
         file::SegmentWriter,
         records::{SegmentRecords, decode_records},
@@ -63,7 +66,7 @@ pub enum ExtractError {
 
 /// Copies the blocks and records of `containers`, and nothing of any other, into the new file `out` (`.aftx`).
 /// Readings of the clock, the machine's description and gaps of unknown containers belong to every container.
-/// Damaged blocks are not copied.
+/// Damaged blocks are not copied. Blocks that a checkpoint covers keep their proof, so that the extract verifies alone.
 ///
 /// # Errors
 /// [`ExtractError`]; nothing is left behind at `out` then.
@@ -103,13 +106,64 @@ struct Copy {
 
 impl Copy {
     fn all(&mut self, recording: &Recording, wanted: &HashSet<u64>) -> Result<(), ExtractError> {
-        recording.each_block(|entry, bytes| {
-            if entry.container == STORE_SCOPE || wanted.contains(&entry.container) {
-                self.block(bytes)
-            } else {
-                Ok(())
+        let mut links = BTreeMap::new();
+        let mut unproven = Vec::new();
+        let mut newest = None;
+        for loaded in recording.segments() {
+            let provenance = provenance(loaded).map_err(|source| read_error(loaded, source))?;
+            let chosen = self.choose(loaded, wanted)?;
+            for group in &provenance.groups {
+                if let Some(group) = group.restrict(|number| chosen.contains_key(&number)) {
+                    for number in &group.entries {
+                        self.block(chosen.get(number).map_or(&[], Vec::as_slice))?;
+                    }
+                    self.proof(proof_block(&group))?;
+                    newest = newest.max(Some(group.link.sequence));
+                }
             }
-        })?;
+            links.extend(provenance.links.into_iter().map(|link| (link.sequence, link)));
+            unproven.extend(provenance.unproven.iter().filter_map(|n| chosen.get(n).cloned()));
+        }
+        links.retain(|&sequence, _| newest.is_some_and(|newest| sequence <= newest));
+        for block in &unproven {
+            self.block(block)?;
+        }
+        for (entry, block) in recording.staged_blocks().filter(|(e, _)| wanted.contains(&e.container)) {
+            debug_assert!(entry.rows > 0);
+            self.block(block)?;
+        }
+        self.loose(recording, wanted)?;
+        if !links.is_empty() {
+            self.proof(chain_block(&links.into_values().collect::<Vec<_>>()))?;
+        }
+        self.segment.seal(&self.records.encode()).map_err(|source| self.error("seal", source))?;
+        self.report.bytes = self.segment.len();
+        Ok(())
+    }
+
+    /// The bytes of the wanted blocks of a segment that are whole, by number.
+    fn choose(
+        &self,
+        loaded: &Loaded,
+        wanted: &HashSet<u64>,
+    ) -> Result<BTreeMap<usize, Vec<u8>>, ExtractError> {
+        let mut chosen = BTreeMap::new();
+        for (number, entry) in loaded.entries.iter().enumerate() {
+            let common = entry.container == STORE_SCOPE && entry.kind == kind::META;
+            if !(common || wanted.contains(&entry.container)) {
+                continue;
+            }
+            let bytes = file::read_at_most(&loaded.file, entry.offset, entry.len as usize)
+                .map_err(|source| read_error(loaded, source))?;
+            if is_whole(&bytes) {
+                chosen.insert(number, bytes);
+            }
+        }
+        Ok(chosen)
+    }
+
+    /// Records that are in no block yet.
+    fn loose(&mut self, recording: &Recording, wanted: &HashSet<u64>) -> Result<(), ExtractError> {
         let mut loose = Vec::new();
         for record in recording.staged_records() {
             let belongs = match record {
@@ -122,30 +176,30 @@ impl Copy {
                 self.records.add([record.clone()], 0);
             }
         }
-        self.staged_records(&loose).map_err(|source| self.error("write", source))?;
-        self.segment.seal(&self.records.encode()).map_err(|source| self.error("seal", source))?;
-        self.report.bytes = self.segment.len();
-        Ok(())
+        self.staged_records(&loose).map_err(|source| self.error("write", source))
+    }
+
+    fn proof(&mut self, block: io::Result<(BlockHeader, Vec<u8>)>) -> Result<(), ExtractError> {
+        let written = block.and_then(|(mut header, payload)| self.segment.append(&mut header, &payload, &[]));
+        written.map_err(|source| self.error("write", source))
     }
 
     fn error(&self, action: &'static str, source: io::Error) -> ExtractError {
         ExtractError::Io { action, path: self.segment.path().to_owned(), source }
     }
 
-    /// Copies one block as it is, when it is whole.
+    /// Copies one block as it is.
     fn block(&mut self, bytes: &[u8]) -> Result<(), ExtractError> {
-        let checked = BlockHeader::parse(bytes).and_then(|header| {
+        let parsed = BlockHeader::parse(bytes).and_then(|header| {
             let payload = Payload::parse(checked_payload(&header, bytes)?)?;
-            let whole = payload.root() == header.root;
             let mut decoder = EventDecoder::new().map_err(|_| Malformed("no memory"))?;
             let counts = decoder.counts(&payload)?;
-            Ok(whole.then_some((header, decoder.records(&payload)?, counts)))
+            let mut records = Vec::new();
+            decode_records(&decoder.records(&payload)?, header.base, &mut records)?;
+            Ok((header, records, counts))
         });
-        let Ok(Some((header, records, counts))) = checked else { return Ok(()) };
-        let mut decoded = Vec::new();
-        if decode_records(&records, header.base, &mut decoded).is_ok() {
-            self.records.add(decoded, 0);
-        }
+        let Ok((header, records, counts)) = parsed else { return Ok(()) };
+        self.records.add(records, 0);
         self.segment.append_sealed(&header, bytes, &counts).map_err(|source| self.error("write", source))?;
         self.report.blocks += 1;
         self.report.events += u64::from(header.rows);
@@ -162,4 +216,17 @@ impl Copy {
         let mut header = EventEncoder::new()?.encode(&OpenBlock::new(), &around, &mut payload);
         self.segment.append(&mut header, &payload, &[])
     }
+}
+
+/// Whether a block is what was hashed.
+fn is_whole(bytes: &[u8]) -> bool {
+    let root = BlockHeader::parse(bytes).and_then(|header| {
+        let payload = Payload::parse(checked_payload(&header, bytes)?)?;
+        Ok(payload.root() == header.root)
+    });
+    root.unwrap_or(false)
+}
+
+fn read_error(loaded: &Loaded, source: io::Error) -> ExtractError {
+    ExtractError::Read(ReadError::Io { path: loaded.path.clone(), source })
 }

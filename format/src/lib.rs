@@ -16,19 +16,24 @@ mod events;
 mod extract;
 mod file;
 mod ids;
+mod keys;
 pub mod layout;
 mod limits;
 mod loss;
 mod map;
+mod merkle;
 mod meta;
+mod note;
 mod owned;
 mod page;
 mod payload;
+mod proof;
 mod reader;
 mod segment;
 mod stage;
 mod store;
 mod stream;
+mod verify;
 mod writer;
 
 pub use class::{Class, Classify};
@@ -43,4 +48,7 @@ pub use loss::{Loss, LossCause};
 pub use owned::{OwnedEvent, OwnedField};
 pub use page::{Anchor, Direction, EventId};
 pub use reader::{BlockInfo, ColumnInfo, ContainerSummary, Origin, Query, Recording};
+pub use verify::{
+    Finding, FindingKind, SegmentReport, SegmentState, Signer, VerifyOptions, VerifyReport, verify,
+};
 pub use writer::{StoreOptions, StoreStats, StoreWriter};

@@ -1,9 +1,10 @@
 //! A segment: header, blocks, footer, trailer. A trace file of its own (`.aftx`) is the same.
 
+pub(crate) mod chain;
 pub(crate) mod file;
 pub(crate) mod records;
 
-use sha2::{Digest, Sha256};
+use chain::Link;
 
 use crate::{
     block::{BlockHeader, HEADER_LEN, STORE_SCOPE, kind},
@@ -23,7 +24,9 @@ pub(crate) const MAJOR: u16 = 1;
 pub(crate) const MINOR: u16 = 0;
 /// Bytes of a segment's header.
 pub(crate) const SEGMENT_HEADER_LEN: usize = 4096;
+const LINK_AT: usize = 112;
 const HEADER_CRC_AT: usize = 4092;
+
 /// Bytes of a segment's trailer.
 pub(crate) const TRAILER_LEN: usize = 64;
 const TRAILER_CRC_AT: usize = 60;
@@ -50,8 +53,6 @@ pub(crate) struct SegmentHeader {
     pub(crate) compat: u64,
     pub(crate) store_uuid: [u8; 16],
     pub(crate) boot_id: [u8; 16],
-    /// The segment's number in its store.
-    pub(crate) sequence: u64,
     /// The base of the blocks' times that its writer used, to be gone on with in the same boot.
     pub(crate) time_base: u64,
     /// When it was begun: boot time (without the base) and wall clock.
@@ -61,6 +62,8 @@ pub(crate) struct SegmentHeader {
     pub(crate) next_uid: u64,
     /// [`origin_kind`].
     pub(crate) origin_kind: u8,
+    /// Its place in the chain.
+    pub(crate) link: Link,
 }
 
 /// Why a segment's header cannot be used.
@@ -89,12 +92,13 @@ impl SegmentHeader {
         out.put_u64(self.compat);
         out.extend_from_slice(&self.store_uuid);
         out.extend_from_slice(&self.boot_id);
-        out.put_u64(self.sequence);
         out.put_u64(self.time_base);
         out.put_u64(self.created_boot);
         out.put_u64(self.created_real.cast_unsigned());
         out.put_u64(self.next_uid);
         out.put_u8(self.origin_kind);
+        out.resize(LINK_AT, 0);
+        self.link.encode(&mut out);
         out.resize(HEADER_CRC_AT, 0);
         let crc = crc32c::crc32c(&out);
         out.put_u32(crc);
@@ -126,12 +130,15 @@ impl SegmentHeader {
             compat: input.u64()?,
             store_uuid: input.bytes()?,
             boot_id: input.bytes()?,
-            sequence: input.u64()?,
             time_base: input.u64()?,
             created_boot: input.u64()?,
             created_real: input.u64()?.cast_signed(),
             next_uid: input.u64()?,
             origin_kind: input.u8()?,
+            link: {
+                let _reserved = input.bytes::<7>()?;
+                Link::parse(&mut input)?
+            },
         };
         if header.incompat & !KNOWN_INCOMPAT != 0 {
             return Err(HeaderError::Version(major));
@@ -181,14 +188,6 @@ impl BlockEntry {
     pub(crate) fn end(&self) -> u64 {
         self.offset.saturating_add(u64::from(self.len))
     }
-}
-
-/// The leaf hash of a block in the segment's tree (RFC 6962): of its header, which holds its content root.
-pub(crate) fn leaf(header: &[u8]) -> Hash {
-    let mut hasher = Sha256::new();
-    hasher.update([0]);
-    hasher.update(header);
-    hasher.finalize().into()
 }
 
 /// Column ids of a footer.
@@ -429,7 +428,7 @@ fn decode_index(bytes: &[u8], count: usize, footer: u64) -> Result<Vec<BlockEntr
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{chain::Previous, *};
 
     fn header() -> SegmentHeader {
         SegmentHeader {
@@ -438,12 +437,17 @@ mod tests {
             compat: 4,
             store_uuid: [1; 16],
             boot_id: [2; 16],
-            sequence: 3,
             time_base: 4,
             created_boot: 5,
             created_real: -6,
             next_uid: 7,
             origin_kind: origin_kind::STORE,
+            link: Link {
+                sequence: 3,
+                previous: Some(Previous { sequence: 2, size: 8, root: [9; 32] }),
+                public_key: [10; 32],
+                endorsement: [11; 64],
+            },
         }
     }
 

@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use ed25519_dalek::SigningKey;
+
 use crate::{
     BootNanos, Classify, ClockPair, ContainerRecord, ContainerUid, Event, Loss, OpenError, Origin,
     WriteError,
@@ -67,6 +69,8 @@ pub struct StoreStats {
     pub stage_time: u64,
 }
 
+/// A checkpoint is written this often.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
 /// A batch of the stage is handed over at this size also without a commit.
 const BATCH_BYTES: usize = 4 << 20;
 /// A stage file is left for a new one at this size.
@@ -100,6 +104,11 @@ pub struct StoreWriter {
     open_bytes: usize,
     next_uid: u64,
     last_sync: Instant,
+    /// Signs this segment's checkpoints.
+    key: SigningKey,
+    /// Checkpoints in this segment.
+    checkpoints: u64,
+    last_checkpoint: Instant,
     stats: StoreStats,
 }
 
@@ -214,11 +223,29 @@ impl StoreWriter {
         if self.last_sync.elapsed() >= Duration::from_nanos(self.options.sync_interval) {
             self.sync()?;
         }
+        if self.last_checkpoint.elapsed() >= CHECKPOINT_INTERVAL {
+            self.put_checkpoint(false)?;
+        }
         self.rotate_stage(now)?;
         if self.segment.len() >= self.options.segment_bytes {
             self.rotate_segment()?;
         }
         Ok(())
+    }
+
+    /// Appends a signed checkpoint over all blocks written so far and gives its text (a C2SP signed note): whoever
+    /// keeps it elsewhere can later prove that nothing before it was changed or cut off. [`Self::commit`] writes one
+    /// every minute, also when nothing happens.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub fn checkpoint(&mut self) -> Result<String, WriteError> {
+        self.put_checkpoint(false)
+    }
+
+    /// Verifies the checkpoints of the present segment; each segment has another key, endorsed by the one before.
+    pub fn public_key(&self) -> [u8; 32] {
+        self.key.verifying_key().to_bytes()
     }
 
     /// Cuts the container's open block: it has ended.

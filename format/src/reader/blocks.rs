@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::VecDeque, ops::ControlFlow, sync::Arc};
 
-use super::{Query, Recording, load::Segment};
+use super::{Query, Recording, load::Segment, scan::Loaded};
 use crate::{
     BootNanos, ContainerUid, Defect, DefectKind, Event, EventId, ReadError,
     block::{self, BlockHeader},
@@ -15,7 +15,7 @@ use crate::{
     file,
     meta::Record,
     payload::{Column, Payload},
-    segment::{BlockEntry, SegmentHeader, origin_kind},
+    segment::{BlockEntry, SegmentHeader, chain::Link, origin_kind},
 };
 
 /// Where a block's bytes are.
@@ -99,30 +99,26 @@ impl Recording {
             compat: 0,
             store_uuid: self.origin.store_uuid,
             boot_id: self.origin.boot_id,
-            sequence: 0,
             time_base: 0,
             created_boot: file::boot_clock(),
             created_real: file::wall_clock(),
             next_uid: 0,
             origin_kind: origin_kind::EXTRACT,
+            link: Link::unsigned(0),
         }
     }
 
-    /// Lends every block in the order written, those of records included, then those made from the stage.
-    pub(crate) fn each_block<E: From<ReadError>>(
-        &self,
-        mut visit: impl FnMut(&BlockEntry, &[u8]) -> Result<(), E>,
-    ) -> Result<(), E> {
-        for (number, segment) in self.segments.iter().enumerate() {
-            for (index, entry) in segment.loaded.entries.iter().enumerate() {
-                let place = Place { source: Source::Segment(number), number: index, entry: *entry };
-                visit(entry, &self.block_bytes(&place)?)?;
-            }
-        }
-        for place in self.places.iter().filter(|place| matches!(place.source, Source::Memory(_))) {
-            visit(&place.entry, &self.block_bytes(place)?)?;
-        }
-        Ok(())
+    /// The segments in order.
+    pub(crate) fn segments(&self) -> impl Iterator<Item = &Loaded> {
+        self.segments.iter().map(|segment| &segment.loaded)
+    }
+
+    /// The blocks made from the stage.
+    pub(crate) fn staged_blocks(&self) -> impl Iterator<Item = (&BlockEntry, &[u8])> {
+        self.places.iter().filter_map(|place| match place.source {
+            Source::Memory(number) => Some((&place.entry, self.staged.get(number)?.as_slice())),
+            Source::Segment(_) => None,
+        })
     }
 
     /// Records that are only in the stage.

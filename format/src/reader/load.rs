@@ -164,8 +164,11 @@ impl Build {
             None if numbers.is_empty() => return Err(OpenError::NotARecording { path: dir.to_owned() }),
             None => self.defect(&dir.join("STORE"), DefectKind::Missing, "the store's identity file"),
         }
-        let mut kept: BTreeMap<u64, Segment> =
-            kept.into_iter().filter(|s| s.loaded.sealed).map(|s| (s.loaded.header.sequence, s)).collect();
+        let mut kept: BTreeMap<u64, Segment> = kept
+            .into_iter()
+            .filter(|s| s.loaded.sealed)
+            .map(|s| (s.loaded.header.link.sequence, s))
+            .collect();
         let last = numbers.last().copied();
         let mut before = None;
         for number in numbers {
@@ -232,8 +235,8 @@ impl Build {
             self.defect(path, DefectKind::Corrupt, "a segment of another store");
             return Ok(None);
         }
-        if loaded.header.sequence != number {
-            let found = loaded.header.sequence;
+        if loaded.header.link.sequence != number {
+            let found = loaded.header.link.sequence;
             self.defect(path, DefectKind::Corrupt, &format!("the header says it is segment `{found}`"));
             return Ok(None);
         }

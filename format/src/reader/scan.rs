@@ -13,6 +13,7 @@ use crate::{
     bytes::Malformed,
     events::decode::EventDecoder,
     file, limits,
+    merkle::{self, Tree},
     meta::Record,
     payload::Payload,
     segment::{
@@ -33,6 +34,10 @@ pub(crate) struct Loaded {
     pub(crate) sealed: bool,
     /// Where the footer is and how long, when it is sealed.
     pub(crate) footer: Option<(u64, usize)>,
+    /// What its footer says, when it was opened by walking.
+    footer_entries: Option<Vec<BlockEntry>>,
+    /// It has a trailer: it was sealed, whatever has become of it.
+    pub(crate) has_trailer: bool,
     /// Where the next block would begin.
     pub(crate) end: u64,
     pub(crate) defects: Vec<Defect>,
@@ -57,6 +62,15 @@ enum Found {
 
 /// Opens the segment at `path`; `in_store` when it is a store's own and not one that somebody named.
 pub(crate) fn load(path: &Path, in_store: bool) -> Result<Loaded, LoadError> {
+    open(path, in_store, false)
+}
+
+/// As [`load`], but finds the blocks by walking even where there is a footer.
+pub(crate) fn walk(path: &Path, in_store: bool) -> Result<Loaded, LoadError> {
+    open(path, in_store, true)
+}
+
+fn open(path: &Path, in_store: bool, walk: bool) -> Result<Loaded, LoadError> {
     let opened = if in_store { file::open_in_store(path) } else { file::open_named(path) };
     let io_error = |action, source| LoadError::Open(OpenError::Io { action, path: path.to_owned(), source });
     let file = opened.map_err(|source| io_error("open", source))?;
@@ -74,10 +88,12 @@ pub(crate) fn load(path: &Path, in_store: bool) -> Result<Loaded, LoadError> {
         records: Vec::new(),
         sealed: false,
         footer: None,
+        footer_entries: None,
+        has_trailer: false,
         end: SEGMENT_HEADER_LEN as u64,
         defects: Vec::new(),
     };
-    loaded.read(length).map_err(|source| io_error("read", source))?;
+    loaded.read(length, walk).map_err(|source| io_error("read", source))?;
     Ok(loaded)
 }
 
@@ -99,9 +115,14 @@ fn header_error(path: &Path, error: HeaderError) -> OpenError {
 }
 
 impl Loaded {
-    fn read(&mut self, length: u64) -> io::Result<()> {
+    fn read(&mut self, length: u64, walk: bool) -> io::Result<()> {
         match self.read_footer(length)? {
+            Found::Footer(_, footer) if walk => {
+                self.has_trailer = true;
+                self.footer_entries = Some(footer.entries);
+            }
             Found::Footer(place, footer) => {
+                self.has_trailer = true;
                 self.footer = Some(place);
                 self.entries = footer.entries;
                 if let Err(Malformed(what)) = decode_records(&footer.records, 0, &mut self.records) {
@@ -111,10 +132,28 @@ impl Loaded {
                 self.end = length;
                 return Ok(());
             }
-            Found::Damaged(offset, Malformed(what)) => self.defect(offset, DefectKind::Corrupt, what),
+            Found::Damaged(offset, Malformed(what)) => {
+                self.has_trailer = true;
+                self.defect(offset, DefectKind::Corrupt, what);
+            }
             Found::Nothing => {}
         }
         self.walk(length)
+    }
+
+    /// What is wrong with the footer, when the file was opened by walking.
+    pub(crate) fn footer_disagrees(&self) -> Option<&'static str> {
+        let entries = self.footer_entries.as_ref()?;
+        (*entries != self.entries).then_some("its index is not of these blocks")
+    }
+
+    /// The tree over its blocks.
+    pub(crate) fn tree(&self) -> io::Result<Tree> {
+        let mut tree = Tree::default();
+        for entry in &self.entries {
+            tree.push(merkle::leaf(&file::read_at_most(&self.file, entry.offset, HEADER_LEN)?));
+        }
+        Ok(tree)
     }
 
     fn defect(&mut self, offset: u64, kind: DefectKind, detail: impl Into<String>) {

@@ -6,10 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{BlockEntry, FooterParts, SEGMENT_HEADER_LEN, SegmentHeader, encode_footer, leaf};
+use super::{BlockEntry, FooterParts, SEGMENT_HEADER_LEN, SegmentHeader, encode_footer};
 use crate::{
     block::{BlockHeader, HEADER_LEN, seal_block},
     file,
+    merkle::{Tree, leaf},
     payload::Hash,
 };
 
@@ -23,6 +24,7 @@ pub(crate) struct SegmentWriter {
     end: u64,
     entries: Vec<BlockEntry>,
     leaves: Vec<Hash>,
+    tree: Tree,
     /// The blocks' counters one behind the other, and their lengths.
     counts: Vec<u8>,
     count_lengths: Vec<u64>,
@@ -42,10 +44,11 @@ impl SegmentWriter {
         Ok(Self {
             path,
             file,
-            sequence: header.sequence,
+            sequence: header.link.sequence,
             end: SEGMENT_HEADER_LEN as u64,
             entries: Vec::new(),
             leaves: Vec::new(),
+            tree: Tree::default(),
             counts: Vec::new(),
             count_lengths: Vec::new(),
             out: Vec::new(),
@@ -59,6 +62,11 @@ impl SegmentWriter {
 
     pub(crate) fn sequence(&self) -> u64 {
         self.sequence
+    }
+
+    /// The tree over the blocks written so far.
+    pub(crate) fn tree(&self) -> &Tree {
+        &self.tree
     }
 
     /// Bytes written.
@@ -92,7 +100,9 @@ impl SegmentWriter {
         self.entries.push(BlockEntry::of(self.end, header));
         self.counts.extend_from_slice(counts);
         self.count_lengths.push(counts.len() as u64);
-        self.leaves.push(leaf(block.get(..HEADER_LEN).unwrap_or(block)));
+        let leaf = leaf(block.get(..HEADER_LEN).unwrap_or(block));
+        self.leaves.push(leaf);
+        self.tree.push(leaf);
         self.end += block.len() as u64;
         self.dirty = true;
         Ok(())

@@ -17,10 +17,10 @@ use crate::{
     BootNanos, ContainerRecord, Event, OpenError, Origin, WriteError,
     block::{STORE_SCOPE, flag},
     events::encode::EventEncoder,
-    file,
+    file, keys,
     meta::Record,
     reader::scan::{self, Loaded},
-    segment::{SegmentHeader, file::SegmentWriter, records::SegmentRecords},
+    segment::{SegmentHeader, chain::Previous, file::SegmentWriter, records::SegmentRecords},
     stage::{
         StageHeader,
         file::{StageError, StageFile, StageWriter},
@@ -33,6 +33,8 @@ use crate::{
 #[derive(Default)]
 struct Past {
     last: Option<SegmentHeader>,
+    /// What the new segment says of the last.
+    previous: Option<Previous>,
     next_sequence: u64,
     next_uid: u64,
     /// Latest time in it, base included.
@@ -58,12 +60,22 @@ pub(super) fn open(dir: &Path, mut origin: Origin, options: StoreOptions) -> Res
     origin.store_uuid = store.uuid;
     let past = read_past(dir)?;
     let time_base = time_base(&past, &origin);
+    let key_error = |action| {
+        let path = dir.join("key");
+        move |source| OpenError::Io { action, path, source }
+    };
     let stage_header = StageHeader {
         boot_id: origin.boot_id,
         time_base,
         number: past.stage_numbers.last().map_or(0, |n| n.saturating_add(1)),
     };
-    let first = segment_header(&origin, past.next_sequence, time_base, past.next_uid);
+    let mut first = segment_header(&origin, past.next_sequence, time_base, past.next_uid);
+    let key = keys::prepare(dir).map_err(key_error("prepare"))?;
+    first.link.public_key = key.verifying_key().to_bytes();
+    first.link.previous = past.previous;
+    if let Some(before) = past.last.as_ref().and_then(|last| keys::find(dir, &last.link.public_key)) {
+        first.link.endorse(&store.uuid, &before);
+    }
     let segment_path = SEGMENTS.path(dir, past.next_sequence);
     let io_error = |action, path: &Path| {
         let path = path.to_owned();
@@ -71,6 +83,7 @@ pub(super) fn open(dir: &Path, mut origin: Origin, options: StoreOptions) -> Res
     };
     let segment =
         SegmentWriter::create(segment_path.clone(), &first).map_err(io_error("create", &segment_path))?;
+    keys::promote(dir).map_err(key_error("change"))?;
     let stage_path = STAGES.path(dir, stage_header.number);
     let stage = StageWriter::create(dir, &stage_header).map_err(io_error("create", &stage_path))?;
     let mut writer = StoreWriter {
@@ -92,6 +105,9 @@ pub(super) fn open(dir: &Path, mut origin: Origin, options: StoreOptions) -> Res
         open_bytes: 0,
         next_uid: past.next_uid,
         last_sync: Instant::now(),
+        key,
+        checkpoints: 0,
+        last_checkpoint: Instant::now(),
         stats: StoreStats::default(),
     };
     for (&uid, counters) in &past.rows {
@@ -123,7 +139,7 @@ fn read_past(dir: &Path) -> Result<Past, OpenError> {
     for sequence in SEGMENTS.list(dir).map_err(reading)? {
         past.next_sequence = sequence.saturating_add(1);
         match scan::load(&SEGMENTS.path(dir, sequence), true) {
-            Ok(loaded) => past.add_segment(loaded),
+            Ok(loaded) => past.add_segment(loaded, sequence).map_err(reading)?,
             Err(scan::LoadError::Open(error @ OpenError::Version { .. })) => return Err(error),
             Err(scan::LoadError::Open(OpenError::Io { action, path, source })) => {
                 return Err(OpenError::Io { action, path, source });
@@ -159,7 +175,9 @@ impl Past {
         Ok(())
     }
 
-    fn add_segment(&mut self, loaded: Loaded) {
+    fn add_segment(&mut self, loaded: Loaded, sequence: u64) -> io::Result<()> {
+        let tree = loaded.tree()?;
+        self.previous = Some(Previous { sequence, size: tree.size(), root: tree.root() });
         for entry in &loaded.entries {
             self.latest = self.latest.max(entry.last.saturating_add(entry.base));
             if entry.container == STORE_SCOPE {
@@ -183,6 +201,7 @@ impl Past {
         }
         self.next_uid = self.next_uid.max(loaded.header.next_uid);
         self.last = Some(loaded.header);
+        Ok(())
     }
 }
 

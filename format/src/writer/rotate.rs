@@ -4,9 +4,20 @@ use std::time::Instant;
 
 use super::{STAGE_BYTES, StoreWriter};
 use crate::{
-    BootNanos, Origin, WriteError, file,
+    BootNanos, Origin, WriteError,
+    block::{BlockHeader, STORE_SCOPE, kind},
+    events::column,
+    file, keys,
     meta::Record,
-    segment::{SegmentHeader, file::SegmentWriter, origin_kind, records::SegmentRecords},
+    note::Checkpoint,
+    payload::PayloadWriter,
+    segment::{
+        SegmentHeader,
+        chain::{Link, Previous},
+        file::SegmentWriter,
+        origin_kind,
+        records::SegmentRecords,
+    },
     stage::{StageHeader, file::StageWriter},
     store::{SEGMENTS, STAGES},
 };
@@ -70,16 +81,24 @@ impl StoreWriter {
 
     /// Seals the present segment and begins the next.
     pub(super) fn rotate_segment(&mut self) -> Result<(), WriteError> {
+        let key = keys::prepare(&self.dir).map_err(|source| self.key_error("prepare", source))?;
         self.seal_segment()?;
         let sequence = self.segment.sequence() + 1;
         let path = SEGMENTS.path(&self.dir, sequence);
-        let header = segment_header(&self.origin, sequence, self.time_base, self.next_uid);
+        let mut header = segment_header(&self.origin, sequence, self.time_base, self.next_uid);
+        let tree = self.segment.tree();
+        let before = Previous { sequence: sequence - 1, size: tree.size(), root: tree.root() };
+        header.link.previous = Some(before);
+        header.link.public_key = key.verifying_key().to_bytes();
+        header.link.endorse(&self.origin.store_uuid, &self.key);
         let sealed = self.segment.len();
         self.segment = SegmentWriter::create(path.clone(), &header).map_err(|source| WriteError::Io {
             action: "create",
             path,
             source,
         })?;
+        keys::promote(&self.dir).map_err(|source| self.key_error("change", source))?;
+        (self.key, self.checkpoints) = (key, 0);
         self.stats.bytes += sealed;
         self.records = SegmentRecords::new(self.origin.clone());
         self.loose.insert(0, Record::Origin(self.origin.clone()));
@@ -87,7 +106,55 @@ impl StoreWriter {
         self.cut_loose()
     }
 
+    fn key_error(&self, action: &'static str, source: std::io::Error) -> WriteError {
+        WriteError::Io { action, path: self.dir.join("key"), source }
+    }
+
+    /// Appends a signed statement of the blocks so far and gives its text.
+    pub(super) fn put_checkpoint(&mut self, last: bool) -> Result<String, WriteError> {
+        let tree = self.segment.tree();
+        let boot = file::boot_clock();
+        let note = Checkpoint {
+            store_uuid: self.origin.store_uuid,
+            sequence: self.segment.sequence(),
+            size: tree.size(),
+            root: tree.root(),
+            number: self.checkpoints,
+            boot,
+            real: file::wall_clock(),
+            last,
+        }
+        .sign(&self.key);
+        let mut payload = Vec::new();
+        let mut columns = PayloadWriter::new().map_err(|source| self.segment_error("write", source))?;
+        columns.column(column::NOTE, note.as_bytes());
+        let root = columns.finish(&mut payload);
+        let mut header = BlockHeader {
+            kind: kind::CHECKPOINT,
+            flags: 0,
+            payload_len: 0,
+            container: STORE_SCOPE,
+            first_row: 0,
+            rows: 0,
+            payload_crc: 0,
+            earliest: boot,
+            first: boot,
+            last: boot,
+            base: self.time_base,
+            lost: 0,
+            number: self.checkpoints,
+            root,
+        };
+        self.segment
+            .append(&mut header, &payload, &[])
+            .map_err(|source| self.segment_error("write", source))?;
+        self.checkpoints += 1;
+        self.last_checkpoint = Instant::now();
+        Ok(note)
+    }
+
     pub(super) fn seal_segment(&mut self) -> Result<(), WriteError> {
+        self.put_checkpoint(true)?;
         let records = self.records.encode();
         self.segment.seal(&records).map_err(|source| self.segment_error("seal", source))?;
         self.stats.segments += 1;
@@ -103,11 +170,11 @@ pub(super) fn segment_header(origin: &Origin, sequence: u64, time_base: u64, nex
         compat: 0,
         store_uuid: origin.store_uuid,
         boot_id: origin.boot_id,
-        sequence,
         time_base,
         created_boot: file::boot_clock(),
         created_real: file::wall_clock(),
         next_uid,
         origin_kind: origin_kind::STORE,
+        link: Link::unsigned(sequence),
     }
 }

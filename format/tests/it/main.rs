@@ -6,3 +6,4 @@ mod generate;
 mod pages;
 mod refuse;
 mod round_trip;
+mod verify;

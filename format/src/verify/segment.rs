@@ -1,0 +1,258 @@
+//! One file: its blocks, its checkpoints or proofs, its footer.
+
+use ed25519_dalek::VerifyingKey;
+
+use super::{Finding, FindingKind, SegmentReport, SegmentState, blocks};
+use crate::{
+    BootNanos, ContainerUid, DefectKind,
+    block::{STORE_SCOPE, kind},
+    bytes::Malformed,
+    events::decode::EventDecoder,
+    file,
+    merkle::{self, Tree},
+    note::Checkpoint,
+    proof::{Group, provenance, read_checkpoint},
+    reader::scan::Loaded,
+    segment::{BlockEntry, chain::Link, origin_kind},
+};
+
+/// Checkpoints further apart than this many nanoseconds are told: two and a half times the interval.
+const SILENCE: u64 = 150_000_000_000;
+
+/// What was found out about one file.
+pub(super) struct Checked {
+    pub(super) report: SegmentReport,
+    pub(super) findings: Vec<Finding>,
+    /// Roots after each number of blocks that a checkpoint may ask for: of the whole, and at each checkpoint.
+    pub(super) roots: Vec<(u64, [u8; 32])>,
+    pub(super) links: Vec<Link>,
+    pub(super) is_extract: bool,
+}
+
+/// A file being checked.
+struct Check<'a> {
+    loaded: &'a Loaded,
+    findings: Vec<Finding>,
+    tree: Tree,
+    roots: Vec<(u64, [u8; 32])>,
+    signed: u64,
+    checkpoints: u64,
+    last_boot: Option<u64>,
+    has_last: bool,
+    events: u64,
+}
+
+/// Checks a file that was opened by walking.
+pub(super) fn check(
+    loaded: &Loaded,
+    active: bool,
+    continuity: &mut blocks::Continuity,
+    progress: &mut dyn FnMut(u64),
+) -> std::io::Result<Checked> {
+    let mut check = Check {
+        loaded,
+        findings: Vec::new(),
+        tree: Tree::default(),
+        roots: Vec::new(),
+        signed: 0,
+        checkpoints: 0,
+        last_boot: None,
+        has_last: false,
+        events: 0,
+    };
+    let is_extract = loaded.header.origin_kind == origin_kind::EXTRACT;
+    check.defects(active);
+    let mut decoder = EventDecoder::new()?;
+    for (number, entry) in loaded.entries.iter().enumerate() {
+        let bytes = file::read_at_most(&loaded.file, entry.offset, entry.len as usize)?;
+        check.block(number as u64, entry, &bytes, &mut decoder, is_extract);
+        if let Some(missing) = continuity.follow(entry) {
+            check.found(FindingKind::MissingBlock, Some(number as u64), missing);
+        }
+        progress(u64::from(entry.len));
+    }
+    let provenance = provenance(loaded)?;
+    if is_extract {
+        check.proofs(&provenance.groups);
+        for (number, Malformed(what)) in &provenance.damaged {
+            check.found(FindingKind::BadProof, Some(*number as u64), (*what).to_owned());
+        }
+    }
+    if !provenance.unproven.is_empty() {
+        let first = provenance.unproven.first().map(|&n| n as u64);
+        let detail = format!("`{}` blocks are not covered by a signature yet", provenance.unproven.len());
+        check.found(FindingKind::NotSignedYet, first, detail);
+    }
+    let state = check.state(is_extract, active);
+    Ok(check.finish(state, is_extract, provenance.links))
+}
+
+impl Check<'_> {
+    fn found(&mut self, kind: FindingKind, block: Option<u64>, detail: String) {
+        let entry = block.and_then(|b| self.loaded.entries.get(usize::try_from(b).ok()?)).copied();
+        self.findings.push(Finding {
+            kind,
+            path: self.loaded.path.clone(),
+            sequence: Some(self.loaded.header.link.sequence),
+            block,
+            offset: entry.map(|e| e.offset),
+            container: entry.filter(|e| e.container != STORE_SCOPE).map(|e| ContainerUid(e.container)),
+            detail,
+        });
+    }
+
+    /// What walking has found already.
+    fn defects(&mut self, active: bool) {
+        for defect in &self.loaded.defects {
+            let kind = match defect.kind {
+                DefectKind::Torn if active => continue,
+                DefectKind::Torn if self.loaded.has_trailer => FindingKind::BadBytes,
+                DefectKind::Torn => FindingKind::TornTail,
+                DefectKind::Unknown => FindingKind::Unknown,
+                _ => FindingKind::BadBytes,
+            };
+            self.found(kind, None, defect.detail.clone());
+            if let Some(finding) = self.findings.last_mut() {
+                finding.offset = Some(defect.offset);
+            }
+        }
+        if let Some(what) = self.loaded.footer_disagrees() {
+            self.found(FindingKind::BadFooter, None, what.to_owned());
+        }
+    }
+
+    fn block(
+        &mut self,
+        number: u64,
+        entry: &BlockEntry,
+        bytes: &[u8],
+        decoder: &mut EventDecoder,
+        is_extract: bool,
+    ) {
+        match blocks::check(bytes, decoder) {
+            Ok(header) => self.events += u64::from(header.rows),
+            Err(Malformed(what)) => self.found(FindingKind::BadBlock, Some(number), what.to_owned()),
+        }
+        if entry.kind == kind::CHECKPOINT && !is_extract {
+            match read_checkpoint(bytes) {
+                Ok((note, checkpoint)) => self.checkpoint(number, &note, &checkpoint),
+                Err(Malformed(what)) => {
+                    self.found(FindingKind::BadCheckpoint, Some(number), what.to_owned());
+                }
+            }
+        }
+        let head = bytes.get(..crate::block::HEADER_LEN).unwrap_or(bytes);
+        self.tree.push(merkle::leaf(head));
+    }
+
+    fn checkpoint(&mut self, number: u64, note: &str, checkpoint: &Checkpoint) {
+        let header = &self.loaded.header;
+        let (uuid, sequence) = (header.store_uuid, header.link.sequence);
+        let key = VerifyingKey::from_bytes(&header.link.public_key).ok();
+        let wrong = if checkpoint.store_uuid != uuid || checkpoint.sequence != sequence {
+            Some("it is of another segment".to_owned())
+        } else if !key.is_some_and(|key| Checkpoint::is_signed(note, &key)) {
+            Some("the signature is not of the segment's key".to_owned())
+        } else if checkpoint.size != number {
+            Some(format!("it was made after `{}` blocks and lies after `{number}`", checkpoint.size))
+        } else if checkpoint.root != self.tree.root() {
+            Some("the blocks before it are not those that were signed".to_owned())
+        } else if checkpoint.number != self.checkpoints {
+            Some(format!("it is number `{}` in place of `{}`", checkpoint.number, self.checkpoints))
+        } else if self.last_boot.is_some_and(|last| checkpoint.boot < last) {
+            Some("it is older than the one before".to_owned())
+        } else {
+            None
+        };
+        match wrong {
+            Some(wrong) => self.found(FindingKind::BadCheckpoint, Some(number), wrong),
+            None => self.signed = number,
+        }
+        if let Some(silent) = self.last_boot.and_then(|last| checkpoint.boot.checked_sub(last))
+            && silent > SILENCE
+        {
+            let seconds = silent / 1_000_000_000;
+            self.found(FindingKind::Silence, Some(number), format!("no checkpoint for `{seconds}` seconds"));
+        }
+        self.roots.push((checkpoint.size, checkpoint.root));
+        self.last_boot = Some(checkpoint.boot);
+        self.checkpoints += 1;
+        self.has_last = checkpoint.last;
+    }
+
+    /// Proofs of an extract.
+    fn proofs(&mut self, groups: &[Group]) {
+        for group in groups {
+            let first = group.entries.first().map(|&n| n as u64);
+            let proven = Checkpoint::parse(&group.note).ok().is_some_and(|checkpoint| {
+                let key = VerifyingKey::from_bytes(&group.link.public_key).ok();
+                checkpoint.store_uuid == group.store_uuid
+                    && group.store_uuid == self.loaded.header.store_uuid
+                    && checkpoint.sequence == group.link.sequence
+                    && checkpoint.size == group.size
+                    && group.partial().root() == Some(checkpoint.root)
+                    && key.is_some_and(|key| Checkpoint::is_signed(&group.note, &key))
+            });
+            if proven {
+                self.signed += group.entries.len() as u64;
+            } else {
+                let detail = format!("the proof from segment `{}` does not hold", group.link.sequence);
+                self.found(FindingKind::BadProof, first, detail);
+            }
+        }
+    }
+
+    fn state(&mut self, is_extract: bool, active: bool) -> SegmentState {
+        if is_extract {
+            if !self.loaded.has_trailer {
+                self.found(FindingKind::CutSegment, None, "the extract has no seal".to_owned());
+            }
+            return SegmentState::Extract;
+        }
+        if self.has_last && !self.loaded.has_trailer && !active {
+            let detail = "the last checkpoint is there and the seal is not".to_owned();
+            self.found(FindingKind::BadFooter, None, detail);
+        }
+        match (self.loaded.has_trailer, active) {
+            (true, _) => {
+                if !self.has_last {
+                    let detail = "a sealed segment without its last checkpoint".to_owned();
+                    self.found(FindingKind::CutSegment, None, detail);
+                }
+                SegmentState::Sealed
+            }
+            (false, true) => SegmentState::Active,
+            (false, false) => {
+                let detail = "the recorder did not seal this segment".to_owned();
+                self.found(FindingKind::Unfinished, None, detail);
+                SegmentState::Unfinished
+            }
+        }
+    }
+
+    fn finish(mut self, state: SegmentState, is_extract: bool, links: Vec<Link>) -> Checked {
+        let loaded = self.loaded;
+        let rows = || loaded.entries.iter().filter(|e| e.kind == kind::EVENTS && e.rows > 0);
+        let first = rows().map(|e| e.first.saturating_add(e.base)).min();
+        let last = rows().map(|e| e.last.saturating_add(e.base)).max();
+        self.roots.push((self.tree.size(), self.tree.root()));
+        Checked {
+            report: SegmentReport {
+                path: loaded.path.clone(),
+                sequence: loaded.header.link.sequence,
+                state,
+                blocks: loaded.entries.len() as u64,
+                signed_blocks: self.signed,
+                checkpoints: self.checkpoints,
+                events: self.events,
+                root: self.tree.root(),
+                public_key: loaded.header.link.public_key,
+                range: first.zip(last).map(|(a, b)| (BootNanos(a), BootNanos(b))),
+            },
+            findings: self.findings,
+            roots: self.roots,
+            links,
+            is_extract,
+        }
+    }
+}
