@@ -75,6 +75,11 @@ impl Codes {
         (0..PLACES).all(|place| self.has_place(place))
     }
 
+    /// Whether no code is in it.
+    pub(crate) fn is_none(&self) -> bool {
+        !(0..PLACES).any(|place| self.has_place(place))
+    }
+
     /// The codes for which a filter can be true.
     pub(crate) fn of(node: &Node) -> Self {
         possible(node).0

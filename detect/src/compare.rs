@@ -7,6 +7,7 @@ use regex::bytes::{Regex, RegexBuilder};
 
 use crate::{
     glob::Glob,
+    needle::Needle,
     network::Network,
     path_set::PathSet,
     syntax::{
@@ -45,7 +46,7 @@ enum Test {
 enum TextTest {
     Equal(Vec<u8>),
     Order(Op, Vec<u8>),
-    Contains(Box<memmem::Finder<'static>>),
+    Contains(Needle),
     Starts(Vec<u8>),
     Ends(Vec<u8>),
     Glob(Glob),
@@ -186,11 +187,9 @@ impl TextTest {
         let bytes = literal.bytes.clone();
         Ok(match op {
             Op::Lt | Op::Le | Op::Gt | Op::Ge => Self::Order(op, bytes),
-            Op::Contains => Self::Contains(Box::new(memmem::Finder::new(&bytes).into_owned())),
-            Op::Bcontains => {
-                Self::Contains(Box::new(memmem::Finder::new(&hexadecimal(literal)?).into_owned()))
-            }
-            Op::Icontains => Self::Regex(Box::new(folded(&bytes, literal)?)),
+            Op::Contains => Self::Contains(Needle::new(&bytes, false)),
+            Op::Bcontains => Self::Contains(Needle::new(&hexadecimal(literal)?, false)),
+            Op::Icontains => Self::Contains(Needle::new(&bytes, true)),
             Op::Startswith => Self::Starts(bytes),
             Op::Bstartswith => Self::Starts(hexadecimal(literal)?),
             Op::Endswith => Self::Ends(bytes),
@@ -214,7 +213,7 @@ impl TextTest {
         match self {
             Self::Equal(own) => own == text,
             Self::Order(op, own) => ordered(*op, text.cmp(own)),
-            Self::Contains(finder) => finder.find(text).is_some(),
+            Self::Contains(needle) => needle.is_in(text),
             Self::Starts(own) => text.starts_with(own),
             Self::Ends(own) => text.ends_with(own),
             Self::Glob(glob) => glob.matches(text),
@@ -306,36 +305,12 @@ fn hexadecimal(literal: &Literal) -> Result<Vec<u8>, FilterError> {
 fn regex(literal: &Literal, whole: bool) -> Result<Regex, FilterError> {
     let pattern = String::from_utf8(literal.bytes.clone()).map_err(|_| wrong(literal, "UTF-8"))?;
     let pattern = if whole { format!(r"\A(?:{pattern})\z") } else { pattern };
-    build(&pattern, false, literal)
+    build(&pattern, literal)
 }
 
-/// A search for bytes with ASCII case ignored.
-fn folded(bytes: &[u8], literal: &Literal) -> Result<Regex, FilterError> {
-    let mut pattern = String::new();
-    for byte in bytes {
-        if byte.is_ascii_alphanumeric() {
-            pattern.push(char::from(*byte));
-        } else {
-            use std::fmt::Write as _;
-            let _ = write!(pattern, "\\x{byte:02x}");
-        }
-    }
-    build(&pattern, true, literal)
-}
-
-/// A search for text, ASCII case ignored where `fold`.
-pub(crate) fn text_search(literal: &Literal, fold: bool) -> Result<Regex, FilterError> {
-    if fold {
-        return folded(&literal.bytes, literal);
-    }
-    let pattern: String = literal.bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect();
-    build(&pattern, false, literal)
-}
-
-fn build(pattern: &str, fold: bool, literal: &Literal) -> Result<Regex, FilterError> {
+fn build(pattern: &str, literal: &Literal) -> Result<Regex, FilterError> {
     RegexBuilder::new(pattern)
         .unicode(false)
-        .case_insensitive(fold)
         .size_limit(REGEX_LIMIT)
         .dfa_size_limit(REGEX_LIMIT)
         .nest_limit(REGEX_NESTING)

@@ -5,6 +5,7 @@ use afterimage_format::EventCode;
 use crate::{
     compare::{self, Comparison, Constants},
     fields::{self, FieldRef},
+    needle::Needle,
     program::{Check, CodeTest, FieldsCheck, Node},
     shape,
     survey::Survey,
@@ -30,14 +31,18 @@ pub struct FilterWarning {
 pub(crate) struct Compiler {
     mode: Mode,
     pub(crate) warnings: Vec<FilterWarning>,
+    regexes: usize,
 }
+
+/// Most regular expressions of one filter: each takes some memory.
+const MAX_REGEXES: usize = 200;
 
 /// A node, or nothing: a check that is accepted and ignored.
 type Compiled = Option<Node>;
 
 impl Compiler {
     pub(crate) fn new(mode: Mode) -> Self {
-        Self { mode, warnings: Vec::new() }
+        Self { mode, warnings: Vec::new(), regexes: 0 }
     }
 
     /// Compiles a filter in which no macro and no saved filter is left. Macros count as true: their own text is
@@ -64,7 +69,7 @@ impl Compiler {
             }
             Expr::Text(literal) => {
                 let fold = !literal.bytes.iter().any(u8::is_ascii_uppercase);
-                Node::Text(Box::new(compare::text_search(literal, fold)?))
+                Node::Text(Box::new(Needle::new(&literal.bytes, fold)))
             }
             Expr::Scope(scope) => self.scope(scope)?,
             Expr::Near(near) => {
@@ -137,7 +142,7 @@ impl Compiler {
             }
             if field.is_event_type()
                 && modifier.is_none()
-                && let Some(node) = self.event_type(*op, right)?
+                && let Some(node) = self.event_type(*op, right, field.def().name == "syscall.type")?
             {
                 return Ok(Some(node));
             }
@@ -151,6 +156,12 @@ impl Compiler {
         };
         if let Some(decided) = decided(&source, *op, right) {
             return Ok(Some(Node::Const(decided)));
+        }
+        if matches!(op, Op::Regex | Op::Search) {
+            self.regexes += if let Right::List(items) = right { items.len() } else { 1 };
+        }
+        if self.regexes > MAX_REGEXES {
+            return Err(FilterError::new(check.span, FilterErrorKind::TooManyRegexes { limit: MAX_REGEXES }));
         }
         let comparison = Comparison::new(*op, kind, &constants)?;
         Ok(Some(Node::Check(Box::new(Check { source, multi, op: *op, comparison }))))
@@ -199,7 +210,7 @@ impl Compiler {
     }
 
     /// A test of the event's type by its code; `None` for operators on the name's text.
-    fn event_type(&mut self, op: Op, right: &Right) -> Result<Option<Node>, FilterError> {
+    fn event_type(&mut self, op: Op, right: &Right, calls_only: bool) -> Result<Option<Node>, FilterError> {
         let literals: Vec<&Literal> = match (op, right) {
             (Op::Eq | Op::Ne, Right::Literal(literal)) => vec![literal],
             (Op::In | Op::Intersects, Right::List(items)) => items
@@ -216,6 +227,9 @@ impl Compiler {
         let mut test = CodeTest { codes: Vec::new(), execs: [false; 2] };
         for literal in literals {
             self.add_type(&mut test, literal)?;
+        }
+        if calls_only {
+            test.codes.retain(|code| EventCode(*code).as_syscall().is_some());
         }
         test.codes.sort_unstable();
         test.codes.dedup();

@@ -14,8 +14,8 @@ use crate::{
 
 /// Most checks and list members of one expanded filter.
 const MAX_PARTS: usize = 50_000;
-/// How deep macros may use macros.
-const MAX_DEPTH: usize = 100;
+/// How deep an expanded filter may nest, macros in macros put in.
+const MAX_DEPTH: usize = 120;
 
 /// What names stand for.
 pub(crate) struct Expander<'n> {
@@ -23,6 +23,7 @@ pub(crate) struct Expander<'n> {
     lists: Option<&'n HashMap<String, Vec<Literal>>>,
     saved: Option<&'n Saved>,
     parts: usize,
+    depth: usize,
     path: Vec<String>,
     /// Names of macros and lists that were put in.
     pub(crate) used: Vec<String>,
@@ -31,7 +32,15 @@ pub(crate) struct Expander<'n> {
 impl<'n> Expander<'n> {
     /// Of the filter bar.
     pub(crate) fn saved(saved: &'n Saved) -> Self {
-        Self { macros: None, lists: None, saved: Some(saved), parts: 0, path: Vec::new(), used: Vec::new() }
+        Self {
+            macros: None,
+            lists: None,
+            saved: Some(saved),
+            parts: 0,
+            depth: 0,
+            path: Vec::new(),
+            used: Vec::new(),
+        }
     }
 
     /// Of rule files. Without macros, only lists are put in.
@@ -39,10 +48,28 @@ impl<'n> Expander<'n> {
         macros: Option<&'n HashMap<String, Expr>>,
         lists: &'n HashMap<String, Vec<Literal>>,
     ) -> Self {
-        Self { macros, lists: Some(lists), saved: None, parts: 0, path: Vec::new(), used: Vec::new() }
+        Self {
+            macros,
+            lists: Some(lists),
+            saved: None,
+            parts: 0,
+            depth: 0,
+            path: Vec::new(),
+            used: Vec::new(),
+        }
     }
 
     pub(crate) fn expand(&mut self, expr: &Expr) -> Result<Expr, FilterError> {
+        if self.depth >= MAX_DEPTH {
+            return Err(FilterError::new(Span::default(), FilterErrorKind::TooDeep { limit: MAX_DEPTH }));
+        }
+        self.depth += 1;
+        let expanded = self.node(expr);
+        self.depth -= 1;
+        expanded
+    }
+
+    fn node(&mut self, expr: &Expr) -> Result<Expr, FilterError> {
         Ok(match expr {
             Expr::Or(parts) => Expr::Or(self.all(parts)?),
             Expr::And(parts) => Expr::And(self.all(parts)?),
@@ -90,9 +117,6 @@ impl<'n> Expander<'n> {
     fn body(&mut self, name: &Name, body: &Expr) -> Result<Expr, FilterError> {
         if self.path.contains(&name.text) {
             return Err(FilterError::new(name.span, FilterErrorKind::MacroLoop { name: name.text.clone() }));
-        }
-        if self.path.len() >= MAX_DEPTH {
-            return Err(FilterError::new(name.span, FilterErrorKind::TooDeep { limit: MAX_DEPTH }));
         }
         self.used.push(name.text.clone());
         self.path.push(name.text.clone());

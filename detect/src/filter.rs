@@ -89,6 +89,11 @@ impl Filter {
         &self.warnings
     }
 
+    /// No event can pass, whatever the recording.
+    pub fn is_never(&self) -> bool {
+        crate::codes::Codes::of(&self.node).is_none()
+    }
+
     /// The tree as it was written.
     pub fn expr(&self) -> &Expr {
         &self.expr

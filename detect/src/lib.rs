@@ -13,6 +13,7 @@ pub mod facts;
 mod fields;
 mod filter;
 mod glob;
+mod needle;
 mod network;
 mod path_set;
 mod prefilter;

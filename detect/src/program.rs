@@ -1,11 +1,11 @@
 //! A filter made ready: its nodes and how they are evaluated at an event.
 
 use afterimage_format::{BootNanos, ContainerRecord, Event, EventCode, layout::exec};
-use regex::bytes::Regex;
 
 use crate::{
     compare::{Comparison, compare_values, ordered},
     context::{EventContext, Frame},
+    needle::Needle,
     survey::Survey,
     syntax::{
         ast::{Op, TimeTest},
@@ -31,7 +31,7 @@ pub(crate) enum Node {
     Time(TimeTest),
     Around { at: i64, distance: u64 },
     Life(Op, u64),
-    Text(Box<Regex>),
+    Text(Box<Needle>),
 }
 
 /// The event's code is one of these.
@@ -94,7 +94,7 @@ impl Node {
             Self::Life(op, nanos) => {
                 life(cx.frame(), cx.record()).is_some_and(|life| ordered(*op, life.cmp(nanos)))
             }
-            Self::Text(regex) => regex.is_match(&summary(cx)),
+            Self::Text(needle) => needle.is_in(&summary(cx)),
         }
     }
 

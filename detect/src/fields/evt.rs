@@ -41,7 +41,7 @@ family! {
             "The system call's name, as Falco spells it and as the kernel does; `execve` (or `exec`), `procexit` \
              (or `exit`) and `clone` (or `fork`) for the events of the scheduler.";
         TypeIs = "evt.type.is", Number, One, MustName: "1 when `evt.type` is the given name, else 0.";
-        SyscallType = "syscall.type", Text, One, Never: "As `evt.type`, absent for events that are no system call.";
+        SyscallType = "syscall.type", Text, One, Never: "As `evt.type`; absent for events that are no system call.";
         Category = "evt.category", Text, One, Never:
             "What it is about: file, net, IPC, memory, process, signal, sleep, time, user, wait, other. I/O takes \
              the category of its descriptor.";
@@ -105,7 +105,10 @@ pub(super) fn get<'c>(field: Evt, arg: &FieldArg, cx: &'c EventContext<'_>) -> O
         Evt::Num => Value::number(cx.number()),
         Evt::Dir => Value::text(b"<"),
         Evt::Type => Value::text(name()),
-        Evt::SyscallType => Value::text(event.code.as_syscall().map(|_| name())?),
+        Evt::SyscallType if event.code != EventCode::EXEC && event.code.as_syscall().is_none() => {
+            return None;
+        }
+        Evt::SyscallType => Value::text(name()),
         Evt::TypeIs => match arg {
             FieldArg::Key(key) => Value::number(u8::from(cx.shape().is_called(key))),
             FieldArg::Index(nr) => Value::number(u8::from(usize::from(event.code.0) == *nr)),

@@ -31,6 +31,8 @@ const MANY_TYPES: usize = 100;
 const SUGGESTED: &str = " container_id=%container.id container_name=%container.name \
     container_image_repository=%container.image.repository container_image_tag=%container.image.tag \
     k8s_pod_name=%k8s.pod.name k8s_ns_name=%k8s.ns.name";
+/// Most errors and most warnings that are told: to find the place of each takes a look at the file.
+const MAX_TOLD: usize = 1000;
 /// Once meant the fields that are appended now.
 const CONTAINER_INFO: &str = "%container.info";
 
@@ -97,6 +99,9 @@ impl State {
         match parsed {
             Ok((expr, warnings)) => {
                 for warning in warnings {
+                    if self.warnings.len() >= MAX_TOLD {
+                        break;
+                    }
                     let place = condition.place(warning.span.start, place);
                     self.warnings.push(RuleWarning::new(&place, format!("{item}: {}", warning.message)));
                 }
@@ -110,6 +115,9 @@ impl State {
     }
 
     fn refuse(&mut self, item: &str, condition: &Condition, place: &Place, error: FilterError) {
+        if self.errors.len() >= MAX_TOLD {
+            return;
+        }
         let place = condition.place(error.span.start, place);
         self.errors.push(RuleError::new(
             &place,

@@ -14,6 +14,8 @@ const MAX_FILE: usize = 1 << 24;
 const MAX_DEPTH: usize = 32;
 /// Most nodes of a file, with those that aliases stand for.
 const MAX_NODES: usize = 500_000;
+/// Most text that aliases stand for. Bytes.
+const MAX_ALIASED: usize = 1 << 22;
 
 /// A file's name and text.
 #[derive(Debug)]
@@ -98,6 +100,7 @@ pub(super) fn read(name: &str, text: &str) -> Result<Vec<Node>, YamlError> {
         documents: Vec::new(),
         anchors: Vec::new(),
         nodes: 0,
+        aliased: 0,
     };
     for event in Parser::new_from_str(&file.text) {
         match event {
@@ -119,6 +122,7 @@ struct Builder {
     documents: Vec<Node>,
     anchors: Vec<(usize, Node)>,
     nodes: usize,
+    aliased: usize,
 }
 
 impl Builder {
@@ -144,7 +148,12 @@ impl Builder {
                     self.anchors.iter().rev().find(|(own, _)| *own == anchor).map(|(_, node)| node.clone());
                 match known {
                     Some(node) => {
-                        let size = node.size();
+                        let (size, bytes) = node.size();
+                        self.aliased = self.aliased.saturating_add(bytes);
+                        if self.aliased > MAX_ALIASED {
+                            let message = format!("aliases of more than {MAX_ALIASED} bytes");
+                            return Err(YamlError { place, message });
+                        }
                         self.finish(node, 0, size)
                     }
                     None => Err(YamlError {
@@ -206,11 +215,16 @@ impl Builder {
 }
 
 impl Node {
-    fn size(&self) -> usize {
-        1 + match &self.value {
-            Value::Sequence(items) => items.iter().map(Self::size).sum(),
-            Value::Mapping(pairs) => pairs.iter().map(|(key, value)| key.size() + value.size()).sum(),
-            Value::Null | Value::Scalar(_) => 0,
+    /// Nodes and bytes of text.
+    fn size(&self) -> (usize, usize) {
+        let sum = |nodes: &mut dyn Iterator<Item = &Self>| {
+            nodes.map(Self::size).fold((1, 0), |(nodes, bytes), (own, text)| (nodes + own, bytes + text))
+        };
+        match &self.value {
+            Value::Sequence(items) => sum(&mut items.iter()),
+            Value::Mapping(pairs) => sum(&mut pairs.iter().flat_map(|(key, value)| [key, value])),
+            Value::Scalar(scalar) => (1, scalar.text.len()),
+            Value::Null => (1, 0),
         }
     }
 
@@ -315,6 +329,8 @@ mod tests {
                 })
                 .collect::<String>();
         assert!(read("f", &bomb).unwrap_err().message.contains("nodes"));
+        let long = format!("- &a {}\n{}", "x".repeat(1 << 16), "- *a\n".repeat(100));
+        assert!(read("f", &long).unwrap_err().message.contains("aliases"));
         assert!(read("f", &"[".repeat(1000)).is_err());
         assert!(read("f", "a: [").is_err());
         assert!(read("f", "- &a [*a]").is_err());

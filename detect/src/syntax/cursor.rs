@@ -12,7 +12,7 @@ use super::{
 };
 
 /// How deep a filter may nest.
-pub(super) const MAX_DEPTH: usize = 100;
+pub(super) const MAX_DEPTH: usize = 64;
 
 /// A place in the text.
 #[derive(Debug)]

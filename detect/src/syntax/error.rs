@@ -139,6 +139,12 @@ pub enum FilterErrorKind {
         /// Why, in the words of the regex library.
         message: String,
     },
+    /// Too many regular expressions.
+    #[error("filter of more than {limit} regular expressions")]
+    TooManyRegexes {
+        /// What is allowed.
+        limit: usize,
+    },
     /// A scope around something it cannot hold.
     #[error("`{scope}` {problem}")]
     Scope {

@@ -246,7 +246,8 @@ fn execs_are_both_falcos_and_ours_by_name() {
             ("evt.type in (execve, execveat)", true),
             ("evt.type = execveat", false),
             ("evt.type.is.execve = 1", true),
-            ("syscall.type exists", false),
+            ("syscall.type = execve", true),
+            ("syscall.type != open", true),
             ("evt.res = SUCCESS and evt.arg.exe = bash", true),
             ("evt.arg.flags = 0", true),
         ],
@@ -402,6 +403,7 @@ fn surprising_filters_are_warned_of() {
         ("evt.dir = <", "is ignored"),
         ("proc.vmsize > 5", "not recorded"),
         ("proc.aname != sh", "any ancestor differs"),
+        ("evt.dir = > and evt.type = switch", "are not recorded"),
         ("evt.type = switch", "are not recorded"),
     ] {
         let filter = Filter::parse(filter).unwrap();
@@ -493,4 +495,36 @@ fn an_explanation_says_what_is_read() {
     let text = explained.to_string();
     assert!(text.contains("reads    1 of 3 blocks, 100 of 300 bytes"), "{text}");
     assert!(text.contains("warning  `evt.dir` is ignored"), "{text}");
+}
+
+#[test]
+fn filters_that_nothing_passes_are_known() {
+    for (filter, never) in [
+        ("evt.num = 0", true),
+        ("evt.type = open and evt.type = close", true),
+        ("evt.type = switch", true),
+        ("proc.vmsize > 1", true),
+        ("not evt.num >= 0", true),
+        ("evt.type = open or evt.num = 0", false),
+        ("proc.name = x", false),
+    ] {
+        assert_eq!(Filter::parse(filter).unwrap().is_never(), never, "{filter}");
+    }
+}
+
+#[test]
+fn hostile_filters_cost_a_bounded_amount() {
+    let many = vec!["proc.name regex a"; 300].join(" or ");
+    assert!(Filter::parse(&many).unwrap_err().to_string().contains("200 regular expressions"));
+    let deep = |name: &str, inner: &str| {
+        let text = format!("{}{inner}{}", "(not ".repeat(25), ")".repeat(25));
+        (name.to_owned(), syntax::parse(&text, Mode::Lenient).unwrap())
+    };
+    let mut saved: afterimage_detect::Saved = [deep("s0", "a")].into_iter().collect();
+    for i in 1..200 {
+        let (name, tree) = deep(&format!("s{i}"), &format!("$s{}", i - 1));
+        saved.insert(name, tree);
+    }
+    let error = Filter::parse_with("$s199", &saved).unwrap_err();
+    assert!(error.to_string().contains("nested deeper than 120 levels"), "{error}");
 }
