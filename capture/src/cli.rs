@@ -2,6 +2,7 @@
 
 mod doctor;
 mod run;
+mod settings;
 
 use std::process::ExitCode;
 
@@ -9,6 +10,8 @@ use clap::{Parser, Subcommand};
 
 /// Exit status where the environment does not allow what was asked: rights, kernel, disk.
 const EXIT_ENVIRONMENT: u8 = 5;
+/// Exit status where what was asked makes no sense.
+const EXIT_USAGE: u8 = 2;
 
 /// Records what every container does at the system-call boundary, so that it can be replayed when the container is
 /// gone. Read recordings with `afterimage`.
@@ -25,14 +28,20 @@ enum Command {
     Run(Box<run::RunArgs>),
     /// Look whether this machine can be recorded: each line says what was found and what to do.
     Doctor(doctor::DoctorArgs),
+    /// Check the configuration, or print it.
+    Config(settings::ConfigArgs),
 }
 
 /// Parses the arguments, does what they say, and tells the exit status.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
-        Command::Run(args) => run::run(&args),
+        Command::Run(args) => match args.load() {
+            Ok((config, _)) => run::run(&config),
+            Err(error) => return settings::complain(&error),
+        },
         Command::Doctor(args) => return doctor::doctor(&args),
+        Command::Config(args) => return settings::config(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,9 +3,11 @@
 
 pub mod btf;
 pub mod cli;
+pub mod config;
 pub mod doctor;
 pub mod drain;
 pub mod host;
+pub mod http;
 pub mod identity;
 pub mod losses;
 pub mod metadata;
@@ -16,3 +18,4 @@ pub mod sink;
 pub mod snapshot;
 pub mod specs;
 pub mod translate;
+pub mod trigger;

@@ -2,100 +2,53 @@
 
 use std::{
     io::IsTerminal,
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use afterimage_format::{OpenError, StoreOptions};
 use afterimage_model::class::classify;
 use clap::Args;
 
-use super::Failure;
+use super::{Failure, settings::SourceArgs};
 use crate::{
     btf::{BtfError, VMLINUX},
+    config::{Config, ConfigError, RecordConfig, Settings},
     programs::LoadError,
-    recorder::{HostMode, Options, Profile, RecordError, Recorder, Status},
+    recorder::{Options, RecordError, Recorder, Status},
 };
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
-    /// Where to keep the recording; made when it does not exist.
-    #[arg(long, value_name = "DIR", env = "AFTERIMAGE_STORE", default_value = "/var/lib/afterimage")]
-    store: PathBuf,
-    /// Which system calls to keep.
-    #[arg(long, value_enum, default_value_t = Profile::Forensic)]
-    profile: Profile,
-    /// What to record of the host's own processes.
-    #[arg(long, value_enum, default_value_t = HostMode::Lifecycle)]
-    host: HostMode,
-    /// Ring for system calls, MiB; a power of two.
-    #[arg(long, value_name = "MIB", default_value_t = 32, value_parser = power_of_two)]
-    data_ring: u32,
-    /// Ring for processes and cgroups, MiB; a power of two.
-    #[arg(long, value_name = "MIB", default_value_t = 8, value_parser = power_of_two)]
-    control_ring: u32,
-    /// Bytes kept of each read or write of a regular file.
-    #[arg(long, value_name = "BYTES", default_value_t = 256, value_parser = clap::value_parser!(u32).range(0..=4096))]
-    payload_file: u32,
-    /// Bytes kept of each read or write of a socket, pipe or terminal.
-    #[arg(long, value_name = "BYTES", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(0..=4096))]
-    payload_stream: u32,
-    /// Keep the numbers of each call only: no paths, no payload, no addresses.
-    #[arg(long)]
-    numbers_only: bool,
-    /// Begin a new segment at this size, MiB.
-    #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=4096))]
-    segment_size: u64,
-    /// Seconds between status lines on standard error.
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
-    status_interval: u64,
+    #[command(flatten)]
+    sources: SourceArgs,
 }
 
-fn power_of_two(text: &str) -> Result<u32, String> {
-    let mib: u32 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if mib.is_power_of_two() && mib <= 1024 {
-        Ok(mib)
-    } else {
-        Err(format!("{mib} is not a power of two up to 1024"))
+impl RunArgs {
+    /// The configuration in force.
+    pub(super) fn load(&self) -> Result<(Config, Settings), ConfigError> {
+        self.sources.load()
     }
 }
 
 /// Runs until a signal.
-pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
-    log();
+pub(super) fn run(config: &Config) -> Result<(), Failure> {
+    log(&config.log.filter);
     let stop = Arc::new(AtomicBool::new(false));
     stop_on_signal(&stop);
-    let options = Options {
-        store: args.store.clone(),
-        profile: args.profile,
-        host: args.host,
-        data_ring: args.data_ring << 20,
-        control_ring: args.control_ring << 20,
-        payload_file: args.payload_file,
-        payload_stream: args.payload_stream,
-        numbers_only: args.numbers_only,
-        store_options: StoreOptions {
-            segment_bytes: args.segment_size << 20,
-            block_age: 5_000_000_000,
-            sync_interval: 500_000_000,
-            budget_bytes: 0,
-            classify,
-        },
-    };
-    let mut recorder = Recorder::start(&options).map_err(|error| explain(&error))?;
+    let record = &config.record;
+    let mut recorder = Recorder::start(&options(record)).map_err(|error| explain(&error))?;
     eprintln!(
         "recording to {}: {} processes were there, rings {}+{} MiB",
-        args.store.display(),
+        record.store.display(),
         recorder.processes_found(),
-        args.data_ring,
-        args.control_ring,
+        record.data_ring >> 20,
+        record.control_ring >> 20,
     );
-    let interval = Duration::from_secs(args.status_interval);
+    let interval = config.log.status_interval;
     let mut before = Status::default();
     recorder.run(&stop, interval, |status| {
         let rate = (status.sink.stored - before.sink.stored) / interval.as_secs().max(1);
@@ -105,6 +58,26 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     let (status, path) = recorder.finish().map_err(|error| explain(&error))?;
     eprintln!("sealed {}: {} events, {} lost", path.display(), status.sink.stored, status.lost());
     Ok(())
+}
+
+fn options(record: &RecordConfig) -> Options {
+    Options {
+        store: record.store.clone(),
+        profile: record.profile,
+        host: record.host,
+        data_ring: record.data_ring,
+        control_ring: record.control_ring,
+        payload_file: record.payload_file,
+        payload_stream: record.payload_stream,
+        numbers_only: record.numbers_only,
+        store_options: StoreOptions {
+            segment_bytes: record.segment_size,
+            block_age: 5_000_000_000,
+            sync_interval: 500_000_000,
+            budget_bytes: 0,
+            classify,
+        },
+    }
 }
 
 /// The status line.
@@ -127,9 +100,9 @@ fn line(status: &Status, rate: u64) -> String {
     line
 }
 
-fn log() {
+fn log(filter: &str) {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_env("AFTERIMAGE_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -1,0 +1,8 @@
+//! HTTP/1.1 as the control API, the webhook and the metrics serve it, with bounds on everything a client can make large
+//! or slow.
+
+pub mod body;
+pub mod client;
+pub mod query;
+pub mod reply;
+pub mod serve;

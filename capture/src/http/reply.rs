@@ -1,0 +1,65 @@
+//! Answers.
+
+use std::convert::Infallible;
+
+use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
+use hyper::{
+    Response, StatusCode,
+    body::{Bytes, Frame},
+    header::{CONTENT_TYPE, HeaderValue},
+};
+use serde_json::json;
+use tokio::sync::mpsc;
+
+/// An answer's body.
+pub type Body = UnsyncBoxBody<Bytes, Infallible>;
+/// An answer.
+pub type Reply = Response<Body>;
+
+fn full(status: StatusCode, kind: &'static str, bytes: impl Into<Bytes>) -> Reply {
+    let mut reply = Response::new(Full::new(bytes.into()).boxed_unsync());
+    *reply.status_mut() = status;
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    reply
+}
+
+/// JSON, in one line.
+pub fn json(status: StatusCode, value: &serde_json::Value) -> Reply {
+    full(status, "application/json", format!("{value}\n"))
+}
+
+/// JSON with what is wrong.
+pub fn error(status: StatusCode, message: &str) -> Reply {
+    json(status, &json!({ "schema": 1, "kind": "error", "status": status.as_u16(), "error": message }))
+}
+
+/// Plain text.
+pub fn text(status: StatusCode, text: String) -> Reply {
+    full(status, "text/plain; charset=utf-8", text)
+}
+
+/// Text of another kind.
+pub fn text_of(kind: &'static str, text: String) -> Reply {
+    full(StatusCode::OK, kind, text)
+}
+
+/// JSON lines that come as they come.
+pub fn lines(receiver: mpsc::Receiver<Bytes>) -> Reply {
+    let mut reply = Response::new(LineStream(receiver).boxed_unsync());
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
+    reply
+}
+
+struct LineStream(mpsc::Receiver<Bytes>);
+
+impl hyper::body::Body for LineStream {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(cx).map(|line| line.map(|line| Ok(Frame::data(line))))
+    }
+}

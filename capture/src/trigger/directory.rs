@@ -1,0 +1,347 @@
+//! Every container that can be asked for, living or dead, with what a trigger may know it by.
+//!
+//! Fed by the recorder as it learns, and once at the start with what the store already had. Times are wall-clock
+//! nanoseconds since 1970: those of alerts are.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use afterimage_format::{ContainerRecord, ContainerUid, Engine, FactKey, Loss, LossCause, Role};
+use afterimage_model::text::escape;
+
+/// Most containers remembered; of more, the dead of longest ago go.
+const MAX_CONTAINERS: usize = 200_000;
+/// Most gaps remembered.
+const MAX_GAPS: usize = 65_536;
+/// Most processes remembered.
+const MAX_PROCESSES: usize = 262_144;
+
+/// A container as triggers see it. Text is escaped, as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// The recorder's number of it.
+    pub uid: ContainerUid,
+    /// The engine's id.
+    pub id: String,
+    /// Who made it.
+    pub engine: Engine,
+    /// Its part.
+    pub role: Role,
+    /// The engine's name for it.
+    pub name: Option<String>,
+    /// Its pod's namespace.
+    pub namespace: Option<String>,
+    /// Its pod.
+    pub pod: Option<String>,
+    /// Its pod's uid.
+    pub pod_uid: Option<String>,
+    /// Its name in the pod.
+    pub pod_container: Option<String>,
+    /// Its image.
+    pub image: Option<String>,
+    /// Its cgroup.
+    pub cgroup: String,
+    /// First sign of it.
+    pub first_seen: i64,
+    /// It was there before recording began.
+    pub preexisting: bool,
+    /// When its program began.
+    pub started: Option<i64>,
+    /// When its first process ended, and the kernel's exit code.
+    pub exited: Option<(i64, u32)>,
+    /// When it was deleted.
+    pub removed: Option<i64>,
+}
+
+impl Known {
+    /// From a record; `real` gives wall-clock time.
+    pub fn new(record: &ContainerRecord, real: impl Fn(afterimage_format::BootNanos) -> i64) -> Self {
+        let fact = |key| record.fact(key).map(|fact| escape(&fact.value).into_string());
+        Self {
+            uid: record.uid,
+            id: escape(&record.id).into_string(),
+            engine: record.engine,
+            role: record.role,
+            name: fact(FactKey::Name),
+            namespace: fact(FactKey::PodNamespace),
+            pod: fact(FactKey::PodName),
+            pod_uid: fact(FactKey::PodUid),
+            pod_container: fact(FactKey::PodContainer),
+            image: fact(FactKey::Image),
+            cgroup: escape(&record.cgroup_path).into_string(),
+            first_seen: real(record.first_seen),
+            preexisting: record.preexisting,
+            started: record.started.map(&real),
+            exited: record.exited.map(|(at, code)| (real(at), code)),
+            removed: record.removed.map(&real),
+        }
+    }
+
+    /// `running`, `exited` or `deleted`.
+    pub fn state(&self) -> &'static str {
+        match (self.removed, self.exited) {
+            (Some(_), _) => "deleted",
+            (None, Some(_)) => "exited",
+            (None, None) => "running",
+        }
+    }
+
+    /// Whether it existed at some moment between `from` and `to`.
+    pub fn lived(&self, from: i64, to: i64) -> bool {
+        self.first_seen <= to && self.removed.is_none_or(|removed| removed >= from)
+    }
+}
+
+/// A gap in the recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// Whose; `None` where that is not known: anybody's.
+    pub container: Option<ContainerUid>,
+    /// Why.
+    pub cause: LossCause,
+    /// From.
+    pub from: i64,
+    /// To.
+    pub to: i64,
+    /// How many events, where that is known.
+    pub count: Option<u64>,
+}
+
+impl Gap {
+    /// From a loss; `real` gives wall-clock time.
+    pub fn new(loss: &Loss, real: impl Fn(afterimage_format::BootNanos) -> i64) -> Self {
+        Self {
+            container: loss.container,
+            cause: loss.cause,
+            from: real(loss.from),
+            to: real(loss.to),
+            count: loss.count,
+        }
+    }
+}
+
+/// A process that began in a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Began {
+    /// Its pid, as the host numbers it.
+    pub pid: u32,
+    /// When.
+    pub at: i64,
+    /// Where.
+    pub container: ContainerUid,
+}
+
+/// All containers, by what they can be found by.
+#[derive(Debug)]
+pub struct Directory {
+    /// Most containers.
+    most: usize,
+    known: BTreeMap<ContainerUid, Known>,
+    ids: BTreeMap<String, Vec<ContainerUid>>,
+    /// The dead in the order of their removal.
+    dead: VecDeque<ContainerUid>,
+    gaps: VecDeque<Gap>,
+    /// The moment before which gaps may have been forgotten.
+    gaps_from: Option<i64>,
+    processes: HashMap<u32, Vec<(i64, ContainerUid)>>,
+    order: VecDeque<(u32, i64)>,
+}
+
+impl Default for Directory {
+    fn default() -> Self {
+        Self::with_room(MAX_CONTAINERS)
+    }
+}
+
+impl Directory {
+    /// Of so many containers at most.
+    pub fn with_room(most: usize) -> Self {
+        Self {
+            most,
+            known: BTreeMap::new(),
+            ids: BTreeMap::new(),
+            dead: VecDeque::new(),
+            gaps: VecDeque::new(),
+            gaps_from: None,
+            processes: HashMap::new(),
+            order: VecDeque::new(),
+        }
+    }
+
+    /// Learns of a container, or more of it. Monitors are no containers.
+    pub fn learn(&mut self, known: Known) {
+        if known.role == Role::Monitor {
+            return;
+        }
+        let before = self.known.get(&known.uid);
+        if before.is_none() {
+            self.ids.entry(known.id.clone()).or_default().push(known.uid);
+        }
+        if known.removed.is_some() && before.is_none_or(|before| before.removed.is_none()) {
+            self.dead.push_back(known.uid);
+        }
+        self.known.insert(known.uid, known);
+        while self.known.len() > self.most
+            && let Some(oldest) = self.dead.pop_front()
+        {
+            self.forget(oldest);
+        }
+    }
+
+    /// Learns of a container from the store's past: what is known of it by now stays.
+    pub fn learn_past(&mut self, known: Known) {
+        if !self.known.contains_key(&known.uid) {
+            self.learn(known);
+        }
+    }
+
+    fn forget(&mut self, uid: ContainerUid) {
+        let Some(known) = self.known.remove(&uid) else { return };
+        if let Some(same) = self.ids.get_mut(&known.id) {
+            same.retain(|own| *own != uid);
+            if same.is_empty() {
+                self.ids.remove(&known.id);
+            }
+        }
+    }
+
+    /// Learns of a gap.
+    pub fn learn_gap(&mut self, gap: Gap) {
+        if self.gaps.len() == MAX_GAPS
+            && let Some(oldest) = self.gaps.pop_front()
+        {
+            self.gaps_from = Some(self.gaps_from.map_or(oldest.to, |known| known.max(oldest.to)));
+        }
+        self.gaps.push_back(gap);
+    }
+
+    /// Learns of a process.
+    pub fn learn_process(&mut self, began: Began) {
+        let of_pid = self.processes.entry(began.pid).or_default();
+        if of_pid.last() == Some(&(began.at, began.container)) {
+            return;
+        }
+        of_pid.push((began.at, began.container));
+        self.order.push_back((began.pid, began.at));
+        while self.order.len() > MAX_PROCESSES
+            && let Some((pid, at)) = self.order.pop_front()
+        {
+            if let Some(of_pid) = self.processes.get_mut(&pid) {
+                of_pid.retain(|(began, _)| *began != at);
+                if of_pid.is_empty() {
+                    self.processes.remove(&pid);
+                }
+            }
+        }
+    }
+
+    /// A container.
+    pub fn get(&self, uid: ContainerUid) -> Option<&Known> {
+        self.known.get(&uid)
+    }
+
+    /// All containers, the host first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Known> {
+        self.known.values()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    /// Those with this id.
+    pub fn by_id(&self, id: &str) -> &[ContainerUid] {
+        self.ids.get(id).map_or(&[], Vec::as_slice)
+    }
+
+    /// Those whose id begins so, by id.
+    pub fn by_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a [ContainerUid])> {
+        self.ids
+            .range(prefix.to_owned()..)
+            .take_while(move |(id, _)| id.starts_with(prefix))
+            .map(|(id, uids)| (id.as_str(), uids.as_slice()))
+    }
+
+    /// The container that a process with this pid was in at `at`.
+    pub fn by_pid(&self, pid: u32, at: i64) -> Option<ContainerUid> {
+        let of_pid = self.processes.get(&pid)?;
+        let began = of_pid.iter().rev().find(|(began, _)| *began <= at);
+        began.or(of_pid.first()).map(|(_, container)| *container)
+    }
+
+    /// Gaps of a container, or of nobody in particular, between `from` and `to`; and whether there may have been more.
+    pub fn gaps(&self, uid: ContainerUid, from: i64, to: i64) -> (Vec<Gap>, bool) {
+        let concerns =
+            |gap: &&Gap| gap.container.is_none_or(|own| own == uid) && gap.from <= to && gap.to >= from;
+        let forgotten = self.gaps_from.is_some_and(|known| from < known);
+        (self.gaps.iter().filter(concerns).copied().collect(), forgotten)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use afterimage_format::{BootNanos, Fact, FactSource};
+
+    /// A container of a pod, named by its id's first letter, that lived from `from` to `to`.
+    pub(in crate::trigger) fn known(uid: u64, id: &str, from: i64, to: Option<i64>) -> Known {
+        let mut record = ContainerRecord::host(BootNanos(from as u64));
+        record.uid = ContainerUid(uid);
+        record.id = id.as_bytes().to_vec();
+        record.role = Role::Container;
+        record.preexisting = false;
+        record.cgroup_path = format!("/docker/{id}").into_bytes();
+        record.removed = to.map(|to| BootNanos(to as u64));
+        for (key, value) in [
+            (FactKey::Name, format!("name-{uid}")),
+            (FactKey::PodNamespace, "jobs".to_owned()),
+            (FactKey::PodName, format!("pod-{}", uid / 10)),
+            (FactKey::PodContainer, format!("c{}", uid % 10)),
+            (FactKey::Image, "reg/batch:1.4".to_owned()),
+        ] {
+            let value = value.into_bytes();
+            record.facts.push(Fact { key, value, source: FactSource::Launcher, time: BootNanos(0) });
+        }
+        Known::new(&record, |at| at.0 as i64)
+    }
+
+    #[test]
+    fn the_dead_of_longest_ago_go_first() {
+        const MOST: u64 = 1000;
+        let mut directory = Directory::with_room(MOST as usize);
+        for uid in 1..=MOST {
+            directory.learn(known(uid, &format!("{uid:064x}"), 1, (uid % 2 == 0).then_some(5)));
+        }
+        directory.learn(known(900_000, "new", 9, None));
+        assert_eq!(directory.len(), MOST as usize);
+        assert!(directory.get(ContainerUid(2)).is_none() && directory.get(ContainerUid(1)).is_some());
+        assert!(directory.by_id(&format!("{:064x}", 2)).is_empty());
+        assert_eq!(directory.by_id("new"), [ContainerUid(900_000)]);
+    }
+
+    #[test]
+    fn a_pid_is_of_whom_it_was_at_the_time() {
+        let mut directory = Directory::default();
+        directory.learn_process(Began { pid: 7, at: 100, container: ContainerUid(1) });
+        directory.learn_process(Began { pid: 7, at: 200, container: ContainerUid(2) });
+        assert_eq!(directory.by_pid(7, 150), Some(ContainerUid(1)));
+        assert_eq!(directory.by_pid(7, 200), Some(ContainerUid(2)));
+        assert_eq!(directory.by_pid(7, 50), Some(ContainerUid(1)), "clocks are not that exact");
+        assert_eq!(directory.by_pid(8, 50), None);
+    }
+
+    #[test]
+    fn forgotten_gaps_are_owned_up_to() {
+        let mut directory = Directory::default();
+        let gap =
+            |from| Gap { container: None, cause: LossCause::RingFull, from, to: from + 1, count: Some(1) };
+        (0..=MAX_GAPS as i64).for_each(|at| directory.learn_gap(gap(at * 10)));
+        assert_eq!(directory.gaps(ContainerUid(1), 10, 25), (vec![gap(10), gap(20)], false));
+        assert!(directory.gaps(ContainerUid(1), 0, 5).1);
+    }
+}

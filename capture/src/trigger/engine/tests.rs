@@ -1,0 +1,241 @@
+use afterimage_format::{ContainerUid, LossCause};
+
+use super::{
+    super::{directory::tests::known, outcome::Instant, pins::PinFile, sender},
+    *,
+};
+use crate::host;
+
+const SECOND: i64 = 1_000_000_000;
+const A: &str = "3ad7b26ded6d8e7b23da7d48fe889434573036c27ae5a74837233de441c3601e";
+const B: &str = "9999999999999999999999999999999999999999999999999999999999999999";
+
+struct Bench {
+    handle: Handle,
+    thread: std::thread::JoinHandle<()>,
+    dir: tempfile::TempDir,
+    now: i64,
+}
+
+fn bench() -> Bench {
+    let dir = tempfile::tempdir().unwrap();
+    let config = crate::config::Config::load(&crate::config::Sources::default()).unwrap().0.triggers;
+    let pins = Box::new(PinFile::open(dir.path()).unwrap());
+    let journal = Journal::open(dir.path(), 1 << 20).unwrap();
+    let (handle, thread) = Engine::start(config, pins, journal).unwrap();
+    Bench { handle, thread, dir, now: host::clock_pair().real }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+impl Bench {
+    fn learn(&self, uid: u64, id: &str, from: i64, to: Option<i64>) {
+        let known = known(uid, id, self.now + from * SECOND, to.map(|to| self.now + to * SECOND));
+        assert!(self.handle.update(Update::Container(Box::new(known))));
+    }
+
+    fn send(&self, body: &serde_json::Value) -> Vec<Outcome> {
+        let text = body.to_string();
+        let triggers = sender::parse(text.as_bytes(), None).unwrap();
+        let (reply, answer) = oneshot::channel();
+        self.handle.submit(triggers, Body::new(text.into_bytes(), "test"), Some(reply)).unwrap();
+        answer.blocking_recv().unwrap()
+    }
+
+    fn falco(&self, rule: &str, id: &str, ago: i64) -> Outcome {
+        let body = serde_json::json!({"rule": rule, "priority": "Critical",
+            "output_fields": {"container.id": &id[..12], "evt.time": self.now - ago * SECOND}});
+        self.send(&body).remove(0)
+    }
+
+    fn pins(&self) -> Vec<super::super::pins::Pin> {
+        runtime().block_on(self.handle.ask(|engine| engine.pins.all().cloned().collect())).unwrap()
+    }
+
+    fn wait_for(&self, id: &str, state: State) -> Outcome {
+        for _ in 0..500 {
+            let id = id.to_owned();
+            let found = runtime()
+                .block_on(self.handle.ask(move |engine| engine.outcomes.iter().find(|o| o.id == id).cloned()))
+                .unwrap();
+            if let Some(outcome) = found.filter(|outcome| outcome.state == state) {
+                return outcome;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("`{id}` never became {state:?}");
+    }
+}
+
+#[test]
+fn the_dead_are_pinned_from_their_first_instant() {
+    let bench = bench();
+    bench.learn(1, A, -3, Some(-2));
+    let outcome = bench.falco("Drop and execute", A, 2);
+    assert_eq!((outcome.state, outcome.found_by), (State::Pinned, "id prefix"), "{outcome:?}");
+    let [covered] = outcome.containers.as_slice() else { panic!("{outcome:?}") };
+    assert_eq!((covered.state, covered.complete), ("deleted", true));
+    assert_eq!(covered.from, Some(Instant(bench.now - 3 * SECOND)));
+    assert_eq!(covered.to, Some(Instant(bench.now - 2 * SECOND)));
+    // What was answered is on disk.
+    let kept = PinFile::open(bench.dir.path()).unwrap();
+    use super::super::pins::PinKeeper as _;
+    assert_eq!(kept.all().cloned().collect::<Vec<_>>(), bench.pins());
+    let journal = std::fs::read_to_string(bench.dir.path().join("triggers.jsonl")).unwrap();
+    assert!(
+        journal.lines().count() == 2 && journal.contains(&outcome.id) && journal.contains("container.id")
+    );
+    bench.handle.stop();
+    bench.thread.join().unwrap();
+}
+
+#[test]
+fn overlapping_triggers_keep_their_own_pins_and_the_same_rule_extends() {
+    let bench = bench();
+    bench.learn(1, A, -100, None);
+    let first = bench.falco("one", A, 50);
+    let again = bench.falco("one", A, 20);
+    let other = bench.falco("two", A, 20);
+    let pin = |outcome: &Outcome| outcome.containers[0].pin.clone().unwrap();
+    assert_eq!(pin(&first), pin(&again));
+    assert!(again.containers[0].extended && !other.containers[0].extended);
+    assert_ne!(pin(&first), pin(&other));
+    let pins = bench.pins();
+    assert_eq!(pins.len(), 2);
+    let extended = pins.iter().find(|p| p.id == pin(&first)).unwrap();
+    assert_eq!(extended.to, Some(Instant(bench.now + (300 - 20) * SECOND)), "the later end counts");
+    let same = bench.falco("one", A, 20);
+    assert_eq!((same.state, same.duplicate_of), (State::Duplicate, Some(again.id)));
+}
+
+#[test]
+fn an_alert_may_come_before_its_container_is_known() {
+    let bench = bench();
+    let early = bench.falco("early", A, 0);
+    assert_eq!(early.state, State::Queued);
+    bench.learn(1, A, -1, None);
+    let outcome = bench.wait_for(&early.id, State::Pinned);
+    assert_eq!(outcome.containers.len(), 1);
+}
+
+#[test]
+fn until_its_end_means_until_its_end() {
+    let bench = bench();
+    bench.learn(1, A, -100, None);
+    let body = serde_json::json!({"container": A, "before": "all", "after": "exit"});
+    let outcome = bench.send(&body).remove(0);
+    assert_eq!(outcome.containers[0].to, None);
+    assert_eq!(outcome.containers[0].from, Some(Instant(bench.now - 100 * SECOND)));
+    bench.learn(1, A, -100, Some(5));
+    assert_eq!(bench.pins()[0].to, Some(Instant(bench.now + 5 * SECOND)));
+}
+
+#[test]
+fn what_ended_long_before_the_alert_is_still_found() {
+    let bench = bench();
+    bench.learn(1, A, -9000, Some(-5000));
+    let outcome = bench.falco("late", A, 0);
+    let covered = &outcome.containers[0];
+    assert_eq!(covered.from, Some(Instant(bench.now - 5600 * SECOND)), "ten minutes before its end");
+    assert_eq!(covered.to, Some(Instant(bench.now - 5000 * SECOND)));
+    assert!(outcome.warnings[0].contains("had ended before"), "{:?}", outcome.warnings);
+}
+
+#[test]
+fn only_the_life_in_question_of_a_restarted_container_is_pinned() {
+    let bench = bench();
+    bench.learn(1, A, -9000, Some(-5000));
+    bench.learn(2, A, -100, None);
+    let outcome = bench.falco("now", A, 10);
+    assert_eq!(outcome.containers.iter().map(|c| c.uid).collect::<Vec<_>>(), [2]);
+}
+
+#[test]
+fn gaps_are_told() {
+    let bench = bench();
+    bench.learn(1, A, -100, None);
+    let gap = |container, ago: i64| Gap {
+        container,
+        cause: LossCause::RingFull,
+        from: bench.now - ago * SECOND,
+        to: bench.now - ago * SECOND + 1,
+        count: Some(3),
+    };
+    for gap in
+        [gap(Some(ContainerUid(1)), 30), gap(None, 20), gap(Some(ContainerUid(2)), 20), gap(None, 90_000)]
+    {
+        bench.handle.update(Update::Gap(gap));
+    }
+    let outcome = bench.falco("gappy", A, 10);
+    let covered = &outcome.containers[0];
+    assert!(!covered.complete);
+    let told: Vec<(bool, Option<u64>)> = covered.gaps.iter().map(|gap| (gap.own, gap.count)).collect();
+    assert_eq!(told, [(true, Some(3)), (false, Some(3))]);
+}
+
+#[test]
+fn a_pod_is_pinned_whole_when_asked_for() {
+    let bench = bench();
+    bench.learn(11, A, -100, None);
+    bench.learn(12, B, -100, None);
+    let body = serde_json::json!({"container": A, "scope": "pod"});
+    let outcome = bench.send(&body).remove(0);
+    assert_eq!(outcome.containers.iter().map(|c| c.uid).collect::<Vec<_>>(), [11, 12]);
+    assert_eq!(bench.pins().len(), 2);
+}
+
+#[test]
+fn a_clock_ahead_is_not_believed() {
+    let bench = bench();
+    bench.learn(1, A, -100, None);
+    let outcome = bench.falco("ahead", A, -100_000);
+    assert!(outcome.warnings[0].contains("is not yet"), "{outcome:?}");
+    assert!((outcome.time.0 - bench.now).abs() < 60 * SECOND);
+}
+
+#[test]
+fn a_hundred_alerts_at_once_are_all_kept() {
+    let bench = bench();
+    for uid in 1..=100 {
+        bench.learn(uid, &format!("{uid:064x}"), -50, Some(-40));
+    }
+    std::thread::scope(|scope| {
+        for uid in 1..=100u64 {
+            let bench = &bench;
+            scope.spawn(move || {
+                let body = serde_json::json!({"container": format!("{uid:064x}")});
+                assert_eq!(bench.send(&body)[0].state, State::Pinned);
+            });
+        }
+    });
+    assert_eq!(bench.pins().len(), 100);
+}
+
+#[test]
+fn a_full_queue_refuses_whole_bodies() {
+    let bench = bench();
+    let (block, blocked) = mpsc::channel::<()>();
+    let hold = bench.handle.clone();
+    // The engine is kept busy, so that what is sent stays in waiting.
+    let asked = std::thread::spawn(move || runtime().block_on(hold.ask(move |_| blocked.recv())).unwrap());
+    while !asked.is_finished() && bench.handle.waiting() == 0 {
+        let one = sender::parse(br#"{"container":"a"}"#, None).unwrap();
+        bench.handle.submit(one, Body::new(&b"x"[..], "t"), None).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let many = |n: usize| vec![sender::parse(br#"{"container":"a"}"#, None).unwrap().remove(0); n];
+    assert_eq!(bench.handle.submit(many(5000), Body::new(&b"x"[..], "t"), None), Err(Full));
+    bench.handle.submit(many(4000), Body::new(&b"x"[..], "t"), None).unwrap();
+    drop(block);
+    assert!(asked.join().unwrap().is_err());
+    // And when it is empty, even a body larger than the queue is taken.
+    for _ in 0..500 {
+        if bench.handle.submit(many(5000), Body::new(&b"x"[..], "t"), None).is_ok() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("the queue never emptied");
+}

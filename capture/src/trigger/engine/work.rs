@@ -1,0 +1,385 @@
+//! What is done with one trigger.
+
+use std::time::{Duration, Instant as Timer};
+
+use afterimage_format::ContainerUid;
+use sha2::{Digest as _, Sha256};
+use tracing::{error, warn};
+
+use super::{
+    super::{
+        ActionKind, Body, Scope, Span, Trigger,
+        action::Decision,
+        directory::Known,
+        hex,
+        outcome::{Covered, Instant, Outcome, State},
+        pins::Pin,
+        resolve::{Resolution, resolve},
+    },
+    Answer, Engine, MAX_MATCHES, MAX_SEEN, REMEMBERED, Retry, TRIES,
+};
+use crate::host;
+
+/// How far a sender's clock may be ahead.
+const FUTURE: i64 = 300_000_000_000;
+/// Latencies remembered.
+const LATENCIES: usize = 1024;
+
+fn now() -> i64 {
+    host::clock_pair().real
+}
+
+fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
+
+impl Engine {
+    /// Takes the triggers of a body.
+    pub(super) fn take(&mut self, triggers: Vec<Trigger>, body: &Body) -> Vec<Outcome> {
+        let mut outcomes = Vec::with_capacity(triggers.len());
+        let mut written = false;
+        for trigger in triggers {
+            let outcome = self.one(trigger, body);
+            if outcome.state != State::Ignored && !written {
+                written = true;
+                if let Err(error) = self.journal.body(body) {
+                    warn!("a trigger's body cannot be written down: {error}");
+                }
+            }
+            self.settled(&outcome, false);
+            outcomes.push(outcome);
+        }
+        outcomes
+    }
+
+    /// Counts an outcome, remembers it and writes it down; `again` when it was queued before.
+    fn settled(&mut self, outcome: &Outcome, again: bool) {
+        let source = super::super::Source::parse(outcome.source).unwrap_or(super::super::Source::Generic);
+        *self.counts.entry((source, outcome.state)).or_default() += 1;
+        if outcome.state == State::Ignored {
+            return;
+        }
+        if let Err(error) = self.journal.outcome(outcome) {
+            warn!("a trigger cannot be written down: {error}");
+        }
+        if again
+            && let Some(earlier) = self.outcomes.iter_mut().rev().find(|earlier| earlier.id == outcome.id)
+        {
+            *earlier = outcome.clone();
+            return;
+        }
+        self.outcomes.push_back(outcome.clone());
+        if self.outcomes.len() > REMEMBERED {
+            self.outcomes.pop_front();
+        }
+    }
+
+    fn one(&mut self, trigger: Trigger, body: &Body) -> Outcome {
+        self.made += 1;
+        let id = format!("t-{}", self.id_of(&[body.sha256.as_bytes(), &body.received.to_le_bytes()]));
+        let mut outcome = Outcome::queued(id, &trigger, body);
+        if outcome.time.0 > body.received + FUTURE {
+            let warning = format!("its time, {}, is not yet: the time it came is taken", outcome.time);
+            outcome.warnings.push(warning);
+            outcome.time = Instant(body.received);
+        }
+        let decision = self.actions.decide(&trigger);
+        if decision.kind == ActionKind::Ignore {
+            outcome.state = State::Ignored;
+            return outcome;
+        }
+        if let Some(earlier) = self.seen_before(&trigger, &outcome) {
+            outcome.state = State::Duplicate;
+            outcome.duplicate_of = Some(earlier);
+            return outcome;
+        }
+        self.act(&trigger, decision, &mut outcome);
+        if outcome.state == State::Queued {
+            self.retries.push(Retry {
+                due: Timer::now() + TRIES[0],
+                try_number: 0,
+                trigger,
+                outcome: outcome.clone(),
+            });
+        }
+        outcome
+    }
+
+    /// A name that nothing else has, from what it names.
+    fn id_of(&self, parts: &[&[u8]]) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.made.to_le_bytes());
+        parts.iter().for_each(|part| hash.update(part));
+        hex(&hash.finalize()[..8])
+    }
+
+    /// The trigger that the same alert was before.
+    fn seen_before(&mut self, trigger: &Trigger, outcome: &Outcome) -> Option<String> {
+        let received = outcome.received.0;
+        let limit = received.saturating_sub(nanos(self.config.dedup));
+        while let Some((at, key)) = self.seen_order.front()
+            && (*at < limit || self.seen_order.len() > MAX_SEEN)
+        {
+            if self.seen.get(key).is_some_and(|(own, _)| own == at) {
+                self.seen.remove(key);
+            }
+            self.seen_order.pop_front();
+        }
+        // A person who says it twice means it twice.
+        if trigger.source == super::super::Source::Person {
+            return None;
+        }
+        let key = match &trigger.fingerprint {
+            Some(own) => format!("{}/{own}/{}", outcome.source, trigger.resolved),
+            None => format!(
+                "{}/{}/{:?}/{}/{}",
+                outcome.source,
+                trigger.rule,
+                trigger.hints,
+                outcome.time.0.div_euclid(1_000_000_000),
+                trigger.reason,
+            ),
+        };
+        if let Some((at, id)) = self.seen.get(&key)
+            && *at >= limit
+        {
+            return Some(id.clone());
+        }
+        self.seen.insert(key.clone(), (received, outcome.id.clone()));
+        self.seen_order.push_back((received, key));
+        None
+    }
+
+    /// Finds the containers and pins; leaves the outcome queued where none is found.
+    fn act(&mut self, trigger: &Trigger, decision: Decision, outcome: &mut Outcome) {
+        let at = outcome.time.0;
+        let Resolution { found, by, warnings } = resolve(&self.directory, &trigger.hints, at);
+        let (from, to) = range(at, decision);
+        let (found, late) = self.narrow(&found, from, to.unwrap_or(i64::MAX));
+        if found.is_empty() {
+            if warnings.is_empty() {
+                return;
+            }
+            outcome.warnings.extend(warnings);
+            outcome.state = State::Unmatched;
+            return;
+        }
+        outcome.found_by = by;
+        outcome.warnings.extend(warnings);
+        let all = self.widened(found, decision.scope, (from, to.unwrap_or(i64::MAX)));
+        if all.len() > MAX_MATCHES {
+            let warning = format!("{} containers: the first {MAX_MATCHES} are taken", all.len());
+            outcome.warnings.push(warning);
+        }
+        if late {
+            outcome
+                .warnings
+                .push("it had ended before the range asked for: its end is taken instead".to_owned());
+        }
+        outcome.state = if decision.kind == ActionKind::Pin { State::Pinned } else { State::Marked };
+        for uid in all.into_iter().take(MAX_MATCHES) {
+            self.cover(uid, trigger, decision, (from, to), outcome);
+        }
+    }
+
+    /// Of all lives that an alert can mean, those in its range; where there are none, the last before it.
+    fn narrow(&self, found: &[ContainerUid], from: i64, to: i64) -> (Vec<ContainerUid>, bool) {
+        let known = || found.iter().filter_map(|uid| self.directory.get(*uid));
+        let inside: Vec<ContainerUid> =
+            known().filter(|known| known.lived(from, to)).map(|k| k.uid).collect();
+        if !inside.is_empty() {
+            return (inside, false);
+        }
+        let last =
+            known().filter(|known| known.removed.is_some_and(|end| end < from)).max_by_key(|k| k.removed);
+        let end = last.and_then(|known| known.removed);
+        let latest = known().filter(|known| end.is_some() && known.removed == end).map(|k| k.uid);
+        (latest.collect(), true)
+    }
+
+    /// With what the scope adds.
+    fn widened(&self, found: Vec<ContainerUid>, scope: Scope, (from, to): (i64, i64)) -> Vec<ContainerUid> {
+        let mut all = found;
+        match scope {
+            Scope::Container => {}
+            Scope::Host => all.extend((!all.contains(&ContainerUid::HOST)).then_some(ContainerUid::HOST)),
+            Scope::Pod => {
+                let pods: Vec<&Known> = all.iter().filter_map(|uid| self.directory.get(*uid)).collect();
+                let same = |known: &Known| pods.iter().any(|own| same_pod(own, known));
+                let others: Vec<ContainerUid> =
+                    self.directory.iter().filter(|k| k.lived(from, to) && same(k)).map(|k| k.uid).collect();
+                all.extend(others);
+                all.sort_unstable();
+                all.dedup();
+            }
+        }
+        all
+    }
+
+    /// Pins a container's range, or marks it.
+    fn cover(
+        &mut self,
+        uid: ContainerUid,
+        trigger: &Trigger,
+        decision: Decision,
+        (mut from, mut to): (i64, Option<i64>),
+        outcome: &mut Outcome,
+    ) {
+        let Some(known) = self.directory.get(uid) else { return };
+        if let Some(end) = known.removed {
+            if end < from
+                && let Span::For(before) = decision.before
+            {
+                from = end.saturating_sub(nanos(before));
+            }
+            to = Some(to.unwrap_or(end).min(end));
+        }
+        from = from.max(known.first_seen);
+        let now = now();
+        let gaps = self.directory.gaps(uid, from, to.unwrap_or(now));
+        let mut covered = Covered::new(known, (from, to), now, gaps);
+        if decision.kind == ActionKind::Pin {
+            (covered.from, covered.to) = (Some(Instant(from)), to.map(Instant));
+            let container = known.id.clone();
+            match self.pin(uid, container, trigger, outcome, &mut covered) {
+                Ok(()) => {}
+                Err(error) => {
+                    error!("a trigger's pin cannot be made: {error}: {}", error.source);
+                    outcome.warnings.push(error.to_string());
+                    outcome.state = State::Failed;
+                }
+            }
+        }
+        outcome.containers.push(covered);
+    }
+
+    /// Makes the pin, or extends the one that the same rule made a moment ago.
+    fn pin(
+        &mut self,
+        uid: ContainerUid,
+        container: String,
+        trigger: &Trigger,
+        outcome: &Outcome,
+        covered: &mut Covered,
+    ) -> Result<(), super::super::pins::PinError> {
+        let received = outcome.received.0;
+        let key = (uid.0, trigger.source, trigger.rule.clone());
+        let warm = |at: i64, cooldown: Duration| received.saturating_sub(at) <= nanos(cooldown);
+        let cooldown = self.config.cooldown;
+        let earlier = self
+            .cooling
+            .get(&key)
+            .filter(|(at, _)| trigger.source != super::super::Source::Person && warm(*at, cooldown))
+            .and_then(|(_, id)| self.pins.get(id).cloned());
+        let mut pin = match earlier {
+            Some(earlier) => {
+                covered.extended = true;
+                earlier
+            }
+            None => Pin {
+                id: format!("p-{}", self.id_of(&[outcome.id.as_bytes(), &uid.0.to_le_bytes()])),
+                uid: uid.0,
+                container,
+                from: covered.from.unwrap_or(outcome.time),
+                to: covered.to,
+                trigger: outcome.id.clone(),
+                source: outcome.source.to_owned(),
+                rule: trigger.rule.clone(),
+                reason: trigger.reason.clone(),
+                made: outcome.received,
+            },
+        };
+        pin.from = pin.from.min(covered.from.unwrap_or(pin.from));
+        pin.to = pin.to.zip(covered.to).map(|(a, b)| a.max(b));
+        (covered.pin, covered.from, covered.to) = (Some(pin.id.clone()), Some(pin.from), pin.to);
+        if self.pins.get(&pin.id) != Some(&pin) {
+            self.pins.pin(pin.clone())?;
+        }
+        if self.cooling.len() > MAX_SEEN {
+            self.cooling.retain(|_, (at, _)| warm(*at, cooldown));
+        }
+        self.cooling.insert(key, (received, pin.id));
+        Ok(())
+    }
+
+    /// A container has ended: what was pinned until its end has one now.
+    pub(super) fn end_pins(&mut self, known: &Known) {
+        let Some(end) = known.removed else { return };
+        let open: Vec<Pin> =
+            self.pins.all().filter(|pin| pin.uid == known.uid.0 && pin.to.is_none()).cloned().collect();
+        for pin in open {
+            if let Err(error) = self.pins.pin(Pin { to: Some(Instant(end)), ..pin }) {
+                // The pin stays open: more is kept than was asked for.
+                warn!("the end of a pin cannot be written down: {error}");
+            }
+        }
+    }
+
+    /// Tries those again that matched nothing.
+    pub(super) fn retry(&mut self) {
+        let now = Timer::now();
+        let (due, rest): (Vec<Retry>, Vec<Retry>) =
+            std::mem::take(&mut self.retries).into_iter().partition(|retry| retry.due <= now);
+        self.retries = rest;
+        for mut retry in due {
+            let decision = self.actions.decide(&retry.trigger);
+            self.act(&retry.trigger, decision, &mut retry.outcome);
+            if retry.outcome.state == State::Queued {
+                retry.try_number += 1;
+                match TRIES.get(retry.try_number) {
+                    Some(next) => {
+                        retry.due = now + *next;
+                        self.retries.push(retry);
+                        continue;
+                    }
+                    None => retry.outcome.state = State::Unmatched,
+                }
+            }
+            self.settled(&retry.outcome, true);
+        }
+    }
+
+    /// Makes everything safe, and then only tells that it is.
+    pub(super) fn make_safe(&mut self, answers: &mut [Answer]) {
+        let journal = self.journal.sync();
+        if let Err(error) = journal {
+            warn!("triggers cannot be written down: {error}");
+        }
+        let pinned = self.pins.sync();
+        if let Err(error) = &pinned {
+            error!("pins cannot be made safe: {error}: {}", error.source);
+        }
+        let now = now();
+        for outcome in answers.iter_mut().flat_map(|answer| &mut answer.outcomes) {
+            if let (Err(error), State::Pinned) = (&pinned, outcome.state) {
+                outcome.state = State::Failed;
+                outcome.warnings.push(error.to_string());
+                self.unsafe_pins += 1;
+            }
+            if outcome.state == State::Pinned {
+                self.latencies.push_back(now.saturating_sub(outcome.received.0).max(0).cast_unsigned());
+                if self.latencies.len() > LATENCIES {
+                    self.latencies.pop_front();
+                }
+            }
+        }
+    }
+}
+
+/// The range that a decision asks for around a moment; no end means the container's.
+fn range(at: i64, decision: Decision) -> (i64, Option<i64>) {
+    let from = match decision.before {
+        Span::For(before) => at.saturating_sub(nanos(before)),
+        Span::All => i64::MIN,
+    };
+    let to = match decision.after {
+        Span::For(after) => Some(at.saturating_add(nanos(after))),
+        Span::All => None,
+    };
+    (from, to)
+}
+
+fn same_pod(a: &Known, b: &Known) -> bool {
+    let by_uid = a.pod_uid.is_some() && a.pod_uid == b.pod_uid;
+    by_uid || a.pod.is_some() && a.pod == b.pod && a.namespace == b.namespace
+}
