@@ -58,6 +58,10 @@ pub mod kind {
     pub const CGROUP_ATTACH: u8 = 7;
     /// A process that was there before, from the task iterator; numbers as `format::layout::exec`.
     pub const PROCESS: u8 = 8;
+    /// An io_uring request was submitted; numbers as `format::layout::uring`.
+    pub const URING_SUBMIT: u8 = 9;
+    /// An io_uring request completed; numbers as `format::layout::uring`, the result is `ret`.
+    pub const URING_COMPLETE: u8 = 10;
 }
 
 /// Bits of [`Header::flags`].
@@ -147,6 +151,8 @@ pub struct CpuCounters {
     pub lost_unbooked: u64,
     /// Control records handed over.
     pub control: u64,
+    /// io_uring records handed over.
+    pub uring: u64,
     /// Reads of user memory that failed.
     pub faults: u64,
     /// How full the data ring is, as last looked at on this CPU: an index of [`Share::LIMITS`].

@@ -17,6 +17,7 @@ mod sock;
 mod sys_exit;
 mod sys_exit_fields;
 mod task;
+mod uring;
 
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {

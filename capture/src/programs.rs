@@ -41,6 +41,10 @@ const ATTACHED: [(&str, &str); 7] = [
     ("sys_exit", "sys_exit"),
 ];
 
+/// Programs that recording can do without: name, tracepoint, and the arguments it must have.
+const OPTIONAL: [(&str, &str, u32); 2] =
+    [("uring_submit", "io_uring_submit_req", 1), ("uring_complete", "io_uring_complete", 3)];
+
 /// The program that runs once for each task that exists.
 const TASKS: &str = "tasks";
 
@@ -106,6 +110,7 @@ pub struct LoadOptions {
 #[derive(Debug)]
 pub struct Programs {
     ebpf: Ebpf,
+    attached: Vec<(&'static str, &'static str)>,
     links: Vec<(&'static str, BtfTracePointLinkId)>,
     /// Sources this kernel does not have: the missing members.
     pub degraded: Vec<String>,
@@ -191,7 +196,7 @@ impl Programs {
     /// # Errors
     /// [`LoadError`].
     pub fn load(btf: &Btf, options: &LoadOptions) -> Result<Self, LoadError> {
-        let (offsets, degraded) = offsets(btf, &options.hidden);
+        let (offsets, mut degraded) = offsets(btf, &options.hidden);
         for (_, tracepoint) in ATTACHED {
             if btf.tracepoint_arguments(tracepoint).is_none() {
                 return Err(LoadError::NoTracepoint { name: tracepoint });
@@ -212,11 +217,20 @@ impl Programs {
         for (_, name) in HANDLERS {
             load_program(&mut ebpf, name, "sys_exit", &aya_btf)?;
         }
+        let mut attached = ATTACHED.to_vec();
+        for (name, tracepoint, arguments) in OPTIONAL {
+            if btf.tracepoint_arguments(tracepoint) == Some(arguments) {
+                load_program(&mut ebpf, name, tracepoint, &aya_btf)?;
+                attached.push((name, tracepoint));
+            } else {
+                degraded.push(format!("kernel has no tracepoint `{tracepoint}` with {arguments} arguments"));
+            }
+        }
         let snapshot: &mut Iter = program(&mut ebpf, TASKS)?;
         snapshot
             .load("task", &aya_btf)
             .map_err(|source| LoadError::Program { name: TASKS, source: Box::new(source) })?;
-        let mut programs = Self { ebpf, links: Vec::new(), degraded };
+        let mut programs = Self { ebpf, attached, links: Vec::new(), degraded };
         programs.fill(&options.specs)?;
         Ok(programs)
     }
@@ -250,7 +264,7 @@ impl Programs {
     /// # Errors
     /// [`LoadError::Program`].
     pub fn attach(&mut self) -> Result<(), LoadError> {
-        for (name, _) in ATTACHED {
+        for (name, _) in self.attached.clone() {
             let program: &mut BtfTracePoint = program(&mut self.ebpf, name)?;
             let link =
                 program.attach().map_err(|source| LoadError::Program { name, source: Box::new(source) })?;
@@ -340,6 +354,7 @@ impl Programs {
             sum.lost_unbooked += cpu.lost_unbooked;
             sum.control += cpu.control;
             sum.faults += cpu.faults;
+            sum.uring += cpu.uring;
         }
         Ok(sum)
     }

@@ -334,6 +334,8 @@ fn code(header: &Header) -> Result<(EventCode, EventFlags, Option<u64>), Malform
         kind::CGROUP_RMDIR => EventCode::CGROUP_RMDIR,
         kind::CGROUP_ATTACH => EventCode::CGROUP_ATTACH,
         kind::PROCESS => EventCode::PROCESS,
+        kind::URING_SUBMIT => EventCode::URING_SUBMIT,
+        kind::URING_COMPLETE => EventCode::URING_COMPLETE,
         kind => return Err(Malformed::Kind { kind }),
     };
     Ok((code, EventFlags::default(), None))

@@ -159,3 +159,16 @@ pub mod open_fd {
     /// How many numbers this version writes.
     pub const COUNT: usize = 4;
 }
+
+/// Numbers of `URING_SUBMIT` and `URING_COMPLETE`. Paths are the kernel's own copies, made when the request was taken
+/// from the ring: `PATH`, `PATH2`; what an open really opened is `KPATH` of the completion, whose `ret` is the result.
+pub mod uring {
+    /// The operation: `IORING_OP_*`.
+    pub const OPCODE: usize = 0;
+    /// The program's own mark on the request, the same on its completion.
+    pub const USER_DATA: usize = 1;
+    /// The descriptor the request is about; `u64::MAX` on completions.
+    pub const FD: usize = 2;
+    /// How many numbers this version writes.
+    pub const COUNT: usize = 3;
+}

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
+#include <linux/io_uring.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
@@ -134,6 +135,29 @@ static void many(void) {
   check(0, "exec");
 }
 
+/* Opens and deletes files without a call that says so; with the ring's own kernel thread where asked. */
+static void ring(unsigned flags) {
+  struct io_uring_params params = {.flags = flags, .sq_thread_idle = 1000};
+  int fd = syscall(SYS_io_uring_setup, 8, &params);
+  check(fd >= 0, "io_uring_setup");
+  char *sq = mmap(NULL, params.sq_off.array + params.sq_entries * 4, PROT_READ | PROT_WRITE, MAP_SHARED, fd, IORING_OFF_SQ_RING);
+  char *cq = mmap(NULL, params.cq_off.cqes + params.cq_entries * sizeof(struct io_uring_cqe), PROT_READ | PROT_WRITE, MAP_SHARED, fd, IORING_OFF_CQ_RING);
+  struct io_uring_sqe *entries = mmap(NULL, params.sq_entries * sizeof *entries, PROT_READ | PROT_WRITE, MAP_SHARED, fd, IORING_OFF_SQES);
+  check(sq != MAP_FAILED && cq != MAP_FAILED && (void *)entries != MAP_FAILED, "mmap of the ring");
+  close(open("/tmp/victim", O_WRONLY | O_CREAT, 0600));
+  memset(entries, 0, 2 * sizeof *entries);
+  entries[0] = (struct io_uring_sqe){.opcode = IORING_OP_OPENAT, .fd = AT_FDCWD, .addr = (unsigned long)"/etc/passwd", .user_data = 77};
+  entries[1] = (struct io_uring_sqe){.opcode = IORING_OP_UNLINKAT, .fd = AT_FDCWD, .addr = (unsigned long)"/tmp/victim", .user_data = 78};
+  unsigned *array = (unsigned *)(sq + params.sq_off.array), *tail = (unsigned *)(sq + params.sq_off.tail);
+  array[0] = 0;
+  array[1] = 1;
+  __atomic_store_n(tail, *tail + 2, __ATOMIC_RELEASE);
+  unsigned wake = flags & IORING_SETUP_SQPOLL ? IORING_ENTER_SQ_WAKEUP : 0;
+  check(syscall(SYS_io_uring_enter, fd, wake ? 0 : 2, 2, IORING_ENTER_GETEVENTS | wake, NULL, 0) >= 0, "io_uring_enter");
+  struct io_uring_cqe *done = (struct io_uring_cqe *)(cq + params.cq_off.cqes);
+  for (int i = 0; i < 2; i++) check(done[i].res >= 0, "completion");
+}
+
 static void *flood(void *count) {
   for (long i = 0; i < (long)count; i++) syscall(SYS_getppid);
   return NULL;
@@ -150,6 +174,8 @@ int main(int argc, char **argv, char **environment) {
   else if (!strcmp(act, "memory")) memory(environment);
   else if (!strcmp(act, "script")) script();
   else if (!strcmp(act, "many")) many();
+  else if (!strcmp(act, "ring")) ring(0);
+  else if (!strcmp(act, "ring-thread")) ring(IORING_SETUP_SQPOLL);
   else if (!strcmp(act, "rename")) prctl(PR_SET_NAME, "kthreadd");
   else if (!strcmp(act, "flood")) {
     pthread_t other;

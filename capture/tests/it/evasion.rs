@@ -94,6 +94,45 @@ fn e5_a_call_by_the_32_bit_entry_is_decoded_by_its_own_table() {
     assert_eq!(text(open[0], FieldTag::KPATH), "/etc/group");
 }
 
+/// What is done through a ring is there, with paths, and the program's.
+fn check_ring(kind: &str) {
+    const OPENAT: u64 = 18;
+    const UNLINKAT: u64 = 36;
+    let (events, status) = act(&[kind]);
+    assert!(status.success());
+    let requests = |code: EventCode, opcode: u64| {
+        let mut found = events.iter().filter(|e| e.code == code && e.args[layout::uring::OPCODE] == opcode);
+        let first = found.next().unwrap_or_else(|| panic!("{kind}: no {code:?} of operation {opcode}"));
+        assert!(found.next().is_none());
+        first
+    };
+    let open = requests(EventCode::URING_SUBMIT, OPENAT);
+    assert_eq!(
+        (open.args[layout::uring::USER_DATA], text(open, FieldTag::PATH)),
+        (77, "/etc/passwd".to_owned())
+    );
+    let opened = requests(EventCode::URING_COMPLETE, OPENAT);
+    assert!(opened.ret >= 0 && opened.args[layout::uring::USER_DATA] == 77);
+    assert_eq!(text(opened, FieldTag::KPATH), "/etc/passwd");
+    let unlink = requests(EventCode::URING_SUBMIT, UNLINKAT);
+    assert_eq!(text(unlink, FieldTag::PATH), "/tmp/victim");
+    assert_eq!(requests(EventCode::URING_COMPLETE, UNLINKAT).ret, 0);
+    let program = events.iter().find(|e| e.code == EventCode::EXEC).unwrap().task.tgid;
+    assert_eq!(open.task.tgid, program, "{kind}: whose request it is");
+}
+
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn e7_what_is_done_through_io_uring_is_recorded() {
+    check_ring("ring");
+}
+
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn e8_what_the_rings_kernel_thread_does_is_its_owners() {
+    check_ring("ring-thread");
+}
+
 #[test]
 #[ignore = "needs root, eBPF and gcc"]
 fn e9_attempts_that_seccomp_refuses_are_kept_with_the_filter_noted() {

@@ -25,7 +25,7 @@ pub fn detail(event: &Event<'_>, fds: Option<&dyn FdNames>) -> Safe {
             line.field(FieldTag::CGROUP)
         }
         EventCode::OPEN_FD => line.open_fd(),
-        EventCode::URING_SUBMIT | EventCode::URING_COMPLETE => line.all_args(),
+        EventCode::URING_SUBMIT | EventCode::URING_COMPLETE => line.uring(),
         _ if event.flags.contains(EventFlags::SIGRETURN) => String::new(),
         _ => line.call(),
     };
@@ -61,6 +61,19 @@ impl Line<'_> {
             return format!("{who}killed by {signal}{core}");
         }
         format!("{who}exited")
+    }
+
+    /// A request's operation and what it is about.
+    fn uring(&self) -> String {
+        let operation = self.event.number(layout::uring::OPCODE);
+        let mut line = operation.map_or("?".to_owned(), |op| symbols::URING_OP.symbol(op));
+        for tag in [FieldTag::PATH, FieldTag::PATH2, FieldTag::KPATH] {
+            if self.event.field(tag).is_some() {
+                line.push(' ');
+                line += &self.field(tag);
+            }
+        }
+        line
     }
 
     fn open_fd(&self) -> String {
