@@ -7,4 +7,5 @@ mod parse_cases;
 mod print_round_trip;
 mod reference;
 mod rule_files;
+mod samples;
 mod scene;
