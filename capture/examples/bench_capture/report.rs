@@ -7,6 +7,9 @@ use crate::{
     tracer::{Run, Tracer},
 };
 
+/// Fewer events than this say nothing about the price of one.
+const MEANINGFUL: f64 = 10_000.0;
+
 /// All runs of one load.
 pub(crate) struct Table {
     load: Load,
@@ -70,12 +73,14 @@ impl fmt::Display for Table {
                     self.load.unit.split(' ').next().unwrap_or("")
                 ),
             };
-            let per_million = if events > 0.0 {
+            // Few events tell of the recorder's idle work, not of its price for an event.
+            let per_million = if events > MEANINGFUL {
                 format!("{:.2} s/M", median(runs, |run| run.recorder_cpu) / events * 1e6)
             } else {
                 "-".to_owned()
             };
-            let per_event = if events > 0.0 { median(runs, |run| run.bytes as f64) / events } else { 0.0 };
+            let per_event =
+                if events > MEANINGFUL { median(runs, |run| run.bytes as f64) / events } else { 0.0 };
             let cpu = median(runs, |run| run.cpu) - median(bare, |run| run.cpu);
             let rss = runs.iter().map(|run| run.rss).max().unwrap_or(0) >> 20;
             writeln!(
