@@ -3,6 +3,8 @@
 mod completions;
 mod extract;
 mod files;
+mod grep;
+mod hunt;
 mod info;
 mod ls;
 mod replay;
@@ -12,7 +14,6 @@ mod schema;
 mod scope;
 mod session;
 mod show;
-mod simple_filter;
 mod stats;
 mod timeline;
 mod tree;
@@ -54,12 +55,14 @@ enum Verb {
     Ls(ls::LsArgs),
     Show(show::ShowArgs),
     Replay(replay::ReplayArgs),
+    Grep(grep::GrepArgs),
     Tree(tree::TreeArgs),
     Files(files::FilesArgs),
     Info(info::InfoArgs),
     Timeline(timeline::TimelineArgs),
     Report(report::ReportArgs),
     Stats(stats::StatsArgs),
+    Hunt(hunt::HuntArgs),
     Extract(extract::ExtractArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -89,6 +92,8 @@ fn print(verb: &Verb, style: Style, cli: &Cli) -> Result<ExitCode, Failure> {
     let result = match verb {
         Verb::Ls(args) => ls::run(args, &mut session),
         Verb::Show(args) => show::run(args, &mut session),
+        Verb::Grep(args) => grep::run(args, &mut session),
+        Verb::Hunt(args) => hunt::run(args, &mut session),
         Verb::Tree(args) => tree::run(args, &mut session),
         Verb::Files(args) => files::run(args, &mut session),
         Verb::Info(args) => info::run(args, &mut session),
@@ -114,7 +119,14 @@ impl Verb {
     const fn is_long(&self) -> bool {
         matches!(
             self,
-            Self::Ls(_) | Self::Show(_) | Self::Tree(_) | Self::Files(_) | Self::Report(_) | Self::Info(_)
+            Self::Ls(_)
+                | Self::Show(_)
+                | Self::Tree(_)
+                | Self::Grep(_)
+                | Self::Hunt(_)
+                | Self::Files(_)
+                | Self::Report(_)
+                | Self::Info(_)
         )
     }
 }

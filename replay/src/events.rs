@@ -3,11 +3,14 @@
 //! The order of work: state (who the process is) sees every event; then set-up is hidden and the filter asked;
 //! what is left is described, folded, and handed on.
 
+mod filters;
 mod fold;
 mod roll;
 mod row;
 mod walk;
 
+pub(crate) use filters::Asked;
+pub use filters::{Filters, frame};
 pub use roll::roll;
 pub use row::{COLUMNS, EventRow, GapRow};
 pub use walk::{Item, Options, Seen, walk};

@@ -16,7 +16,7 @@ mod width;
 
 pub use cell::{Cell, Column, Kind, Machine, Record, Tone};
 pub use emitter::{Emitter, Shape, object};
-pub use json::SCHEMA;
+pub use json::{SCHEMA, guarded};
 pub use markdown::field as markdown_text;
 pub use sink::Sink;
 pub use terminal::Style;

@@ -9,5 +9,5 @@ mod open;
 pub use gaps::Gaps;
 pub use life::{Ended, Life, Partial, State};
 pub use lookup::{Target, find};
-pub use names::{display_name, id, image, name, pod, short_id};
+pub use names::{display_name, id, image, label, name, pod, short_id};
 pub use open::{StoreArgs, Trace};

@@ -8,11 +8,10 @@ use clap::Args;
 use super::{
     scope::Part,
     session::{Session, missing, sources},
-    simple_filter::SimpleFilter,
 };
 use crate::{
     analysis::{findings, process_tree::Choice},
-    events::{self, Item, Options},
+    events::{self, Filters, Item, Options},
     exit::Verdict,
     failure::Failure,
     output::{OutputArgs, Shape},
@@ -29,14 +28,14 @@ use crate::{
 Examples:
   afterimage show web                                   all of it
   afterimage show 3ad7 demo.aft --begin +19s --end +21s
-  afterimage show web --filter event=connect -o json
+  afterimage show web --filter 'evt.type = connect and fd.sport != 443' -o json
   afterimage show web --fields time,pid,args -n 20")]
 pub(super) struct ShowArgs {
     /// The container: a prefix of its id, its name, `namespace/pod`, `uid:N` or `host`
     container: String,
     #[command(flatten)]
     stores: StoreArgs,
-    /// Only events whose field has this value (`field=value` or `field!=value`); several must all hold
+    /// Only events that pass this filter, in Falco's language; several must all hold
     #[arg(short, long, value_name = "EXPR")]
     filter: Vec<String>,
     /// Also show what the runtime did to set the container up
@@ -63,8 +62,8 @@ pub(super) struct ShowArgs {
 pub(super) const SHAPE: Shape = Shape { rows: "events", row: "event", columns: events::COLUMNS };
 
 pub(super) fn run(args: &ShowArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
-    let filters: Vec<SimpleFilter> =
-        args.filter.iter().map(|text| SimpleFilter::parse(text)).collect::<Result<_, _>>()?;
+    let mut filters = Filters::parse(&args.filter)?;
+    filters.warnings().for_each(|line| session.say(line));
     let traces = args.stores.open(args.range.local)?;
     let part = Part::of_container(&traces, &args.container, &args.range)?;
     if args.tree {
@@ -76,7 +75,6 @@ pub(super) fn run(args: &ShowArgs, session: &mut Session<'_>) -> Result<Verdict,
     }
     let mut emitter = session.emit(SHAPE, &args.output, &sources(&traces))?;
     let mut written = Ok(());
-    let mut keep = |row: &events::EventRow| filters.iter().all(|f| f.matches(row));
     let options = Options {
         container: part.uid(),
         span: part.span,
@@ -84,7 +82,7 @@ pub(super) fn run(args: &ShowArgs, session: &mut Session<'_>) -> Result<Verdict,
         raw: args.raw,
         limit: args.limit.unwrap_or(u64::MAX),
         streams: std::io::stdout().is_terminal(),
-        keep: &mut keep,
+        filters: &mut filters,
     };
     let seen = events::walk(part.trace, options, &mut |item| {
         written = match &item {

@@ -11,7 +11,7 @@ use super::{
     session::{Session, missing, sources},
 };
 use crate::{
-    events::{self, EventRow, Item, Options},
+    events::{self, EventRow, Filters, Item, Options},
     exit::Verdict,
     failure::Failure,
     output::{Cell, Column, Kind, OutputArgs, Record, Shape},
@@ -122,7 +122,7 @@ fn count<'a>(part: &Part<'a>, args: &StatsArgs) -> Result<Vec<Stat<'a>>, Failure
         raw: false,
         limit: u64::MAX,
         streams: false,
-        keep: &mut |_| true,
+        filters: &mut Filters::default(),
     };
     events::walk(trace, options, &mut |item| {
         if let Item::Event(row) = item {
@@ -134,12 +134,15 @@ fn count<'a>(part: &Part<'a>, args: &StatsArgs) -> Result<Vec<Stat<'a>>, Failure
 }
 
 fn add<'a>(stats: &mut HashMap<Safe, Stat<'a>>, trace: &'a Trace, row: &EventRow, by: By) {
-    let cell = row.cell(by.column());
-    if cell.text().is_empty() {
+    let key = match by {
+        // Names are not unique.
+        By::Container => row.whose.id.clone(),
+        // The cell's text is safe: this only makes it a key again.
+        by => Safe::format(format_args!("{}", row.cell(by.column()).text())),
+    };
+    if key.as_str().is_empty() {
         return;
     }
-    // The cell's text is safe: this only makes it a key again.
-    let key = Safe::format(format_args!("{}", cell.text()));
     let at = row.event.time;
     let stat = stats.entry(key.clone()).or_insert(Stat {
         trace,

@@ -61,6 +61,11 @@ impl Folder {
         self.drain(emit)
     }
 
+    /// Whether a row of this thread waits for its continuation.
+    pub(super) fn waits_for(&self, tid: u32) -> bool {
+        self.waits.contains_key(&tid)
+    }
+
     /// Hands on everything; nothing more comes.
     pub(super) fn finish(&mut self, emit: &mut Emit<'_>) -> ControlFlow<()> {
         self.waits.clear();
@@ -180,7 +185,13 @@ mod tests {
             args: vec![u64::from(nr)],
             fields: Vec::new(),
         };
-        let whose = Whose { uid: ContainerUid(1), id: Safe::default(), start: BootNanos(0), days: false };
+        let whose = Whose {
+            uid: ContainerUid(1),
+            id: Safe::default(),
+            label: Safe::default(),
+            start: BootNanos(0),
+            days: false,
+        };
         let clock = Clock::new(&ClockMap::default(), false);
         Item::Event(Box::new(EventRow {
             event,
@@ -189,6 +200,7 @@ mod tests {
             process: None,
             name: Safe::default(),
             detail: Safe::default(),
+            wanted: true,
         }))
     }
 

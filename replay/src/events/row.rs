@@ -22,7 +22,7 @@ pub const COLUMNS: &[Column] = &[
     Column::new("offset", "OFFSET", "the same in seconds after the container's start").right(),
     Column::new("offset_ns", "OFFSET NS", "the same in nanoseconds").hidden().integer(),
     Column::new("boot_ns", "BOOT NS", "the same in nanoseconds of CLOCK_BOOTTIME").hidden().right(),
-    Column::new("container", "CONTAINER", "id of the container").hidden().flexible(),
+    Column::new("container", "CONTAINER", "id of the container; its name in tables").hidden().flexible(),
     Column::new("container_uid", "UID", "the recorder's number of the container").hidden().integer(),
     Column::new("pid", "PID", "process (the kernel's tgid), as the host sees it").integer(),
     Column::new("tid", "TID", "thread").hidden().integer(),
@@ -61,6 +61,8 @@ pub struct Whose {
     pub uid: ContainerUid,
     /// Its id.
     pub id: Safe,
+    /// Its name, else its short id.
+    pub label: Safe,
     /// What offsets count from.
     pub start: BootNanos,
     /// It lived on more than one day: times of the day alone do not tell when.
@@ -82,6 +84,8 @@ pub struct EventRow {
     pub name: Safe,
     /// What it was about.
     pub detail: Safe,
+    /// The filter wants it; otherwise it may only end another row.
+    pub(super) wanted: bool,
 }
 
 impl EventRow {
@@ -92,6 +96,7 @@ impl EventRow {
         self.event.ret = end.event.ret;
         self.event.cpu = end.event.cpu;
         self.event.duration = None;
+        self.wanted |= end.wanted;
         self.event.flags = EventFlags((self.event.flags.0 & !restart) | end.event.flags.0 & restart);
         self
     }
@@ -137,7 +142,7 @@ impl Record for EventRow {
             "offset" => Cell::safe(Safe::format(format_args!("{}", time::offset(offset)))),
             "offset_ns" => Cell::option(i64::try_from(offset).ok(), Cell::number),
             "boot_ns" => Cell::safe(Safe::format(format_args!("{}", event.time.0))),
-            "container" => Cell::safe(self.whose.id.clone()),
+            "container" => Cell::both(self.whose.label.clone(), self.whose.id.clone()),
             "container_uid" => Cell::number(self.whose.uid.0),
             "pid" => Cell::number(event.task.tgid),
             "tid" => Cell::number(event.task.tid),
@@ -251,7 +256,7 @@ impl Record for GapRow {
             }
             "offset_ns" => Cell::option(offset.and_then(|o| i64::try_from(o).ok()), Cell::number),
             "boot_ns" => Cell::safe(Safe::format(format_args!("{}", from.0))),
-            "container" => Cell::option(whose, |w| Cell::safe(w.id.clone())),
+            "container" => Cell::option(whose, |w| Cell::both(w.label.clone(), w.id.clone())),
             "container_uid" => Cell::option(self.loss.container, |uid| Cell::number(uid.0)),
             "event" => Cell::word("lost"),
             "detail" => Cell::safe(Safe::format(format_args!("{}", self.detail()))),

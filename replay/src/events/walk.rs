@@ -5,12 +5,12 @@ use std::{collections::HashMap, ops::ControlFlow, sync::Arc};
 use afterimage_format::{ContainerUid, Event, EventFlags, Loss, OwnedEvent, Query};
 use afterimage_model::{
     describe, event_name,
-    process::{Process, World},
+    process::Process,
     text::{Safe, escape},
 };
 
 use super::{
-    EventRow, GapRow,
+    Asked, EventRow, Filters, GapRow,
     fold::{Emit, Folder},
     row::Whose,
 };
@@ -44,8 +44,8 @@ pub struct Options<'a> {
     pub limit: u64,
     /// Rows are printed to a terminal as they come: progress would stand between them.
     pub streams: bool,
-    /// Which rows are wanted.
-    pub keep: &'a mut dyn FnMut(&EventRow) -> bool,
+    /// Which events are wanted.
+    pub filters: &'a mut Filters,
 }
 
 /// What was met on the way.
@@ -64,7 +64,7 @@ struct Walk<'a, 'b> {
     options: Options<'b>,
     clock: Arc<Clock>,
     whose: HashMap<ContainerUid, Arc<Whose>>,
-    world: World,
+    asked: Asked<'a>,
     folder: Folder,
     gaps: std::vec::IntoIter<Loss>,
     next_gap: Option<Loss>,
@@ -83,15 +83,14 @@ pub fn walk(trace: &Trace, options: Options<'_>, emit: &mut Emit<'_>) -> Result<
     let mut losses = gaps.list;
     losses.sort_by_key(|l| l.from);
     let mut gaps = losses.into_iter();
-    // State needs what came before the range.
-    let query =
-        Query { containers: options.container.into_iter().collect(), begin: None, end: options.span.end };
+    let query = query(trace, &options);
+    options.filters.survey(trace, &query)?;
     let mut walk = Walk {
         trace,
         options,
         clock: Arc::new(trace.clock.clone()),
         whose: HashMap::new(),
-        world: World::new(),
+        asked: Asked::new(trace),
         folder: Folder::default(),
         next_gap: gaps.next(),
         gaps,
@@ -111,10 +110,21 @@ pub fn walk(trace: &Trace, options: Options<'_>, emit: &mut Emit<'_>) -> Result<
     Ok(walk.seen)
 }
 
+/// What has to be read: state needs what came before the range, and a filter's ancestors may be the host's.
+fn query(trace: &Trace, options: &Options<'_>) -> Query {
+    let containers = match options.container {
+        Some(uid) if options.filters.is_empty() || uid == ContainerUid::HOST => vec![uid],
+        Some(uid) => vec![ContainerUid::HOST, uid],
+        None => options.filters.containers(trace).unwrap_or_default(),
+    };
+    Query { containers, begin: None, end: options.span.end }
+}
+
 impl Walk<'_, '_> {
     fn event(&mut self, uid: ContainerUid, event: &Event<'_>, emit: &mut Emit<'_>) -> ControlFlow<()> {
-        self.world.apply(uid, event);
-        if !self.options.span.contains(event.time) {
+        self.asked.apply(uid, event);
+        let is_asked_for = self.options.container.is_none_or(|wanted| wanted == uid);
+        if !is_asked_for || !self.options.span.contains(event.time) {
             return ControlFlow::Continue(());
         }
         while let Some(loss) = self.next_gap.filter(|l| l.from <= event.time) {
@@ -124,10 +134,14 @@ impl Walk<'_, '_> {
             self.seen.setup += 1;
             return ControlFlow::Continue(());
         }
-        let row = Box::new(self.row(uid, event));
-        if !(self.options.keep)(&row) {
+        let filters = &*self.options.filters;
+        let wanted = filters.is_empty() || filters.matches(&self.asked.context(uid, event));
+        // Both returns of a restarted call are one row, whichever of them the filter wants.
+        let folds = event.flags.contains(EventFlags::RESTART) || self.folder.waits_for(event.task.tid);
+        if !wanted && (self.options.raw || !folds) {
             return ControlFlow::Continue(());
         }
+        let row = Box::new(EventRow { wanted, ..self.row(uid, event) });
         if self.options.raw {
             return self.seen.count(Item::Event(row), self.options.limit, emit);
         }
@@ -155,11 +169,18 @@ impl Walk<'_, '_> {
 
     fn row(&mut self, uid: ContainerUid, event: &Event<'_>) -> EventRow {
         EventRow {
-            process: self.world.process_of_task(event.task).and_then(Process::comm).map(escape),
+            process: self
+                .asked
+                .tracker
+                .world()
+                .process_of_task(event.task)
+                .and_then(Process::comm)
+                .map(escape),
             name: Safe::format(format_args!("{}", event_name(event.code))),
-            detail: describe::detail(event, Some(&self.world)),
+            detail: describe::detail(event, Some(self.asked.tracker.world())),
             whose: self.whose(uid),
             clock: Arc::clone(&self.clock),
+            wanted: true,
             event: OwnedEvent::from_event(event),
         }
     }
@@ -173,7 +194,8 @@ impl Walk<'_, '_> {
             let (start, end) = life.map_or_else(|| trace.range(), |l| (l.begin, l.last));
             let day = |at| trace.clock.full(at).map(|t| t.as_str().get(..10).map(str::to_owned));
             let days = self.options.container.is_none() || day(start) != day(end);
-            Arc::new(Whose { uid, id: id.unwrap_or_default(), start, days })
+            let label = summary.map(|s| trace::label(&s.record));
+            Arc::new(Whose { uid, id: id.unwrap_or_default(), label: label.unwrap_or_default(), start, days })
         }))
     }
 }
@@ -181,7 +203,10 @@ impl Walk<'_, '_> {
 impl Seen {
     /// Hands an item on, unless the limit is reached.
     fn count(&mut self, item: Item, limit: u64, emit: &mut Emit<'_>) -> ControlFlow<()> {
-        if matches!(item, Item::Event(_)) {
+        if let Item::Event(row) = &item {
+            if !row.wanted {
+                return ControlFlow::Continue(());
+            }
             if self.shown >= limit {
                 self.more = true;
                 return ControlFlow::Break(());

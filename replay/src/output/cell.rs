@@ -83,6 +83,16 @@ impl Machine {
         Self(Value::Object(parts.into_iter().map(|(k, v)| (k.to_owned(), v.0)).collect()))
     }
 
+    /// An object whose names are not fixed: both names and values pass the last guard.
+    pub fn values(parts: impl IntoIterator<Item = (String, Value)>) -> Self {
+        let own = |text: String| Safe::format(format_args!("{text}")).into_string();
+        let guarded = |value| match value {
+            Value::String(text) => Value::String(own(text)),
+            other => other,
+        };
+        Self(Value::Object(parts.into_iter().map(|(k, v)| (own(k), guarded(v))).collect()))
+    }
+
     /// A list.
     pub fn list(items: impl IntoIterator<Item = Self>) -> Self {
         Self(Value::Array(items.into_iter().map(|m| m.0).collect()))

@@ -36,6 +36,14 @@ pub fn pod(record: &ContainerRecord) -> Option<Safe> {
     })
 }
 
+/// The name, else the short id: for columns.
+pub fn label(record: &ContainerRecord) -> Safe {
+    if record.uid == ContainerUid::HOST {
+        return Safe::literal("host");
+    }
+    name(record).unwrap_or_else(|| short_id(record))
+}
+
 /// Short id and name in one, for headings and messages.
 pub fn display_name(record: &ContainerRecord) -> Safe {
     if record.uid == ContainerUid::HOST {

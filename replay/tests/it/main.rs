@@ -3,6 +3,7 @@
 mod bad_input;
 mod files;
 mod fixture;
+mod grep;
 mod hostile;
 mod ls;
 mod run;

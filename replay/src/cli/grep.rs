@@ -1,0 +1,158 @@
+//! `afterimage grep`: events that pass a filter, over whole recordings.
+
+use std::{io::IsTerminal as _, ops::ControlFlow};
+
+use clap::Args;
+
+use super::{
+    scope::{Part, ScopeArgs},
+    session::{Session, missing, sources},
+};
+use crate::{
+    events::{self, Filters, Item, Options},
+    exit::Verdict,
+    failure::Failure,
+    output::{Column, Emitter, OutputArgs, Shape},
+    trace::{Gaps, Trace},
+};
+
+/// Find events by a filter, in all containers of a recording, also the deleted ones.
+///
+/// The language is Falco's, with its field names; `&&`, `||`, `!` and bare text work too. Besides: `within` and
+/// `under` (a process and its descendants), `near(..., 5s)`, `seq(a; b within 10s)`, `time`, `life`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  afterimage grep 'evt.type = connect and fd.sport = 4444'
+  afterimage grep 'proc.name in (curl, wget) and evt.type = execve' demo.aft
+  afterimage grep 'within proc.pid = 412 and evt.failed = true' -c web -o jsonl
+  afterimage grep 'fd.name startswith /etc/ and evt.is_open_write = true' --explain
+  afterimage grep 'near(evt.type = ptrace, 2s)' -n 50")]
+pub(super) struct GrepArgs {
+    /// The filter
+    #[arg(value_name = "EXPR")]
+    expr: String,
+    #[command(flatten)]
+    scope: ScopeArgs,
+    /// Another filter that must hold too
+    #[arg(short, long, value_name = "EXPR")]
+    filter: Vec<String>,
+    /// Say what the filter means and what has to be read for it, and read nothing
+    #[arg(long)]
+    explain: bool,
+    /// Print only how many events were found
+    #[arg(long)]
+    count: bool,
+    /// Also events of the containers' set-up by their runtimes
+    #[arg(long)]
+    setup: bool,
+    /// Show every return of a restarted call
+    #[arg(long)]
+    raw: bool,
+    /// At most so many events
+    #[arg(short = 'n', long, value_name = "N")]
+    limit: Option<u64>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Position of the container among the columns of events.
+const CONTAINER: usize = 4;
+
+/// As `show` has them, with the container shown.
+const COLUMNS: &[Column] = &{
+    let mut columns = [events::COLUMNS[0]; events::COLUMNS.len()];
+    let mut i = 0;
+    while i < columns.len() {
+        columns[i] = events::COLUMNS[i];
+        i += 1;
+    }
+    columns[CONTAINER].shown = true;
+    columns
+};
+
+pub(super) const SHAPE: Shape = Shape { rows: "events", row: "event", columns: COLUMNS };
+
+pub(super) fn run(args: &GrepArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
+    let texts: Vec<&String> = std::iter::once(&args.expr).chain(&args.filter).collect();
+    let mut filters = Filters::parse(&texts)?;
+    let traces = args.scope.open()?;
+    let parts = args.scope.parts(&traces)?;
+    if args.explain {
+        return explain(&filters, &parts, session);
+    }
+    filters.warnings().for_each(|line| session.say(line));
+    let mut found = 0;
+    if args.count {
+        for part in &parts {
+            found += search(part, args, u64::MAX, &mut filters, None)?.shown;
+        }
+        writeln!(session.out, "{found}")?;
+    } else {
+        let mut emitter = session.emit(SHAPE, &args.output, &sources(&traces))?;
+        let mut more = false;
+        for part in &parts {
+            let left = args.limit.unwrap_or(u64::MAX) - found;
+            let seen = search(part, args, left, &mut filters, Some(&mut emitter))?;
+            found += seen.shown;
+            more |= seen.more;
+        }
+        emitter.finish(&missing(&gaps(&parts)))?;
+        if more {
+            session.say("stopped at --limit; there are more events");
+        }
+    }
+    if filters.saturated() {
+        session.say("`near` or `seq` reached its bound in memory; the result may not be exact");
+    }
+    Ok(session.conclude(&gaps(&parts), found > 0))
+}
+
+fn gaps<'a>(parts: &[Part<'a>]) -> Vec<(&'a Trace, Gaps)> {
+    parts.iter().map(|p| (p.trace, p.gaps())).collect()
+}
+
+fn search(
+    part: &Part<'_>,
+    args: &GrepArgs,
+    limit: u64,
+    filters: &mut Filters,
+    mut emitter: Option<&mut Emitter<'_>>,
+) -> Result<events::Seen, Failure> {
+    let mut written = Ok(());
+    let options = Options {
+        container: part.uid(),
+        span: part.span,
+        setup: args.setup,
+        raw: args.raw,
+        limit,
+        streams: emitter.is_some() && std::io::stdout().is_terminal(),
+        filters,
+    };
+    let seen = events::walk(part.trace, options, &mut |item| {
+        if let Some(emitter) = emitter.as_deref_mut() {
+            written = match &item {
+                Item::Event(row) => emitter.row(row.as_ref()),
+                Item::Gap(gap) => emitter.row_as("gap", gap),
+            };
+        }
+        if written.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    written?;
+    Ok(seen)
+}
+
+fn explain(filters: &Filters, parts: &[Part<'_>], session: &mut Session<'_>) -> Result<Verdict, Failure> {
+    for part in parts {
+        let recording = &part.trace.recording;
+        let frame = events::frame(part.trace);
+        let record = |uid| recording.containers().iter().find(|s| s.record.uid == uid).map(|s| &s.record);
+        for filter in filters.iter() {
+            let text = filter.explain(&frame, recording.blocks(), record).to_string();
+            for line in text.lines() {
+                writeln!(session.out, "{}", crate::output::terminal::defused(line))?;
+            }
+        }
+    }
+    Ok(Verdict::FOUND)
+}

@@ -1,0 +1,264 @@
+//! `afterimage hunt`: today's rules over what was recorded before.
+
+use std::{ops::ControlFlow, path::PathBuf};
+
+use afterimage_detect::{
+    RuleSet,
+    rules::{Hit, Priority},
+};
+use afterimage_format::{ContainerUid, Event, EventFlags, Query};
+use afterimage_model::{
+    describe, event_name,
+    process::Process,
+    text::{Safe, escape},
+};
+use clap::Args;
+
+use super::{
+    scope::{Part, ScopeArgs},
+    session::{Session, missing, sources},
+};
+use crate::{
+    events::Asked,
+    exit::Verdict,
+    failure::Failure,
+    output::{
+        Cell, Column, Emitter, Kind, Machine, OutputArgs, Record, Shape, Tone, guarded, terminal::defused,
+    },
+    progress::Progress,
+    trace::{self, Gaps, Trace},
+};
+
+/// Run Falco rules over recordings: which containers, also deleted ones, would have raised an alert.
+///
+/// Rule files are Falco's own, unmodified. Each hit names the event that it rests on.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  afterimage hunt --rules falco_rules.yaml
+  afterimage hunt --rules falco_rules.yaml --rules local.yaml demo.aft --priority warning
+  afterimage hunt --rules falco_rules.yaml -b '24h ago' --falco-json")]
+pub(super) struct HuntArgs {
+    /// A file of rules; several are read in order, later ones change earlier ones
+    #[arg(short, long, value_name = "FILE", required = true)]
+    rules: Vec<PathBuf>,
+    #[command(flatten)]
+    scope: ScopeArgs,
+    /// Only rules of this priority or worse
+    #[arg(long, value_name = "PRIORITY", value_parser = priority)]
+    priority: Option<Priority>,
+    /// Only rules with one of these tags
+    #[arg(long, value_name = "TAG,...", value_delimiter = ',')]
+    tag: Vec<String>,
+    /// Only rules whose name contains this text
+    #[arg(long, value_name = "TEXT")]
+    rule: Option<String>,
+    /// Also look at what runtimes did to set containers up
+    #[arg(long)]
+    setup: bool,
+    /// Print hits as Falco's own JSON output, one object per line
+    #[arg(long, conflicts_with_all = ["output", "fields"])]
+    falco_json: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+fn priority(text: &str) -> Result<Priority, String> {
+    Priority::parse(text).ok_or_else(|| {
+        "write emergency, alert, critical, error, warning, notice, informational or debug".to_owned()
+    })
+}
+
+const COLUMNS: &[Column] = &[
+    Column::new("time", "TIME", "when it happened").kind(Kind::Time),
+    Column::new("container", "CONTAINER", "id of the container; its name in tables").flexible(),
+    Column::new("container_uid", "UID", "the recorder's number of the container").hidden().integer(),
+    Column::new("priority", "PRIORITY", "how bad the rule says it is"),
+    Column::new("rule", "RULE", "name of the rule").flexible(),
+    Column::new("pid", "PID", "process, as the host sees it").integer(),
+    Column::new("process", "PROCESS", "name of the process at that moment").flexible(),
+    Column::new("event", "EVENT", "the event it rests on"),
+    Column::new("detail", "DETAIL", "what the event was about").flexible(),
+    Column::new("result", "RESULT", "result of the event").right(),
+    Column::new("message", "MESSAGE", "the rule's output with its values").hidden().flexible(),
+    Column::new("fields", "FIELDS", "the values in the rule's output, by field").hidden().kind(Kind::Object),
+    Column::new("tags", "TAGS", "the rule's tags").hidden().kind(Kind::Texts),
+    Column::new("event_number", "NUMBER", "the event's number among those that were read").hidden().integer(),
+    Column::new("tid", "TID", "thread").hidden().integer(),
+    Column::new("store", "STORE", "the recording").hidden().flexible(),
+];
+
+pub(super) const SHAPE: Shape = Shape { rows: "hits", row: "hit", columns: COLUMNS };
+
+/// A hit with its evidence.
+struct Row<'a> {
+    trace: &'a Trace,
+    hit: Hit,
+    tgid: u32,
+    tid: u32,
+    process: Option<Safe>,
+    event: Safe,
+    detail: Safe,
+    result: Safe,
+}
+
+pub(super) fn run(args: &HuntArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
+    let rules = load(args, session)?;
+    let traces = args.scope.open()?;
+    let parts = args.scope.parts(&traces)?;
+    let mut found = 0_u64;
+    let gaps = |parts: &[Part<'_>]| -> Vec<Gaps> { parts.iter().map(Part::gaps).collect() };
+    if args.falco_json {
+        for part in &parts {
+            let out = &mut *session.out;
+            search(part, args, &rules, &mut |row| {
+                found += 1;
+                writeln!(out, "{}", guarded(&row.hit.to_falco_json()))
+            })?;
+        }
+    } else {
+        let mut emitter = session.emit(SHAPE, &args.output, &sources(&traces))?;
+        for part in &parts {
+            found += emit(part, args, &rules, &mut emitter)?;
+        }
+        let all: Vec<(&Trace, Gaps)> = parts.iter().map(|p| p.trace).zip(gaps(&parts)).collect();
+        emitter.finish(&missing(&all))?;
+    }
+    let all: Vec<(&Trace, Gaps)> = parts.iter().map(|p| p.trace).zip(gaps(&parts)).collect();
+    Ok(session.conclude(&all, found > 0))
+}
+
+fn emit(
+    part: &Part<'_>,
+    args: &HuntArgs,
+    rules: &RuleSet,
+    emitter: &mut Emitter<'_>,
+) -> Result<u64, Failure> {
+    let mut found = 0;
+    search(part, args, rules, &mut |row| {
+        found += 1;
+        emitter.row(&row)
+    })?;
+    Ok(found)
+}
+
+fn load(args: &HuntArgs, session: &mut Session<'_>) -> Result<RuleSet, Failure> {
+    let mut rules = RuleSet::load(&args.rules).map_err(|error| {
+        let all: Vec<String> = error.errors.iter().map(|e| defused(&e.to_string())).collect();
+        let more =
+            if all.len() > 1 { format!(" (and {} more errors)", all.len() - 1) } else { String::new() };
+        let first = all.first().cloned().unwrap_or_else(|| "the rules cannot be used".to_owned());
+        Failure::Usage(format!("{first}{more}"))
+    })?;
+    for warning in rules.warnings() {
+        session.say(format!("warning: {warning}"));
+    }
+    rules.switch(|rule| {
+        let fits = args.priority.is_none_or(|p| rule.priority <= p)
+            && (args.tag.is_empty() || rule.tags.iter().any(|t| args.tag.contains(t)))
+            && args.rule.as_ref().is_none_or(|text| rule.name.contains(text.as_str()));
+        (!fits).then_some(false)
+    });
+    if !rules.rules().iter().any(|r| r.enabled) {
+        return Err(Failure::Usage(
+            "no enabled rule is left to look for; loosen --priority, --tag or --rule".to_owned(),
+        ));
+    }
+    Ok(rules)
+}
+
+/// Shows every hit to `visit`.
+fn search(
+    part: &Part<'_>,
+    args: &HuntArgs,
+    rules: &RuleSet,
+    visit: &mut dyn FnMut(Row<'_>) -> std::io::Result<()>,
+) -> Result<(), Failure> {
+    let trace = part.trace;
+    // The host's processes are the ancestors of all.
+    let containers = part.uid().map(|uid| vec![ContainerUid::HOST, uid]).unwrap_or_default();
+    let query = Query { containers, begin: None, end: part.span.end };
+    let mut asked = Asked::new(trace);
+    let mut progress = Progress::new(trace.recording.count_hint(&query), false);
+    let mut written = Ok(());
+    trace.recording.for_each(&query, &mut |uid, event| {
+        progress.tick();
+        asked.apply(uid, event);
+        let wanted = part.uid().is_none_or(|w| w == uid)
+            && part.span.contains(event.time)
+            && rules.admits_code(event.code)
+            && (args.setup || !event.flags.contains(EventFlags::SETUP));
+        if !wanted {
+            return ControlFlow::Continue(());
+        }
+        for hit in rules.evaluate(&asked.context(uid, event)) {
+            written = visit(Row::new(trace, hit, &asked, event));
+            if written.is_err() {
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(written?)
+}
+
+impl<'a> Row<'a> {
+    fn new(trace: &'a Trace, hit: Hit, asked: &Asked<'_>, event: &Event<'_>) -> Self {
+        let world = asked.tracker.world();
+        Self {
+            trace,
+            hit,
+            tgid: event.task.tgid,
+            tid: event.task.tid,
+            process: world.process_of_task(event.task).and_then(Process::comm).map(escape),
+            event: Safe::format(format_args!("{}", event_name(event.code))),
+            detail: describe::detail(event, Some(world)),
+            result: describe::result(event),
+        }
+    }
+
+    fn fields(&self) -> Cell {
+        let text: Vec<String> =
+            self.hit.fields.iter().map(|(name, value)| format!("{name}={}", value.to_json())).collect();
+        let members = self.hit.fields.iter().map(|(name, value)| (name.clone(), value.to_json()));
+        Cell::both(Safe::format(format_args!("{}", text.join(" "))), Machine::values(members))
+    }
+}
+
+impl Record for Row<'_> {
+    fn cell(&self, key: &str) -> Cell {
+        let hit = &self.hit;
+        let own = |text: &str| Cell::safe(Safe::format(format_args!("{text}")));
+        match key {
+            "time" => self.trace.moment(hit.time),
+            "container" => {
+                let all = self.trace.recording.containers();
+                let record = all.iter().find(|s| s.record.uid == hit.container).map(|s| &s.record);
+                Cell::option(record, |r| Cell::both(trace::label(r), trace::id(r)))
+            }
+            "container_uid" => Cell::number(hit.container.0),
+            "priority" => Cell::word(hit.priority.as_str()),
+            "rule" => own(&hit.name),
+            "pid" => Cell::number(self.tgid),
+            "process" => Cell::option(self.process.clone(), Cell::safe),
+            "event" => Cell::safe(self.event.clone()),
+            "detail" => Cell::safe(self.detail.clone()),
+            "result" => Cell::safe(self.result.clone()),
+            "message" => own(&hit.message),
+            "fields" => self.fields(),
+            "tags" => Cell::list(hit.tags.iter().map(|t| Safe::format(format_args!("{t}")))),
+            "event_number" => Cell::number(hit.event),
+            "tid" => Cell::number(self.tid),
+            "store" => Cell::safe(escape(self.trace.path.as_os_str().as_encoded_bytes())),
+            _ => Cell::absent(),
+        }
+    }
+
+    fn tone(&self) -> Tone {
+        match self.hit.priority {
+            p if p <= Priority::Warning => Tone::Finding,
+            Priority::Debug => Tone::Dim,
+            _ => Tone::Plain,
+        }
+    }
+}

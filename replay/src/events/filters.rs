@@ -1,0 +1,135 @@
+//! Filters over a recording's events: what the user wrote, with everything it needs to be asked.
+
+use std::ops::ControlFlow;
+
+use afterimage_detect::{EventContext, Filter, Frame, Tracker, Verdict};
+use afterimage_format::{ContainerRecord, ContainerUid, Event, Query};
+
+use crate::{failure::Failure, output::terminal::defused, trace::Trace};
+
+/// Filters that must all hold.
+#[derive(Debug, Default)]
+pub struct Filters {
+    list: Vec<Filter>,
+}
+
+impl Filters {
+    /// Reads filters.
+    ///
+    /// # Errors
+    /// The first that is none: where in it, what, and what to write instead.
+    pub fn parse<T: AsRef<str>>(texts: &[T]) -> Result<Self, Failure> {
+        let read = |text: &T| {
+            let text = text.as_ref();
+            Filter::parse(text).map_err(|e| Failure::Usage(format!("filter `{}`: {e}", defused(text))))
+        };
+        Ok(Self { list: texts.iter().map(read).collect::<Result<_, _>>()? })
+    }
+
+    /// Whether there is none: everything passes.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Each filter.
+    pub fn iter(&self) -> impl Iterator<Item = &Filter> {
+        self.list.iter()
+    }
+
+    /// What works but may not mean what its writer thinks, a sentence each.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        self.list.iter().flat_map(|filter| {
+            filter.warnings().iter().map(move |w| format!("filter `{filter}`: {}", w.message))
+        })
+    }
+
+    /// A bound was reached: see [`Filter::saturated`].
+    pub fn saturated(&self) -> bool {
+        self.list.iter().any(Filter::saturated)
+    }
+
+    /// The first pass, where one is needed.
+    ///
+    /// # Errors
+    /// [`Failure::Read`].
+    pub(super) fn survey(&mut self, trace: &Trace, query: &Query) -> Result<(), Failure> {
+        if !self.list.iter().any(Filter::needs_survey) {
+            return Ok(());
+        }
+        let mut asked = Asked::new(trace);
+        trace.recording.for_each(query, &mut |uid, event| {
+            asked.apply(uid, event);
+            let cx = asked.context(uid, event);
+            self.list.iter_mut().filter(|f| f.needs_survey()).for_each(|f| f.survey(&cx));
+            ControlFlow::Continue(())
+        })?;
+        Ok(())
+    }
+
+    /// The containers of which any event can pass, besides the host, whose processes are the ancestors of all.
+    /// `None` where that is no restriction.
+    pub(super) fn containers(&self, trace: &Trace) -> Option<Vec<ContainerUid>> {
+        if self.list.is_empty() {
+            return None;
+        }
+        let frame = frame(trace);
+        let filters: Vec<_> = self.list.iter().map(|f| f.prefilter(&frame)).collect();
+        let all = trace.recording.containers();
+        let may = |uid, record| filters.iter().all(|f| f.container(uid, Some(record)) != Verdict::Never);
+        let mut kept: Vec<ContainerUid> =
+            all.iter().filter(|s| may(s.record.uid, &s.record)).map(|s| s.record.uid).collect();
+        if kept.len() == all.len() {
+            return None;
+        }
+        if !kept.contains(&ContainerUid::HOST) {
+            kept.push(ContainerUid::HOST);
+        }
+        Some(kept)
+    }
+
+    pub(super) fn matches(&self, cx: &EventContext<'_>) -> bool {
+        self.list.iter().all(|f| f.matches(cx))
+    }
+}
+
+/// What holds for a whole recording.
+pub fn frame(trace: &Trace) -> Frame {
+    Frame {
+        clock: trace.recording.clock().clone(),
+        range: trace.recording.time_range(),
+        hostname: trace.recording.origin().hostname.clone(),
+        alerts: Vec::new(),
+        marks: Vec::new(),
+    }
+}
+
+/// The state that filters and rules ask, rolled forward event by event.
+pub(crate) struct Asked<'a> {
+    trace: &'a Trace,
+    frame: Frame,
+    pub(crate) tracker: Tracker,
+    number: u64,
+    /// The last container's record: events of one come in runs.
+    last: Option<(ContainerUid, Option<&'a ContainerRecord>)>,
+}
+
+impl<'a> Asked<'a> {
+    pub(crate) fn new(trace: &'a Trace) -> Self {
+        Self { trace, frame: frame(trace), tracker: Tracker::new(), number: 0, last: None }
+    }
+
+    pub(crate) fn apply(&mut self, uid: ContainerUid, event: &Event<'_>) {
+        self.tracker.apply(uid, event);
+        self.number += 1;
+        if self.last.is_none_or(|(known, _)| known != uid) {
+            let all = self.trace.recording.containers();
+            self.last = Some((uid, all.iter().find(|s| s.record.uid == uid).map(|s| &s.record)));
+        }
+    }
+
+    /// The surroundings of the event that was applied last.
+    pub(crate) fn context<'c>(&'c self, uid: ContainerUid, event: &'c Event<'c>) -> EventContext<'c> {
+        let record = self.last.and_then(|(_, record)| record);
+        EventContext::new(event, (uid, record), &self.tracker, &self.frame, self.number)
+    }
+}
