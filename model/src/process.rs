@@ -67,6 +67,8 @@ pub struct Process {
     pub cwd: Option<Vec<u8>>,
     /// Its root directory as it sees it after `chroot`; `None` for the container's own root.
     pub root: Option<Vec<u8>>,
+    /// Its environment as it was when its program began, each variable ended by a NUL; forgotten at its end.
+    pub(crate) environment: Option<Vec<u8>>,
     /// Its live threads but the first.
     pub threads: BTreeMap<u32, Thread>,
     /// Threads it ever had, the first included.
@@ -139,8 +141,6 @@ pub struct Exec {
     pub argv: Vec<u8>,
     /// The arguments were cut.
     pub argv_cut: bool,
-    /// Environment, each ended by a NUL.
-    pub environment: Vec<u8>,
     /// Bits of [`layout::exec::EXE_FLAGS`].
     pub flags: u64,
     /// Inode of the image.
@@ -199,7 +199,7 @@ pub struct Hardening {
 
 stored_struct!(ProcessKey { tgid, start });
 stored_struct!(Process {
-    key, container, origin, parent, vpid, pgid, sid, tty, first_seen, last_seen, end, setup, execs_dropped, comms, credentials, namespaces, cwd, root, threads, threads_seen, events, bytes_sent, bytes_received,
+    key, container, origin, parent, vpid, pgid, sid, tty, first_seen, last_seen, end, setup, execs_dropped, comms, credentials, namespaces, cwd, root, environment, threads, threads_seen, events, bytes_sent, bytes_received,
     bytes_written, hardening, table,
 } without { execs, inherited });
 stored_enum!(Origin { 0 => Forked, 1 => Snapshot, 2 => Seen });
@@ -212,7 +212,6 @@ stored_struct!(Exec {
     interpreter,
     argv,
     argv_cut,
-    environment,
     flags,
     inode,
     device,
@@ -258,6 +257,7 @@ impl Process {
             namespaces: Namespaces::default(),
             cwd: None,
             root: None,
+            environment: None,
             threads: BTreeMap::new(),
             threads_seen: 1,
             events: 0,
@@ -287,6 +287,16 @@ impl Process {
             (None, Some(comm)) => Safe::format(format_args!("[{}]", text::escape(comm))),
             (None, None) => Safe::format(format_args!("[{}]", self.key.tgid)),
         }
+    }
+
+    /// Its environment as it was when its program began; nothing after its end.
+    pub fn environment(&self) -> impl Iterator<Item = &[u8]> {
+        describe::arguments(self.environment_block())
+    }
+
+    /// As [`Self::environment`], each variable ended by a NUL.
+    pub fn environment_block(&self) -> &[u8] {
+        self.environment.as_deref().unwrap_or_default()
     }
 
     /// Its id as it sees it itself, else the kernel's.
@@ -344,17 +354,8 @@ impl Exec {
         describe::arguments(&self.argv)
     }
 
-    /// The environment.
-    pub fn environment(&self) -> impl Iterator<Item = &[u8]> {
-        describe::arguments(&self.environment)
-    }
-
     /// What it takes from a budget besides its own size.
     pub(crate) fn bytes(&self) -> usize {
-        self.image.len()
-            + self.filename.len()
-            + self.interpreter.len()
-            + self.argv.len()
-            + self.environment.len()
+        self.image.len() + self.filename.len() + self.interpreter.len() + self.argv.len()
     }
 }

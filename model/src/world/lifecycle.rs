@@ -139,6 +139,7 @@ fn make_child(state: &mut State, parent: ProcessKey, key: ProcessKey, event: &Ev
     child.inherited = current.map(|exec| state.share_exec(exec));
     child.cwd = from.cwd.map(|cwd| state.keep(&cwd));
     child.root = from.root.map(|root| state.keep(&root));
+    child.environment = from.environment.map(|environment| state.keep(&environment));
     child.table = state.copy_table(from.table);
     if let Some((_, name)) = from.comms.last() {
         state.name_child(&mut child, event.time, name);
@@ -172,6 +173,13 @@ fn exec(state: &mut State, key: ProcessKey, event: &Event<'_>, limits: &Limits) 
         let cwd = state.replace(old, cwd);
         if let Some(process) = state.processes.get_mut(&key) {
             process.cwd = cwd;
+        }
+    }
+    if let Some(environment) = event.bytes(FieldTag::ENVP) {
+        let old = state.processes.get_mut(&key).and_then(|p| p.environment.take());
+        let environment = state.replace(old, environment);
+        if let Some(process) = state.processes.get_mut(&key) {
+            process.environment = environment;
         }
     }
     let Some(process) = state.processes.get_mut(&key) else { return };
@@ -217,7 +225,6 @@ fn read_exec(event: &Event<'_>, snapshot: bool) -> Option<Exec> {
         interpreter: bytes(FieldTag::INTERP),
         argv: bytes(FieldTag::ARGV),
         argv_cut,
-        environment: bytes(FieldTag::ENVP),
         flags: event.number(layout::exec::EXE_FLAGS).unwrap_or(0),
         inode: event.number(layout::exec::EXE_INO),
         device: event.number(layout::exec::EXE_DEV),

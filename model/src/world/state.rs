@@ -132,8 +132,10 @@ impl State {
             return;
         }
         process.end = end;
+        let environment = process.environment.take();
         process.threads.clear();
         let table = std::mem::take(&mut process.table);
+        self.budget.give(environment.map_or(0, |e| e.len()));
         self.ended.push_back(key);
         self.release_table(table);
     }
@@ -367,7 +369,8 @@ impl State {
 /// Bytes of a process's own strings, with what a name costs.
 fn own_strings(process: &Process) -> usize {
     let comms: usize = process.comms.iter().map(|(_, name)| COMM + name.len()).sum();
-    comms + process.cwd.as_ref().map_or(0, Vec::len) + process.root.as_ref().map_or(0, Vec::len)
+    let strings = [&process.cwd, &process.root, &process.environment];
+    comms + strings.into_iter().flatten().map(Vec::len).sum::<usize>()
 }
 
 impl State {
@@ -434,6 +437,7 @@ impl State {
             process.comms.clear();
             process.cwd = None;
             process.root = None;
+            process.environment = None;
         }
         let running = process.is_running();
         self.insert(process)?;

@@ -108,9 +108,14 @@ fn a_process_keeps_the_history_of_its_programs_and_names() {
         call(20, 1, "prctl", &[15, 1], 0).with_field(FieldTag::DATA, b"kworker/0:1\0"),
         exec(30, 1, "/tmp/.x", &["/tmp/.x"])
             .with_field(FieldTag::COMM, b".x")
-            .with_number(layout::exec::EXE_FLAGS, layout::exec::EXE_UPPER_LAYER),
+            .with_number(layout::exec::EXE_FLAGS, layout::exec::EXE_UPPER_LAYER)
+            .with_field(FieldTag::ENVP, b"A=1\0LD_PRELOAD=/x\0"),
+        fork(40, 1, 2),
+        exit(50, 2, 0),
     ]);
     let p = world.process_by_pid(1).unwrap();
+    assert_eq!(p.environment().collect::<Vec<_>>(), [&b"A=1"[..], b"LD_PRELOAD=/x"]);
+    assert_eq!(world.process_by_pid(2).unwrap().environment().count(), 0, "forgotten at the end");
     let names: Vec<&[u8]> = p.comms.iter().map(|(_, n)| n.as_slice()).collect();
     assert_eq!(names, [&b"sh"[..], b"kworker/0:1", b".x"]);
     assert_eq!(p.execs.iter().map(|e| e.program()).collect::<Vec<_>>(), [&b"/bin/sh"[..], b"/tmp/.x"]);
