@@ -118,7 +118,7 @@ symbol_sets! {
     INOTIFY_INIT: 32, "inotify_init" [flag(0o2_000_000, "IN_CLOEXEC"), flag(0o4000, "IN_NONBLOCK"),];
     /// `inotify_add_watch` events.
     INOTIFY: 32, "inotify" [
-        flag(0xfff, "IN_ALL_EVENTS"), flag(1, "IN_ACCESS"), flag(2, "IN_MODIFY"), flag(4, "IN_ATTRIB"),
+        flag(1, "IN_ACCESS"), flag(2, "IN_MODIFY"), flag(4, "IN_ATTRIB"),
         flag(8, "IN_CLOSE_WRITE"), flag(0x10, "IN_CLOSE_NOWRITE"), flag(0x20, "IN_OPEN"),
         flag(0x40, "IN_MOVED_FROM"), flag(0x80, "IN_MOVED_TO"), flag(0x100, "IN_CREATE"), flag(0x200, "IN_DELETE"),
         flag(0x400, "IN_DELETE_SELF"), flag(0x800, "IN_MOVE_SELF"), flag(0x0100_0000, "IN_ONLYDIR"),
@@ -222,8 +222,8 @@ symbol_sets! {
     ];
     /// Mount attributes of `fsmount` and `mount_setattr`.
     MOUNT_ATTR: 32, "mount_attr" [
-        field(0x70, 0, "MOUNT_ATTR_RELATIME"), field(0x70, 0x10, "MOUNT_ATTR_NOATIME"),
-        field(0x70, 0x20, "MOUNT_ATTR_STRICTATIME"), flag(1, "MOUNT_ATTR_RDONLY"), flag(2, "MOUNT_ATTR_NOSUID"),
+        flag(0x10, "MOUNT_ATTR_NOATIME"),
+        flag(0x20, "MOUNT_ATTR_STRICTATIME"), flag(1, "MOUNT_ATTR_RDONLY"), flag(2, "MOUNT_ATTR_NOSUID"),
         flag(4, "MOUNT_ATTR_NODEV"), flag(8, "MOUNT_ATTR_NOEXEC"), flag(0x80, "MOUNT_ATTR_NODIRATIME"),
         flag(0x0010_0000, "MOUNT_ATTR_IDMAP"), flag(0x0020_0000, "MOUNT_ATTR_NOSYMFOLLOW"),
     ];

@@ -1,6 +1,6 @@
 //! `ioctl` requests: the common ones by name, the rest by their parts.
 
-use super::{flag, symbol_sets};
+use super::{flag, hex, symbol_sets};
 
 symbol_sets! {
     IOCTL_SETS;
@@ -30,7 +30,7 @@ symbol_sets! {
         flag(0x4004_9409, "FICLONE"), flag(0x4020_940d, "FICLONERANGE"), flag(0xc018_9436, "FIDEDUPERANGE"),
         flag(0x8008_6601, "FS_IOC_GETFLAGS"), flag(0x4008_6602, "FS_IOC_SETFLAGS"), flag(0xc020_660b, "FS_IOC_FIEMAP"),
         flag(0x801c_581f, "FS_IOC_FSGETXATTR"), flag(0x401c_5820, "FS_IOC_FSSETXATTR"),
-        flag(0x0000_125e, "BLKDISCARDZEROES"), flag(0x1260, "BLKGETSIZE"), flag(0x125f, "BLKRRPART"),
+        flag(0x125e, "BLKROGET"), flag(0x1260, "BLKGETSIZE"), flag(0x125f, "BLKRRPART"),
         flag(0x8008_1272, "BLKGETSIZE64"), flag(0x4c00, "LOOP_SET_FD"), flag(0x4c01, "LOOP_CLR_FD"),
         flag(0x4c04, "LOOP_SET_STATUS64"), flag(0x4c05, "LOOP_GET_STATUS64"), flag(0x4c0a, "LOOP_CONFIGURE"),
         flag(0x4c80, "LOOP_CTL_ADD"), flag(0x4c81, "LOOP_CTL_REMOVE"), flag(0x4c82, "LOOP_CTL_GET_FREE"),
@@ -40,7 +40,7 @@ symbol_sets! {
         flag(0xae41, "KVM_CREATE_VCPU"), flag(0xae80, "KVM_RUN"),
         flag(0x2400, "PERF_EVENT_IOC_ENABLE"), flag(0x2401, "PERF_EVENT_IOC_DISABLE"),
         flag(0x4004_2408, "PERF_EVENT_IOC_SET_BPF"), flag(0xc018_aa3f, "UFFDIO_API"), flag(0xc020_aa00, "UFFDIO_REGISTER"),
-        flag(0x8008_5203, "RNDADDTOENTCNT"), flag(0x8004_5200, "RNDGETENTCNT"),
+        flag(0x4004_5201, "RNDADDTOENTCNT"), flag(0x8004_5200, "RNDGETENTCNT"),
     ];
 }
 
@@ -57,5 +57,5 @@ pub fn ioctl(request: u64) -> String {
         _ => "_IOC_READ|_IOC_WRITE",
     };
     let (size, kind, number) = (request >> 16 & 0x3fff, request >> 8 & 0xff, request & 0xff);
-    format!("_IOC({direction}, {kind:#x}, {number:#x}, {size:#x})")
+    format!("_IOC({direction}, {}, {}, {})", hex(kind), hex(number), hex(size))
 }

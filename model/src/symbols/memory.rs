@@ -12,7 +12,7 @@ symbol_sets! {
     /// `mmap` flags but for the page size.
     MAP: 32, "map" [
         field(0xf, 1, "MAP_SHARED"), field(0xf, 2, "MAP_PRIVATE"), field(0xf, 3, "MAP_SHARED_VALIDATE"),
-        field(0xf, 8, "MAP_DROPPABLE"),
+        field(0xf, 8, "MAP_DROPPABLE"), field(0xf, 0, "MAP_FILE"),
         flag(0x10, "MAP_FIXED"), flag(0x20, "MAP_ANONYMOUS"), flag(0x40, "MAP_32BIT"), flag(0x80, "MAP_ABOVE4G"),
         flag(0x100, "MAP_GROWSDOWN"), flag(0x800, "MAP_DENYWRITE"), flag(0x1000, "MAP_EXECUTABLE"),
         flag(0x2000, "MAP_LOCKED"), flag(0x4000, "MAP_NORESERVE"), flag(0x8000, "MAP_POPULATE"),
@@ -31,6 +31,13 @@ symbol_sets! {
         flag(22, "MADV_POPULATE_READ"), flag(23, "MADV_POPULATE_WRITE"), flag(24, "MADV_DONTNEED_LOCKED"),
         flag(25, "MADV_COLLAPSE"), flag(100, "MADV_HWPOISON"), flag(101, "MADV_SOFT_OFFLINE"),
         flag(102, "MADV_GUARD_INSTALL"), flag(103, "MADV_GUARD_REMOVE"),
+    ];
+    /// Memory policies with their flags.
+    MPOL: 32, "mpol" [
+        field(0x1fff, 0, "MPOL_DEFAULT"), field(0x1fff, 1, "MPOL_PREFERRED"), field(0x1fff, 2, "MPOL_BIND"),
+        field(0x1fff, 3, "MPOL_INTERLEAVE"), field(0x1fff, 4, "MPOL_LOCAL"), field(0x1fff, 5, "MPOL_PREFERRED_MANY"),
+        field(0x1fff, 6, "MPOL_WEIGHTED_INTERLEAVE"), flag(0x8000, "MPOL_F_STATIC_NODES"),
+        flag(0x4000, "MPOL_F_RELATIVE_NODES"), flag(0x2000, "MPOL_F_NUMA_BALANCING"),
     ];
     /// `msync` flags.
     MSYNC: 32, "msync" [flag(1, "MS_ASYNC"), flag(2, "MS_INVALIDATE"), flag(4, "MS_SYNC"),];
@@ -56,13 +63,7 @@ pub fn mmap_flags(value: u64) -> String {
     const HUGETLB: u64 = 0x40000;
     let value = value & 0xffff_ffff;
     if value & HUGETLB == 0 || value & HUGE_MASK == 0 {
-        let typed = value & 0xf;
-        // Without a type strace shows the bare number in front.
-        return if typed == 0 {
-            format!("0|{}", MAP.flags(value)).replace("0|0", "0")
-        } else {
-            MAP.flags(value)
-        };
+        return MAP.flags(value);
     }
     format!("{}|{}<<MAP_HUGE_SHIFT", MAP.flags(value & !HUGE_MASK), (value & HUGE_MASK) >> HUGE_SHIFT)
 }

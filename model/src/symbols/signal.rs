@@ -39,11 +39,12 @@ const RT_MIN: u64 = 32;
 /// The last real-time signal.
 const RT_MAX: u64 = 64;
 
-/// The name of a signal: `SIGKILL`, `SIGRT_3`.
+/// The name of a signal: `SIGKILL`, `SIGRTMIN`, `SIGRT_3`.
 pub fn signal(number: u64) -> Option<String> {
     match number {
         1..=31 => usize::try_from(number - 1).ok().and_then(|at| SIGNALS.get(at)).map(|s| (*s).to_owned()),
-        RT_MIN..=RT_MAX => Some(format!("SIGRT_{}", number - RT_MIN)),
+        RT_MIN => Some("SIGRTMIN".to_owned()),
+        33..=RT_MAX => Some(format!("SIGRT_{}", number - RT_MIN)),
         _ => None,
     }
 }

@@ -112,7 +112,7 @@ symbol_sets! {
         flag(25, "IP_RECVFRAGSIZE"), flag(26, "IP_RECVERR_RFC4884"), flag(32, "IP_MULTICAST_IF"),
         flag(33, "IP_MULTICAST_TTL"), flag(34, "IP_MULTICAST_LOOP"), flag(35, "IP_ADD_MEMBERSHIP"),
         flag(36, "IP_DROP_MEMBERSHIP"), flag(37, "IP_UNBLOCK_SOURCE"), flag(38, "IP_BLOCK_SOURCE"),
-        flag(39, "IP_ADD_SOURCE_MEMBERSHIP"), flag(40, "IP_DROP_SOURCE_MEMBERSHIP"), flag(41, "IP_MSFILTER"),
+        flag(39, "IP_ADD_SOURCE_MEMBERSHIP"), flag(40, "IP_DROP_SOURCE_MEMBERSHIP"), flag(41, "IP_MSFILTER"), flag(42, "MCAST_JOIN_GROUP"), flag(43, "MCAST_BLOCK_SOURCE"), flag(44, "MCAST_UNBLOCK_SOURCE"), flag(45, "MCAST_LEAVE_GROUP"), flag(46, "MCAST_JOIN_SOURCE_GROUP"), flag(47, "MCAST_LEAVE_SOURCE_GROUP"), flag(48, "MCAST_MSFILTER"),
         flag(49, "IP_MULTICAST_ALL"), flag(50, "IP_UNICAST_IF"), flag(64, "IPT_SO_SET_REPLACE"),
     ];
     /// Options of `SOL_IPV6`.

@@ -1,0 +1,4 @@
+//! Tests of the model against programs that are not ours.
+#![cfg(target_os = "linux")]
+
+mod strace;
