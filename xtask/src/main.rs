@@ -1,5 +1,6 @@
 //! Development tasks, as `cargo xtask <task>`. One file per task.
 
+mod bench;
 mod checkout;
 mod ci;
 mod demo;
@@ -35,6 +36,8 @@ enum Task {
     Test,
     /// What CI does: install what is missing (Debian, as root), then test
     Ci,
+    /// Measure what recording costs, or what the file does
+    Bench(bench::BenchArgs),
     /// Record the committed samples anew
     Samples,
     /// Make the table of system calls
@@ -50,6 +53,7 @@ enum Task {
 fn main() -> ExitCode {
     let result = match Options::parse().task {
         Task::Demo(args) => demo::run(&args),
+        Task::Bench(args) => bench::run(&args),
         Task::Samples => samples::run(),
         Task::Test => test::run(),
         Task::Ci => ci::run(),

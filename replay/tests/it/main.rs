@@ -6,6 +6,7 @@ mod fixture;
 mod grep;
 mod hostile;
 mod ls;
+mod readme;
 mod run;
 mod samples;
 mod show;

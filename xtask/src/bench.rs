@@ -1,0 +1,45 @@
+//! `cargo xtask bench`: measurements, each a program of the crate that it measures, built in release. They print the
+//! machine and the kernel with their figures, and assert no time.
+
+use std::ffi::OsString;
+
+use clap::{Args, Subcommand};
+
+use crate::checkout;
+
+#[derive(Args)]
+pub(crate) struct BenchArgs {
+    #[command(subcommand)]
+    subject: Subject,
+}
+
+#[derive(Subcommand)]
+enum Subject {
+    /// What recording costs the programs that are recorded (as root); `-- --help` for its options
+    Capture(Options),
+    /// Size and speed of the file on a recorded workload: a store, and a scratch directory
+    Format(Options),
+}
+
+#[derive(Args)]
+struct Options {
+    /// Handed on as they are
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    options: Vec<OsString>,
+}
+
+pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<bool> {
+    let (package, example, options) = match &args.subject {
+        Subject::Capture(options) => ("afterimage-capture", "bench_capture", options),
+        Subject::Format(options) => ("afterimage-format", "bench_format", options),
+    };
+    // The benchmark of the recorder runs the program beside it.
+    let mut build =
+        checkout::cargo(["build", "--release", "--package", package, "--bins", "--example", example]);
+    if !checkout::succeeds(&mut build)? {
+        return Ok(false);
+    }
+    let mut run =
+        checkout::cargo(["run", "--release", "--quiet", "--package", package, "--example", example, "--"]);
+    checkout::succeeds(run.args(&options.options))
+}
