@@ -12,6 +12,7 @@ mod fixture;
 mod fuzzy;
 #[cfg(test)]
 mod harness;
+mod hits;
 mod keys;
 mod layout;
 mod moment;

@@ -97,6 +97,10 @@ actions! {
     Filter {
         EditFilter => "filter", "edit the filter";
         ClearFilter => "clear filter", "show everything again";
+        FilterParts => "filter parts", "switch parts of the filter on and off";
+        UndoFilter => "undo filter", "the filter before this one";
+        RedoFilter => "redo filter", "the filter that undoing left";
+        SetUp => "set-up events", "show or hide the runtime's set-up of the container";
     }
     View {
         ZoomIn => "zoom in", "zoom in at the playhead";

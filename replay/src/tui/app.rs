@@ -8,10 +8,11 @@ use afterimage_model::text::Safe;
 use crate::tui::{
     edit::LineEdit,
     feed::{
-        Catalog, Column, ContainerRow, Count, CountKey, DensityKey, Moment, MomentKey, Page, PageKey,
+        Catalog, Column, ContainerRow, DensityKey, HitsKey, KeepKey, Moment, MomentKey, Page, PageKey,
         ProcessRow, SeekKey, Story, StoryKey, StoryRow, Tally,
     },
-    filter::{Filter, FilterError},
+    filter::{Filter, Library, Verdict},
+    hits::Hits,
     keys::{Key, Keymap},
     layout::{self, Pane, Plan, Wish},
     moment::TimeStyle,
@@ -57,6 +58,8 @@ pub(crate) enum Popup {
     GoTo(LineEdit, Option<Safe>),
     /// The whole of the event at the playhead.
     Event(Scroll),
+    /// The filter's parts.
+    Parts(Scroll),
 }
 
 /// A message in the footer; the next key takes it away.
@@ -102,7 +105,9 @@ impl Sort {
 #[derive(Debug, Default)]
 pub(crate) struct ContainerList {
     pub(crate) sort: Sort,
-    /// What their text must contain, in lower case.
+    /// Which containers the filter keeps, by place in the catalog; empty: all.
+    pub(crate) kept: Slot<KeepKey, Vec<bool>>,
+    /// The filter in force, or being typed.
     pub(crate) wanted: String,
     pub(crate) order: Vec<usize>,
     pub(crate) scroll: Scroll,
@@ -112,11 +117,15 @@ pub(crate) struct ContainerList {
 }
 
 impl ContainerList {
+    fn keeps(&self, at: usize) -> bool {
+        let kept = self.kept.value().filter(|_| !self.wanted.trim().is_empty());
+        kept.is_none_or(|kept| kept.get(at) == Some(&true))
+    }
+
     /// Makes the order anew; the cursor stays on container `keep`.
     pub(crate) fn arrange(&mut self, catalog: &Catalog, tallies: &Tallies, keep: Option<ContainerUid>) {
         let rows = &catalog.containers;
-        let mut order: Vec<usize> =
-            (0..rows.len()).filter(|i| rows.get(*i).is_some_and(|r| self.has(r))).collect();
+        let mut order: Vec<usize> = (0..rows.len()).filter(|i| self.keeps(*i)).collect();
         let row = |i: &usize| rows.get(*i);
         match self.sort {
             Sort::Oldest => order.sort_by_key(|i| row(i).map(|r| r.life.begin)),
@@ -133,17 +142,6 @@ impl ContainerList {
         let at = order.iter().position(|i| row(i).map(|r| r.uid) == keep);
         self.scroll.cursor = at.unwrap_or(self.scroll.cursor).min(order.len().saturating_sub(1));
         self.order = order;
-    }
-
-    fn has(&self, row: &ContainerRow) -> bool {
-        let mut texts = vec![&row.name, &row.id, &row.cgroup];
-        texts.extend(row.image.iter().chain(&row.pod));
-        let found = |word: &str| {
-            texts.iter().any(|t| t.as_str().to_lowercase().contains(word))
-                || row.life.state.as_str() == word
-                || row.engine == word
-        };
-        self.wanted.split_whitespace().all(found)
     }
 }
 
@@ -224,10 +222,18 @@ impl Tallies {
 pub(crate) struct FilterBar {
     /// Being typed.
     pub(crate) edit: Option<LineEdit>,
-    /// What is wrong with what is typed.
-    pub(crate) error: Option<FilterError>,
+    /// What is to be said of what is typed.
+    pub(crate) verdict: Option<Verdict>,
     /// In force for events.
-    pub(crate) filter: Arc<Filter>,
+    pub(crate) filter: Filter,
+    /// In force for the list of containers.
+    pub(crate) list: Filter,
+    pub(crate) library: Library,
+    /// Set-up events of the runtime are shown too.
+    pub(crate) setup: bool,
+    /// Filters before this one, and those that undoing left.
+    pub(crate) past: Vec<Filter>,
+    pub(crate) future: Vec<Filter>,
 }
 
 /// The container that is being replayed.
@@ -245,8 +251,8 @@ pub(crate) struct Opened {
     pub(crate) naming: Option<PageKey>,
     pub(crate) density: Slot<DensityKey, Vec<Column>>,
     pub(crate) moment: Slot<MomentKey, Moment>,
-    /// How many events the filter keeps.
-    pub(crate) count: Slot<CountKey, Count>,
+    /// What the filter keeps.
+    pub(crate) hits: Slot<HitsKey, Hits>,
     pub(crate) seek: Option<SeekKey>,
     pub(crate) seek_asked: bool,
     /// Screen row of the cursor in the event list; `None`: a third from the top, to show what led there.
@@ -274,7 +280,7 @@ impl Opened {
             naming: None,
             density: Slot::default(),
             moment: Slot::default(),
-            count: Slot::default(),
+            hits: Slot::default(),
             seek: None,
             seek_asked: false,
             line: None,

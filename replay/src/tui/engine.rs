@@ -2,6 +2,8 @@
 
 pub(crate) mod catalog;
 mod film;
+mod hits;
+mod keep;
 mod moment;
 mod page;
 mod scan;
@@ -40,12 +42,12 @@ pub(crate) fn answer(
     job: &Job<'_>,
 ) -> Result<(), ReadError> {
     match request {
-        Request::Page(key) => {
-            let page = page::page(trace, None, &key)?;
+        Request::Page(key, hits) => {
+            let page = page::page(trace, None, &key, &hits)?;
             (job.tell)(Reply::Page(key, page));
         }
-        Request::Names(key) => {
-            let page = page::page(trace, Some(&mut cache.film), &key)?;
+        Request::Names(key, hits) => {
+            let page = page::page(trace, Some(&mut cache.film), &key, &hits)?;
             (job.tell)(Reply::Page(key, page));
         }
         Request::Density(key) => {
@@ -56,7 +58,11 @@ pub(crate) fn answer(
             let found = scan::seek(trace, &key, job)?;
             (job.tell)(Reply::Seek(key, found));
         }
-        Request::Count(key) => scan::count(trace, key, job)?,
+        Request::Keep(key, library) => {
+            let kept = keep::keep(trace, &key.text, &library);
+            (job.tell)(Reply::Keep(key, kept));
+        }
+        Request::Hits(key, library) => hits::hits(trace, key, &library, job)?,
         Request::Moment(key) => {
             let moment = moment::moment(trace, &mut cache.film, &key)?;
             (job.tell)(Reply::Moment(key, moment));

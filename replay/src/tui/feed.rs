@@ -7,7 +7,7 @@ use afterimage_model::{findings::Severity, text::Safe};
 
 use crate::{
     trace::{Ended, Life},
-    tui::{filter::Filter, moment::Clocks},
+    tui::{filter::Library, hits::Hits, moment::Clocks},
 };
 
 /// A recording as its index tells it.
@@ -211,11 +211,13 @@ impl Center {
 }
 
 /// Which page.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct PageKey {
     pub(crate) uid: ContainerUid,
     pub(crate) center: Center,
-    pub(crate) filter: Arc<Filter>,
+    /// Of a filter's hits, and how many of them were known; `None` without a filter.
+    pub(crate) filter: Option<(Arc<str>, usize)>,
+    pub(crate) setup: bool,
     pub(crate) reach: usize,
     pub(crate) generation: u64,
 }
@@ -246,20 +248,19 @@ pub(crate) struct StoryKey {
     pub(crate) generation: u64,
 }
 
-/// Which events are counted.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct CountKey {
+/// Which filter's hits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HitsKey {
     pub(crate) uid: ContainerUid,
-    pub(crate) filter: Arc<Filter>,
+    pub(crate) text: Arc<str>,
     pub(crate) generation: u64,
 }
 
-/// How many events a filter keeps.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Count {
-    pub(crate) matched: u64,
-    /// Percent read so far; `None` when all was read.
-    pub(crate) reading: Option<u8>,
+/// Which filter's containers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeepKey {
+    pub(crate) text: String,
+    pub(crate) generation: u64,
 }
 
 /// What is looked for.
@@ -279,16 +280,19 @@ pub(crate) struct SeekKey {
 }
 
 /// A question to the background.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Request {
-    Page(PageKey),
+    /// With the hits of the filter in force.
+    Page(PageKey, Hits),
     /// The same page, its rows telling what their processes and descriptors were.
-    Names(PageKey),
+    Names(PageKey, Hits),
     Density(DensityKey),
     Moment(MomentKey),
     Story(StoryKey),
     Seek(SeekKey),
-    Count(CountKey),
+    /// With the filters that it may use by name.
+    Hits(HitsKey, Library),
+    Keep(KeepKey, Library),
     /// The findings of a container, as numbers only.
     Tally(StoryKey),
 }
@@ -296,7 +300,7 @@ pub(crate) enum Request {
 /// Counts of one column, by class.
 pub(crate) type Column = [u32; Class::COUNT];
 
-/// An answer. A story and a count may come several times, each more complete.
+/// An answer. A story and hits may come several times, each more complete.
 #[derive(Debug, Clone)]
 pub(crate) enum Reply {
     Page(PageKey, Page),
@@ -304,7 +308,8 @@ pub(crate) enum Reply {
     Moment(MomentKey, Moment),
     Story(StoryKey, Story),
     Seek(SeekKey, Option<EventId>),
-    Count(CountKey, Count),
+    Hits(HitsKey, Hits),
+    Keep(KeepKey, Vec<bool>),
     Tally(StoryKey, Tally),
     /// The recording could not be read.
     Failed(Safe),

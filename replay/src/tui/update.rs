@@ -1,5 +1,6 @@
 //! What an action does to the state. No terminal, no files: what must happen outside is an [`Effect`].
 
+mod filtering;
 mod steer;
 mod typing;
 mod walk;
@@ -8,8 +9,8 @@ use std::sync::Arc;
 
 use afterimage_format::ContainerUid;
 
-use self::typing::apply_filter;
 pub(crate) use self::{
+    filtering::in_force,
     steer::tick,
     typing::{key, paste},
 };
@@ -18,7 +19,6 @@ use crate::tui::{
     app::{App, Notice, Opened, Popup, Sort},
     edit::LineEdit,
     feed::{Reply, Story, StoryKey, Tally},
-    filter::Filter,
     layout::Pane,
     player::Playhead,
     screen::Screen,
@@ -52,7 +52,7 @@ pub(crate) fn update(app: &mut App, action: Action) -> Option<Effect> {
             None
         }
         Group::Filter => {
-            typing::filter(app, action);
+            filtering::filter(app, action);
             None
         }
         Group::View => view(app, action),
@@ -137,7 +137,7 @@ fn back(app: &mut App) {
     } else if app.screen != Screen::Containers {
         go(app, Screen::Containers);
     } else if !app.list.wanted.is_empty() {
-        typing::filter(app, Action::ClearFilter);
+        filtering::filter(app, Action::ClearFilter);
     }
 }
 
@@ -215,13 +215,17 @@ pub(crate) fn receive(app: &mut App, reply: Reply) {
             }
             walk::follow_process(app);
         }
-        Reply::Count(key, count) => {
+        Reply::Hits(key, hits) => {
             if let Some(opened) = app.opened.as_mut().filter(|o| o.uid == key.uid) {
-                match count.reading {
-                    Some(_) => opened.count.preview(key, count),
-                    None => opened.count.fill(key, count),
+                match hits.reading {
+                    Some(_) => opened.hits.preview(key, hits),
+                    None => opened.hits.fill(key, hits),
                 }
             }
+        }
+        Reply::Keep(key, kept) => {
+            app.list.kept.fill(key, kept);
+            arrange(app);
         }
         Reply::Seek(key, found) => steer::found(app, key, found),
     }
@@ -232,9 +236,4 @@ fn take_tally(app: &mut App, key: StoryKey, tally: Tally) {
     if app.list.sort == Sort::Findings {
         arrange(app);
     }
-}
-
-/// The filter that shows everything.
-fn no_filter() -> Arc<Filter> {
-    Arc::new(Filter::default())
 }

@@ -1,12 +1,10 @@
 //! What the screens need and do not have: the questions to the background.
 
-use std::sync::Arc;
-
 use afterimage_format::BootNanos;
 
 use crate::tui::{
     app::{App, Opened},
-    feed::{Center, CountKey, DensityKey, MomentKey, PageKey, Request, StoryKey},
+    feed::{Center, DensityKey, HitsKey, KeepKey, MomentKey, PageKey, Request, StoryKey},
     layout::Pane,
     screen::Screen,
 };
@@ -25,6 +23,10 @@ pub(crate) fn requests(app: &mut App) -> Vec<Request> {
         let key = DensityKey { uid: None, begin, end: after(end), columns, generation };
         asked.extend(app.overview.want(key).map(Request::Density));
     }
+    if !app.list.wanted.trim().is_empty() {
+        let key = KeepKey { text: app.list.wanted.clone(), generation };
+        asked.extend(app.list.kept.want(key).map(|key| Request::Keep(key, app.bar.library.clone())));
+    }
     if let Some(uid) = app.subject().map(|row| row.uid) {
         asked.extend(app.stories.want(StoryKey { uid, generation }).map(Request::Story));
     }
@@ -33,11 +35,15 @@ pub(crate) fn requests(app: &mut App) -> Vec<Request> {
         return asked;
     }
     let height = app.size.1;
-    let filter = Arc::clone(&app.bar.filter);
+    let (text, setup) = (app.bar.filter.text(), app.bar.setup);
+    let library = &app.bar.library;
     let Some(opened) = &mut app.opened else { return asked };
-    if !filter.is_empty() {
-        let key = CountKey { uid: opened.uid, filter: Arc::clone(&filter), generation };
-        asked.extend(opened.count.want_instead(key).map(Request::Count));
+    let mut hits = None;
+    if !text.is_empty() {
+        let key = HitsKey { uid: opened.uid, text: text.into(), generation };
+        asked.extend(opened.hits.want_instead(key.clone()).map(|key| Request::Hits(key, library.clone())));
+        let known = opened.hits.entry().filter(|(got, _)| **got == key);
+        hits = Some((key.text, known.map(|(_, hits)| hits.clone()).unwrap_or_default()));
     }
     if let Some(rect) = plan.rect(Pane::Timeline) {
         let (begin, end) = opened.window;
@@ -45,17 +51,21 @@ pub(crate) fn requests(app: &mut App) -> Vec<Request> {
         let key = DensityKey { uid: Some(opened.uid), begin, end: after(end), columns, generation };
         asked.extend(opened.density.want(key).map(Request::Density));
     }
-    let reach = usize::from(height).max(50) * 4;
-    let key = PageKey { uid: opened.uid, center: opened.playhead.center(), filter, reach, generation };
+    let reach =
+        if hits.is_some() { usize::from(height).max(40) * 2 } else { usize::from(height).max(50) * 4 };
+    let filter = hits.as_ref().map(|(text, hits)| (text.clone(), hits.len()));
+    let hits = hits.map(|(_, hits)| hits).unwrap_or_default();
+    let center = opened.playhead.center();
+    let key = PageKey { uid: opened.uid, center, filter, setup, reach, generation };
     if needs_page(opened, &key, usize::from(height)) {
-        asked.extend(opened.page.want(key).map(Request::Page));
+        asked.extend(opened.page.want(key).map(|key| Request::Page(key, hits)));
     } else if let Some((key, page)) = opened.page.entry()
         && !page.named
         && opened.naming.as_ref() != Some(key)
     {
         let key = key.clone();
         opened.naming = Some(key.clone());
-        asked.push(Request::Names(key));
+        asked.push(Request::Names(key, hits));
     }
     if let Some(at) = opened.event() {
         let key = MomentKey { uid: opened.uid, at: Center::Event(at), generation };
@@ -71,10 +81,11 @@ pub(crate) fn requests(app: &mut App) -> Vec<Request> {
 /// Whether the page is of another filter, does not have the playhead, or ends too near to it.
 fn needs_page(opened: &Opened, key: &PageKey, height: usize) -> bool {
     let Some((got, page)) = opened.page.entry() else { return true };
-    if got.filter != key.filter || got.generation != key.generation || !opened.playhead.is_in(page) {
+    let text = |key: &PageKey| key.filter.as_ref().map(|(text, _)| text.clone());
+    if text(got) != text(key) || got.generation != key.generation || got.setup != key.setup {
         return true;
     }
-    let Some(row) = opened.playhead.row(page) else { return false };
+    let Some(row) = opened.playhead.row(page).filter(|_| opened.playhead.is_in(page)) else { return true };
     let above = row < height && !page.at_start;
     let below = row + height >= page.rows.len() && !page.at_end;
     above || below

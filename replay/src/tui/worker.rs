@@ -28,21 +28,21 @@ enum Lane {
     Pages,
     Moments,
     Seeks,
-    Counts,
+    Hits,
     Stories,
     Tallies,
 }
 
 impl Lane {
     const ALL: [Self; 6] =
-        [Self::Pages, Self::Moments, Self::Seeks, Self::Counts, Self::Stories, Self::Tallies];
+        [Self::Pages, Self::Moments, Self::Seeks, Self::Hits, Self::Stories, Self::Tallies];
 
     const fn of(request: &Request) -> Self {
         match request {
-            Request::Page(_) | Request::Density(_) => Self::Pages,
-            Request::Moment(_) | Request::Names(_) => Self::Moments,
+            Request::Page(..) | Request::Density(_) | Request::Keep(..) => Self::Pages,
+            Request::Moment(_) | Request::Names(..) => Self::Moments,
             Request::Seek(_) => Self::Seeks,
-            Request::Count(_) => Self::Counts,
+            Request::Hits(..) => Self::Hits,
             Request::Story(_) => Self::Stories,
             Request::Tally(_) => Self::Tallies,
         }
@@ -50,7 +50,7 @@ impl Lane {
 
     /// Whether a newer question ends the one under way.
     const fn gives_way(self) -> bool {
-        matches!(self, Self::Seeks | Self::Counts | Self::Stories)
+        matches!(self, Self::Seeks | Self::Hits | Self::Stories)
     }
 
     const fn name(self) -> &'static str {
@@ -58,7 +58,7 @@ impl Lane {
             Self::Pages => "pages",
             Self::Moments => "moments",
             Self::Seeks => "seeks",
-            Self::Counts => "counts",
+            Self::Hits => "hits",
             Self::Stories => "stories",
             Self::Tallies => "tallies",
         }

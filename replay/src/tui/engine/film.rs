@@ -11,29 +11,21 @@ use crate::trace::Trace;
 const STRIDE: u64 = 20_000;
 /// Pictures kept; when there are more, every second one goes and the stride doubles.
 const PICTURES: usize = 32;
-/// Events of one moment that are looked at to tell their order.
-const TIES: usize = 256;
-
-/// A place between two events: everything earlier than `time` is before it, and `same` events of that very time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    time: BootNanos,
-    same: u64,
-}
 
 /// The state of one container, movable in time.
 #[derive(Debug, Default)]
 pub(super) struct Film {
     of: Option<(ContainerUid, u64)>,
     world: World,
-    at: Place,
-    pictures: Vec<(Place, World)>,
+    /// The last event that the state has seen.
+    at: Option<EventId>,
+    pictures: Vec<(EventId, World)>,
     stride: u64,
     since: u64,
 }
 
 impl Film {
-    /// The state just after event `id`; from another container or generation the film is begun anew.
+    /// The state just after event `id`; of another container or generation the film is begun anew.
     ///
     /// # Errors
     /// The recording cannot be read.
@@ -43,8 +35,7 @@ impl Film {
         of: (ContainerUid, u64),
         id: EventId,
     ) -> Result<&World, ReadError> {
-        let same = rank(trace, of.0, id)?;
-        self.go(trace, of, Place { time: id.time, same })
+        self.go(trace, of, id, true)
     }
 
     /// The state just before event `id`.
@@ -57,21 +48,22 @@ impl Film {
         of: (ContainerUid, u64),
         id: EventId,
     ) -> Result<&World, ReadError> {
-        let same = rank(trace, of.0, id)?.saturating_sub(1);
-        self.go(trace, of, Place { time: id.time, same })
+        self.go(trace, of, id, false)
     }
 
     /// Takes the next event in: for those who read on by themselves.
-    pub(super) fn apply(&mut self, uid: ContainerUid, event: &Event<'_>) {
-        if event.time > self.at.time {
-            self.at = Place { time: event.time, same: 0 };
-        }
-        self.at.same += 1;
+    pub(super) fn apply(&mut self, id: EventId, uid: ContainerUid, event: &Event<'_>) {
+        self.at = Some(id);
         self.world.apply(uid, event);
         self.since += 1;
         if self.since >= self.stride {
-            self.keep();
+            self.keep(id);
         }
+    }
+
+    /// The last event that the state has seen.
+    pub(super) fn at(&self) -> Option<EventId> {
+        self.at
     }
 
     /// The state where the film stands.
@@ -79,45 +71,39 @@ impl Film {
         &self.world
     }
 
-    fn go(&mut self, trace: &Trace, of: (ContainerUid, u64), to: Place) -> Result<&World, ReadError> {
+    fn go(
+        &mut self,
+        trace: &Trace,
+        of: (ContainerUid, u64),
+        to: EventId,
+        with: bool,
+    ) -> Result<&World, ReadError> {
         if self.of != Some(of) {
             *self = Self { of: Some(of), stride: STRIDE, ..Self::default() };
         }
-        if to < self.at {
-            self.back(to);
+        let is_wanted = |id: EventId| if with { id <= to } else { id < to };
+        if self.at.is_some_and(|at| !is_wanted(at)) {
+            let after = self.pictures.partition_point(|(id, _)| is_wanted(*id));
+            let picture = after.checked_sub(1).and_then(|at| self.pictures.get(at)).cloned();
+            let (at, world) = picture.map_or_else(Default::default, |(id, world)| (Some(id), world));
+            (self.at, self.world, self.since) = (at, world, 0);
         }
-        let query = Query { containers: vec![of.0], begin: Some(self.at.time), end: Some(to.time) };
-        let mut skip = Some(self.at);
-        trace.recording.for_each(&query, &mut |uid, event| {
-            // What the film has seen of its own moment is not seen twice.
-            if let Some(place) = &mut skip {
-                if event.time == place.time && place.same > 0 {
-                    place.same -= 1;
-                    return ControlFlow::Continue(());
-                }
-                skip = None;
-            }
-            if event.time == to.time && self.at >= to {
+        let query = Query { containers: vec![of.0], begin: None, end: Some(to.time) };
+        let from = self.at.map_or(Anchor::Time(BootNanos(0)), Anchor::Event);
+        trace.recording.walk(&query, Some(from), Direction::Forward, &mut |id, uid, event| {
+            if !is_wanted(id) {
                 return ControlFlow::Break(());
             }
-            self.apply(uid, event);
-            if self.at >= to { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            self.apply(id, uid, event);
+            ControlFlow::Continue(())
         })?;
         Ok(&self.world)
     }
 
-    /// To the last picture not after `to`, or to the beginning.
-    fn back(&mut self, to: Place) {
-        let after = self.pictures.partition_point(|(place, _)| *place <= to);
-        let (place, world) =
-            after.checked_sub(1).and_then(|i| self.pictures.get(i)).cloned().unwrap_or_default();
-        (self.at, self.world, self.since) = (place, world, 0);
-    }
-
-    fn keep(&mut self) {
+    fn keep(&mut self, id: EventId) {
         self.since = 0;
-        if self.pictures.last().is_none_or(|(place, _)| *place < self.at) {
-            self.pictures.push((self.at, self.world.clone()));
+        if self.pictures.last().is_none_or(|(last, _)| *last < id) {
+            self.pictures.push((id, self.world.clone()));
         }
         if self.pictures.len() > PICTURES {
             let mut odd = false;
@@ -130,17 +116,37 @@ impl Film {
     }
 }
 
-/// How many events of the moment of `id` there are up to it, itself included.
-fn rank(trace: &Trace, uid: ContainerUid, id: EventId) -> Result<u64, ReadError> {
-    let query = Query { containers: vec![uid], begin: Some(id.time), end: Some(id.time) };
-    let mut count = 1;
-    let mut from = Anchor::Event(id);
-    loop {
-        let ties = trace.recording.page(&query, from, Direction::Backward, TIES, &mut |_, _| true)?;
-        count += ties.len() as u64;
-        match ties.last() {
-            Some((last, ..)) if ties.len() == TIES => from = Anchor::Event(*last),
-            _ => return Ok(count),
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::fixture;
+
+    #[test]
+    fn the_state_is_the_same_from_whatever_side_it_is_reached() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fixture::write_store(dir.path(), &fixture::staged());
+        let trace = Trace::open(dir.path().to_owned(), false).expect("a recording");
+        let query = Query { containers: vec![fixture::INCIDENT], ..Query::default() };
+        let mut world = World::new();
+        let mut states = Vec::new();
+        let mut visit = |id, uid, event: &Event<'_>| {
+            world.apply(uid, event);
+            states.push((id, world.clone()));
+            ControlFlow::Continue(())
+        };
+        trace.recording.walk(&query, None, Direction::Forward, &mut visit).expect("read");
+        let of = (fixture::INCIDENT, 0);
+        // Pictures every few events, so that going back uses them.
+        let mut film = Film { of: Some(of), stride: 7, ..Film::default() };
+        for step in [1, 97, 13, 200, 59] {
+            for i in 0..states.len() {
+                let (id, state) = &states[i * step % states.len()];
+                assert_eq!(film.after(&trace, of, *id).expect("read"), state);
+            }
         }
+        for i in (1..states.len()).rev().step_by(11) {
+            assert_eq!(film.before(&trace, of, states[i].0).expect("read"), &states[i - 1].1);
+        }
+        assert!(film.pictures.len() <= PICTURES && film.stride > 7);
     }
 }

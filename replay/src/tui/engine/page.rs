@@ -15,73 +15,125 @@ use afterimage_model::{
 };
 
 use super::film::Film;
-
 use crate::{
     trace::Trace,
     tui::{
         feed::{Center, EventRow, Page, PageKey},
+        hits::Hits,
         text::safe,
     },
 };
 
 /// Most events that are read to tell what the rows' processes and descriptors were.
 const NAMING: u64 = 400_000;
+/// Most events that are read in one go to find those of a page among them.
+const CLOSE: u64 = 100_000;
 
 /// Reads the rows before and after the centre that the filter keeps. With a film, rows tell what their processes
 /// and descriptors were; that may need a longer reading.
 ///
 /// # Errors
 /// The recording cannot be read.
-pub(super) fn page(trace: &Trace, film: Option<&mut Film>, key: &PageKey) -> Result<Page, ReadError> {
+pub(super) fn page(
+    trace: &Trace,
+    film: Option<&mut Film>,
+    key: &PageKey,
+    hits: &Hits,
+) -> Result<Page, ReadError> {
+    let (events, at_start, at_end) =
+        if key.filter.is_some() { of_hits(trace, key, hits)? } else { around(trace, key)? };
+    let mut rows: Vec<EventRow> = events.iter().map(|(id, event)| row(*id, event, None)).collect();
+    if key.filter.is_some() {
+        for row in &mut rows {
+            let hit = hits.get(hits.partition(|id| id < row.id));
+            row.process = hit.and_then(|hit| hits.name(hit)).cloned().unwrap_or_default();
+        }
+    }
+    let named = film.is_some();
+    if let Some(film) = film {
+        name(trace, film, key, &mut rows)?;
+    }
+    let first = rows.first().filter(|_| key.filter.is_none());
+    let first_number = first.map(|row| number(trace, key.uid, row.id));
+    Ok(Page { rows, at_start, at_end, first_number, named })
+}
+
+/// An event as it was read.
+type Found = (EventId, OwnedEvent);
+
+/// All events around the centre; whether there are none before and none after.
+fn around(trace: &Trace, key: &PageKey) -> Result<(Vec<Found>, bool, bool), ReadError> {
     let query = Query { containers: vec![key.uid], ..Query::default() };
-    let mut keep = |_: ContainerUid, event: &Event<'_>| key.filter.keeps(event);
+    let mut keep = |_: ContainerUid, event: &Event<'_>| key.setup || !event.flags.contains(EventFlags::SETUP);
     let mut read = |from, direction| trace.recording.page(&query, from, direction, key.reach, &mut keep);
     // The centre's own time is read backwards with what is before it, so that no event of it is missed or doubled.
     let before = read(Anchor::Time(key.center.time()), Direction::Backward)?;
     let from = before.first().map_or(Anchor::Time(key.center.time()), |(id, ..)| Anchor::Event(*id));
     let after = read(from, Direction::Forward)?;
     let (at_start, at_end) = (before.len() < key.reach, after.len() < key.reach);
-    let events: Vec<Found> = before.into_iter().rev().chain(after).collect();
-    let mut rows: Vec<EventRow> = events.iter().map(|(id, _, event)| row(*id, event, None)).collect();
-    let named = film.is_some();
-    if let Some(film) = film {
-        name(trace, film, key, &events, &mut rows)?;
-    }
-    let first = rows.first().filter(|_| key.filter.is_empty());
-    let first_number = first.map(|row| number(trace, key.uid, row.id));
-    Ok(Page { rows, at_start, at_end, first_number, named })
+    let events = before.into_iter().rev().chain(after).map(|(id, _, event)| (id, event));
+    Ok((events.collect(), at_start, at_end))
 }
 
-/// An event as it was read.
-type Found = (EventId, ContainerUid, OwnedEvent);
+/// The hits around the centre.
+fn of_hits(trace: &Trace, key: &PageKey, hits: &Hits) -> Result<(Vec<Found>, bool, bool), ReadError> {
+    let middle = match key.center {
+        Center::Time(time) => hits.partition(|id| id.time <= time),
+        Center::Event(event) => hits.partition(|id| id <= event),
+    };
+    let first = middle.saturating_sub(key.reach);
+    let last = (middle + key.reach).min(hits.len());
+    let ids: Vec<EventId> = (first..last).filter_map(|at| hits.get(at)).map(|hit| hit.id).collect();
+    let complete = hits.reading.is_none();
+    Ok((fetch(trace, key.uid, &ids)?, first == 0, last == hits.len() && complete))
+}
+
+/// Reads the events of these ids: in one go where they lie close, else one by one.
+fn fetch(trace: &Trace, uid: ContainerUid, ids: &[EventId]) -> Result<Vec<Found>, ReadError> {
+    let (Some(first), Some(last)) = (ids.first(), ids.last()) else { return Ok(Vec::new()) };
+    let span = |begin, end| Query { containers: vec![uid], begin: Some(begin), end: Some(end) };
+    let mut found = Vec::with_capacity(ids.len());
+    let whole = span(first.time, last.time);
+    if trace.recording.count_hint(&whole) <= CLOSE {
+        take(trace, &whole, ids, &mut found)?;
+        return Ok(found);
+    }
+    for id in ids {
+        take(trace, &span(id.time, id.time), std::slice::from_ref(id), &mut found)?;
+    }
+    Ok(found)
+}
+
+fn take(trace: &Trace, query: &Query, ids: &[EventId], found: &mut Vec<Found>) -> Result<(), ReadError> {
+    let mut wanted = ids.iter().peekable();
+    trace.recording.walk(query, None, Direction::Forward, &mut |id, _, event| {
+        while wanted.next_if(|next| **next < id).is_some() {}
+        if wanted.next_if(|next| **next == id).is_some() {
+            found.push((id, OwnedEvent::from_event(event)));
+        }
+        if wanted.peek().is_some() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })
+}
 
 /// Describes the rows again, each by the state that its event found. What lies too far apart stays as it is.
-fn name(
-    trace: &Trace,
-    film: &mut Film,
-    key: &PageKey,
-    events: &[Found],
-    rows: &mut [EventRow],
-) -> Result<(), ReadError> {
-    let (Some((first, ..)), Some((last, ..))) = (events.first(), events.last()) else { return Ok(()) };
-    let query = Query { containers: vec![key.uid], begin: Some(first.time), end: Some(last.time) };
-    if trace.recording.count_hint(&query) > NAMING {
+fn name(trace: &Trace, film: &mut Film, key: &PageKey, rows: &mut [EventRow]) -> Result<(), ReadError> {
+    let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(()) };
+    let between = Query { containers: vec![key.uid], begin: Some(first.id.time), end: Some(last.id.time) };
+    if trace.recording.count_hint(&between) > NAMING {
         return Ok(());
     }
-    film.before(trace, (key.uid, key.generation), *first)?;
-    let mut next = 0;
-    trace.recording.for_each(&query, &mut |uid, event| {
-        // The film has seen everything before the first row; rows are found by being equal, in order.
-        let is_row = events.get(next).is_some_and(|(_, _, owned)| owned.with(|wanted| wanted == event));
-        if !is_row && next == 0 {
+    film.before(trace, (key.uid, key.generation), first.id)?;
+    let mut wanted = rows.iter_mut().peekable();
+    trace.recording.walk(&between, None, Direction::Forward, &mut |id, uid, event| {
+        // The film has seen what is before the first row.
+        if film.at().is_some_and(|at| id <= at) {
             return ControlFlow::Continue(());
         }
-        if is_row && let (Some((id, ..)), Some(slot)) = (events.get(next), rows.get_mut(next)) {
-            *slot = row(*id, &OwnedEvent::from_event(event), Some(film.world()));
-            next += 1;
+        if let Some(slot) = wanted.next_if(|row| row.id == id) {
+            *slot = row(id, &OwnedEvent::from_event(event), Some(film.world()));
         }
-        film.apply(uid, event);
-        if next < events.len() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        film.apply(id, uid, event);
+        if wanted.peek().is_some() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     })
 }
 

@@ -84,25 +84,28 @@ fn hostile(width: u16, height: u16) -> Harness {
 
 #[test]
 fn no_screen_popup_title_or_message_sends_a_hostile_byte() {
-    for (width, height) in [(200, 60), (120, 40), (80, 24), (40, 10)] {
-        for set in [&symbols::UNICODE, &symbols::ASCII] {
-            for theme in Theme::ALL {
-                let mut harness = hostile(width, height);
-                harness.app.look.symbols = set;
-                harness.app.look.theme = *theme;
-                check(&harness, "the list of containers");
-                for screen in Screen::ALL {
-                    harness.press("1");
-                    harness.press(&screen.digit().to_string());
-                    for keys in [
-                        "Home", "Tab", "Tab", "Tab", "\\", "\\", "Enter", "Esc", "n", ")", ":", "Esc", "?",
-                        "Esc", "@ x", "Enter", "Esc",
-                    ] {
-                        harness.press(keys);
-                        check(&harness, keys);
-                    }
-                }
+    let cases = [
+        ((120, 40), &symbols::UNICODE, Theme::Dark),
+        ((80, 24), &symbols::ASCII, Theme::Light),
+        ((40, 10), &symbols::UNICODE, Theme::Contrast),
+        ((161, 50), &symbols::UNICODE, Theme::Mono),
+    ];
+    for ((width, height), set, theme) in cases {
+        let mut harness = hostile(width, height);
+        harness.app.look.symbols = set;
+        harness.app.look.theme = theme;
+        check(&harness, "the list of containers");
+        for screen in Screen::ALL {
+            harness.press("1");
+            harness.press(&screen.digit().to_string());
+            for keys in [
+                "Home", "Tab", "Tab", "Tab", "\\", "\\ Enter", "Esc n", ")", ":", "Esc ?", "Esc @ x",
+                "Enter", "Esc F",
+            ] {
+                harness.press(keys);
+                check(&harness, keys);
             }
+            harness.press("Esc");
         }
     }
 }

@@ -1,19 +1,14 @@
 //! Keys: to the prompt that is open, else through the table of keys.
 
-use std::sync::Arc;
-
 use crossterm::event::KeyCode;
 
-use super::{Effect, arrange, no_filter, steer, update};
+use super::{Effect, filtering, steer, update};
 use crate::tui::{
     action::Action,
     app::{App, Popup},
-    edit::LineEdit,
-    filter::{Filter, FilterError},
     keys::{Key, Meaning, is_cancel, is_enter},
     palette,
-    screen::Screen,
-    text::safe,
+    scroll::Scroll,
     view::help,
 };
 
@@ -45,11 +40,11 @@ pub(crate) fn key(app: &mut App, key: Key) -> Option<Effect> {
 pub(crate) fn paste(app: &mut App, text: &str) {
     match &mut app.popup {
         Some(Popup::Palette(line, _) | Popup::GoTo(line, _)) => line.insert(text),
-        Some(Popup::Help(_) | Popup::Event(_)) => {}
+        Some(Popup::Help(_) | Popup::Event(_) | Popup::Parts(_)) => {}
         None => {
             if let Some(line) = &mut app.bar.edit {
                 line.insert(text);
-                check(app);
+                filtering::check(app);
             }
         }
     }
@@ -91,6 +86,11 @@ fn popup_key(app: &mut App, key: Key) -> Option<Effect> {
                 }
             }
         }
+        Popup::Parts(scroll) => {
+            if !parts_key(app, scroll, key) {
+                return None;
+            }
+        }
         Popup::GoTo(line, error) => {
             if is_enter(key) {
                 match steer::go_to(app, &line.text()) {
@@ -105,6 +105,21 @@ fn popup_key(app: &mut App, key: Key) -> Option<Effect> {
     }
     app.popup = Some(popup);
     None
+}
+
+/// A key in the list of the filter's parts; false when it closes it.
+fn parts_key(app: &mut App, scroll: &mut Scroll, key: Key) -> bool {
+    let filter = filtering::in_force(app).clone();
+    let len = filter.chips().len();
+    match key.code {
+        KeyCode::Char(' ') => filtering::put(app, filter.toggled(scroll.cursor)),
+        KeyCode::Delete | KeyCode::Char('x') => filtering::put(app, filter.without(scroll.cursor)),
+        KeyCode::Enter | KeyCode::Char('q') => return false,
+        _ => scroll.step(rolled(app, key, 8), len, 12),
+    }
+    let len = filtering::in_force(app).chips().len();
+    scroll.show(len, 12);
+    true
 }
 
 /// Rows that a key of movement rolls text by.
@@ -126,65 +141,18 @@ fn rolled(app: &App, key: Key, height: usize) -> isize {
 fn bar_key(app: &mut App, key: Key) {
     let Some(line) = &mut app.bar.edit else { return };
     if is_cancel(key) {
-        app.bar.edit = None;
-        app.bar.error = None;
+        filtering::cancel(app);
     } else if is_enter(key) {
         let text = line.text();
-        match apply_filter(app, &text) {
+        match filtering::apply(app, &text) {
             Ok(()) => {
                 app.bar.edit = None;
-                app.bar.error = None;
+                app.bar.verdict = None;
             }
-            Err(error) => app.bar.error = Some(error),
+            Err(verdict) => app.bar.verdict = Some(verdict),
         }
     } else {
         line.key(key);
-        check(app);
-    }
-}
-
-/// Says at once whether what is typed is valid.
-fn check(app: &mut App) {
-    let Some(line) = &app.bar.edit else { return };
-    let text = line.text();
-    app.bar.error = match app.screen {
-        Screen::Containers => {
-            app.list.wanted = text.to_lowercase();
-            arrange(app);
-            None
-        }
-        Screen::Replay => Filter::parse(&text).err(),
-    };
-}
-
-/// Puts a filter in force.
-///
-/// # Errors
-/// Why it is not understood; the one in force stays.
-pub(super) fn apply_filter(app: &mut App, text: &str) -> Result<(), FilterError> {
-    match app.screen {
-        Screen::Containers => {
-            app.list.wanted = text.to_lowercase();
-            arrange(app);
-        }
-        Screen::Replay => app.bar.filter = Arc::new(Filter::parse(text)?),
-    }
-    Ok(())
-}
-
-/// Actions of the filter.
-pub(super) fn filter(app: &mut App, action: Action) {
-    match (action, app.screen) {
-        (Action::EditFilter, Screen::Containers) => app.bar.edit = Some(LineEdit::new(&app.list.wanted)),
-        (Action::EditFilter, Screen::Replay) => app.bar.edit = Some(LineEdit::new(app.bar.filter.text())),
-        (Action::ClearFilter, Screen::Containers) => {
-            app.list.wanted.clear();
-            arrange(app);
-        }
-        (Action::ClearFilter, Screen::Replay) => {
-            app.bar.filter = no_filter();
-            app.say(safe!("all events"));
-        }
-        _ => {}
+        filtering::check(app);
     }
 }

@@ -1,13 +1,14 @@
 //! Actions of movement: rows, panes, branches.
 
+use afterimage_detect::syntax::ast::Op;
 use afterimage_format::{BootNanos, ContainerUid};
 
-use super::{apply_filter, steer};
+use super::{filtering, steer};
 use crate::tui::{
     action::Action,
     app::App,
+    filter::comparison,
     layout::{self, Pane},
-    text::safe,
 };
 
 /// Does an action of movement.
@@ -137,10 +138,8 @@ pub(super) fn follow_process(app: &mut App) {
 pub(super) fn keep_process(app: &mut App) {
     let pid = app.opened.as_ref().and_then(|o| o.tree_rows().get(o.tree.cursor).map(|row| row.pid));
     let Some(pid) = pid else { return };
-    if apply_filter(app, &format!("proc.pid={pid}")).is_ok() {
-        app.set_focus(Pane::Events);
-        app.say(safe!("events of process {pid} only; Ctrl-x shows all"));
-    }
+    filtering::add(app, comparison("proc.pid", Op::Eq, pid.to_string().as_bytes()));
+    app.set_focus(Pane::Events);
 }
 
 /// The container of this uid becomes the selected one.

@@ -7,6 +7,7 @@ use ratatui::layout::Rect;
 use crate::tui::{
     action::Action,
     app::App,
+    filter::{Verdict, sentence},
     keys,
     moment::since,
     paint::{Painter, Row},
@@ -14,6 +15,7 @@ use crate::tui::{
     screen::Screen,
     text::{grouped, safe, width},
     theme::Role,
+    update,
 };
 
 /// Program, recording, container, moment.
@@ -112,22 +114,37 @@ pub(super) fn filter(app: &App, painter: &mut Painter<'_>, rect: Rect) -> Option
     if let Some(line) = &app.bar.edit {
         let (left, right) = line.halves();
         let (left, right) = (escape(left.as_bytes()), escape(right.as_bytes()));
-        let role = if app.bar.error.is_some() { Role::Bad } else { Role::Strong };
+        let invalid = matches!(app.bar.verdict, Some(Verdict::Invalid(..)));
+        let role = if invalid { Role::Bad } else { Role::Strong };
         let shown = tail_of(&left, room.saturating_sub(2));
         let before = painter.text(x, rect.y, room, &shown, role);
         painter.text(x + before, rect.y, room.saturating_sub(before), &right, role);
         return Some((x + before, rect.y));
     }
-    let text = match app.screen {
-        Screen::Containers => escape(app.list.wanted.as_bytes()),
-        Screen::Replay => escape(app.bar.filter.text().as_bytes()),
-    };
-    if text.as_str().is_empty() {
-        painter.text(x, rect.y, room, "no filter", Role::Dim);
-    } else {
-        painter.text(x, rect.y, room, &text, Role::Match);
-    }
+    chips(app, painter, x, rect.y, room);
     None
+}
+
+/// The parts of the filter; those switched off in parentheses.
+fn chips(app: &App, painter: &mut Painter<'_>, x: u16, y: u16, room: u16) {
+    let chips = update::in_force(app).chips();
+    if chips.is_empty() {
+        painter.text(x, y, room, "no filter", Role::Dim);
+        return;
+    }
+    let mut row = Row::new();
+    for (at, chip) in chips.iter().enumerate() {
+        if at > 0 {
+            row.push(" and ", Role::Dim);
+        }
+        let text = escape(chip.text.as_bytes());
+        if chip.on {
+            row.push(&text, Role::Match);
+        } else {
+            row.push(&safe!("(off: {text})"), Role::Dim);
+        }
+    }
+    painter.row(x, y, room, &row);
 }
 
 /// The end of a text that is longer than its field: where one types.
@@ -144,11 +161,16 @@ fn tail_of(text: &Safe, columns: u16) -> Safe {
 
 /// What the filter hides, or what is wrong with it.
 fn filter_note(app: &App) -> Row {
-    if let Some(error) = &app.bar.error {
-        return Row::new().add(&safe!("invalid at {}: {}", error.column + 1, error.message), Role::Bad);
+    if let Some(verdict) = app.bar.verdict.as_ref().filter(|_| app.bar.edit.is_some()) {
+        let role = match verdict {
+            Verdict::Valid => Role::Good,
+            Verdict::Doubtful(_) => Role::Warn,
+            Verdict::Invalid(..) => Role::Bad,
+        };
+        return Row::new().add(&sentence(verdict), role);
     }
     if app.bar.edit.is_some() {
-        return Row::new().add("valid", Role::Good).add("  Enter applies, Esc cancels", Role::Dim);
+        return Row::new().add("Enter applies, Esc cancels", Role::Dim);
     }
     let (shown, total, what, reading) = match app.screen {
         Screen::Containers => {
@@ -157,11 +179,13 @@ fn filter_note(app: &App) -> Row {
         }
         Screen::Replay => {
             let total = app.subject().map_or(0, |row| row.events);
-            let count = app.opened.as_ref().and_then(|o| o.count.value());
-            let reading = count.and_then(|count| count.reading);
-            let shown =
-                if app.bar.filter.is_empty() { Some(total) } else { count.map(|count| count.matched) };
-            (shown, total, "events", reading)
+            let hits = app.opened.as_ref().and_then(|o| o.hits.value());
+            let reading = hits.and_then(|hits| hits.reading);
+            if app.bar.filter.is_empty() {
+                (Some(total), total, "events", None)
+            } else {
+                (hits.map(|hits| hits.len() as u64), total, "events", reading)
+            }
         }
     };
     let mut row = Row::new();

@@ -13,6 +13,7 @@ use crate::tui::{
     scroll::Scroll,
     text::safe,
     theme::Role,
+    update,
 };
 
 /// Draws the popup that is open; where the cursor is if text is typed in it.
@@ -24,6 +25,10 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, area: Rect) -> Option<(
         }
         Popup::Palette(line, scroll) => Some(actions(app, painter, area, line, *scroll)),
         Popup::GoTo(line, error) => Some(go_to(painter, area, line, error.as_ref())),
+        Popup::Parts(scroll) => {
+            parts(app, painter, area, *scroll);
+            None
+        }
         Popup::Event(scroll) => {
             event(app, painter, area, scroll.top);
             None
@@ -92,6 +97,43 @@ fn go_to(painter: &mut Painter<'_>, area: Rect, line: &LineEdit, error: Option<&
         ),
     }
     cursor
+}
+
+/// The filter's parts, and the saved filters that can be used in it.
+fn parts(app: &App, painter: &mut Painter<'_>, area: Rect, scroll: Scroll) {
+    let chips = update::in_force(app).chips();
+    let saved = app.bar.library.all();
+    let rows = u16::try_from(chips.len().max(1) + saved.len() + 2).unwrap_or(u16::MAX).min(area.height);
+    let frame = centred(area, 96, rows.saturating_add(2).min(area.height));
+    let title =
+        Row::new().add("filter", Role::TitleFocus).add("  Space on/off  x drop  Esc closes", Role::Dim);
+    let inner = painter.frame(frame, &title);
+    let mut y = inner.y;
+    if chips.is_empty() {
+        painter.text(inner.x + 2, y, inner.width, "no filter", Role::Dim);
+        y += 1;
+    }
+    for (at, chip) in chips.iter().enumerate().skip(scroll.top).take(12) {
+        let row = Rect { x: inner.x, y, width: inner.width, height: 1 };
+        painter.text(
+            row.x + 2,
+            y,
+            4,
+            if chip.on { "on" } else { "off" },
+            if chip.on { Role::Good } else { Role::Dim },
+        );
+        painter.text(row.x + 6, y, row.width.saturating_sub(6), &escape(chip.text.as_bytes()), Role::Text);
+        if at == scroll.cursor {
+            painter.ground(row, Role::Selected);
+            painter.text(row.x, y, 1, painter.symbols().cursor, Role::Playhead);
+        }
+        y += 1;
+    }
+    painter.text(inner.x, y + 1, inner.width, "saved filters, to be used by name", Role::Dim);
+    for ((name, text), y) in saved.iter().zip(y + 2..inner.bottom()) {
+        painter.text(inner.x + 2, y, 14, &safe!("${}", escape(name.as_bytes())), Role::Key);
+        painter.text(inner.x + 17, y, inner.width.saturating_sub(17), &escape(text.as_bytes()), Role::Dim);
+    }
 }
 
 fn event(app: &App, painter: &mut Painter<'_>, area: Rect, top: usize) {

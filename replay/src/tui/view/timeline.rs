@@ -175,6 +175,7 @@ fn losses(app: &App, painter: &mut Painter<'_>, axis: Axis, y: u16, uid: Option<
 
 /// The row of ticks with the playhead.
 fn playhead(painter: &mut Painter<'_>, axis: Axis, y: u16, at: BootNanos, start: BootNanos) {
+    let taken = playhead_mark(painter, axis, y, at, start);
     let step = tick(axis.scale().saturating_mul(14));
     let origin = axis.begin.0.saturating_sub(start.0);
     let mut offset = origin.div_ceil(step).saturating_mul(step);
@@ -182,20 +183,35 @@ fn playhead(painter: &mut Painter<'_>, axis: Axis, y: u16, at: BootNanos, start:
         let time = BootNanos(start.0.saturating_add(offset));
         let Some(column) = axis.column(time) else { break };
         let label = safe!("+{}", tick_text(offset));
-        if u16::try_from(label.as_str().len()).unwrap_or(u16::MAX) <= axis.columns - column {
-            painter.text(axis.x + column, y, axis.columns - column, &label, Role::Dim);
+        let end = column + u16::try_from(label.as_str().len()).unwrap_or(u16::MAX / 2);
+        let free = taken.is_none_or(|(first, last)| end < first || column > last);
+        if free && end <= axis.columns {
+            painter.text(axis.x + column, y, end - column, &label, Role::Dim);
         }
         offset = offset.saturating_add(step);
     }
-    let Some(column) = axis.column(at) else { return };
-    let x = axis.x + column;
+}
+
+/// The playhead and its moment; the columns they take.
+fn playhead_mark(
+    painter: &mut Painter<'_>,
+    axis: Axis,
+    y: u16,
+    at: BootNanos,
+    start: BootNanos,
+) -> Option<(u16, u16)> {
+    let column = axis.column(at)?;
     let label = since(at, start);
-    let wide = u16::try_from(label.as_str().len()).unwrap_or(0) + 2;
-    painter.text(x, y, 1, painter.symbols().playhead, Role::Playhead);
-    if column + wide < axis.columns {
-        painter.text(x + 1, y, wide, &safe!(" {label} "), Role::Playhead);
-    } else if column >= wide {
-        painter.text(x - wide, y, wide, &safe!(" {label} "), Role::Playhead);
+    let wide = u16::try_from(label.as_str().len()).unwrap_or(0);
+    painter.text(axis.x + column, y, 1, painter.symbols().playhead, Role::Playhead);
+    if column + wide + 2 <= axis.columns {
+        painter.text(axis.x + column + 2, y, wide, &label, Role::Playhead);
+        Some((column, column + wide + 2))
+    } else if column > wide {
+        painter.text(axis.x + column - wide - 1, y, wide, &label, Role::Playhead);
+        Some((column - wide - 1, column))
+    } else {
+        Some((column, column))
     }
 }
 

@@ -1,0 +1,208 @@
+//! Which events a filter keeps: one reading from the first event on, telling what is known so far.
+
+use std::{collections::HashMap, ops::ControlFlow, sync::Arc};
+
+use afterimage_detect::{EventContext, Filter, Frame, Tracker};
+use afterimage_format::{ContainerUid, Event, EventId, FieldTag, Query, ReadError};
+use afterimage_model::{
+    describe, event_name,
+    process::Process,
+    text::{Safe, escape},
+};
+
+use super::{
+    Job,
+    scan::{STRIDE, percent},
+};
+use crate::{
+    trace::Trace,
+    tui::{
+        feed::{HitsKey, Reply},
+        filter::Library,
+        hits::{Hit, Hits, MOST, Touched},
+        text::safe,
+    },
+};
+
+/// Looks between two reports.
+const REPORTS: u64 = 16;
+/// Most things of a kind that are remembered as touched.
+const MOST_TOUCHED: usize = 100_000;
+
+/// Reads a container's events and tells which the filter keeps.
+///
+/// # Errors
+/// The recording cannot be read.
+pub(super) fn hits(trace: &Trace, key: HitsKey, library: &Library, job: &Job<'_>) -> Result<(), ReadError> {
+    let mut filter = match library.compile(&key.text) {
+        Ok(filter) => filter,
+        Err(error) => {
+            (job.tell)(Reply::Failed(escape(error.to_string().as_bytes())));
+            return Ok(());
+        }
+    };
+    let frame = frame(trace);
+    if filter.needs_survey() {
+        let over = walk(trace, key.uid, &frame, job, &mut |cx, _, _| {
+            filter.survey(cx);
+            ControlFlow::Continue(())
+        })?;
+        if over {
+            return Ok(());
+        }
+    }
+    let mut found = Finder {
+        filter: &filter,
+        hits: Hits::default(),
+        chunk: Vec::new(),
+        seen: 0,
+        names: Names::default(),
+        touched: Touched::default(),
+    };
+    let total = trace.recording.count_hint(&Query { containers: vec![key.uid], ..Query::default() });
+    let over = walk(trace, key.uid, &frame, job, &mut |cx, id, tracker| {
+        found.look(cx, id, tracker);
+        if found.seen.is_multiple_of(STRIDE * REPORTS) {
+            found.hand_over(Some(percent(found.seen, total)));
+            (job.tell)(Reply::Hits(key.clone(), found.hits.clone()));
+        }
+        if found.hits.full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    if !over {
+        found.hand_over(None);
+        found.hits.saturated = filter.saturated();
+        found.hits.touched = Arc::new(found.touched);
+        (job.tell)(Reply::Hits(key, found.hits));
+    }
+    Ok(())
+}
+
+/// What holds for the recording.
+pub(super) fn frame(trace: &Trace) -> Frame {
+    Frame {
+        clock: trace.recording.clock().clone(),
+        range: trace.recording.time_range(),
+        hostname: trace.recording.origin().hostname.clone(),
+        alerts: Vec::new(),
+        marks: Vec::new(),
+    }
+}
+
+/// Shows every event of a container to `look`, with the state at its moment; whether nobody waits any more.
+fn walk(
+    trace: &Trace,
+    uid: ContainerUid,
+    frame: &Frame,
+    job: &Job<'_>,
+    look: &mut dyn FnMut(&EventContext<'_>, EventId, &Tracker) -> ControlFlow<()>,
+) -> Result<bool, ReadError> {
+    let record = trace.recording.containers().iter().find(|c| c.record.uid == uid).map(|c| &c.record);
+    let query = Query { containers: vec![uid], ..Query::default() };
+    let mut tracker = Tracker::new();
+    let (mut number, mut over) = (0_u64, false);
+    // The blocks of one container are in the order of time.
+    trace.recording.scan(&query, &mut |id, uid, event| {
+        number += 1;
+        tracker.apply(uid, event);
+        let summary = Summary { event, tracker: &tracker };
+        let text = summary.text();
+        let cx = EventContext::new(event, (uid, record), &tracker, frame, number).with_summary(text.as_str());
+        if number.is_multiple_of(STRIDE) && (job.over)() {
+            over = true;
+            return ControlFlow::Break(());
+        }
+        look(&cx, id, &tracker)
+    })?;
+    Ok(over)
+}
+
+/// The line that bare text is looked for in: what the list shows.
+struct Summary<'a> {
+    event: &'a Event<'a>,
+    tracker: &'a Tracker,
+}
+
+impl Summary<'_> {
+    fn text(&self) -> Safe {
+        let process = self.tracker.world().process_of_task(self.event.task).and_then(Process::comm);
+        let process = process.map_or_else(Safe::default, escape);
+        let detail = describe::detail(self.event, Some(self.tracker.world()));
+        safe!("{process} {} {detail} {}", event_name(self.event.code), describe::result(self.event))
+    }
+}
+
+/// Names, each kept once.
+#[derive(Default)]
+struct Names {
+    places: HashMap<Vec<u8>, u32>,
+    texts: Vec<Safe>,
+}
+
+impl Names {
+    fn place(&mut self, name: &[u8]) -> u32 {
+        if let Some(place) = self.places.get(name) {
+            return *place;
+        }
+        let place = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
+        self.places.insert(name.to_vec(), place);
+        self.texts.push(escape(name));
+        place
+    }
+}
+
+struct Finder<'f> {
+    filter: &'f Filter,
+    hits: Hits,
+    chunk: Vec<Hit>,
+    seen: u64,
+    names: Names,
+    touched: Touched,
+}
+
+impl Finder<'_> {
+    fn look(&mut self, cx: &EventContext<'_>, id: EventId, tracker: &Tracker) {
+        self.seen += 1;
+        if !self.filter.matches(cx) {
+            return;
+        }
+        if self.hits.len() + self.chunk.len() >= MOST {
+            self.hits.full = true;
+            return;
+        }
+        let process = tracker.world().process_of_task(cx.task());
+        let name = self.names.place(process.and_then(Process::comm).unwrap_or_default());
+        self.chunk.push(Hit { id, name });
+        self.touch(cx, tracker);
+    }
+
+    /// Remembers what the event was about.
+    fn touch(&mut self, cx: &EventContext<'_>, tracker: &Tracker) {
+        let touched = &mut self.touched;
+        if touched.pids.len() < MOST_TOUCHED {
+            touched.pids.insert(cx.task().tgid);
+        }
+        let info = cx.fd_number().and_then(|fd| tracker.world().fd(cx.task(), fd));
+        if touched.paths.len() < MOST_TOUCHED {
+            let kernel = cx.event().bytes(FieldTag::KPATH);
+            let claimed = cx.event().bytes(FieldTag::PATH);
+            touched.paths.extend(kernel.map(<[u8]>::to_vec));
+            touched.paths.extend(claimed.map(|path| tracker.world().resolve(cx.task(), None, path)));
+            touched.paths.extend(info.and_then(|info| info.kind.path()).map(<[u8]>::to_vec));
+        }
+        if touched.peers.len() < MOST_TOUCHED
+            && let Some(peer) =
+                info.and_then(|info| info.kind.socket()).and_then(|socket| socket.peer.as_ref())
+        {
+            touched.peers.insert(peer.to_string());
+        }
+    }
+
+    /// Moves what was found since the last report to the hits.
+    fn hand_over(&mut self, reading: Option<u8>) {
+        self.hits.push(std::mem::take(&mut self.chunk));
+        if self.hits.names.len() != self.names.texts.len() {
+            self.hits.names = Arc::new(self.names.texts.clone());
+        }
+        self.hits.reading = reading;
+    }
+}

@@ -1,0 +1,42 @@
+//! Which containers a filter keeps: what it says of a container before any event is read. Bare words are looked
+//! for in what the list shows.
+
+use afterimage_detect::{Filter, Verdict};
+
+use super::hits::frame;
+use crate::{
+    trace::{self, Life, Trace},
+    tui::filter::{Library, words},
+};
+
+/// For each container of the recording whether the filter keeps it; all, where it is not understood.
+pub(super) fn keep(trace: &Trace, text: &str, library: &Library) -> Vec<bool> {
+    let containers = trace.recording.containers();
+    if let Some(words) = words(text) {
+        return containers.iter().map(|summary| has_words(trace, summary, &words)).collect();
+    }
+    let Ok(filter) = library.compile(text) else { return vec![true; containers.len()] };
+    admitted(trace, &filter)
+}
+
+fn admitted(trace: &Trace, filter: &Filter) -> Vec<bool> {
+    let frame = frame(trace);
+    let before = filter.prefilter(&frame);
+    let containers = trace.recording.containers().iter().map(|summary| &summary.record);
+    containers.map(|record| before.container(record.uid, Some(record)) != Verdict::Never).collect()
+}
+
+fn has_words(trace: &Trace, summary: &afterimage_format::ContainerSummary, words: &[String]) -> bool {
+    let record = &summary.record;
+    let shown = [
+        Some(trace::id(record)),
+        trace::name(record),
+        trace::image(record),
+        trace::pod(record),
+        Some(afterimage_model::text::escape(&record.cgroup_path)),
+    ];
+    let texts: Vec<String> = shown.into_iter().flatten().map(|text| text.as_str().to_lowercase()).collect();
+    let state = Life::of(trace, summary).state.as_str();
+    let engine = record.engine.as_str();
+    words.iter().all(|word| word == state || word == engine || texts.iter().any(|text| text.contains(word)))
+}

@@ -1,0 +1,114 @@
+//! What the filter does: put in force, taken back, switched part by part.
+
+use crate::tui::{
+    action::Action,
+    app::{App, Popup},
+    edit::LineEdit,
+    filter::{Filter, Verdict, sentence},
+    screen::Screen,
+    scroll::Scroll,
+    text::safe,
+};
+
+/// Filters that undoing remembers.
+const PAST: usize = 50;
+
+/// Does an action of the filter.
+pub(super) fn filter(app: &mut App, action: Action) {
+    match action {
+        Action::EditFilter => {
+            let text = in_force(app).text();
+            app.bar.edit = Some(LineEdit::new(&text));
+        }
+        Action::ClearFilter => {
+            put(app, Filter::default());
+            app.say(safe!("no filter"));
+        }
+        Action::UndoFilter => undo(app, false),
+        Action::RedoFilter => undo(app, true),
+        Action::FilterParts => app.popup = Some(Popup::Parts(Scroll::default())),
+        Action::SetUp => {
+            app.bar.setup = !app.bar.setup;
+            let word = if app.bar.setup { "shown" } else { "hidden" };
+            app.say(safe!("events of the container's set-up are {word}"));
+        }
+        _ => {}
+    }
+}
+
+/// The filter of the screen: one for the list of containers, one for everything about a container.
+pub(crate) fn in_force(app: &App) -> &Filter {
+    if app.screen == Screen::Containers { &app.bar.list } else { &app.bar.filter }
+}
+
+/// Puts a text in force.
+///
+/// # Errors
+/// Why it is not understood; the one in force stays.
+pub(super) fn apply(app: &mut App, text: &str) -> Result<(), Verdict> {
+    let filter = Filter::parse(text, &app.bar.library)?;
+    put(app, filter);
+    Ok(())
+}
+
+/// Puts a filter in force; undoing leads back.
+pub(super) fn put(app: &mut App, filter: Filter) {
+    if app.screen == Screen::Containers {
+        app.list.wanted = filter.text();
+        app.bar.list = filter;
+        super::arrange(app);
+        return;
+    }
+    if app.bar.filter != filter {
+        let before = std::mem::replace(&mut app.bar.filter, filter);
+        app.bar.past.push(before);
+        app.bar.future.clear();
+        if app.bar.past.len() > PAST {
+            app.bar.past.remove(0);
+        }
+    }
+}
+
+fn undo(app: &mut App, again: bool) {
+    let bar = &mut app.bar;
+    let (from, to) = if again { (&mut bar.future, &mut bar.past) } else { (&mut bar.past, &mut bar.future) };
+    let Some(filter) = from.pop() else {
+        app.say(if again { safe!("nothing to redo") } else { safe!("nothing to undo") });
+        return;
+    };
+    to.push(std::mem::replace(&mut bar.filter, filter));
+    let text = afterimage_model::text::escape(bar.filter.text().as_bytes());
+    app.say(if text.as_str().is_empty() { safe!("no filter") } else { safe!("filter: {text}") });
+}
+
+/// Says at once what is to be said of what is typed; the list of containers follows as it is typed.
+pub(super) fn check(app: &mut App) {
+    let Some(line) = &app.bar.edit else { return };
+    let text = line.text();
+    let verdict = app.bar.library.verdict(&text);
+    if app.screen == Screen::Containers && !matches!(verdict, Verdict::Invalid(..)) {
+        app.list.wanted = text;
+        super::arrange(app);
+    }
+    app.bar.verdict = Some(verdict);
+}
+
+/// Typing is given up: what was in force is in force again.
+pub(super) fn cancel(app: &mut App) {
+    app.bar.edit = None;
+    app.bar.verdict = None;
+    app.list.wanted = app.bar.list.text();
+    super::arrange(app);
+}
+
+/// Adds a part; what came of it is told.
+pub(super) fn add(app: &mut App, part: String) {
+    match app.bar.library.verdict(&part) {
+        verdict @ Verdict::Invalid(..) => app.complain(sentence(&verdict)),
+        _ => {
+            let filter = in_force(app).with(part.clone());
+            put(app, filter);
+            app.say(safe!("filter: {}", afterimage_model::text::escape(part.as_bytes())));
+        }
+    }
+}
