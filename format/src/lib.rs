@@ -30,6 +30,8 @@ mod payload;
 mod proof;
 mod reader;
 mod segment;
+#[cfg(test)]
+mod spec;
 mod stage;
 mod store;
 mod stream;
