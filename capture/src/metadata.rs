@@ -5,7 +5,7 @@
 //! hands over a request without ever waiting (what does not fit the queue is counted), and takes answers when there
 //! are any. A fact that comes late still labels its container.
 //!
-//! Nothing learnt here is trusted: files are read by [`file`]'s rules, parsed under limits, and each fact says where it
+//! Nothing learnt here is trusted: files are read by [`mod@file`]'s rules, parsed under limits, and each fact says where it
 //! comes from. Whether the process that pointed at them may speak for the container is decided by
 //! [`crate::identity::claims`].
 
