@@ -6,7 +6,7 @@
 mod args;
 mod command;
 mod detail;
-mod payload;
+pub(crate) mod payload;
 
 use afterimage_format::{Event, EventCode, EventFlags, FieldTag, TaskKey, layout};
 

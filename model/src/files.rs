@@ -16,6 +16,7 @@ pub use record::{Act, ActKind, Existence, FileRecord};
 
 use crate::{
     World, class,
+    describe::payload,
     fds::FdKind,
     process::ProcessKey,
     syscalls::{self, ArgKind},
@@ -345,7 +346,7 @@ impl Look<'_> {
             (None, None) => None,
         };
         let parts = self.event.fields.iter().filter(|f| f.tag == FieldTag::PAYLOAD);
-        let kept: Vec<u8> = content::contiguous(parts);
+        let kept: Vec<u8> = payload::contiguous(parts);
         if self.set.content.saturating_add(kept.len()) > self.limits.content {
             self.set.dropped += 1;
             return;

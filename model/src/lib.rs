@@ -17,6 +17,7 @@ pub mod net;
 pub mod paths;
 pub mod process;
 pub mod sockaddr;
+pub mod streams;
 pub mod symbols;
 pub mod syscalls;
 #[cfg(test)]

@@ -41,3 +41,15 @@ pub(super) fn joined(event: &Event<'_>, limit: usize) -> Option<Safe> {
     let kept = bytes.get(..limit).unwrap_or(&bytes);
     Some(text::quote(kept, cut || kept.len() < bytes.len()))
 }
+
+/// The bytes of several vectors up to the first that was cut: what follows it is not where it seems.
+pub(crate) fn contiguous<'a>(parts: impl Iterator<Item = &'a Field<'a>>) -> Vec<u8> {
+    let mut out = Vec::new();
+    for part in parts {
+        out.extend_from_slice(part.bytes);
+        if usize::try_from(part.full_len).is_ok_and(|full| full > part.bytes.len()) {
+            break;
+        }
+    }
+    out
+}

@@ -1,6 +1,6 @@
 //! What was written to a file, put together from the payloads of its writes.
 
-use afterimage_format::{BootNanos, Field};
+use afterimage_format::BootNanos;
 
 /// One write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,18 +107,6 @@ fn holes(known: &[bool]) -> Vec<(u64, u64)> {
         match out.last_mut() {
             Some((start, len)) if *start + *len == at as u64 => *len += 1,
             _ => out.push((at as u64, 1)),
-        }
-    }
-    out
-}
-
-/// The bytes of several vectors up to the first that was cut: what follows it is not where it seems.
-pub(super) fn contiguous<'a>(parts: impl Iterator<Item = &'a Field<'a>>) -> Vec<u8> {
-    let mut out = Vec::new();
-    for part in parts {
-        out.extend_from_slice(part.bytes);
-        if usize::try_from(part.full_len).is_ok_and(|full| full > part.bytes.len()) {
-            break;
         }
     }
     out

@@ -1,0 +1,295 @@
+//! Streams of bytes through sockets, pipes and terminals, as they were read and written: what was typed and seen.
+//!
+//! A stream is everything that went through one open file description, whoever shares it after `dup` and `fork`; a
+//! terminal is one stream by its path. Bytes have the direction of the process: in what it read, out what it wrote.
+//! Payloads are kept with their true lengths, so that a gap is a gap and never silence. Payload bytes are those that
+//! the recorder kept: cut at its limits.
+
+mod chunk;
+
+use std::collections::{BTreeMap, HashMap};
+
+use afterimage_format::{BootNanos, ContainerUid, Event, EventFlags, FieldFlags, FieldTag};
+
+pub use chunk::{Chunk, Gap, Reassembled};
+
+use crate::{
+    World,
+    describe::payload,
+    fds::{FdInfo, FdKind},
+    process::ProcessKey,
+    syscalls,
+    text::Safe,
+};
+
+/// `MSG_PEEK`: the bytes are read again later.
+const MSG_PEEK: u64 = 2;
+
+/// How much is remembered of one container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamLimits {
+    /// Streams.
+    pub streams: usize,
+    /// Chunks of one stream.
+    pub chunks: usize,
+    /// Bytes of one stream.
+    pub stream_bytes: usize,
+    /// Bytes of all streams together.
+    pub total_bytes: usize,
+}
+
+impl Default for StreamLimits {
+    fn default() -> Self {
+        Self { streams: 4_096, chunks: 65_536, stream_bytes: 4 << 20, total_bytes: 32 << 20 }
+    }
+}
+
+/// The streams of the containers whose events were applied.
+#[derive(Debug, Default)]
+pub struct Streams {
+    limits: StreamLimits,
+    containers: BTreeMap<ContainerUid, StreamSet>,
+}
+
+#[derive(Debug, Default)]
+struct StreamSet {
+    streams: Vec<Stream>,
+    index: HashMap<StreamKey, usize>,
+    bytes: usize,
+    dropped: u64,
+}
+
+/// What makes a stream one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum StreamKey {
+    /// An open file description, by its id in its container.
+    Description(u64),
+    /// A terminal, by its path.
+    Terminal(Vec<u8>),
+    /// A descriptor whose opening was not seen.
+    Unknown(ProcessKey, i32),
+}
+
+/// Everything that went through one description or terminal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stream {
+    /// What makes it one.
+    pub key: StreamKey,
+    /// What it is, in a word: `tcp`, `pipe`, `unix`, `tty`, `unknown`.
+    pub kind: &'static str,
+    /// What it is in a few words, as last known.
+    pub label: Safe,
+    /// First bytes.
+    pub first: BootNanos,
+    /// Last bytes.
+    pub last: BootNanos,
+    /// True number of bytes read by processes of the container.
+    pub bytes_in: u64,
+    /// True number of bytes written by them.
+    pub bytes_out: u64,
+    /// Who read or wrote, in order of their first bytes, each with the descriptor it used.
+    pub users: Vec<(ProcessKey, i32)>,
+    /// What was read and written, in order of time.
+    pub chunks: Vec<Chunk>,
+    /// Chunks that are not in `chunks` for lack of room.
+    pub chunks_dropped: u64,
+    kept: usize,
+}
+
+/// Which way bytes went, as the process sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Way {
+    /// Read.
+    In,
+    /// Written.
+    Out,
+}
+
+impl Streams {
+    /// Nothing known, with the default limits.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Nothing known.
+    pub fn with_limits(limits: StreamLimits) -> Self {
+        Self { limits, containers: BTreeMap::new() }
+    }
+
+    /// Takes in an event that `world` has applied already.
+    pub fn apply(&mut self, world: &World, container: ContainerUid, event: &Event<'_>) {
+        if event.ret <= 0 || event.code.as_syscall().is_none() || event.flags.contains(EventFlags::SIGRETURN)
+        {
+            return;
+        }
+        let name = syscalls::base_name(event.code);
+        let Some(way) = way(name) else { return };
+        let Some(process) = world.process_of_task(event.task) else { return };
+        let fd = event.args.first().map_or(-1, |&fd| fd as i32);
+        let Some((key, kind, label)) = identify(world, event, process.key, fd) else { return };
+        if way == Way::In && peeks(name, event) {
+            return;
+        }
+        let parts = event.fields.iter().filter(|f| f.tag == FieldTag::PAYLOAD);
+        let redacted = parts.clone().any(|f| f.flags.contains(FieldFlags::REDACTED));
+        let chunk = Chunk {
+            time: event.time,
+            task: event.task,
+            process: process.key,
+            fd,
+            way,
+            len: u64::try_from(event.ret).unwrap_or(0),
+            bytes: if redacted { Vec::new() } else { payload::contiguous(parts) },
+            redacted,
+        };
+        let set = self.containers.entry(container).or_default();
+        if let Some(at) = set.find(key, kind, event.time, self.limits) {
+            set.add(at, chunk, label, self.limits);
+        }
+    }
+
+    /// The streams of a container, by their first bytes.
+    pub fn list(&self, container: ContainerUid) -> &[Stream] {
+        self.containers.get(&container).map(|s| s.streams.as_slice()).unwrap_or_default()
+    }
+
+    /// The streams that a process read or wrote.
+    pub fn of_process(&self, container: ContainerUid, process: ProcessKey) -> impl Iterator<Item = &Stream> {
+        self.list(container).iter().filter(move |s| s.users.iter().any(|(key, _)| *key == process))
+    }
+
+    /// Streams and chunks that were left out for lack of room.
+    pub fn dropped(&self, container: ContainerUid) -> u64 {
+        self.containers.get(&container).map_or(0, |s| s.dropped)
+    }
+}
+
+fn way(call: &str) -> Option<Way> {
+    match call {
+        "read" | "readv" | "recvfrom" | "recvmsg" | "preadv2" => Some(Way::In),
+        "write" | "writev" | "sendto" | "sendmsg" | "pwritev2" => Some(Way::Out),
+        _ => None,
+    }
+}
+
+fn peeks(call: &str, event: &Event<'_>) -> bool {
+    let flags = match call {
+        "recvfrom" => event.args.get(3),
+        "recvmsg" => event.args.get(2),
+        _ => None,
+    };
+    flags.is_some_and(|flags| flags & MSG_PEEK != 0)
+}
+
+/// The stream of a descriptor, with a word and a label for it; `None` for what is no stream: files and the like.
+fn identify(
+    world: &World,
+    event: &Event<'_>,
+    process: ProcessKey,
+    fd: i32,
+) -> Option<(StreamKey, &'static str, Safe)> {
+    let Some((id, info)) = world.description(event.task, fd) else {
+        // The three that every program has are worth following though nothing is known of them.
+        let standard = (0..=2).contains(&fd);
+        return standard.then(|| (StreamKey::Unknown(process, fd), "unknown", Safe::literal("unknown")));
+    };
+    match &info.kind {
+        FdKind::Socket(socket) => Some((StreamKey::Description(id), socket.protocol_name(), info.label())),
+        FdKind::Pipe(_) => Some((StreamKey::Description(id), "pipe", info.label())),
+        FdKind::File { path, .. } if is_terminal(path) => {
+            Some((StreamKey::Terminal(path.clone()), "tty", info.label()))
+        }
+        FdKind::Unknown if (0..=2).contains(&fd) => {
+            Some((StreamKey::Description(id), "unknown", info.label()))
+        }
+        FdKind::Other { .. } if (0..=2).contains(&fd) => {
+            Some((StreamKey::Description(id), "unknown", FdInfo::label(info)))
+        }
+        _ => None,
+    }
+}
+
+/// Terminals, pseudo-terminals and consoles, but not the master's side.
+fn is_terminal(path: &[u8]) -> bool {
+    let rest = path.strip_prefix(b"/dev/").unwrap_or(path.strip_prefix(b"/").unwrap_or(path));
+    let numbered = |prefix: &[u8]| {
+        rest.strip_prefix(prefix).is_some_and(|n| !n.is_empty() && n.iter().all(u8::is_ascii_digit))
+    };
+    // A terminal of another mount of devpts shows as `/0`: that alone is not enough to tell.
+    numbered(b"pts/") || numbered(b"tty") || numbered(b"ttyS") || matches!(rest, b"tty" | b"console")
+}
+
+impl StreamSet {
+    fn find(
+        &mut self,
+        key: StreamKey,
+        kind: &'static str,
+        time: BootNanos,
+        limits: StreamLimits,
+    ) -> Option<usize> {
+        if let Some(at) = self.index.get(&key) {
+            return Some(*at);
+        }
+        if self.streams.len() >= limits.streams {
+            self.dropped += 1;
+            return None;
+        }
+        let at = self.streams.len();
+        self.index.insert(key.clone(), at);
+        self.streams.push(Stream {
+            key,
+            kind,
+            label: Safe::default(),
+            first: time,
+            last: time,
+            bytes_in: 0,
+            bytes_out: 0,
+            users: Vec::new(),
+            chunks: Vec::new(),
+            chunks_dropped: 0,
+            kept: 0,
+        });
+        Some(at)
+    }
+
+    fn add(&mut self, at: usize, chunk: Chunk, label: Safe, limits: StreamLimits) {
+        const USERS: usize = 64;
+        let Some(stream) = self.streams.get_mut(at) else { return };
+        stream.last = chunk.time;
+        stream.label = label;
+        let total = if chunk.way == Way::In { &mut stream.bytes_in } else { &mut stream.bytes_out };
+        *total = total.saturating_add(chunk.len);
+        let user = (chunk.process, chunk.fd);
+        if stream.users.len() < USERS && !stream.users.contains(&user) {
+            stream.users.push(user);
+        }
+        let bytes = chunk.bytes.len();
+        let room = limits
+            .stream_bytes
+            .saturating_sub(stream.kept)
+            .min(limits.total_bytes.saturating_sub(self.bytes));
+        if stream.chunks.len() >= limits.chunks || bytes > room {
+            stream.chunks_dropped += 1;
+            self.dropped += 1;
+            return;
+        }
+        stream.kept += bytes;
+        self.bytes += bytes;
+        stream.chunks.push(chunk);
+    }
+}
+
+impl Stream {
+    /// One direction, put together, up to `limit` bytes.
+    pub fn reassemble(&self, way: Way, limit: usize) -> Reassembled {
+        chunk::reassemble(self.chunks.iter().filter(|c| c.way == way), limit)
+    }
+
+    /// Whether every byte that went through was kept.
+    pub fn is_complete(&self) -> bool {
+        self.chunks_dropped == 0 && self.chunks.iter().all(|c| c.missing() == 0)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+use afterimage_format::{OwnedEvent, OwnedField};
+use proptest::prelude::*;
+
+use super::*;
+use crate::testing::{Build, call, exec, fork, open_fd, task};
+
+const BOX: ContainerUid = ContainerUid(7);
+const ALL: usize = 1 << 20;
+
+fn streams(events: &[OwnedEvent]) -> Streams {
+    streams_within(StreamLimits::default(), events)
+}
+
+fn streams_within(limits: StreamLimits, events: &[OwnedEvent]) -> Streams {
+    let (mut world, mut streams) = (World::new(), Streams::with_limits(limits));
+    for event in events {
+        event.with(|e| {
+            world.apply(BOX, e);
+            streams.apply(&world, BOX, e);
+        });
+    }
+    streams
+}
+
+fn moved(time: u64, pid: u32, name: &str, fd: u64, bytes: &[u8]) -> OwnedEvent {
+    call(time, pid, name, &[fd, 0, 0, 0], bytes.len() as i64).with_field(FieldTag::PAYLOAD, bytes)
+}
+
+#[test]
+fn a_shell_on_a_socket_is_one_session_whoever_speaks() {
+    let streams = streams(&[
+        call(10, 1, "socket", &[2, 1, 0], 4),
+        call(11, 1, "connect", &[4, 0, 16], 0).with_address(FieldTag::SOCKADDR, "203.0.113.9:4444"),
+        fork(12, 1, 2),
+        call(13, 2, "dup2", &[4, 0], 0),
+        call(14, 2, "dup2", &[4, 1], 1),
+        exec(15, 2, "/bin/sh", &["sh", "-i"]),
+        moved(20, 2, "read", 0, b"id\n"),
+        fork(21, 2, 3),
+        exec(22, 3, "/usr/bin/id", &["id"]),
+        moved(23, 3, "write", 1, b"uid=0\n"),
+        moved(30, 2, "read", 0, b"exit\n"),
+        call(31, 2, "read", &[0, 0, 1], 0),
+    ]);
+    let [session] = streams.list(BOX) else { panic!("{:?}", streams.list(BOX)) };
+    assert_eq!((session.kind, session.label.as_str()), ("tcp", "tcp 203.0.113.9:4444"));
+    assert_eq!(session.reassemble(Way::In, ALL).bytes, b"id\nexit\n");
+    assert_eq!(session.reassemble(Way::Out, ALL).bytes, b"uid=0\n");
+    assert_eq!(session.users, [(task(2).into(), 0), (task(3).into(), 1)]);
+    assert_eq!((session.bytes_in, session.bytes_out, session.is_complete()), (8, 6, true));
+    assert_eq!(streams.of_process(BOX, task(3).into()).count(), 1);
+}
+
+#[test]
+fn what_was_cut_or_masked_is_a_gap_of_known_length() {
+    let mut cut = moved(20, 1, "write", 1, b"abc");
+    cut.ret = 5000;
+    let mut masked = moved(30, 1, "write", 1, b"XXXX");
+    masked.ret = 900;
+    masked.fields[0].flags = FieldFlags::REDACTED;
+    let streams = streams(&[
+        open_fd(1, 1, 1, "pipe:[7]"),
+        cut,
+        call(25, 1, "write", &[1, 0, 10], 10),
+        moved(26, 1, "write", 1, b"d"),
+        masked,
+    ]);
+    let whole = streams.list(BOX)[0].reassemble(Way::Out, ALL);
+    assert_eq!(whole.bytes, b"abcd");
+    assert_eq!(
+        whole.gaps,
+        [Gap { at: 3, len: 4997 + 10, redacted: false }, Gap { at: 4, len: 900, redacted: true },]
+    );
+    assert!(!streams.list(BOX)[0].is_complete());
+}
+
+#[test]
+fn vectors_are_joined_up_to_the_first_cut() {
+    let mut event = moved(20, 1, "writev", 1, b"abc");
+    event.fields.push(OwnedField { full_len: 9, bytes: b"def".to_vec(), ..event.fields[0].clone() });
+    event.fields.push(event.fields[0].clone());
+    event.ret = 15;
+    let streams = streams(&[open_fd(1, 1, 1, "pipe:[7]"), event]);
+    assert_eq!(streams.list(BOX)[0].chunks[0].bytes, b"abcdef");
+    assert_eq!(streams.list(BOX)[0].chunks[0].missing(), 9);
+}
+
+#[test]
+fn a_terminal_is_one_stream_and_files_are_none() {
+    let streams = streams(&[
+        open_fd(1, 1, 0, "/dev/pts/0"),
+        open_fd(1, 1, 1, "/dev/pts/0"),
+        open_fd(1, 1, 3, "/etc/passwd"),
+        open_fd(1, 1, 4, "/dev/null"),
+        moved(10, 1, "read", 0, b"ls\r"),
+        moved(11, 1, "write", 1, b"a b\r\n"),
+        moved(12, 1, "read", 3, b"root"),
+        moved(13, 1, "write", 4, b"x"),
+    ]);
+    let [terminal] = streams.list(BOX) else { panic!("{:?}", streams.list(BOX)) };
+    assert_eq!((terminal.kind, terminal.label.as_str(), terminal.chunks.len()), ("tty", "/dev/pts/0", 2));
+}
+
+#[test]
+fn standard_descriptors_are_followed_even_when_unknown() {
+    let streams = streams(&[moved(10, 1, "write", 1, b"hello"), moved(11, 1, "write", 7, b"lost")]);
+    let [out] = streams.list(BOX) else { panic!("{:?}", streams.list(BOX)) };
+    assert_eq!(out.key, StreamKey::Unknown(task(1).into(), 1));
+}
+
+#[test]
+fn bytes_that_were_only_peeked_at_are_told_once() {
+    let mut peek = moved(10, 1, "recvfrom", 3, b"once");
+    peek.args = vec![3, 0, 4, 2];
+    let streams = streams(&[call(9, 1, "socket", &[2, 1, 0], 3), peek, moved(11, 1, "recvfrom", 3, b"once")]);
+    assert_eq!(streams.list(BOX)[0].bytes_in, 4);
+}
+
+#[test]
+fn a_flood_is_bounded_and_counted() {
+    let limits = StreamLimits { streams: 2, chunks: 5, stream_bytes: 30, total_bytes: 45 };
+    let mut events =
+        vec![open_fd(1, 1, 1, "pipe:[7]"), open_fd(1, 1, 2, "pipe:[8]"), open_fd(1, 1, 0, "pipe:[9]")];
+    for n in 0..10 {
+        events.push(moved(10 + n, 1, "write", 1, b"0123456789"));
+        events.push(moved(10 + n, 1, "write", 2, b"0123456789"));
+        events.push(moved(10 + n, 1, "write", 0, b"0123456789"));
+    }
+    let streams = streams_within(limits, &events);
+    let kept: Vec<usize> = streams.list(BOX).iter().map(|s| s.chunks.len()).collect();
+    assert_eq!(kept, [2, 2], "45 bytes for both");
+    assert_eq!(streams.list(BOX)[0].bytes_out, 100);
+    assert_eq!(streams.dropped(BOX), 8 + 8 + 10);
+}
+
+proptest! {
+    #[test]
+    fn bytes_come_out_in_the_order_they_went_through(parts in prop::collection::vec((any::<bool>(), prop::collection::vec(any::<u8>(), 1..30)), 0..30)) {
+        let mut events = vec![call(1, 1, "socket", &[2, 1, 0], 3)];
+        for (at, (out, bytes)) in parts.iter().enumerate() {
+            events.push(moved(2 + at as u64, 1, if *out { "write" } else { "read" }, 3, bytes));
+        }
+        let streams = streams(&events);
+        for (way, wanted) in [(Way::Out, true), (Way::In, false)] {
+            let sent: Vec<u8> = parts.iter().filter(|(out, _)| *out == wanted).flat_map(|(_, b)| b.clone()).collect();
+            let got = streams.list(BOX).first().map(|s| s.reassemble(way, ALL)).unwrap_or_default();
+            prop_assert_eq!(got.bytes, sent);
+            prop_assert!(got.gaps.is_empty());
+        }
+    }
+}
