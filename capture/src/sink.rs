@@ -143,6 +143,9 @@ impl Sink {
     }
 
     fn put_container(&mut self, uid: ContainerUid) {
+        if self.silent.contains(&uid) {
+            return;
+        }
         if let Some(record) = self.registry.get(uid)
             && let Err(error) = self.store.put_container(record)
         {
