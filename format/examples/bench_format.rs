@@ -145,7 +145,9 @@ fn main() -> ExitCode {
     println!("events: {}, containers: {}, seconds: {seconds:.1}", rows.len(), containers.len());
     write(&rows, &origin, scratch);
     drop(rows);
-    read(scratch);
+    if std::env::var_os("WRITE_ONLY").is_none() {
+        read(scratch);
+    }
     std::fs::remove_dir_all(scratch).expect("the scratch store is ours");
     ExitCode::SUCCESS
 }

@@ -1,16 +1,20 @@
 //! The stage: rows and records that are not in a block yet, so that a kill of the recorder loses nothing that it
 //! had taken over.
 //!
-//! A stage file is a header of 64 bytes and batches behind one another, each self-contained:
+//! A stage file is a header of 64 bytes and batches behind one another:
 //!
 //! ```text
-//! magic "AFSB", stored length u32, raw length u32, CRC32C u32 (of the 12 bytes before and the body), body (zstd)
+//! magic "AFSB", stored length u32, raw length u32 (bit 31: a frame begins), CRC32C u32 (of the 12 bytes before and the
+//! body), body
 //! ```
+//! The bodies of a frame are one zstd stream, flushed at the end of each: small batches find what was in the ones before
+//! them, and a batch is read with those before it in its frame. A file begins with a frame and has mostly this one.
 //! The file is reserved ahead with zeros; the first batch whose bytes are all zero, or the end of the file, is the
 //! end. Anything else that is no batch is a torn tail. A file is removed once all its rows are in blocks that are
 //! synced; rows that are both here and in a block are known by their container's row number.
 
 pub(crate) mod file;
+mod frame;
 pub(crate) mod row;
 
 use crate::{
@@ -25,6 +29,8 @@ const BATCH_MAGIC: [u8; 4] = *b"AFSB";
 /// Bytes of a stage file's header.
 pub(crate) const HEADER_LEN: usize = 64;
 const HEADER_CRC_AT: usize = 60;
+/// Set in a batch's raw length where a frame begins.
+const FRAME_BIT: u32 = 1 << 31;
 /// Bytes before a batch's body.
 const BATCH_HEADER_LEN: usize = 16;
 
@@ -70,11 +76,11 @@ impl StageHeader {
 }
 
 /// Puts a batch around its compressed body.
-pub(crate) fn encode_batch(body: &[u8], raw_len: usize, out: &mut Vec<u8>) {
+pub(crate) fn encode_batch(body: &[u8], raw_len: usize, begins_frame: bool, out: &mut Vec<u8>) {
     let begin = out.len();
     out.extend_from_slice(&BATCH_MAGIC);
     out.put_u32(body.len() as u32);
-    out.put_u32(raw_len as u32);
+    out.put_u32(raw_len as u32 | if begins_frame { FRAME_BIT } else { 0 });
     let crc = crc32c::crc32c_append(crc32c::crc32c(&out[begin..]), body);
     out.put_u32(crc);
     out.extend_from_slice(body);
@@ -85,6 +91,8 @@ pub(crate) fn encode_batch(body: &[u8], raw_len: usize, out: &mut Vec<u8>) {
 pub(crate) struct Batch<'a> {
     pub(crate) body: &'a [u8],
     pub(crate) raw_len: usize,
+    /// It can be read without the ones before it.
+    pub(crate) begins_frame: bool,
 }
 
 /// What follows in a stage file.
@@ -115,7 +123,8 @@ fn read_batch<'a>(input: &mut Input<'a>) -> Result<Batch<'a>, Malformed> {
     if input.bytes()? != BATCH_MAGIC {
         return Err(Malformed("no batch begins here"));
     }
-    let (stored, raw_len, crc) = (input.u32()? as usize, input.u32()? as usize, input.u32()?);
+    let (stored, raw_word, crc) = (input.u32()? as usize, input.u32()?, input.u32()?);
+    let (raw_len, begins_frame) = ((raw_word & !FRAME_BIT) as usize, raw_word & FRAME_BIT != 0);
     if raw_len > limits::BATCH_BYTES {
         return Err(Malformed("a batch is over the limit"));
     }
@@ -123,7 +132,7 @@ fn read_batch<'a>(input: &mut Input<'a>) -> Result<Batch<'a>, Malformed> {
     if crc32c::crc32c_append(crc32c::crc32c(covered), body) != crc {
         return Err(Malformed("a batch's checksum is wrong"));
     }
-    Ok(Batch { body, raw_len })
+    Ok(Batch { body, raw_len, begins_frame })
 }
 
 #[cfg(test)]
@@ -140,12 +149,12 @@ mod tests {
     #[test]
     fn a_batch_comes_back_zeros_end_and_any_cut_is_torn() {
         let mut bytes = Vec::new();
-        encode_batch(b"body", 77, &mut bytes);
+        encode_batch(b"body", 77, true, &mut bytes);
         let length = bytes.len();
         bytes.resize(length + 100, 0);
         let mut input = Input::new(&bytes);
         let Next::Batch(batch) = next_batch(&mut input) else { panic!("a batch was written") };
-        assert_eq!((batch.body, batch.raw_len), (&b"body"[..], 77));
+        assert_eq!((batch.body, batch.raw_len, batch.begins_frame), (&b"body"[..], 77, true));
         assert!(matches!(next_batch(&mut input), Next::End));
         for cut in 1..length {
             assert!(matches!(next_batch(&mut Input::new(&bytes[..cut])), Next::Torn(_)));

@@ -19,7 +19,7 @@ use crate::{
     block::{STORE_SCOPE, flag},
     events::{
         encode::{Around, EventEncoder},
-        ingest::check_size,
+        ingest::{OpenBlock, check_size},
     },
     file,
     meta::Record,
@@ -75,6 +75,9 @@ const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
 const BATCH_BYTES: usize = 4 << 20;
 /// A stage file is left for a new one at this size.
 const STAGE_BYTES: u64 = 32 << 20;
+/// This many emptied blocks are kept for their memory, of those that had at least so many rows.
+const SPARE_BLOCKS: usize = 4;
+const SPARE_ROWS: usize = 4096;
 /// Rows of all open blocks may take this much; above, the largest block is cut.
 const OPEN_BYTES: usize = 64 << 20;
 
@@ -100,6 +103,8 @@ pub struct StoreWriter {
     loose_stage: u64,
     encoder: EventEncoder,
     payload: Vec<u8>,
+    /// Emptied blocks whose memory is used again.
+    spare: Vec<OpenBlock>,
     /// Bytes in all open blocks, about.
     open_bytes: usize,
     next_uid: u64,
@@ -327,7 +332,12 @@ impl StoreWriter {
             return Err(self.segment_error("write", source));
         }
         let open_bytes = entry.open.raw_bytes();
-        entry.cut_done(sequence);
+        let spare = self.spare.pop().unwrap_or_else(OpenBlock::new);
+        let mut cut = entry.cut_done(sequence, spare);
+        if self.spare.len() < SPARE_BLOCKS && cut.rows() > SPARE_ROWS {
+            cut.clear();
+            self.spare.push(cut);
+        }
         self.open_bytes = self.open_bytes.saturating_sub(open_bytes);
         self.records.add(records, base);
         self.stats.blocks += 1;
@@ -347,7 +357,7 @@ impl StoreWriter {
         let around =
             Around { container: STORE_SCOPE, base: self.time_base, records: &encoded, ..Around::default() };
         self.payload.clear();
-        let empty = crate::events::ingest::OpenBlock::new();
+        let empty = OpenBlock::new();
         let mut header = self.encoder.encode(&empty, &around, &mut self.payload);
         if let Err(source) = self.segment.append(&mut header, &self.payload, self.encoder.counts()) {
             return Err(self.segment_error("write", source));

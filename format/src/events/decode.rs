@@ -48,6 +48,8 @@ pub(crate) struct Rows {
     bytes: Vec<u8>,
 }
 
+/// Room for the fields of nearly all events.
+const FEW_FIELDS: usize = 2;
 const NO_FIELD: Field<'static> = Field { tag: FieldTag(0), flags: FieldFlags(0), full_len: 0, bytes: &[] };
 
 impl Rows {
@@ -79,8 +81,21 @@ impl Rows {
 
     /// Lends a row as an event.
     pub(crate) fn with<R>(&self, row: usize, f: impl FnOnce(&Event<'_>) -> R) -> Option<R> {
-        let mut fields = [NO_FIELD; MAX_FIELDS];
-        let at = span(&self.field_end, row, &self.fields)?;
+        // Most events have few fields: clearing room for all that are possible costs more than all the rest.
+        match span(&self.field_end, row, &self.fields)? {
+            [] => self.lend(row, &[], f),
+            at if at.len() <= FEW_FIELDS => self.lend_fields(row, at, [NO_FIELD; FEW_FIELDS], f),
+            at => self.lend_fields(row, at, [NO_FIELD; MAX_FIELDS], f),
+        }
+    }
+
+    fn lend_fields<'a, const N: usize, R>(
+        &'a self,
+        row: usize,
+        at: &[FieldAt],
+        mut fields: [Field<'a>; N],
+        f: impl FnOnce(&Event<'_>) -> R,
+    ) -> Option<R> {
         for (lent, at) in fields.iter_mut().zip(at) {
             let begin = at.begin as usize;
             *lent = Field {
@@ -90,6 +105,10 @@ impl Rows {
                 bytes: self.bytes.get(begin..begin + at.len as usize)?,
             };
         }
+        self.lend(row, fields.get(..at.len())?, f)
+    }
+
+    fn lend<R>(&self, row: usize, fields: &[Field<'_>], f: impl FnOnce(&Event<'_>) -> R) -> Option<R> {
         let task = *self.task.get(row)?;
         Some(f(&Event {
             time: BootNanos(*self.time.get(row)?),
@@ -100,7 +119,7 @@ impl Rows {
             cpu: *self.cpu.get(row)?,
             ret: *self.ret.get(row)?,
             args: span(&self.arg_end, row, &self.args)?,
-            fields: fields.get(..at.len())?,
+            fields,
         }))
     }
 
@@ -387,34 +406,37 @@ impl Decode<'_> {
         }
         let mut args = vec![0u64; total];
         let ends = std::mem::take(&mut self.rows.arg_end);
-        let has =
-            |row: u32, index: usize| usize::from(counts.get(row as usize).copied().unwrap_or(0)) > index;
-        let mut read = |input: &mut Input<'_>, values: &mut Vec<u64>, rows: &[u32], index: usize| {
-            read_stream(input, rows.iter().filter(|&&r| has(r, index)).count(), values)?;
-            for (&row, &value) in rows.iter().filter(|&&r| has(r, index)).zip(values.iter()) {
-                let end = ends.get(row as usize).copied().unwrap_or(0) as usize;
-                let begin = end - usize::from(counts.get(row as usize).copied().unwrap_or(0));
-                if let Some(to) = args.get_mut(begin + index) {
+        let widest = counts.iter().copied().max().unwrap_or(0);
+        // Fewest and most numbers of the rows of each code: the same, mostly.
+        let count_of = |row: &u32| counts.get(*row as usize).copied().unwrap_or(0);
+        let range = |rows: &[u32]| {
+            rows.iter().map(count_of).fold((u8::MAX, 0), |(least, most), c| (least.min(c), most.max(c)))
+        };
+        let ranges: Vec<(u8, u8)> = self.by_code.iter().map(range).collect();
+        let mut read = |input: &mut Input<'_>, values: &mut Vec<u64>, rows: &[u32], index: u8, all: bool| {
+            let has = |row: &&u32| all || count_of(row) > index;
+            read_stream(input, if all { rows.len() } else { rows.iter().filter(has).count() }, values)?;
+            for (row, &value) in rows.iter().filter(has).zip(values.iter()) {
+                let end = ends.get(*row as usize).copied().unwrap_or(0) as usize;
+                let at = (end + usize::from(index)).wrapping_sub(usize::from(count_of(row)));
+                if let Some(to) = args.get_mut(at) {
                     *to = value;
                 }
             }
             Ok::<(), Malformed>(())
         };
-        let most = |rows: &[u32]| {
-            rows.iter().map(|&r| counts.get(r as usize).copied().unwrap_or(0)).max().unwrap_or(0)
-        };
-        let widest = counts.iter().copied().max().unwrap_or(0);
         for index in 0..column::ARG_COLUMNS.min(widest) {
             self.column(column::ARG0 + index, |input, values, groups| {
-                groups.iter().try_for_each(|rows| read(input, values, rows, usize::from(index)))
+                let mut groups = groups.iter().zip(&ranges).filter(|(_, range)| range.1 > index);
+                groups.try_for_each(|(rows, range)| read(input, values, rows, index, range.0 > index))
             })?
             .ok_or(MISSING)?;
         }
         if widest > column::ARG_COLUMNS {
             self.column(column::ARG_REST, |input, values, groups| {
-                for rows in groups.iter() {
-                    for index in column::ARG_COLUMNS..most(rows) {
-                        read(input, values, rows, usize::from(index))?;
+                for (rows, range) in groups.iter().zip(&ranges) {
+                    for index in column::ARG_COLUMNS..range.1 {
+                        read(input, values, rows, index, range.0 > index)?;
                     }
                 }
                 Ok(())

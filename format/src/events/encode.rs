@@ -36,6 +36,8 @@ struct Sorted<'a> {
     /// Index among `codes` of each row.
     code_index: Vec<u32>,
     by_code: Groups,
+    /// Arrival number of each row of `by_code`.
+    arrivals: Vec<u32>,
 }
 
 impl<'a> Sorted<'a> {
@@ -66,7 +68,18 @@ impl<'a> Sorted<'a> {
         let code_index: Vec<u32> =
             order.iter().map(|&row| index_of[usize::from(block.code[row as usize])]).collect();
         let by_code = Groups::of(&code_index, 0..order.len() as u32, codes.len());
-        Self { block, order, tasks, codes, code_index, by_code }
+        let arrivals = by_code.rows.iter().map(|&row| order[row as usize]).collect();
+        Self { block, order, tasks, codes, code_index, by_code, arrivals }
+    }
+
+    /// Arrival numbers of the rows of each code.
+    fn codes_arrivals(&self) -> impl Iterator<Item = &[u32]> {
+        let mut begin = 0;
+        self.by_code.ends.iter().map(move |&end| {
+            let rows = &self.arrivals[begin as usize..end as usize];
+            begin = end;
+            rows
+        })
     }
 
     /// Arrival number of the row.
@@ -167,8 +180,8 @@ impl EventEncoder {
 
     /// A column of one stream per code.
     fn by_code(&mut self, sorted: &Sorted<'_>, id: u8, value: impl Fn(usize) -> u64) {
-        for rows in sorted.by_code.iter() {
-            self.stream(rows.iter().map(|&row| value(sorted.arrival(row))));
+        for arrivals in sorted.codes_arrivals() {
+            self.stream(arrivals.iter().map(|&arrival| value(arrival as usize)));
         }
         self.column(id);
     }
@@ -215,8 +228,8 @@ impl EventEncoder {
         self.column(column::GAPS);
         if timed {
             self.by_code(sorted, column::TIMED, |a| u64::from(block.duration[a].is_some()));
-            for rows in sorted.by_code.iter() {
-                self.stream(rows.iter().filter_map(|&row| block.duration[sorted.arrival(row)]));
+            for arrivals in sorted.codes_arrivals() {
+                self.stream(arrivals.iter().filter_map(|&arrival| block.duration[arrival as usize]));
             }
             self.column(column::DURATION);
         }
@@ -232,30 +245,46 @@ impl EventEncoder {
         self.stream(sorted.order.iter().map(|&row| u64::from(block.cpu[row as usize])));
         self.column(column::CPU);
         self.by_code(sorted, column::CLASS, |a| u64::from(block.class[a]));
-        let most: Vec<usize> = sorted
-            .by_code
-            .iter()
-            .map(|rows| rows.iter().map(|&r| block.args_of(sorted.arrival(r)).len()).max().unwrap_or(0))
-            .collect();
-        for index in 0..column::ARG_COLUMNS {
-            for (rows, &most) in sorted.by_code.iter().zip(&most) {
-                if most > usize::from(index) {
-                    self.put_argument(sorted, rows, usize::from(index));
+        self.put_arguments(sorted);
+    }
+
+    fn put_arguments(&mut self, sorted: &Sorted<'_>) {
+        let block = sorted.block;
+        // Where each row's numbers begin, and how many the rows of each code have: all the same, mostly.
+        let mut begins = Vec::with_capacity(sorted.arrivals.len());
+        let mut counts = Vec::with_capacity(sorted.codes.len());
+        for arrivals in sorted.codes_arrivals() {
+            let (mut least, mut most) = (usize::MAX, 0);
+            for &arrival in arrivals {
+                let args = block.arg_range(arrival as usize);
+                (least, most) = (least.min(args.len()), most.max(args.len()));
+                begins.push(args.start as u32);
+            }
+            counts.push((least, most));
+        }
+        for index in 0..usize::from(column::ARG_COLUMNS) {
+            let mut begin = 0;
+            for (&end, &(least, most)) in sorted.by_code.ends.iter().zip(&counts) {
+                let rows = begin as usize..end as usize;
+                begin = end;
+                if least > index {
+                    self.stream(begins[rows].iter().map(|&b| block.args[b as usize + index]));
+                } else if most > index {
+                    self.put_argument(block, &sorted.arrivals[rows], index);
                 }
             }
-            self.column(column::ARG0 + index);
+            self.column(column::ARG0 + index as u8);
         }
-        for (rows, &most) in sorted.by_code.iter().zip(&most) {
+        for (arrivals, &(_, most)) in sorted.codes_arrivals().zip(&counts) {
             for index in usize::from(column::ARG_COLUMNS)..most {
-                self.put_argument(sorted, rows, index);
+                self.put_argument(block, arrivals, index);
             }
         }
         self.column(column::ARG_REST);
     }
 
-    fn put_argument(&mut self, sorted: &Sorted<'_>, rows: &[u32], index: usize) {
-        let block = sorted.block;
-        self.stream(rows.iter().filter_map(|&r| block.args_of(sorted.arrival(r)).get(index).copied()));
+    fn put_argument(&mut self, block: &OpenBlock, arrivals: &[u32], index: usize) {
+        self.stream(arrivals.iter().filter_map(|&a| block.args_of(a as usize).get(index).copied()));
     }
 
     fn put_fields(&mut self, sorted: &Sorted<'_>) {

@@ -77,6 +77,26 @@ impl OpenBlock {
         }
     }
 
+    /// Empties it and keeps its memory for the next rows.
+    pub(crate) fn clear(&mut self) {
+        self.time.clear();
+        self.task.clear();
+        self.code.clear();
+        self.ret.clear();
+        self.flags.clear();
+        self.cpu.clear();
+        self.class.clear();
+        self.duration.clear();
+        self.arg_end.clear();
+        self.args.clear();
+        self.field_end.clear();
+        self.fields.clear();
+        self.strings.clear();
+        self.payload.clear();
+        self.tasks.clear();
+        self.task_ids.clear();
+    }
+
     pub(crate) fn rows(&self) -> usize {
         self.time.len()
     }
@@ -154,9 +174,14 @@ impl OpenBlock {
         &self.fields[begin as usize..self.field_end[row] as usize]
     }
 
+    /// Where the numbers of the row that arrived as number `row` lie.
+    pub(super) fn arg_range(&self, row: usize) -> std::ops::Range<usize> {
+        let begin = if row == 0 { 0 } else { self.arg_end[row - 1] };
+        begin as usize..self.arg_end[row] as usize
+    }
+
     /// Numbers of the row that arrived as number `row`.
     pub(super) fn args_of(&self, row: usize) -> &[u64] {
-        let begin = if row == 0 { 0 } else { self.arg_end[row - 1] };
-        &self.args[begin as usize..self.arg_end[row] as usize]
+        &self.args[self.arg_range(row)]
     }
 }

@@ -32,6 +32,14 @@ impl StringTable {
         }
     }
 
+    /// Empties it and keeps its memory.
+    pub(super) fn clear(&mut self) {
+        self.slots.fill(0);
+        self.hashes.clear();
+        self.ends.clear();
+        self.bytes.clear();
+    }
+
     /// The id of `string`, a new one when it was not there.
     pub(super) fn intern(&mut self, string: &[u8]) -> u32 {
         let hash = self.hasher.hash_one(string);

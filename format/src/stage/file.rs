@@ -6,19 +6,25 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{HEADER_LEN, Next, StageHeader, encode_batch, next_batch, row::BatchWriter};
+use super::{
+    HEADER_LEN, Next, StageHeader, encode_batch,
+    frame::{FrameReader, FrameWriter},
+    next_batch,
+    row::{RowReader, RowWriter},
+};
 use crate::{
     Defect, DefectKind, Event,
     bytes::{Input, Malformed},
     file, limits,
     meta::Record,
-    payload::Unpacker,
     store::STAGES,
 };
 
 /// Space is reserved in steps of this.
 const RESERVE: u64 = 8 << 20;
-const LEVEL: i32 = 1;
+/// When the disk refuses, batches wait in memory up to this many bytes; then they are given up, and their rows are
+/// safe again when their blocks are cut.
+const WAITING_BYTES: usize = 8 << 20;
 
 /// Appends batches to the newest stage file.
 pub(crate) struct StageWriter {
@@ -28,9 +34,11 @@ pub(crate) struct StageWriter {
     /// Where the next batch goes.
     end: u64,
     reserved: u64,
-    batch: BatchWriter,
-    zstd: zstd::bulk::Compressor<'static>,
+    rows: RowWriter,
+    frame: FrameWriter,
+    begins_frame: bool,
     body: Vec<u8>,
+    /// Batches that are not written yet.
     out: Vec<u8>,
     /// Batches written since the last sync.
     dirty: bool,
@@ -56,8 +64,9 @@ impl StageWriter {
             number: header.number,
             end: HEADER_LEN as u64,
             reserved: 0,
-            batch: BatchWriter::new(),
-            zstd: zstd::bulk::Compressor::new(LEVEL)?,
+            rows: RowWriter::new(),
+            frame: FrameWriter::new()?,
+            begins_frame: true,
             body: Vec::new(),
             out: Vec::new(),
             dirty: true,
@@ -87,36 +96,46 @@ impl StageWriter {
     }
 
     pub(crate) fn event(&mut self, container: u64, row: u64, event: &Event<'_>, class: u8) {
-        self.batch.event(container, row, event, class);
+        self.rows.event(container, row, event, class);
     }
 
     /// False when the record is over the limit.
     pub(crate) fn record(&mut self, record: &Record) -> bool {
-        self.batch.record(record)
+        self.rows.record(record)
     }
 
     /// Bytes collected for the next batch.
     pub(crate) fn pending(&self) -> usize {
-        self.batch.bytes().len()
+        self.rows.bytes().len()
     }
 
-    /// Hands what was collected to the operating system. After an error it is still there to be tried again.
+    /// Hands what was collected to the operating system. After an error it is tried again by the next flush.
     pub(crate) fn flush(&mut self) -> io::Result<u64> {
-        let raw = self.batch.bytes();
-        if raw.is_empty() {
+        let raw = self.rows.bytes();
+        if !raw.is_empty() {
+            self.body.clear();
+            self.frame.batch(raw, &mut self.body)?;
+            encode_batch(&self.body, raw.len(), self.begins_frame, &mut self.out);
+            self.begins_frame = false;
+            self.rows.next_batch();
+        }
+        let written = self.out.len() as u64;
+        if written == 0 {
             return Ok(0);
         }
-        self.body.clear();
-        self.body.reserve(zstd::zstd_safe::compress_bound(raw.len()));
-        self.zstd.compress_to_buffer(raw, &mut self.body)?;
-        self.out.clear();
-        encode_batch(&self.body, raw.len(), &mut self.out);
-        let written = self.out.len() as u64;
         self.reserve(self.end + written);
-        file::write_all_at(&self.file, &self.out, self.end)?;
+        if let Err(error) = file::write_all_at(&self.file, &self.out, self.end) {
+            if self.out.len() > WAITING_BYTES {
+                self.out.clear();
+                self.frame.reset()?;
+                self.rows.next_frame();
+                self.begins_frame = true;
+            }
+            return Err(error);
+        }
         self.end += written;
+        self.out.clear();
         self.dirty = true;
-        self.batch.clear();
         Ok(written)
     }
 
@@ -187,16 +206,28 @@ impl StageFile {
         mut take: impl FnMut(super::row::Item<'_>),
         mut damaged: impl FnMut(u64, Malformed),
     ) -> io::Result<()> {
-        let mut unpacker = Unpacker::new()?;
+        let mut frame = FrameReader::new()?;
+        let mut rows = RowReader::new();
+        // Behind a damaged batch nothing can be read until a new frame begins.
+        let mut broken = false;
         let mut buffer = Vec::new();
         let mut input = Input::new(self.bytes.get(HEADER_LEN..self.end).unwrap_or(&[]));
         loop {
             let at = (self.end - input.rest().len()) as u64;
             let Next::Batch(batch) = next_batch(&mut input) else { return Ok(()) };
-            let read = unpacker
-                .inflate(batch.body, batch.raw_len, &mut buffer)
-                .and_then(|()| super::row::read_batch(&buffer, &mut take));
+            if batch.begins_frame {
+                frame.reset()?;
+                rows = RowReader::new();
+                broken = false;
+            }
+            if broken {
+                continue;
+            }
+            let read = frame
+                .batch(batch.body, batch.raw_len, &mut buffer)
+                .and_then(|()| rows.batch(&buffer, &mut take));
             if let Err(malformed) = read {
+                broken = true;
                 damaged(at, malformed);
             }
         }

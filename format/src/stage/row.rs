@@ -1,6 +1,7 @@
-//! Rows and records inside a batch of the stage.
+//! Rows and records inside the batches of a frame of the stage.
 //!
-//! Small to write, not to search: numbers as varints, containers named once per batch, tasks by slot. Each row is
+//! Small to write, not to search: numbers as varints, containers named once per frame, tasks by slot, time against
+//! the row before; what one batch defines holds in the later ones of its frame. Each row is
 //!
 //! ```text
 //! head u8: bit 0 same container as the row before, 1 task defined here, 2 duration, 3 flags, 4 fields
@@ -29,9 +30,9 @@ const FIELDS: u8 = 16;
 const RECORD: u8 = 255;
 const SLOTS: usize = 256;
 
-/// Collects the rows of one batch.
+/// Collects the rows of batches.
 #[derive(Debug)]
-pub(crate) struct BatchWriter {
+pub(crate) struct RowWriter {
     bytes: Vec<u8>,
     containers: HashMap<u64, u64>,
     last_container: Option<u64>,
@@ -43,7 +44,7 @@ fn slot_of(task: TaskKey) -> u8 {
     ((task.tid ^ task.tgid.rotate_left(16)).wrapping_mul(0x9e37_79b1) >> 24) as u8
 }
 
-impl BatchWriter {
+impl RowWriter {
     pub(crate) fn new() -> Self {
         Self {
             bytes: Vec::new(),
@@ -58,9 +59,13 @@ impl BatchWriter {
         &self.bytes
     }
 
-    /// Empties it for the next batch.
-    pub(crate) fn clear(&mut self) {
+    /// Empties it for the next batch of the same frame.
+    pub(crate) fn next_batch(&mut self) {
         self.bytes.clear();
+    }
+
+    /// Forgets what was defined: a new frame begins. Must be empty.
+    pub(crate) fn next_frame(&mut self) {
         self.containers.clear();
         self.last_container = None;
         self.tasks.fill(None);
@@ -151,25 +156,8 @@ pub(crate) enum Item<'a> {
     Record(Record),
 }
 
-/// Reads the rows of one decompressed batch and hands each to `take`.
-pub(crate) fn read_batch(bytes: &[u8], mut take: impl FnMut(Item<'_>)) -> Result<(), Malformed> {
-    let mut input = Input::new(bytes);
-    let mut reader = BatchReader::default();
-    while !input.is_empty() {
-        let head = input.u8()?;
-        if head == RECORD {
-            if let Some(record) = Record::decode(&mut input)? {
-                take(Item::Record(record));
-            }
-        } else {
-            reader.event(head, &mut input, &mut take)?;
-        }
-    }
-    Ok(())
-}
-
-#[derive(Default)]
-struct BatchReader {
+/// Reads the rows of the batches of one frame, in order.
+pub(crate) struct RowReader {
     /// Uid and next row number.
     containers: Vec<(u64, u64)>,
     current: usize,
@@ -177,7 +165,28 @@ struct BatchReader {
     time: u64,
 }
 
-impl BatchReader {
+impl RowReader {
+    /// At the begin of a frame.
+    pub(crate) fn new() -> Self {
+        Self { containers: Vec::new(), current: 0, tasks: HashMap::new(), time: 0 }
+    }
+
+    /// Hands each row and record of a decompressed batch to `take`.
+    pub(crate) fn batch(&mut self, bytes: &[u8], mut take: impl FnMut(Item<'_>)) -> Result<(), Malformed> {
+        let mut input = Input::new(bytes);
+        while !input.is_empty() {
+            let head = input.u8()?;
+            if head == RECORD {
+                if let Some(record) = Record::decode(&mut input)? {
+                    take(Item::Record(record));
+                }
+            } else {
+                self.event(head, &mut input, &mut take)?;
+            }
+        }
+        Ok(())
+    }
+
     fn event(
         &mut self,
         head: u8,
@@ -263,28 +272,37 @@ mod tests {
         };
         let record = Record::Clock(crate::ClockPair { boot: BootNanos(1), real: 2 });
         let rows = [(5, 100, event(50, 1, &fields)), (5, 101, event(40, 2, &[])), (0, 7, event(45, 1, &[]))];
-        let mut writer = BatchWriter::new();
+        let mut writer = RowWriter::new();
+        let mut batches = Vec::new();
         for (container, row, event) in &rows {
             writer.event(*container, *row, event, 4);
+            batches.push(writer.bytes().to_vec());
+            writer.next_batch();
         }
         assert!(writer.record(&record));
+        batches.push(writer.bytes().to_vec());
         let mut got = Vec::new();
         let mut records = Vec::new();
-        read_batch(writer.bytes(), |item| match item {
-            Item::Event(container, row, event, class) => {
-                assert_eq!(class, 4);
-                got.push((container, row, OwnedEvent::from_event(&event)));
-            }
-            Item::Record(record) => records.push(record),
-        })
-        .unwrap();
+        let mut reader = RowReader::new();
+        for batch in &batches {
+            let read = reader.batch(batch, |item| match item {
+                Item::Event(container, row, event, class) => {
+                    assert_eq!(class, 4);
+                    got.push((container, row, OwnedEvent::from_event(&event)));
+                }
+                Item::Record(record) => records.push(record),
+            });
+            read.unwrap();
+        }
         let want: Vec<_> = rows.iter().map(|(c, r, e)| (*c, *r, OwnedEvent::from_event(e))).collect();
         assert_eq!(got, want);
         assert_eq!(records, [record]);
-        for cut in 0..writer.bytes().len() {
+        let whole = batches.concat();
+        for cut in 0..whole.len() {
             let mut seen = 0;
-            let _ = read_batch(&writer.bytes()[..cut], |_| seen += 1);
-            assert!(seen <= 4);
+            let _ = RowReader::new().batch(&whole[..cut], |_| seen += 1);
+            assert!(seen < 4);
         }
+        assert!(RowReader::new().batch(&batches[1], |_| {}).is_err(), "defined in the batch before");
     }
 }

@@ -82,14 +82,15 @@ impl Container {
         record.into_iter().chain(self.losses.iter().map(|&l| Record::Loss(l))).collect()
     }
 
-    /// Everything pending is in a block of segment `sequence`.
-    pub(super) fn cut_done(&mut self, sequence: u64) {
-        self.open = OpenBlock::new();
+    /// Everything pending is in a block of segment `sequence`; changes the open block for an empty one.
+    pub(super) fn cut_done(&mut self, sequence: u64, spare: OpenBlock) -> OpenBlock {
+        let cut = std::mem::replace(&mut self.open, spare);
         self.losses.clear();
         self.changed = false;
         self.written_in = Some(sequence);
         self.stage = None;
         self.next_block += 1;
+        cut
     }
 
     /// A new segment begins: a container that has ended is not repeated in it.

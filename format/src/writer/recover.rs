@@ -102,6 +102,7 @@ pub(super) fn open(dir: &Path, mut origin: Origin, options: StoreOptions) -> Res
         containers: Containers::default(),
         encoder: EventEncoder::new().map_err(io_error("prepare compression for", dir))?,
         payload: Vec::new(),
+        spare: Vec::new(),
         open_bytes: 0,
         next_uid: past.next_uid,
         last_sync: Instant::now(),
