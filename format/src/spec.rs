@@ -1,67 +1,94 @@
-//! Compares docs/format.md with the code: examples byte by byte, limits number by number.
+//! Compares the examples of `docs/format.md` with what this crate writes.
+//!
+//! `AFTERIMAGE_WRITE_SPEC=1 cargo test -p afterimage-format` writes them anew: look at the difference before it is
+//! committed, since released versions stay readable.
+
+use std::{fmt::Write, fs, path::Path};
+
+use ed25519_dalek::SigningKey;
 
 use crate::{
-    BootNanos, ContainerUid, Loss, LossCause, block::BlockHeader, limits, meta::Record, stream::StreamWriter,
+    BootNanos, ClockPair, ContainerUid, Event, EventCode, EventFlags, Field, FieldFlags, FieldTag, Loss,
+    LossCause, TaskKey,
+    block::{BlockHeader, seal_block},
+    events::{
+        encode::{Around, EventEncoder},
+        ingest::OpenBlock,
+    },
+    limits,
+    meta::Record,
+    note::Checkpoint,
+    segment::{
+        FooterParts, SegmentHeader, TRAILER_LEN,
+        chain::{LINK_LEN, Link, Previous},
+        encode_footer, origin_kind,
+    },
+    stream::StreamWriter,
 };
 
-const PAGE: &str = include_str!("../../docs/format.md");
+const UUID: [u8; 16] = *b"0123456789abcdef";
 
-/// The bytes of the example with this title.
-fn example(title: &str) -> Vec<u8> {
-    let fence = format!("```hex {title}\n");
-    let begin = PAGE.find(&fence).unwrap_or_else(|| panic!("no example `{title}`")) + fence.len();
-    let text = PAGE[begin..].split("```").next().unwrap();
-    text.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
+fn key() -> SigningKey {
+    SigningKey::from_bytes(&[1; 32])
 }
 
-fn check(title: &str, written: &[u8]) {
-    let lines: Vec<String> = written
-        .chunks(16)
-        .map(|line| line.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" "))
-        .collect();
-    assert_eq!(example(title), written, "`{title}` is written as\n{}", lines.join("\n"));
-}
-
-#[test]
-fn example_of_a_block_header_is_what_is_written() {
-    let header = BlockHeader {
-        kind: 1,
-        flags: 0,
-        payload_len: 0,
-        container: 5,
-        first_row: 7,
-        rows: 3,
-        payload_crc: 0,
-        earliest: 10,
-        first: 10,
-        last: 20,
-        base: 0,
-        lost: 1,
-        number: 2,
-        root: [0; 32],
+fn segment_header() -> Vec<u8> {
+    let previous = Previous { sequence: 6, size: 2, root: [0xaa; 32] };
+    let mut link = Link { previous: Some(previous), ..Link::unsigned(7) };
+    link.public_key = SigningKey::from_bytes(&[2; 32]).verifying_key().to_bytes();
+    link.endorse(&UUID, &key());
+    let header = SegmentHeader {
+        incompat: 0,
+        ro_compat: 0,
+        compat: 0,
+        store_uuid: UUID,
+        boot_id: [0xb0; 16],
+        time_base: 0,
+        created_boot: 1000,
+        created_real: 1_700_000_000_000_000_000,
+        next_uid: 6,
+        origin_kind: origin_kind::STORE,
+        link,
     };
-    let mut bytes = Vec::new();
-    header.encode(&mut bytes);
-    let title = "block header: kind 1, flags 0, container 5, first row 7, 3 rows, times 10 10 20, lost 1, number 2, \
-                 no payload";
-    check(title, &bytes);
+    let mut bytes = header.encode();
+    bytes.truncate(112 + LINK_LEN);
+    bytes
 }
 
-#[test]
-fn examples_of_streams_are_what_is_written() {
-    for (title, values) in [
-        ("stream of 7 7 7", &[7, 7, 7][..]),
-        ("stream of 1 2 300", &[1, 2, 300]),
-        ("stream of 1000000 1000001 1000003 1000006", &[1_000_000, 1_000_001, 1_000_003, 1_000_006]),
-    ] {
-        let mut bytes = Vec::new();
-        StreamWriter::new().put(&mut bytes, values);
-        check(title, &bytes);
-    }
+fn events_block() -> Vec<u8> {
+    let path = [Field { tag: FieldTag::PATH, flags: FieldFlags(0), full_len: 2, bytes: b"/a" }];
+    let event = |time, code, ret, args, fields| Event {
+        time: BootNanos(time),
+        duration: None,
+        task: TaskKey { tgid: 100, tid: 100, start: BootNanos(50) },
+        code: EventCode(code),
+        flags: EventFlags(0),
+        cpu: 1,
+        ret,
+        args,
+        fields,
+    };
+    let mut open = OpenBlock::new();
+    open.push(&event(1000, 257, 3, &[1, 2], &path), 1);
+    open.push(&event(1010, 3, 0, &[3], &[]), 1);
+    let mut payload = Vec::new();
+    let around = Around { container: 5, ..Around::default() };
+    let mut header: BlockHeader = EventEncoder::new().unwrap().encode(&open, &around, &mut payload);
+    let mut block = Vec::new();
+    seal_block(&mut header, &payload, &mut block);
+    block
 }
 
-#[test]
-fn example_of_a_record_is_what_is_written() {
+fn streams() -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut streams = StreamWriter::new();
+    streams.put(&mut out, &[7, 7, 7]);
+    streams.put(&mut out, &[1, 2, 300]);
+    streams.put(&mut out, &[1_000_000, 1_000_001, 1_000_003, 1_000_006]);
+    out
+}
+
+fn records() -> Vec<u8> {
     let loss = Loss {
         container: Some(ContainerUid(5)),
         cause: LossCause::RingFull,
@@ -70,13 +97,76 @@ fn example_of_a_record_is_what_is_written() {
         to: BootNanos(20),
         count: Some(3),
     };
-    let mut bytes = Vec::new();
-    assert!(Record::Loss(loss).encode(&mut bytes));
-    check("loss of container 5, ring full, cpu 1, from 10 to 20, 3 events", &bytes);
+    let mut out = Vec::new();
+    assert!(Record::Clock(ClockPair { boot: BootNanos(1000), real: -1 }).encode(&mut out));
+    assert!(Record::Loss(loss).encode(&mut out));
+    out
+}
+
+fn trailer() -> Vec<u8> {
+    let parts = FooterParts { entries: &[], leaves: &[], records: &[], counts: &[], count_lengths: &[] };
+    let bytes = encode_footer(&parts, 4096).unwrap();
+    bytes[bytes.len() - TRAILER_LEN..].to_vec()
+}
+
+fn note() -> String {
+    Checkpoint {
+        store_uuid: UUID,
+        sequence: 7,
+        size: 2,
+        root: [0xaa; 32],
+        number: 0,
+        boot: 1000,
+        real: 1_700_000_000_000_000_000,
+        last: true,
+    }
+    .sign(&key())
+}
+
+/// Sixteen bytes a line, with the offset before and, where they are text, the characters behind.
+fn dump(bytes: &[u8]) -> String {
+    let mut out = String::new();
+    for (index, line) in bytes.chunks(16).enumerate() {
+        let hex: Vec<String> = line.iter().map(|byte| format!("{byte:02x}")).collect();
+        let text: String =
+            line.iter().map(|&b| if b.is_ascii_graphic() { char::from(b) } else { '.' }).collect();
+        let _ = writeln!(out, "{:04x}  {:47}  {text}", index * 16, hex.join(" "));
+    }
+    out
+}
+
+#[test]
+fn the_examples_of_the_specification_are_what_is_written() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/format.md");
+    let old = fs::read_to_string(&path).unwrap();
+    let mut new = String::new();
+    let mut rest = old.as_str();
+    for (fence, contents) in [
+        ("```hex segment-header\n", dump(&segment_header())),
+        ("```hex streams\n", dump(&streams())),
+        ("```hex events-block\n", dump(&events_block())),
+        ("```hex records\n", dump(&records())),
+        ("```hex trailer\n", dump(&trailer())),
+        ("```text note\n", note()),
+    ] {
+        let (before, after) = rest.split_once(fence).expect("the specification has each example");
+        let (_, behind) = after.split_once("```\n").expect("a fence is closed");
+        let behind = &after[after.len() - behind.len() - 4..];
+        new.push_str(before);
+        new.push_str(fence);
+        new.push_str(&contents);
+        rest = behind;
+    }
+    new.push_str(rest);
+    if std::env::var_os("AFTERIMAGE_WRITE_SPEC").is_some() {
+        fs::write(&path, &new).unwrap();
+    }
+    assert!(new == old, "docs/format.md differs from what is written");
 }
 
 #[test]
 fn limits_are_as_written_down() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/format.md")).unwrap();
     for (what, limit) in [
         ("bytes of a block", limits::BLOCK_BYTES),
         ("bytes of a footer", limits::FOOTER_BYTES),
@@ -90,8 +180,8 @@ fn limits_are_as_written_down() {
         ("blocks of a segment", limits::SEGMENT_BLOCKS),
         ("bytes of a batch of the stage, unpacked", limits::BATCH_BYTES),
     ] {
-        assert!(PAGE.contains(&format!("| {what} | {limit} |\n")), "{what}: {limit}");
+        assert!(page.contains(&format!("| {what} | {limit} |\n")), "{what}: {limit}");
     }
     let cut = format!("cuts a block at {} rows, at {} raw bytes", limits::CUT_ROWS, limits::CUT_BYTES);
-    assert!(PAGE.contains(&cut), "{cut}");
+    assert!(page.contains(&cut), "{cut}");
 }
