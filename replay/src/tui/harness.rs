@@ -54,6 +54,23 @@ impl Harness {
         }
     }
 
+    /// Types text and applies it; the screen after each single answer is given to `seen`.
+    pub(crate) fn apply_slowly(&mut self, text: &str, mut seen: impl FnMut(String)) {
+        update::paste(&mut self.app, text);
+        update::key(&mut self.app, keys::parse_all("Enter").expect("a key")[0]);
+        loop {
+            let asked = wants::requests(&mut self.app);
+            if asked.is_empty() {
+                return;
+            }
+            for request in asked {
+                seen(self.text());
+                self.answer(request);
+                seen(self.text());
+            }
+        }
+    }
+
     fn answer(&mut self, request: Request) {
         let replies = RefCell::new(Vec::new());
         let job = Job { over: &|| false, tell: &|reply| replies.borrow_mut().push(reply) };

@@ -139,8 +139,7 @@ fn from_the_list_to_the_dropped_binary_and_back_to_the_shell() {
     tmux.press(&["/"]);
     tmux.run(&["send-keys", "-l", "/tmp/.x"]);
     tmux.press(&["Enter"]);
-    let screen = tmux.wait_for("hidden");
-    assert!(screen.contains("/tmp/.x -q"), "{screen}");
+    tmux.wait("the hits", |screen| screen.contains("hidden") && screen.contains("/tmp/.x -q"));
     tmux.press(&["q"]);
     tmux.wait_for("ended with 0");
     tmux.is_as_found();

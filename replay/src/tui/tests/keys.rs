@@ -111,6 +111,22 @@ fn a_filter_keeps_the_moment_and_says_how_much_it_hides() {
 }
 
 #[test]
+fn that_nothing_matches_is_said_only_when_all_was_read() {
+    let mut harness = replay();
+    let (mut screens, mut reading) = (0, 0);
+    harness.press("/");
+    harness.apply_slowly("evt.failed=true", |screen| {
+        screens += 1;
+        reading += usize::from(screen.contains("  reading"));
+        assert!(!screen.contains("no event matches"), "{screen}");
+    });
+    assert!(screens > 2 && reading > 0, "{reading} of {screens}");
+    harness.press("/ Ctrl-u");
+    harness.apply_slowly("proc.name=nobody", |_| {});
+    assert!(harness.text().contains("no event matches the filter"), "{}", harness.text());
+}
+
+#[test]
 fn an_invalid_filter_is_told_while_it_is_typed_and_changes_nothing() {
     let mut harness = replay();
     harness.press("/");

@@ -50,8 +50,7 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     heading(app, painter, inner, &columns);
     let body = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
     let Some(cursor) = opened.playhead.row(page) else {
-        let text = if app.bar.filter.is_empty() { "no event" } else { "no event matches the filter" };
-        painter.text(body.x + 2, body.y, body.width.saturating_sub(2), text, Role::Dim);
+        painter.text(body.x + 2, body.y, body.width.saturating_sub(2), nothing(app, opened), Role::Dim);
         return;
     };
     let lines = lines(app, opened, page, cursor, usize::from(body.height));
@@ -70,6 +69,17 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
             Line::Lost(loss) => lost(painter, area, loss),
             Line::Idle(nanos) => idle(app, painter, area, nanos),
         }
+    }
+}
+
+/// What a list without rows says: that nothing matches only when that is known.
+fn nothing(app: &App, opened: &Opened) -> &'static str {
+    if app.bar.filter.is_empty() {
+        return "no event";
+    }
+    match opened.hits.value() {
+        Some(hits) if hits.reading.is_none() && hits.len() == 0 => "no event matches the filter",
+        _ => "reading",
     }
 }
 
