@@ -2,9 +2,9 @@
 
 use std::sync::OnceLock;
 
-use afterimage_format::{Class, Event, EventCode, FieldTag};
+use afterimage_format::{Class, Event, EventCode, FieldTag, layout};
 
-use crate::{sockaddr::SocketAddress, syscalls, syscalls::ArgKind};
+use crate::{sockaddr::SocketAddress, symbols, syscalls, syscalls::ArgKind};
 
 /// The port of DNS.
 const DNS_PORT: u16 = 53;
@@ -17,6 +17,9 @@ const ABIS: usize = 3;
 
 /// The class of an event. Cheap enough for every event that is recorded.
 pub fn classify(event: &Event<'_>) -> Class {
+    if matches!(event.code, EventCode::URING_SUBMIT | EventCode::URING_COMPLETE) {
+        return event.number(layout::uring::OPCODE).map_or(Class::Other, request_class);
+    }
     let class = class_of(event.code);
     match class {
         Class::File if opens_for_writing(event) => Class::FileWrite,
@@ -100,6 +103,19 @@ static NAMES: &[(Class, &str)] = &[
 fn by_name(name: &str) -> Class {
     let listed = NAMES.iter().find(|(_, names)| names.split_whitespace().any(|n| n == name));
     listed.map_or_else(|| by_arguments(name), |(class, _)| *class)
+}
+
+/// The class of an io_uring request: that of the system call it stands for.
+fn request_class(operation: u64) -> Class {
+    let name = symbols::URING_OP.name_of(operation).and_then(|name| name.strip_prefix("IORING_OP_"));
+    let name = name.unwrap_or_default().to_ascii_lowercase();
+    match name.as_str() {
+        "send" | "recv" | "send_zc" | "sendmsg_zc" | "recv_zc" => Class::Net,
+        "write_fixed" | "writev_fixed" => Class::FileWrite,
+        "read_fixed" | "readv_fixed" | "read_multishot" | "openat" | "openat2" => Class::File,
+        name if syscalls::codes_by_name(name).is_empty() => Class::Other,
+        name => by_name(name),
+    }
 }
 
 /// What is left: calls about a path or a descriptor count as file access.
@@ -197,6 +213,19 @@ mod tests {
         let how = 0o1000_u64.to_le_bytes();
         let data = [Field { tag: FieldTag::DATA, flags: FieldFlags(0), full_len: 8, bytes: &how }];
         assert_eq!(classify(&call("openat2", &[0, 0, 0, 24], &data)), Class::FileWrite);
+    }
+
+    #[test]
+    fn requests_of_a_ring_count_as_the_calls_they_stand_for() {
+        let request = |operation: u64| {
+            classify(&Event { code: EventCode::URING_SUBMIT, ..call("read", &[operation], &[]) })
+        };
+        assert_eq!(request(18), Class::File, "openat");
+        assert_eq!(request(36), Class::FileWrite, "unlinkat");
+        assert_eq!(request(16), Class::Net, "connect");
+        assert_eq!(request(23), Class::FileWrite, "write");
+        assert_eq!(request(0), Class::Other, "nop");
+        assert_eq!(request(999), Class::Other);
     }
 
     #[test]

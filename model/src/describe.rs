@@ -33,6 +33,7 @@ pub fn result(event: &Event<'_>) -> Safe {
         EventCode::EXEC => Safe::literal("0"),
         EventCode::FORK => Safe::format(format_args!("{}", event.ret)),
         EventCode::EXIT => exit_status(event.ret),
+        EventCode::URING_COMPLETE => call_result(event),
         _ if event.code.as_syscall().is_none() || event.flags.contains(EventFlags::SIGRETURN) => {
             Safe::default()
         }

@@ -19,6 +19,7 @@ use crate::{
     describe::payload,
     fds::FdKind,
     process::ProcessKey,
+    symbols,
     syscalls::{self, ArgKind},
 };
 
@@ -90,6 +91,8 @@ impl Files {
         let mut look = Look { world, event, process: process.key, set, limits: self.limits };
         if event.code == EventCode::EXEC {
             look.executed();
+        } else if matches!(event.code, EventCode::URING_SUBMIT | EventCode::URING_COMPLETE) {
+            look.ring();
         } else if event.code.as_syscall().is_some() && !event.flags.contains(EventFlags::SIGRETURN) {
             look.call();
         }
@@ -239,6 +242,26 @@ impl Look<'_> {
             "rename" | "renameat" | "renameat2" => self.renamed(),
             "link" | "linkat" | "symlink" | "symlinkat" => self.linked(name),
             _ => {}
+        }
+    }
+
+    /// Requests of an io_uring: opens by their completion, changes of names by the request itself.
+    fn ring(&mut self) {
+        let operation = self.event.number(layout::uring::OPCODE).and_then(|op| symbols::URING_OP.name_of(op));
+        let kind = match (self.event.code, operation) {
+            (EventCode::URING_COMPLETE, Some("IORING_OP_OPENAT" | "IORING_OP_OPENAT2")) => {
+                let path = self.event.bytes(FieldTag::KPATH).map(|path| (path.to_vec(), true));
+                self.note(path, ActKind::OpenedForReading, 0);
+                return;
+            }
+            (EventCode::URING_SUBMIT, Some("IORING_OP_UNLINKAT")) => ActKind::Deleted,
+            (EventCode::URING_SUBMIT, Some("IORING_OP_MKDIRAT")) => ActKind::Created,
+            _ => return,
+        };
+        let dirfd = self.event.number(layout::uring::FD).map(|fd| fd as i32).filter(|&fd| fd >= 0);
+        if let Some(path) = self.event.bytes(FieldTag::PATH) {
+            let path = self.world.resolve(self.event.task, dirfd, path);
+            self.note(Some((path, false)), kind, 0);
         }
     }
 

@@ -140,7 +140,9 @@ impl Story {
         if container == ContainerUid::HOST || event.flags.contains(EventFlags::SETUP) {
             return None;
         }
-        let is_told = matches!(event.code, EventCode::EXEC) || event.code.as_syscall().is_some();
+        let is_told =
+            matches!(event.code, EventCode::EXEC | EventCode::URING_SUBMIT | EventCode::URING_COMPLETE)
+                || event.code.as_syscall().is_some();
         if !is_told || event.flags.contains(EventFlags::SIGRETURN) {
             return None;
         }
@@ -149,6 +151,8 @@ impl Story {
         let act = Act { world, event, process };
         let mut seen = if event.code == EventCode::EXEC {
             programs::look(&act, memory)?
+        } else if event.code.as_syscall().is_none() {
+            files::ring(&act, memory)?
         } else {
             let found =
                 [files::look(&act, memory), network::look(&act, memory), privileges::look(&act, memory)];

@@ -5,7 +5,6 @@
 //! of DNS servers, the server name of a TLS greeting, the host of an HTTP request. None of them is proof of who
 //! answered.
 
-mod dns;
 mod greeting;
 mod record;
 
@@ -16,11 +15,11 @@ use std::{
 
 use afterimage_format::{ContainerUid, Event, EventFlags, FieldTag};
 
-pub use dns::{DnsAnswer, DnsMessage, DnsRecord};
 pub use record::{Conversation, Direction, Listener, Lookup, Name, NameSource};
 
 use crate::{
     World,
+    dns::{DnsAnswer, DnsMessage},
     fds::{Socket, SocketState},
     process::ProcessKey,
     sockaddr::SocketAddress,

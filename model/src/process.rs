@@ -51,6 +51,8 @@ pub struct Process {
     pub end: End,
     /// It belonged to the container's set-up when last seen.
     pub setup: bool,
+    /// It did something that was no set-up, or was there before recording began.
+    pub payload: bool,
     /// What it executed itself, oldest first.
     pub execs: Vec<Arc<Exec>>,
     /// What it ran when it was forked.
@@ -199,7 +201,7 @@ pub struct Hardening {
 
 stored_struct!(ProcessKey { tgid, start });
 stored_struct!(Process {
-    key, container, origin, parent, vpid, pgid, sid, tty, first_seen, last_seen, end, setup, execs_dropped, comms, credentials, namespaces, cwd, root, environment, threads, threads_seen, events, bytes_sent, bytes_received,
+    key, container, origin, parent, vpid, pgid, sid, tty, first_seen, last_seen, end, setup, payload, execs_dropped, comms, credentials, namespaces, cwd, root, environment, threads, threads_seen, events, bytes_sent, bytes_received,
     bytes_written, hardening, table,
 } without { execs, inherited });
 stored_enum!(Origin { 0 => Forked, 1 => Snapshot, 2 => Seen });
@@ -249,6 +251,7 @@ impl Process {
             last_seen: time,
             end: End::Running,
             setup: false,
+            payload: false,
             execs: Vec::new(),
             inherited: None,
             execs_dropped: 0,

@@ -67,6 +67,11 @@ impl Line<'_> {
     fn uring(&self) -> String {
         let operation = self.event.number(layout::uring::OPCODE);
         let mut line = operation.map_or("?".to_owned(), |op| symbols::URING_OP.symbol(op));
+        let fd = self.event.number(layout::uring::FD).map(|fd| fd as i32).filter(|&fd| fd >= 0);
+        if let Some(fd) = fd {
+            line.push(' ');
+            line += &self.fd_label(fd);
+        }
         for tag in [FieldTag::PATH, FieldTag::PATH2, FieldTag::KPATH] {
             if self.event.field(tag).is_some() {
                 line.push(' ');

@@ -225,6 +225,26 @@ fn a_command_line_names_the_real_image_and_what_is_odd_about_it() {
 }
 
 #[test]
+fn requests_of_a_ring_are_told_with_their_result() {
+    let submit = [18, 0x77, 0xffff_ffff_ffff_ff9c];
+    let mut request = Call {
+        code: EventCode::URING_SUBMIT,
+        ret: 0,
+        args: &submit,
+        fields: vec![field(FieldTag::PATH, b"/etc/shadow")],
+        flags: EventFlags::default(),
+    };
+    assert_eq!(request.detail(), "IORING_OP_OPENAT /etc/shadow");
+    assert_eq!(request.args(), r#"path="/etc/shadow", operation=IORING_OP_OPENAT, user data=0x77, fd=-100"#);
+    request.code = EventCode::URING_COMPLETE;
+    request.ret = -13;
+    assert_eq!(request.result(), "EACCES");
+    let write = [23, 0, 4];
+    let write = Call { code: EventCode::URING_SUBMIT, args: &write, fields: vec![], ..request };
+    assert_eq!(write.detail(), "IORING_OP_WRITE 4:tcp 127.0.0.1:4444");
+}
+
+#[test]
 fn arguments_of_a_block_keep_empty_ones() {
     let words = |block: &'static [u8]| arguments(block).collect::<Vec<_>>();
     assert_eq!(words(b""), Vec::<&[u8]>::new());

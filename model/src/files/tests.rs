@@ -136,6 +136,21 @@ fn links_directories_reads_and_refusals_are_noted() {
 }
 
 #[test]
+fn files_touched_through_a_ring_are_noted() {
+    let request = |time, code, operation| OwnedEvent {
+        code,
+        args: vec![operation, 0, CWD],
+        ..call(time, 3, "getpid", &[], 5)
+    };
+    let files = files(&[
+        request(10, EventCode::URING_COMPLETE, 18).with_kpath("/etc/shadow"),
+        request(11, EventCode::URING_SUBMIT, 36).with_path("/tmp/x"),
+    ]);
+    assert!(files.get(BOX, b"/etc/shadow").unwrap().was(ActKind::OpenedForReading));
+    assert!(files.get(BOX, b"/tmp/x").unwrap().deleted);
+}
+
+#[test]
 fn a_flood_of_files_is_bounded_and_counted() {
     let limits = FileLimits { files: 10, acts: 3, content: 100 };
     let mut events: Vec<OwnedEvent> =

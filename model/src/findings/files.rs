@@ -1,15 +1,18 @@
 //! Files opened, written, made executable, deleted.
 
+use afterimage_format::{EventCode, FieldTag, layout};
+
 use super::{
     MOST_REMEMBERED, Memory, Seen, Severity, Written,
     act::{Act, DOWNLOADERS, is_one_of},
     places,
 };
-use crate::{fds::FdKind, text, text::Safe};
+use crate::{fds::FdKind, symbols, text, text::Safe};
 
 const ACCESS_MODE: u64 = 3;
 const O_CREAT: u64 = 0o100;
 const O_TRUNC: u64 = 0o1000;
+const O_DIRECTORY: u64 = 0o200_000;
 const SETUID_SETGID: u64 = 0o6000;
 const EXECUTE: u64 = 0o111;
 const EACCES: i64 = -13;
@@ -50,6 +53,25 @@ pub(super) fn look(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {
     }
 }
 
+/// The same acts through an io_uring. A request is not its success, but nobody asks in vain to remove traces.
+pub(super) fn ring(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {
+    let operation = symbols::URING_OP.name_of(act.event.number(layout::uring::OPCODE)?)?;
+    match (act.event.code, operation) {
+        // The completion has the path that was really opened.
+        (EventCode::URING_COMPLETE, "IORING_OP_OPENAT" | "IORING_OP_OPENAT2") => {
+            let path = act.event.bytes(FieldTag::KPATH)?;
+            let place = places::secret(path).or_else(|| places::opened(path))?;
+            Some(about(act, place.severity, place.title, place.attack, path))
+        }
+        (EventCode::URING_SUBMIT, "IORING_OP_UNLINKAT") => {
+            let dirfd = act.event.number(layout::uring::FD).map(|fd| fd as i32).filter(|&fd| fd >= 0);
+            let path = act.world.resolve(act.event.task, dirfd, act.event.bytes(FieldTag::PATH)?);
+            removed(act, memory, &path)
+        }
+        _ => None,
+    }
+}
+
 /// `path by 412 sh`.
 fn about(act: &Act<'_>, severity: Severity, title: &'static str, attack: &'static str, path: &[u8]) -> Seen {
     let detail = Safe::format(format_args!("{} by {}", text::escape(path), act.who()));
@@ -72,6 +94,10 @@ fn opened(act: &Act<'_>, memory: &mut Memory, flags: u64) -> Option<Seen> {
         {
             return Some(about(act, Severity::Notice, "log emptied", "T1070.002", &path));
         }
+    }
+    // Listing a directory of secrets reads none of them.
+    if flags & O_DIRECTORY != 0 {
+        return None;
     }
     let place = if writes { places::changed(&path) } else { places::secret(&path) };
     let place = place.or_else(|| places::opened(&path))?;
@@ -147,12 +173,13 @@ fn deleted(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {
     if !act.succeeded() {
         return None;
     }
-    let path = act.path()?;
-    if memory.executed.contains(&path) {
-        return Some(about(act, Severity::Warning, "executed program deleted", "T1070.004", &path));
+    removed(act, memory, &act.path()?)
+}
+
+fn removed(act: &Act<'_>, memory: &Memory, path: &[u8]) -> Option<Seen> {
+    if memory.executed.contains(path) {
+        return Some(about(act, Severity::Warning, "executed program deleted", "T1070.004", path));
     }
-    if places::is_trace(&path) {
-        return Some(about(act, Severity::Warning, "log or history deleted", "T1070.002", &path));
-    }
-    None
+    let title = "log or history deleted";
+    places::is_trace(path).then(|| about(act, Severity::Warning, title, "T1070.002", path))
 }

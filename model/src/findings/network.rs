@@ -12,6 +12,8 @@ const AF_INET: u64 = 2;
 const AF_INET6: u64 = 10;
 const AF_PACKET: u64 = 17;
 const SOCK_RAW: u64 = 3;
+const ICMP: u64 = 1;
+const ICMPV6: u64 = 58;
 const EINPROGRESS: i64 = -115;
 const EACCES: i64 = -13;
 /// Ports that ordinary clients of ordinary services use.
@@ -65,6 +67,9 @@ fn raw_socket(act: &Act<'_>) -> Option<Seen> {
     raw.then(|| {
         let name = crate::symbols::FAMILY.symbol(family);
         let detail = Safe::format(format_args!("{name} by {}", act.who()));
-        Seen::new(Severity::Warning, "raw socket opened", "T1040", act.with_outcome(detail))
+        // What `ping` opens carries nothing but echoes.
+        let echoes = matches!(act.arg(2) & 0xffff_ffff, ICMP | ICMPV6);
+        let severity = if echoes { Severity::Info } else { Severity::Warning };
+        Seen::new(severity, "raw socket opened", "T1040", act.with_outcome(detail))
     })
 }

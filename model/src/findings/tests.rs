@@ -59,6 +59,8 @@ fn incident() -> Vec<OwnedEvent> {
         run(84, 5, "/bin/sh", &["sh", "-i"]).with_field(FieldTag::COMM, b"sh"),
         fork(90, 5, 6),
         run(91, 6, "/bin/cat", &["cat", "token"]).with_field(FieldTag::COMM, b"cat"),
+        call(91, 6, "openat", &[CWD, 0, 0o200_000, 0], 3)
+            .with_kpath("/run/secrets/kubernetes.io/serviceaccount"),
         call(92, 6, "openat", &[CWD, 0, 0, 0], 3)
             .with_kpath("/run/secrets/kubernetes.io/serviceaccount/token"),
         fork(100, 5, 7),
@@ -119,6 +121,7 @@ fn ordinary_work_is_told_without_alarm() {
         call(14, 1, "connect", &[4, 0, 16], 0).with_address(FieldTag::SOCKADDR, "8.8.8.8:53"),
         call(15, 1, "prctl", &[15, 0], 0).with_field(FieldTag::DATA, b"worker-1\0"),
         call(16, 1, "clone", &[0x11], 2),
+        call(17, 1, "socket", &[2, 3, 1], 5),
     ];
     events.extend(write_file(20, 1, 5, "/src/a.o", 100));
     let worst = story(&events).iter().map(|f| f.severity).max();
@@ -184,6 +187,28 @@ fn attempts_that_were_refused_are_told_as_such() {
             "notice file system mounted: /dev/sda on /mnt by 1 x (refused: EPERM)",
             "notice namespaces made: CLONE_NEWUSER by 1 x (refused: EPERM)",
             "notice eBPF program loaded: BPF_PROG_LOAD by 1 x (refused: EPERM)",
+        ]
+    );
+}
+
+#[test]
+fn what_goes_through_a_ring_is_seen_too() {
+    let request = |time, code, operation, ret| OwnedEvent {
+        code,
+        args: vec![operation, 0, CWD],
+        ..call(time, 1, "getpid", &[], ret)
+    };
+    let told = lines(&[
+        run(10, 1, "/tmp/x", &["x"]),
+        request(11, EventCode::URING_SUBMIT, 18, 0).with_path("/etc/shadow"),
+        request(12, EventCode::URING_COMPLETE, 18, 5).with_kpath("/etc/shadow"),
+        request(13, EventCode::URING_SUBMIT, 36, 0).with_path("/tmp/x"),
+    ]);
+    assert_eq!(
+        told[1..],
+        [
+            "critical password hashes read: /etc/shadow by 1 x",
+            "warning executed program deleted: /tmp/x by 1 x",
         ]
     );
 }

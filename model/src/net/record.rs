@@ -4,11 +4,12 @@ use std::net::IpAddr;
 
 use afterimage_format::BootNanos;
 
-use super::{
+use super::greeting;
+use crate::{
     dns::{DnsAnswer, DnsMessage},
-    greeting,
+    process::ProcessKey,
+    sockaddr::SocketAddress,
 };
-use crate::{process::ProcessKey, sockaddr::SocketAddress};
 
 /// Processes remembered of one conversation.
 const PROCESSES: usize = 32;
@@ -197,7 +198,7 @@ impl Lookup {
         for answer in &message.answers {
             match &answer.data {
                 DnsAnswer::Address(ip) => self.addresses.push(*ip),
-                DnsAnswer::Name(name) => self.aliases.push(name.clone()),
+                DnsAnswer::Alias(name) => self.aliases.push(name.clone()),
                 DnsAnswer::Other => {}
             }
         }

@@ -1,6 +1,7 @@
 use afterimage_format::{FieldTag, OwnedEvent};
 
-use super::{dns::tests::message, greeting::tests::client_hello, *};
+use super::{greeting::tests::client_hello, *};
+use crate::dns::tests::message;
 use crate::testing::{Build, call, exec, fork, task};
 
 const BOX: ContainerUid = ContainerUid(7);

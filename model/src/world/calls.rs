@@ -274,6 +274,10 @@ pub(super) fn apply(state: &mut State, key: ProcessKey, event: &Event<'_>, limit
         lifecycle::open_fd(state, key, event);
         return;
     }
+    if matches!(event.code, EventCode::URING_SUBMIT | EventCode::URING_COMPLETE) {
+        fd_calls::ring(state, key, event);
+        return;
+    }
     if event.code.as_syscall().is_none() || event.flags.contains(EventFlags::SIGRETURN) {
         return;
     }

@@ -1,6 +1,6 @@
 //! Calls that open, close, copy and use descriptors.
 
-use afterimage_format::FieldTag;
+use afterimage_format::{Event, EventCode, FieldTag, layout};
 
 use super::{
     calls::{Call, Effect, absolute},
@@ -9,7 +9,8 @@ use super::{
 use crate::{
     describe::descriptors,
     fds::{FdInfo, FdKind, Pipe, PipeId, SocketState},
-    symbols::{FCNTL, IOCTL},
+    process::ProcessKey,
+    symbols::{FCNTL, IOCTL, URING_OP},
     syscalls::{self, ArgKind},
 };
 
@@ -36,6 +37,33 @@ pub(super) fn learn_path(state: &mut State, call: &Call<'_>) {
         }
         Some(FdKind::Unknown | FdKind::File { claimed: true, .. }) => {
             state.set_kind(call.table, fd, FdKind::File { path: path.to_vec(), claimed: false });
+        }
+        _ => {}
+    }
+}
+
+/// A request of an io_uring: what it opened, what it asks to close.
+pub(super) fn ring(state: &mut State, key: ProcessKey, event: &Event<'_>) {
+    let Some(table) = state.processes.get(&key).map(|p| p.table) else { return };
+    let operation = event.number(layout::uring::OPCODE).and_then(|op| URING_OP.name_of(op));
+    let result = i32::try_from(event.ret).ok().filter(|&fd| fd >= 0);
+    let open = |state: &mut State, kind| {
+        if let Some(fd) = result {
+            state.open(table, fd, FdInfo::new(kind, None, event.time), false);
+        }
+    };
+    match (event.code, operation) {
+        (EventCode::URING_COMPLETE, Some("IORING_OP_OPENAT" | "IORING_OP_OPENAT2")) => {
+            // Without a path the number is a slot of the ring's own table, or nothing is known of it.
+            if let Some(path) = event.bytes(FieldTag::KPATH) {
+                open(state, FdKind::File { path: path.to_vec(), claimed: false });
+            }
+        }
+        (EventCode::URING_SUBMIT, Some("IORING_OP_CLOSE")) => {
+            if let Some(fd) = event.number(layout::uring::FD).and_then(|fd| i32::try_from(fd).ok()) {
+                state.remember_closed(table, fd);
+                state.close(table, fd);
+            }
         }
         _ => {}
     }

@@ -106,6 +106,7 @@ pub(super) fn touch(state: &mut State, key: ProcessKey, event: &Event<'_>) {
     process.events += 1;
     process.last_seen = event.time;
     process.setup = event.flags.contains(EventFlags::SETUP);
+    process.payload |= !process.setup;
 }
 
 fn add_thread(state: &mut State, key: ProcessKey, tid: u32, start: BootNanos) {
@@ -131,6 +132,7 @@ fn make_child(state: &mut State, parent: ProcessKey, key: ProcessKey, event: &Ev
     child.sid = from.sid;
     child.tty = from.tty;
     child.setup = event.flags.contains(EventFlags::SETUP);
+    child.payload = !child.setup;
     child.credentials = from.credentials;
     child.hardening = from.hardening;
     child.namespaces = from.namespaces;

@@ -1,4 +1,4 @@
-use afterimage_format::{FieldTag, OwnedEvent, layout};
+use afterimage_format::{EventFlags, FieldTag, OwnedEvent, layout};
 use proptest::prelude::*;
 
 use super::*;
@@ -59,6 +59,23 @@ fn a_shell_and_its_children_make_a_tree() {
     assert_eq!(ancestors, [3, 1]);
     // The child forked before its parent's exec still runs what the parent ran then.
     assert_eq!(world.process_by_pid(4).unwrap().execs.len(), 0);
+}
+
+#[test]
+fn who_only_set_the_container_up_is_left_out_of_the_tree() {
+    let setup = |mut event: OwnedEvent| {
+        event.flags = EventFlags::SETUP;
+        event
+    };
+    let world = world(&[
+        setup(exec(10, 1, "/usr/bin/runc", &["runc", "init"])),
+        setup(fork(11, 1, 2)),
+        setup(call(12, 2, "getpid", &[], 2)),
+        exec(20, 2, "/bin/sh", &["sh"]),
+        fork(30, 2, 3),
+    ]);
+    assert_eq!(lines(&world), ["2 /bin/sh", "  3 /bin/sh"]);
+    assert_eq!(world.tree_with_setup(BOX).len(), 3);
 }
 
 #[test]
@@ -220,6 +237,24 @@ fn pipes_know_who_has_the_other_end() {
     let p = world.process_by_pid(1).unwrap();
     let peers = world.peers(p, world.fd(task(1), 4).unwrap());
     assert_eq!(peers, [(task(2).into(), 3)]);
+}
+
+#[test]
+fn a_ring_opens_and_closes_descriptors() {
+    let request = |time, code, numbers: &[u64], ret| OwnedEvent {
+        code,
+        args: numbers.to_vec(),
+        ..call(time, 1, "getpid", &[], ret)
+    };
+    let mut world = world(&[
+        request(10, EventCode::URING_SUBMIT, &[18, 1, CWD], 0).with_path("shadow"),
+        request(11, EventCode::URING_COMPLETE, &[18, 1, u64::MAX], 5).with_kpath("/etc/shadow"),
+        request(12, EventCode::URING_COMPLETE, &[18, 1, u64::MAX], 0),
+    ]);
+    assert_eq!(label(&world, 1, 5), "/etc/shadow");
+    assert_eq!(label(&world, 1, 0), "unknown", "a slot of the ring's own table is no descriptor");
+    feed(&mut world, &[request(20, EventCode::URING_SUBMIT, &[19, 2, 5], 0)]);
+    assert_eq!(label(&world, 1, 5), "unknown");
 }
 
 #[test]

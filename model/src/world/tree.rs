@@ -21,35 +21,44 @@ pub struct TreeRow<'a> {
 impl World {
     /// The processes of a container, each followed by those it started, in order of their beginning. Processes
     /// whose parent is not of the container, or not known, are roots: the first process, those that entered later
-    /// (`exec` sessions), and those whose beginning was missed.
+    /// (`exec` sessions), and those whose beginning was missed. Processes that only set the container up are left
+    /// out.
     pub fn tree(&self, uid: ContainerUid) -> Vec<TreeRow<'_>> {
-        let processes = self.processes(uid);
-        let here: HashSet<ProcessKey> = processes.iter().map(|p| p.key).collect();
-        let mut children: HashMap<ProcessKey, Vec<&Process>> = HashMap::new();
-        let mut roots = Vec::new();
-        for process in &processes {
-            match process.parent.filter(|p| here.contains(p) && *p != process.key) {
-                Some(parent) => children.entry(parent).or_default().push(process),
-                None => roots.push(*process),
-            }
-        }
-        let order = |p: &&Process| (p.began(), p.key);
-        roots.sort_by_key(order);
-        for list in children.values_mut() {
-            list.sort_by_key(order);
-        }
-        let mut out = Vec::with_capacity(processes.len());
-        let mut placed = HashSet::new();
-        walk(roots, &children, &mut placed, &mut out);
-        // Processes that are each other's parents, in a trace that lies, are reached from no root.
-        let left: Vec<&Process> = processes.iter().filter(|p| !placed.contains(&p.key)).copied().collect();
-        for process in left {
-            if !placed.contains(&process.key) {
-                walk(vec![process], &children, &mut placed, &mut out);
-            }
-        }
-        out
+        rows(self.processes(uid).into_iter().filter(|p| p.payload).collect())
     }
+
+    /// As [`Self::tree`], with the processes that only set the container up.
+    pub fn tree_with_setup(&self, uid: ContainerUid) -> Vec<TreeRow<'_>> {
+        rows(self.processes(uid))
+    }
+}
+
+fn rows(processes: Vec<&Process>) -> Vec<TreeRow<'_>> {
+    let here: HashSet<ProcessKey> = processes.iter().map(|p| p.key).collect();
+    let mut children: HashMap<ProcessKey, Vec<&Process>> = HashMap::new();
+    let mut roots = Vec::new();
+    for process in &processes {
+        match process.parent.filter(|p| here.contains(p) && *p != process.key) {
+            Some(parent) => children.entry(parent).or_default().push(process),
+            None => roots.push(*process),
+        }
+    }
+    let order = |p: &&Process| (p.began(), p.key);
+    roots.sort_by_key(order);
+    for list in children.values_mut() {
+        list.sort_by_key(order);
+    }
+    let mut out = Vec::with_capacity(processes.len());
+    let mut placed = HashSet::new();
+    walk(roots, &children, &mut placed, &mut out);
+    // Processes that are each other's parents, in a trace that lies, are reached from no root.
+    let left: Vec<&Process> = processes.iter().filter(|p| !placed.contains(&p.key)).copied().collect();
+    for process in left {
+        if !placed.contains(&process.key) {
+            walk(vec![process], &children, &mut placed, &mut out);
+        }
+    }
+    out
 }
 
 /// Depth first, without recursion: a hostile trace can be as deep as it has processes.

@@ -22,6 +22,8 @@ enum Show {
     Image,
     Flags,
     Time,
+    Operation,
+    Fd,
 }
 
 static FORK: &[(usize, &str, Show)] = &[
@@ -74,6 +76,12 @@ static OPEN_FD: &[(usize, &str, Show)] = &[
     (layout::open_fd::INO, "inode", Show::Decimal),
 ];
 
+static URING: &[(usize, &str, Show)] = &[
+    (layout::uring::OPCODE, "operation", Show::Operation),
+    (layout::uring::USER_DATA, "user data", Show::Hex),
+    (layout::uring::FD, "fd", Show::Fd),
+];
+
 static FIELDS: &[(FieldTag, &str)] = &[
     (FieldTag::PATH, "path"),
     (FieldTag::PATH2, "path2"),
@@ -97,7 +105,9 @@ pub(super) fn args(event: &Event<'_>) -> Vec<(String, Safe)> {
     let mut out: Vec<(String, Safe)> = Vec::new();
     for (tag, name) in FIELDS {
         if let Some(field) = event.field(*tag) {
-            out.push(((*name).to_owned(), field_text(field)));
+            let is_image = matches!(event.code, EventCode::EXEC | EventCode::PROCESS);
+            let name = if *tag == FieldTag::KPATH && !is_image { "kernel path" } else { name };
+            out.push((name.to_owned(), field_text(field)));
         }
     }
     let numbers = match event.code {
@@ -106,6 +116,7 @@ pub(super) fn args(event: &Event<'_>) -> Vec<(String, Safe)> {
         EventCode::EXIT => EXIT,
         EventCode::CGROUP_MKDIR | EventCode::CGROUP_RMDIR => CGROUP,
         EventCode::OPEN_FD => OPEN_FD,
+        EventCode::URING_SUBMIT | EventCode::URING_COMPLETE => URING,
         _ => {
             let rest =
                 event.args.iter().enumerate().map(|(at, n)| (format!("arg{at}"), own(symbols::hex(*n))));
@@ -151,6 +162,8 @@ fn shown(show: Show, number: u64) -> String {
             marks => marks.join(", "),
         },
         Show::Flags => symbols::OPEN.flags(number),
+        Show::Operation => symbols::URING_OP.symbol(number),
+        Show::Fd => (number as i32).to_string(),
         Show::Time => format!("{number} ns since boot"),
     }
 }
