@@ -7,6 +7,7 @@
 #![deny(missing_docs)]
 
 pub mod config;
+pub mod lineage;
 pub mod offsets;
 pub mod record;
 pub mod spec;

@@ -155,6 +155,9 @@ pub struct CpuCounters {
     pub uring: u64,
     /// Reads of user memory that failed.
     pub faults: u64,
+    /// Processes of a runtime's lineage that there was no room to remember: calls of a container without a cgroup of
+    /// its own may be missing.
+    pub unmarked: u64,
     /// How full the data ring is, as last looked at on this CPU: an index of [`Share::LIMITS`].
     pub pressure: u64,
     /// The cgroup whose policy is kept beside it.

@@ -5,6 +5,7 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
 use crate::{
     emit::{self, Record, Ring},
+    lineage,
     maps::{CONTROL, config, offset},
     read::{kernel, member, pointer},
     task::{Task, cgroup_id},
@@ -32,7 +33,9 @@ pub fn cgroup_rmdir(ctx: BtfTracePointContext) -> i32 {
 /// A task was moved. Tasks put in at their creation (`CLONE_INTO_CGROUP`) never come here.
 #[btf_tracepoint(function = "cgroup_attach_task")]
 pub fn cgroup_attach_task(ctx: BtfTracePointContext) -> i32 {
-    cgroup(kind::CGROUP_ATTACH, ctx.arg(0), ctx.arg(1), Some(Task(ctx.arg(2))));
+    let moved = Task(ctx.arg(2));
+    lineage::moved(moved);
+    cgroup(kind::CGROUP_ATTACH, ctx.arg(0), ctx.arg(1), Some(moved));
     0
 }
 

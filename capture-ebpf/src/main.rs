@@ -9,6 +9,7 @@
 mod cgroup;
 mod emit;
 mod file;
+mod lineage;
 mod maps;
 mod path;
 mod process;

@@ -2,6 +2,7 @@
 
 use afterimage_capture_abi::{
     config::Config,
+    lineage::{self, COMM_LEN, Mark},
     offsets::Offsets,
     record::{CpuCounters, LossSlot, Share},
     spec::{CallSpec, MAX_NR, handler},
@@ -64,6 +65,18 @@ pub static GENERATION: Array<u32> = Array::with_max_entries(1, 0);
 /// Shares of the data ring under pressure, by cgroup.
 #[map(name = "SHARES")]
 pub static SHARES: LruPerCpuHashMap<u64, Share> = LruPerCpuHashMap::with_max_entries(8192, 0);
+
+/// Processes that a runtime is, or made, by thread group id.
+#[map(name = "MARKS")]
+pub static MARKS: HashMap<u32, Mark> = HashMap::with_max_entries(lineage::MOST, 0);
+
+/// Whether there may be marks: most of the time there are none, and then nobody looks for one.
+#[map(name = "MARKED")]
+pub static MARKED: Array<u64> = Array::with_max_entries(lineage::marked::COUNT, 0);
+
+/// Programs known by their `comm`: runtimes, and those that tell of containers.
+#[map(name = "PROGRAMS")]
+pub static PROGRAMS: HashMap<[u8; COMM_LEN], u32> = HashMap::with_max_entries(lineage::PROGRAMS, 0);
 
 /// What to record of each call: x86-64 numbers, then i386 numbers.
 #[map(name = "SPECS")]

@@ -9,6 +9,7 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
 use crate::{
     emit::{self, Record, Ring},
+    lineage,
     maps::{CONTROL, config, offset},
     path::{self, Place},
     read::{kernel, member},
@@ -58,7 +59,8 @@ pub fn fork(ctx: BtfTracePointContext) -> i32 {
     let parent = Task(ctx.arg(0));
     let child = Task(ctx.arg(1));
     let cgroup = parent.cgroup();
-    if policy_of(cgroup.0) & policy::LIFECYCLE == 0 {
+    let mark = lineage::mark_of(parent).filter(|mark| mark.cgroup == cgroup.0);
+    if mark.is_none() && policy_of(cgroup.0) & policy::LIFECYCLE == 0 {
         return 0;
     }
     let mut header = emit::header(counters, parent, cgroup);
@@ -67,8 +69,11 @@ pub fn fork(ctx: BtfTracePointContext) -> i32 {
     header.ret = (ids & 0xffff_ffff) as i64;
     header.nargs = 6;
     let (vpid, ..) = virtual_pid(child.0 as u64);
-    let args =
-        [ids >> 32, ids & 0xffff_ffff, child.start(), vpid, new_namespaces(parent, child), child.cgroup().0];
+    let (namespaces, of_child) = (new_namespaces(parent, child), child.cgroup().0);
+    if let Some(mark) = mark {
+        lineage::forked(counters, mark, child, namespaces, of_child);
+    }
+    let args = [ids >> 32, ids & 0xffff_ffff, child.start(), vpid, namespaces, of_child];
     let kept = emit::submit_plain(&CONTROL, &header, &args);
     handed_over(counters, &header, kept);
     0
@@ -103,7 +108,18 @@ pub fn exit(ctx: BtfTracePointContext) -> i32 {
     let Some(counters) = emit::counters() else { return 0 };
     let task = Task(ctx.arg(0));
     let cgroup = task.cgroup();
-    if policy_of(cgroup.0) & policy::LIFECYCLE == 0 {
+    let group_dead = if config!(exit_tells_group) == 1 {
+        ctx.arg::<u64>(1) & 1
+    } else {
+        // The count of live threads is taken down before this point.
+        let group: u64 = kernel(task.0 as u64, offset!(task_signal));
+        u64::from(kernel::<u32>(group, offset!(signal_live)) == 0)
+    };
+    let mark = lineage::mark_of(task);
+    if mark.is_some() && group_dead == 1 {
+        lineage::ended(task);
+    }
+    if mark.is_none_or(|mark| mark.cgroup != cgroup.0) && policy_of(cgroup.0) & policy::LIFECYCLE == 0 {
         return 0;
     }
     let mut header = emit::header(counters, task, cgroup);
@@ -112,13 +128,6 @@ pub fn exit(ctx: BtfTracePointContext) -> i32 {
     let raw: u32 = member(task.0, offset!(task_exit_code));
     let signal = raw & 0x7f;
     header.ret = if signal == 0 { i64::from(raw >> 8 & 0xff) } else { -i64::from(signal) };
-    let group_dead = if config!(exit_tells_group) == 1 {
-        ctx.arg::<u64>(1) & 1
-    } else {
-        // The count of live threads is taken down before this point.
-        let group: u64 = kernel(task.0 as u64, offset!(task_signal));
-        u64::from(kernel::<u32>(group, offset!(signal_live)) == 0)
-    };
     let kept = emit::submit_plain(&CONTROL, &header, &[u64::from(raw), group_dead, call_of(task)]);
     handed_over(counters, &header, kept);
     0
@@ -140,7 +149,8 @@ pub fn exec(ctx: BtfTracePointContext) -> i32 {
     let task = Task::current();
     let bprm: u64 = ctx.arg(2);
     let cgroup = task.cgroup();
-    if policy_of(cgroup.0) & policy::LIFECYCLE == 0 {
+    let told = lineage::executed(counters, task, cgroup.0);
+    if !told && policy_of(cgroup.0) & policy::LIFECYCLE == 0 {
         return 0;
     }
     let mut header = emit::header(counters, task, cgroup);

@@ -8,6 +8,7 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
 use crate::{
     emit::{self, Ring},
+    lineage,
     maps::{DATA, GENERATION, HANDLERS, POLICY, SPECS, config, offset},
     read::member,
     task::Task,
@@ -112,7 +113,10 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
         return 0;
     }
     let cgroup = call.task.cgroup().0;
-    if remembered_policy(counters, cgroup) & u32::from(spec.profiles) == 0 {
+    let wanted = u32::from(spec.profiles);
+    if remembered_policy(counters, cgroup) & wanted == 0
+        && (config!(default_policy) & wanted == 0 || !lineage::keeps(&call, cgroup))
+    {
         counters.filtered += 1;
         return 0;
     }

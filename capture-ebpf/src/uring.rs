@@ -12,7 +12,7 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
 use crate::{
     emit::{self, Record, Ring},
-    file,
+    file, lineage,
     maps::{DATA, config, offset},
     path::{self, Place},
     read::kernel,
@@ -48,7 +48,10 @@ fn begin(
     const KEPT: u8 = profile::MINIMAL | profile::FORENSIC | profile::FULL;
     let task = Task::current();
     let cgroup = task.cgroup();
-    if (task.pid_tgid() >> 32) as u32 == config!(own_tgid) || policy_of(cgroup.0) & u32::from(KEPT) == 0 {
+    if (task.pid_tgid() >> 32) as u32 == config!(own_tgid) {
+        return None;
+    }
+    if policy_of(cgroup.0) & u32::from(KEPT) == 0 && !lineage::is_inside(task, cgroup.0) {
         return None;
     }
     if emit::throttled(counters, cgroup.0) {

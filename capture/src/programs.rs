@@ -3,6 +3,7 @@
 
 use afterimage_capture_abi::{
     config::Config,
+    lineage::{COMM_LEN, Mark, marked, state},
     offsets::Offsets,
     record::{CpuCounters, LossSlot},
     spec::CallSpec,
@@ -13,7 +14,10 @@ use aya::{
     programs::{BtfTracePoint, Iter, ProgramError, tp_btf::BtfTracePointLinkId},
 };
 
-use crate::btf::{Btf, BtfError};
+use crate::{
+    btf::{Btf, BtfError},
+    identity::announce,
+};
 
 /// The programs as built by `cargo xtask ebpf`; how, and from which sources, `capture/ebpf/manifest.toml` tells.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../ebpf/afterimage.bpf.o");
@@ -161,6 +165,38 @@ pub fn tracepoints() -> impl Iterator<Item = &'static str> {
     ATTACHED.iter().map(|(_, tracepoint)| *tracepoint)
 }
 
+/// Processes that runtimes made, where the programs remember them.
+pub struct Marks {
+    marks: HashMap<MapData, u32, Mark>,
+    marked: Array<MapData, u64>,
+}
+
+impl Marks {
+    /// Has the programs record a process that was there before, and what it forks.
+    ///
+    /// # Errors
+    /// When there is no room for more marks.
+    pub fn set(&mut self, now: u64, tgid: u32, cgroup: u64) -> Result<(), MapError> {
+        self.marked.set(marked::LATEST, now, 0)?;
+        self.marks.insert(tgid, Mark { cgroup, mnt_ns: 0, state: state::INSIDE }, 0)
+    }
+
+    /// Tells the programs when there are no marks any more, so that they need not look.
+    ///
+    /// # Errors
+    /// As of map operations.
+    pub fn settle(&mut self, now: u64) -> Result<(), MapError> {
+        /// The programs set the word before the mark: within this time both are there.
+        const APART: u64 = 1_000_000_000;
+        let latest = self.marked.get(&marked::LATEST, 0)?;
+        let settled = self.marked.get(&marked::CLEARED, 0)? == latest;
+        if settled || latest > now.saturating_sub(APART) || self.marks.keys().next().is_some() {
+            return Ok(());
+        }
+        self.marked.set(marked::CLEARED, latest, 0)
+    }
+}
+
 /// Offsets of this kernel, and the members that are missing (or `hidden`).
 pub fn offsets(btf: &Btf, hidden: &[&str]) -> (Offsets, Vec<String>) {
     let mut missing = Vec::new();
@@ -238,6 +274,7 @@ impl Programs {
     fn fill(&mut self, specs: &[CallSpec]) -> Result<(), LoadError> {
         const HANDLER_MAP: &str = "HANDLERS";
         const SPEC_MAP: &str = "SPECS";
+        const PROGRAM_MAP: &str = "PROGRAMS";
         let error = |name| move |source| LoadError::Map { name, source: Box::new(source) };
         let mut fds = Vec::new();
         for (index, name) in HANDLERS {
@@ -250,6 +287,14 @@ impl Programs {
         let mut handlers = ProgramArray::try_from(map).map_err(error(HANDLER_MAP))?;
         for (index, fd) in &fds {
             handlers.set(*index, fd, 0).map_err(error(HANDLER_MAP))?;
+        }
+        let map = self.ebpf.map_mut(PROGRAM_MAP).ok_or(LoadError::Missing { name: PROGRAM_MAP })?;
+        let mut programs: HashMap<_, [u8; COMM_LEN], u32> =
+            HashMap::try_from(map).map_err(error(PROGRAM_MAP))?;
+        for (name, kind) in announce::programs() {
+            let mut comm = [0; COMM_LEN];
+            comm[..name.len()].copy_from_slice(name);
+            programs.insert(comm, kind, 0).map_err(error(PROGRAM_MAP))?;
         }
         let map = self.ebpf.map_mut(SPEC_MAP).ok_or(LoadError::Missing { name: SPEC_MAP })?;
         let mut table: Array<_, CallSpec> = Array::try_from(map).map_err(error(SPEC_MAP))?;
@@ -331,6 +376,24 @@ impl Programs {
         Ok(Policies { table, generation, now: 0 })
     }
 
+    /// Takes the marks of processes that runtimes made.
+    ///
+    /// # Errors
+    /// [`LoadError`] when they were taken before.
+    pub fn take_marks(&mut self) -> Result<Marks, LoadError> {
+        let mut take = |name| {
+            let map = self.ebpf.take_map(name).ok_or(LoadError::Missing { name })?;
+            Ok::<_, LoadError>((name, map))
+        };
+        let (name, map) = take("MARKS")?;
+        let marks =
+            HashMap::try_from(map).map_err(|source| LoadError::Map { name, source: Box::new(source) })?;
+        let (name, map) = take("MARKED")?;
+        let marked =
+            Array::try_from(map).map_err(|source| LoadError::Map { name, source: Box::new(source) })?;
+        Ok(Marks { marks, marked })
+    }
+
     /// What all CPUs counted, summed; `seq` is the sum of records begun.
     ///
     /// # Errors
@@ -355,6 +418,7 @@ impl Programs {
             sum.control += cpu.control;
             sum.faults += cpu.faults;
             sum.uring += cpu.uring;
+            sum.unmarked += cpu.unmarked;
         }
         Ok(sum)
     }

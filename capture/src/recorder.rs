@@ -30,8 +30,6 @@ use crate::{
     translate::{Translator, head},
 };
 
-/// How long removed cgroups are remembered for late records.
-const REMEMBER: u64 = 2_000_000_000;
 /// How often the kernel's books of losses are read.
 const BOOKS: Duration = Duration::from_millis(100);
 /// How often both clocks are written down.
@@ -116,6 +114,8 @@ pub struct Status {
     pub sink: SinkCounts,
     /// Records that could not be understood.
     pub malformed: u64,
+    /// Requests for metadata, and claims, that there was no room for.
+    pub unread: u64,
     /// Containers that are not deleted.
     pub containers: usize,
     /// Bytes on disk.
@@ -166,12 +166,12 @@ impl Recorder {
         degraded.extend(programs.degraded.iter().cloned());
         let data = programs.take_ring("DATA")?;
         let control = programs.take_ring("CONTROL")?;
-        let policy = programs.take_policy()?;
         let ended = host::end_of_earlier(&options.store);
+        let tables = (programs.take_policy()?, programs.take_marks()?);
         let store =
             StoreWriter::open(&options.store, host::origin(&degraded), options.store_options.clone())?;
         let metadata = Metadata::start().map_err(RecordError::Thread)?;
-        let mut sink = Sink::new(store, metadata, policy, cgroups, host_policy(options));
+        let mut sink = Sink::new(store, metadata, tables, cgroups, host_policy(options));
         let now = host::boot_now();
         sink.store.put_clock(host::clock_pair())?;
         sink.store.put_container(&ContainerRecord::host(now))?;
@@ -251,7 +251,7 @@ impl Recorder {
             if books.elapsed() >= BOOKS {
                 books = Instant::now();
                 self.read_books(now);
-                self.sink.forget(BootNanos(now.0.saturating_sub(REMEMBER)));
+                self.sink.forget(now);
             }
             if clocks.elapsed() >= CLOCKS {
                 clocks = Instant::now();
@@ -344,6 +344,7 @@ impl Recorder {
             kernel: self.programs.counters().unwrap_or_default(),
             sink: self.sink.counts,
             malformed: self.malformed,
+            unread: self.sink.unread(),
             containers: self.sink.registry.living(),
             bytes: stats.bytes,
         }
@@ -378,8 +379,10 @@ fn host_policy(options: &Options) -> HostPolicy {
         Profile::Full => profile::FULL,
     };
     match options.host {
-        HostMode::None => HostPolicy { bits: 0, calls: false },
-        HostMode::Lifecycle => HostPolicy { bits: policy::LIFECYCLE, calls: false },
-        HostMode::Full => HostPolicy { bits: u32::from(profiles) | policy::LIFECYCLE, calls: true },
+        HostMode::None => HostPolicy { bits: 0, calls: false, lifecycle: false },
+        HostMode::Lifecycle => HostPolicy { bits: policy::LIFECYCLE, calls: false, lifecycle: true },
+        HostMode::Full => {
+            HostPolicy { bits: u32::from(profiles) | policy::LIFECYCLE, calls: true, lifecycle: true }
+        }
     }
 }

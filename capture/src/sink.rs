@@ -27,9 +27,11 @@ use crate::{
         Metadata,
         worker::{Answer, Target},
     },
-    programs::Policies,
+    programs::{Marks, Policies},
 };
 
+/// How long removed cgroups are remembered for late records.
+const REMEMBER: u64 = 2_000_000_000;
 /// How often the cgroup tree is read again for a cgroup that is not known.
 const RESCAN: Duration = Duration::from_secs(1);
 
@@ -64,11 +66,14 @@ pub struct Sink {
     /// Containers of which more is known than was stored.
     changed: BTreeSet<ContainerUid>,
     policy: Policies,
+    marks: Marks,
     cgroups: Cgroups,
     /// Policy of the host's cgroups.
     host_policy: u32,
     /// Whether the host's own calls are recorded.
     host_calls: bool,
+    /// Whether the host's forks, execs and exits are recorded.
+    host_lifecycle: bool,
     rescanned: Option<Instant>,
     refused_since: Option<(BootNanos, u64)>,
     /// Containers whose cgroup was found by a scan and of which nothing has been seen: an empty cgroup that somebody
@@ -83,6 +88,8 @@ pub struct HostPolicy {
     pub bits: u32,
     /// Whether calls are kept.
     pub calls: bool,
+    /// Whether forks, execs and exits are kept.
+    pub lifecycle: bool,
 }
 
 impl Sink {
@@ -90,7 +97,7 @@ impl Sink {
     pub fn new(
         store: StoreWriter,
         metadata: Metadata,
-        policy: Policies,
+        (policy, marks): (Policies, Marks),
         cgroups: Cgroups,
         host: HostPolicy,
     ) -> Self {
@@ -106,9 +113,11 @@ impl Sink {
             answers: VecDeque::new(),
             changed: BTreeSet::new(),
             policy,
+            marks,
             cgroups,
             host_policy: host.bits,
             host_calls: host.calls,
+            host_lifecycle: host.lifecycle,
             rescanned: None,
             refused_since: None,
             silent: HashSet::new(),
@@ -226,6 +235,14 @@ impl Sink {
         }
     }
 
+    /// Whether an event of the host is kept: some come for what they tell of containers.
+    fn keeps_of_host(&self, code: EventCode) -> bool {
+        match code {
+            EventCode::FORK | EventCode::EXEC | EventCode::EXIT => self.host_lifecycle,
+            code => code.as_syscall().is_none() || self.host_calls,
+        }
+    }
+
     /// Stores an event of `uid`.
     pub fn put(&mut self, uid: ContainerUid, event: &Event<'_>) {
         if self.silent.remove(&uid) {
@@ -233,7 +250,7 @@ impl Sink {
         }
         let runtime = self.lineage.member(event.task.tgid).and_then(|member| member.mnt_ns);
         let setup = self.phases.apply(uid, event, runtime);
-        if uid == ContainerUid::HOST && event.code.as_syscall().is_some() && !self.host_calls {
+        if uid == ContainerUid::HOST && !self.keeps_of_host(event.code) {
             self.counts.filtered += 1;
             return;
         }
@@ -319,12 +336,16 @@ impl Sink {
         }
     }
 
-    /// Forgets what was removed before `horizon`, but for what is still to be learnt of.
-    pub fn forget(&mut self, horizon: BootNanos) {
+    /// Forgets what was removed long enough before `now`, but for what is still to be learnt of.
+    pub fn forget(&mut self, now: BootNanos) {
+        let horizon = BootNanos(now.0.saturating_sub(REMEMBER));
         let Self { registry, claims, metadata, lineage, .. } = self;
         let due = |target: Target| metadata.is_due(target);
         let (keys, ended) = registry.forget(horizon, |uid| claims.expects(uid, due));
         claims.forget(horizon, &ended, |id: ClaimId| lineage.has(id) || due(Target::Claim(id)));
+        if let Err(error) = self.marks.settle(now.0) {
+            debug!("marks of runtimes' processes not settled: {error}");
+        }
         for key in keys {
             let id = if key.hierarchy == 0 { key.id } else { key.id | V1_BIT };
             // Only the host's cgroups have an entry.

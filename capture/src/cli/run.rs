@@ -90,6 +90,8 @@ fn line(status: &Status, rate: u64) -> String {
     );
     for (count, what) in [
         (status.sink.unattributed, "unattributed"),
+        (status.kernel.unmarked, "processes of runtimes not followed"),
+        (status.unread, "looks at metadata left out"),
         (status.malformed, "malformed"),
         (status.sink.refused, "refused by the store"),
     ] {

@@ -4,6 +4,7 @@
 //! An announcement is a claim of whoever ran the program, nothing more. What it may do is decided by
 //! [`super::claims`].
 
+use afterimage_capture_abi::lineage::program;
 use afterimage_format::{Event, FieldTag};
 
 /// Programs that make and enter containers by the OCI's command line.
@@ -97,6 +98,13 @@ pub fn of(event: &Event<'_>) -> Option<Announcement> {
         return shim(arguments, cwd);
     }
     any(b"dockerd").then(|| dockerd(arguments, cwd))
+}
+
+/// The programs whose execs tell something, by their `comm`: 15 bytes at most.
+pub fn programs() -> impl Iterator<Item = (&'static [u8], u32)> {
+    let runtimes = RUNTIMES.into_iter().map(|name| (name, program::RUNTIME));
+    let others: [&[u8]; 3] = [b"conmon", b"containerd-shim", b"dockerd"];
+    runtimes.chain(others.map(|name| (name, program::TELLS)))
 }
 
 /// Whether a program's name or path is one that announces something, or may be: runtimes run copies of themselves.

@@ -8,12 +8,11 @@
 
 use std::collections::HashMap;
 
+use afterimage_capture_abi::lineage::CONTAINING;
 use afterimage_format::{ContainerUid, Event, EventCode, layout};
 
 use super::claims::ClaimId;
 
-/// Namespaces that make a process another's container: mount, pid, user.
-pub const CONTAINING: u64 = 0x0002_0000 | 0x2000_0000 | 0x1000_0000;
 /// `unshare` of x86-64.
 const UNSHARE: EventCode = EventCode(272);
 /// Most processes followed.

@@ -81,6 +81,7 @@ pub fn is_runtime(event: &Event<'_>) -> bool {
     let exe = event.bytes(FieldTag::KPATH).unwrap_or_default();
     let itself = filename == b"/proc/self/exe"
         || filename.starts_with(b"/dev/fd/")
+        || filename.starts_with(b"/proc/self/fd/")
         || filename.starts_with(b"/proc/") && filename.ends_with(b"/exe")
         || exe.starts_with(b"memfd:")
         || RUNTIMES.iter().any(|runtime| basename(exe) == *runtime);

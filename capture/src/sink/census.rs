@@ -83,12 +83,13 @@ impl Census {
             }
             sink.lineage.begin(*tgid, *id, monitor.and_then(|monitor| monitor.mnt_ns), person.cgroup);
             sink.enter_preexisting(*tgid, now);
-            self.descendants(sink, *tgid, *person);
+            sink.mark(now, *tgid, person.cgroup);
+            self.descendants(sink, now, *tgid, *person);
         }
     }
 
     /// What a process in a container without a cgroup has made so far.
-    fn descendants(&self, sink: &mut Sink, root: u32, first: Person) {
+    fn descendants(&self, sink: &mut Sink, now: BootNanos, root: u32, first: Person) {
         let mut open = vec![root];
         while let Some(parent) = open.pop() {
             let children = self.people.iter().filter(|(tgid, person)| {
@@ -96,6 +97,7 @@ impl Census {
             });
             for (child, _) in children {
                 if sink.lineage.adopt(parent, *child) {
+                    sink.mark(now, *child, first.cgroup);
                     open.push(*child);
                 }
             }

@@ -29,6 +29,11 @@ impl Sink {
         }
     }
 
+    /// What was to be learnt of containers, but that there was no room for.
+    pub fn unread(&self) -> u64 {
+        self.metadata.refused + self.claims.refused
+    }
+
     /// How a cgroup came to be.
     pub(super) fn making(&mut self, cgroup: u64, path: &[u8], event: &Event<'_>) -> Making {
         let maker = self.owner_of(cgroup, event);
@@ -116,6 +121,13 @@ impl Sink {
     /// The same of a process that was there before recording began.
     pub(super) fn enter_preexisting(&mut self, tgid: u32, now: BootNanos) -> ContainerUid {
         self.enter_as(tgid, now, true)
+    }
+
+    /// Has the programs record a process whose cgroup is the host's.
+    pub(super) fn mark(&mut self, now: BootNanos, tgid: u32, cgroup: u64) {
+        if let Err(error) = self.marks.set(now.0, tgid, cgroup) {
+            debug!("process {tgid} of a container without a cgroup is not recorded: {error}");
+        }
     }
 
     fn enter_as(&mut self, tgid: u32, now: BootNanos, preexisting: bool) -> ContainerUid {
