@@ -1,5 +1,8 @@
 //! What events amount to: answers that verbs print and scripts read. Knows nothing of terminals.
 
+pub mod behaviour;
 pub mod file_acts;
 pub mod findings;
+pub mod network;
 pub mod process_tree;
+pub mod transcript;

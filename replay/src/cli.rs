@@ -1,12 +1,16 @@
 //! The command line: one file per verb. Verbs print rows to stdout, words to stderr, and return a verdict.
 
 mod completions;
+mod diff;
 mod extract;
 mod files;
+mod follow;
 mod grep;
 mod hunt;
 mod info;
+mod logs;
 mod ls;
+mod net;
 mod replay;
 mod report;
 #[cfg(test)]
@@ -17,6 +21,7 @@ mod show;
 mod stats;
 mod timeline;
 mod tree;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -55,14 +60,19 @@ enum Verb {
     Ls(ls::LsArgs),
     Show(show::ShowArgs),
     Replay(replay::ReplayArgs),
+    Report(report::ReportArgs),
     Grep(grep::GrepArgs),
+    Hunt(hunt::HuntArgs),
     Tree(tree::TreeArgs),
     Files(files::FilesArgs),
-    Info(info::InfoArgs),
+    Net(net::NetArgs),
+    Follow(follow::FollowArgs),
+    Logs(logs::LogsArgs),
     Timeline(timeline::TimelineArgs),
-    Report(report::ReportArgs),
     Stats(stats::StatsArgs),
-    Hunt(hunt::HuntArgs),
+    Diff(diff::DiffArgs),
+    Info(info::InfoArgs),
+    Verify(verify::VerifyArgs),
     Extract(extract::ExtractArgs),
     Completions(completions::CompletionsArgs),
 }
@@ -92,17 +102,22 @@ fn print(verb: &Verb, style: Style, cli: &Cli) -> Result<ExitCode, Failure> {
     let result = match verb {
         Verb::Ls(args) => ls::run(args, &mut session),
         Verb::Show(args) => show::run(args, &mut session),
+        Verb::Replay(_) => Ok(Verdict::FOUND),
+        Verb::Report(args) => report::run(args, &mut session),
         Verb::Grep(args) => grep::run(args, &mut session),
         Verb::Hunt(args) => hunt::run(args, &mut session),
         Verb::Tree(args) => tree::run(args, &mut session),
         Verb::Files(args) => files::run(args, &mut session),
-        Verb::Info(args) => info::run(args, &mut session),
-        Verb::Report(args) => report::run(args, &mut session),
+        Verb::Net(args) => net::run(args, &mut session),
+        Verb::Follow(args) => follow::run(args, &mut session),
+        Verb::Logs(args) => logs::run(args, &mut session),
         Verb::Timeline(args) => timeline::run(args, &mut session),
         Verb::Stats(args) => stats::run(args, &mut session),
+        Verb::Diff(args) => diff::run(args, &mut session),
+        Verb::Info(args) => info::run(args, &mut session),
+        Verb::Verify(args) => verify::run(args, &mut session),
         Verb::Extract(args) => extract::run(args, &mut session),
         Verb::Completions(args) => completions::run(args, &mut session),
-        Verb::Replay(_) => Ok(Verdict::FOUND),
     };
     let notices = session.into_notices();
     let closed = sink.close();
@@ -117,16 +132,6 @@ fn print(verb: &Verb, style: Style, cli: &Cli) -> Result<ExitCode, Failure> {
 impl Verb {
     /// Whether its output may be long.
     const fn is_long(&self) -> bool {
-        matches!(
-            self,
-            Self::Ls(_)
-                | Self::Show(_)
-                | Self::Tree(_)
-                | Self::Grep(_)
-                | Self::Hunt(_)
-                | Self::Files(_)
-                | Self::Report(_)
-                | Self::Info(_)
-        )
+        !matches!(self, Self::Replay(_) | Self::Timeline(_) | Self::Extract(_) | Self::Completions(_))
     }
 }

@@ -67,7 +67,7 @@ fn hostile() -> Store {
 /// Every way to print something of the recording.
 fn verbs(store: &str) -> Vec<Vec<String>> {
     let formats = ["table", "json", "jsonl", "csv", "md"];
-    let plain: [&[&str]; 16] = [
+    let plain: [&[&str]; 23] = [
         &["ls", "-a", "--no-trunc", "STORE"],
         &["info", "STORE"],
         &["tree", "uid:1", "STORE"],
@@ -76,6 +76,13 @@ fn verbs(store: &str) -> Vec<Vec<String>> {
         &["grep", "evt.type exists", "STORE", "--fields", "container,process,detail,args,fields"],
         &["grep", "proc.name = \u{202e}\x1b[2J and", "STORE"],
         &["files", "uid:1", "STORE", "--all"],
+        &["net", "uid:1", "STORE"],
+        &["net", "uid:1", "STORE", "--lookups"],
+        &["follow", "uid:1", "STORE"],
+        &["follow", "uid:1", "STORE", "--stream", "1"],
+        &["logs", "uid:1", "STORE"],
+        &["diff", "uid:1", "uid:2", "STORE", "--all"],
+        &["verify", "STORE"],
         &["files", "uid:2", "STORE", "--fields", "path,history,by,acts,marks"],
         &["stats", "STORE", "--by", "process"],
         &["stats", "STORE", "--by", "container"],

@@ -11,6 +11,7 @@ mod run;
 mod samples;
 mod show;
 mod staged;
+mod talk;
 mod terminal;
 mod tree;
 

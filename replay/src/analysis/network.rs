@@ -1,0 +1,224 @@
+//! The network of a container as rows: conversations, listeners, lookups.
+
+use afterimage_format::BootNanos;
+use afterimage_model::{
+    World,
+    net::{Conversation, Direction, Listener, Lookup},
+    process::{Process, ProcessKey},
+    sockaddr::SocketAddress,
+    symbols,
+    text::{Safe, escape},
+};
+
+use crate::{
+    output::{Cell, Column, Kind, Record, Shape, Tone},
+    time,
+    trace::Trace,
+};
+
+/// How conversations are printed.
+pub const CONVERSATIONS: Shape = Shape {
+    rows: "conversations",
+    row: "conversation",
+    columns: &[
+        Column::new("first", "FIRST", "first sign, in seconds after the container's start in tables")
+            .kind(Kind::Time),
+        Column::new("last", "LAST", "last sign").hidden().kind(Kind::Time),
+        Column::new("protocol", "PROTO", "tcp, udp, unix, ..."),
+        Column::new("direction", "DIR", "out: the container began; in: the peer did"),
+        Column::new("peer", "PEER", "address of the other end").flexible(),
+        Column::new("peer_ip", "PEER IP", "its IP address").hidden(),
+        Column::new("peer_port", "PEER PORT", "its port").hidden().integer(),
+        Column::new("names", "NAMES", "what the peer is called: by DNS, TLS or HTTP")
+            .kind(Kind::Texts)
+            .optional()
+            .flexible(),
+        Column::new("name_sources", "SOURCES", "where each name was seen").hidden().kind(Kind::Texts),
+        Column::new("local", "LOCAL", "the container's own address").hidden().flexible(),
+        Column::new("connections", "CONN", "connections made or accepted").integer(),
+        Column::new("failures", "FAILED", "connections that failed").integer(),
+        Column::new("error", "ERROR", "the last failure").optional(),
+        Column::new("sent", "SENT", "bytes sent").integer(),
+        Column::new("received", "RECEIVED", "bytes received").integer(),
+        Column::new("messages_sent", "OUT", "calls that sent").hidden().integer(),
+        Column::new("messages_received", "IN", "calls that received").hidden().integer(),
+        Column::new("by", "BY", "processes that took part").kind(Kind::Texts).flexible(),
+    ],
+};
+
+/// How listeners are printed.
+pub const LISTENERS: Shape = Shape {
+    rows: "listeners",
+    row: "listener",
+    columns: &[
+        Column::new(
+            "since",
+            "SINCE",
+            "when it began to listen, in seconds after the container's start in tables",
+        )
+        .kind(Kind::Time),
+        Column::new("protocol", "PROTO", "tcp, unix, ..."),
+        Column::new("local", "LISTENS ON", "its address").flexible(),
+        Column::new("accepted", "ACCEPTED", "connections accepted").integer(),
+        Column::new("pid", "PID", "process that called listen").integer(),
+        Column::new("process", "PROCESS", "its name").flexible(),
+    ],
+};
+
+/// How lookups are printed.
+pub const LOOKUPS: Shape = Shape {
+    rows: "lookups",
+    row: "lookup",
+    columns: &[
+        Column::new("time", "TIME", "when it was asked, in seconds after the container's start in tables")
+            .kind(Kind::Time),
+        Column::new("name", "NAME", "the name asked for").flexible(),
+        Column::new("type", "TYPE", "A, AAAA, TXT, ... or the number"),
+        Column::new("asked", "ASKED", "how often").integer(),
+        Column::new("answer", "ANSWER", "ok, the error, or nothing where no answer was seen"),
+        Column::new("addresses", "ADDRESSES", "addresses in the answer").kind(Kind::Texts).flexible(),
+        Column::new("aliases", "ALIASES", "other names in the answer").hidden().kind(Kind::Texts),
+        Column::new("pid", "PID", "process that asked").integer(),
+        Column::new("process", "PROCESS", "its name").flexible(),
+    ],
+};
+
+/// What rows need to tell times and names.
+#[derive(Debug, Clone, Copy)]
+pub struct Around<'a> {
+    /// The recording.
+    pub trace: &'a Trace,
+    /// Tells names of processes.
+    pub world: &'a World,
+    /// The container's start.
+    pub start: BootNanos,
+}
+
+impl Around<'_> {
+    fn moment(&self, at: BootNanos) -> Cell {
+        let offset = time::offset(i128::from(at.0) - i128::from(self.start.0));
+        Cell::both(Safe::format(format_args!("{offset}")), self.trace.clock.rfc3339(at))
+    }
+
+    fn name(&self, key: ProcessKey) -> Option<Safe> {
+        self.world.process(key).and_then(Process::comm).map(escape)
+    }
+
+    fn pid_and_name(&self, key: ProcessKey) -> Safe {
+        match self.name(key) {
+            Some(name) => Safe::format(format_args!("{} {name}", key.tgid)),
+            None => Safe::format(format_args!("{}", key.tgid)),
+        }
+    }
+}
+
+fn address(address: Option<&SocketAddress>) -> Cell {
+    Cell::option(address, |a| Cell::safe(Safe::format(format_args!("{a}"))))
+}
+
+/// A row with what it needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a, T>(pub Around<'a>, pub &'a T);
+
+impl Record for Row<'_, Conversation> {
+    fn cell(&self, key: &str) -> Cell {
+        let Self(around, c) = self;
+        match key {
+            "first" => around.moment(c.first),
+            "last" => around.moment(c.last),
+            "protocol" => Cell::word(c.protocol),
+            "direction" => Cell::word(match c.direction {
+                Direction::Out => "out",
+                Direction::In => "in",
+            }),
+            "peer" => address(c.peer.as_ref()),
+            "peer_ip" => {
+                let ip = c.peer.as_ref().and_then(SocketAddress::ip);
+                Cell::option(ip, |ip| Cell::safe(Safe::format(format_args!("{ip}"))))
+            }
+            "peer_port" => Cell::option(c.peer.as_ref().and_then(SocketAddress::port), Cell::number),
+            "names" => Cell::list(c.names.iter().map(|n| escape(&n.name))),
+            "name_sources" => Cell::list(c.names.iter().map(|n| Safe::literal(n.source.as_str()))),
+            "local" => address(c.local.as_ref()),
+            "connections" => Cell::number(c.connections),
+            "failures" => Cell::number(c.failures),
+            "error" => Cell::option(c.last_error.and_then(symbols::errno), Cell::word),
+            "sent" => Cell::number(c.sent),
+            "received" => Cell::number(c.received),
+            "messages_sent" => Cell::number(c.messages_sent),
+            "messages_received" => Cell::number(c.messages_received),
+            "by" => Cell::list(c.processes.iter().map(|p| around.pid_and_name(*p))),
+            _ => Cell::absent(),
+        }
+    }
+}
+
+impl Record for Row<'_, Listener> {
+    fn cell(&self, key: &str) -> Cell {
+        let Self(around, l) = self;
+        match key {
+            "since" => around.moment(l.since),
+            "protocol" => Cell::word(l.protocol),
+            "local" => address(l.local.as_ref()),
+            "accepted" => Cell::number(l.accepted),
+            "pid" => Cell::number(l.by.tgid),
+            "process" => Cell::option(around.name(l.by), Cell::safe),
+            _ => Cell::absent(),
+        }
+    }
+}
+
+impl Record for Row<'_, Lookup> {
+    fn cell(&self, key: &str) -> Cell {
+        let Self(around, l) = self;
+        match key {
+            "time" => around.moment(l.time),
+            "name" => Cell::safe(escape(&l.name)),
+            "type" => Cell::both(record_type(l.kind), record_type(l.kind)),
+            "asked" => Cell::number(l.asked),
+            "answer" => Cell::option(l.answered, |_| Cell::safe(answer(l.code))),
+            "addresses" => Cell::list(l.addresses.iter().map(|a| Safe::format(format_args!("{a}")))),
+            "aliases" => Cell::list(l.aliases.iter().map(|a| escape(a))),
+            "pid" => Cell::number(l.by.tgid),
+            "process" => Cell::option(around.name(l.by), Cell::safe),
+            _ => Cell::absent(),
+        }
+    }
+
+    fn tone(&self) -> Tone {
+        if self.1.answered.is_none() || self.1.code != 0 { Tone::Dim } else { Tone::Plain }
+    }
+}
+
+/// The name of a DNS record type, else its number.
+fn record_type(kind: u16) -> Safe {
+    const NAMES: [(u16, &str); 11] = [
+        (1, "A"),
+        (2, "NS"),
+        (5, "CNAME"),
+        (6, "SOA"),
+        (12, "PTR"),
+        (15, "MX"),
+        (16, "TXT"),
+        (28, "AAAA"),
+        (33, "SRV"),
+        (65, "HTTPS"),
+        (255, "ANY"),
+    ];
+    match NAMES.iter().find(|(number, _)| *number == kind) {
+        Some((_, name)) => Safe::literal(name),
+        None => Safe::format(format_args!("{kind}")),
+    }
+}
+
+/// The name of a DNS answer's code, else its number.
+fn answer(code: u8) -> Safe {
+    match code {
+        0 => Safe::literal("ok"),
+        1 => Safe::literal("format error"),
+        2 => Safe::literal("server failure"),
+        3 => Safe::literal("no such name"),
+        5 => Safe::literal("refused"),
+        other => Safe::format(format_args!("code {other}")),
+    }
+}

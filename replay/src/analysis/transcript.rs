@@ -1,0 +1,184 @@
+//! What went through streams and terminals of a container, as rows, text or a hex dump.
+
+use std::fmt::Write as _;
+
+use afterimage_format::BootNanos;
+use afterimage_model::{
+    World,
+    process::{Process, ProcessKey},
+    streams::{Chunk, Stream, Way},
+    text::{Safe, escape},
+};
+
+use crate::{
+    output::{Cell, Column, Kind, Record, Shape},
+    time,
+    trace::Trace,
+};
+
+/// How the list of streams is printed.
+pub const STREAMS: Shape = Shape {
+    rows: "streams",
+    row: "stream",
+    columns: &[
+        Column::new("stream", "STREAM", "its number, for --stream").integer(),
+        Column::new("type", "TYPE", "tcp, pipe, unix, tty, ..."),
+        Column::new("what", "WHAT", "what it is").flexible(),
+        Column::new("first", "FIRST", "first bytes, in seconds after the container's start in tables")
+            .kind(Kind::Time),
+        Column::new("last", "LAST", "last bytes").hidden().kind(Kind::Time),
+        Column::new("in", "IN", "bytes read from it").integer(),
+        Column::new("out", "OUT", "bytes written to it").integer(),
+        Column::new("complete", "COMPLETE", "the recording holds every byte").kind(Kind::Boolean),
+        Column::new("by", "BY", "processes that read or wrote, each with its descriptor")
+            .kind(Kind::Texts)
+            .flexible(),
+    ],
+};
+
+/// How what went through a stream is printed.
+pub const CHUNKS: Shape = Shape {
+    rows: "chunks",
+    row: "chunk",
+    columns: &[
+        Column::new(
+            "time",
+            "TIME",
+            "when the call returned, in seconds after the container's start in tables",
+        )
+        .kind(Kind::Time),
+        Column::new("way", "WAY", "in: read by the process; out: written"),
+        Column::new("pid", "PID", "process").integer(),
+        Column::new("process", "PROCESS", "its name").flexible(),
+        Column::new("fd", "FD", "descriptor").hidden().integer(),
+        Column::new("length", "LENGTH", "bytes that the call moved").integer(),
+        Column::new("missing", "MISSING", "of these, bytes that the recording does not hold")
+            .hidden()
+            .integer(),
+        Column::new("redacted", "REDACTED", "a policy masked them").hidden().kind(Kind::Boolean),
+        Column::new("bytes", "BYTES", "the bytes, escaped").flexible(),
+    ],
+};
+
+/// What rows need to tell times and names.
+#[derive(Debug, Clone, Copy)]
+pub struct Around<'a> {
+    /// The recording.
+    pub trace: &'a Trace,
+    /// Tells names of processes.
+    pub world: &'a World,
+    /// The container's start.
+    pub start: BootNanos,
+}
+
+impl Around<'_> {
+    fn offset(&self, at: BootNanos) -> String {
+        time::offset(i128::from(at.0) - i128::from(self.start.0))
+    }
+
+    fn moment(&self, at: BootNanos) -> Cell {
+        let text = Safe::format(format_args!("{}", self.offset(at)));
+        Cell::both(text, self.trace.clock.rfc3339(at))
+    }
+
+    fn name(&self, key: ProcessKey) -> Option<Safe> {
+        self.world.process(key).and_then(Process::comm).map(escape)
+    }
+}
+
+/// One stream with its number.
+#[derive(Debug, Clone, Copy)]
+pub struct StreamRow<'a>(pub Around<'a>, pub usize, pub &'a Stream);
+
+impl Record for StreamRow<'_> {
+    fn cell(&self, key: &str) -> Cell {
+        let Self(around, number, stream) = self;
+        match key {
+            "stream" => Cell::number(*number),
+            "type" => Cell::word(stream.kind),
+            "what" => Cell::safe(stream.label.clone()),
+            "first" => around.moment(stream.first),
+            "last" => around.moment(stream.last),
+            "in" => Cell::number(stream.bytes_in),
+            "out" => Cell::number(stream.bytes_out),
+            "complete" => Cell::flag(stream.is_complete()),
+            "by" => Cell::list(stream.users.iter().map(|(key, fd)| match around.name(*key) {
+                Some(name) => Safe::format(format_args!("{} {name}:{fd}", key.tgid)),
+                None => Safe::format(format_args!("{}:{fd}", key.tgid)),
+            })),
+            _ => Cell::absent(),
+        }
+    }
+}
+
+/// One read or write.
+#[derive(Debug, Clone, Copy)]
+pub struct ChunkRow<'a>(pub Around<'a>, pub &'a Chunk);
+
+impl Record for ChunkRow<'_> {
+    fn cell(&self, key: &str) -> Cell {
+        let Self(around, chunk) = self;
+        match key {
+            "time" => around.moment(chunk.time),
+            "way" => Cell::word(way(chunk.way)),
+            "pid" => Cell::number(chunk.process.tgid),
+            "process" => Cell::option(around.name(chunk.process), Cell::safe),
+            "fd" => Cell::number(chunk.fd),
+            "length" => Cell::number(chunk.len),
+            "missing" => Cell::number(chunk.missing()),
+            "redacted" => Cell::flag(chunk.redacted),
+            "bytes" => Cell::safe(escape(&chunk.bytes)),
+            _ => Cell::absent(),
+        }
+    }
+}
+
+/// The word for a direction.
+pub const fn way(way: Way) -> &'static str {
+    match way {
+        Way::In => "in",
+        Way::Out => "out",
+    }
+}
+
+/// A chunk as lines of a transcript: `<` is read by the container, `>` is written by it.
+pub fn text(around: &Around<'_>, chunk: &Chunk) -> Vec<Safe> {
+    let mark = match chunk.way {
+        Way::In => '<',
+        Way::Out => '>',
+    };
+    let offset = around.offset(chunk.time);
+    let mut lines: Vec<Safe> = chunk
+        .bytes
+        .split_inclusive(|&b| b == b'\n')
+        .map(|line| line.strip_suffix(b"\n").unwrap_or(line))
+        .map(|line| Safe::format(format_args!("{offset:>12} {mark} {}", escape(line))))
+        .collect();
+    lines.extend(
+        missing(chunk).into_iter().map(|words| Safe::format(format_args!("{offset:>12} {mark} {words}"))),
+    );
+    lines
+}
+
+/// A chunk as lines of a hex dump, sixteen bytes each, behind a line that tells when and which way.
+pub fn hex(around: &Around<'_>, chunk: &Chunk) -> Vec<Safe> {
+    let head = format!("{} {} {} bytes", around.offset(chunk.time), way(chunk.way), chunk.len);
+    let mut lines = vec![Safe::format(format_args!("{head}"))];
+    for (i, part) in chunk.bytes.chunks(16).enumerate() {
+        let mut line = format!("{:08x} ", i * 16);
+        for byte in part {
+            let _ = write!(line, " {byte:02x}");
+        }
+        line.extend(std::iter::repeat_n("   ", 16 - part.len()));
+        line.push_str("  ");
+        line.extend(part.iter().map(|&b| if b == b' ' || b.is_ascii_graphic() { b as char } else { '.' }));
+        lines.push(Safe::format(format_args!("{line}")));
+    }
+    lines.extend(missing(chunk).into_iter().map(|words| Safe::format(format_args!("{words}"))));
+    lines
+}
+
+fn missing(chunk: &Chunk) -> Option<String> {
+    let why = if chunk.redacted { "redacted" } else { "not recorded" };
+    Some(chunk.missing()).filter(|&n| n > 0).map(|n| format!("[{n} bytes {why}]"))
+}

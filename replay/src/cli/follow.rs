@@ -1,0 +1,188 @@
+//! `afterimage follow`: what went through a stream or a terminal.
+
+use std::{
+    fs::OpenOptions,
+    io::{IsTerminal as _, Write},
+    path::{Path, PathBuf},
+};
+
+use afterimage_format::EventFlags;
+use afterimage_model::streams::{Chunk, Stream, Streams, Way};
+use clap::{Args, ValueEnum};
+
+use super::{
+    scope::Part,
+    session::{Session, missing, sources},
+};
+use crate::{
+    analysis::transcript::{self, Around, CHUNKS, ChunkRow, STREAMS, StreamRow},
+    events,
+    exit::Verdict,
+    failure::{Failure, shown},
+    output::{Format, OutputArgs},
+    time::RangeArgs,
+    trace::StoreArgs,
+};
+
+/// Follow a stream or a terminal session: what was typed and what was seen.
+///
+/// Without --stream lists the streams of the container. `<` marks what its processes read, `>` what they wrote.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  afterimage follow web                           which streams there are
+  afterimage follow web --stream 3
+  afterimage follow web --stream 3 --as hex
+  afterimage follow web --stream 3 --way out --as raw --to sent.bin")]
+pub(super) struct FollowArgs {
+    /// The container: a prefix of its id, its name, `namespace/pod`, `uid:N` or `host`
+    container: String,
+    #[command(flatten)]
+    stores: StoreArgs,
+    /// The stream, by its number in the list
+    #[arg(short, long, value_name = "N")]
+    stream: Option<usize>,
+    /// Only streams that this process read or wrote
+    #[arg(long, value_name = "PID", conflicts_with = "stream")]
+    pid: Option<u32>,
+    /// One direction only
+    #[arg(long, value_enum, value_name = "WAY", requires = "stream")]
+    way: Option<OneWay>,
+    /// How to show what went through it
+    #[arg(long = "as", value_enum, default_value = "text", value_name = "FORM", requires = "stream")]
+    form: Form,
+    /// Write the raw bytes into this file; an existing one is never overwritten
+    #[arg(long, value_name = "FILE", requires = "stream")]
+    to: Option<PathBuf>,
+    #[command(flatten)]
+    range: RangeArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OneWay {
+    /// What processes of the container read
+    In,
+    /// What they wrote
+    Out,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    /// Lines, escaped
+    Text,
+    /// A hex dump
+    Hex,
+    /// The bytes as they were; never to a terminal
+    Raw,
+}
+
+pub(super) fn run(args: &FollowArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
+    let traces = args.stores.open(args.range.local)?;
+    let part = Part::of_container(&traces, &args.container, &args.range)?;
+    let Some(target) = part.target else {
+        return Err(Failure::Usage("name a container".to_owned()));
+    };
+    let uid = target.uid();
+    let mut streams = Streams::new();
+    let world = events::roll(part.trace, Some(uid), part.span.end, &mut |world, uid, event| {
+        if !event.flags.contains(EventFlags::SETUP) && part.span.contains(event.time) {
+            streams.apply(world, uid, event);
+        }
+    })?;
+    let around = Around { trace: part.trace, world: &world, start: target.life().begin };
+    let all = streams.list(uid);
+    let found = match args.stream {
+        None => list(&part, around, all, args, session)?,
+        Some(number) => {
+            let stream = number.checked_sub(1).and_then(|i| all.get(i)).ok_or_else(|| {
+                let count = all.len();
+                Failure::Usage(format!(
+                    "no stream {number}; there are {count}, `afterimage follow` lists them"
+                ))
+            })?;
+            show(&part, around, stream, args, session)?
+        }
+    };
+    let dropped = streams.dropped(uid);
+    if dropped > 0 {
+        session.say(format!("{dropped} reads and writes did not fit into memory and are not shown"));
+    }
+    Ok(session.conclude(&[(part.trace, part.gaps())], found))
+}
+
+fn list(
+    part: &Part<'_>,
+    around: Around<'_>,
+    streams: &[Stream],
+    args: &FollowArgs,
+    session: &mut Session<'_>,
+) -> Result<bool, Failure> {
+    let wanted = |s: &Stream| args.pid.is_none_or(|pid| s.users.iter().any(|(key, _)| key.tgid == pid));
+    let mut emitter = session.emit(STREAMS, &args.output, &sources(std::slice::from_ref(part.trace)))?;
+    for (i, stream) in streams.iter().enumerate().filter(|(_, s)| wanted(s)) {
+        emitter.row(&StreamRow(around, i + 1, stream))?;
+    }
+    Ok(emitter.finish(&missing(&[(part.trace, part.gaps())]))? > 0)
+}
+
+fn show(
+    part: &Part<'_>,
+    around: Around<'_>,
+    stream: &Stream,
+    args: &FollowArgs,
+    session: &mut Session<'_>,
+) -> Result<bool, Failure> {
+    let wanted = |c: &&Chunk| match args.way {
+        None => true,
+        Some(OneWay::In) => c.way == Way::In,
+        Some(OneWay::Out) => c.way == Way::Out,
+    };
+    let chunks: Vec<&Chunk> = stream.chunks.iter().filter(wanted).collect();
+    if let Some(to) = &args.to {
+        save(&chunks, to)?;
+    } else if args.output.output != Format::Table || !args.output.fields.is_empty() {
+        let mut emitter = session.emit(CHUNKS, &args.output, &sources(std::slice::from_ref(part.trace)))?;
+        for chunk in &chunks {
+            emitter.row(&ChunkRow(around, chunk))?;
+        }
+        emitter.finish(&missing(&[(part.trace, part.gaps())]))?;
+    } else if args.form == Form::Raw {
+        if std::io::stdout().is_terminal() {
+            let hint = "write them to a file with --to, or into a pipe";
+            return Err(Failure::Usage(format!(
+                "raw bytes of a recording are not sent to a terminal; {hint}"
+            )));
+        }
+        write_raw(&chunks, session.out)?;
+    } else {
+        let lines = if args.form == Form::Hex { transcript::hex } else { transcript::text };
+        for line in chunks.iter().flat_map(|chunk| lines(&around, chunk)) {
+            writeln!(session.out, "{line}")?;
+        }
+    }
+    let lacking: u64 = chunks.iter().map(|c| c.missing()).sum();
+    if lacking > 0 {
+        session.say(format!("{lacking} bytes of the stream were not recorded (truncated or redacted)"));
+    }
+    Ok(!chunks.is_empty())
+}
+
+fn write_raw(chunks: &[&Chunk], out: &mut dyn Write) -> std::io::Result<()> {
+    chunks.iter().try_for_each(|chunk| out.write_all(&chunk.bytes))
+}
+
+fn save(chunks: &[&Chunk], to: &Path) -> Result<(), Failure> {
+    let failed = |source: std::io::Error| match source.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            Failure::Usage(format!("`{}` exists already; name another file with --to", shown(to)))
+        }
+        _ => Failure::output(format!("`{}`", shown(to)), source),
+    };
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o400);
+    options.open(to).and_then(|mut file| write_raw(chunks, &mut file)).map_err(failed)
+}

@@ -1,0 +1,113 @@
+//! `afterimage net`: who a container talked to.
+
+use afterimage_format::EventFlags;
+use afterimage_model::net::Network;
+use clap::Args;
+
+use super::{
+    scope::Part,
+    session::{Session, missing, sources},
+};
+use crate::{
+    analysis::network::{Around, CONVERSATIONS, LISTENERS, LOOKUPS, Row},
+    events,
+    exit::Verdict,
+    failure::Failure,
+    output::{Format, OutputArgs, Record, Shape, Tone},
+    time::RangeArgs,
+    trace::StoreArgs,
+};
+
+/// Show who a container talked to: connections, listeners, DNS names.
+///
+/// A table shows all three; other formats show connections unless --listeners or --lookups is given.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  afterimage net web
+  afterimage net web -o json | jq '.conversations[] | select(.direction == \"out\")'
+  afterimage net web --lookups -o csv")]
+pub(super) struct NetArgs {
+    /// The container: a prefix of its id, its name, `namespace/pod`, `uid:N` or `host`
+    container: String,
+    #[command(flatten)]
+    stores: StoreArgs,
+    /// Sockets that waited for connections
+    #[arg(long, conflicts_with = "lookups")]
+    listeners: bool,
+    /// Questions to DNS servers, with their answers
+    #[arg(long)]
+    lookups: bool,
+    #[command(flatten)]
+    range: RangeArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub(super) fn run(args: &NetArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
+    let traces = args.stores.open(args.range.local)?;
+    let part = Part::of_container(&traces, &args.container, &args.range)?;
+    let Some(target) = part.target else {
+        return Err(Failure::Usage("name a container".to_owned()));
+    };
+    let uid = target.uid();
+    let mut network = Network::new();
+    let world = events::roll(part.trace, Some(uid), part.span.end, &mut |world, uid, event| {
+        if !event.flags.contains(EventFlags::SETUP) {
+            network.apply(world, uid, event);
+        }
+    })?;
+    let around = Around { trace: part.trace, world: &world, start: target.life().begin };
+    let span = part.span;
+    let talks: Vec<_> =
+        network.conversations(uid).iter().filter(|c| span.overlaps(c.first, c.last)).collect();
+    let talks: Vec<_> = talks.into_iter().map(|c| Row(around, c)).collect();
+    let listeners = network.listeners(uid).iter().filter(|l| span.end.is_none_or(|end| l.since <= end));
+    let listeners: Vec<_> = listeners.map(|l| Row(around, l)).collect();
+    let lookups: Vec<_> =
+        network.lookups(uid).iter().filter(|l| span.contains(l.time)).map(|l| Row(around, l)).collect();
+    let sections = [
+        (CONVERSATIONS, rows(&talks), "Connections"),
+        (LISTENERS, rows(&listeners), "Listeners"),
+        (LOOKUPS, rows(&lookups), "DNS"),
+    ];
+    let only = usize::from(args.listeners) + 2 * usize::from(args.lookups);
+    let all = args.output.output == Format::Table && only == 0 && args.output.fields.is_empty();
+    let mut found = 0;
+    for (i, (shape, rows, title)) in sections.into_iter().enumerate() {
+        if i == only || all && !rows.is_empty() {
+            found += rows.len();
+            let title = all.then_some(title);
+            print(&part, shape, &rows, title, args, session)?;
+        }
+    }
+    let dropped = network.dropped(uid);
+    if dropped > 0 {
+        session.say(format!("{dropped} conversations or lookups did not fit into memory and are not shown"));
+    }
+    Ok(session.conclude(&[(part.trace, part.gaps())], found > 0))
+}
+
+fn rows<T: Record>(rows: &[T]) -> Vec<&dyn Record> {
+    rows.iter().map(|r| r as &dyn Record).collect()
+}
+
+fn print(
+    part: &Part<'_>,
+    shape: Shape,
+    rows: &[&dyn Record],
+    title: Option<&str>,
+    args: &NetArgs,
+    session: &mut Session<'_>,
+) -> Result<(), Failure> {
+    if let Some(title) = title.filter(|_| !rows.is_empty()) {
+        let line = session.style.paint(Tone::Head, title);
+        writeln!(session.out, "{line}")?;
+    }
+    let mut emitter = session.emit(shape, &args.output, &sources(std::slice::from_ref(part.trace)))?;
+    for row in rows {
+        emitter.row(*row)?;
+    }
+    emitter.finish(&missing(&[(part.trace, part.gaps())]))?;
+    Ok(())
+}

@@ -1,0 +1,202 @@
+//! `afterimage verify`: whether a recording is what its recorder wrote.
+
+use std::path::{Path, PathBuf};
+
+use afterimage_format::{Finding, SegmentReport, SegmentState, Signer, VerifyOptions, VerifyReport, verify};
+use afterimage_model::text::{Safe, escape};
+use clap::Args;
+use serde_json::{Map, Value};
+
+use super::session::Session;
+use crate::{
+    exit::Verdict,
+    failure::{Failure, shown},
+    output::{Cell, Column, Format, Machine, OutputArgs, Record, Shape, Tone, terminal::defused},
+    progress::Progress,
+    trace::StoreArgs,
+};
+
+/// Verify recordings: every block, every signature, the chain of segments, and what is missing.
+///
+/// Reads everything and believes no index. Without --key the recording can only be told to agree with itself:
+/// whoever can write a store can make one that agrees with itself.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  afterimage verify
+  afterimage verify incident.aftx --key 5d1c…e0        the recorder's public key, 64 hex digits
+  afterimage verify --checkpoint /mnt/elsewhere/last    a checkpoint that left the host in time")]
+pub(super) struct VerifyArgs {
+    #[command(flatten)]
+    stores: StoreArgs,
+    /// A public key that is known from elsewhere: 64 hex digits, or a file that holds them
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+    /// A file with a checkpoint that was kept elsewhere
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Vec<PathBuf>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+const COLUMNS: &[Column] = &[
+    Column::new("finding", "FINDING", "a code word: bad_block, missing_segment, not_signed_yet, ..."),
+    Column::new("damage", "DAMAGE", "evidence is damaged, missing or cannot be verified")
+        .kind(crate::output::Kind::Boolean),
+    Column::new("path", "FILE", "in which file").flexible(),
+    Column::new("segment", "SEGMENT", "in which segment").integer(),
+    Column::new("block", "BLOCK", "in which block of it").integer(),
+    Column::new("offset", "OFFSET", "where in the file").integer(),
+    Column::new("container_uid", "UID", "whose block").hidden().integer(),
+    Column::new("detail", "DETAIL", "more").flexible(),
+];
+
+pub(super) const SHAPE: Shape = Shape { rows: "findings", row: "finding", columns: COLUMNS };
+
+pub(super) fn run(args: &VerifyArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
+    let options = VerifyOptions {
+        key: args.key.as_deref().map(key).transpose()?,
+        checkpoints: args.checkpoint.iter().map(|path| read(path)).collect::<Result<_, _>>()?,
+    };
+    let mut reports = Vec::new();
+    for path in args.stores.paths() {
+        let mut progress = Progress::new(0, false);
+        let report = verify(&path, &options, &mut |done, total| progress.at(done, total))?;
+        reports.push((path, report));
+    }
+    let is_table = args.output.output == Format::Table;
+    if is_table && args.output.fields.is_empty() {
+        for (path, report) in &reports {
+            for line in summary(path, report) {
+                writeln!(session.out, "{line}")?;
+            }
+        }
+    }
+    let mut head = Map::new();
+    let list = reports.iter().map(|(path, report)| recording(path, report));
+    head.insert("recordings".to_owned(), Machine::list(list).into_value());
+    let any = reports.iter().any(|(_, r)| !r.findings.is_empty());
+    if !is_table || any {
+        let mut emitter = session.emit(SHAPE, &args.output, &head)?;
+        for finding in reports.iter().flat_map(|(_, r)| &r.findings) {
+            emitter.row(&Row(finding))?;
+        }
+        emitter.finish(&Map::<String, Value>::new())?;
+    }
+    let good = reports.iter().all(|(_, r)| r.is_good());
+    Ok(Verdict { matched: true, damaged: !good, loss: false })
+}
+
+/// A key as hex digits, in the argument or in the file that it names.
+fn key(text: &str) -> Result<[u8; 32], Failure> {
+    let is_hex = |t: &str| t.len() == 64 && t.bytes().all(|b| b.is_ascii_hexdigit());
+    let digits = if is_hex(text) { text.to_owned() } else { read(Path::new(text))?.trim().to_owned() };
+    if !is_hex(&digits) {
+        let shown = defused(text);
+        return Err(Failure::Usage(format!("`{shown}` holds no public key; write its 64 hex digits")));
+    }
+    let mut key = [0; 32];
+    for (i, byte) in key.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&digits[i * 2..i * 2 + 2], 16).unwrap_or_default();
+    }
+    Ok(key)
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|error| {
+        Failure::Environment(format!("cannot read `{}`: {error}; name another file", shown(path)))
+    })
+}
+
+/// The result in a few lines.
+fn summary(path: &Path, report: &VerifyReport) -> Vec<Safe> {
+    let count = |state: SegmentState| report.segments.iter().filter(|s| s.state == state).count();
+    let states =
+        [SegmentState::Sealed, SegmentState::Active, SegmentState::Unfinished, SegmentState::Extract];
+    let words: Vec<String> = states
+        .into_iter()
+        .filter(|s| count(*s) > 0)
+        .map(|s| format!("{} {}", count(s), s.as_str()))
+        .collect();
+    let verdict = match report.first_damage() {
+        None => format!("consistent, {}", signer(report.signer)),
+        Some(first) => {
+            let damage = report.findings.iter().filter(|f| f.kind.is_damage()).count();
+            let place = first.sequence.map_or(String::new(), |s| format!(" in segment {s}"));
+            format!("NOT consistent: {damage} findings of damage, the first is {}{place}", first.kind.code())
+        }
+    };
+    vec![
+        Safe::format(format_args!("{}: {verdict}", shown(path))),
+        Safe::format(format_args!(
+            "{} segments ({}), {} blocks, {} of them signed, {} events",
+            report.segments.len(),
+            words.join(", "),
+            report.blocks,
+            report.signed_blocks,
+            report.events
+        )),
+    ]
+}
+
+fn signer(signer: Signer) -> String {
+    match signer {
+        Signer::Unsigned => "not signed".to_owned(),
+        Signer::NotPinned => "signer not pinned".to_owned(),
+        Signer::Pinned { from } => format!("signed by the key asked for from segment {from} on"),
+        Signer::Other => "signed by another key".to_owned(),
+    }
+}
+
+/// A recording in the JSON document.
+fn recording(path: &Path, report: &VerifyReport) -> Machine {
+    let hex = |bytes: &[u8; 32]| {
+        let digits: String = bytes.iter().map(|b| format!("{b:02x}")).collect();
+        Safe::format(format_args!("{digits}"))
+    };
+    let segment = |s: &SegmentReport| {
+        Machine::object([
+            ("path", escape(s.path.as_os_str().as_encoded_bytes()).into()),
+            ("segment", s.sequence.into()),
+            ("state", s.state.as_str().into()),
+            ("blocks", s.blocks.into()),
+            ("signed_blocks", s.signed_blocks.into()),
+            ("checkpoints", s.checkpoints.into()),
+            ("events", s.events.into()),
+            ("root", hex(&s.root).into()),
+            ("public_key", hex(&s.public_key).into()),
+        ])
+    };
+    Machine::object([
+        ("path", escape(path.as_os_str().as_encoded_bytes()).into()),
+        ("good", report.is_good().into()),
+        ("signer", Safe::format(format_args!("{}", signer(report.signer))).into()),
+        ("blocks", report.blocks.into()),
+        ("signed_blocks", report.signed_blocks.into()),
+        ("events", report.events.into()),
+        ("segments", Machine::list(report.segments.iter().map(segment))),
+    ])
+}
+
+struct Row<'a>(&'a Finding);
+
+impl Record for Row<'_> {
+    fn cell(&self, key: &str) -> Cell {
+        let finding = self.0;
+        match key {
+            "finding" => Cell::word(finding.kind.code()),
+            "damage" => Cell::flag(finding.kind.is_damage()),
+            "path" => Cell::safe(escape(finding.path.as_os_str().as_encoded_bytes())),
+            "segment" => Cell::option(finding.sequence, Cell::number),
+            "block" => Cell::option(finding.block, Cell::number),
+            "offset" => Cell::option(finding.offset, Cell::number),
+            "container_uid" => Cell::option(finding.container, |uid| Cell::number(uid.0)),
+            "detail" => Cell::safe(escape(finding.detail.as_bytes())),
+            _ => Cell::absent(),
+        }
+    }
+
+    fn tone(&self) -> Tone {
+        if self.0.kind.is_damage() { Tone::Finding } else { Tone::Dim }
+    }
+}

@@ -1,0 +1,155 @@
+//! `afterimage net`, `follow`, `logs`, `diff` and `verify`.
+
+use afterimage_format::{Engine, FactKey, FieldTag};
+
+use crate::{
+    fixture::{self, Call, Exec, Fixture, Store, id, task},
+    run::afterimage,
+    show::story,
+};
+
+/// 127.0.0.1:4444 as a `struct sockaddr`.
+const PEER: &[u8] = &[2, 0, 0x11, 0x5c, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
+
+/// A shell that talks over TCP and to its standard streams, with escape sequences in what it reads.
+fn talker() -> Store {
+    let mut fixture = Fixture::new();
+    fixture.container(&fixture::container(1, Engine::Docker, &id("3ad7"), 1.0, &[(FactKey::Name, b"web")]));
+    fixture.container(&fixture::container(2, Engine::Docker, &id("cafe"), 1.0, &[(FactKey::Name, b"quiet")]));
+    let shell = task(410, 1.0);
+    fixture.exec(1, 1.0, shell, Exec { argv: &[b"sh"], ..Exec::default() });
+    fixture.exec(2, 1.0, task(510, 1.0), Exec { argv: &[b"sh"], ..Exec::default() });
+    fixture.call(1, 2.0, shell, Call { nr: 41, ret: 3, args: &[2, 1, 0], ..Call::default() });
+    let fields: [(FieldTag, &[u8]); 2] = [(FieldTag::SOCKADDR, PEER), (FieldTag::PEER, PEER)];
+    fixture.call(
+        1,
+        2.1,
+        shell,
+        Call { nr: 42, ret: 0, args: &[3, 0, 16], fields: &fields, ..Call::default() },
+    );
+    let mut io = |at: f64, nr: u16, fd: u64, bytes: &[u8], moved: i64| {
+        let fields: [(FieldTag, &[u8]); 1] = [(FieldTag::PAYLOAD, bytes)];
+        let args = [fd, 0, moved.unsigned_abs()];
+        fixture.call(1, at, shell, Call { nr, ret: moved, args: &args, fields: &fields, ..Call::default() });
+    };
+    io(2.2, 1, 3, b"hello\n", 6);
+    io(2.3, 0, 3, b"id\x1b]0;own\x07\n", 11);
+    io(2.4, 1, 3, b"uid=0(root)\n", 5_000);
+    io(2.5, 1, 1, b"first li", 8);
+    io(2.6, 1, 2, b"warning\n", 8);
+    io(2.7, 1, 1, b"ne\x1b[2J\nsecond\n", 14);
+    fixture.exit(1, 3.0, shell, 0);
+    fixture.exit(2, 3.0, task(510, 1.0), 0);
+    fixture.seal()
+}
+
+#[test]
+fn net_tells_peers_and_bytes_both_ways() {
+    let store = talker();
+    let document = afterimage(&["net", "web", store.arg(), "-o", "json"]).json();
+    let rows = document["conversations"].as_array().expect("a list");
+    assert_eq!(rows.len(), 1, "{document}");
+    let talk = &rows[0];
+    assert_eq!((&talk["peer"], &talk["peer_port"]), (&"127.0.0.1:4444".into(), &4444.into()));
+    assert_eq!((&talk["direction"], &talk["protocol"]), (&"out".into(), &"tcp".into()));
+    assert_eq!((&talk["sent"], &talk["received"]), (&5_006.into(), &11.into()));
+    assert_eq!(talk["by"], serde_json::json!(["410 sh"]));
+    assert_eq!(afterimage(&["net", "quiet", store.arg()]).code, 1);
+}
+
+/// The number of the stream that is a TCP connection.
+fn tcp_stream(store: &Store) -> String {
+    let document = afterimage(&["follow", "web", store.arg(), "-o", "json"]).json();
+    let rows = document["streams"].as_array().expect("a list").clone();
+    let tcp = rows.iter().find(|r| r["type"] == "tcp").expect("a TCP stream");
+    assert_eq!((&tcp["in"], &tcp["out"], &tcp["complete"]), (&11.into(), &5_006.into(), &false.into()));
+    tcp["stream"].to_string()
+}
+
+#[test]
+fn follow_shows_a_session_both_ways_and_what_is_missing() {
+    let store = talker();
+    let number = tcp_stream(&store);
+    let run =
+        |more: &[&str]| afterimage(&[&["follow", "web", store.arg(), "--stream", &number], more].concat());
+    let ran = run(&[]);
+    assert_eq!(
+        ran.stdout(),
+        "   +1.200000 > hello\n   +1.300000 < id\\x1b]0;own\\x07\n   +1.400000 > uid=0(root)\n   \
+         +1.400000 > [4988 bytes not recorded]\n"
+    );
+    assert!(ran.stderr().contains("4988 bytes of the stream were not recorded"), "{}", ran.stderr());
+    assert_eq!(run(&["--way", "in", "--as", "raw"]).out, b"id\x1b]0;own\x07\n");
+    let hex = run(&["--way", "in", "--as", "hex"]);
+    assert!(hex.stdout().contains("00000000  69 64 1b 5d"), "{}", hex.stdout());
+    assert!(hex.stdout().contains("id.]0;own.."), "{}", hex.stdout());
+    let chunks = run(&["-o", "json"]).json();
+    assert_eq!(chunks["chunks"][1]["bytes"], "id\\x1b]0;own\\x07\\n");
+    assert_eq!(run(&["--stream", "99"]).code, 2);
+}
+
+#[test]
+fn followed_bytes_are_saved_as_they_were() {
+    let store = talker();
+    let dir = tempfile::tempdir().expect("a directory");
+    let to = dir.path().join("in.bin");
+    let number = tcp_stream(&store);
+    let to_arg = to.to_str().expect("UTF-8");
+    let args = ["follow", "web", store.arg(), "-s", &number, "--way", "in", "--to", to_arg];
+    assert_eq!((afterimage(&args).code, afterimage(&args).code), (0, 2), "never overwritten");
+    assert_eq!(std::fs::read(&to).expect("saved"), b"id\x1b]0;own\x07\n");
+}
+
+#[test]
+fn logs_put_lines_together_and_leave_sockets_out() {
+    let store = talker();
+    let run = |more: &[&str]| afterimage(&[&["logs", "web", store.arg()], more].concat());
+    assert_eq!(run(&[]).stdout(), "warning\nfirst line\\x1b[2J\nsecond\n");
+    assert_eq!(run(&["--only", "stderr"]).stdout(), "warning\n");
+    assert_eq!(run(&["--raw", "--only", "stdout"]).out, b"first line\x1b[2J\nsecond\n");
+    assert!(run(&["-t", "--only", "stderr"]).stdout().starts_with("2026-11-21 11:58:04.600 warning"));
+    let rows = run(&["-o", "json"]).json();
+    assert_eq!(rows["writes"][0]["text"], "first li");
+    assert_eq!(afterimage(&["logs", "quiet", store.arg()]).code, 1);
+}
+
+#[test]
+fn diff_shows_what_only_one_of_two_did() {
+    let store = talker();
+    let document = afterimage(&["diff", "web", "quiet", store.arg(), "-o", "json"]).json();
+    let rows = document["differences"].as_array().expect("a list").clone();
+    let has = |what: &str, item: &str, side: &str| {
+        rows.iter().any(|r| r["what"] == what && r["item"] == item && r["in"] == side)
+    };
+    assert!(has("peer", "tcp to 127.0.0.1:4444", "a"), "{document}");
+    assert!(has("call", "connect", "a"), "{document}");
+    assert!(!rows.iter().any(|r| r["item"] == "/bin/sh"), "both ran it: {document}");
+    let all = afterimage(&["diff", "web", "quiet", "--all", store.arg(), "-o", "csv"]);
+    assert!(all.stdout().contains("program,/bin/sh,1,1,both"), "{}", all.stdout());
+    assert_eq!(afterimage(&["diff", "web", "web", store.arg()]).code, 1);
+}
+
+#[test]
+fn verify_finds_a_flipped_byte_and_says_where() {
+    let store = story().seal();
+    let ran = afterimage(&["verify", store.arg()]);
+    assert_eq!(ran.code, 0, "{}", ran.stdout());
+    assert!(ran.stdout().contains("consistent, signer not pinned"), "{}", ran.stdout());
+    let segment =
+        store.files().into_iter().find(|f| f.extension().is_some_and(|e| e == "aft")).expect("a segment");
+    let mut bytes = std::fs::read(&segment).expect("read");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x40;
+    std::fs::write(&segment, bytes).expect("written");
+    let ran = afterimage(&["verify", store.arg(), "-o", "json"]);
+    assert_eq!(ran.code, 3, "{}", ran.stdout());
+    let document = ran.json();
+    assert_eq!(document["recordings"][0]["good"], false);
+    assert!(
+        document["findings"].as_array().is_some_and(|f| f.iter().any(|f| f["damage"] == true)),
+        "{document}"
+    );
+    let other = afterimage(&["verify", store.arg(), "--key", &"ab".repeat(32)]);
+    assert_eq!(other.code, 3);
+    assert_eq!(afterimage(&["verify", store.arg(), "--key", "ab"]).code, 5, "no such file");
+}
