@@ -1,6 +1,8 @@
 //! The command line of `afterimaged`.
 
+mod client;
 mod doctor;
+mod log;
 mod run;
 mod settings;
 
@@ -28,6 +30,16 @@ enum Command {
     Run(Box<run::RunArgs>),
     /// Look whether this machine can be recorded: each line says what was found and what to do.
     Doctor(doctor::DoctorArgs),
+    /// Say how a running recorder is.
+    Status(client::StatusArgs),
+    /// Tell a running recorder of an alert: what it is about is pinned.
+    Trigger(client::AlertArgs),
+    /// Pin what is and will be recorded of a container, so that retention does not take it.
+    Pin(client::PinArgs),
+    /// Take pins away.
+    Unpin(client::UnpinArgs),
+    /// Have a running recorder read its configuration again.
+    Reload(client::ReloadArgs),
     /// Check the configuration, or print it.
     Config(settings::ConfigArgs),
 }
@@ -37,10 +49,15 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Run(args) => match args.load() {
-            Ok((config, _)) => run::run(&config),
+            Ok((config, settings)) => run::run(&args, &config, settings),
             Err(error) => return settings::complain(&error),
         },
         Command::Doctor(args) => return doctor::doctor(&args),
+        Command::Status(args) => return client::status(&args),
+        Command::Trigger(args) => return client::trigger(&args),
+        Command::Pin(args) => return client::pin(&args),
+        Command::Unpin(args) => return client::unpin(&args),
+        Command::Reload(args) => return client::reload(&args),
         Command::Config(args) => return settings::config(&args),
     };
     match result {

@@ -12,13 +12,15 @@ use afterimage_capture_abi::{
     spec::profile,
 };
 use afterimage_format::{
-    BootNanos, ContainerRecord, EventCode, Loss, LossCause, OpenError, StoreOptions, StoreWriter, WriteError,
+    BootNanos, ContainerRecord, ContainerUid, EventCode, Loss, LossCause, OpenError, StoreOptions,
+    StoreWriter, WriteError,
 };
 use aya::maps::{MapData, RingBuf};
 use tracing::debug;
 
 use crate::{
     btf::Btf,
+    control::link::Link,
     drain::{Pending, WINDOW},
     host,
     losses::LossBook,
@@ -28,6 +30,7 @@ use crate::{
     snapshot::{self, Snapshot},
     specs,
     translate::{Translator, head},
+    witness::Witness,
 };
 
 /// How often the kernel's books of losses are read.
@@ -62,6 +65,29 @@ pub enum HostMode {
     Lifecycle,
     /// The same as of containers.
     Full,
+}
+
+impl Profile {
+    /// What the programs are told.
+    pub fn policy(self) -> u32 {
+        let profiles = match self {
+            Self::Minimal => profile::MINIMAL,
+            Self::Forensic => profile::FORENSIC,
+            Self::Full => profile::FULL,
+        };
+        u32::from(profiles) | policy::LIFECYCLE
+    }
+}
+
+impl HostMode {
+    /// What the programs are told of the host's cgroups.
+    pub fn policy(self, profile: Profile) -> HostPolicy {
+        match self {
+            Self::None => HostPolicy { bits: 0, calls: false, lifecycle: false },
+            Self::Lifecycle => HostPolicy { bits: policy::LIFECYCLE, calls: false, lifecycle: true },
+            Self::Full => HostPolicy { bits: profile.policy(), calls: true, lifecycle: true },
+        }
+    }
 }
 
 /// How to record.
@@ -120,6 +146,8 @@ pub struct Status {
     pub containers: usize,
     /// Bytes on disk.
     pub bytes: u64,
+    /// The store refuses events.
+    pub refusing: bool,
 }
 
 impl Status {
@@ -141,6 +169,10 @@ pub struct Recorder {
     book: LossBook,
     malformed: u64,
     full_host: bool,
+    profile: Profile,
+    host: HostMode,
+    /// Who steers it between two passes.
+    link: Option<Link>,
 }
 
 impl Recorder {
@@ -171,7 +203,7 @@ impl Recorder {
         let store =
             StoreWriter::open(&options.store, host::origin(&degraded), options.store_options.clone())?;
         let metadata = Metadata::start().map_err(RecordError::Thread)?;
-        let mut sink = Sink::new(store, metadata, tables, cgroups, host_policy(options));
+        let mut sink = Sink::new(store, metadata, tables, cgroups, options.host.policy(options.profile));
         let now = host::boot_now();
         sink.store.put_clock(host::clock_pair())?;
         sink.store.put_container(&ContainerRecord::host(now))?;
@@ -203,6 +235,9 @@ impl Recorder {
             book: LossBook::new(now),
             malformed: 0,
             full_host: options.host == HostMode::Full,
+            profile: options.profile,
+            host: options.host,
+            link: None,
         };
         recorder.census();
         recorder.pass(host::boot_now());
@@ -239,6 +274,35 @@ impl Recorder {
         self.snapshot.processes
     }
 
+    /// Lets others look on and steer from now on.
+    pub fn attach(&mut self, link: Link, witness: Box<dyn Witness>) {
+        self.sink.set_witness(witness);
+        self.link = Some(link);
+    }
+
+    /// Which calls are kept of containers, and what of the host.
+    pub fn modes(&self) -> (Profile, HostMode) {
+        (self.profile, self.host)
+    }
+
+    /// Records the host otherwise from now on.
+    pub fn set_host(&mut self, host: HostMode) {
+        self.host = host;
+        self.sink.set_host_policy(host.policy(self.profile));
+    }
+
+    /// Keeps other calls from now on.
+    pub fn set_profile(&mut self, profile: Profile) {
+        self.profile = profile;
+        self.sink.set_container_policy(profile.policy());
+        self.sink.set_host_policy(self.host.policy(profile));
+    }
+
+    /// Keeps other calls of one container from now on; `false` when there is none.
+    pub fn set_own_profile(&mut self, uid: ContainerUid, profile: Option<Profile>) -> bool {
+        self.sink.set_own_policy(uid, profile.map(Profile::policy), self.profile.policy())
+    }
+
     /// Drains until `stop`, calling `report` every `interval`.
     pub fn run(&mut self, stop: &AtomicBool, interval: Duration, mut report: impl FnMut(&Status)) {
         let mut reported = Instant::now();
@@ -260,6 +324,10 @@ impl Recorder {
                 }
             }
             self.sink.commit(horizon);
+            if let Some(mut link) = self.link.take() {
+                link.tend(self);
+                self.link = Some(link);
+            }
             if reported.elapsed() >= interval {
                 reported = Instant::now();
                 report(&self.status());
@@ -347,16 +415,12 @@ impl Recorder {
             unread: self.sink.unread(),
             containers: self.sink.registry.living(),
             bytes: stats.bytes,
+            refusing: self.sink.is_refusing(),
         }
     }
 }
 
 fn config(options: &Options, btf: &Btf, cgroups: &host::Cgroups) -> Config {
-    let profiles = match options.profile {
-        Profile::Minimal => profile::MINIMAL,
-        Profile::Forensic => profile::FORENSIC,
-        Profile::Full => profile::FULL,
-    };
     let v1 = cgroups.v1.as_ref();
     Config {
         own_tgid: std::process::id(),
@@ -365,24 +429,9 @@ fn config(options: &Options, btf: &Btf, cgroups: &host::Cgroups) -> Config {
         v1_subsys: v1.map_or(u32::MAX, |(_, number)| *number),
         argv_bytes: 4096,
         kernel_paths: 1,
-        default_policy: u32::from(profiles) | policy::LIFECYCLE,
+        default_policy: options.profile.policy(),
         exit_tells_group: u32::from(btf.tracepoint_arguments("sched_process_exit") == Some(2)),
         v1_hierarchy: v1.map_or(u32::MAX, |(hierarchy, _)| hierarchy.id),
         root_cgroup: cgroups.root as u32,
-    }
-}
-
-fn host_policy(options: &Options) -> HostPolicy {
-    let profiles = match options.profile {
-        Profile::Minimal => profile::MINIMAL,
-        Profile::Forensic => profile::FORENSIC,
-        Profile::Full => profile::FULL,
-    };
-    match options.host {
-        HostMode::None => HostPolicy { bits: 0, calls: false, lifecycle: false },
-        HostMode::Lifecycle => HostPolicy { bits: policy::LIFECYCLE, calls: false, lifecycle: true },
-        HostMode::Full => {
-            HostPolicy { bits: u32::from(profiles) | policy::LIFECYCLE, calls: true, lifecycle: true }
-        }
     }
 }

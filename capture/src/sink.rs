@@ -1,10 +1,11 @@
 //! What becomes of an event: whose it is, whether it is set-up, what it tells of its container; then into the store.
 
 pub mod census;
+mod policies;
 mod runtime;
 
 use std::{
-    collections::{BTreeSet, HashSet, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     time::{Duration, Instant},
 };
 
@@ -13,7 +14,7 @@ use afterimage_format::{
     BootNanos, ContainerUid, Event, EventCode, EventFlags, FieldTag, Loss, LossCause, StoreWriter,
     WriteError, layout,
 };
-use tracing::{debug, warn};
+use tracing::warn;
 
 use crate::{
     host::{self, Cgroups},
@@ -28,6 +29,7 @@ use crate::{
         worker::{Answer, Target},
     },
     programs::{Marks, Policies},
+    witness::Witness,
 };
 
 /// How long removed cgroups are remembered for late records.
@@ -79,6 +81,12 @@ pub struct Sink {
     /// Containers whose cgroup was found by a scan and of which nothing has been seen: an empty cgroup that somebody
     /// left behind is not told of.
     silent: HashSet<ContainerUid>,
+    /// Who is told besides the store.
+    witness: Option<Box<dyn Witness>>,
+    /// Policy of containers, where it is not the one the programs were loaded with.
+    container_policy: Option<u32>,
+    /// Policies of single containers.
+    own_policies: HashMap<ContainerUid, u32>,
 }
 
 /// How the host itself is recorded.
@@ -121,6 +129,9 @@ impl Sink {
             rescanned: None,
             refused_since: None,
             silent: HashSet::new(),
+            witness: None,
+            container_policy: None,
+            own_policies: HashMap::new(),
         }
     }
 
@@ -141,23 +152,20 @@ impl Sink {
         match added {
             Added::NewContainer(uid) | Added::Confirmed(uid) => self.created(uid),
             Added::Adopted(uid) => self.put_container(uid),
-            Added::Inside(_) => {}
-            Added::Host => {
-                let id = if key.hierarchy == 0 { key.id } else { key.id | V1_BIT };
-                if let Err(error) = self.policy.set(id, self.host_policy) {
-                    debug!("cgroup {id}: no room in the policy map: {error}");
-                }
-            }
+            Added::Inside(_) | Added::Host => {}
         }
+        self.apply_policy(key, added.owner());
     }
 
     fn put_container(&mut self, uid: ContainerUid) {
         if self.silent.contains(&uid) {
             return;
         }
-        if let Some(record) = self.registry.get(uid)
-            && let Err(error) = self.store.put_container(record)
-        {
+        let Some(record) = self.registry.get(uid) else { return };
+        if let Some(witness) = &mut self.witness {
+            witness.container(record);
+        }
+        if let Err(error) = self.store.put_container(record) {
             self.refused(BootNanos(0), &error);
         }
     }
@@ -264,6 +272,9 @@ impl Sink {
             Ok(()) => self.counts.stored += 1,
             Err(error) => self.refused(event.time, &error),
         }
+        if let Some(witness) = &mut self.witness {
+            witness.event(uid, &event);
+        }
     }
 
     /// What an event of the payload tells of its container's life.
@@ -306,6 +317,11 @@ impl Sink {
         self.refused_since = Some((since, count + 1));
     }
 
+    /// Whether the store has refused events and has taken none since.
+    pub fn is_refusing(&self) -> bool {
+        self.refused_since.is_some()
+    }
+
     /// Makes everything taken so far safe from a kill, and tells of what the store refused.
     pub fn commit(&mut self, now: BootNanos) {
         for uid in std::mem::take(&mut self.changed) {
@@ -327,10 +343,16 @@ impl Sink {
         if let Err(error) = self.store.commit(now) {
             warn!("the store cannot be written: {error}");
         }
+        if let Some(witness) = &mut self.witness {
+            witness.committed();
+        }
     }
 
     /// Writes a loss.
     pub fn lost(&mut self, loss: &Loss) {
+        if let Some(witness) = &mut self.witness {
+            witness.gap(loss);
+        }
         if let Err(error) = self.store.put_loss(loss) {
             self.refused(loss.to, &error);
         }
@@ -346,9 +368,12 @@ impl Sink {
         if let Err(error) = self.marks.settle(now.0) {
             debug!("marks of runtimes' processes not settled: {error}");
         }
+        for uid in &ended {
+            self.own_policies.remove(uid);
+        }
         for key in keys {
             let id = if key.hierarchy == 0 { key.id } else { key.id | V1_BIT };
-            // Only the host's cgroups have an entry.
+            // Cgroups of containers mostly have no entry.
             let _ = self.policy.forget(id);
         }
     }

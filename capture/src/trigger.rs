@@ -12,6 +12,7 @@ pub mod outcome;
 pub mod pins;
 pub mod resolve;
 pub mod sender;
+pub mod tail;
 
 use std::{sync::Arc, time::Duration};
 
@@ -214,6 +215,15 @@ impl Body {
         let bytes = bytes.into();
         let sha256 = hex(&Sha256::digest(&bytes));
         Self { bytes, sha256, received: crate::host::clock_pair().real, from: from.into() }
+    }
+
+    /// The id of the trigger that is at this place in it.
+    pub fn trigger_id(&self, place: usize) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.sha256.as_bytes());
+        hash.update(self.received.to_le_bytes());
+        hash.update((place as u64).to_le_bytes());
+        format!("t-{}", hex(&hash.finalize()[..8]))
     }
 }
 

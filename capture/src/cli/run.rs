@@ -1,23 +1,34 @@
 //! `afterimaged run`.
 
-use std::{
-    io::IsTerminal,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::sync::{Arc, atomic::AtomicBool};
 
 use afterimage_format::{OpenError, StoreOptions};
 use afterimage_model::class::classify;
 use clap::Args;
 
-use super::{Failure, settings::SourceArgs};
+use super::{Failure, log, settings::SourceArgs};
 use crate::{
     btf::{BtfError, VMLINUX},
     config::{Config, ConfigError, RecordConfig, Settings},
+    control::{
+        api::Api,
+        figures::Shared,
+        link::Link,
+        past,
+        peer::Allowed,
+        reload::Reloader,
+        server::{Plane, Server, Sockets},
+        tap::Tap,
+    },
     programs::LoadError,
     recorder::{Options, RecordError, Recorder, Status},
+    systemd,
+    trigger::{
+        engine::{Engine, Handle},
+        journal::Journal,
+        pins::PinFile,
+    },
+    webhook::{self, Webhook},
 };
 
 /// Arguments of `run`.
@@ -35,12 +46,14 @@ impl RunArgs {
 }
 
 /// Runs until a signal.
-pub(super) fn run(config: &Config) -> Result<(), Failure> {
-    log(&config.log.filter);
-    let stop = Arc::new(AtomicBool::new(false));
-    stop_on_signal(&stop);
+pub(super) fn run(args: &RunArgs, config: &Config, settings: Settings) -> Result<(), Failure> {
+    log::start(&config.log.filter);
+    let sockets = Sockets::bind(config).map_err(|error| Failure::new(&error, ""))?;
     let record = &config.record;
     let mut recorder = Recorder::start(&options(record)).map_err(|error| explain(&error))?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let control = Control::start(args, config, settings, sockets, &mut recorder, &stop)?;
+    systemd::ready();
     eprintln!(
         "recording to {}: {} processes were there, rings {}+{} MiB",
         record.store.display(),
@@ -52,12 +65,84 @@ pub(super) fn run(config: &Config) -> Result<(), Failure> {
     let mut before = Status::default();
     recorder.run(&stop, interval, |status| {
         let rate = (status.sink.stored - before.sink.stored) / interval.as_secs().max(1);
-        eprintln!("{}", line(status, rate));
+        let line = line(status, rate);
+        // A journal is no place for a line every few seconds.
+        if systemd::journal() {
+            systemd::status(&line)
+        } else {
+            eprintln!("{line}")
+        }
         before = *status;
     });
+    control.stop();
     let (status, path) = recorder.finish().map_err(|error| explain(&error))?;
     eprintln!("sealed {}: {} events, {} lost", path.display(), status.sink.stored, status.lost());
     Ok(())
+}
+
+/// Everything besides recording.
+struct Control {
+    server: Server,
+    engine: Handle,
+    triggers: std::thread::JoinHandle<()>,
+}
+
+impl Control {
+    fn start(
+        args: &RunArgs,
+        config: &Config,
+        settings: Settings,
+        sockets: Sockets,
+        recorder: &mut Recorder,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Self, Failure> {
+        let store = &config.record.store;
+        let failed = |error: &dyn std::error::Error| Failure::new(error, "");
+        let pins = PinFile::open(store).map_err(|error| failed(&error))?;
+        let journal = Journal::open(store, config.triggers.bodies).map_err(|error| failed(&error))?;
+        let (engine, triggers) = Engine::start(config.triggers.clone(), Box::new(pins), journal)
+            .map_err(|error| failed(&error))?;
+        let shared = Arc::new(Shared::default());
+        let (link, commands) = Link::new(Arc::clone(&shared));
+        recorder.attach(link, Box::new(Tap::new(engine.clone(), None)));
+        past::tell(store.clone(), engine.clone()).map_err(|error| failed(&error))?;
+        let (mut webhook, mut tls) = (None, None);
+        if config.webhook.enabled {
+            let made = Webhook::new(&config.webhook, engine.clone()).map_err(|error| failed(&error))?;
+            webhook = Some(Arc::new(made));
+            tls = webhook::tls::acceptor(&config.webhook).map_err(|error| failed(&error))?;
+        }
+        let reloader = Reloader::new(
+            args.sources.sources(),
+            settings,
+            engine.clone(),
+            commands.clone(),
+            webhook.clone(),
+        );
+        let api = Api {
+            shared,
+            engine: engine.clone(),
+            commands,
+            reloader: Arc::new(reloader),
+            webhook: webhook.clone(),
+            allowed: Allowed::new(config.api.group.as_deref()),
+            store: store.clone(),
+            budget: Api::budget(),
+        };
+        let plane = Plane { api: Arc::new(api), webhook, tls };
+        let server =
+            Server::start(config, sockets, plane, Arc::clone(stop)).map_err(|error| failed(&error))?;
+        Ok(Self { server, engine, triggers })
+    }
+
+    /// Takes nothing more, and works off what was taken.
+    fn stop(self) {
+        self.server.stop();
+        self.engine.stop();
+        if self.triggers.join().is_err() {
+            tracing::error!("the trigger engine had failed");
+        }
+    }
 }
 
 fn options(record: &RecordConfig) -> Options {
@@ -100,42 +185,6 @@ fn line(status: &Status, rate: u64) -> String {
         }
     }
     line
-}
-
-fn log(filter: &str) {
-    use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .without_time()
-        .init();
-}
-
-/// Signals are waited for on a thread of their own: the recording thread only looks at the flag.
-fn stop_on_signal(stop: &Arc<AtomicBool>) {
-    let stop = Arc::clone(stop);
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let waited = runtime.and_then(|runtime| {
-            runtime.block_on(async {
-                use tokio::signal::unix::{SignalKind, signal};
-                let mut term = signal(SignalKind::terminate())?;
-                let mut int = signal(SignalKind::interrupt())?;
-                tokio::select! {
-                    _ = term.recv() => {}
-                    _ = int.recv() => {}
-                }
-                std::io::Result::Ok(())
-            })
-        });
-        if let Err(error) = waited {
-            tracing::warn!("signals cannot be waited for: {error}");
-            return;
-        }
-        stop.store(true, Ordering::Relaxed);
-    });
 }
 
 /// The sentence and the advice for each way recording can fail to begin.

@@ -328,6 +328,16 @@ impl Registry {
         self.containers.get_mut(&uid)
     }
 
+    /// Every container that is not forgotten.
+    pub fn containers(&self) -> impl Iterator<Item = &ContainerRecord> {
+        self.containers.values()
+    }
+
+    /// Every cgroup, and whose it is.
+    pub fn cgroups(&self) -> impl Iterator<Item = (CgroupKey, ContainerUid)> {
+        self.cgroups.iter().map(|(key, uid)| (*key, *uid))
+    }
+
     /// Containers that are not deleted, monitors left out.
     pub fn living(&self) -> usize {
         self.containers.values().filter(|c| c.removed.is_none() && c.role != Role::Monitor).count()

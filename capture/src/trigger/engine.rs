@@ -199,7 +199,6 @@ pub struct Engine {
     /// The pin that a rule made last on a container, and when.
     cooling: HashMap<(u64, Source, String), (i64, String)>,
     retries: Vec<Retry>,
-    made: u64,
     waiting: Arc<Waiting>,
 }
 
@@ -230,7 +229,6 @@ impl Engine {
             seen_order: VecDeque::new(),
             cooling: HashMap::new(),
             retries: Vec::new(),
-            made: 0,
             waiting: Arc::clone(&waiting),
         };
         let thread =

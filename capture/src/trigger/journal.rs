@@ -17,6 +17,7 @@ use serde_json::json;
 use super::{
     Body,
     outcome::{Instant, Outcome},
+    pins::Pin,
 };
 
 const FILE: &str = "triggers.jsonl";
@@ -96,6 +97,15 @@ impl Journal {
         let mut line = serde_json::to_value(outcome)?;
         line["kind"] = "trigger".into();
         self.write(&line)
+    }
+
+    /// Writes down that a pin was taken away, and by whom.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn unpinned(&mut self, pin: &Pin, by: &str) -> io::Result<()> {
+        let time = Instant(crate::host::clock_pair().real).to_string();
+        self.write(&json!({ "kind": "unpin", "time": time, "by": by, "pin": pin }))
     }
 
     fn write(&mut self, line: &serde_json::Value) -> io::Result<()> {

@@ -17,6 +17,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{Source, Trigger};
+pub(crate) use lax::parse_span;
 use shape::Shape;
 
 /// Most triggers of one body.

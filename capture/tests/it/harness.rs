@@ -78,6 +78,11 @@ impl Running {
         (self.store, said)
     }
 
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
+    }
+
     /// Ends it without warning.
     pub(crate) fn kill(mut self) -> TempDir {
         self.child.kill().unwrap();

@@ -2,10 +2,12 @@
 
 mod bad_input;
 mod conservation;
+mod control;
 mod degrade;
 mod doctor;
 mod evasion;
 mod harness;
+mod http;
 mod kill;
 mod strace;
 mod thousand;

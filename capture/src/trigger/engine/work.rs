@@ -38,8 +38,8 @@ impl Engine {
     pub(super) fn take(&mut self, triggers: Vec<Trigger>, body: &Body) -> Vec<Outcome> {
         let mut outcomes = Vec::with_capacity(triggers.len());
         let mut written = false;
-        for trigger in triggers {
-            let outcome = self.one(trigger, body);
+        for (place, trigger) in triggers.into_iter().enumerate() {
+            let outcome = self.one(trigger, body, place);
             if outcome.state != State::Ignored && !written {
                 written = true;
                 if let Err(error) = self.journal.body(body) {
@@ -74,10 +74,8 @@ impl Engine {
         }
     }
 
-    fn one(&mut self, trigger: Trigger, body: &Body) -> Outcome {
-        self.made += 1;
-        let id = format!("t-{}", self.id_of(&[body.sha256.as_bytes(), &body.received.to_le_bytes()]));
-        let mut outcome = Outcome::queued(id, &trigger, body);
+    fn one(&mut self, trigger: Trigger, body: &Body, place: usize) -> Outcome {
+        let mut outcome = Outcome::queued(body.trigger_id(place), &trigger, body);
         if outcome.time.0 > body.received + FUTURE {
             let warning = format!("its time, {}, is not yet: the time it came is taken", outcome.time);
             outcome.warnings.push(warning);
@@ -103,14 +101,6 @@ impl Engine {
             });
         }
         outcome
-    }
-
-    /// A name that nothing else has, from what it names.
-    fn id_of(&self, parts: &[&[u8]]) -> String {
-        let mut hash = Sha256::new();
-        hash.update(self.made.to_le_bytes());
-        parts.iter().for_each(|part| hash.update(part));
-        hex(&hash.finalize()[..8])
     }
 
     /// The trigger that the same alert was before.
@@ -277,7 +267,7 @@ impl Engine {
                 earlier
             }
             None => Pin {
-                id: format!("p-{}", self.id_of(&[outcome.id.as_bytes(), &uid.0.to_le_bytes()])),
+                id: pin_id(&outcome.id, uid),
                 uid: uid.0,
                 container,
                 from: covered.from.unwrap_or(outcome.time),
@@ -300,6 +290,20 @@ impl Engine {
         }
         self.cooling.insert(key, (received, pin.id));
         Ok(())
+    }
+
+    /// Takes a pin away, and writes down who did.
+    ///
+    /// # Errors
+    /// When that cannot be made safe.
+    pub fn unpin(&mut self, id: &str, by: &str) -> Result<bool, super::super::pins::PinError> {
+        let Some(pin) = self.pins.get(id).cloned() else { return Ok(false) };
+        self.pins.unpin(id)?;
+        if let Err(error) = self.journal.unpinned(&pin, by).and_then(|()| self.journal.sync()) {
+            warn!("that a pin was taken away cannot be written down: {error}");
+        }
+        self.pins.sync()?;
+        Ok(true)
     }
 
     /// A container has ended: what was pinned until its end has one now.
@@ -382,4 +386,10 @@ fn range(at: i64, decision: Decision) -> (i64, Option<i64>) {
 fn same_pod(a: &Known, b: &Known) -> bool {
     let by_uid = a.pod_uid.is_some() && a.pod_uid == b.pod_uid;
     by_uid || a.pod.is_some() && a.pod == b.pod && a.namespace == b.namespace
+}
+
+/// A pin's id: of what made it and of whose it is.
+fn pin_id(trigger: &str, uid: ContainerUid) -> String {
+    let hash = Sha256::new().chain_update(trigger).chain_update(uid.0.to_le_bytes()).finalize();
+    format!("p-{}", hex(&hash[..8]))
 }

@@ -286,7 +286,7 @@ impl<'de> Deserialize<'de> for Moment {
 }
 
 /// A length of time as people write it: `120s`, `5m`, seconds as a plain number, `all`.
-pub(super) fn parse_span(text: &str) -> Option<Span> {
+pub(crate) fn parse_span(text: &str) -> Option<Span> {
     let text = text.trim();
     if matches!(text, "all" | "exit" | "end") {
         return Some(Span::All);

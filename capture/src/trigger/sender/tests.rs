@@ -1,6 +1,6 @@
 //! Bodies of our own making in the shapes that the senders' sources and documentation show.
 
-use super::{lax::parse_span, *};
+use super::*;
 use crate::trigger::{ActionKind, Scope, Span};
 use afterimage_detect::rules::Priority;
 use std::time::Duration;

@@ -1,0 +1,172 @@
+//! Answers of the recorder as text. Much in them comes from alerts and containers, and is escaped.
+
+use std::fmt::Write as _;
+
+use afterimage_model::text::escape;
+use serde_json::Value;
+
+/// Text that may come from outside.
+pub(super) fn safe(text: &str) -> String {
+    escape(text.as_bytes()).into_string()
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => safe(text),
+        other => safe(&other.to_string()),
+    }
+}
+
+/// A time to the millisecond.
+fn time(value: &Value) -> String {
+    let text = text(value);
+    match text.split_once('.') {
+        Some((whole, part)) if part.len() > 3 => format!("{whole}.{}Z", &part[..3]),
+        _ => text,
+    }
+}
+
+/// `status`.
+pub(super) fn status(status: &Value) -> String {
+    let mut out = String::new();
+    let ready = match status["not_ready"].as_str() {
+        None => "recording".to_owned(),
+        Some(why) => format!("NOT READY: {}", safe(why)),
+    };
+    let _ = writeln!(out, "{ready}, version {}, pid {}", text(&status["version"]), text(&status["pid"]));
+    let _ = writeln!(out, "store      {}, since {}", text(&status["store"]), time(&status["started"]));
+    let recording = &status["recording"];
+    if recording.is_object() {
+        let of = |key: &str| text(&recording[key]);
+        let _ = writeln!(out, "keeps      {} of containers, {} of the host", of("profile"), of("host"));
+        let _ = writeln!(
+            out,
+            "events     {} ({} a second), {} bytes",
+            of("events"),
+            of("events_per_second"),
+            of("bytes")
+        );
+        let _ = writeln!(
+            out,
+            "lost       {} (data ring {}, control ring {}, malformed {}, refused by the store {}), throttled {}",
+            of("lost"),
+            of("lost_data_ring"),
+            of("lost_control_ring"),
+            of("malformed"),
+            of("refused_by_store"),
+            of("throttled"),
+        );
+        let _ = writeln!(
+            out,
+            "containers {} living, {} known; {} events unattributed",
+            of("containers"),
+            text(&status["containers_known"]),
+            of("unattributed"),
+        );
+    }
+    let _ = writeln!(out, "pins       {}", text(&status["pins"]));
+    for count in status["triggers"].as_array().into_iter().flatten() {
+        let (source, result) = (text(&count["source"]), text(&count["result"]));
+        let _ = writeln!(out, "triggers   {} {result} from {source}", text(&count["count"]));
+    }
+    out
+}
+
+/// What became of triggers.
+pub(super) fn outcomes(answer: &Value) -> String {
+    let mut out = String::new();
+    for outcome in answer["triggers"].as_array().into_iter().flatten() {
+        if let Some(id) = outcome.as_str() {
+            let _ = writeln!(out, "{} queued", safe(id));
+            continue;
+        }
+        let rule = text(&outcome["rule"]);
+        let _ = writeln!(
+            out,
+            "{} {} {} {} at {}",
+            text(&outcome["id"]),
+            text(&outcome["state"]),
+            text(&outcome["source"]),
+            if rule.is_empty() { "-".to_owned() } else { format!("\"{rule}\"") },
+            time(&outcome["time"]),
+        );
+        for covered in outcome["containers"].as_array().into_iter().flatten() {
+            container(&mut out, covered);
+        }
+        for warning in outcome["warnings"].as_array().into_iter().flatten() {
+            let _ = writeln!(out, "  note: {}", text(warning));
+        }
+        if let Some(earlier) = outcome["duplicate_of"].as_str() {
+            let _ = writeln!(out, "  the same as {}", safe(earlier));
+        }
+    }
+    out
+}
+
+fn container(out: &mut String, covered: &Value) {
+    let id = text(&covered["container"]);
+    let short: String = id.chars().take(12).collect();
+    let name = covered["name"].as_str().map(|name| format!(" ({})", safe(name))).unwrap_or_default();
+    let _ = write!(out, "  {short}{name} {}", text(&covered["state"]));
+    if let Some(pin) = covered["pin"].as_str() {
+        let to = match &covered["to"] {
+            Value::Null => "its end".to_owned(),
+            to => time(to),
+        };
+        let _ = write!(out, ": {} from {} to {to}", safe(pin), time(&covered["from"]));
+        if covered["extended"] == true {
+            out.push_str(", extended");
+        }
+    }
+    out.push_str(if covered["complete"] == true { ", complete\n" } else { ", INCOMPLETE\n" });
+    for missing in covered["missing"].as_array().into_iter().flatten() {
+        let _ = writeln!(out, "    {}", text(missing));
+    }
+    for gap in covered["gaps"].as_array().into_iter().flatten() {
+        let count = gap["count"].as_u64().map_or("events".to_owned(), |count| format!("{count} events"));
+        let whose = if gap["own"] == true { "" } else { ", of any container" };
+        let _ = writeln!(
+            out,
+            "    {count} lost from {} to {}: {}{whose}",
+            time(&gap["from"]),
+            time(&gap["to"]),
+            text(&gap["cause"]),
+        );
+    }
+}
+
+/// `pin --list`.
+pub(super) fn pins(list: &Value) -> String {
+    let mut out = String::new();
+    for pin in list["pins"].as_array().into_iter().flatten() {
+        let short: String = text(&pin["container"]).chars().take(12).collect();
+        let to = match &pin["to"] {
+            Value::Null => "its end".to_owned(),
+            to => time(to),
+        };
+        let _ = writeln!(
+            out,
+            "{} {short} from {} to {to} by {} \"{}\" {}",
+            text(&pin["id"]),
+            time(&pin["from"]),
+            text(&pin["source"]),
+            text(&pin["rule"]),
+            text(&pin["reason"]),
+        );
+    }
+    out
+}
+
+/// `reload`.
+pub(super) fn reloaded(answer: &Value) -> String {
+    let keys = |value: &Value| {
+        let keys: Vec<String> = value.as_array().into_iter().flatten().map(text).collect();
+        if keys.is_empty() { "nothing".to_owned() } else { keys.join(", ") }
+    };
+    let mut out = format!("applied: {}\n", keys(&answer["applied"]));
+    if answer["restart"].as_array().is_some_and(|keys| !keys.is_empty()) {
+        let _ = writeln!(out, "needs a restart: {}", keys(&answer["restart"]));
+    }
+    out
+}

@@ -1,0 +1,71 @@
+//! `GET /v1/status`.
+
+use hyper::StatusCode;
+use serde_json::{Value, json};
+
+use super::Api;
+use crate::{
+    http::reply::{self, Reply},
+    trigger::outcome::Instant,
+};
+
+impl Api {
+    pub(super) async fn status(&self) -> Reply {
+        let engine = self.engine.ask(|engine| {
+            let counts: Vec<Value> = engine
+                .counts
+                .iter()
+                .map(|((source, state), count)| {
+                    json!({ "source": source.as_str(), "result": state.as_str(), "count": count })
+                })
+                .collect();
+            json!({
+                "triggers": counts,
+                "pins": engine.pins.all().count(),
+                "containers_known": engine.directory.len(),
+            })
+        });
+        let mut status = json!({
+            "schema": 1,
+            "kind": "status",
+            "version": env!("CARGO_PKG_VERSION"),
+            "pid": std::process::id(),
+            "store": afterimage_model::text::escape(self.store.as_os_str().as_encoded_bytes()).as_str(),
+            "started": Instant(self.shared.started).to_string(),
+            "uptime_seconds": self.shared.uptime().as_secs(),
+            "ready": self.not_ready().is_none(),
+            "not_ready": self.not_ready(),
+            "recorder_silence_ms": self.shared.silence().as_millis() as u64,
+            "triggers_waiting": self.engine.waiting(),
+        });
+        if let Some(figures) = self.shared.figures() {
+            let (kernel, own) = (&figures.status.kernel, &figures.status);
+            status["recording"] = json!({
+                "profile": format!("{:?}", figures.profile).to_lowercase(),
+                "host": format!("{:?}", figures.host).to_lowercase(),
+                "containers": own.containers,
+                "events": own.sink.stored,
+                "events_per_second": figures.rate,
+                "bytes": own.bytes,
+                "filtered": kernel.filtered + own.sink.filtered,
+                "unattributed": own.sink.unattributed,
+                "lost": own.lost(),
+                "lost_data_ring": kernel.lost_data,
+                "lost_control_ring": kernel.lost_control,
+                "throttled": kernel.throttled,
+                "malformed": own.malformed,
+                "refused_by_store": own.sink.refused,
+            });
+        }
+        match engine.await {
+            Ok(Value::Object(engine)) => {
+                if let Value::Object(status) = &mut status {
+                    status.extend(engine);
+                }
+            }
+            Ok(_) => {}
+            Err(error) => status["engine"] = error.to_string().into(),
+        }
+        reply::json(StatusCode::OK, &status)
+    }
+}

@@ -1,0 +1,76 @@
+//! The recording thread's side of the control plane: commands taken between two passes, figures left behind.
+
+use std::{
+    sync::{Arc, mpsc},
+    time::{Duration, Instant},
+};
+
+use afterimage_format::ContainerUid;
+use tokio::sync::oneshot;
+
+use super::figures::{Figures, Shared};
+use crate::{
+    host,
+    recorder::{HostMode, Profile, Recorder},
+};
+
+/// How often figures are left.
+const FIGURES: Duration = Duration::from_millis(500);
+/// Commands taken between two passes.
+const COMMANDS: usize = 64;
+
+/// What the recording thread is told to do.
+#[derive(Debug)]
+pub enum Command {
+    /// Record the host so.
+    Host(HostMode),
+    /// Keep these calls of containers.
+    Profile(Profile),
+    /// Keep these calls of one container, or with `None` those of all others; the answer is whether there is such a
+    /// container.
+    Own(ContainerUid, Option<Profile>, oneshot::Sender<bool>),
+}
+
+/// The way of commands to the recording thread.
+pub type Commands = mpsc::Sender<Command>;
+
+/// The recording thread's end.
+pub struct Link {
+    commands: mpsc::Receiver<Command>,
+    shared: Arc<Shared>,
+    left: Option<(Instant, u64)>,
+}
+
+impl Link {
+    /// Both ends.
+    pub fn new(shared: Arc<Shared>) -> (Self, Commands) {
+        let (sender, commands) = mpsc::channel();
+        (Self { commands, shared, left: None }, sender)
+    }
+
+    /// Called between two passes.
+    pub fn tend(&mut self, recorder: &mut Recorder) {
+        self.shared.beat(host::boot_now());
+        for command in self.commands.try_iter().take(COMMANDS) {
+            match command {
+                Command::Host(host) => recorder.set_host(host),
+                Command::Profile(profile) => recorder.set_profile(profile),
+                Command::Own(uid, profile, reply) => {
+                    // Who asked may have gone.
+                    let _ = reply.send(recorder.set_own_profile(uid, profile));
+                }
+            }
+        }
+        if self.left.is_none_or(|(at, _)| at.elapsed() >= FIGURES) {
+            let status = recorder.status();
+            let stored = status.sink.stored;
+            let rate = self.left.map_or(0, |(at, before)| {
+                let elapsed = at.elapsed().as_secs_f64();
+                ((stored - before) as f64 / elapsed) as u64
+            });
+            self.left = Some((Instant::now(), stored));
+            let (profile, host) = recorder.modes();
+            self.shared.leave(Figures { status, profile, host, rate });
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What the recording thread tells the trigger engine and whoever looks on: sent without waiting, kept where there is no
+//! room, and told again.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use afterimage_format::{BootNanos, ContainerRecord, ContainerUid, Event, EventCode, Loss, layout};
+
+use crate::{
+    host,
+    trigger::{
+        directory::{Began, Gap, Known},
+        engine::{Handle, Update},
+    },
+    witness::Witness,
+};
+
+/// Gaps kept while there is no room.
+const MAX_GAPS: usize = 65_536;
+/// Processes kept while there is no room: they are only one hint of many.
+const MAX_PROCESSES: usize = 16_384;
+
+/// The recording thread's end.
+pub struct Tap {
+    engine: Handle,
+    containers: BTreeMap<ContainerUid, Known>,
+    gaps: VecDeque<Gap>,
+    processes: Vec<Began>,
+    next: Option<Box<dyn Witness>>,
+}
+
+/// Wall-clock time of moments of this boot.
+fn real() -> impl Fn(BootNanos) -> i64 {
+    let pair = host::clock_pair();
+    move |at| {
+        let delta = i128::from(at.0) - i128::from(pair.boot.0);
+        i64::try_from(i128::from(pair.real) + delta).unwrap_or(0)
+    }
+}
+
+impl Tap {
+    /// To the engine, and on to the next witness.
+    pub fn new(engine: Handle, next: Option<Box<dyn Witness>>) -> Self {
+        Self { engine, containers: BTreeMap::new(), gaps: VecDeque::new(), processes: Vec::new(), next }
+    }
+
+    fn began(&mut self, uid: ContainerUid, event: &Event<'_>) {
+        let pid = match event.code {
+            EventCode::FORK => match event.number(layout::fork::CHILD_TGID) {
+                // A thread is no process.
+                Some(tgid) if tgid != u64::from(event.task.tgid) => tgid as u32,
+                _ => return,
+            },
+            EventCode::EXEC | EventCode::PROCESS => event.task.tgid,
+            _ => return,
+        };
+        let at = if event.code == EventCode::PROCESS { event.task.start } else { event.time };
+        if self.processes.len() < MAX_PROCESSES {
+            self.processes.push(Began { pid, at: real()(at), container: uid });
+        }
+    }
+}
+
+impl Witness for Tap {
+    fn container(&mut self, record: &ContainerRecord) {
+        self.containers.insert(record.uid, Known::new(record, real()));
+        if let Some(next) = &mut self.next {
+            next.container(record);
+        }
+    }
+
+    fn gap(&mut self, loss: &Loss) {
+        if self.gaps.len() == MAX_GAPS {
+            self.gaps.pop_front();
+        }
+        self.gaps.push_back(Gap::new(loss, real()));
+        if let Some(next) = &mut self.next {
+            next.gap(loss);
+        }
+    }
+
+    fn event(&mut self, uid: ContainerUid, event: &Event<'_>) {
+        if uid != ContainerUid::HOST && event.code.as_syscall().is_none() {
+            self.began(uid, event);
+        }
+        if let Some(next) = &mut self.next {
+            next.event(uid, event);
+        }
+    }
+
+    fn committed(&mut self) {
+        while let Some((uid, known)) = self.containers.pop_first() {
+            if !self.engine.update(Update::Container(Box::new(known.clone()))) {
+                self.containers.insert(uid, known);
+                break;
+            }
+        }
+        while let Some(gap) = self.gaps.front().copied() {
+            if !self.engine.update(Update::Gap(gap)) {
+                break;
+            }
+            self.gaps.pop_front();
+        }
+        if !self.processes.is_empty() && self.engine.update(Update::Processes(self.processes.clone())) {
+            self.processes.clear();
+        }
+        if let Some(next) = &mut self.next {
+            next.committed();
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Alerts from a file that grows by a line for each: Tetragon's export, or anything that a script appends to.
+//!
+//! Begins at the file's end. A file that is replaced (another inode) or truncated is read from its beginning; what was
+//! written to the old one after it was last looked at is read first.
+
+use std::{
+    fs::{File, Metadata},
+    io::{Read as _, Seek as _, SeekFrom},
+    os::unix::fs::MetadataExt as _,
+    path::PathBuf,
+    time::Duration,
+};
+
+use tracing::{debug, info, warn};
+
+use super::{Body, Source, engine::Handle, sender};
+
+/// How often the file is looked at.
+const PAUSE: Duration = Duration::from_millis(250);
+/// Longest line.
+const MAX_LINE: usize = 1 << 20;
+/// Most bytes read in one look.
+const MAX_READ: u64 = 8 << 20;
+
+/// Reads a file for ever.
+pub async fn follow(path: PathBuf, format: String, engine: Handle) {
+    let source = Source::parse(&format);
+    let from = format!("file {}", path.display());
+    let mut tail = Tail::new(path);
+    loop {
+        match tail.lines() {
+            Ok(lines) => {
+                for line in lines {
+                    take(&engine, source, &from, line).await;
+                }
+            }
+            Err(error) => tail.complain(&error),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn take(engine: &Handle, source: Option<Source>, from: &str, line: Vec<u8>) {
+    let triggers = match sender::parse(&line, source) {
+        Ok(triggers) => triggers,
+        Err(error) => return debug!("{from}: {error}"),
+    };
+    // Most lines of Tetragon's export are routine, and cost nothing more than this.
+    if triggers.is_empty() {
+        return;
+    }
+    while engine.submit(triggers.clone(), Body::new(line.as_slice(), from), None).is_err() {
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// A file that grows.
+struct Tail {
+    path: PathBuf,
+    file: Option<File>,
+    at: u64,
+    /// A line whose end has not come.
+    part: Vec<u8>,
+    /// The line is too long and is left out up to its end.
+    skipping: bool,
+    begun: bool,
+    complained: bool,
+}
+
+impl Tail {
+    fn new(path: PathBuf) -> Self {
+        Self { path, file: None, at: 0, part: Vec::new(), skipping: false, begun: false, complained: false }
+    }
+
+    fn complain(&mut self, error: &std::io::Error) {
+        if !std::mem::replace(&mut self.complained, true) {
+            warn!("`{}` cannot be read: {error}; tried again and again", self.path.display());
+        }
+    }
+
+    /// Whole lines that were written since the last look.
+    fn lines(&mut self) -> std::io::Result<Vec<Vec<u8>>> {
+        let mut lines = Vec::new();
+        let now = match std::fs::metadata(&self.path) {
+            Ok(meta) => Some(meta),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        if let Some(file) = &self.file {
+            let own = file.metadata()?;
+            if own.len() < self.at {
+                info!("`{}` was truncated: read from its beginning", self.path.display());
+                (self.at, self.skipping) = (0, false);
+                self.part.clear();
+            }
+            self.read(&mut lines)?;
+            let same = |other: &Metadata| (other.dev(), other.ino()) == (own.dev(), own.ino());
+            if now.as_ref().is_some_and(|now| !same(now)) {
+                self.file = None;
+                self.skipping = false;
+                self.part.clear();
+            }
+        }
+        if self.file.is_none()
+            && let Some(meta) = now
+        {
+            self.file = Some(File::open(&self.path)?);
+            // What was there before us is not news; what took its place is.
+            self.at = if self.begun { 0 } else { meta.len() };
+            (self.begun, self.complained) = (true, false);
+            self.read(&mut lines)?;
+        }
+        self.begun = true;
+        Ok(lines)
+    }
+
+    fn read(&mut self, lines: &mut Vec<Vec<u8>>) -> std::io::Result<()> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        file.seek(SeekFrom::Start(self.at))?;
+        let mut bytes = Vec::new();
+        file.take(MAX_READ).read_to_end(&mut bytes)?;
+        self.at += bytes.len() as u64;
+        for piece in bytes.split_inclusive(|b| *b == b'\n') {
+            let (piece, whole) = match piece.strip_suffix(b"\n") {
+                Some(piece) => (piece, true),
+                None => (piece, false),
+            };
+            if self.part.len() + piece.len() > MAX_LINE {
+                self.skipping = true;
+                self.part.clear();
+            }
+            if !self.skipping {
+                self.part.extend_from_slice(piece);
+            }
+            if whole {
+                if !std::mem::take(&mut self.skipping) && !self.part.is_empty() {
+                    lines.push(std::mem::take(&mut self.part));
+                }
+                self.part.clear();
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    #[test]
+    fn lines_come_whole_and_once_over_rotation_and_truncation() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let append = |text: &str| {
+            let mut file = std::fs::OpenOptions::new().append(true).create(true).open(&path).unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+        };
+        let mut tail = Tail::new(path.clone());
+        let mut read = || -> Vec<String> {
+            tail.lines().unwrap().into_iter().map(|line| String::from_utf8(line).unwrap()).collect()
+        };
+        append("old\n");
+        assert_eq!(read(), Vec::<String>::new(), "what was there before is not news");
+        append("one\ntw");
+        assert_eq!(read(), ["one"]);
+        append("o\n\nthree\n");
+        assert_eq!(read(), ["two", "three"]);
+        append("last\n");
+        std::fs::rename(&path, dir.path().join("log.1")).unwrap();
+        assert_eq!(read(), ["last"], "of the old file, too");
+        append("new\n");
+        assert_eq!(read(), ["new"]);
+        std::fs::write(&path, "t\n").unwrap();
+        assert_eq!(read(), ["t"]);
+        append(&format!("{}\nafter\n", "x".repeat(MAX_LINE + 1)));
+        assert_eq!(read(), ["after"]);
+    }
+
+    #[test]
+    fn a_file_that_comes_later_is_read_from_its_beginning() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let mut tail = Tail::new(path.clone());
+        assert!(tail.lines().unwrap().is_empty());
+        std::fs::write(&path, "first\n").unwrap();
+        assert_eq!(tail.lines().unwrap(), [b"first"]);
+    }
+}

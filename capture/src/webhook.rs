@@ -1,0 +1,313 @@
+//! Alerts over HTTP: who may send, how much, and the answer that each sender needs.
+//!
+//! In this order, so that what costs least is refused first: the rate of an address, the path, who it is, the body's
+//! size, its signature, its form, the queue. Nothing of a body is read before somebody has shown a token or a
+//! certificate, but for signed bodies, which are read and then checked.
+
+pub mod auth;
+pub mod nonces;
+pub mod rates;
+pub mod tls;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use hyper::{
+    Method, Request, StatusCode,
+    body::Incoming,
+    header::{HeaderValue, RETRY_AFTER, USER_AGENT, WWW_AUTHENTICATE},
+};
+use serde_json::json;
+use tokio::sync::oneshot;
+
+use crate::{
+    config::WebhookConfig,
+    http::{
+        body::{self, Budget},
+        query,
+        reply::{self, Reply},
+        serve::{Peer, Service},
+    },
+    trigger::{self, Body, Source, engine::Handle, outcome::Outcome, sender},
+};
+use auth::{Presented, Secrets, Verdict};
+use nonces::Nonces;
+use rates::Rates;
+
+/// What all bodies together may take while they come in.
+const ALL_BODIES: usize = 64 << 20;
+/// Longest wait for what becomes of triggers.
+const MAX_WAIT: Duration = Duration::from_secs(10);
+
+/// The webhook.
+pub struct Webhook {
+    secrets: Mutex<Arc<Secrets>>,
+    nonces: Mutex<Nonces>,
+    rates: Mutex<Rates>,
+    budget: Budget,
+    limit: usize,
+    engine: Handle,
+    answers: Mutex<BTreeMap<u16, u64>>,
+}
+
+/// Secrets that were read and are not in force yet.
+pub struct Prepared(Secrets);
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Webhook {
+    /// As configured.
+    ///
+    /// # Errors
+    /// When a file of secrets cannot be used.
+    pub fn new(config: &WebhookConfig, engine: Handle) -> Result<Self, auth::SecretError> {
+        Ok(Self {
+            secrets: Mutex::new(Arc::new(Secrets::read(config)?)),
+            nonces: Mutex::default(),
+            rates: Mutex::new(Rates::new(config.rate)),
+            budget: Budget::new(ALL_BODIES),
+            limit: config.body_limit,
+            engine,
+            answers: Mutex::default(),
+        })
+    }
+
+    /// Reads the files of secrets again.
+    ///
+    /// # Errors
+    /// When one cannot be used.
+    pub fn prepare(&self, config: &WebhookConfig) -> Result<Prepared, auth::SecretError> {
+        Secrets::read(config).map(Prepared)
+    }
+
+    /// Puts secrets in force.
+    pub fn install(&self, Prepared(secrets): Prepared) {
+        *locked(&self.secrets) = Arc::new(secrets);
+    }
+
+    /// How many answers had which status.
+    pub fn answers(&self) -> BTreeMap<u16, u64> {
+        locked(&self.answers).clone()
+    }
+
+    async fn take(&self, peer: &Peer, mut request: Request<Incoming>) -> Reply {
+        let address = match peer {
+            Peer::Remote { address, .. } => *address,
+            Peer::Local(_) => return reply::error(StatusCode::FORBIDDEN, "not over this socket"),
+        };
+        if !locked(&self.rates).take(address.ip(), std::time::Instant::now()) {
+            return later(StatusCode::TOO_MANY_REQUESTS, "too many requests from this address");
+        }
+        let target = match Target::of(request.uri().path()) {
+            Some(target) => target,
+            None => return reply::error(StatusCode::NOT_FOUND, "post to /v1/trigger or /v1/trigger/SENDER"),
+        };
+        if request.method() != Method::POST && request.method() != Method::PUT {
+            return reply::error(StatusCode::METHOD_NOT_ALLOWED, "alerts are posted");
+        }
+        let secrets = Arc::clone(&locked(&self.secrets));
+        let verified = matches!(peer, Peer::Remote { verified: true, .. });
+        let presented = Presented::of(request.headers(), target.token.as_deref(), verified);
+        match secrets.admit(&presented) {
+            Verdict::Admitted | Verdict::Signature => {}
+            Verdict::Nobody => return unauthorised("show a token, a signature or a certificate"),
+            Verdict::Wrong => return reply::error(StatusCode::FORBIDDEN, "the token is not known"),
+        }
+        let taken = match body::take(&mut request, self.limit, &self.budget).await {
+            Ok(taken) => taken,
+            Err(refused) => return refusal(&refused, target.sender, &request),
+        };
+        if let Some(signed) = &presented.signed {
+            let now = crate::host::clock_pair().real;
+            if let Err(why) = secrets.check(signed, &taken.raw, now, &mut locked(&self.nonces)) {
+                return unauthorised(&why.to_string());
+            }
+        }
+        let uri = request.uri().to_string();
+        submit(&self.engine, taken.into_bytes(), target.sender, address.to_string(), wait(&uri))
+            .await
+            .unwrap_or_else(|error| match error {
+                SubmitError::Body(error) => reply::error(StatusCode::BAD_REQUEST, &error.to_string()),
+                SubmitError::Full => busy(target.sender, &request),
+            })
+    }
+}
+
+impl Service for Webhook {
+    async fn answer(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> Reply {
+        let reply = self.take(&peer, request).await;
+        *locked(&self.answers).entry(reply.status().as_u16()).or_default() += 1;
+        reply
+    }
+}
+
+/// What a path means: `/v1/trigger`, then a sender, a token, or both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The sender, where the path tells.
+    pub sender: Option<Source>,
+    /// The token, where the path has one.
+    pub token: Option<String>,
+}
+
+impl Target {
+    /// What `path` means; `None` for nothing.
+    pub fn of(path: &str) -> Option<Self> {
+        let rest = path.strip_prefix("/v1/trigger")?;
+        let mut parts = rest.split('/').filter(|part| !part.is_empty());
+        if !rest.is_empty() && !rest.starts_with('/') {
+            return None;
+        }
+        let (first, second) = (parts.next(), parts.next());
+        if parts.next().is_some() {
+            return None;
+        }
+        let word = |word: &str| match word {
+            // Known by what is inside.
+            "cloudevents" => Some(None),
+            "falcosidekick" => Some(Some(Source::Falco)),
+            "rules" | "person" => None,
+            other => Source::parse(other).map(Some),
+        };
+        match (first, second) {
+            (None, _) => Some(Self { sender: None, token: None }),
+            (Some(first), second) => match (word(first), second) {
+                (Some(sender), second) => Some(Self { sender, token: second.map(query::decode) }),
+                (None, None) => Some(Self { sender: None, token: Some(query::decode(first)) }),
+                (None, Some(_)) => None,
+            },
+        }
+    }
+}
+
+/// How long the sender wants to wait for what becomes of its triggers: `?wait=2s`.
+pub fn wait(uri: &str) -> Option<Duration> {
+    let members = query::members(uri);
+    match sender::parse_span(members.get("wait")?)? {
+        trigger::Span::For(wait) => Some(wait.min(MAX_WAIT)),
+        trigger::Span::All => Some(MAX_WAIT),
+    }
+}
+
+/// A body was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// It is not understood.
+    #[error(transparent)]
+    Body(#[from] sender::BodyError),
+    /// The queue is full.
+    #[error("too many triggers in waiting")]
+    Full,
+}
+
+/// Hands a body's triggers to the engine, and says what became of them as far as `wait` allows.
+///
+/// # Errors
+/// [`SubmitError`]: nothing of it is taken.
+pub async fn submit(
+    engine: &Handle,
+    bytes: Vec<u8>,
+    sender: Option<Source>,
+    from: String,
+    wait: Option<Duration>,
+) -> Result<Reply, SubmitError> {
+    let triggers = sender::parse(&bytes, sender)?;
+    let body = Body::new(bytes, from);
+    let ids: Vec<String> = (0..triggers.len()).map(|place| body.trigger_id(place)).collect();
+    let (reply, outcomes) = wait
+        .map(|wait| (oneshot::channel(), wait))
+        .map_or((None, None), |(ends, wait)| (Some(ends.0), Some((ends.1, wait))));
+    engine.submit(triggers, body, reply).map_err(|_| SubmitError::Full)?;
+    let outcomes: Vec<Outcome> = match outcomes {
+        Some((outcomes, wait)) => settled(engine, outcomes, wait).await,
+        None => Vec::new(),
+    };
+    let answer = if outcomes.is_empty() {
+        json!({ "schema": 1, "kind": "accepted", "accepted": ids.len(), "triggers": ids })
+    } else {
+        json!({ "schema": 1, "kind": "accepted", "accepted": ids.len(), "triggers": outcomes })
+    };
+    Ok(reply::json(StatusCode::OK, &answer))
+}
+
+/// What became of triggers within `wait`, those in waiting included as far as they got.
+async fn settled(engine: &Handle, outcomes: oneshot::Receiver<Vec<Outcome>>, wait: Duration) -> Vec<Outcome> {
+    const PAUSE: Duration = Duration::from_millis(50);
+    let begun = tokio::time::Instant::now();
+    let Ok(Ok(mut outcomes)) = tokio::time::timeout(wait, outcomes).await else { return Vec::new() };
+    while outcomes.iter().any(|outcome| outcome.state == trigger::outcome::State::Queued)
+        && begun.elapsed() < wait
+    {
+        tokio::time::sleep(PAUSE).await;
+        let ids: Vec<String> = outcomes.iter().map(|outcome| outcome.id.clone()).collect();
+        let now = engine.ask(move |engine| {
+            ids.iter()
+                .map(|id| engine.outcomes.iter().rev().find(|o| o.id == *id).cloned())
+                .collect::<Vec<_>>()
+        });
+        let Ok(now) = now.await else { break };
+        for (outcome, now) in outcomes.iter_mut().zip(now) {
+            *outcome = now.unwrap_or_else(|| outcome.clone());
+        }
+    }
+    outcomes
+}
+
+fn unauthorised(message: &str) -> Reply {
+    let mut reply = reply::error(StatusCode::UNAUTHORIZED, message);
+    reply
+        .headers_mut()
+        .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer, Basic realm=\"afterimage\""));
+    reply
+}
+
+fn later(status: StatusCode, message: &str) -> Reply {
+    let mut reply = reply::error(status, message);
+    reply.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    reply
+}
+
+/// Alertmanager tries again after 5xx only.
+fn busy<B>(sender: Option<Source>, request: &Request<B>) -> Reply {
+    let agent = request.headers().get(USER_AGENT).map(HeaderValue::as_bytes);
+    let alertmanager = sender == Some(Source::Alertmanager)
+        || agent.is_some_and(|agent| agent.starts_with(b"Alertmanager/"));
+    let status = if alertmanager { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::TOO_MANY_REQUESTS };
+    later(status, "too many triggers in waiting")
+}
+
+fn refusal<B>(refused: &body::Refused, sender: Option<Source>, request: &Request<B>) -> Reply {
+    match refused {
+        body::Refused::Busy => busy(sender, request),
+        other => reply::error(other.status(), &other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_name_sender_and_token() {
+        let of = |path: &str| Target::of(path).map(|t| (t.sender, t.token));
+        assert_eq!(of("/v1/trigger"), Some((None, None)));
+        assert_eq!(of("/v1/trigger/"), Some((None, None)));
+        assert_eq!(of("/v1/trigger/falco"), Some((Some(Source::Falco), None)));
+        assert_eq!(of("/v1/trigger/falco/s%20t"), Some((Some(Source::Falco), Some("s t".into()))));
+        assert_eq!(of("/v1/trigger/secret"), Some((None, Some("secret".into()))));
+        assert_eq!(of("/v1/trigger/cloudevents"), Some((None, None)));
+        assert_eq!(
+            of("/v1/trigger/person"),
+            Some((None, Some("person".into()))),
+            "nobody is a person over TCP"
+        );
+        for wrong in ["/", "/v1/triggers", "/v1/trigger/falco/a/b", "/v1/trigger/x/y"] {
+            assert_eq!(of(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! The control plane of a recorder at work: the API, its clients, alerts over TCP, reloading.
+
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener},
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
+    path::PathBuf,
+    process::{Command, Output},
+    time::{Duration, Instant},
+};
+
+use afterimage_format::EventCode;
+use afterimage_launch::{Launcher, Root, Stdio, Style, rootfs};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::{
+    harness::{RECORDER, Running, alone, container, events, open},
+    http,
+};
+
+const TOKEN: &str = "a-token-that-nobody-guesses";
+
+/// A recorder with an API socket and a webhook of its own.
+struct Bench {
+    recorder: Running,
+    dir: TempDir,
+    webhook: SocketAddr,
+}
+
+fn free_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+impl Bench {
+    fn start(more: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let webhook = free_port();
+        let tokens = dir.path().join("tokens");
+        fs::write(&tokens, TOKEN).unwrap();
+        fs::set_permissions(&tokens, fs::Permissions::from_mode(0o600)).unwrap();
+        let config = format!(
+            "[api]\nsocket = \"{0}/api.sock\"\n[webhook]\nenabled = true\nlisten = \"{webhook}\"\n\
+             token_file = \"{0}/tokens\"\n{more}",
+            dir.path().display()
+        );
+        fs::write(dir.path().join("config.toml"), config).unwrap();
+        let file = dir.path().join("config.toml");
+        let recorder = Running::start(&["--host", "none", "--config", file.to_str().unwrap()]);
+        Self { recorder, dir, webhook }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.dir.path().join("api.sock")
+    }
+
+    fn client(&self, args: &[&str]) -> (i32, String, String) {
+        let Output { status, stdout, stderr } =
+            Command::new(RECORDER).args(args).arg("--socket").arg(self.socket()).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (status.code().unwrap_or(-1), text(stdout), text(stderr))
+    }
+
+    fn get(&self, path: &str) -> Value {
+        let answer = http::unix(&self.socket(), "GET", path, b"");
+        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
+        answer.json()
+    }
+
+    fn alert(&self, body: &Value) -> http::Answer {
+        let token = format!("Bearer {TOKEN}");
+        let headers = [("Authorization", token.as_str()), ("Content-Type", "application/json")];
+        http::tcp(self.webhook, "POST", "/v1/trigger?wait=5s", &headers, body.to_string().as_bytes())
+    }
+}
+
+fn falco(id: &str) -> Value {
+    json!({
+        "rule": "Drop and execute new binary in container", "priority": "Critical", "source": "syscall",
+        "output": "Executing binary not part of base image", "tags": ["T1105"],
+        "output_fields": {"container.id": &id[..12], "proc.cmdline": "/tmp/.x -q", "evt.type": "execve"},
+    })
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
+fn an_alert_after_its_death_pins_a_container_from_its_first_instruction() {
+    let _alone = alone();
+    let bench = Bench::start("");
+    let root = tempfile::tempdir().unwrap();
+    rootfs::busybox(root.path()).unwrap();
+    let launcher = Launcher::new(Style::Docker, Root::Chroot(root.path().to_owned())).unwrap();
+    let script = "echo attack; busybox sleep 0.3";
+    let outcome = launcher.run(&["/bin/busybox", "sh", "-c", script], Stdio::default()).unwrap();
+    let id = outcome.id.to_string();
+    std::thread::sleep(Duration::from_secs(2));
+    let answer = bench.alert(&falco(&id));
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    let trigger = answer.json()["triggers"][0].clone();
+    assert_eq!(trigger["state"], "pinned", "{trigger}");
+    let covered = &trigger["containers"][0];
+    assert_eq!((&covered["container"], &covered["state"]), (&json!(id), &json!("deleted")), "{trigger}");
+    assert_eq!(covered["complete"], true, "{trigger}");
+    let pins = bench.get("/v1/pins")["pins"].clone();
+    assert_eq!(pins[0]["id"], covered["pin"]);
+    assert_eq!(pins[0]["container"], json!(id));
+
+    let (store, _) = bench.recorder.stop();
+    let recording = open(store.path());
+    let summary = container(&recording, &id);
+    let real = |at| recording.clock().real(at).unwrap();
+    let nanos = |value: &Value| {
+        let stamp: jiff::Timestamp = value.as_str().unwrap().parse().unwrap();
+        i64::try_from(stamp.as_nanosecond()).unwrap()
+    };
+    // Clocks are read a moment apart; a millisecond is far less than a container's set-up.
+    let (from, to) = (nanos(&pins[0]["from"]) - 1_000_000, nanos(&pins[0]["to"]) + 1_000_000);
+    let all = events(&recording, summary.record.uid);
+    assert!(all.iter().any(|event| event.code == EventCode::EXEC) && all.len() > 10);
+    for event in &all {
+        assert!((from..=to).contains(&real(event.time)), "{event:?} is outside of {from}..{to}");
+    }
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
+fn a_hundred_alerts_on_a_hundred_containers_are_all_kept() {
+    let _alone = alone();
+    let bench = Bench::start("");
+    let root = tempfile::tempdir().unwrap();
+    rootfs::busybox(root.path()).unwrap();
+    let launcher = Launcher::new(Style::Docker, Root::Chroot(root.path().to_owned())).unwrap();
+    let ids = std::sync::Mutex::new(Vec::new());
+    launcher
+        .run_many(100, 4, &["/bin/true"], Stdio::default(), |done| {
+            ids.lock().unwrap().push(done.id.to_string())
+        })
+        .unwrap();
+    let ids = ids.into_inner().unwrap();
+    std::thread::scope(|scope| {
+        for id in &ids {
+            let bench = &bench;
+            scope.spawn(move || {
+                let answer = bench.alert(&falco(id));
+                let json = answer.json();
+                assert_eq!(json["triggers"][0]["state"], "pinned", "{id}: {json}");
+            });
+        }
+    });
+    let pins = bench.get("/v1/pins")["pins"].clone();
+    let mut pinned: Vec<&str> =
+        pins.as_array().unwrap().iter().map(|pin| pin["container"].as_str().unwrap()).collect();
+    let mut wanted: Vec<&str> = ids.iter().map(String::as_str).collect();
+    pinned.sort_unstable();
+    wanted.sort_unstable();
+    assert_eq!(pinned, wanted);
+    let metrics = http::unix(&bench.socket(), "GET", "/metrics", b"").body;
+    assert!(
+        metrics.contains("afterimage_triggers_total{source=\"falco\",result=\"pinned\"} 100"),
+        "{metrics}"
+    );
+    let latency = metrics.lines().find(|line| line.contains("quantile=\"0.99\"")).unwrap();
+    println!("100 alerts at a time: {latency}");
+    // Pins outlive the recorder, killed or not.
+    let store = bench.recorder.kill();
+    let again = Running::on(
+        store,
+        &["--host", "none", "--set", &format!("api.socket={}", bench.dir.path().join("b.sock").display())],
+    );
+    let pins = http::unix(&bench.dir.path().join("b.sock"), "GET", "/v1/pins", b"").json();
+    assert_eq!(pins["pins"].as_array().unwrap().len(), 100);
+    // And the dead of the earlier run are found.
+    let found = (0..100).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        let path = format!("/v1/containers?container={}", &ids[0][..12]);
+        let list = http::unix(&bench.dir.path().join("b.sock"), "GET", &path, b"").json();
+        list["containers"].get(0).cloned()
+    });
+    assert_eq!(found.unwrap()["state"], "deleted");
+    again.stop();
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
+fn the_clients_answer_by_text_json_and_exit_status() {
+    let _alone = alone();
+    let bench = Bench::start("");
+    let root = tempfile::tempdir().unwrap();
+    rootfs::busybox(root.path()).unwrap();
+    let launcher = Launcher::new(Style::Docker, Root::Chroot(root.path().to_owned())).unwrap();
+    let id = launcher.run(&["/bin/true"], Stdio::default()).unwrap().id.to_string();
+    std::thread::sleep(Duration::from_millis(300));
+
+    let (code, text, _) = bench.client(&["status"]);
+    assert_eq!(code, 0);
+    assert!(text.starts_with("recording, version") && text.contains("keeps      forensic"), "{text}");
+    assert_eq!(bench.client(&["status", "--check"]).0, 0);
+    let (code, text, _) = bench.client(&["status", "-o", "json"]);
+    let status: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, &status["schema"], &status["recording"]["lost"]), (0, &json!(1), &json!(0)));
+
+    let (code, text, _) =
+        bench.client(&["pin", &id[..12], "--before", "all", "--reason", "ticket\u{202e}4711"]);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("pinned") && text.contains("complete") && !text.contains('\u{202e}'), "{text}");
+    let (code, text, _) = bench.client(&["pin", "--list"]);
+    assert!(code == 0 && text.contains("\\u{202e}4711"), "{text}");
+    let pin = text.split(' ').next().unwrap().to_owned();
+    let (code, text, stderr) = bench.client(&["pin", "nobody-of-this-name"]);
+    assert_eq!(code, 1, "{text}{stderr}");
+    assert!(text.contains("queued") || text.contains("unmatched"), "{text}");
+    let (code, _, stderr) = bench.client(&["pin", &id, "--before", "5 fortnights"]);
+    assert!(code == 2 && stderr.contains("`before` is"), "{code} {stderr}");
+    assert_eq!(bench.client(&["trigger"]).0, 2);
+    let alert = bench.dir.path().join("alert.json");
+    fs::write(&alert, falco(&id).to_string()).unwrap();
+    let (code, text, stderr) = bench.client(&["trigger", "--body", alert.to_str().unwrap()]);
+    assert!(code == 0 && text.contains("pinned falco \"Drop and execute"), "{code} {text}{stderr}");
+    let (code, text, _) = bench.client(&["trigger", "--list"]);
+    assert!(code == 0 && text.lines().filter(|l| l.starts_with("t-")).count() == 3, "{text}");
+
+    assert_eq!(bench.client(&["unpin", &pin]).0, 0);
+    let (code, _, stderr) = bench.client(&["unpin", &pin]);
+    assert!(code == 1 && stderr.contains("no such pin"), "{code} {stderr}");
+    let journal = fs::read_to_string(bench.recorder.store.path().join("triggers.jsonl")).unwrap();
+    assert!(journal.lines().any(|line| line.contains("\"kind\":\"unpin\"") && line.contains(&pin)));
+
+    let (code, _, stderr) = {
+        let missing = Command::new(RECORDER).args(["status", "--socket", "/no/such.sock"]).output().unwrap();
+        (missing.status.code(), missing.stdout, String::from_utf8(missing.stderr).unwrap())
+    };
+    assert_eq!(code, Some(5));
+    assert!(stderr.contains("no recorder answers at `/no/such.sock`"), "{stderr}");
+    bench.recorder.stop();
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
+fn the_socket_is_for_root_and_its_group() {
+    let _alone = alone();
+    let bench = Bench::start("");
+    let mode = fs::metadata(bench.socket()).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o660);
+    // The checkout may be out of nobody's reach.
+    let program = bench.dir.path().join("afterimaged");
+    fs::copy(RECORDER, &program).unwrap();
+    let status = |uid: u32, gid: u32| {
+        let Output { status, stderr, .. } = Command::new(&program)
+            .args(["status", "--socket"])
+            .arg(bench.socket())
+            .uid(uid)
+            .gid(gid)
+            .output()
+            .unwrap();
+        (status.code(), String::from_utf8(stderr).unwrap())
+    };
+    let (code, said) = status(65534, 65534);
+    assert!(code == Some(5) && said.contains("Permission denied"), "{code:?} {said}");
+    // Even where the mode lets somebody through, the credentials do not.
+    fs::set_permissions(bench.socket(), fs::Permissions::from_mode(0o666)).unwrap();
+    let (code, said) = status(65534, 65534);
+    assert!(code == Some(5) && said.contains("neither root nor in the group"), "{code:?} {said}");
+    assert_eq!(status(0, 0).0, Some(0));
+    bench.recorder.stop();
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
+fn senders_get_the_answer_they_need() {
+    let _alone = alone();
+    let bench = Bench::start("rate = 100000\nbody_limit = \"64KiB\"\n[triggers]\nqueue = 4\n");
+    let post = |path: &str, headers: &[(&str, &str)], body: &str| {
+        http::tcp(bench.webhook, "POST", path, headers, body.as_bytes()).status
+    };
+    let bearer = format!("Bearer {TOKEN}");
+    let auth = [("Authorization", bearer.as_str())];
+    let one = falco(&"a".repeat(64)).to_string();
+    assert_eq!(post("/v1/trigger", &[], &one), 401);
+    assert_eq!(post("/v1/trigger", &[("X-Afterimage-Token", "wrong-but-long-enough")], &one), 403);
+    assert_eq!(post("/v1/trigger", &auth, &one), 200);
+    assert_eq!(post(&format!("/v1/trigger/falco/{TOKEN}"), &[], &one), 200, "as Falco must send it");
+    assert_eq!(post("/v1/trigger/tracee", &auth, include_str!("../senders/tracee.json")), 200);
+    assert_eq!(
+        post("/v1/trigger/k8s-audit", &auth, include_str!("../senders/k8s-audit.json")),
+        200,
+        "not ours"
+    );
+    assert_eq!(post("/v1/trigger", &auth, "{"), 400);
+    assert_eq!(post("/v1/trigger", &auth, "{\"colour\":1}"), 400);
+    assert_eq!(post("/v1/elsewhere", &auth, &one), 404);
+    assert_eq!(http::tcp(bench.webhook, "GET", "/v1/trigger", &auth, b"").status, 405);
+    assert_eq!(post("/v1/trigger", &auth, &"x".repeat(65 << 10)), 413);
+    let gigabyte = [("Authorization", bearer.as_str()), ("Content-Length", "1073741824")];
+    let begun = Instant::now();
+    assert_eq!(post("/v1/trigger", &gigabyte, "{"), 413, "what is announced too large is not waited for");
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    // A body larger than the queue is taken while nothing waits; the next finds it full. Alertmanager tries again
+    // after 5xx only.
+    let many = |n: usize| json!(vec![falco(&"b".repeat(64)); n]).to_string();
+    let mut seen = std::collections::BTreeSet::new();
+    std::thread::scope(|scope| {
+        let statuses: Vec<_> = (0..64)
+            .map(|number| {
+                let (many, bearer) = (&many, bearer.as_str());
+                scope.spawn(move || {
+                    let agent = if number % 2 == 0 { "Alertmanager/0.28" } else { "curl/8" };
+                    let headers = [("Authorization", bearer), ("User-Agent", agent)];
+                    (
+                        number % 2 == 0,
+                        http::tcp(bench.webhook, "POST", "/v1/trigger", &headers, many(40).as_bytes()).status,
+                    )
+                })
+            })
+            .collect();
+        seen.extend(statuses.into_iter().map(|status| status.join().unwrap()));
+    });
+    for (alertmanager, status) in &seen {
+        let full = if *alertmanager { 503 } else { 429 };
+        assert!(*status == 200 || *status == full, "{seen:?}");
+    }
+    let said = bench.recorder.stop().1;
+    assert!(!said.contains(TOKEN), "a token is never logged: {said}");
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
+fn a_reload_changes_what_can_be_changed_and_says_what_cannot() {
+    let _alone = alone();
+    let bench = Bench::start("");
+    let file = bench.dir.path().join("config.toml");
+    let before = fs::read_to_string(&file).unwrap();
+    let drop_in = bench.dir.path().join("config.d");
+    fs::create_dir(&drop_in).unwrap();
+    fs::write(drop_in.join("a.toml"), "[record]\nprofile = \"full\"\ndata_ring = \"64MiB\"\n").unwrap();
+    let (code, text, _) = bench.client(&["reload"]);
+    assert_eq!(code, 0);
+    assert_eq!(text, "applied: record.profile\nneeds a restart: record.data_ring\n");
+    // Nothing of a configuration that cannot be used takes effect.
+    fs::write(drop_in.join("a.toml"), "[record]\nprofile = \"minimal\"\nprofle = 1\n").unwrap();
+    let (code, _, stderr) = bench.client(&["reload"]);
+    assert!(code == 2 && stderr.contains("a.toml:3:1: unknown key `record.profle`"), "{code} {stderr}");
+    assert_eq!(bench.get("/v1/config")["settings"]["record.profile"]["value"], "full");
+    // The signal does the same.
+    fs::write(drop_in.join("a.toml"), "[triggers]\nbefore = \"1h\"\n").unwrap();
+    bench.recorder.signal(rustix::process::Signal::HUP);
+    let applied = (0..100).any(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        bench.get("/v1/config")["settings"]["triggers.before"]["value"] == "1h"
+    });
+    assert!(applied);
+    // And a token that is not in the file any more is not one.
+    fs::write(bench.dir.path().join("tokens"), "another-token-nobody-guesses").unwrap();
+    assert_eq!(bench.client(&["reload"]).0, 0);
+    assert_eq!(bench.alert(&falco(&"a".repeat(64))).status, 403);
+    assert_eq!(fs::read_to_string(&file).unwrap(), before, "nobody writes to the configuration");
+    bench.recorder.stop();
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
+fn a_profile_can_be_changed_while_recording() {
+    let _alone = alone();
+    let bench = Bench::start("");
+    let root = tempfile::tempdir().unwrap();
+    rootfs::busybox(root.path()).unwrap();
+    let launcher = Launcher::new(Style::Docker, Root::Chroot(root.path().to_owned())).unwrap();
+    // Sleeping is kept by the full profile only.
+    let script = "for i in 1 2 3 4 5 6 7 8 9; do busybox date > /dev/null; busybox sleep 0.2; done";
+    let running = launcher.spawn(&["/bin/busybox", "sh", "-c", script], Stdio::default()).unwrap();
+    let id = running.id().to_string();
+    std::thread::sleep(Duration::from_millis(700));
+    let path = format!("/v1/containers/{}/profile", &id[..12]);
+    let answer = http::unix(&bench.socket(), "PUT", &path, br#"{"profile":"full"}"#);
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    running.wait().unwrap();
+    assert_eq!(http::unix(&bench.socket(), "PUT", &path, br#"{"profile":"loud"}"#).status, 400);
+    assert_eq!(
+        http::unix(&bench.socket(), "PUT", "/v1/containers/nobody/profile", br#"{"profile":null}"#).status,
+        404
+    );
+    let (store, _) = bench.recorder.stop();
+    let recording = open(store.path());
+    let all = events(&recording, container(&recording, &id).record.uid);
+    let sleeping =
+        ["nanosleep", "clock_nanosleep"].map(|name| afterimage_model::syscalls::by_name(name).unwrap());
+    let first = all.iter().position(|event| sleeping.contains(&event.code));
+    let first = first.expect("the full profile keeps it");
+    let setup_done = all.iter().position(|event| event.code == EventCode::EXEC).unwrap();
+    assert!(first > setup_done + 20, "before the change it is not kept: {first}");
+}
