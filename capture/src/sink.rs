@@ -14,7 +14,7 @@ use afterimage_format::{
     BootNanos, ContainerUid, Event, EventCode, EventFlags, FieldTag, Loss, LossCause, StoreWriter,
     WriteError, layout,
 };
-use tracing::warn;
+use tracing::{debug, warn};
 
 use crate::{
     host::{self, Cgroups},
