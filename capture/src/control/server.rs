@@ -58,6 +58,8 @@ pub enum ServeError {
 /// Sockets that are bound already, so that what cannot be is known before recording begins.
 pub struct Sockets {
     api: Option<(std::os::unix::net::UnixListener, PathBuf)>,
+    /// The usual socket, where it could not be had: told once recording has begun, a failure before is told alone.
+    missed: Option<(PathBuf, std::io::Error)>,
     metrics: Option<std::net::TcpListener>,
     webhook: Option<std::net::TcpListener>,
 }
@@ -80,7 +82,7 @@ impl Sockets {
     /// # Errors
     /// [`ServeError`].
     pub fn bind(config: &Config) -> Result<Self, ServeError> {
-        let mut api = None;
+        let (mut api, mut missed) = (None, None);
         if config.api.enabled {
             let path = &config.api.socket;
             match bind_api(path, config.api.group.as_deref()) {
@@ -88,7 +90,7 @@ impl Sockets {
                 Err(source) if config.api.chosen => {
                     return Err(ServeError::Socket { path: path.clone(), source });
                 }
-                Err(error) => warn!("no control API at `{}`: {error}", path.display()),
+                Err(error) => missed = Some((path.clone(), error)),
             }
         }
         let listen = |address: std::net::SocketAddr| {
@@ -100,6 +102,7 @@ impl Sockets {
         };
         Ok(Self {
             api,
+            missed,
             metrics: config.metrics_listen.map(listen).transpose()?,
             webhook: config.webhook.enabled.then(|| listen(config.webhook.listen)).transpose()?,
         })
@@ -203,6 +206,9 @@ impl Server {
 async fn serve_all(config: Config, sockets: Sockets, plane: Plane, stopped: oneshot::Receiver<()>) {
     let Plane { api, webhook, tls } = plane;
     let mut socket = None;
+    if let Some((path, error)) = sockets.missed {
+        warn!("no control API at `{}`: {error}", path.display());
+    }
     if let Some((listener, path)) = sockets.api {
         match UnixListener::from_std(listener) {
             Ok(listener) => {
