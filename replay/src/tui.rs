@@ -4,6 +4,7 @@ mod action;
 mod app;
 mod edit;
 mod engine;
+mod evidence;
 mod feed;
 mod filter;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod fixture;
 mod fuzzy;
 #[cfg(test)]
 mod harness;
+mod hex;
 mod hits;
 mod keys;
 mod layout;
@@ -23,7 +25,9 @@ mod ribbon;
 mod screen;
 mod scroll;
 mod session;
+mod sheets;
 mod slot;
+mod stream;
 mod symbols;
 mod terminal;
 #[cfg(test)]
@@ -33,6 +37,7 @@ mod theme;
 mod update;
 mod view;
 mod wants;
+mod whole;
 mod worker;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};

@@ -90,6 +90,14 @@ actions! {
     Screens {
         GoContainers => "containers", "the containers screen";
         GoReplay => "replay", "the replay screen";
+        GoTimeline => "timeline", "lanes of processes, files and peers";
+        GoFollow => "follow", "what went through the selected process or conversation";
+        GoTree => "tree", "the processes of the whole life";
+        GoFiles => "files", "what was done to files";
+        GoNet => "net", "the network";
+        GoFindings => "findings", "what stands out";
+        GoHealth => "health", "the recording itself";
+        OpenInReplay => "open in replay", "this moment in the replay";
         LastScreen => "last screen", "the screen before this one";
         Enter => "open", "open what is selected";
         Back => "back", "close, clear, or go back";
@@ -105,7 +113,15 @@ actions! {
     View {
         ZoomIn => "zoom in", "zoom in at the playhead";
         ZoomOut => "zoom out", "zoom out";
+        EarlierPart => "earlier part", "the window half its length earlier";
+        LaterPart => "later part", "the window half its length later";
+        Range => "range", "begin a range here, or end it: the window shows it";
         Fit => "fit", "the whole life in the timeline";
+        OtherRows => "all rows", "rows that are left out at first, or not";
+        HotPaths => "hot paths", "only the ways to what stands out, or all";
+        Hex => "hex or text", "bytes as hexadecimal or as text";
+        Side => "side", "what came in, what went out, or both";
+        Save => "save bytes", "write these bytes into a new file, read-only, never executed";
         Sort => "sort", "next order of the list";
         TimeFormat => "time format", "times as since start, UTC, local, since the row before";
         Theme => "theme", "next theme: dark, light, high contrast, mono";

@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use afterimage_format::{BootNanos, ContainerUid, EventId};
-use afterimage_model::text::Safe;
+use afterimage_model::{files::FileRecord, net::Conversation, text::Safe};
 
 use crate::tui::{
     edit::LineEdit,
     feed::{
-        Catalog, Column, ContainerRow, DensityKey, HitsKey, KeepKey, Moment, MomentKey, Page, PageKey,
-        ProcessRow, SeekKey, Story, StoryKey, StoryRow, Tally,
+        Catalog, Center, Column, ContainerRow, DensityKey, HitsKey, KeepKey, Moment, MomentKey, Page,
+        PageKey, ProcessRow, SeekKey, Story, StoryKey, StoryRow, StreamKey, Tally,
     },
     filter::{Filter, Library, Verdict},
     hits::Hits,
@@ -20,7 +20,10 @@ use crate::tui::{
     player::{Motion, Player, Playhead},
     screen::Screen,
     scroll::Scroll,
+    sheets::Sheet,
     slot::Slot,
+    stream::{Line, Side, Stream, Target},
+    whole::Whole,
 };
 
 /// Everything that is shown depends on this alone.
@@ -48,6 +51,12 @@ pub(crate) struct App {
     pub(crate) tallies: Tallies,
     pub(crate) opened: Option<Opened>,
     pub(crate) bar: FilterBar,
+    /// Bytes of files are shown as hexadecimal.
+    pub(crate) hex: bool,
+    /// Bytes of streams are: what was typed is read as text first.
+    pub(crate) stream_hex: bool,
+    /// What is seen of the panes of Health.
+    pub(crate) health: [Scroll; 3],
 }
 
 /// What lies over the screen.
@@ -154,6 +163,8 @@ pub(crate) struct Stories {
 
 /// Storylines kept.
 const STORIES: usize = 32;
+/// Whole lives kept with them: they are large.
+const WHOLES: usize = 2;
 
 impl Stories {
     pub(crate) fn of(&self, uid: ContainerUid) -> Option<&Story> {
@@ -161,8 +172,10 @@ impl Stories {
     }
 
     /// The question to ask so that the storyline of `key` comes or is completed.
-    pub(crate) fn want(&mut self, key: StoryKey) -> Option<StoryKey> {
-        let there = self.kept.iter().any(|(k, story)| *k == key && story.reading.is_none());
+    /// With `whole`, what the storyline was read from is wanted too.
+    pub(crate) fn want(&mut self, key: StoryKey, whole: bool) -> Option<StoryKey> {
+        let is_there = |story: &Story| story.reading.is_none() && (story.whole.is_some() || !whole);
+        let there = self.kept.iter().any(|(k, story)| *k == key && is_there(story));
         if there || self.asked == Some(key) {
             return None;
         }
@@ -176,6 +189,8 @@ impl Stories {
         }
         self.kept.retain(|(k, _)| k.uid != key.uid);
         self.kept.push((key, story));
+        let old = self.kept.len().saturating_sub(WHOLES);
+        self.kept.iter_mut().take(old).for_each(|(_, story)| story.whole = None);
         if self.kept.len() > STORIES {
             self.kept.remove(0);
         }
@@ -236,6 +251,17 @@ pub(crate) struct FilterBar {
     pub(crate) future: Vec<Filter>,
 }
 
+/// The lines of the stream as they are seen.
+#[derive(Debug, Default)]
+pub(crate) struct StreamLines {
+    /// What they were made of: pieces, side, hexadecimal or not, columns.
+    pub(crate) basis: Option<(usize, Side, bool, u16)>,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) scroll: Scroll,
+    /// The moment that the cursor was put at last.
+    pub(crate) at: Option<BootNanos>,
+}
+
 /// The container that is being replayed.
 #[derive(Debug)]
 pub(crate) struct Opened {
@@ -263,6 +289,17 @@ pub(crate) struct Opened {
     /// Closed branches: processes by pid and start.
     pub(crate) closed: Vec<(u32, BootNanos)>,
     pub(crate) detail: Scroll,
+    /// Counts of the whole life, for the Timeline screen.
+    pub(crate) life: Slot<DensityKey, Vec<Column>>,
+    /// Whose stream is followed.
+    pub(crate) target: Option<Target>,
+    pub(crate) stream: Slot<StreamKey, Stream>,
+    pub(crate) side: Side,
+    pub(crate) lines: StreamLines,
+    /// Where a range was begun.
+    pub(crate) range: Option<BootNanos>,
+    /// The screens that are lists.
+    pub(crate) sheets: BTreeMap<Screen, Sheet>,
     /// The user has not moved in time yet.
     pub(crate) fresh: bool,
 }
@@ -288,6 +325,13 @@ impl Opened {
             tree_follows: true,
             closed: Vec::new(),
             detail: Scroll::default(),
+            life: Slot::default(),
+            target: None,
+            stream: Slot::default(),
+            side: Side::default(),
+            lines: StreamLines::default(),
+            range: None,
+            sheets: BTreeMap::new(),
             fresh: true,
         }
     }
@@ -331,6 +375,18 @@ impl Opened {
         self.at().and_then(|(page, row)| page.rows.get(row)).map(|row| row.id)
     }
 
+    /// The stream of the target, as far as it is known.
+    pub(crate) fn stream(&self) -> Option<&Stream> {
+        let (key, stream) = self.stream.entry()?;
+        (Some(&key.target) == self.target.as_ref()).then_some(stream)
+    }
+
+    /// Whether the state that is shown is not that of the playhead: it is being read.
+    pub(crate) fn is_behind(&self) -> bool {
+        let shown = self.moment.entry().map(|(key, _)| key.at);
+        self.event().is_some_and(|id| shown != Some(Center::Event(id)))
+    }
+
     /// The rows of the tree that are seen, closed branches left out.
     pub(crate) fn tree_rows(&self) -> Vec<&ProcessRow> {
         let Some(moment) = self.moment.value() else { return Vec::new() };
@@ -371,6 +427,9 @@ impl App {
             tallies: Tallies::default(),
             opened: None,
             bar: FilterBar::default(),
+            hex: true,
+            stream_hex: false,
+            health: [Scroll::default(); 3],
         }
     }
 
@@ -391,9 +450,34 @@ impl App {
 
     /// Rows of text in a pane, its title not counted.
     pub(crate) fn rows_in(&self, pane: Pane) -> usize {
-        let heading = usize::from(matches!(pane, Pane::Containers | Pane::Events));
+        let heading = matches!(
+            pane,
+            Pane::Containers
+                | Pane::Events
+                | Pane::Processes
+                | Pane::Files
+                | Pane::Conversations
+                | Pane::FindingList
+                | Pane::Provenance
+        );
+        let heading = usize::from(heading);
         let height = self.plan().rect(pane).map_or(0, |rect| usize::from(rect.height));
         height.saturating_sub(1 + heading)
+    }
+
+    /// What the filter in force keeps, as far as it is known; none where there is no filter.
+    pub(crate) fn hits(&self) -> Option<&Hits> {
+        let text = self.bar.filter.text();
+        let entry = self.opened.as_ref()?.hits.entry()?;
+        (!text.is_empty() && *entry.0.text == *text && entry.0.uid == self.opened.as_ref()?.uid)
+            .then_some(entry.1)
+    }
+
+    /// Whether all is known that the rows of the screen's list depend on: only then may an empty list say so.
+    pub(crate) fn all_read(&self) -> bool {
+        let story = self.story().is_some_and(|story| story.reading.is_none() && story.whole.is_some());
+        let hits = self.bar.filter.is_empty() || self.hits().is_some_and(|hits| hits.reading.is_none());
+        story && hits
     }
 
     /// The container that the list's cursor is on.
@@ -404,8 +488,8 @@ impl App {
 
     /// The container that the screen is about.
     pub(crate) fn subject(&self) -> Option<&ContainerRow> {
-        match (&self.opened, self.screen) {
-            (Some(opened), Screen::Replay) => self.catalog.container(opened.uid),
+        match &self.opened {
+            Some(opened) if self.screen.needs_container() => self.catalog.container(opened.uid),
             _ => self.selected(),
         }
     }
@@ -418,6 +502,35 @@ impl App {
     /// The line of the storyline that the cursor is on.
     pub(crate) fn story_row(&self) -> Option<&StoryRow> {
         self.story()?.rows.get(self.list.story.cursor)
+    }
+
+    /// The list of the screen, where it is one.
+    pub(crate) fn sheet(&self) -> Option<&Sheet> {
+        self.opened.as_ref()?.sheets.get(&self.screen)
+    }
+
+    fn whole(&self) -> Option<&Whole> {
+        self.story()?.whole.as_deref()
+    }
+
+    /// The process that the cursor of the Tree screen is on.
+    pub(crate) fn selected_process(&self) -> Option<&ProcessRow> {
+        self.whole()?.tree.get(self.sheet()?.selected()?)
+    }
+
+    /// The file that the cursor of the Files screen is on.
+    pub(crate) fn selected_file(&self) -> Option<&FileRecord> {
+        self.whole()?.file(self.sheet()?.selected()?)
+    }
+
+    /// The conversation that the cursor of the Net screen is on.
+    pub(crate) fn selected_conversation(&self) -> Option<&Conversation> {
+        self.whole()?.conversations().get(self.sheet()?.selected()?)
+    }
+
+    /// The finding that the cursor of the Findings screen is on.
+    pub(crate) fn selected_finding(&self) -> Option<&StoryRow> {
+        self.story()?.rows.get(self.sheet()?.selected()?)
     }
 
     pub(crate) fn say(&mut self, text: Safe) {

@@ -8,6 +8,7 @@ mod moment;
 mod page;
 mod scan;
 mod story;
+mod stream;
 
 use afterimage_format::ReadError;
 
@@ -68,6 +69,7 @@ pub(crate) fn answer(
             (job.tell)(Reply::Moment(key, moment));
         }
         Request::Story(key) => story::story(trace, key, job)?,
+        Request::Stream(key) => stream::stream(trace, key, job)?,
         Request::Tally(key) => story::tally(trace, key, job)?,
     }
     Ok(())

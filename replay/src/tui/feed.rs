@@ -3,11 +3,17 @@
 use std::sync::Arc;
 
 use afterimage_format::{BootNanos, Class, ContainerUid, EventId, Loss};
-use afterimage_model::{findings::Severity, text::Safe};
+use afterimage_model::{findings::Severity, process::ProcessKey, text::Safe};
 
 use crate::{
     trace::{Ended, Life},
-    tui::{filter::Library, hits::Hits, moment::Clocks},
+    tui::{
+        filter::Library,
+        hits::Hits,
+        moment::Clocks,
+        stream::{Stream, Target},
+        whole::Whole,
+    },
 };
 
 /// A recording as its index tells it.
@@ -31,9 +37,17 @@ pub(crate) struct Catalog {
     pub(crate) degraded: Vec<Safe>,
     /// Counts up whenever the recording was found to have grown.
     pub(crate) generation: u64,
+    /// Blocks with events, and their bytes on disk.
+    pub(crate) blocks: u64,
+    pub(crate) stored: u64,
 }
 
 impl Catalog {
+    /// How many containers' recordings are not complete.
+    pub(crate) fn incomplete(&self) -> u64 {
+        self.containers.iter().filter(|row| !row.life.partial.is_empty()).count() as u64
+    }
+
     pub(crate) fn container(&self, uid: ContainerUid) -> Option<&ContainerRow> {
         self.containers.iter().find(|row| row.uid == uid)
     }
@@ -128,6 +142,12 @@ pub(crate) struct ProcessRow {
     pub(crate) foreign: bool,
     pub(crate) tty: bool,
     pub(crate) threads: u32,
+    pub(crate) began: BootNanos,
+    pub(crate) events: u64,
+    /// Bytes written to files, sent to and received from sockets.
+    pub(crate) written: u64,
+    pub(crate) sent: u64,
+    pub(crate) received: u64,
 }
 
 /// A line of the detail pane.
@@ -155,6 +175,7 @@ pub(crate) struct StoryRow {
     pub(crate) id: Option<EventId>,
     pub(crate) severity: Severity,
     pub(crate) text: Safe,
+    pub(crate) pid: u32,
     /// ATT&CK technique or another tag; may be empty.
     pub(crate) tag: Safe,
 }
@@ -179,18 +200,21 @@ impl Tally {
 }
 
 /// What a whole life comes to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Story {
     pub(crate) rows: Vec<StoryRow>,
     pub(crate) summary: Vec<(Safe, Safe)>,
     /// Percent read so far; `None` when all was read.
     pub(crate) reading: Option<u8>,
+    /// What was read, when all was.
+    pub(crate) whole: Option<Arc<Whole>>,
 }
 
 impl Story {
-    /// Where to begin: at the first line that is rarely part of normal work, else at the first.
+    /// Where to begin: at the first of the weightiest lines.
     pub(crate) fn beginning(&self) -> Option<&StoryRow> {
-        self.rows.iter().find(|row| row.severity >= Severity::Warning).or(self.rows.first())
+        let worst = self.rows.iter().map(|row| row.severity).max()?;
+        self.rows.iter().find(|row| row.severity == worst)
     }
 }
 
@@ -263,6 +287,21 @@ pub(crate) struct KeepKey {
     pub(crate) generation: u64,
 }
 
+/// Which stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StreamKey {
+    pub(crate) uid: ContainerUid,
+    pub(crate) target: Target,
+    pub(crate) generation: u64,
+}
+
+impl ProcessRow {
+    /// Its identity.
+    pub(crate) fn key(&self) -> ProcessKey {
+        ProcessKey { tgid: self.pid, start: self.start }
+    }
+}
+
 /// What is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sought {
@@ -293,6 +332,7 @@ pub(crate) enum Request {
     /// With the filters that it may use by name.
     Hits(HitsKey, Library),
     Keep(KeepKey, Library),
+    Stream(StreamKey),
     /// The findings of a container, as numbers only.
     Tally(StoryKey),
 }
@@ -310,6 +350,7 @@ pub(crate) enum Reply {
     Seek(SeekKey, Option<EventId>),
     Hits(HitsKey, Hits),
     Keep(KeepKey, Vec<bool>),
+    Stream(StreamKey, Stream),
     Tally(StoryKey, Tally),
     /// The recording could not be read.
     Failed(Safe),

@@ -133,7 +133,16 @@ pub(crate) struct Keymap {
 }
 
 const ALL: Screens = Screens::ALL;
-const TIMED: Screens = Screens::but(&[Screen::Containers]);
+const TIMED: Screens = Screens::but(&[Screen::Containers, Screen::Health]);
+
+const SHEETS: Screens = Screens::of(&[
+    Screen::Timeline,
+    Screen::Tree,
+    Screen::Files,
+    Screen::Net,
+    Screen::Follow,
+    Screen::Findings,
+]);
 
 /// The default keys. Every string is one way to reach the action.
 const DEFAULT: &[(Action, &[&str], Screens)] = &[
@@ -152,6 +161,14 @@ const DEFAULT: &[(Action, &[&str], Screens)] = &[
     (Action::Maximise, &["\\"], ALL),
     (Action::GoContainers, &["1"], ALL),
     (Action::GoReplay, &["2"], ALL),
+    (Action::GoTimeline, &["3"], ALL),
+    (Action::GoFollow, &["7"], ALL),
+    (Action::GoTree, &["4"], ALL),
+    (Action::GoFiles, &["5"], ALL),
+    (Action::GoNet, &["6"], ALL),
+    (Action::GoFindings, &["8"], ALL),
+    (Action::GoHealth, &["0"], ALL),
+    (Action::OpenInReplay, &["o"], SHEETS),
     (Action::LastScreen, &["`"], ALL),
     (Action::Enter, &["Enter"], ALL),
     (Action::Back, &["Esc", "Backspace"], ALL),
@@ -180,6 +197,18 @@ const DEFAULT: &[(Action, &[&str], Screens)] = &[
     (Action::UndoFilter, &["u"], TIMED),
     (Action::RedoFilter, &["U"], TIMED),
     (Action::SetUp, &["S"], TIMED),
+    (
+        Action::OtherRows,
+        &["A"],
+        Screens::of(&[Screen::Timeline, Screen::Files, Screen::Net, Screen::Findings]),
+    ),
+    (Action::HotPaths, &["H"], Screens::of(&[Screen::Tree])),
+    (Action::EarlierPart, &["["], Screens::of(&[Screen::Timeline])),
+    (Action::LaterPart, &["]"], Screens::of(&[Screen::Timeline])),
+    (Action::Range, &["v"], TIMED),
+    (Action::Side, &["s"], Screens::of(&[Screen::Follow])),
+    (Action::Hex, &["X"], Screens::of(&[Screen::Files, Screen::Follow])),
+    (Action::Save, &["W"], Screens::of(&[Screen::Files, Screen::Follow])),
     (Action::Sort, &["s"], Screens::of(&[Screen::Containers])),
     (Action::TimeFormat, &["Ctrl-t"], ALL),
     (Action::Theme, &["F4"], ALL),
@@ -215,11 +244,78 @@ const CONTAINERS_HINTS: &[Hint] = &[
     (&[Action::GoReplay], "replay"),
 ];
 
+const TIMELINE_HINTS: &[Hint] = &[
+    (&[Action::Enter], "zoom to lane"),
+    (&[Action::ZoomIn, Action::ZoomOut], "zoom"),
+    (&[Action::EarlierPart, Action::LaterPart], "pan"),
+    (&[Action::Fit], "fit"),
+    (&[Action::Range], "range"),
+    (&[Action::OpenInReplay], "replay"),
+    (&[Action::OtherRows], "all lanes"),
+    (&[Action::NextFinding, Action::PrevFinding], "finding"),
+    (&[Action::Play], "play"),
+];
+
+const FOLLOW_HINTS: &[Hint] = &[
+    (&[Action::Play], "play"),
+    (&[Action::Down, Action::Up], "line"),
+    (&[Action::Side], "side"),
+    (&[Action::Hex], "hex"),
+    (&[Action::Save], "save"),
+    (&[Action::OpenInReplay], "replay"),
+    (&[Action::Faster, Action::Slower], "speed"),
+];
+
+const TREE_HINTS: &[Hint] = &[
+    (&[Action::Enter], "its events"),
+    (&[Action::OpenInReplay], "replay at its start"),
+    (&[Action::HotPaths], "hot paths"),
+    (&[Action::EditFilter], "filter"),
+    (&[Action::NextPane], "pane"),
+];
+
+const FILES_HINTS: &[Hint] = &[
+    (&[Action::OpenInReplay], "replay at this act"),
+    (&[Action::OtherRows], "all files"),
+    (&[Action::NextPane], "pane"),
+    (&[Action::Hex], "hex"),
+    (&[Action::Save], "save"),
+    (&[Action::EditFilter], "filter"),
+];
+
+const NET_HINTS: &[Hint] = &[
+    (&[Action::Enter], "follow"),
+    (&[Action::OpenInReplay], "replay at its beginning"),
+    (&[Action::OtherRows], "all"),
+    (&[Action::NextPane], "pane"),
+    (&[Action::EditFilter], "filter"),
+];
+
+const FINDINGS_HINTS: &[Hint] = &[
+    (&[Action::OpenInReplay], "replay"),
+    (&[Action::OtherRows], "whole story"),
+    (&[Action::NextPane], "pane"),
+    (&[Action::EditFilter], "filter"),
+];
+
+const HEALTH_HINTS: &[Hint] = &[
+    (&[Action::NextPane], "pane"),
+    (&[Action::Down, Action::Up], "scroll"),
+    (&[Action::GoContainers], "containers"),
+];
+
 /// The footer of a screen, the most useful first.
 pub(crate) const fn hints(screen: Screen) -> &'static [Hint] {
     match screen {
         Screen::Containers => CONTAINERS_HINTS,
         Screen::Replay => REPLAY_HINTS,
+        Screen::Timeline => TIMELINE_HINTS,
+        Screen::Follow => FOLLOW_HINTS,
+        Screen::Tree => TREE_HINTS,
+        Screen::Files => FILES_HINTS,
+        Screen::Net => NET_HINTS,
+        Screen::Findings => FINDINGS_HINTS,
+        Screen::Health => HEALTH_HINTS,
     }
 }
 

@@ -26,6 +26,23 @@ pub(crate) enum Pane {
     Events,
     Detail,
     Timeline,
+    Lanes,
+    Processes,
+    Card,
+    Acts,
+    Files,
+    Provenance,
+    Content,
+    Conversations,
+    Conversation,
+    Lookups,
+    Stream,
+    FindingList,
+    Explain,
+    Notes,
+    Recording,
+    Gaps,
+    Damage,
 }
 
 impl Pane {
@@ -45,6 +62,23 @@ impl Pane {
             Self::Events => "events",
             Self::Detail => "detail",
             Self::Timeline => "timeline",
+            Self::Lanes => "lanes",
+            Self::Processes => "processes",
+            Self::Card => "process",
+            Self::Acts => "its findings",
+            Self::Files => "files",
+            Self::Provenance => "provenance",
+            Self::Content => "content",
+            Self::Conversations => "conversations",
+            Self::Conversation => "conversation",
+            Self::Lookups => "names and sockets",
+            Self::Stream => "stream",
+            Self::FindingList => "findings",
+            Self::Explain => "explain",
+            Self::Notes => "bookmarks and notes",
+            Self::Recording => "recording",
+            Self::Gaps => "lost",
+            Self::Damage => "damage",
         }
     }
 
@@ -60,6 +94,20 @@ impl Pane {
             Self::Detail => (28, 5),
             Self::Storyline | Self::Summary => (28, 4),
             Self::Timeline => (40, 3),
+            Self::Lanes | Self::Stream => (40, 5),
+            Self::Processes | Self::Files | Self::Conversations | Self::FindingList | Self::Recording => {
+                (40, 4)
+            }
+            Self::Card
+            | Self::Acts
+            | Self::Provenance
+            | Self::Content
+            | Self::Conversation
+            | Self::Lookups
+            | Self::Explain
+            | Self::Notes
+            | Self::Gaps
+            | Self::Damage => (28, 4),
         }
     }
 }
@@ -69,6 +117,13 @@ pub(crate) const fn focusable(screen: Screen) -> &'static [Pane] {
     match screen {
         Screen::Containers => &[Pane::Containers, Pane::Storyline, Pane::Summary],
         Screen::Replay => &[Pane::Events, Pane::Tree, Pane::Detail],
+        Screen::Timeline => &[Pane::Lanes],
+        Screen::Tree => &[Pane::Processes, Pane::Card, Pane::Acts],
+        Screen::Files => &[Pane::Files, Pane::Provenance, Pane::Content],
+        Screen::Net => &[Pane::Conversations, Pane::Conversation, Pane::Lookups],
+        Screen::Follow => &[Pane::Stream],
+        Screen::Findings => &[Pane::FindingList, Pane::Explain, Pane::Notes],
+        Screen::Health => &[Pane::Recording, Pane::Gaps, Pane::Damage],
     }
 }
 
@@ -147,6 +202,8 @@ pub(crate) fn plan(width: u16, height: u16, wish: Wish) -> Plan {
     match wish.screen {
         Screen::Containers => containers(&mut plan, rest, wish),
         Screen::Replay => replay(&mut plan, rest, wish),
+        Screen::Timeline | Screen::Follow => whole(&mut plan, rest, wish),
+        _ => sheet(&mut plan, rest, wish),
     }
     plan
 }
@@ -178,6 +235,33 @@ fn containers(plan: &mut Plan, mut rest: Rest, wish: Wish) {
         plan.put(Pane::Summary, lower.0);
     } else {
         plan.put(if wish.focus == Pane::Summary { Pane::Summary } else { Pane::Storyline }, lower.0);
+    }
+}
+
+/// One pane and the transport under it.
+fn whole(plan: &mut Plan, mut rest: Rest, wish: Wish) {
+    if rest.0.height >= 16 {
+        plan.put(Pane::Transport, rest.bottom(1));
+    }
+    plan.put(wish.focus, rest.0);
+}
+
+/// A list, and two panes about its selected row.
+fn sheet(plan: &mut Plan, mut rest: Rest, wish: Wish) {
+    let [list, left, right] = *focusable(wish.screen) else { return };
+    let Rect { width, height, .. } = rest.0;
+    if wish.maximised || height < 14 {
+        plan.put(wish.focus, rest.0);
+        return;
+    }
+    let share = if wish.screen == Screen::Health { height / 2 } else { (height / 2).min(28) };
+    let mut lower = Rest(rest.bottom(share));
+    plan.put(list, rest.0);
+    if width >= 100 {
+        plan.put(left, lower.left(lower.0.width / 2));
+        plan.put(right, lower.0);
+    } else {
+        plan.put(if wish.focus == right { right } else { left }, lower.0);
     }
 }
 

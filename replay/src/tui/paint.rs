@@ -79,6 +79,13 @@ impl<'a> Painter<'a> {
         self.write(x, y, columns, cut.as_str(), style)
     }
 
+    /// As [`Self::text`], cutting in the middle: for paths, whose end tells most.
+    pub(crate) fn path(&mut self, x: u16, y: u16, columns: u16, text: impl Shown, role: Role) -> u16 {
+        let style = self.style(role);
+        let cut = text::fit_middle(text.shown(), usize::from(columns), self.look.symbols.ellipsis);
+        self.write(x, y, columns, cut.as_str(), style)
+    }
+
     /// Writes `text` so that it ends before `right`; gives the columns used.
     pub(crate) fn right(&mut self, right: u16, y: u16, columns: u16, text: impl Shown, role: Role) -> u16 {
         let wide = u16::try_from(text::width(text.shown())).unwrap_or(u16::MAX).min(columns);

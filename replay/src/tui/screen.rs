@@ -6,16 +6,40 @@
 pub(crate) enum Screen {
     Containers,
     Replay,
+    Timeline,
+    Tree,
+    Files,
+    Net,
+    Follow,
+    Findings,
+    Health,
 }
 
 impl Screen {
-    pub(crate) const ALL: &[Self] = &[Self::Containers, Self::Replay];
+    pub(crate) const ALL: &[Self] = &[
+        Self::Containers,
+        Self::Replay,
+        Self::Timeline,
+        Self::Tree,
+        Self::Files,
+        Self::Net,
+        Self::Follow,
+        Self::Findings,
+        Self::Health,
+    ];
 
-    /// The key that goes there.
+    /// The key that goes there. 9 is kept for the inventory of AI.
     pub(crate) const fn digit(self) -> char {
         match self {
             Self::Containers => '1',
             Self::Replay => '2',
+            Self::Timeline => '3',
+            Self::Tree => '4',
+            Self::Files => '5',
+            Self::Net => '6',
+            Self::Follow => '7',
+            Self::Findings => '8',
+            Self::Health => '0',
         }
     }
 
@@ -23,6 +47,13 @@ impl Screen {
         match self {
             Self::Containers => "Containers",
             Self::Replay => "Replay",
+            Self::Timeline => "Timeline",
+            Self::Tree => "Tree",
+            Self::Files => "Files",
+            Self::Net => "Net",
+            Self::Follow => "Follow",
+            Self::Findings => "Findings",
+            Self::Health => "Health",
         }
     }
 
@@ -31,7 +62,19 @@ impl Screen {
         match self {
             Self::Containers => "what ran here, what is gone, where to look first",
             Self::Replay => "what happened, step by step, and what was the state",
+            Self::Timeline => "when and how long; what overlaps",
+            Self::Tree => "who started whom, over the whole life",
+            Self::Files => "what was written, dropped, executed, deleted; the bytes",
+            Self::Net => "who talked to whom; names, ports, volume",
+            Self::Follow => "what was typed and seen: streams, terminals, bytes",
+            Self::Findings => "what stands out; bookmarks and notes",
+            Self::Health => "is the recording whole and honest",
         }
+    }
+
+    /// Whether it is about one container.
+    pub(crate) const fn needs_container(self) -> bool {
+        !matches!(self, Self::Containers | Self::Health)
     }
 }
 

@@ -16,6 +16,7 @@ use crate::{
     trace::Trace,
     tui::{
         app::App,
+        evidence,
         feed::Reply,
         keys::Key,
         player::Motion,
@@ -112,6 +113,7 @@ fn until_quit(
                 Step::Do(Effect::Quit) => return Ok(Ended::Quit),
                 Step::Do(Effect::Suspend) => screen.suspend()?,
                 Step::Do(Effect::Redraw) => screen.forget()?,
+                Step::Do(Effect::Save(name, bytes)) => evidence::save(app, &name, &bytes),
             }
         }
         if playing && last.elapsed() >= FRAME {

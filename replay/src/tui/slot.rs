@@ -50,6 +50,11 @@ impl<K: PartialEq + Clone, V> Slot<K, V> {
         self.got = Some((key, value));
     }
 
+    /// Whether this question is under way.
+    pub(crate) fn is_asked(&self, key: &K) -> bool {
+        self.asked.as_ref() == Some(key)
+    }
+
     /// The latest answer, whatever it answers.
     pub(crate) fn value(&self) -> Option<&V> {
         self.got.as_ref().map(|(_, value)| value)

@@ -43,6 +43,28 @@ pub(crate) fn head(text: &str, columns: usize) -> &str {
     text
 }
 
+/// The longest end of `text` that takes at most `columns`.
+fn tail(text: &str, columns: usize) -> &str {
+    let mut used = 0;
+    for (at, c) in text.char_indices().rev() {
+        used += c.width().unwrap_or(0);
+        if used > columns {
+            return text.get(at + c.len_utf8()..).unwrap_or("");
+        }
+    }
+    text
+}
+
+/// `text` in at most `columns`, its middle cut.
+pub(crate) fn fit_middle(text: &str, columns: usize, mark: &'static str) -> Safe {
+    if width(text) <= columns {
+        return safe!("{text}");
+    }
+    let room = columns.saturating_sub(width(mark));
+    let left = room / 3;
+    safe!("{}{mark}{}", head(text, left), tail(text, room - left))
+}
+
 /// `text` in at most `columns`, its end cut and marked by `mark` where it is longer.
 pub(crate) fn fit(text: &str, columns: usize, mark: &'static str) -> Safe {
     if width(text) <= columns {
@@ -62,6 +84,11 @@ pub(crate) fn grouped(number: u64) -> Safe {
         out.push(digit);
     }
     safe!("{out}")
+}
+
+/// `1 call`, `2 calls`.
+pub(crate) fn counted(number: u64, one: &'static str) -> Safe {
+    safe!("{} {one}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
 /// A count in at most five columns: `184k`, `9.1M`.
@@ -104,6 +131,7 @@ mod tests {
         assert_eq!(fit("日本語", 5, "…").as_str(), "日本…");
         assert_eq!(fit("日本語", 4, "…").as_str(), "日…");
         assert_eq!(fit("ab", 0, "…").as_str(), "…");
+        assert_eq!(fit_middle("/very/long/path/name.txt", 12, "…").as_str(), "/ve…name.txt");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! What an action does to the state. No terminal, no files: what must happen outside is an [`Effect`].
 
 mod filtering;
+mod sheet;
 mod steer;
+mod stream;
 mod typing;
 mod walk;
 
@@ -12,6 +14,7 @@ use afterimage_format::ContainerUid;
 pub(crate) use self::{
     filtering::in_force,
     steer::tick,
+    stream::arrange as arrange_stream,
     typing::{key, paste},
 };
 use crate::tui::{
@@ -27,9 +30,11 @@ use crate::tui::{
 };
 
 /// What the terminal has to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Effect {
     Quit,
+    /// Write bytes of the recording into a new file of this name.
+    Save(String, Vec<u8>),
     Suspend,
     /// Draw everything again.
     Redraw,
@@ -63,15 +68,18 @@ pub(crate) fn update(app: &mut App, action: Action) -> Option<Effect> {
 fn screens(app: &mut App, action: Action) {
     match action {
         Action::GoContainers => go(app, Screen::Containers),
-        Action::GoReplay => {
-            if let Some(uid) = app.selected().map(|row| row.uid)
-                && app.screen == Screen::Containers
-                && app.opened.as_ref().is_none_or(|o| o.uid != uid)
-            {
-                open(app, uid);
-            }
-            go(app, Screen::Replay);
+        Action::GoReplay => go_about(app, Screen::Replay),
+        Action::GoTimeline => go_about(app, Screen::Timeline),
+        Action::GoFollow => {
+            go_about(app, app.screen);
+            stream::follow(app);
         }
+        Action::GoTree => go_about(app, Screen::Tree),
+        Action::GoFiles => go_about(app, Screen::Files),
+        Action::GoNet => go_about(app, Screen::Net),
+        Action::GoFindings => go_about(app, Screen::Findings),
+        Action::GoHealth => go(app, Screen::Health),
+        Action::OpenInReplay => sheet::open_in_replay(app),
         Action::LastScreen => {
             let previous = app.previous;
             go(app, previous);
@@ -82,9 +90,20 @@ fn screens(app: &mut App, action: Action) {
     }
 }
 
+/// Goes to a screen about a container: from the list about the selected one.
+fn go_about(app: &mut App, screen: Screen) {
+    let selected = app.selected().map(|row| row.uid).filter(|_| !app.screen.needs_container());
+    if let Some(uid) = selected
+        && app.opened.as_ref().is_none_or(|o| o.uid != uid)
+    {
+        open(app, uid);
+    }
+    go(app, screen);
+}
+
 /// Goes to a screen; one that needs a container needs one to be open.
 pub(crate) fn go(app: &mut App, screen: Screen) {
-    if screen != Screen::Containers && app.opened.is_none() {
+    if screen.needs_container() && app.opened.is_none() {
         app.complain(safe!("no container to open"));
         return;
     }
@@ -127,6 +146,7 @@ fn enter(app: &mut App) {
         }
         (Screen::Replay, Pane::Tree) => walk::keep_process(app),
         (Screen::Replay, _) => app.popup = Some(Popup::Event(Scroll::default())),
+        _ => sheet::enter(app),
     }
 }
 
@@ -144,6 +164,8 @@ fn back(app: &mut App) {
 fn view(app: &mut App, action: Action) -> Option<Effect> {
     match action {
         Action::ZoomIn | Action::ZoomOut | Action::Fit => steer::zoom(app, action),
+        Action::EarlierPart | Action::LaterPart => steer::pan(app, action),
+        Action::Range => steer::range(app),
         Action::Sort => {
             app.list.sort = app.list.sort.next();
             arrange(app);
@@ -154,6 +176,16 @@ fn view(app: &mut App, action: Action) -> Option<Effect> {
             app.look.theme = app.look.theme.next();
             app.say(safe!("theme: {}", app.look.theme.name()));
         }
+        Action::OtherRows | Action::HotPaths => sheet::other_rows(app),
+        Action::Hex if app.screen == Screen::Follow => app.stream_hex = !app.stream_hex,
+        Action::Hex => app.hex = !app.hex,
+        Action::Side => {
+            if let Some(opened) = &mut app.opened {
+                opened.side = opened.side.next();
+            }
+        }
+        Action::Save if app.screen == Screen::Follow => return stream::save(app),
+        Action::Save => return sheet::save(app),
         Action::Redraw => return Some(Effect::Redraw),
         _ => {}
     }
@@ -197,7 +229,12 @@ pub(crate) fn receive(app: &mut App, reply: Reply) {
         Reply::Density(key, columns) if key.uid.is_none() => app.overview.fill(key, columns),
         Reply::Density(key, columns) => {
             if let Some(opened) = app.opened.as_mut().filter(|o| Some(o.uid) == key.uid) {
-                opened.density.fill(key, columns);
+                if opened.life.is_asked(&key) {
+                    opened.life.fill(key, columns.clone());
+                }
+                if opened.density.is_asked(&key) {
+                    opened.density.fill(key, columns);
+                }
             }
         }
         Reply::Page(key, page) => {
@@ -220,6 +257,14 @@ pub(crate) fn receive(app: &mut App, reply: Reply) {
                 match hits.reading {
                     Some(_) => opened.hits.preview(key, hits),
                     None => opened.hits.fill(key, hits),
+                }
+            }
+        }
+        Reply::Stream(key, stream) => {
+            if let Some(opened) = app.opened.as_mut().filter(|o| o.uid == key.uid) {
+                match stream.reading {
+                    Some(_) => opened.stream.preview(key, stream),
+                    None => opened.stream.fill(key, stream),
                 }
             }
         }

@@ -4,9 +4,16 @@ mod bars;
 mod containers;
 pub(crate) mod detail;
 mod events;
+pub(crate) mod files;
+mod findings;
+mod health;
 pub(crate) mod help;
+pub(crate) mod lanes;
+mod net;
 mod popups;
+mod processes;
 mod storyline;
+mod stream;
 mod timeline;
 mod tree;
 
@@ -53,6 +60,23 @@ fn draw(app: &App, area: Rect, buffer: &mut Buffer) -> Option<(u16, u16)> {
             Pane::Tree => tree::draw(app, &mut painter, *rect),
             Pane::Events => events::draw(app, &mut painter, *rect),
             Pane::Detail => detail::draw(app, &mut painter, *rect),
+            Pane::Processes => processes::draw(app, &mut painter, *rect),
+            Pane::Card => processes::card(app, &mut painter, *rect),
+            Pane::Acts => processes::acts(app, &mut painter, *rect),
+            Pane::Files => files::draw(app, &mut painter, *rect),
+            Pane::Provenance => files::provenance(app, &mut painter, *rect),
+            Pane::Content => files::content(app, &mut painter, *rect),
+            Pane::Conversations => net::draw(app, &mut painter, *rect),
+            Pane::Conversation => net::conversation(app, &mut painter, *rect),
+            Pane::Lookups => net::lookups(app, &mut painter, *rect),
+            Pane::FindingList => findings::draw(app, &mut painter, *rect),
+            Pane::Explain => findings::explain(app, &mut painter, *rect),
+            Pane::Notes => findings::notes(app, &mut painter, *rect),
+            Pane::Recording => health::recording(app, &mut painter, *rect),
+            Pane::Gaps => health::gaps(app, &mut painter, *rect),
+            Pane::Damage => health::damage(app, &mut painter, *rect),
+            Pane::Lanes => lanes::draw(app, &mut painter, *rect),
+            Pane::Stream => stream::draw(app, &mut painter, *rect),
         }
     }
     for (x, top, bottom) in layout::sides(&plan) {
@@ -94,15 +118,11 @@ fn title(
     Rect { y: rect.y + 1, height: rect.height.saturating_sub(1), ..rect }
 }
 
-/// The panes that share the place of the focused one.
+/// The panes that Tab leads to in the place of this one: it is the last of those that are seen.
 fn hidden_panes(app: &App, pane: Pane) -> Vec<Pane> {
     let plan = app.plan();
-    let panes = layout::focusable(app.screen);
-    let first_hidden = panes.iter().filter(|p| plan.rect(**p).is_none()).count() > 0;
-    let shown = panes.iter().filter(|p| plan.rect(**p).is_some()).count();
-    let lowest = app.focus() == pane || (shown > 1 && pane == Pane::Storyline);
-    if !first_hidden || !lowest || (shown > 1 && pane == Pane::Containers) {
-        return Vec::new();
-    }
-    panes.iter().copied().filter(|p| plan.rect(*p).is_none()).collect()
+    let (seen, hidden): (Vec<Pane>, Vec<Pane>) =
+        layout::focusable(app.screen).iter().partition(|p| plan.rect(**p).is_some());
+    let lowest = seen.iter().max_by_key(|p| plan.rect(**p).map(|rect| (rect.y, rect.x)));
+    if lowest == Some(&pane) { hidden } else { Vec::new() }
 }

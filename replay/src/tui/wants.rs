@@ -4,9 +4,11 @@ use afterimage_format::BootNanos;
 
 use crate::tui::{
     app::{App, Opened},
-    feed::{Center, DensityKey, HitsKey, KeepKey, MomentKey, PageKey, Request, StoryKey},
-    layout::Pane,
+    feed::{Center, DensityKey, HitsKey, KeepKey, MomentKey, PageKey, Request, StoryKey, StreamKey},
+    layout::{Pane, Plan},
     screen::Screen,
+    sheets, update,
+    view::lanes::name_columns,
 };
 
 /// Columns that a lane's name takes.
@@ -14,6 +16,8 @@ pub(crate) const LANE_NAME: u16 = 9;
 
 /// The questions to ask now.
 pub(crate) fn requests(app: &mut App) -> Vec<Request> {
+    sheets::arrange(app);
+    update::arrange_stream(app);
     let plan = app.plan();
     let generation = app.catalog.generation;
     let mut asked = Vec::new();
@@ -28,13 +32,14 @@ pub(crate) fn requests(app: &mut App) -> Vec<Request> {
         asked.extend(app.list.kept.want(key).map(|key| Request::Keep(key, app.bar.library.clone())));
     }
     if let Some(uid) = app.subject().map(|row| row.uid) {
-        asked.extend(app.stories.want(StoryKey { uid, generation }).map(Request::Story));
+        let whole = app.screen != Screen::Containers;
+        asked.extend(app.stories.want(StoryKey { uid, generation }, whole).map(Request::Story));
     }
-    if app.screen == Screen::Containers {
+    if !app.screen.needs_container() {
         asked.extend(app.tallies.want(&app.list, &app.catalog).map(Request::Tally));
         return asked;
     }
-    let height = app.size.1;
+    let (height, screen) = (app.size.1, app.screen);
     let (text, setup) = (app.bar.filter.text(), app.bar.setup);
     let library = &app.bar.library;
     let Some(opened) = &mut app.opened else { return asked };
@@ -45,11 +50,12 @@ pub(crate) fn requests(app: &mut App) -> Vec<Request> {
         let known = opened.hits.entry().filter(|(got, _)| **got == key);
         hits = Some((key.text, known.map(|(_, hits)| hits.clone()).unwrap_or_default()));
     }
-    if let Some(rect) = plan.rect(Pane::Timeline) {
-        let (begin, end) = opened.window;
-        let columns = usize::from(rect.width.saturating_sub(LANE_NAME + 1));
-        let key = DensityKey { uid: Some(opened.uid), begin, end: after(end), columns, generation };
-        asked.extend(opened.density.want(key).map(Request::Density));
+    densities(opened, &plan, generation, &mut asked);
+    if screen == Screen::Follow
+        && let Some(target) = opened.target.clone()
+    {
+        let key = StreamKey { uid: opened.uid, target, generation };
+        asked.extend(opened.stream.want_instead(key).map(Request::Stream));
     }
     let reach =
         if hits.is_some() { usize::from(height).max(40) * 2 } else { usize::from(height).max(50) * 4 };
@@ -76,6 +82,28 @@ pub(crate) fn requests(app: &mut App) -> Vec<Request> {
         asked.push(Request::Seek(key));
     }
     asked
+}
+
+/// Asks for the counts over time that the screen shows.
+fn densities(opened: &mut Opened, plan: &Plan, generation: u64, asked: &mut Vec<Request>) {
+    let uid = opened.uid;
+    let of = |(begin, end): (BootNanos, BootNanos), columns: u16| DensityKey {
+        uid: Some(uid),
+        begin,
+        end: after(end),
+        columns: usize::from(columns),
+        generation,
+    };
+    if let Some(rect) = plan.rect(Pane::Timeline) {
+        let key = of(opened.window, rect.width.saturating_sub(LANE_NAME + 1));
+        asked.extend(opened.density.want(key).map(Request::Density));
+    }
+    if let Some(rect) = plan.rect(Pane::Lanes) {
+        let columns = rect.width.saturating_sub(name_columns(rect.width) + 1);
+        let (window, whole) = (of(opened.window, columns), of(opened.whole, columns));
+        asked.extend(opened.density.want(window).map(Request::Density));
+        asked.extend(opened.life.want(whole).map(Request::Density));
+    }
 }
 
 /// Whether the page is of another filter, does not have the playhead, or ends too near to it.

@@ -31,11 +31,12 @@ enum Lane {
     Hits,
     Stories,
     Tallies,
+    Streams,
 }
 
 impl Lane {
-    const ALL: [Self; 6] =
-        [Self::Pages, Self::Moments, Self::Seeks, Self::Hits, Self::Stories, Self::Tallies];
+    const ALL: [Self; 7] =
+        [Self::Pages, Self::Moments, Self::Seeks, Self::Hits, Self::Stories, Self::Tallies, Self::Streams];
 
     const fn of(request: &Request) -> Self {
         match request {
@@ -45,12 +46,13 @@ impl Lane {
             Request::Hits(..) => Self::Hits,
             Request::Story(_) => Self::Stories,
             Request::Tally(_) => Self::Tallies,
+            Request::Stream(_) => Self::Streams,
         }
     }
 
     /// Whether a newer question ends the one under way.
     const fn gives_way(self) -> bool {
-        matches!(self, Self::Seeks | Self::Hits | Self::Stories)
+        matches!(self, Self::Seeks | Self::Hits | Self::Stories | Self::Streams)
     }
 
     const fn name(self) -> &'static str {
@@ -61,6 +63,7 @@ impl Lane {
             Self::Hits => "hits",
             Self::Stories => "stories",
             Self::Tallies => "tallies",
+            Self::Streams => "streams",
         }
     }
 }

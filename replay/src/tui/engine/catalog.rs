@@ -29,6 +29,8 @@ pub(crate) fn catalog(trace: &Trace, generation: u64) -> Catalog {
         defects: recording.defects().iter().map(|defect| escape(defect.to_string().as_bytes())).collect(),
         degraded: origin.degraded.iter().map(|text| escape(text)).collect(),
         generation,
+        blocks: recording.blocks().len() as u64,
+        stored: recording.blocks().iter().map(|block| block.stored).sum(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, ops::ControlFlow, sync::Arc};
 
 use afterimage_detect::{EventContext, Filter, Frame, Tracker};
-use afterimage_format::{ContainerUid, Event, EventId, FieldTag, Query, ReadError};
+use afterimage_format::{ContainerUid, Direction, Event, EventId, FieldTag, Query, ReadError};
 use afterimage_model::{
     describe, event_name,
     process::Process,
@@ -100,8 +100,7 @@ fn walk(
     let query = Query { containers: vec![uid], ..Query::default() };
     let mut tracker = Tracker::new();
     let (mut number, mut over) = (0_u64, false);
-    // The blocks of one container are in the order of time.
-    trace.recording.scan(&query, &mut |id, uid, event| {
+    trace.recording.walk(&query, None, Direction::Forward, &mut |id, uid, event| {
         number += 1;
         tracker.apply(uid, event);
         let summary = Summary { event, tracker: &tracker };

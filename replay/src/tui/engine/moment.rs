@@ -164,7 +164,7 @@ fn descriptors(world: &World, process: &Process, out: &mut Vec<DetailLine>) {
 }
 
 /// The rows of the tree; each knows which lines lead past it.
-fn tree(world: &World, uid: ContainerUid) -> Vec<ProcessRow> {
+pub(super) fn tree(world: &World, uid: ContainerUid) -> Vec<ProcessRow> {
     let rows = world.tree(uid);
     let mut out: Vec<ProcessRow> = Vec::with_capacity(rows.len());
     // From below, a row is followed by a sibling where its depth was met since anything less deep.
@@ -198,6 +198,11 @@ fn process_row(process: &Process, depth: usize, children: bool, more: Vec<bool>)
         foreign: flags & (exec::EXE_UPPER_LAYER | exec::EXE_MEMFD) != 0,
         tty: process.tty.is_some_and(|tty| tty != 0),
         threads: u32::try_from(process.threads.len()).unwrap_or(u32::MAX).saturating_add(1),
+        began: process.began(),
+        events: process.events,
+        written: process.bytes_written,
+        sent: process.bytes_sent,
+        received: process.bytes_received,
     }
 }
 

@@ -1,16 +1,19 @@
 //! A whole life in a few lines: its findings, and what it came to.
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, sync::Arc};
 
-use afterimage_format::{BootNanos, ContainerUid, EventId, Query, ReadError};
+use afterimage_format::{BootNanos, ContainerUid, Direction, EventId, Query, ReadError};
 use afterimage_model::{
     World,
+    files::Files,
     findings::{self, Finding},
+    net::Network,
     text::Safe,
 };
 
 use super::{
     Job,
+    moment::tree,
     scan::{STRIDE, percent},
 };
 use crate::{
@@ -18,6 +21,7 @@ use crate::{
     tui::{
         feed::{Reply, Story, StoryKey, StoryRow, Tally},
         text::{bytes, grouped, safe},
+        whole::Whole,
     },
 };
 
@@ -32,26 +36,31 @@ pub(super) fn story(trace: &Trace, key: StoryKey, job: &Job<'_>) -> Result<(), R
     let query = Query { containers: vec![key.uid], ..Query::default() };
     let total = trace.recording.count_hint(&query).max(1);
     let mut world = World::new();
+    let (mut files, mut network) = (Files::new(), Network::new());
     let mut findings = findings::Story::new();
     let mut rows = Vec::new();
     let (mut seen, mut over) = (0_u64, false);
-    // The blocks of one container are in the order of time.
-    trace.recording.scan(&query, &mut |id, uid, event| {
+    trace.recording.walk(&query, None, Direction::Forward, &mut |id, uid, event| {
         seen += 1;
         world.apply(uid, event);
+        files.apply(&world, uid, event);
+        network.apply(&world, uid, event);
         rows.extend(findings.apply(&world, uid, event).map(|found| line(id, found)));
         if seen.is_multiple_of(STRIDE) {
             over = (job.over)();
             if seen.is_multiple_of(STRIDE * REPORTS) {
-                let part =
-                    Story { rows: rows.clone(), summary: Vec::new(), reading: Some(percent(seen, total)) };
+                let reading = Some(percent(seen, total));
+                let part = Story { rows: rows.clone(), reading, ..Story::default() };
                 (job.tell)(Reply::Story(key, part));
             }
         }
         if over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     if !over {
-        (job.tell)(Reply::Story(key, Story { rows, summary: summary(&world, key.uid), reading: None }));
+        let summary = summary(&world, key.uid);
+        let tree = tree(&world, key.uid);
+        let whole = Arc::new(Whole::new(key.uid, world, files, network, tree));
+        (job.tell)(Reply::Story(key, Story { rows, summary, reading: None, whole: Some(whole) }));
     }
     Ok(())
 }
@@ -63,7 +72,7 @@ pub(super) fn story(trace: &Trace, key: StoryKey, job: &Job<'_>) -> Result<(), R
 pub(super) fn tally(trace: &Trace, key: StoryKey, job: &Job<'_>) -> Result<(), ReadError> {
     let query = Query { containers: vec![key.uid], ..Query::default() };
     let (mut world, mut findings, mut tally) = (World::new(), findings::Story::new(), Tally::default());
-    trace.recording.scan(&query, &mut |_, uid, event| {
+    trace.recording.walk(&query, None, Direction::Forward, &mut |_, uid, event| {
         world.apply(uid, event);
         if let Some(found) = findings.apply(&world, uid, event) {
             tally.add(found.severity);
@@ -79,7 +88,14 @@ fn line(id: EventId, found: Finding) -> StoryRow {
         "" => Safe::literal(found.title),
         _ => safe!("{}: {}", found.title, found.detail),
     };
-    StoryRow { time: id.time, id: Some(id), severity: found.severity, text, tag: Safe::literal(found.attack) }
+    StoryRow {
+        time: id.time,
+        id: Some(id),
+        severity: found.severity,
+        text,
+        pid: found.task.tgid,
+        tag: Safe::literal(found.attack),
+    }
 }
 
 fn summary(world: &World, uid: ContainerUid) -> Vec<(Safe, Safe)> {

@@ -200,3 +200,18 @@ fn a_list_longer_than_a_page_is_walked_to_its_end_and_back() {
     let first = harness.app.opened.as_ref().and_then(|o| o.event()).map(|id| id.time);
     assert_eq!(first, Some(BootNanos(START + 50_000_000_137)));
 }
+
+#[test]
+fn no_screen_says_that_there_is_nothing_before_all_was_read() {
+    for digit in ["3", "4", "5", "6", "8"] {
+        let mut harness = replay();
+        harness.press(digit);
+        harness.press("/");
+        harness.apply_slowly("proc.name=nobody", |screen| {
+            assert!(!screen.contains("that the filter keeps"), "{screen}");
+        });
+        assert!(harness.text().contains("that the filter keeps"), "{}", harness.text());
+        harness.press("Ctrl-x");
+        assert!(!harness.text().contains("that the filter keeps"), "{}", harness.text());
+    }
+}

@@ -77,6 +77,29 @@ fn what_was_lost_stands_between_the_events_and_in_the_timeline() {
 }
 
 #[test]
+fn the_screens_about_a_whole_life() {
+    for (digit, name) in
+        [("3", "timeline"), ("4", "tree"), ("5", "files"), ("6", "net"), ("8", "findings"), ("0", "health")]
+    {
+        let mut harness = replay();
+        harness.press(digit);
+        keep(name, &mut harness);
+    }
+}
+
+#[test]
+fn a_stream_as_text_and_as_bytes() {
+    let mut harness = replay();
+    harness.press("4");
+    harness.press("j j j j j j");
+    assert_eq!(harness.app.selected_process().map(|row| row.pid), Some(31_418));
+    harness.press("7");
+    keep("follow", &mut harness);
+    harness.press("X s");
+    keep("follow-other", &mut harness);
+}
+
+#[test]
 fn popups() {
     for (name, keys) in [("help", "?"), ("palette", ": z o o"), ("goto", "@"), ("event", "Enter")] {
         let mut harness = replay();

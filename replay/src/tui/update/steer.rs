@@ -162,6 +162,35 @@ pub(super) fn zoom(app: &mut App, action: Action) {
     opened.window = (BootNanos(from), BootNanos(from + new));
 }
 
+/// Shows an earlier or later part of the life: half a window.
+pub(super) fn pan(app: &mut App, action: Action) {
+    let Some(opened) = &mut app.opened else { return };
+    let (begin, end) = opened.window;
+    let length = end.0.saturating_sub(begin.0);
+    let (first, last) = (opened.whole.0.0, opened.whole.1.0.saturating_sub(length));
+    let from = match action {
+        Action::EarlierPart => begin.0.saturating_sub(length / 2),
+        _ => begin.0.saturating_add(length / 2),
+    };
+    let from = from.min(last).max(first);
+    opened.window = (BootNanos(from), BootNanos(from + length));
+}
+
+/// Begins a range at the playhead, or ends it: the window then shows the range.
+pub(super) fn range(app: &mut App) {
+    let Some(opened) = &mut app.opened else { return };
+    let here = opened.playhead.time;
+    let Some(begin) = opened.range.take() else {
+        opened.range = Some(here);
+        app.say(safe!("the range begins here; go to its end and press v again"));
+        return;
+    };
+    let (from, to) = (begin.min(here), begin.max(here));
+    if to.0.saturating_sub(from.0) >= LEAST_WINDOW {
+        opened.window = (from, to);
+    }
+}
+
 /// Lets time run; whether anything moved.
 pub(crate) fn tick(app: &mut App, elapsed: Duration) -> bool {
     let height = app.rows_in(Pane::Events);

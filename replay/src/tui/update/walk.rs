@@ -3,12 +3,13 @@
 use afterimage_detect::syntax::ast::Op;
 use afterimage_format::{BootNanos, ContainerUid};
 
-use super::{filtering, steer};
+use super::{filtering, sheet, steer, stream};
 use crate::tui::{
     action::Action,
     app::App,
     filter::comparison,
     layout::{self, Pane},
+    screen::Screen,
 };
 
 /// Does an action of movement.
@@ -17,6 +18,8 @@ pub(super) fn step(app: &mut App, action: Action) {
         Action::NextPane => turn(app, 1),
         Action::PrevPane => turn(app, -1),
         Action::Maximise => app.maximised = !app.maximised,
+        Action::Left if app.screen == Screen::Timeline => steer::pan(app, Action::EarlierPart),
+        Action::Right if app.screen == Screen::Timeline => steer::pan(app, Action::LaterPart),
         Action::Left => branch(app, true),
         Action::Right => branch(app, false),
         _ => rows(app, action),
@@ -58,6 +61,14 @@ fn rows(app: &mut App, action: Action) {
             let len = app.story().map_or(0, |story| story.rows.len());
             app.list.story.step(by, len, height);
         }
+        Pane::Recording | Pane::Gaps | Pane::Damage => {
+            let at = layout::focusable(app.screen).iter().position(|p| *p == pane).unwrap_or(0);
+            if let Some(scroll) = app.health.get_mut(at) {
+                scroll.roll(by, usize::MAX / 2, height);
+            }
+        }
+        Pane::Stream => stream::step(app, by, height),
+        Pane::Events => events(app, action, by, height),
         Pane::Summary => app.list.summary.roll(by, usize::MAX / 2, height),
         Pane::Tree => {
             if let Some(opened) = &mut app.opened {
@@ -72,7 +83,7 @@ fn rows(app: &mut App, action: Action) {
                 opened.detail.roll(by, len, height);
             }
         }
-        _ => events(app, action, by, height),
+        _ => sheet::step(app, pane, by, height),
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) fn header(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     if !tabs {
         row.push(&safe!("  {} {}", app.screen.digit(), app.screen.name()), Role::BarStrong);
     }
-    if app.screen != Screen::Containers
+    if app.screen.needs_container()
         && let Some(subject) = app.subject()
     {
         row.push(&safe!("  {}", subject.name), Role::BarStrong);
@@ -39,7 +39,7 @@ pub(super) fn header(app: &App, painter: &mut Painter<'_>, rect: Rect) {
             row.push(&safe!("  {}", subject.short_id), Role::Bar);
         }
     }
-    if tabs || app.screen == Screen::Containers {
+    if tabs || !app.screen.needs_container() {
         row.push(&safe!("  {}", app.catalog.host), Role::Bar);
         row.push(&safe!("  {}", app.catalog.place), Role::Bar);
         row.push(if app.catalog.unsealed { "  not sealed" } else { "  sealed" }, Role::Bar);
@@ -54,7 +54,7 @@ pub(super) fn header(app: &App, painter: &mut Painter<'_>, rect: Rect) {
 fn moment(app: &App, columns: u16) -> Row {
     let clocks = &app.catalog.clocks;
     match (&app.opened, app.screen) {
-        (Some(opened), screen) if screen != Screen::Containers => {
+        (Some(opened), screen) if screen.needs_container() => {
             let at = opened.playhead.time;
             let mut row = Row::new();
             if columns >= 60 {
@@ -177,9 +177,10 @@ fn filter_note(app: &App) -> Row {
             let total = app.catalog.containers.len() as u64;
             (Some(app.list.order.len() as u64), total, "containers", None)
         }
-        Screen::Replay => {
+        Screen::Health => return Row::new(),
+        _ => {
             let total = app.subject().map_or(0, |row| row.events);
-            let hits = app.opened.as_ref().and_then(|o| o.hits.value());
+            let hits = app.hits();
             let reading = hits.and_then(|hits| hits.reading);
             if app.bar.filter.is_empty() {
                 (Some(total), total, "events", None)
@@ -265,7 +266,6 @@ pub(super) fn footer(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     }
     let help = Row::new().add(&key_of(app, Action::Help), Role::BarStrong).add(" keys", Role::Bar);
     let used = u16::try_from(help.width()).unwrap_or(0);
-    painter.row(rect.right().saturating_sub(used + 1), rect.y, used, &help);
     let mut left = usize::from(room.saturating_sub(used + 2));
     let mut at = x;
     for (actions, label) in keys::hints(app.screen) {
@@ -279,6 +279,7 @@ pub(super) fn footer(app: &App, painter: &mut Painter<'_>, rect: Rect) {
         at += painter.row(at, rect.y, room, &hint);
         left = left.saturating_sub(hint.width());
     }
+    painter.row(rect.right().saturating_sub(used + 1), rect.y, used, &help);
 }
 
 fn key_of(app: &App, action: Action) -> Safe {

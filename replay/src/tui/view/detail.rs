@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use super::title;
 use crate::tui::{
-    app::App,
+    app::{App, Opened},
     feed::DetailLine,
     layout::Pane,
     paint::{Painter, Row},
@@ -22,7 +22,7 @@ const FOLDS: usize = 12;
 
 /// Draws the pane.
 pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
-    let inner = title(app, painter, rect, Pane::Detail, Row::new(), &Safe::default());
+    let inner = title(app, painter, rect, Pane::Detail, Row::new(), &behind(app));
     let Some(moment) = app.opened.as_ref().and_then(|o| o.moment.value()) else { return };
     let rows = lines(&moment.detail, inner.width.saturating_sub(3));
     let top = app.opened.as_ref().map_or(0, |o| o.detail.top).min(rows.len().saturating_sub(1));
@@ -30,6 +30,12 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
         painter.row(inner.x + 1, y, inner.width.saturating_sub(3), row);
     }
     painter.scroll(inner, top as u64, u64::from(inner.height), rows.len() as u64);
+}
+
+/// Says where what is shown is not yet that of the playhead.
+pub(super) fn behind(app: &App) -> Safe {
+    let behind = app.opened.as_ref().is_some_and(Opened::is_behind);
+    if behind { Safe::literal("reading, this is of a moment before") } else { Safe::default() }
 }
 
 /// The rows of a list of pairs, long values folded.
@@ -77,6 +83,10 @@ fn folded(text: &Safe, columns: usize) -> Vec<Safe> {
             rows.push(safe!("... {} more characters", rest.chars().count()));
             return rows;
         }
+        // Words stay whole where the row is not left half empty by it.
+        let cut = part.rfind(' ').map_or(part.len(), |at| at + 1);
+        let keep = if part.len() == rest.len() || cut * 2 < part.len() { part.len() } else { cut };
+        let part = part.get(..keep).unwrap_or(part);
         rows.push(safe!("{part}"));
         rest = rest.get(part.len()..).unwrap_or("");
         if rest.is_empty() || part.is_empty() {

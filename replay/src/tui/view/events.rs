@@ -50,7 +50,7 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     heading(app, painter, inner, &columns);
     let body = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
     let Some(cursor) = opened.playhead.row(page) else {
-        painter.text(body.x + 2, body.y, body.width.saturating_sub(2), nothing(app, opened), Role::Dim);
+        painter.text(body.x + 2, body.y, body.width.saturating_sub(2), nothing(app), Role::Dim);
         return;
     };
     let lines = lines(app, opened, page, cursor, usize::from(body.height));
@@ -73,11 +73,11 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
 }
 
 /// What a list without rows says: that nothing matches only when that is known.
-fn nothing(app: &App, opened: &Opened) -> &'static str {
+fn nothing(app: &App) -> &'static str {
     if app.bar.filter.is_empty() {
         return "no event";
     }
-    match opened.hits.value() {
+    match app.hits() {
         Some(hits) if hits.reading.is_none() && hits.len() == 0 => "no event matches the filter",
         _ => "reading",
     }

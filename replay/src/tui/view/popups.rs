@@ -140,7 +140,11 @@ fn event(app: &App, painter: &mut Painter<'_>, area: Rect, top: usize) {
     let frame = centred(area, area.width.saturating_sub(8).min(110), area.height.saturating_sub(4));
     let inner =
         painter.frame(frame, &Row::new().add("event", Role::TitleFocus).add("  Esc closes", Role::Dim));
-    let Some(moment) = app.opened.as_ref().and_then(|o| o.moment.value()) else { return };
+    let shown = app.opened.as_ref().filter(|o| !o.is_behind()).and_then(|o| o.moment.value());
+    let Some(moment) = shown else {
+        painter.text(inner.x, inner.y, inner.width, "reading", Role::Dim);
+        return;
+    };
     let rows = detail::lines(&moment.detail, inner.width);
     for (y, row) in (inner.y..inner.bottom()).zip(rows.iter().skip(top)) {
         painter.row(inner.x, y, inner.width, row);

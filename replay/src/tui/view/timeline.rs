@@ -22,26 +22,42 @@ use crate::{
 
 /// A span of time laid over columns.
 #[derive(Debug, Clone, Copy)]
-struct Axis {
+pub(super) struct Axis {
     begin: BootNanos,
     end: BootNanos,
     x: u16,
+    names: u16,
     columns: u16,
 }
 
 impl Axis {
     fn new(window: (BootNanos, BootNanos), rect: Rect) -> Self {
-        let columns = rect.width.saturating_sub(LANE_NAME + 1);
-        Self { begin: window.0, end: window.1, x: rect.x + LANE_NAME, columns }
+        Self::with_names(window, rect, LANE_NAME)
+    }
+
+    /// With this many columns for the lanes' names.
+    pub(super) fn with_names(window: (BootNanos, BootNanos), rect: Rect, names: u16) -> Self {
+        let columns = rect.width.saturating_sub(names + 1);
+        Self { begin: window.0, end: window.1, x: rect.x + names, names, columns }
+    }
+
+    /// The first column.
+    pub(super) fn x(self) -> u16 {
+        self.x
+    }
+
+    /// Columns of the lanes' names.
+    pub(super) fn names(self) -> u16 {
+        self.names
     }
 
     /// Nanoseconds per column.
-    fn scale(self) -> u64 {
+    pub(super) fn scale(self) -> u64 {
         (self.end.0.saturating_sub(self.begin.0) / u64::from(self.columns.max(1))).max(1)
     }
 
     /// The column of a moment; none outside.
-    fn column(self, at: BootNanos) -> Option<u16> {
+    pub(super) fn column(self, at: BootNanos) -> Option<u16> {
         let length = u128::from(self.end.0.saturating_sub(self.begin.0).saturating_add(1));
         let into = u128::from(at.0.checked_sub(self.begin.0)?);
         let column = u16::try_from(into * u128::from(self.columns) / length).ok()?;
@@ -49,7 +65,7 @@ impl Axis {
     }
 
     /// The columns that a span touches.
-    fn touched(self, from: BootNanos, to: BootNanos) -> Option<(u16, u16)> {
+    pub(super) fn touched(self, from: BootNanos, to: BootNanos) -> Option<(u16, u16)> {
         if to < self.begin || from > self.end {
             return None;
         }
@@ -123,10 +139,10 @@ pub(super) fn timeline(app: &App, painter: &mut Painter<'_>, rect: Rect) {
 }
 
 fn name(painter: &mut Painter<'_>, axis: Axis, y: u16, text: &'static str, role: Role) {
-    painter.text(axis.x.saturating_sub(LANE_NAME) + 1, y, LANE_NAME - 2, text, role);
+    painter.text(axis.x.saturating_sub(axis.names) + 1, y, axis.names.saturating_sub(2), text, role);
 }
 
-fn density(painter: &mut Painter<'_>, axis: Axis, y: u16, lane: Lane, columns: &[Column]) {
+pub(super) fn density(painter: &mut Painter<'_>, axis: Axis, y: u16, lane: Lane, columns: &[Column]) {
     let role = match lane {
         Lane::All => Role::File,
         Lane::One(class) => class_role(class),
@@ -141,7 +157,7 @@ fn density(painter: &mut Painter<'_>, axis: Axis, y: u16, lane: Lane, columns: &
     }
 }
 
-fn findings(painter: &mut Painter<'_>, axis: Axis, y: u16, rows: &[StoryRow]) {
+pub(super) fn findings(painter: &mut Painter<'_>, axis: Axis, y: u16, rows: &[StoryRow]) {
     name(painter, axis, y, "finding", if rows.is_empty() { Role::Dim } else { Role::Alert });
     findings_over(painter, axis, y, rows);
 }
@@ -155,7 +171,7 @@ fn findings_over(painter: &mut Painter<'_>, axis: Axis, y: u16, rows: &[StoryRow
     }
 }
 
-fn losses(app: &App, painter: &mut Painter<'_>, axis: Axis, y: u16, uid: Option<ContainerUid>) {
+pub(super) fn losses(app: &App, painter: &mut Painter<'_>, axis: Axis, y: u16, uid: Option<ContainerUid>) {
     let mut count = 0;
     let mut unknown = false;
     for loss in app.catalog.losses_of(uid) {
@@ -174,7 +190,7 @@ fn losses(app: &App, painter: &mut Painter<'_>, axis: Axis, y: u16, uid: Option<
 }
 
 /// The row of ticks with the playhead.
-fn playhead(painter: &mut Painter<'_>, axis: Axis, y: u16, at: BootNanos, start: BootNanos) {
+pub(super) fn playhead(painter: &mut Painter<'_>, axis: Axis, y: u16, at: BootNanos, start: BootNanos) {
     let taken = playhead_mark(painter, axis, y, at, start);
     let step = tick(axis.scale().saturating_mul(14));
     let origin = axis.begin.0.saturating_sub(start.0);
@@ -277,7 +293,7 @@ mod tests {
 
     #[test]
     fn a_moment_has_the_column_that_its_count_is_in() {
-        let axis = Axis { begin: BootNanos(100), end: BootNanos(199), x: 0, columns: 10 };
+        let axis = Axis { begin: BootNanos(100), end: BootNanos(199), x: 0, names: 0, columns: 10 };
         assert_eq!(axis.column(BootNanos(100)), Some(0));
         assert_eq!(axis.column(BootNanos(199)), Some(9));
         assert_eq!(axis.column(BootNanos(99)), None);

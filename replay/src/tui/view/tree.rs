@@ -21,7 +21,8 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let Some(opened) = &app.opened else { return };
     let rows = opened.tree_rows();
     let alive = rows.iter().filter(|row| row.ended.is_none()).count();
-    let note = safe!("{alive} alive");
+    let behind = opened.is_behind();
+    let note = if behind { Safe::literal("reading") } else { safe!("{alive} alive") };
     let inner = title(app, painter, rect, Pane::Tree, Row::new(), &note);
     let pid = opened.moment.value().and_then(|moment| moment.pid);
     let mut scroll = opened.tree;
@@ -44,13 +45,34 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
 }
 
 fn draw_row(painter: &mut Painter<'_>, line: Rect, row: &ProcessRow, closed: bool) {
-    let symbols = painter.symbols();
     let mut x = line.x + 1;
     let state = state(row);
     let state_width = u16::try_from(state.as_str().len()).unwrap_or(0);
     let limit = line.right().saturating_sub(state_width + 1);
     // Levels beyond a third of the pane are left out: the command matters more than the depth.
     let levels = usize::from(line.width / 6).max(2);
+    x += branches(painter, x, line.y, row, levels, closed);
+    let role = if row.ended.is_some() { Role::Dim } else { Role::Text };
+    x += painter.text(x, line.y, limit.saturating_sub(x), &safe!("{} ", row.pid), Role::Dim);
+    let role = if row.foreign { Role::Alert } else { role };
+    if row.foreign {
+        x += painter.text(x, line.y, limit.saturating_sub(x), "! ", Role::Alert);
+    }
+    painter.text(x, line.y, limit.saturating_sub(x), &row.command, role);
+    painter.right(line.right().saturating_sub(1), line.y, state_width, &state, Role::Dim);
+}
+
+/// The lines that lead to a row, and whether its branch is open; the columns they take.
+pub(super) fn branches(
+    painter: &mut Painter<'_>,
+    from: u16,
+    y: u16,
+    row: &ProcessRow,
+    levels: usize,
+    closed: bool,
+) -> u16 {
+    let symbols = painter.symbols();
+    let mut x = from;
     let skipped = row.more.len().saturating_sub(levels);
     for (i, more) in row.more.iter().enumerate().skip(skipped) {
         let own = i + 1 == row.more.len();
@@ -60,8 +82,8 @@ fn draw_row(painter: &mut Painter<'_>, line: Rect, row: &ProcessRow, closed: boo
             (false, true) => symbols.tree_bar,
             (false, false) => " ",
         };
-        painter.text(x, line.y, 1, glyph, Role::Rule);
-        painter.text(x + 1, line.y, 1, if own { symbols.rule } else { " " }, Role::Rule);
+        painter.text(x, y, 1, glyph, Role::Rule);
+        painter.text(x + 1, y, 1, if own { symbols.rule } else { " " }, Role::Rule);
         x += 2;
     }
     let (fold, role) = match (row.children, closed) {
@@ -70,16 +92,9 @@ fn draw_row(painter: &mut Painter<'_>, line: Rect, row: &ProcessRow, closed: boo
         (false, _) if row.depth > 0 => (symbols.rule, Role::Rule),
         (false, _) => (" ", Role::Rule),
     };
-    painter.text(x, line.y, 1, fold, role);
+    painter.text(x, y, 1, fold, role);
     x += 2;
-    let role = if row.ended.is_some() { Role::Dim } else { Role::Text };
-    x += painter.text(x, line.y, limit.saturating_sub(x), &safe!("{} ", row.pid), Role::Dim);
-    let role = if row.foreign { Role::Alert } else { role };
-    if row.foreign {
-        x += painter.text(x, line.y, limit.saturating_sub(x), "! ", Role::Alert);
-    }
-    painter.text(x, line.y, limit.saturating_sub(x), &row.command, role);
-    painter.right(line.right().saturating_sub(1), line.y, state_width, &state, Role::Dim);
+    x - from
 }
 
 /// How it ended, or what is special while it lives.

@@ -1,0 +1,184 @@
+//! The stream of a process or of a connection, read from the first event on.
+
+use std::{collections::HashSet, ops::ControlFlow, sync::Arc};
+
+use afterimage_format::{Direction, Event, EventCode, EventId, FieldTag, Query, ReadError};
+use afterimage_model::{
+    World, describe,
+    fds::{FdInfo, FdKind},
+    process::ProcessKey,
+    syscalls,
+    text::Safe,
+};
+
+use super::{
+    Job,
+    scan::{STRIDE, percent},
+};
+use crate::{
+    trace::Trace,
+    tui::{
+        feed::{Reply, StreamKey},
+        stream::{Piece, Stream, Target, Way},
+        text::safe,
+    },
+};
+
+/// Looks between two reports.
+const REPORTS: u64 = 32;
+/// Most pieces and bytes that are remembered.
+const PIECES: usize = 50_000;
+const BYTES: usize = 4 << 20;
+
+/// Reads the stream.
+///
+/// # Errors
+/// The recording cannot be read.
+pub(super) fn stream(trace: &Trace, key: StreamKey, job: &Job<'_>) -> Result<(), ReadError> {
+    let query = Query { containers: vec![key.uid], ..Query::default() };
+    let total = trace.recording.count_hint(&query).max(1);
+    let mut world = World::new();
+    let mut reader = Reader {
+        target: key.target.clone(),
+        family: HashSet::new(),
+        pieces: Vec::new(),
+        bytes: 0,
+        full: false,
+    };
+    let (mut seen, mut over) = (0_u64, false);
+    trace.recording.walk(&query, None, Direction::Forward, &mut |id, uid, event| {
+        seen += 1;
+        // What a call closes is described by the state before it, what it opens by the state after it.
+        let before = reader.is_end(event).then(|| reader.piece(&world, id, event)).flatten();
+        world.apply(uid, event);
+        let piece = before.or_else(|| reader.piece(&world, id, event));
+        reader.push(piece);
+        if seen.is_multiple_of(STRIDE) {
+            over = (job.over)();
+            if seen.is_multiple_of(STRIDE * REPORTS) {
+                (job.tell)(Reply::Stream(key.clone(), reader.told(Some(percent(seen, total)))));
+            }
+        }
+        if over || reader.full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    if !over {
+        let told = reader.told(None);
+        (job.tell)(Reply::Stream(key, told));
+    }
+    Ok(())
+}
+
+struct Reader {
+    target: Target,
+    /// The processes that belong to the target.
+    family: HashSet<ProcessKey>,
+    pieces: Vec<Piece>,
+    bytes: usize,
+    full: bool,
+}
+
+impl Reader {
+    fn is_end(&self, event: &Event<'_>) -> bool {
+        event.code == EventCode::EXIT
+    }
+
+    fn told(&self, reading: Option<u8>) -> Stream {
+        Stream { pieces: Arc::new(self.pieces.clone()), reading, full: self.full }
+    }
+
+    fn push(&mut self, piece: Option<Piece>) {
+        let Some(piece) = piece else { return };
+        if self.pieces.len() >= PIECES || self.bytes.saturating_add(piece.bytes.len()) > BYTES {
+            self.full = true;
+            return;
+        }
+        self.bytes += piece.bytes.len();
+        self.pieces.push(piece);
+    }
+
+    /// What the event adds to the stream, if anything.
+    fn piece(&mut self, world: &World, id: EventId, event: &Event<'_>) -> Option<Piece> {
+        let process = world.process_of_task(event.task)?;
+        let belongs = match &self.target {
+            Target::Process(key) => {
+                process.key == *key
+                    || self.family.contains(&process.key)
+                    || process.parent.is_some_and(|parent| parent == *key || self.family.contains(&parent))
+            }
+            Target::Peer(..) => false,
+        };
+        if belongs {
+            self.family.insert(process.key);
+            if let Some(text) = note(event) {
+                let pid = event.task.tgid;
+                return Some(Piece { id, pid, way: Way::Note, through: text, bytes: Vec::new(), moved: 0 });
+            }
+        }
+        let (way, fd) = transfer(event)?;
+        let info = world.fd(event.task, fd);
+        let wanted = match &self.target {
+            Target::Process(_) => belongs && ((0..=2).contains(&fd) || info.is_some_and(is_talk)),
+            Target::Peer(peer, local) => info.is_some_and(|info| is_with(info, peer, local.as_ref())),
+        };
+        if !wanted || event.ret <= 0 {
+            return None;
+        }
+        let bytes: Vec<u8> = event
+            .fields
+            .iter()
+            .filter(|f| f.tag == FieldTag::PAYLOAD)
+            .flat_map(|f| f.bytes.iter().copied())
+            .collect();
+        let through = info.map_or_else(|| safe!("{fd}"), |info| safe!("{fd}:{}", info.label()));
+        let moved = u64::try_from(event.ret).unwrap_or(0);
+        Some(Piece { id, pid: event.task.tgid, way, through, bytes, moved })
+    }
+}
+
+/// A line that says what happened between the bytes.
+fn note(event: &Event<'_>) -> Option<Safe> {
+    match event.code {
+        EventCode::EXEC => Some(safe!("exec {}", describe::command_line(event))),
+        EventCode::EXIT => Some(safe!("exit {}", describe::result(event))),
+        _ => None,
+    }
+}
+
+/// Which way a call moves bytes, and through which descriptor.
+fn transfer(event: &Event<'_>) -> Option<(Way, i32)> {
+    event.code.as_syscall()?;
+    let way = match syscalls::base_name(event.code) {
+        "read" | "readv" | "pread64" | "preadv" | "preadv2" | "recvfrom" | "recvmsg" | "recvmmsg" => Way::In,
+        "write" | "writev" | "pwrite64" | "pwritev" | "pwritev2" | "sendto" | "sendmsg" | "sendmmsg" => {
+            Way::Out
+        }
+        _ => return None,
+    };
+    #[expect(clippy::cast_possible_truncation, reason = "the kernel looks at the low 32 bits only")]
+    event.args.first().map(|fd| (way, *fd as u32 as i32))
+}
+
+/// Whether somebody is at the other end: a terminal, a socket, a pipe.
+fn is_talk(info: &FdInfo) -> bool {
+    match &info.kind {
+        FdKind::Socket(_) | FdKind::Pipe(_) => true,
+        FdKind::File { path, .. } => path.starts_with(b"/dev/pts/") || path.starts_with(b"/dev/tty"),
+        _ => false,
+    }
+}
+
+fn is_with(
+    info: &FdInfo,
+    peer: &afterimage_model::sockaddr::SocketAddress,
+    local: Option<&afterimage_model::sockaddr::SocketAddress>,
+) -> bool {
+    let Some(socket) = info.kind.socket() else { return false };
+    match local {
+        None => socket.peer.as_ref() == Some(peer),
+        // Who came from the same host to the same door.
+        Some(local) => {
+            socket.local.as_ref() == Some(local)
+                && socket.peer.as_ref().is_some_and(|own| own.ip() == peer.ip() && own.ip().is_some())
+        }
+    }
+}

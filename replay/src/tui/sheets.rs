@@ -1,0 +1,222 @@
+//! Screens that are a list with panes about its selected row: which rows, in which order.
+
+use std::{collections::HashSet, sync::Arc};
+
+use afterimage_format::BootNanos;
+use afterimage_model::{files::FileRecord, findings::Severity, net::Conversation};
+
+use crate::tui::{
+    app::App,
+    feed::{ProcessRow, Story},
+    hits::{Hits, Touched},
+    screen::Screen,
+    scroll::Scroll,
+    whole::{Whole, end_of},
+};
+
+/// What the order of a list depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Basis {
+    screen: Screen,
+    rows: usize,
+    complete: bool,
+    /// The filter, how many of its hits are known, and whether these are all.
+    filter: Option<(String, usize, bool)>,
+    other: bool,
+}
+
+/// A list: its rows by place, the cursor, and what is seen of the panes about the selected row.
+#[derive(Debug, Default)]
+pub(crate) struct Sheet {
+    basis: Option<Basis>,
+    pub(crate) order: Vec<usize>,
+    pub(crate) list: Scroll,
+    pub(crate) left: Scroll,
+    pub(crate) right: Scroll,
+    /// The other choice of rows: hot paths only in the tree, everything elsewhere.
+    pub(crate) other: bool,
+}
+
+impl Sheet {
+    /// The selected row's place in what the list is made of.
+    pub(crate) fn selected(&self) -> Option<usize> {
+        self.order.get(self.list.cursor).copied()
+    }
+}
+
+/// Makes the list of the screen anew where what it depends on has changed; the cursor stays on its row.
+pub(crate) fn arrange(app: &mut App) {
+    let screen = app.screen;
+    let Some(opened) = &app.opened else { return };
+    let Some(story) = app.stories.of(opened.uid) else { return };
+    let filter = app.bar.filter.text();
+    let hits = opened.hits.entry().filter(|(key, _)| *key.text == *filter).map(|(_, hits)| hits.clone());
+    let sheet = opened.sheets.get(&screen);
+    let basis = Basis {
+        screen,
+        rows: story.rows.len(),
+        complete: story.whole.is_some(),
+        filter: (!filter.is_empty()).then(|| {
+            let done = hits.as_ref().is_some_and(|hits| hits.reading.is_none());
+            (filter, hits.as_ref().map_or(0, Hits::len), done)
+        }),
+        other: sheet.is_some_and(|sheet| sheet.other),
+    };
+    if sheet.and_then(|sheet| sheet.basis.as_ref()) == Some(&basis) {
+        return;
+    }
+    let filtered = basis.filter.is_some();
+    let hits = hits.filter(|_| filtered);
+    let touched = hits.as_ref().map(|hits| Arc::clone(&hits.touched));
+    let wanted = Wanted { other: basis.other, touched: touched.as_deref(), hits: hits.as_ref() };
+    let order = order(screen, story, &wanted);
+    let sheet = app.opened.as_mut().map(|opened| opened.sheets.entry(screen).or_default());
+    let Some(sheet) = sheet else { return };
+    let selected = sheet.selected();
+    sheet.order = order;
+    let at = sheet.order.iter().position(|row| Some(*row) == selected);
+    sheet.list.cursor = at.unwrap_or(sheet.list.cursor).min(sheet.order.len().saturating_sub(1));
+    sheet.basis = Some(basis);
+}
+
+/// Which rows are wanted.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    other: bool,
+    /// What the filter's events were about.
+    touched: Option<&'a Touched>,
+    hits: Option<&'a Hits>,
+}
+
+/// A lane of the Timeline screen.
+pub(crate) enum LaneRow<'a> {
+    Process(&'a ProcessRow),
+    File(&'a FileRecord),
+    Peer(&'a Conversation),
+    None,
+}
+
+impl<'a> LaneRow<'a> {
+    /// Lanes are counted: processes, then files, then peers.
+    pub(crate) fn of(whole: &'a Whole, place: usize) -> Self {
+        let (processes, files) = (whole.tree.len(), whole.file_count());
+        if let Some(row) = whole.tree.get(place) {
+            return Self::Process(row);
+        }
+        if let Some(file) = whole.file(place - processes) {
+            return Self::File(file);
+        }
+        let peer = place.checked_sub(processes + files);
+        peer.and_then(|at| whole.conversations().get(at)).map_or(Self::None, Self::Peer)
+    }
+
+    /// When it was there.
+    pub(crate) fn span(&self, last: BootNanos) -> Option<(BootNanos, BootNanos)> {
+        match self {
+            Self::Process(row) => Some((row.began, end_of(row, last))),
+            Self::File(file) => Some((file.first, file.last)),
+            Self::Peer(talk) => Some((talk.first, talk.last)),
+            Self::None => None,
+        }
+    }
+}
+
+/// Lanes: what stands out, or everything.
+fn lanes(story: &Story, whole: &Whole, wanted: &Wanted<'_>) -> Vec<usize> {
+    let (processes, files) = (whole.tree.len(), whole.file_count());
+    let tree = Wanted { other: !wanted.other, ..*wanted };
+    let mut order = self::processes(story, whole, &tree);
+    order.extend(self::files(whole, wanted).into_iter().map(|at| processes + at));
+    order.extend(conversations(whole, wanted).into_iter().map(|at| processes + files + at));
+    order
+}
+
+fn order(screen: Screen, story: &Story, wanted: &Wanted<'_>) -> Vec<usize> {
+    match (screen, &story.whole) {
+        (Screen::Tree, Some(whole)) => processes(story, whole, wanted),
+        (Screen::Timeline, Some(whole)) => lanes(story, whole, wanted),
+        (Screen::Files, Some(whole)) => files(whole, wanted),
+        (Screen::Net, Some(whole)) => conversations(whole, wanted),
+        (Screen::Findings, _) => findings(story, wanted),
+        _ => Vec::new(),
+    }
+}
+
+/// Processes by pid that something is to be said of.
+pub(crate) fn telling(story: &Story) -> HashSet<u32> {
+    story.rows.iter().filter(|row| row.severity >= Severity::Notice).map(|row| row.pid).collect()
+}
+
+/// All processes; only the ways to what matters where the hot paths are wanted, or to what the filter keeps.
+fn processes(story: &Story, whole: &Whole, wanted: &Wanted<'_>) -> Vec<usize> {
+    let hot = telling(story);
+    let is_wanted = |pid: u32| match wanted.touched {
+        Some(touched) => touched.pids.contains(&pid),
+        None => !wanted.other || hot.contains(&pid),
+    };
+    if wanted.touched.is_none() && !wanted.other {
+        return (0..whole.tree.len()).collect();
+    }
+    // From below: a row is kept where it, or anything under it, is wanted.
+    let mut keep = Vec::new();
+    let mut needed_depth: Option<usize> = None;
+    for (at, row) in whole.tree.iter().enumerate().rev() {
+        let leads = needed_depth.is_some_and(|depth| row.depth < depth);
+        if is_wanted(row.pid) || leads {
+            keep.push(at);
+            needed_depth = Some(row.depth);
+        }
+        if row.depth == 0 {
+            needed_depth = None;
+        }
+    }
+    keep.reverse();
+    keep
+}
+
+/// Files that were changed or executed, the dropped ones first; all where they are wanted.
+fn files(whole: &Whole, wanted: &Wanted<'_>) -> Vec<usize> {
+    use afterimage_model::files::ActKind;
+    let mut rows: Vec<(u8, BootNanos, usize)> = Vec::new();
+    for at in 0..whole.file_count() {
+        let Some(file) = whole.file(at) else { continue };
+        let matters = file.was_changed() || file.was(ActKind::Executed) || file.was(ActKind::Refused);
+        let kept = match wanted.touched {
+            Some(touched) => touched.paths.contains(&file.path),
+            None => wanted.other || matters,
+        };
+        if kept {
+            let rank = match () {
+                () if file.was_dropped_and_executed() => 0,
+                () if file.was_changed() => 1,
+                () => 2,
+            };
+            rows.push((rank, file.first, at));
+        }
+    }
+    rows.sort_unstable();
+    rows.into_iter().map(|(.., at)| at).collect()
+}
+
+/// Conversations with the network; those inside the host only where all are wanted.
+fn conversations(whole: &Whole, wanted: &Wanted<'_>) -> Vec<usize> {
+    let all = whole.conversations().iter().enumerate();
+    let kept = all.filter(|(_, talk)| match wanted.touched {
+        Some(touched) => talk.peer.as_ref().is_some_and(|peer| touched.peers.contains(&peer.to_string())),
+        None => wanted.other || talk.peer.as_ref().is_none_or(|peer| peer.ip().is_some()),
+    });
+    kept.map(|(at, _)| at).collect()
+}
+
+/// Findings worth a look; all lines of the storyline where they are wanted.
+fn findings(story: &Story, wanted: &Wanted<'_>) -> Vec<usize> {
+    let all = story.rows.iter().enumerate();
+    let kept = all.filter(|(_, row)| match (wanted.hits, row.id) {
+        (Some(hits), Some(id)) => {
+            let at = hits.partition(|hit| hit < id);
+            hits.get(at).is_some_and(|hit| hit.id == id)
+        }
+        _ => wanted.other || row.severity >= Severity::Notice,
+    });
+    kept.map(|(at, _)| at).collect()
+}

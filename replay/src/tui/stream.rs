@@ -1,0 +1,163 @@
+//! What went through a process's or a connection's descriptors, in order: what was typed and what was seen.
+
+use std::sync::Arc;
+
+use afterimage_format::{BootNanos, EventId};
+use afterimage_model::{
+    process::ProcessKey,
+    sockaddr::SocketAddress,
+    text::{Safe, escape},
+};
+
+use crate::tui::text::width;
+
+/// Whose stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// A process and everything it started.
+    Process(ProcessKey),
+    /// Everything said with a peer; of accepted connections also the own address.
+    Peer(SocketAddress, Option<SocketAddress>),
+}
+
+/// Which way bytes went, seen from the container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    In,
+    Out,
+    /// No bytes: a program was executed, a process ended.
+    Note,
+}
+
+/// Which ways are shown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Side {
+    #[default]
+    Both,
+    In,
+    Out,
+}
+
+impl Side {
+    pub(crate) const fn next(self) -> Self {
+        match self {
+            Self::Both => Self::In,
+            Self::In => Self::Out,
+            Self::Out => Self::Both,
+        }
+    }
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Both => "both sides",
+            Self::In => "only what came in",
+            Self::Out => "only what went out",
+        }
+    }
+
+    pub(crate) fn has(self, way: Way) -> bool {
+        matches!((self, way), (Self::Both, _) | (Self::In, Way::In) | (Self::Out, Way::Out))
+    }
+}
+
+/// One call's bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Piece {
+    pub(crate) id: EventId,
+    pub(crate) pid: u32,
+    pub(crate) way: Way,
+    /// The descriptor, with what it was.
+    pub(crate) through: Safe,
+    pub(crate) bytes: Vec<u8>,
+    /// Bytes that the call moved; more than `bytes` where the recorder truncated them.
+    pub(crate) moved: u64,
+}
+
+/// Pieces in order of time.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stream {
+    pub(crate) pieces: Arc<Vec<Piece>>,
+    /// Percent read so far; `None` when all was read.
+    pub(crate) reading: Option<u8>,
+    /// There is more than is remembered.
+    pub(crate) full: bool,
+}
+
+/// A line of the screen: part of a piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) piece: usize,
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+}
+
+/// Bytes of a row of hexadecimal.
+const HEX: usize = 16;
+
+impl Stream {
+    /// The lines for a pane of this many columns of text.
+    pub(crate) fn lines(&self, side: Side, hex: bool, columns: usize) -> Vec<Line> {
+        let mut lines = Vec::new();
+        for (piece, part) in self.pieces.iter().enumerate().filter(|(_, part)| side.has(part.way)) {
+            if hex && part.way != Way::Note {
+                let each = if columns < 76 { HEX / 2 } else { HEX };
+                let rows = part.bytes.len().div_ceil(each).max(1);
+                lines.extend((0..rows).map(|row| Line {
+                    piece,
+                    from: row * each,
+                    to: part.bytes.len().min((row + 1) * each),
+                }));
+            } else {
+                broken(&part.bytes, columns, &mut |from, to| lines.push(Line { piece, from, to }));
+            }
+        }
+        lines
+    }
+
+    pub(crate) fn time(&self, line: Line) -> BootNanos {
+        self.pieces.get(line.piece).map_or(BootNanos(0), |piece| piece.id.time)
+    }
+}
+
+/// Breaks bytes at line ends, and where a line would not fit.
+fn broken(bytes: &[u8], columns: usize, line: &mut dyn FnMut(usize, usize)) {
+    let columns = columns.max(8);
+    let mut from = 0;
+    if bytes.is_empty() {
+        line(0, 0);
+    }
+    while from < bytes.len() {
+        let rest = bytes.get(from..).unwrap_or(&[]);
+        let mut len = rest.iter().position(|b| *b == b'\n').map_or(rest.len(), |at| at + 1).min(columns);
+        while len > 1 && width(escape(rest.get(..len).unwrap_or(&[])).as_str()) > columns {
+            len = len * 3 / 4;
+        }
+        // A character is not cut in two.
+        while len > 1 && rest.get(len).is_some_and(|b| b & 0xc0 == 0x80) && len + 4 > columns / 2 {
+            len -= 1;
+        }
+        line(from, from + len);
+        from += len;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(bytes: &[u8], columns: usize) -> Vec<&[u8]> {
+        let mut parts = Vec::new();
+        broken(bytes, columns, &mut |from, to| parts.push((from, to)));
+        parts.into_iter().map(|(from, to)| &bytes[from..to]).collect()
+    }
+
+    #[test]
+    fn lines_end_where_the_bytes_say_and_no_byte_is_lost() {
+        assert_eq!(of(b"id\nuname\n", 40), [&b"id\n"[..], b"uname\n"]);
+        let bytes: Vec<u8> = (0..=255).cycle().take(2_000).collect();
+        let parts = of(&bytes, 60);
+        assert_eq!(parts.concat(), bytes);
+        assert!(parts.iter().all(|part| width(escape(part).as_str()) <= 60));
+        assert_eq!(of(b"", 40), [&b""[..]]);
+    }
+}

@@ -1,0 +1,143 @@
+//! Actions on screens that are lists.
+
+use afterimage_detect::syntax::ast::Op;
+use afterimage_format::BootNanos;
+use afterimage_model::text::escape;
+
+use super::{Effect, filtering, go};
+use crate::tui::{
+    app::App,
+    filter::comparison,
+    layout::{Pane, focusable},
+    player::Playhead,
+    screen::Screen,
+    sheets::LaneRow,
+    text::safe,
+    view::files::SHOWN,
+};
+
+/// Moves in the list, or in a pane about its selected row.
+pub(super) fn step(app: &mut App, pane: Pane, by: isize, height: usize) {
+    let acts = app.selected_file().map_or(0, |file| file.acts.len());
+    let place = focusable(app.screen).iter().position(|p| *p == pane);
+    let Some(sheet) = app.opened.as_mut().and_then(|o| o.sheets.get_mut(&app.screen)) else { return };
+    match place {
+        Some(0) => {
+            let before = sheet.list.cursor;
+            sheet.list.step(by, sheet.order.len(), height);
+            if sheet.list.cursor != before {
+                (sheet.left, sheet.right) = Default::default();
+            }
+        }
+        Some(1) if pane == Pane::Provenance => sheet.left.step(by, acts, height),
+        Some(1) => sheet.left.roll(by, usize::MAX / 2, height),
+        _ => sheet.right.roll(by, usize::MAX / 2, height),
+    }
+}
+
+/// The other choice of rows.
+pub(super) fn other_rows(app: &mut App) {
+    if let Some(sheet) = app.opened.as_mut().and_then(|o| o.sheets.get_mut(&app.screen)) {
+        sheet.other = !sheet.other;
+    }
+}
+
+/// Into the selected row.
+pub(super) fn enter(app: &mut App) {
+    match app.screen {
+        Screen::Tree => {
+            let Some(pid) = app.selected_process().map(|row| row.pid) else { return };
+            open_in_replay(app);
+            filtering::add(app, comparison("proc.pid", Op::Eq, pid.to_string().as_bytes()));
+        }
+        Screen::Files if app.focus() == Pane::Files => app.set_focus(Pane::Provenance),
+        Screen::Timeline => zoom_to_lane(app),
+        Screen::Net => super::stream::follow(app),
+        Screen::Follow => go(app, Screen::Replay),
+        _ => open_in_replay(app),
+    }
+}
+
+/// The window shows when the selected lane was there, with a little around it; the playhead goes to its beginning.
+fn zoom_to_lane(app: &mut App) {
+    let span = app.story().and_then(|story| {
+        let whole = story.whole.as_deref()?;
+        LaneRow::of(whole, app.sheet()?.selected()?).span(app.opened.as_ref()?.whole.1)
+    });
+    let (Some((from, to)), Some(opened)) = (span, &mut app.opened) else { return };
+    let around = (to.0.saturating_sub(from.0) / 16).max(1_000_000);
+    let begin = from.0.saturating_sub(around).max(opened.whole.0.0);
+    let end = to.0.saturating_add(around).min(opened.whole.1.0);
+    opened.arrive(Playhead::at_time(from));
+    opened.window = (BootNanos(begin), BootNanos(end.max(begin + 1)));
+}
+
+/// Goes to the moment of the selected row in the replay.
+pub(super) fn open_in_replay(app: &mut App) {
+    let Some(to) = moment(app) else { return };
+    if let Some(opened) = &mut app.opened {
+        opened.arrive(to);
+    }
+    go(app, Screen::Replay);
+}
+
+fn moment(app: &App) -> Option<Playhead> {
+    let at = |time: BootNanos| Some(Playhead::at_time(time));
+    match app.screen {
+        Screen::Tree => at(app.selected_process()?.began),
+        Screen::Files => {
+            let file = app.selected_file()?;
+            let act = file.acts.get(app.sheet()?.left.cursor).filter(|_| app.focus() == Pane::Provenance);
+            at(act.map_or(file.first, |act| act.time))
+        }
+        Screen::Timeline => {
+            let whole = app.story()?.whole.as_deref()?;
+            at(LaneRow::of(whole, app.sheet()?.selected()?).span(app.opened.as_ref()?.whole.1)?.0)
+        }
+        Screen::Net => at(app.selected_conversation()?.first),
+        Screen::Findings => {
+            let row = app.selected_finding()?;
+            Some(row.id.map_or(Playhead::at_time(row.time), Playhead::at_event))
+        }
+        _ => None,
+    }
+}
+
+/// The bytes of the selected file, to be written.
+pub(super) fn save(app: &mut App) -> Option<Effect> {
+    let file = app.selected_file()?;
+    let made = file.content.assemble(SHOWN * 64);
+    if made.bytes.is_empty() {
+        app.complain(safe!("nothing that was written to {} was kept", escape(&file.path)));
+        return None;
+    }
+    let name = afterimage_model::paths::file_name(&file.path);
+    Some(Effect::Save(evidence_name(name), made.bytes))
+}
+
+/// A file name that is one whatever the bytes are: letters, digits, dots and dashes, never hidden.
+fn evidence_name(name: &[u8]) -> String {
+    let kept: String = name
+        .iter()
+        .take(80)
+        .map(
+            |byte| {
+                if byte.is_ascii_alphanumeric() || b"._-".contains(byte) { char::from(*byte) } else { '_' }
+            },
+        )
+        .collect();
+    format!("evidence-{}", kept.trim_start_matches('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evidence_has_a_harmless_name() {
+        assert_eq!(evidence_name(b".x"), "evidence-x");
+        assert_eq!(evidence_name(b"../../etc/passwd"), "evidence-_.._etc_passwd");
+        assert_eq!(evidence_name(b"a\x1b]0;own\x07 b"), "evidence-a__0_own__b");
+        assert_eq!(evidence_name(b""), "evidence-");
+    }
+}

@@ -1,0 +1,109 @@
+//! Actions on the stream: whose it is, where in it one is.
+
+use afterimage_model::net::Direction;
+
+use super::{Effect, go};
+use crate::tui::{
+    app::App,
+    layout::Pane,
+    player::{Motion, Playhead},
+    screen::Screen,
+    stream::Target,
+    text::safe,
+};
+
+/// Goes to the stream of what is selected: a conversation, a process, else the process of the playhead.
+pub(super) fn follow(app: &mut App) {
+    let target = match app.screen {
+        Screen::Net => app.selected_conversation().and_then(|talk| {
+            let local = (talk.direction == Direction::In).then(|| talk.local.clone()).flatten();
+            Some(Target::Peer(talk.peer.clone()?, local))
+        }),
+        Screen::Tree => app.selected_process().map(|row| Target::Process(row.key())),
+        Screen::Replay if app.focus() == Pane::Tree => app
+            .opened
+            .as_ref()
+            .and_then(|o| o.tree_rows().get(o.tree.cursor).map(|row| Target::Process(row.key()))),
+        Screen::Findings => app.selected_finding().and_then(|row| process(app, row.pid)),
+        _ => None,
+    };
+    let target = target.or_else(|| at_playhead(app));
+    let Some(opened) = &mut app.opened else {
+        app.complain(safe!("no container to open"));
+        return;
+    };
+    if target.is_some() && opened.target != target {
+        opened.target = target;
+        opened.lines = Default::default();
+    }
+    go(app, Screen::Follow);
+}
+
+/// The process of the playhead, where no other is followed yet.
+fn at_playhead(app: &App) -> Option<Target> {
+    let opened = app.opened.as_ref()?;
+    if opened.target.is_some() {
+        return None;
+    }
+    process(app, opened.moment.value()?.pid?)
+}
+
+fn process(app: &App, pid: u32) -> Option<Target> {
+    let tree = &app.story()?.whole.as_ref()?.tree;
+    tree.iter().rev().find(|row| row.pid == pid).map(|row| Target::Process(row.key()))
+}
+
+/// Moves by lines; the playhead goes with the cursor.
+pub(super) fn step(app: &mut App, by: isize, height: usize) {
+    let Some(opened) = &mut app.opened else { return };
+    opened.player.motion = Motion::Paused;
+    let len = opened.lines.lines.len();
+    opened.lines.scroll.step(by, len, height);
+    let line = opened.lines.lines.get(opened.lines.scroll.cursor).copied();
+    let piece = line.and_then(|line| opened.stream()?.pieces.get(line.piece).map(|piece| piece.id));
+    if let Some(id) = piece {
+        opened.move_to(Playhead::at_event(id));
+        opened.lines.at = Some(id.time);
+    }
+}
+
+/// Makes the lines anew where the stream, its side or the screen has changed; the cursor goes with the playhead.
+pub(crate) fn arrange(app: &mut App) {
+    if app.screen != Screen::Follow {
+        return;
+    }
+    let (hex, size) = (app.stream_hex, app.size);
+    let height = app.rows_in(Pane::Stream);
+    let Some(opened) = &mut app.opened else { return };
+    let Some(stream) = opened.stream().cloned() else { return };
+    let basis = (stream.pieces.len(), opened.side, hex, size.0);
+    if opened.lines.basis != Some(basis) {
+        // Time, process and arrow stand before the text, and the scroll mark behind it.
+        opened.lines.lines = stream.lines(opened.side, hex, usize::from(size.0.saturating_sub(34)));
+        opened.lines.basis = Some(basis);
+        opened.lines.at = None;
+    }
+    if opened.lines.at != Some(opened.playhead.time) {
+        let time = opened.playhead.time;
+        let after = opened.lines.lines.partition_point(|line| stream.time(*line) <= time);
+        opened.lines.scroll.go(after.saturating_sub(1), opened.lines.lines.len(), height);
+        opened.lines.at = Some(time);
+    }
+}
+
+/// The bytes of the stream, to be written: of the sides that are shown.
+pub(super) fn save(app: &mut App) -> Option<Effect> {
+    let opened = app.opened.as_ref()?;
+    let stream = opened.stream()?;
+    let bytes: Vec<u8> = stream
+        .pieces
+        .iter()
+        .filter(|piece| opened.side.has(piece.way))
+        .flat_map(|p| p.bytes.iter().copied())
+        .collect();
+    if bytes.is_empty() {
+        app.complain(safe!("no byte of it was kept"));
+        return None;
+    }
+    Some(Effect::Save("evidence-stream".to_owned(), bytes))
+}

@@ -1,0 +1,115 @@
+//! What stands out in a container: findings, why they are told, and what people noted.
+
+use std::collections::BTreeMap;
+
+use afterimage_model::{findings::Severity, text::Safe};
+use ratatui::layout::Rect;
+
+use super::{
+    processes::{choice, cursor, list_style, nothing, paragraph},
+    storyline::severity,
+    title,
+};
+use crate::tui::{
+    app::App,
+    feed::{DetailLine, StoryRow},
+    layout::Pane,
+    moment::Clocks,
+    paint::{Painter, Row},
+    text::{counted, safe},
+    theme::Role,
+};
+
+/// The list.
+pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
+    let rows = app.story().map_or(&[][..], |story| story.rows.as_slice());
+    let note = choice(app, rows.len(), "A shows the whole story");
+    let inner = title(app, painter, rect, Pane::FindingList, Row::new(), &note);
+    let (Some(sheet), Some(opened)) = (app.sheet(), &app.opened) else { return };
+    let length = opened.whole.1.0.saturating_sub(opened.whole.0.0);
+    let time = Clocks::width(list_style(app), length);
+    painter.right(inner.x + 2 + time, inner.y, time, "TIME", Role::Dim);
+    // A narrow pane has the mark instead of the word, and no technique.
+    let narrow = inner.width < 64;
+    let (weight, tag) = if narrow { (2, 0) } else { (9, 9) };
+    let x = inner.x + 3 + time;
+    painter.text(x, inner.y, weight, if narrow { "" } else { "SEVERITY" }, Role::Dim);
+    painter.text(x + weight + 1, inner.y, 20, "FINDING", Role::Dim);
+    painter.right(inner.right().saturating_sub(1), inner.y, tag, "ATT&CK", Role::Dim);
+    let body = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
+    nothing(app, painter, body, "no finding");
+    let mut scroll = sheet.list;
+    scroll.show(sheet.order.len(), usize::from(body.height));
+    let shown = sheet.order.iter().enumerate().skip(scroll.top).take(usize::from(body.height));
+    for (y, (at, index)) in (body.y..).zip(shown) {
+        let Some(row) = rows.get(*index) else { continue };
+        let line = Rect { y, height: 1, ..body };
+        let (mark, role) = severity(row.severity);
+        let shown = app.catalog.clocks.column(list_style(app), row.time, opened.whole.0, None);
+        painter.right(line.x + 2 + time, y, time, &shown, Role::Dim);
+        painter.text(x, y, weight, if narrow { mark } else { row.severity.as_str() }, role);
+        let room = line.right().saturating_sub(x + weight + tag + 3);
+        painter.text(x + weight + 1, y, room, &row.text, role);
+        painter.right(line.right().saturating_sub(1), y, tag, &row.tag, Role::Dim);
+        if at == scroll.cursor {
+            cursor(app, painter, line, Pane::FindingList);
+        }
+    }
+    painter.scroll(body, scroll.top as u64, u64::from(body.height), sheet.order.len() as u64);
+}
+
+/// The selected finding in full, and the techniques seen.
+pub(super) fn explain(app: &App, painter: &mut Painter<'_>, rect: Rect) {
+    let inner = title(app, painter, rect, Pane::Explain, Row::new(), &Safe::literal("o opens it in Replay"));
+    let Some(sheet) = app.sheet() else { return };
+    let mut out = Vec::new();
+    if let Some(row) = app.selected_finding() {
+        about(app, row, &mut out);
+    }
+    techniques(app, &mut out);
+    paragraph(painter, inner, &out, sheet.left.top);
+}
+
+fn about(app: &App, row: &StoryRow, out: &mut Vec<DetailLine>) {
+    let mut add = |key: &'static str, value: Safe| out.push(DetailLine::Pair(Safe::literal(key), value));
+    add("seen", row.text.clone());
+    add("severity", safe!("{}", row.severity.as_str()));
+    add("time", app.catalog.clocks.day_time(app.time_style, row.time));
+    let process = app.story().and_then(|story| story.whole.as_ref()).and_then(|whole| {
+        let process = whole.world.process_by_pid(row.pid)?;
+        Some(safe!("{} {}", whole.named(process.key), process.title()))
+    });
+    add("process", process.unwrap_or_else(|| safe!("{}", row.pid)));
+    if !row.tag.as_str().is_empty() {
+        add("ATT&CK", safe!("{} (may be part of)", row.tag));
+    }
+    out.push(DetailLine::Warn(Safe::literal("An observation with its evidence, not a verdict.")));
+}
+
+/// Techniques by how often they were seen.
+fn techniques(app: &App, out: &mut Vec<DetailLine>) {
+    let mut counts: BTreeMap<&str, (usize, Severity)> = BTreeMap::new();
+    for row in app.story().map_or(&[][..], |story| story.rows.as_slice()) {
+        if !row.tag.as_str().is_empty() {
+            let entry = counts.entry(row.tag.as_str()).or_insert((0, row.severity));
+            entry.0 += 1;
+            entry.1 = entry.1.max(row.severity);
+        }
+    }
+    if counts.is_empty() {
+        return;
+    }
+    out.push(DetailLine::Section("techniques of ATT&CK in this container"));
+    for (technique, (count, worst)) in counts {
+        out.push(DetailLine::Pair(
+            safe!("{technique}"),
+            safe!("{}, the worst {}", counted(count as u64, "finding"), worst.as_str()),
+        ));
+    }
+}
+
+/// Bookmarks and notes of the case.
+pub(super) fn notes(app: &App, painter: &mut Painter<'_>, rect: Rect) {
+    let inner = title(app, painter, rect, Pane::Notes, Row::new(), &Safe::default());
+    painter.text(inner.x + 1, inner.y, inner.width.saturating_sub(2), "none", Role::Dim);
+}

@@ -1,0 +1,131 @@
+//! What went through a process's or a connection's descriptors, as text or as bytes.
+
+use afterimage_model::text::{Safe, escape};
+use ratatui::layout::Rect;
+
+use super::{processes::list_style, title};
+use crate::tui::{
+    app::App,
+    hex,
+    layout::Pane,
+    moment::Clocks,
+    paint::{Painter, Row},
+    stream::{Line, Piece, Target, Way},
+    text::{bytes, grouped, safe},
+    theme::Role,
+};
+
+/// Draws the stream; what is after the playhead is dimmed.
+pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
+    let note = note(app);
+    let extra = Row::new().add(" of ", Role::Dim).add(&of(app), Role::Text);
+    let inner = title(app, painter, rect, Pane::Stream, extra, &note);
+    let Some(opened) = &app.opened else { return };
+    let Some(stream) = opened.stream() else {
+        let text = match opened.target {
+            Some(_) => "reading",
+            None => "nothing is followed: press 7 on a process (4), a conversation (6) or a finding (8)",
+        };
+        painter.text(inner.x + 2, inner.y, inner.width.saturating_sub(2), text, Role::Dim);
+        return;
+    };
+    let lines = &opened.lines.lines;
+    if lines.is_empty() {
+        let text = match (stream.reading.is_some(), stream.pieces.is_empty()) {
+            (true, _) => "reading",
+            (false, true) => "nothing went through it that was recorded",
+            (false, false) => "nothing went this way; s shows the other side",
+        };
+        painter.text(inner.x + 2, inner.y, inner.width.saturating_sub(2), text, Role::Dim);
+        return;
+    }
+    let length = opened.whole.1.0.saturating_sub(opened.whole.0.0);
+    let time = Clocks::width(list_style(app), length);
+    let mut scroll = opened.lines.scroll;
+    scroll.show(lines.len(), usize::from(inner.height));
+    let mut before: Option<usize> =
+        scroll.top.checked_sub(1).and_then(|at| lines.get(at)).map(|line| line.piece);
+    let shown = lines.iter().enumerate().skip(scroll.top).take(usize::from(inner.height));
+    for (y, (at, line)) in (inner.y..).zip(shown) {
+        let Some(piece) = stream.pieces.get(line.piece) else { continue };
+        let area = Rect { y, height: 1, ..inner };
+        let first = before != Some(line.piece);
+        draw_line(app, painter, area, time, (piece, *line), first);
+        before = Some(line.piece);
+        if at == scroll.cursor {
+            super::processes::cursor(app, painter, area, Pane::Stream);
+        }
+    }
+    painter.scroll(inner, scroll.top as u64, u64::from(inner.height), lines.len() as u64);
+}
+
+fn of(app: &App) -> Safe {
+    match app.opened.as_ref().and_then(|o| o.target.as_ref()) {
+        None => Safe::default(),
+        Some(Target::Peer(peer, None)) => safe!("{peer}"),
+        Some(Target::Peer(peer, Some(local))) => safe!("{peer} at {local}"),
+        Some(Target::Process(key)) => {
+            let whole = app.story().and_then(|story| story.whole.as_ref());
+            let title = whole.and_then(|whole| whole.world.process(*key)).map(|process| process.title());
+            title.map_or_else(|| safe!("{}", key.tgid), |title| safe!("{} {title}", key.tgid))
+        }
+    }
+}
+
+fn note(app: &App) -> Safe {
+    let Some(opened) = &app.opened else { return Safe::default() };
+    let view = if app.stream_hex { "hex" } else { "text" };
+    let Some(stream) = opened.stream() else { return Safe::default() };
+    let sum = |way: Way| -> u64 { stream.pieces.iter().filter(|p| p.way == way).map(|p| p.moved).sum() };
+    let state = match (stream.reading, stream.full) {
+        (Some(percent), _) => safe!(", {percent} % read"),
+        (None, true) => Safe::literal(", more was not read"),
+        (None, false) => Safe::default(),
+    };
+    safe!("{} in, {} out, {}, {view}{state}", bytes(sum(Way::In)), bytes(sum(Way::Out)), opened.side.name())
+}
+
+fn draw_line(
+    app: &App,
+    painter: &mut Painter<'_>,
+    area: Rect,
+    time: u16,
+    (piece, line): (&Piece, Line),
+    first: bool,
+) {
+    let Some(opened) = &app.opened else { return };
+    let later = piece.id.time > opened.playhead.time;
+    let role = |role: Role| if later { Role::Dim } else { role };
+    let mut x = area.x + 2;
+    if first {
+        let shown = app.catalog.clocks.column(list_style(app), piece.id.time, opened.whole.0, None);
+        painter.right(x + time, area.y, time, &shown, Role::Dim);
+        painter.right(x + time + 8, area.y, 7, &safe!("{}", piece.pid), Role::Dim);
+    }
+    x += time + 9;
+    let (arrow, colour) = match piece.way {
+        Way::In => ("<<", Role::Net),
+        Way::Out => (">>", Role::Write),
+        Way::Note => ("--", Role::Exec),
+    };
+    painter.text(x, area.y, 2, arrow, role(colour));
+    x += 3;
+    let room = area.right().saturating_sub(x + 2);
+    if piece.way == Way::Note {
+        painter.text(x, area.y, room, &piece.through, role(Role::Exec));
+        return;
+    }
+    let part = piece.bytes.get(line.from..line.to).unwrap_or(&[]);
+    if app.stream_hex {
+        let row = hex::row(part, 0, true, room);
+        painter.row(x, area.y, room, &row);
+    } else {
+        let text = escape(part);
+        painter.text(x, area.y, room, &text, role(Role::Text));
+    }
+    let missing = piece.moved.saturating_sub(piece.bytes.len() as u64);
+    if missing > 0 && line.to == piece.bytes.len() {
+        let text = safe!("+{} truncated", grouped(missing));
+        painter.right(area.right().saturating_sub(1), area.y, room.min(24), &text, Role::Warn);
+    }
+}
