@@ -163,7 +163,16 @@ impl Launcher {
 
     /// Starts `argv` in a container of its own and returns when its exec has succeeded.
     pub fn spawn<S: AsRef<OsStr>>(&self, argv: &[S], stdio: Stdio<'_>) -> Result<Running, LaunchError> {
-        let id = ContainerId::random()?;
+        self.spawn_as(ContainerId::random()?, argv, stdio)
+    }
+
+    /// Like [`Launcher::spawn`], with an id that the caller drew: for what must be there before the container is.
+    pub fn spawn_as<S: AsRef<OsStr>>(
+        &self,
+        id: ContainerId,
+        argv: &[S],
+        stdio: Stdio<'_>,
+    ) -> Result<Running, LaunchError> {
         let (argv, program) = command(argv)?;
         let env = self.env.iter().map(|var| c_string(OsStr::new(var))).collect::<Result<_, _>>()?;
         let (envp, root, host_name) = (Vector::new(env), self.root_plan()?, id.short());

@@ -9,5 +9,6 @@ mod evasion;
 mod harness;
 mod http;
 mod kill;
+mod rules;
 mod strace;
 mod thousand;
