@@ -268,6 +268,8 @@ pub(crate) struct Opened {
     pub(crate) uid: ContainerUid,
     /// First and last moment.
     pub(crate) whole: (BootNanos, BootNanos),
+    /// What offsets count from, as everywhere: the start of its first program.
+    pub(crate) origin: BootNanos,
     pub(crate) playhead: Playhead,
     pub(crate) player: Player,
     /// Part of the life that the timeline shows.
@@ -310,6 +312,7 @@ impl Opened {
         Self {
             uid: row.uid,
             whole,
+            origin: row.life.begin,
             playhead: Playhead::at_time(whole.0),
             player: Player::default(),
             window: whole,

@@ -111,6 +111,22 @@ fn a_filter_keeps_the_moment_and_says_how_much_it_hides() {
 }
 
 #[test]
+fn offsets_count_from_the_first_program_as_in_the_commands() {
+    let mut harness = replay();
+    let subject = harness.app.subject().cloned().expect("a container");
+    let mut row = subject.clone();
+    row.life.begin.0 += 2_000_000_000;
+    harness.app.opened = Some(crate::tui::app::Opened::new(&row));
+    harness.settle();
+    at(&mut harness, "+3s");
+    let time = harness.app.opened.as_ref().expect("a container").playhead.time;
+    assert_eq!(time.0, row.life.begin.0 + 3_000_000_000);
+    assert!(harness.text().contains("+3.000s"), "{}", harness.text());
+    at(&mut harness, "start-2s");
+    assert!(harness.text().contains("-2.000s"), "{}", harness.text());
+}
+
+#[test]
 fn that_nothing_matches_is_said_only_when_all_was_read() {
     let mut harness = replay();
     let (mut screens, mut reading) = (0, 0);

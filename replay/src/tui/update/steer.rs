@@ -134,7 +134,7 @@ pub(super) fn begin_with_story(app: &mut App, uid: ContainerUid) {
 pub(super) fn go_to(app: &mut App, text: &str) -> Result<(), afterimage_model::text::Safe> {
     let Some(opened) = &mut app.opened else { return Ok(()) };
     let clock = app.catalog.clocks.typed(app.time_style);
-    let frame = Frame { clock, start: opened.whole.0, end: opened.whole.1, now: app.now };
+    let frame = Frame { clock, start: opened.origin, end: opened.whole.1, now: app.now };
     let to = Moment::parse(text).and_then(|moment| moment.resolve(&frame)).map_err(|e| safe!("{e}"))?;
     let (begin, end) = opened.whole;
     opened.arrive(Playhead::at_time(to));

@@ -61,7 +61,7 @@ fn moment(app: &App, columns: u16) -> Row {
                 row.push(&clocks.day_time(app.time_style, at), Role::Bar);
                 row.push("  ", Role::Bar);
             }
-            row.add(&since(at, opened.whole.0), Role::BarStrong)
+            row.add(&since(at, opened.origin), Role::BarStrong)
         }
         _ => {
             let (begin, end) = app.catalog.range;

@@ -169,7 +169,7 @@ fn draw_row(
     let (mark, role) = mark(row, severity);
     painter.text(area.x + 1, y, 1, mark, role);
     let mut x = area.x + 2;
-    let time = app.catalog.clocks.column(app.time_style, row.id.time, opened.whole.0, before);
+    let time = app.catalog.clocks.column(app.time_style, row.id.time, opened.origin, before);
     painter.text(x, y, columns.time, &time, Role::Dim);
     x += columns.time + 1;
     painter.right(x + columns.pid, y, columns.pid, &safe!("{}", row.pid), Role::Dim);

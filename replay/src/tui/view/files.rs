@@ -118,7 +118,7 @@ impl Columns {
             painter.text(x, y, width, word, role);
         }
         let Some(opened) = &app.opened else { return };
-        let time = |at| app.catalog.clocks.column(list_style(app), at, opened.whole.0, None);
+        let time = |at| app.catalog.clocks.column(list_style(app), at, opened.origin, None);
         painter.right(self.first.0 + self.first.1, y, self.first.1, &time(file.first), Role::Dim);
         if let Some((x, width)) = self.last {
             painter.right(x + width, y, width, &time(file.last), Role::Dim);
@@ -187,7 +187,7 @@ pub(super) fn provenance(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let shown = file.acts.iter().enumerate().skip(scroll.top).take(usize::from(height));
     for (y, (at, act)) in (inner.y..).zip(shown) {
         let line = Rect { y, height: 1, ..inner };
-        let time = app.catalog.clocks.column(list_style(app), act.time, opened.whole.0, None);
+        let time = app.catalog.clocks.column(list_style(app), act.time, opened.origin, None);
         let row = Row::new()
             .add(&safe!("{time}  "), Role::Dim)
             .add(&safe!("{:<18} ", whole.named(act.by).as_str()), Role::Text)

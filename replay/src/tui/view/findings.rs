@@ -45,7 +45,7 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
         let Some(row) = rows.get(*index) else { continue };
         let line = Rect { y, height: 1, ..body };
         let (mark, role) = severity(row.severity);
-        let shown = app.catalog.clocks.column(list_style(app), row.time, opened.whole.0, None);
+        let shown = app.catalog.clocks.column(list_style(app), row.time, opened.origin, None);
         painter.right(line.x + 2 + time, y, time, &shown, Role::Dim);
         painter.text(x, y, weight, if narrow { mark } else { row.severity.as_str() }, role);
         let room = line.right().saturating_sub(x + weight + tag + 3);

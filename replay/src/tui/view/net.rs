@@ -123,7 +123,7 @@ impl Columns {
         let Some(opened) = &app.opened else { return };
         for (place, at) in [(self.first, talk.first), (self.last, talk.last)] {
             if let Some((x, width)) = place {
-                let time = app.catalog.clocks.column(list_style(app), at, opened.whole.0, None);
+                let time = app.catalog.clocks.column(list_style(app), at, opened.origin, None);
                 painter.right(x + width, y, width, &time, Role::Dim);
             }
         }
@@ -152,7 +152,7 @@ pub(super) fn conversation(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let inner = title(app, painter, rect, Pane::Conversation, Row::new(), &note);
     let Some((_, whole, sheet)) = whole(app, painter, inner) else { return };
     let (Some(talk), Some(opened)) = (app.selected_conversation(), &app.opened) else { return };
-    let time = |at| app.catalog.clocks.column(list_style(app), at, opened.whole.0, None);
+    let time = |at| app.catalog.clocks.column(list_style(app), at, opened.origin, None);
     let mut out = Vec::new();
     let mut add = |key: &'static str, value: Safe| out.push(DetailLine::Pair(Safe::literal(key), value));
     add("peer", peer(talk));
@@ -189,7 +189,7 @@ pub(super) fn lookups(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let inner = title(app, painter, rect, Pane::Lookups, Row::new(), &Safe::default());
     let Some((_, whole, sheet)) = whole(app, painter, inner) else { return };
     let Some(opened) = &app.opened else { return };
-    let time = |at| app.catalog.clocks.column(list_style(app), at, opened.whole.0, None);
+    let time = |at| app.catalog.clocks.column(list_style(app), at, opened.origin, None);
     let mut out = vec![DetailLine::Section("asked of DNS")];
     let asked = whole.network.lookups(whole.uid);
     for lookup in asked {

@@ -194,7 +194,7 @@ impl Columns {
         let pid = painter.text(at, y, end.saturating_sub(at), &safe!("{} ", row.pid), Role::Dim);
         painter.text(at + pid, y, end.saturating_sub(at + pid), &row.command, text_role);
         let Some(opened) = &app.opened else { return };
-        let start = app.catalog.clocks.column(list_style(app), row.began, opened.whole.0, None);
+        let start = app.catalog.clocks.column(list_style(app), row.began, opened.origin, None);
         let right = |painter: &mut Painter<'_>, (x, width): (u16, u16), text: &Safe, role| {
             painter.right(x + width, y, width, text, role);
         };
@@ -312,7 +312,7 @@ pub(super) fn acts(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let top = sheet.right.top.min(rows.len().saturating_sub(1));
     for (y, line) in (inner.y..inner.bottom()).zip(rows.iter().skip(top)) {
         let (mark, role) = severity(line.severity);
-        let time = app.catalog.clocks.column(list_style(app), line.time, opened.whole.0, None);
+        let time = app.catalog.clocks.column(list_style(app), line.time, opened.origin, None);
         let row = Row::new().add(&safe!("{time} {mark:2} "), Role::Dim).add(&line.text, role);
         painter.row(inner.x + 1, y, inner.width.saturating_sub(2), &row);
     }

@@ -42,7 +42,7 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let shown = rows.iter().enumerate().skip(scroll.top).take(usize::from(inner.height));
     for (y, (at, row)) in (inner.y..).zip(shown) {
         let line = Rect { y, height: 1, ..inner };
-        let time = app.catalog.clocks.column(style, row.time, subject.whole().0, None);
+        let time = app.catalog.clocks.column(style, row.time, subject.life.begin, None);
         painter.text(line.x + 2, y, columns, &time, Role::Dim);
         let (mark, role) = severity(row.severity);
         let x = line.x + 3 + columns;

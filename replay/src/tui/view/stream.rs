@@ -98,7 +98,7 @@ fn draw_line(
     let role = |role: Role| if later { Role::Dim } else { role };
     let mut x = area.x + 2;
     if first {
-        let shown = app.catalog.clocks.column(list_style(app), piece.id.time, opened.whole.0, None);
+        let shown = app.catalog.clocks.column(list_style(app), piece.id.time, opened.origin, None);
         painter.right(x + time, area.y, time, &shown, Role::Dim);
         painter.right(x + time + 8, area.y, 7, &safe!("{}", piece.pid), Role::Dim);
     }

@@ -135,7 +135,7 @@ pub(super) fn timeline(app: &App, painter: &mut Painter<'_>, rect: Rect) {
         findings_over(painter, axis, y, rows);
     }
     losses(app, painter, axis, y, Some(opened.uid));
-    playhead(painter, axis, rect.bottom() - 1, opened.playhead.time, opened.whole.0);
+    playhead(painter, axis, rect.bottom() - 1, opened.playhead.time, opened.origin);
 }
 
 fn name(painter: &mut Painter<'_>, axis: Axis, y: u16, text: &'static str, role: Role) {
