@@ -32,6 +32,8 @@ pub struct Taken {
     pub malformed: u64,
     /// The pass ended before the data ring was empty.
     pub more: bool,
+    /// Then: nothing younger than this may be released, because what is left may be as old.
+    pub latest_left: Option<BootNanos>,
 }
 
 /// Records in waiting.
@@ -50,6 +52,11 @@ impl Pending {
             self.push(&record, &mut taken);
         }
         taken.more = taken.bytes as usize >= BATCH;
+        if taken.more {
+            // The last of a batch may itself be younger than its neighbours by as much as the window.
+            let last = self.entries.last().map_or(0, |entry| entry.time);
+            taken.latest_left = Some(BootNanos(last.saturating_sub(WINDOW)));
+        }
         while let Some(record) = control.next() {
             self.push(&record, &mut taken);
         }

@@ -151,9 +151,10 @@ pub struct Status {
 }
 
 impl Status {
-    /// Events lost for any cause.
+    /// Events lost for any cause, throttled ones included.
     pub fn lost(&self) -> u64 {
-        self.kernel.lost_data + self.kernel.lost_control + self.malformed + self.sink.refused
+        let kernel = self.kernel.lost_data + self.kernel.lost_control + self.kernel.throttled;
+        kernel + self.malformed + self.sink.refused
     }
 }
 
@@ -360,6 +361,8 @@ impl Recorder {
         let known = self.pending.len();
         let taken = self.pending.take(&mut self.data, &mut self.control);
         self.malformed += taken.malformed;
+        // What is left in the data ring is older than what came out of the control ring behind it.
+        let horizon = taken.latest_left.map_or(horizon, |left| horizon.min(left));
         let Self { pending, translator, snapshot, sink, malformed, full_host, .. } = self;
         // What a runtime's exec points at may be gone when its turn comes.
         for record in pending.since(known).filter(|record| record.first() == Some(&kind::EXEC)) {

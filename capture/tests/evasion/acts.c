@@ -163,6 +163,12 @@ static void *flood(void *count) {
   return NULL;
 }
 
+/* Calls that nobody else makes: which container, how often, and the exit code. */
+static void mark(long which, long count, int code) {
+  for (long i = 0; i < count; i++) syscall(SYS_getpgid, 0x5a000000 + which);
+  _exit(code);
+}
+
 int main(int argc, char **argv, char **environment) {
   const char *act = argc > 1 ? argv[1] : "";
   if (!strcmp(act, "untouched")) untouched();
@@ -183,7 +189,9 @@ int main(int argc, char **argv, char **environment) {
     pthread_create(&other, NULL, flood, (void *)count);
     flood((void *)count);
     pthread_join(other, NULL);
-  } else if (strcmp(act, "nothing")) {
+  } else if (!strcmp(act, "mark")) mark(atol(argv[2]), atol(argv[3]), atoi(argv[4]));
+  else if (!strcmp(act, "idle")) pause();
+  else if (strcmp(act, "nothing")) {
     fprintf(stderr, "no such act: %s\n", act);
     return 2;
   }

@@ -17,17 +17,22 @@ fn root() -> &'static Path {
     ROOT.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
         rootfs::busybox(dir.path()).unwrap();
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/evasion/acts.c");
-        let built = Command::new("gcc")
-            .args(["-O1", "-static", "-no-pie", "-pthread", "-o"])
-            .arg(dir.path().join("bin/acts"))
-            .arg(source)
-            .status()
-            .unwrap();
-        assert!(built.success());
+        build_acts(&dir.path().join("bin/acts"));
         dir
     })
     .path()
+}
+
+/// Builds the acts, static.
+pub(crate) fn build_acts(program: &Path) {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/evasion/acts.c");
+    let built = Command::new("gcc")
+        .args(["-O1", "-static", "-no-pie", "-pthread", "-o"])
+        .arg(program)
+        .arg(source)
+        .status()
+        .unwrap();
+    assert!(built.success());
 }
 
 fn launcher() -> Launcher {

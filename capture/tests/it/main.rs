@@ -10,5 +10,6 @@ mod harness;
 mod http;
 mod kill;
 mod rules;
+mod runtimes;
 mod strace;
 mod thousand;
