@@ -2,7 +2,7 @@
 
 use std::{ops::ControlFlow, sync::Arc};
 
-use afterimage_format::{BootNanos, ContainerUid, Direction, EventId, Query, ReadError};
+use afterimage_format::{BootNanos, ContainerUid, Direction, EventFlags, EventId, Query, ReadError};
 use afterimage_model::{
     World,
     files::Files,
@@ -43,8 +43,11 @@ pub(super) fn story(trace: &Trace, key: StoryKey, job: &Job<'_>) -> Result<(), R
     trace.recording.walk(&query, None, Direction::Forward, &mut |id, uid, event| {
         seen += 1;
         world.apply(uid, event);
-        files.apply(&world, uid, event);
-        network.apply(&world, uid, event);
+        // What a runtime does to set a container up is none of its own acts.
+        if !event.flags.contains(EventFlags::SETUP) {
+            files.apply(&world, uid, event);
+            network.apply(&world, uid, event);
+        }
         rows.extend(findings.apply(&world, uid, event).map(|found| line(id, found)));
         if seen.is_multiple_of(STRIDE) {
             over = (job.over)();
