@@ -54,6 +54,7 @@ fn write(rows: &[(ContainerUid, OwnedEvent)], origin: &Origin, dir: &Path) {
         block_age: 5_000_000_000,
         sync_interval: 500_000_000,
         budget_bytes: 0,
+        max_age: 0,
         classify,
     };
     let mut store = StoreWriter::open(dir, origin.clone(), options).expect("the scratch store opens");

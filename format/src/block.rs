@@ -29,6 +29,8 @@ pub(crate) mod kind {
     pub(crate) const PROOF: u8 = 8;
     /// Links of the chain of segments that proofs rest on.
     pub(crate) const CHAIN: u8 = 9;
+    /// What the store keeps and removed ([`crate::keeping`]); not in extracts, since it tells of all containers.
+    pub(crate) const KEEPING: u8 = 10;
     /// Index of the segment; the last block.
     pub(crate) const FOOTER: u8 = 7;
     /// From here on, a reader that does not know a kind ignores it silently; below, it says so.

@@ -10,12 +10,14 @@ mod class;
 mod clock;
 mod code;
 mod container;
+mod copy;
 mod error;
 mod event;
 mod events;
 mod extract;
 mod file;
 mod ids;
+mod keeping;
 mod keys;
 pub mod layout;
 mod limits;
@@ -46,6 +48,7 @@ pub use error::{Defect, DefectKind, OpenError, ReadError, WriteError};
 pub use event::{Event, EventFlags, Field, FieldFlags, FieldTag, MAX_ARGS, MAX_FIELD_LEN, MAX_FIELDS};
 pub use extract::{ExtractError, ExtractReport, extract};
 pub use ids::{BootNanos, ContainerUid, TaskKey};
+pub use keeping::{Eviction, EvictionReason, Pin};
 pub use loss::{Loss, LossCause};
 pub use owned::{OwnedEvent, OwnedField};
 pub use page::{Anchor, Direction, EventId};
@@ -53,4 +56,4 @@ pub use reader::{BlockInfo, ColumnInfo, ContainerSummary, Origin, Query, Recordi
 pub use verify::{
     Finding, FindingKind, SegmentReport, SegmentState, Signer, VerifyOptions, VerifyReport, verify,
 };
-pub use writer::{StoreOptions, StoreStats, StoreWriter};
+pub use writer::{PinError, StoreOptions, StoreStats, StoreWriter};

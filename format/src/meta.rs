@@ -8,9 +8,10 @@
 use bincode::{Decode, Encode};
 
 use crate::{
-    BootNanos, ClockPair, ContainerRecord, ContainerUid, Engine, Fact, FactKey, FactSource, Loss, LossCause,
-    Origin, Role, TaskKey,
+    BootNanos, ClockPair, ContainerRecord, ContainerUid, Engine, Eviction, EvictionReason, Fact, FactKey,
+    FactSource, Loss, LossCause, Origin, Pin, Role, TaskKey,
     bytes::{Input, Malformed, Output},
+    keeping::{FileId, Tombstone},
     limits,
 };
 
@@ -20,6 +21,10 @@ mod kind {
     pub(super) const CONTAINER: u16 = 2;
     pub(super) const LOSS: u16 = 3;
     pub(super) const CLOCK: u16 = 4;
+    pub(super) const TOMBSTONE: u16 = 5;
+    pub(super) const EVICTION: u16 = 6;
+    pub(super) const PIN: u16 = 7;
+    pub(super) const UNPIN: u16 = 8;
 }
 
 const VERSION: u16 = 1;
@@ -31,6 +36,11 @@ pub(crate) enum Record {
     Container(Box<ContainerRecord>),
     Loss(Loss),
     Clock(ClockPair),
+    Tombstone(Box<Tombstone>),
+    Eviction(Eviction),
+    Pin(Pin),
+    /// The pin with this number was taken away.
+    Unpin(u64),
 }
 
 /// The one configuration of bincode.
@@ -103,6 +113,37 @@ struct ClockV1 {
     real: i64,
 }
 
+#[derive(Encode, Decode)]
+struct TombstoneV1 {
+    kept: bool,
+    number: u64,
+    link: Vec<u8>,
+    size: u64,
+    root: [u8; 32],
+    moved_to: Option<u64>,
+    moved_blocks: u64,
+    reason: u16,
+    real: i64,
+}
+
+#[derive(Encode, Decode)]
+struct EvictionV1 {
+    container: u64,
+    events: u64,
+    blocks: u64,
+    until: u64,
+    reason: u16,
+}
+
+#[derive(Encode, Decode)]
+struct PinV1 {
+    id: u64,
+    containers: Vec<u64>,
+    begin: Option<u64>,
+    end: Option<u64>,
+    label: Vec<u8>,
+}
+
 impl Record {
     /// Appends the record in its envelope; false, and nothing appended, when it is over the limit.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) -> bool {
@@ -111,6 +152,10 @@ impl Record {
             Self::Container(record) => put(out, kind::CONTAINER, ContainerV1::from(record.as_ref())),
             Self::Loss(loss) => put(out, kind::LOSS, LossV1::from(loss)),
             Self::Clock(pair) => put(out, kind::CLOCK, ClockV1 { boot: pair.boot.0, real: pair.real }),
+            Self::Tombstone(tombstone) => put(out, kind::TOMBSTONE, TombstoneV1::from(tombstone.as_ref())),
+            Self::Eviction(eviction) => put(out, kind::EVICTION, EvictionV1::from(eviction)),
+            Self::Pin(pin) => put(out, kind::PIN, PinV1::from(pin)),
+            Self::Unpin(id) => put(out, kind::UNPIN, *id),
         }
     }
 
@@ -132,6 +177,10 @@ impl Record {
                 let pair = get::<ClockV1>(bytes)?;
                 Self::Clock(ClockPair { boot: BootNanos(pair.boot), real: pair.real })
             }
+            kind::TOMBSTONE => Self::Tombstone(Box::new(get::<TombstoneV1>(bytes)?.try_into()?)),
+            kind::EVICTION => Self::Eviction(get::<EvictionV1>(bytes)?.into()),
+            kind::PIN => Self::Pin(get::<PinV1>(bytes)?.into()),
+            kind::UNPIN => Self::Unpin(get(bytes)?),
             _ => return Ok(None),
         }))
     }
@@ -148,7 +197,8 @@ impl Record {
 
     fn shift(&mut self, shift: impl Fn(&mut BootNanos)) {
         match self {
-            Self::Origin(_) => {}
+            // What a store says of itself has the base in its times already.
+            Self::Origin(_) | Self::Tombstone(_) | Self::Eviction(_) | Self::Pin(_) | Self::Unpin(_) => {}
             Self::Container(record) => {
                 shift(&mut record.first_seen);
                 record.removed.iter_mut().for_each(&shift);
@@ -306,6 +356,92 @@ impl From<LossV1> for Loss {
     }
 }
 
+impl From<&Tombstone> for TombstoneV1 {
+    fn from(tombstone: &Tombstone) -> Self {
+        let (kept, number) = match tombstone.file {
+            FileId::Kept(number) => (true, number),
+            FileId::Segment(number) => (false, number),
+        };
+        Self {
+            kept,
+            number,
+            link: tombstone.link_bytes(),
+            size: tombstone.size,
+            root: tombstone.root,
+            moved_to: tombstone.moved_to,
+            moved_blocks: tombstone.moved_blocks,
+            reason: tombstone.reason.code(),
+            real: tombstone.real,
+        }
+    }
+}
+
+impl TryFrom<TombstoneV1> for Tombstone {
+    type Error = Malformed;
+
+    fn try_from(tombstone: TombstoneV1) -> Result<Self, Malformed> {
+        let number = tombstone.number;
+        Ok(Self {
+            file: if tombstone.kept { FileId::Kept(number) } else { FileId::Segment(number) },
+            link: Self::parse_link(&tombstone.link)?,
+            size: tombstone.size,
+            root: tombstone.root,
+            moved_to: tombstone.moved_to,
+            moved_blocks: tombstone.moved_blocks,
+            reason: EvictionReason::from_code(tombstone.reason),
+            real: tombstone.real,
+        })
+    }
+}
+
+impl From<&Eviction> for EvictionV1 {
+    fn from(eviction: &Eviction) -> Self {
+        Self {
+            container: eviction.container.0,
+            events: eviction.events,
+            blocks: eviction.blocks,
+            until: eviction.until.0,
+            reason: eviction.reason.code(),
+        }
+    }
+}
+
+impl From<EvictionV1> for Eviction {
+    fn from(eviction: EvictionV1) -> Self {
+        Self {
+            container: ContainerUid(eviction.container),
+            events: eviction.events,
+            blocks: eviction.blocks,
+            until: BootNanos(eviction.until),
+            reason: EvictionReason::from_code(eviction.reason),
+        }
+    }
+}
+
+impl From<&Pin> for PinV1 {
+    fn from(pin: &Pin) -> Self {
+        Self {
+            id: pin.id,
+            containers: pin.containers.iter().map(|uid| uid.0).collect(),
+            begin: pin.begin.map(|t| t.0),
+            end: pin.end.map(|t| t.0),
+            label: pin.label.clone(),
+        }
+    }
+}
+
+impl From<PinV1> for Pin {
+    fn from(pin: PinV1) -> Self {
+        Self {
+            id: pin.id,
+            containers: pin.containers.into_iter().map(ContainerUid).collect(),
+            begin: pin.begin.map(BootNanos),
+            end: pin.end.map(BootNanos),
+            label: pin.label,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -350,6 +486,31 @@ mod tests {
                 count: Some(3),
             }),
             Record::Clock(ClockPair { boot: BootNanos(1), real: -5 }),
+            Record::Tombstone(Box::new(Tombstone {
+                file: FileId::Segment(4),
+                link: Some(crate::segment::chain::Link::unsigned(4)),
+                size: 5,
+                root: [6; 32],
+                moved_to: Some(1),
+                moved_blocks: 2,
+                reason: EvictionReason::Budget,
+                real: 7,
+            })),
+            Record::Eviction(Eviction {
+                container: ContainerUid(1),
+                events: 2,
+                blocks: 3,
+                until: BootNanos(4),
+                reason: EvictionReason::Age,
+            }),
+            Record::Pin(Pin {
+                id: 1,
+                containers: vec![ContainerUid(2)],
+                begin: None,
+                end: Some(BootNanos(3)),
+                label: b"rule".to_vec(),
+            }),
+            Record::Unpin(1),
         ]
     }
 

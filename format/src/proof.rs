@@ -3,7 +3,7 @@
 //!
 //! In a segment of a store each checkpoint covers all blocks before it. In an extract, blocks of one source segment
 //! lie together and a PROOF block follows them: the source's link, the places of these blocks in it, the pruned tree
-//! and the signed checkpoint. Blocks behind the last PROOF are not proven. A CHAIN block holds the links of the
+//! and the signed checkpoint. Blocks behind the last PROOF are not proven; a PROOF of no blocks says so of those before it. A CHAIN block holds the links of the
 //! segments in between, so that the proofs rest on any key of the chain.
 
 use std::io;
@@ -148,6 +148,20 @@ pub(crate) fn proof_block(group: &Group) -> io::Result<(BlockHeader, Vec<u8>)> {
     single(kind::PROOF, column::PROOF, &group.encode())
 }
 
+/// A PROOF block of no blocks: those before it, back to the last one, are not proven.
+pub(crate) fn separator_block() -> io::Result<(BlockHeader, Vec<u8>)> {
+    let nothing = Group {
+        store_uuid: [0; 16],
+        link: Link::unsigned(0),
+        size: 0,
+        leaves: Vec::new(),
+        entries: Vec::new(),
+        pruned: Vec::new(),
+        note: String::new(),
+    };
+    single(kind::PROOF, column::PROOF, &nothing.encode())
+}
+
 /// The CHAIN block of these links.
 pub(crate) fn chain_block(links: &[Link]) -> io::Result<(BlockHeader, Vec<u8>)> {
     let mut bytes = Vec::new();
@@ -202,6 +216,7 @@ pub(crate) fn provenance(loaded: &Loaded) -> io::Result<Provenance> {
             },
             kind::PROOF => {
                 match single_column(&whole()?, column::PROOF).and_then(|b| Group::parse(&b, &mut before)) {
+                    Ok(group) if group.leaves.is_empty() => {}
                     Ok(group) => found.groups.push(group),
                     Err(malformed) => found.damaged.push((number, malformed)),
                 }

@@ -1,6 +1,7 @@
 //! Opens recordings: one file or a store's directory. Opening never writes.
 
 use std::{
+    collections::HashSet,
     ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Mutex,
@@ -8,7 +9,7 @@ use std::{
 
 use crate::{
     Anchor, BootNanos, Class, ClockMap, ContainerRecord, ContainerUid, Defect, Direction, Event, EventId,
-    Loss, OpenError, OwnedEvent, ReadError, meta::Record,
+    Eviction, Loss, OpenError, OwnedEvent, Pin, ReadError, meta::Record,
 };
 
 mod blocks;
@@ -36,6 +37,10 @@ pub struct Recording {
     blocks: Vec<BlockInfo>,
     containers: Vec<ContainerSummary>,
     losses: Vec<Loss>,
+    pins: Vec<Pin>,
+    evictions: Vec<Eviction>,
+    /// Containers that have a record.
+    recorded: HashSet<ContainerUid>,
     clock: ClockMap,
     origin: Origin,
     /// Found when opening.
@@ -139,6 +144,21 @@ impl Recording {
     /// Every gap, by time.
     pub fn losses(&self) -> &[Loss] {
         &self.losses
+    }
+
+    /// What is held against eviction.
+    pub fn pins(&self) -> &[Pin] {
+        &self.pins
+    }
+
+    /// What retention removed of containers that are still there.
+    pub fn evictions(&self) -> &[Eviction] {
+        &self.evictions
+    }
+
+    /// Whether the container's record is there, not only events of it.
+    pub fn has_record(&self, uid: ContainerUid) -> bool {
+        self.recorded.contains(&uid)
     }
 
     /// Boot time to wall clock.

@@ -40,6 +40,8 @@ pub(crate) mod origin_kind {
     pub(crate) const STORE: u8 = 1;
     /// Copied from other recordings: containers chosen, order kept.
     pub(crate) const EXTRACT: u8 = 2;
+    /// What a store's retention kept of older files.
+    pub(crate) const KEPT: u8 = 3;
 }
 
 /// A segment's header.

@@ -4,7 +4,9 @@
 //! STORE                  what store this is; written once, never changed
 //! lock                   empty; the writer holds an exclusive flock on it
 //! seg-0123456789abcdef.aft   segments; the highest number may be unsealed, all others do not change
+//! kept-0123456789abcdef.aft  what retention kept of older files; `.new` while it is written
 //! stage-0123456789abcdef     rows of blocks that are not cut yet
+//! key, key.next          secrets (crate::keys)
 //! ```
 //! Directories are 0700, files 0600, made with O_EXCL and opened with O_NOFOLLOW.
 
@@ -202,6 +204,10 @@ pub(crate) struct Numbered {
 
 /// Segments.
 pub(crate) const SEGMENTS: Numbered = Numbered { prefix: "seg-", suffix: ".aft" };
+/// Blocks that retention kept of older files.
+pub(crate) const KEPT: Numbered = Numbered { prefix: "kept-", suffix: ".aft" };
+/// Such a file while it is written.
+pub(crate) const KEPT_NEW: Numbered = Numbered { prefix: "kept-", suffix: ".new" };
 /// Stage files.
 pub(crate) const STAGES: Numbered = Numbered { prefix: "stage-", suffix: "" };
 

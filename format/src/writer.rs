@@ -14,7 +14,7 @@ use std::{
 use ed25519_dalek::SigningKey;
 
 use crate::{
-    BootNanos, Classify, ClockPair, ContainerRecord, ContainerUid, Event, Loss, OpenError, Origin,
+    BootNanos, Class, Classify, ClockPair, ContainerRecord, ContainerUid, Event, Loss, OpenError, Origin,
     WriteError,
     block::{STORE_SCOPE, flag},
     events::{
@@ -30,10 +30,16 @@ use crate::{
 
 mod container;
 mod containers;
+mod held;
+mod pins;
 mod recover;
+mod retention;
 mod rotate;
 
 use containers::Containers;
+use held::Held;
+pub use pins::PinError;
+use retention::Keeping;
 
 /// How a store is written.
 #[derive(Debug, Clone)]
@@ -44,8 +50,10 @@ pub struct StoreOptions {
     pub block_age: u64,
     /// Group commit interval (`fdatasync`). Nanoseconds.
     pub sync_interval: u64,
-    /// The whole store may take this much. Bytes; 0 for no limit.
+    /// The whole store may take this much, pins included. Bytes; 0 for no limit.
     pub budget_bytes: u64,
+    /// Events older than this are removed. Nanoseconds; 0 for no limit.
+    pub max_age: u64,
     /// Which class an event counts in, for the timeline counters.
     pub classify: Classify,
 }
@@ -67,8 +75,16 @@ pub struct StoreStats {
     pub encode_time: u64,
     /// CPU time spent compressing and writing the stage. Nanoseconds.
     pub stage_time: u64,
+    /// Events that retention removed.
+    pub evicted_events: u64,
+    /// Bytes that retention copied to keep them.
+    pub moved_bytes: u64,
+    /// Pins that had to be ended because they had outgrown the budget.
+    pub pins_closed: u64,
 }
 
+/// No segment is left for a new one below this.
+const SEGMENT_BYTES_MIN: u64 = 16 << 10;
 /// A checkpoint is written this often.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
 /// A batch of the stage is handed over at this size also without a commit.
@@ -108,6 +124,8 @@ pub struct StoreWriter {
     /// Bytes in all open blocks, about.
     open_bytes: usize,
     next_uid: u64,
+    held: Held,
+    keeping: Keeping,
     last_sync: Instant,
     /// Signs this segment's checkpoints.
     key: SigningKey,
@@ -115,6 +133,20 @@ pub struct StoreWriter {
     checkpoints: u64,
     last_checkpoint: Instant,
     stats: StoreStats,
+}
+
+impl Default for StoreOptions {
+    /// Segments of 64 MiB, blocks of 5 s, a sync every 500 ms, no limits, no classes.
+    fn default() -> Self {
+        Self {
+            segment_bytes: 64 << 20,
+            block_age: 5_000_000_000,
+            sync_interval: 500_000_000,
+            budget_bytes: 0,
+            max_age: 0,
+            classify: |_| Class::Other,
+        }
+    }
 }
 
 impl StoreWriter {
@@ -232,10 +264,10 @@ impl StoreWriter {
             self.put_checkpoint(false)?;
         }
         self.rotate_stage(now)?;
-        if self.segment.len() >= self.options.segment_bytes {
+        if self.segment.len() >= self.segment_limit() {
             self.rotate_segment()?;
         }
-        Ok(())
+        self.enforce(now)
     }
 
     /// Appends a signed checkpoint over all blocks written so far and gives its text (a C2SP signed note): whoever
@@ -286,6 +318,14 @@ impl StoreWriter {
     /// The next free container uid of this store: uids are never reused, also across restarts.
     pub fn next_uid(&self) -> ContainerUid {
         ContainerUid(self.next_uid.max(ContainerUid::HOST.0 + 1))
+    }
+
+    /// A segment's size: a small part of the budget, so that retention has something to choose from.
+    fn segment_limit(&self) -> u64 {
+        match self.options.budget_bytes {
+            0 => self.options.segment_bytes,
+            budget => self.options.segment_bytes.min(budget / 16).max(SEGMENT_BYTES_MIN),
+        }
     }
 
     fn flush_stage(&mut self) -> Result<(), WriteError> {

@@ -6,7 +6,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     io,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Mutex, OnceLock},
 };
 
@@ -17,8 +17,8 @@ use super::{
     scan::{self, LoadError, Loaded},
 };
 use crate::{
-    BootNanos, ClockMap, ClockPair, ContainerRecord, ContainerUid, Defect, DefectKind, Engine, Loss,
-    OpenError, ReadError, Role,
+    BootNanos, ClockMap, ClockPair, ContainerRecord, ContainerUid, Defect, DefectKind, Engine, Eviction,
+    Loss, OpenError, ReadError, Role,
     block::{STORE_SCOPE, kind, seal_block},
     bytes::Malformed,
     events::{
@@ -26,14 +26,15 @@ use crate::{
         ingest::OpenBlock,
     },
     file,
+    keeping::{FileId, Tombstone},
     map::Map,
     meta::Record,
-    segment::{BlockEntry, FooterCounts},
+    segment::{BlockEntry, FooterCounts, origin_kind},
     stage::{
         file::{StageError, StageFile},
         row::Item,
     },
-    store::{self, SEGMENTS, STAGES, StoreFile},
+    store::{self, KEPT, SEGMENTS, STAGES, StoreFile},
 };
 
 /// A segment that is open for reading.
@@ -72,6 +73,9 @@ pub(super) fn open(path: &Path) -> Result<Recording, OpenError> {
         blocks: Vec::new(),
         containers: Vec::new(),
         losses: Vec::new(),
+        pins: Vec::new(),
+        evictions: Vec::new(),
+        recorded: HashSet::new(),
         clock: ClockMap::default(),
         origin: no_origin([0; 16]),
         defects: Vec::new(),
@@ -149,6 +153,22 @@ struct Build {
     uuid: [u8; 16],
     unsealed: bool,
     sealed_blocks: usize,
+    tombstones: HashMap<FileId, Tombstone>,
+    /// Segments that should be there by their numbers.
+    gaps: Vec<(u64, PathBuf)>,
+}
+
+/// Most segments missing one behind the other that are named one by one.
+const MOST_GAPS: usize = 1000;
+
+/// What a file's header says that it is.
+fn file_id(loaded: &Loaded) -> FileId {
+    let number = loaded.header.link.sequence;
+    if loaded.header.origin_kind == origin_kind::KEPT {
+        FileId::Kept(number)
+    } else {
+        FileId::Segment(number)
+    }
 }
 
 impl Build {
@@ -164,20 +184,20 @@ impl Build {
             None if numbers.is_empty() => return Err(OpenError::NotARecording { path: dir.to_owned() }),
             None => self.defect(&dir.join("STORE"), DefectKind::Missing, "the store's identity file"),
         }
-        let mut kept: BTreeMap<u64, Segment> = kept
-            .into_iter()
-            .filter(|s| s.loaded.sealed)
-            .map(|s| (s.loaded.header.link.sequence, s))
-            .collect();
+        let mut known: BTreeMap<FileId, Segment> =
+            kept.into_iter().filter(|s| s.loaded.sealed).map(|s| (file_id(&s.loaded), s)).collect();
+        self.kept_files(dir, &mut known, store)?;
         let last = numbers.last().copied();
         let mut before = None;
         for number in numbers {
             let path = SEGMENTS.path(dir, number);
-            if before.is_some_and(|before: u64| before.checked_add(1) != Some(number)) {
-                self.defect(&path, DefectKind::Missing, "segments before this one");
-            }
+            self.gap_before(dir, before, number);
             before = Some(number);
-            let segment = match kept.remove(&number) {
+            let id = FileId::Segment(number);
+            if self.is_moved(id) {
+                continue;
+            }
+            let segment = match known.remove(&id) {
                 Some(segment) => segment,
                 None => match self.load_segment(&path, number, store) {
                     Ok(Some(segment)) => segment,
@@ -204,7 +224,65 @@ impl Build {
                 d.kind != DefectKind::Torn || Some(&d.path) != self.segments.last().map(|s| &s.loaded.path)
             });
         }
+        self.missing();
         self.stages(stages).map_err(reading)
+    }
+
+    /// Adds what retention kept: it is older than all segments.
+    fn kept_files(
+        &mut self,
+        dir: &Path,
+        known: &mut BTreeMap<FileId, Segment>,
+        store: Option<StoreFile>,
+    ) -> Result<(), OpenError> {
+        let reading = |source| OpenError::Io { action: "read", path: dir.to_owned(), source };
+        let mut files = Vec::new();
+        for number in KEPT.list(dir).map_err(reading)? {
+            let found = match known.remove(&FileId::Kept(number)) {
+                Some(segment) => Some(segment),
+                None => match self.load_segment(&KEPT.path(dir, number), number, store) {
+                    Err(OpenError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
+                    other => other?,
+                },
+            };
+            files.extend(found);
+        }
+        // A newer one can say that an older one was moved into it.
+        for segment in &files {
+            for record in &segment.loaded.records {
+                if let Record::Tombstone(tombstone) = record {
+                    self.tombstones.insert(tombstone.file, **tombstone);
+                }
+            }
+        }
+        for segment in files {
+            if !self.is_moved(file_id(&segment.loaded)) {
+                self.segment(segment);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a file's blocks are in a kept file: what is left of it was to be removed.
+    fn is_moved(&self, id: FileId) -> bool {
+        self.tombstones.get(&id).is_some_and(|tombstone| tombstone.moved_to.is_some())
+    }
+
+    /// Notes segments that should be between two.
+    fn gap_before(&mut self, dir: &Path, before: Option<u64>, number: u64) {
+        if let Some(before) = before {
+            let gap = before.saturating_add(1)..number;
+            self.gaps.extend(gap.take(MOST_GAPS).map(|n| (n, SEGMENTS.path(dir, n))));
+        }
+    }
+
+    /// Reports segments that are not there and have no tombstone.
+    fn missing(&mut self) {
+        for (number, path) in std::mem::take(&mut self.gaps) {
+            if !self.tombstones.contains_key(&FileId::Segment(number)) {
+                self.defect(&path, DefectKind::Missing, "a segment between others");
+            }
+        }
     }
 
     /// A segment of the store; `None` when it cannot be used, which is then a defect.
@@ -263,6 +341,9 @@ impl Build {
             self.sealed_blocks = self.blocks.len();
         }
         for record in loaded.records.clone() {
+            if let Record::Tombstone(tombstone) = &record {
+                self.tombstones.insert(tombstone.file, **tombstone);
+            }
             self.record(record);
         }
         self.segments.push(segment);
@@ -385,6 +466,8 @@ impl Build {
 
     fn finish(mut self, recording: &mut Recording) {
         let mut origin = None;
+        let mut pins = BTreeMap::new();
+        let mut evictions = HashMap::new();
         let mut clock: Vec<ClockPair> = Vec::new();
         let mut losses: Vec<Loss> = Vec::new();
         let mut containers: BTreeMap<u64, ContainerRecord> = BTreeMap::new();
@@ -393,6 +476,16 @@ impl Build {
                 Record::Origin(found) => origin = Some(found),
                 Record::Clock(pair) => clock.push(pair),
                 Record::Loss(loss) => losses.push(loss),
+                Record::Tombstone(_) => {}
+                Record::Eviction(eviction) => {
+                    evictions.insert(eviction.container, eviction);
+                }
+                Record::Pin(pin) => {
+                    pins.insert(pin.id, pin);
+                }
+                Record::Unpin(id) => {
+                    pins.remove(&id);
+                }
                 Record::Container(record) => match containers.get_mut(&record.uid.0) {
                     Some(known) => known.absorb(*record),
                     None => {
@@ -402,12 +495,17 @@ impl Build {
             }
         }
         losses.sort_by_key(|l| (l.from, l.to, l.container));
+        let recorded = containers.keys().map(|&uid| ContainerUid(uid)).collect();
         let sealed = self.blocks.get(..self.sealed_blocks).unwrap_or(&[]);
         recording.sealed_range = range_of(sealed.iter());
         recording.containers = self.summaries(containers, &losses);
         recording.origin = origin.unwrap_or_else(|| no_origin(self.uuid));
         recording.clock = ClockMap::new(clock);
         recording.losses = losses;
+        recording.pins = pins.into_values().collect();
+        recording.recorded = recorded;
+        recording.evictions = evictions.into_values().collect();
+        recording.evictions.sort_by_key(|eviction: &Eviction| eviction.container);
         recording.segments = self.segments;
         recording.staged = self.staged;
         recording.staged_records = self.staged_records;

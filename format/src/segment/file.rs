@@ -64,6 +64,11 @@ impl SegmentWriter {
         self.sequence
     }
 
+    /// The blocks written so far.
+    pub(crate) fn entries(&self) -> &[BlockEntry] {
+        &self.entries
+    }
+
     /// The tree over the blocks written so far.
     pub(crate) fn tree(&self) -> &Tree {
         &self.tree

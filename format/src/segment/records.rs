@@ -38,6 +38,11 @@ impl SegmentRecords {
         }
     }
 
+    /// Whether there is a record of this container.
+    pub(crate) fn has_container(&self, uid: u64) -> bool {
+        self.containers.contains_key(&uid)
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
         for record in &self.others {

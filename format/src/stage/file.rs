@@ -85,6 +85,11 @@ impl StageWriter {
         &self.path
     }
 
+    /// Bytes that it takes on disk, those reserved included.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        self.reserved.max(self.end)
+    }
+
     /// Bytes in the file.
     pub(crate) fn len(&self) -> u64 {
         self.end

@@ -12,12 +12,20 @@ use std::{
     time::Instant,
 };
 
-use super::{StoreOptions, StoreStats, StoreWriter, containers::Containers, rotate::segment_header};
+use super::{
+    StoreOptions, StoreStats, StoreWriter,
+    containers::Containers,
+    held::Held,
+    retention::{Keeping, path_of},
+    rotate::segment_header,
+};
 use crate::{
     BootNanos, ContainerRecord, Event, OpenError, Origin, WriteError,
     block::{STORE_SCOPE, flag},
     events::encode::EventEncoder,
-    file, keys,
+    file,
+    keeping::FileId,
+    keys,
     meta::Record,
     reader::scan::{self, Loaded},
     segment::{SegmentHeader, chain::Previous, file::SegmentWriter, records::SegmentRecords},
@@ -26,7 +34,7 @@ use crate::{
         file::{StageError, StageFile, StageWriter},
         row::Item,
     },
-    store::{self, SEGMENTS, STAGES},
+    store::{self, KEPT, KEPT_NEW, SEGMENTS, STAGES},
 };
 
 /// What is known of a store before a new writer writes to it.
@@ -35,6 +43,10 @@ struct Past {
     last: Option<SegmentHeader>,
     /// What the new segment says of the last.
     previous: Option<Previous>,
+    held: Held,
+    keeping: Keeping,
+    /// Files whose blocks are in a kept file already: a crash came before they were removed.
+    moved: Vec<FileId>,
     next_sequence: u64,
     next_uid: u64,
     /// Latest time in it, base included.
@@ -105,6 +117,8 @@ pub(super) fn open(dir: &Path, mut origin: Origin, options: StoreOptions) -> Res
         spare: Vec::new(),
         open_bytes: 0,
         next_uid: past.next_uid,
+        held: Held::default(),
+        keeping: Keeping::default(),
         last_sync: Instant::now(),
         key,
         checkpoints: 0,
@@ -118,6 +132,7 @@ pub(super) fn open(dir: &Path, mut origin: Origin, options: StoreOptions) -> Res
         entry.finished = true;
     }
     writer.bring_home(&past, time_base).map_err(opening)?;
+    writer.take_over(past).map_err(opening)?;
     Ok(writer)
 }
 
@@ -137,6 +152,16 @@ fn opening(error: WriteError) -> OpenError {
 fn read_past(dir: &Path) -> Result<Past, OpenError> {
     let mut past = Past::default();
     let reading = |source| OpenError::Io { action: "read", path: dir.to_owned(), source };
+    for number in KEPT_NEW.list(dir).map_err(reading)? {
+        // A copy that was not finished; its sources are still there.
+        std::fs::remove_file(KEPT_NEW.path(dir, number)).map_err(reading)?;
+    }
+    for number in KEPT.list(dir).map_err(reading)? {
+        past.keeping.next_kept = number.saturating_add(1);
+        if let Ok(loaded) = scan::load(&KEPT.path(dir, number), true) {
+            past.add_kept(&loaded, number);
+        }
+    }
     for sequence in SEGMENTS.list(dir).map_err(reading)? {
         past.next_sequence = sequence.saturating_add(1);
         match scan::load(&SEGMENTS.path(dir, sequence), true) {
@@ -162,6 +187,41 @@ fn read_past(dir: &Path) -> Result<Past, OpenError> {
 }
 
 impl Past {
+    fn add_kept(&mut self, loaded: &Loaded, number: u64) {
+        let id = FileId::Kept(number);
+        let bytes = loaded.file.metadata().map_or(0, |about| about.len());
+        self.held.add(id, bytes, &loaded.entries);
+        for record in &loaded.records {
+            self.keeping.learn(record, id);
+            match record {
+                Record::Tombstone(tombstone) => {
+                    self.moved.push(tombstone.file);
+                    self.held.remove(tombstone.file);
+                }
+                Record::Container(container) => {
+                    self.records.insert(container.uid.0, (**container).clone());
+                }
+                _ => {}
+            }
+        }
+        self.count(loaded);
+    }
+
+    /// Takes over where containers stand.
+    fn count(&mut self, loaded: &Loaded) {
+        for entry in &loaded.entries {
+            self.latest = self.latest.max(entry.last.saturating_add(entry.base));
+            if entry.container == STORE_SCOPE {
+                continue;
+            }
+            self.next_uid = self.next_uid.max(entry.container.saturating_add(1));
+            let counters = self.rows.entry(entry.container).or_default();
+            counters.next_row = counters.next_row.max(entry.first_row + u64::from(entry.rows));
+            counters.next_block = counters.next_block.max(entry.number.saturating_add(1));
+            counters.lost = counters.lost.max(entry.lost);
+        }
+    }
+
     fn add_stage(&mut self, stage: StageFile) -> io::Result<()> {
         let base = stage.header.time_base;
         stage.for_each(
@@ -177,19 +237,14 @@ impl Past {
     }
 
     fn add_segment(&mut self, loaded: Loaded, sequence: u64) -> io::Result<()> {
+        let id = FileId::Segment(sequence);
+        loaded.records.iter().for_each(|record| self.keeping.learn(record, id));
+        if !self.moved.contains(&id) {
+            self.held.add(id, loaded.file.metadata()?.len(), &loaded.entries);
+        }
         let tree = loaded.tree()?;
         self.previous = Some(Previous { sequence, size: tree.size(), root: tree.root() });
-        for entry in &loaded.entries {
-            self.latest = self.latest.max(entry.last.saturating_add(entry.base));
-            if entry.container == STORE_SCOPE {
-                continue;
-            }
-            self.next_uid = self.next_uid.max(entry.container.saturating_add(1));
-            let counters = self.rows.entry(entry.container).or_default();
-            counters.next_row = counters.next_row.max(entry.first_row + u64::from(entry.rows));
-            counters.next_block = counters.next_block.max(entry.number.saturating_add(1));
-            counters.lost = counters.lost.max(entry.lost);
-        }
+        self.count(&loaded);
         for record in loaded.records {
             match record {
                 Record::Container(container) => {
@@ -264,6 +319,29 @@ impl StoreWriter {
         self.cut_recovered()?;
         self.time_base = time_base;
         self.sync()
+    }
+
+    /// Takes over what the store keeps, and ends removals that a crash interrupted.
+    fn take_over(&mut self, past: Past) -> Result<(), WriteError> {
+        (self.held, self.keeping) = (past.held, past.keeping);
+        let pins: Vec<Record> = self.keeping.pins.iter().cloned().map(Record::Pin).collect();
+        let here = FileId::Segment(self.segment.sequence());
+        let moved = past.moved.iter().filter(|&&id| path_of(&self.dir, id).exists());
+        let moved: Vec<FileId> = moved.copied().collect();
+        let tombstones = moved.iter().filter_map(|id| self.keeping.tombstones.get(id));
+        let told: Vec<Record> = tombstones.map(|(t, _)| Record::Tombstone(Box::new(*t))).collect();
+        self.put_keeping(&[pins, told.clone()].concat())?;
+        self.segment.sync().map_err(|source| self.segment_error("sync", source))?;
+        told.iter().for_each(|record| self.keeping.learn(record, here));
+        for id in moved {
+            let path = path_of(&self.dir, id);
+            std::fs::remove_file(&path).map_err(|source| WriteError::Io {
+                action: "remove",
+                path,
+                source,
+            })?;
+        }
+        Ok(())
     }
 
     fn restore(

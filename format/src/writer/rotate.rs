@@ -7,7 +7,9 @@ use crate::{
     BootNanos, Origin, WriteError,
     block::{BlockHeader, STORE_SCOPE, kind},
     events::column,
-    file, keys,
+    file,
+    keeping::FileId,
+    keys,
     meta::Record,
     note::Checkpoint,
     payload::PayloadWriter,
@@ -92,6 +94,7 @@ impl StoreWriter {
         header.link.public_key = key.verifying_key().to_bytes();
         header.link.endorse(&self.origin.store_uuid, &self.key);
         let sealed = self.segment.len();
+        self.held.add(FileId::Segment(sequence - 1), sealed, self.segment.entries());
         self.segment = SegmentWriter::create(path.clone(), &header).map_err(|source| WriteError::Io {
             action: "create",
             path,
@@ -102,6 +105,8 @@ impl StoreWriter {
         self.stats.bytes += sealed;
         self.records = SegmentRecords::new(self.origin.clone());
         self.loose.insert(0, Record::Origin(self.origin.clone()));
+        let pins: Vec<Record> = self.keeping.pins.iter().cloned().map(Record::Pin).collect();
+        self.put_keeping(&pins)?;
         self.containers.values_mut().for_each(|entry| entry.segment_rotated());
         self.cut_loose()
     }

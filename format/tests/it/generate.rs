@@ -28,6 +28,7 @@ pub(crate) fn options() -> StoreOptions {
         block_age: 5_000_000_000,
         sync_interval: 500_000_000,
         budget_bytes: 0,
+        max_age: 0,
         classify,
     }
 }

@@ -38,6 +38,7 @@ impl Fixture {
             block_age: 1_000_000_000,
             sync_interval: 500_000_000,
             budget_bytes: 0,
+            max_age: 0,
             classify: |_| Class::Other,
         };
         let mut writer =

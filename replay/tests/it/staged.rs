@@ -147,6 +147,7 @@ fn options() -> StoreOptions {
         block_age: 10_000_000_000,
         sync_interval: 0,
         budget_bytes: 0,
+        max_age: 0,
         classify: afterimage_model::class::classify,
     }
 }
