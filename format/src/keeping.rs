@@ -1,5 +1,7 @@
 //! What a store keeps and what it removed: pins, tombstones, evictions. Their times have the base added.
 
+use std::collections::HashMap;
+
 use crate::{
     BootNanos, ContainerUid,
     bytes::{Input, Malformed},
@@ -8,18 +10,20 @@ use crate::{
 };
 
 /// Holds events against eviction.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pin {
-    /// Given by the store.
-    pub id: u64,
-    /// Whose events; empty for everybody's.
+    /// Chosen by who asks for it: the same id again changes the pin.
+    pub id: String,
+    /// Whose events: a container and its neighbours; empty for everybody's.
     pub containers: Vec<ContainerUid>,
-    /// From when on; `None` from the beginning.
+    /// From when on, in times of the store; `None` from the beginning.
     pub begin: Option<BootNanos>,
-    /// Until when; `None` without end: then only what lies before the pin is sure to fit.
+    /// Until when, in times of the store; `None` without end: then only what lies before the pin is sure to fit.
     pub end: Option<BootNanos>,
     /// Who or what asked for it, for people: bytes from the outside.
-    pub label: Vec<u8>,
+    pub reason: Vec<u8>,
+    /// When the pin itself lapses, wall clock in nanoseconds since 1970; `None` when it is taken away.
+    pub until: Option<i64>,
 }
 
 impl Pin {
@@ -28,6 +32,38 @@ impl Pin {
         (self.containers.is_empty() || self.containers.contains(&container))
             && self.begin.is_none_or(|begin| last >= begin)
             && self.end.is_none_or(|end| first <= end)
+    }
+}
+
+/// Pins by container, to ask about many blocks.
+#[derive(Debug, Default)]
+pub(crate) struct PinIndex {
+    of: HashMap<ContainerUid, Vec<(BootNanos, BootNanos)>>,
+    /// Of pins that hold everybody's.
+    all: Vec<(BootNanos, BootNanos)>,
+}
+
+impl PinIndex {
+    pub(crate) fn new<'a>(pins: impl IntoIterator<Item = &'a Pin>) -> Self {
+        let mut index = Self::default();
+        for pin in pins {
+            let range = (pin.begin.unwrap_or(BootNanos(0)), pin.end.unwrap_or(BootNanos(u64::MAX)));
+            if pin.containers.is_empty() {
+                index.all.push(range);
+            }
+            pin.containers.iter().for_each(|uid| index.of.entry(*uid).or_default().push(range));
+        }
+        index
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.all.is_empty() && self.of.is_empty()
+    }
+
+    /// Whether some pin holds events of `container` between these times.
+    pub(crate) fn holds(&self, container: ContainerUid, first: BootNanos, last: BootNanos) -> bool {
+        let own = self.of.get(&container).map_or(&[][..], Vec::as_slice);
+        own.iter().chain(&self.all).any(|(begin, end)| last >= *begin && first <= *end)
     }
 }
 

@@ -39,8 +39,8 @@ pub(crate) enum Record {
     Tombstone(Box<Tombstone>),
     Eviction(Eviction),
     Pin(Pin),
-    /// The pin with this number was taken away.
-    Unpin(u64),
+    /// The pin with this id was taken away.
+    Unpin(String),
 }
 
 /// The one configuration of bincode.
@@ -137,11 +137,12 @@ struct EvictionV1 {
 
 #[derive(Encode, Decode)]
 struct PinV1 {
-    id: u64,
+    id: String,
     containers: Vec<u64>,
     begin: Option<u64>,
     end: Option<u64>,
-    label: Vec<u8>,
+    reason: Vec<u8>,
+    until: Option<i64>,
 }
 
 impl Record {
@@ -155,7 +156,7 @@ impl Record {
             Self::Tombstone(tombstone) => put(out, kind::TOMBSTONE, TombstoneV1::from(tombstone.as_ref())),
             Self::Eviction(eviction) => put(out, kind::EVICTION, EvictionV1::from(eviction)),
             Self::Pin(pin) => put(out, kind::PIN, PinV1::from(pin)),
-            Self::Unpin(id) => put(out, kind::UNPIN, *id),
+            Self::Unpin(id) => put(out, kind::UNPIN, id.clone()),
         }
     }
 
@@ -421,11 +422,12 @@ impl From<EvictionV1> for Eviction {
 impl From<&Pin> for PinV1 {
     fn from(pin: &Pin) -> Self {
         Self {
-            id: pin.id,
+            id: pin.id.clone(),
             containers: pin.containers.iter().map(|uid| uid.0).collect(),
             begin: pin.begin.map(|t| t.0),
             end: pin.end.map(|t| t.0),
-            label: pin.label.clone(),
+            reason: pin.reason.clone(),
+            until: pin.until,
         }
     }
 }
@@ -437,7 +439,8 @@ impl From<PinV1> for Pin {
             containers: pin.containers.into_iter().map(ContainerUid).collect(),
             begin: pin.begin.map(BootNanos),
             end: pin.end.map(BootNanos),
-            label: pin.label,
+            reason: pin.reason,
+            until: pin.until,
         }
     }
 }
@@ -504,13 +507,14 @@ mod tests {
                 reason: EvictionReason::Age,
             }),
             Record::Pin(Pin {
-                id: 1,
+                id: "p1".to_owned(),
                 containers: vec![ContainerUid(2)],
                 begin: None,
                 end: Some(BootNanos(3)),
-                label: b"rule".to_vec(),
+                reason: b"rule".to_vec(),
+                until: Some(4),
             }),
-            Record::Unpin(1),
+            Record::Unpin("p1".to_owned()),
         ]
     }
 

@@ -39,6 +39,7 @@ mod rotate;
 use containers::Containers;
 use held::Held;
 pub use pins::PinError;
+use pins::PinnedSum;
 use retention::Keeping;
 
 /// How a store is written.
@@ -54,6 +55,8 @@ pub struct StoreOptions {
     pub budget_bytes: u64,
     /// Events older than this are removed. Nanoseconds; 0 for no limit.
     pub max_age: u64,
+    /// No container may take more than this part of the budget. Percent; 0 or 100 for no limit of its own.
+    pub container_share: u8,
     /// Which class an event counts in, for the timeline counters.
     pub classify: Classify,
 }
@@ -79,7 +82,7 @@ pub struct StoreStats {
     pub evicted_events: u64,
     /// Bytes that retention copied to keep them.
     pub moved_bytes: u64,
-    /// Pins that had to be ended because they had outgrown the budget.
+    /// Pins that had to be ended early because they had outgrown their part of the budget.
     pub pins_closed: u64,
 }
 
@@ -89,8 +92,10 @@ const SEGMENT_BYTES_MIN: u64 = 16 << 10;
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
 /// A batch of the stage is handed over at this size also without a commit.
 const BATCH_BYTES: usize = 4 << 20;
-/// A stage file is left for a new one at this size.
+/// A stage file is left for a new one at this size; space for it is reserved in steps.
 const STAGE_BYTES: u64 = 32 << 20;
+const STAGE_BYTES_MIN: u64 = 64 << 10;
+const STAGE_STEPS: u64 = 4;
 /// This many emptied blocks are kept for their memory, of those that had at least so many rows.
 const SPARE_BLOCKS: usize = 4;
 const SPARE_ROWS: usize = 4096;
@@ -126,6 +131,12 @@ pub struct StoreWriter {
     next_uid: u64,
     held: Held,
     keeping: Keeping,
+    /// What pins hold, as last summed up, and as it was when one was closed.
+    pinned: Option<PinnedSum>,
+    closed_at: Option<u64>,
+    /// When retention last looked at everything, and whether it found nothing that could go.
+    tended: Option<Instant>,
+    nothing_to_free: bool,
     last_sync: Instant,
     /// Signs this segment's checkpoints.
     key: SigningKey,
@@ -144,6 +155,7 @@ impl Default for StoreOptions {
             sync_interval: 500_000_000,
             budget_bytes: 0,
             max_age: 0,
+            container_share: 0,
             classify: |_| Class::Other,
         }
     }
@@ -320,6 +332,11 @@ impl StoreWriter {
         ContainerUid(self.next_uid.max(ContainerUid::HOST.0 + 1))
     }
 
+    /// A stage file's size: a small part of the budget too.
+    fn stage_limit(&self) -> u64 {
+        stage_limit(&self.options)
+    }
+
     /// A segment's size: a small part of the budget, so that retention has something to choose from.
     fn segment_limit(&self) -> u64 {
         match self.options.budget_bytes {
@@ -427,6 +444,17 @@ impl StoreWriter {
         uids.into_iter().try_for_each(|uid| self.cut(uid, 0))
     }
 
+    /// Cuts all blocks that have rows in a stage file that was left, and removes those files.
+    fn cut_staged(&mut self) -> Result<(), WriteError> {
+        let present = self.stage.number();
+        let left = self.containers.iter().filter(|(_, e)| e.stage.is_some_and(|stage| stage < present));
+        let mut uids: Vec<u64> = left.map(|(uid, _)| uid).collect();
+        uids.sort_unstable();
+        uids.into_iter().try_for_each(|uid| self.cut(uid, 0))?;
+        self.cut_loose()?;
+        self.sync()
+    }
+
     fn cut_largest(&mut self) -> Result<(), WriteError> {
         let largest = self.containers.iter().max_by_key(|(_, e)| e.open.raw_bytes()).map(|(uid, _)| uid);
         largest.map_or(Ok(()), |uid| self.cut(uid, 0))
@@ -435,5 +463,12 @@ impl StoreWriter {
     /// Cuts what an earlier writer had left in the stage.
     fn cut_recovered(&mut self) -> Result<(), WriteError> {
         self.cut_all(flag::RECOVERED)
+    }
+}
+
+fn stage_limit(options: &StoreOptions) -> u64 {
+    match options.budget_bytes {
+        0 => STAGE_BYTES,
+        budget => STAGE_BYTES.min(budget / 32).max(STAGE_BYTES_MIN),
     }
 }

@@ -161,6 +161,7 @@ fn options(record: &RecordConfig) -> Options {
             sync_interval: 500_000_000,
             budget_bytes: 0,
             max_age: 0,
+            container_share: 0,
             classify,
         },
     }

@@ -373,9 +373,11 @@ impl Build {
 
     /// Notes a record unless it is there already: blocks and stage can both have it. True when it was not.
     fn record(&mut self, record: Record) -> bool {
+        // The same pin can be made again after it was taken away; no stage has them.
+        let counts_once = !matches!(record, Record::Pin(_) | Record::Unpin(_));
         let mut bytes = Vec::new();
         record.encode(&mut bytes);
-        let new = self.seen.insert(bytes);
+        let new = !counts_once || self.seen.insert(bytes);
         if new {
             self.records.push(record);
         }
@@ -478,11 +480,15 @@ impl Build {
                 Record::Loss(loss) => losses.push(loss),
                 Record::Tombstone(_) => {}
                 Record::Eviction(eviction) => {
-                    evictions.insert(eviction.container, eviction);
+                    let known = evictions.entry(eviction.container).or_insert(eviction);
+                    if known.blocks <= eviction.blocks {
+                        *known = eviction;
+                    }
                 }
                 Record::Pin(pin) => {
-                    pins.insert(pin.id, pin);
+                    pins.insert(pin.id.clone(), pin);
                 }
+                Record::Unpin(id) if id.is_empty() => pins.clear(),
                 Record::Unpin(id) => {
                     pins.remove(&id);
                 }

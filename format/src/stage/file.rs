@@ -20,8 +20,6 @@ use crate::{
     store::STAGES,
 };
 
-/// Space is reserved in steps of this.
-const RESERVE: u64 = 8 << 20;
 /// When the disk refuses, batches wait in memory up to this many bytes; then they are given up, and their rows are
 /// safe again when their blocks are cut.
 const WAITING_BYTES: usize = 8 << 20;
@@ -34,6 +32,8 @@ pub(crate) struct StageWriter {
     /// Where the next batch goes.
     end: u64,
     reserved: u64,
+    /// Space is reserved in steps of this.
+    step: u64,
     rows: RowWriter,
     frame: FrameWriter,
     begins_frame: bool,
@@ -54,8 +54,8 @@ impl std::fmt::Debug for StageWriter {
 }
 
 impl StageWriter {
-    /// Begins a new stage file.
-    pub(crate) fn create(dir: &Path, header: &StageHeader) -> io::Result<Self> {
+    /// Begins a new stage file that reserves space in steps of `step` bytes.
+    pub(crate) fn create(dir: &Path, header: &StageHeader, step: u64) -> io::Result<Self> {
         let path = STAGES.path(dir, header.number);
         let file = file::create_new(&path)?;
         let mut writer = Self {
@@ -64,6 +64,7 @@ impl StageWriter {
             number: header.number,
             end: HEADER_LEN as u64,
             reserved: 0,
+            step: step.max(1),
             rows: RowWriter::new(),
             frame: FrameWriter::new()?,
             begins_frame: true,
@@ -147,9 +148,18 @@ impl StageWriter {
     /// Reserves space ahead; where that is not possible, writing goes on without.
     fn reserve(&mut self, needed: u64) {
         if needed > self.reserved {
-            let length = needed.next_multiple_of(RESERVE);
+            let length = needed.next_multiple_of(self.step);
             self.reserved = if file::reserve(&self.file, length).is_ok() { length } else { needed };
         }
+    }
+
+    /// Gives back what was reserved and not used: nothing more will be written.
+    pub(crate) fn trim(&mut self) -> io::Result<()> {
+        if self.reserved > self.end {
+            self.file.set_len(self.end)?;
+            self.reserved = self.end;
+        }
+        Ok(())
     }
 
     /// Makes what was flushed durable.

@@ -25,6 +25,10 @@ impl Containers {
         &mut self.list[self.last].1
     }
 
+    pub(super) fn get(&self, uid: u64) -> Option<&Container> {
+        self.list.get(*self.by_uid.get(&uid)?).map(|(_, container)| container)
+    }
+
     pub(super) fn get_mut(&mut self, uid: u64) -> Option<&mut Container> {
         let index = *self.by_uid.get(&uid)?;
         self.list.get_mut(index).map(|(_, container)| container)

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::{
-    BootNanos, ContainerUid, Pin,
+    BootNanos, ContainerUid,
     block::{STORE_SCOPE, kind},
-    keeping::FileId,
+    keeping::{FileId, PinIndex},
     segment::BlockEntry,
 };
 
@@ -25,7 +25,12 @@ pub(super) struct HeldBlock {
 #[derive(Debug, Default)]
 pub(super) struct HeldFile {
     pub(super) bytes: u64,
+    /// By container.
     pub(super) blocks: Vec<HeldBlock>,
+    /// Latest time in it, of anybody's.
+    pub(super) last: BootNanos,
+    /// It cannot be read, and so not be taken apart.
+    pub(super) stuck: bool,
 }
 
 /// All such files.
@@ -52,16 +57,19 @@ impl HeldBlock {
         })
     }
 
-    pub(super) fn is_pinned(&self, pins: &[Pin]) -> bool {
-        pins.iter().any(|pin| pin.holds(ContainerUid(self.container), self.first, self.last))
+    pub(super) fn is_pinned(&self, pins: &PinIndex) -> bool {
+        pins.holds(ContainerUid(self.container), self.first, self.last)
     }
 }
 
 impl Held {
     pub(super) fn add(&mut self, id: FileId, bytes: u64, entries: &[BlockEntry]) {
-        let blocks = entries.iter().enumerate().filter_map(|(n, entry)| HeldBlock::of(n, entry)).collect();
+        let blocks = entries.iter().enumerate().filter_map(|(n, entry)| HeldBlock::of(n, entry));
+        let mut blocks: Vec<HeldBlock> = blocks.collect();
+        blocks.sort_by_key(|block| (block.container, block.number));
         self.bytes += bytes;
-        self.files.insert(id, HeldFile { bytes, blocks });
+        let last = entries.iter().map(|entry| entry.last.saturating_add(entry.base)).max().unwrap_or(0);
+        self.files.insert(id, HeldFile { bytes, blocks, last: BootNanos(last), stuck: false });
     }
 
     pub(super) fn remove(&mut self, id: FileId) -> Option<HeldFile> {
@@ -78,6 +86,13 @@ impl Held {
         self.files.iter().map(|(id, file)| (*id, file))
     }
 
+    /// Notes that a file cannot be taken apart.
+    pub(super) fn set_stuck(&mut self, id: FileId) {
+        if let Some(file) = self.files.get_mut(&id) {
+            file.stuck = true;
+        }
+    }
+
     pub(super) fn get(&self, id: FileId) -> Option<&HeldFile> {
         self.files.get(&id)
     }
@@ -86,9 +101,13 @@ impl Held {
         self.files.iter().flat_map(|(id, file)| file.blocks.iter().map(|block| (*id, block)))
     }
 
-    /// Whether anything of the container is left.
-    pub(super) fn has(&self, container: u64) -> bool {
-        self.blocks().any(|(_, block)| block.container == container)
+    /// The blocks of a container.
+    pub(super) fn of_container(&self, uid: u64) -> impl Iterator<Item = &HeldBlock> {
+        self.files.values().flat_map(move |file| {
+            let begin = file.blocks.partition_point(|block| block.container < uid);
+            let own = file.blocks.get(begin..).unwrap_or(&[]);
+            own.iter().take_while(move |block| block.container == uid)
+        })
     }
 
     /// Bytes of blocks for which `wanted` is true.
@@ -96,23 +115,44 @@ impl Held {
         self.blocks().filter(|(_, block)| wanted(block)).map(|(_, block)| block.bytes).sum()
     }
 
-    /// Marks blocks whose last event is before `horizon`.
-    pub(super) fn mark_old(&self, horizon: BootNanos, pins: &[Pin], marks: &mut Marks) {
-        let old = self.blocks().filter(|(_, block)| block.last < horizon && !block.is_pinned(pins));
-        marks.extend(old.map(|(id, block)| (id, block.number)));
+    /// Bytes of marked blocks.
+    pub(super) fn marked_bytes(&self, marks: &Marks) -> u64 {
+        let marked = self.blocks().filter(|(id, block)| marks.contains(&(*id, block.number)));
+        marked.map(|(_, block)| block.bytes).sum()
+    }
+
+    /// Marks what is older than `horizon`, a file at a time: when everything in it that is not pinned is.
+    pub(super) fn mark_old(&self, horizon: BootNanos, pins: &PinIndex, marks: &mut Marks) -> Vec<FileId> {
+        let mut old = Vec::new();
+        for (id, file) in self.files() {
+            let loose: Vec<&HeldBlock> = file.blocks.iter().filter(|block| !block.is_pinned(pins)).collect();
+            let all_old = match (loose.is_empty(), file.blocks.is_empty()) {
+                (false, _) => loose.iter().all(|block| block.last < horizon),
+                (true, false) => false,
+                (true, true) => file.last < horizon,
+            };
+            if all_old && !file.stuck {
+                marks.extend(loose.iter().map(|block| (id, block.number)));
+                old.push(id);
+            }
+        }
+        old
     }
 
     /// Marks blocks until those that are left and not pinned take at most `room` bytes. The room is shared out fairly:
-    /// no container loses anything while another one has more than it; each loses its oldest first.
-    pub(super) fn mark_over(&self, room: u64, pins: &[Pin], marks: &mut Marks) {
+    /// no container loses anything while another one has more than it; each loses its oldest first. None keeps more
+    /// than `most`.
+    pub(super) fn mark_over(&self, room: u64, most: u64, pins: &PinIndex, marks: &mut Marks) {
         let mut of: HashMap<u64, Vec<(FileId, &HeldBlock)>> = HashMap::new();
-        for (id, block) in self.blocks() {
+        let movable = self.files.iter().filter(|(_, file)| !file.stuck);
+        let blocks = movable.flat_map(|(id, file)| file.blocks.iter().map(|block| (*id, block)));
+        for (id, block) in blocks {
             if !marks.contains(&(id, block.number)) && !block.is_pinned(pins) {
                 of.entry(block.container).or_default().push((id, block));
             }
         }
         let sizes: Vec<u64> = of.values().map(|blocks| blocks.iter().map(|b| b.1.bytes).sum()).collect();
-        let share = fair_share(sizes, room);
+        let share = fair_share(sizes, room).min(most);
         for blocks in of.values_mut() {
             let mut size: u64 = blocks.iter().map(|b| b.1.bytes).sum();
             blocks.sort_by_key(|(id, block)| (block.last, *id, block.number));
@@ -146,6 +186,7 @@ fn fair_share(mut sizes: Vec<u64>, room: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Pin;
 
     #[test]
     fn shares_are_fair() {
@@ -170,13 +211,14 @@ mod tests {
             let file = held.files.entry(FileId::Segment(0)).or_default();
             file.blocks.push(block);
             file.bytes += bytes;
+            file.last = file.last.max(BootNanos(time));
         }
         held
     }
 
     fn marked(held: &Held, room: u64, pins: &[Pin]) -> Vec<usize> {
         let mut marks = Marks::new();
-        held.mark_over(room, pins, &mut marks);
+        held.mark_over(room, u64::MAX, &PinIndex::new(pins), &mut marks);
         let mut numbers: Vec<usize> = marks.into_iter().map(|(_, number)| number).collect();
         numbers.sort_unstable();
         numbers
@@ -191,15 +233,30 @@ mod tests {
         assert_eq!(marked(&held, 70, &[]), [1, 2]);
         assert_eq!(marked(&held, 20, &[]), [0, 1, 2, 3]);
         let pin = Pin {
-            id: 0,
+            id: "p".to_owned(),
             containers: vec![ContainerUid(2)],
-            begin: None,
             end: Some(BootNanos(1)),
-            label: Vec::new(),
+            ..Pin::default()
         };
         assert_eq!(marked(&held, 70, &[pin]), [2]);
         let mut marks = Marks::new();
-        held.mark_old(BootNanos(2), &[], &mut marks);
-        assert_eq!(marks.len(), 2);
+        held.mark_over(1000, 50, &PinIndex::default(), &mut marks);
+        assert_eq!(marks.len(), 2, "no container keeps more than its share of the budget");
+    }
+
+    #[test]
+    fn a_file_is_old_when_everything_in_it_is_that_is_not_pinned() {
+        let held = held(&[(1, 10, 0), (2, 50, 1), (1, 50, 9)]);
+        let old = |horizon, pins: &[Pin]| {
+            let mut marks = Marks::new();
+            let files = held.mark_old(BootNanos(horizon), &PinIndex::new(pins), &mut marks);
+            (files.len(), marks.len())
+        };
+        assert_eq!(old(9, &[]), (0, 0));
+        assert_eq!(old(10, &[]), (1, 3));
+        let pin = Pin { id: "p".to_owned(), containers: vec![ContainerUid(2)], ..Pin::default() };
+        assert_eq!(old(10, &[pin]), (1, 2));
+        let all = Pin { id: "p".to_owned(), ..Pin::default() };
+        assert_eq!(old(10, &[all]), (0, 0));
     }
 }

@@ -13,11 +13,12 @@ use std::{
 };
 
 use super::{
-    StoreOptions, StoreStats, StoreWriter,
+    STAGE_STEPS, StoreOptions, StoreStats, StoreWriter,
     containers::Containers,
     held::Held,
     retention::{Keeping, path_of},
     rotate::segment_header,
+    stage_limit,
 };
 use crate::{
     BootNanos, ContainerRecord, Event, OpenError, Origin, WriteError,
@@ -45,8 +46,8 @@ struct Past {
     previous: Option<Previous>,
     held: Held,
     keeping: Keeping,
-    /// Files whose blocks are in a kept file already: a crash came before they were removed.
-    moved: Vec<FileId>,
+    /// Files that are there and have a tombstone: a crash came before they were removed.
+    gone: Vec<FileId>,
     next_sequence: u64,
     next_uid: u64,
     /// Latest time in it, base included.
@@ -97,7 +98,8 @@ pub(super) fn open(dir: &Path, mut origin: Origin, options: StoreOptions) -> Res
         SegmentWriter::create(segment_path.clone(), &first).map_err(io_error("create", &segment_path))?;
     keys::promote(dir).map_err(key_error("change"))?;
     let stage_path = STAGES.path(dir, stage_header.number);
-    let stage = StageWriter::create(dir, &stage_header).map_err(io_error("create", &stage_path))?;
+    let stage = StageWriter::create(dir, &stage_header, stage_limit(&options) / STAGE_STEPS)
+        .map_err(io_error("create", &stage_path))?;
     let mut writer = StoreWriter {
         dir: dir.to_owned(),
         _lock: lock,
@@ -119,6 +121,10 @@ pub(super) fn open(dir: &Path, mut origin: Origin, options: StoreOptions) -> Res
         next_uid: past.next_uid,
         held: Held::default(),
         keeping: Keeping::default(),
+        pinned: None,
+        closed_at: None,
+        tended: None,
+        nothing_to_free: false,
         last_sync: Instant::now(),
         key,
         checkpoints: 0,
@@ -173,6 +179,12 @@ fn read_past(dir: &Path) -> Result<Past, OpenError> {
             Err(_) => {}
         }
     }
+    for id in past.keeping.tombstones.keys() {
+        if past.held.remove(*id).is_some() {
+            past.gone.push(*id);
+        }
+    }
+    past.count_evicted();
     past.stage_numbers = STAGES.list(dir).map_err(reading)?;
     for number in past.stage_numbers.clone() {
         match StageFile::read(&STAGES.path(dir, number)) {
@@ -193,15 +205,8 @@ impl Past {
         self.held.add(id, bytes, &loaded.entries);
         for record in &loaded.records {
             self.keeping.learn(record, id);
-            match record {
-                Record::Tombstone(tombstone) => {
-                    self.moved.push(tombstone.file);
-                    self.held.remove(tombstone.file);
-                }
-                Record::Container(container) => {
-                    self.records.insert(container.uid.0, (**container).clone());
-                }
-                _ => {}
+            if let Record::Container(container) = record {
+                self.records.insert(container.uid.0, (**container).clone());
             }
         }
         self.count(loaded);
@@ -222,6 +227,22 @@ impl Past {
         }
     }
 
+    /// Numbers go on behind what retention removed too.
+    fn count_evicted(&mut self) {
+        let mut there: HashMap<u64, (u64, u64)> = HashMap::new();
+        for block in self.held.files().flat_map(|(_, file)| &file.blocks) {
+            let (rows, blocks) = there.entry(block.container).or_default();
+            (*rows, *blocks) = (*rows + block.rows, *blocks + 1);
+        }
+        for (uid, (eviction, _)) in &self.keeping.evictions {
+            let (rows, blocks) = there.get(uid).copied().unwrap_or_default();
+            let counters = self.rows.entry(*uid).or_default();
+            counters.next_row = counters.next_row.max(rows.saturating_add(eviction.events));
+            counters.next_block = counters.next_block.max(blocks.saturating_add(eviction.blocks));
+            self.next_uid = self.next_uid.max(uid.saturating_add(1));
+        }
+    }
+
     fn add_stage(&mut self, stage: StageFile) -> io::Result<()> {
         let base = stage.header.time_base;
         stage.for_each(
@@ -239,9 +260,7 @@ impl Past {
     fn add_segment(&mut self, loaded: Loaded, sequence: u64) -> io::Result<()> {
         let id = FileId::Segment(sequence);
         loaded.records.iter().for_each(|record| self.keeping.learn(record, id));
-        if !self.moved.contains(&id) {
-            self.held.add(id, loaded.file.metadata()?.len(), &loaded.entries);
-        }
+        self.held.add(id, loaded.file.metadata()?.len(), &loaded.entries);
         let tree = loaded.tree()?;
         self.previous = Some(Previous { sequence, size: tree.size(), root: tree.root() });
         self.count(&loaded);
@@ -324,16 +343,14 @@ impl StoreWriter {
     /// Takes over what the store keeps, and ends removals that a crash interrupted.
     fn take_over(&mut self, past: Past) -> Result<(), WriteError> {
         (self.held, self.keeping) = (past.held, past.keeping);
-        let pins: Vec<Record> = self.keeping.pins.iter().cloned().map(Record::Pin).collect();
-        let here = FileId::Segment(self.segment.sequence());
-        let moved = past.moved.iter().filter(|&&id| path_of(&self.dir, id).exists());
-        let moved: Vec<FileId> = moved.copied().collect();
-        let tombstones = moved.iter().filter_map(|id| self.keeping.tombstones.get(id));
+        let pins = self.pin_records();
+        let here = self.here();
+        let tombstones = past.gone.iter().filter_map(|id| self.keeping.tombstones.get(id));
         let told: Vec<Record> = tombstones.map(|(t, _)| Record::Tombstone(Box::new(*t))).collect();
         self.put_keeping(&[pins, told.clone()].concat())?;
         self.segment.sync().map_err(|source| self.segment_error("sync", source))?;
         told.iter().for_each(|record| self.keeping.learn(record, here));
-        for id in moved {
+        for id in past.gone {
             let path = path_of(&self.dir, id);
             std::fs::remove_file(&path).map_err(|source| WriteError::Io {
                 action: "remove",

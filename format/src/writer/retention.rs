@@ -12,30 +12,67 @@
 use std::{
     collections::{BTreeMap, HashSet},
     path::PathBuf,
+    time::{Duration, Instant},
 };
 
-use super::{StoreWriter, held::Marks};
+use super::{
+    StoreWriter,
+    held::{HeldBlock, Marks},
+};
 use crate::{
     BootNanos, ContainerUid, Eviction, EvictionReason, Pin, WriteError,
     block::{STORE_SCOPE, kind},
     copy::{BlockCopy, CopyError, is_common},
     events::{encode::Around, ingest::OpenBlock},
     file,
-    keeping::{FileId, Tombstone},
+    keeping::{FileId, PinIndex, Tombstone},
     meta::Record,
-    reader::scan::{self, LoadError, Loaded},
-    segment::{SegmentHeader, chain::Link, origin_kind},
+    reader::scan::{self, Loaded},
+    segment::{BlockEntry, SegmentHeader, chain::Link, origin_kind},
     store::{KEPT, KEPT_NEW, SEGMENTS},
 };
 
 /// Tombstones that are kept: as many segments back the chain can be followed.
 const TOMBSTONES: usize = 4096;
+/// What need not be done at once is done this often.
+const TEND: Duration = Duration::from_secs(1);
+/// Records of one block.
+const RECORDS_BYTES: usize = 1 << 20;
+/// Numbers of kept files begin anew with each segment, so that none is ever used twice.
+const KEPT_SHIFT: u32 = 20;
+
+/// A file that is to be removed.
+struct Leaving {
+    id: FileId,
+    /// `None` when it cannot be read.
+    loaded: Option<Loaded>,
+    /// Numbers of the blocks that stay.
+    kept: HashSet<usize>,
+}
+
+impl Leaving {
+    fn tombstone(&self, moved_to: Option<u64>, moved_blocks: u64, reason: EvictionReason) -> Tombstone {
+        let tree = self.loaded.as_ref().and_then(|loaded| loaded.tree().ok()).unwrap_or_default();
+        let link = self.loaded.as_ref().map(|loaded| loaded.header.link);
+        Tombstone {
+            file: self.id,
+            link: link.filter(|_| matches!(self.id, FileId::Segment(_))),
+            size: tree.size(),
+            root: tree.root(),
+            moved_to,
+            moved_blocks,
+            reason,
+            real: file::wall_clock(),
+        }
+    }
+}
 
 /// What the store keeps and removed.
 #[derive(Debug, Default)]
 pub(super) struct Keeping {
     pub(super) pins: Vec<Pin>,
-    pub(super) next_pin: u64,
+    /// There were pins, and an old file may tell of them.
+    pub(super) had_pins: bool,
     /// Tombstones, and the file that tells of each.
     pub(super) tombstones: BTreeMap<FileId, (Tombstone, FileId)>,
     /// What each container lost, and the file that tells of it.
@@ -48,19 +85,28 @@ impl Keeping {
     pub(super) fn learn(&mut self, record: &Record, from: FileId) {
         match record {
             Record::Pin(pin) => {
-                self.next_pin = self.next_pin.max(pin.id.saturating_add(1));
+                self.had_pins = true;
                 self.pins.retain(|known| known.id != pin.id);
                 self.pins.push(pin.clone());
             }
-            Record::Unpin(id) => {
-                self.next_pin = self.next_pin.max(id.saturating_add(1));
-                self.pins.retain(|known| known.id != *id);
-            }
+            // A segment begins with all that hold.
+            Record::Unpin(id) if id.is_empty() => self.pins.clear(),
+            Record::Unpin(id) => self.pins.retain(|known| known.id != *id),
             Record::Tombstone(tombstone) => {
+                let numbers = [Some(tombstone.file), tombstone.moved_to.map(FileId::Kept)];
+                for number in numbers.into_iter().flatten() {
+                    if let FileId::Kept(number) = number {
+                        self.next_kept = self.next_kept.max(number.saturating_add(1));
+                    }
+                }
                 self.tombstones.insert(tombstone.file, (**tombstone, from));
             }
             Record::Eviction(eviction) => {
-                self.evictions.insert(eviction.container.0, (*eviction, from));
+                // They are sums: what an older file says is less.
+                let known = self.evictions.get(&eviction.container.0);
+                if known.is_none_or(|(known, _)| known.blocks <= eviction.blocks) {
+                    self.evictions.insert(eviction.container.0, (*eviction, from));
+                }
             }
             _ => {}
         }
@@ -76,6 +122,11 @@ pub(super) fn path_of(dir: &std::path::Path, id: FileId) -> PathBuf {
 }
 
 impl StoreWriter {
+    /// The present segment.
+    pub(super) fn here(&self) -> FileId {
+        FileId::Segment(self.segment.sequence())
+    }
+
     /// Bytes of everything that counts against the budget.
     pub(super) fn total_bytes(&self) -> u64 {
         self.held.bytes() + self.segment.len() + self.stage.disk_bytes() + self.old_stage_bytes()
@@ -88,68 +139,125 @@ impl StoreWriter {
         sizes.sum()
     }
 
-    /// Removes what is too old or over the budget.
+    /// Removes what is too old or over the budget. The budget is looked at each time, the rest once a second.
     pub(super) fn enforce(&mut self, now: BootNanos) -> Result<(), WriteError> {
-        if self.options.max_age > 0 {
-            let now = now.0.saturating_add(self.time_base);
-            let horizon = BootNanos(now.saturating_sub(self.options.max_age));
-            let mut marks = Marks::new();
-            self.held.mark_old(horizon, &self.keeping.pins, &mut marks);
-            self.evict(&marks, 0, EvictionReason::Age)?;
+        let due = self.tended.is_none_or(|at| at.elapsed() >= TEND);
+        if due {
+            self.tended = Some(Instant::now());
+            self.lapse_pins()?;
+            self.close_pins(now)?;
+            self.remove_old(now)?;
+            self.remove_beyond_share()?;
         }
         let budget = self.options.budget_bytes;
-        if budget > 0 && self.total_bytes() > budget {
-            self.close_pins(now)?;
-            self.free(self.total_bytes() - budget + budget / 16, EvictionReason::Budget)?;
+        if budget == 0 {
+            return Ok(());
+        }
+        if self.stage.disk_bytes() + self.old_stage_bytes() > budget / 8 {
+            self.cut_staged()?;
+        }
+        // What is freed now makes room for one more segment, and for the copies that are made on the way.
+        let high = budget.saturating_sub(self.segment_limit());
+        let total = self.total_bytes();
+        let over = total.saturating_sub(high);
+        if over > 0 && (due || !self.nothing_to_free) {
+            self.free(over.saturating_add(self.segment_limit()), EvictionReason::Budget)?;
+            self.nothing_to_free = self.total_bytes() >= total;
         }
         Ok(())
     }
 
+    fn remove_old(&mut self, now: BootNanos) -> Result<(), WriteError> {
+        if self.options.max_age == 0 {
+            return Ok(());
+        }
+        let horizon = BootNanos(self.store_time(now).0.saturating_sub(self.options.max_age));
+        let mut marks = Marks::new();
+        let old = self.held.mark_old(horizon, &PinIndex::new(&self.keeping.pins), &mut marks);
+        self.remove_in_batches(&old, &marks, EvictionReason::Age)
+    }
+
+    fn remove_beyond_share(&mut self) -> Result<(), WriteError> {
+        let most = self.share_limit();
+        if most == u64::MAX {
+            return Ok(());
+        }
+        let mut marks = Marks::new();
+        self.held.mark_over(u64::MAX, most, &PinIndex::new(&self.keeping.pins), &mut marks);
+        let bytes = self.held.marked_bytes(&marks);
+        // Not for every block: what is taken apart is copied.
+        if bytes < self.segment_limit() {
+            return Ok(());
+        }
+        self.evict(&marks, bytes, EvictionReason::Budget)
+    }
+
+    fn share_limit(&self) -> u64 {
+        let percent = u64::from(self.options.container_share);
+        match self.options.budget_bytes {
+            0 => u64::MAX,
+            _ if !(1..100).contains(&percent) => u64::MAX,
+            budget => budget / 100 * percent,
+        }
+    }
+
     /// Frees `need` bytes, as far as what is not pinned suffices.
     pub(super) fn free(&mut self, need: u64, reason: EvictionReason) -> Result<(), WriteError> {
-        let pins = &self.keeping.pins;
-        let loose = self.held.bytes_of(|block| !block.is_pinned(pins));
+        let pins = PinIndex::new(&self.keeping.pins);
+        let loose = self.held.bytes_of(|block| !block.is_pinned(&pins));
         let mut marks = Marks::new();
-        self.held.mark_over(loose.saturating_sub(need), pins, &mut marks);
+        self.held.mark_over(loose.saturating_sub(need), self.share_limit(), &pins, &mut marks);
         self.evict(&marks, need, reason)
     }
 
-    /// Removes marked blocks, the files with most of them first, until `need` bytes are free; all where that is 0. Files
-    /// with few marked blocks are left alone: copying the rest would cost more than it frees.
+    /// Removes marked blocks, the files with most of them first, until `need` bytes are free.
     fn evict(&mut self, marks: &Marks, need: u64, reason: EvictionReason) -> Result<(), WriteError> {
+        let marked = |id: FileId, block: &HeldBlock| marks.contains(&(id, block.number));
+        let latest = self.held.files().flat_map(|(id, file)| {
+            file.blocks.iter().filter(move |block| marked(id, block)).map(|block| block.last)
+        });
+        let latest = latest.max().unwrap_or_default();
         let mut files: Vec<(FileId, u64, u64)> = Vec::new();
-        for (id, file) in self.held.files() {
-            let marked = |number: usize| marks.contains(&(id, number));
-            let gone: u64 = file.blocks.iter().filter(|b| marked(b.number)).map(|b| b.bytes).sum();
-            let stays: u64 = file.blocks.iter().filter(|b| !marked(b.number)).map(|b| b.bytes).sum();
-            // A file with nothing left in it that is anybody's goes whole.
-            if gone > 0 || stays == 0 {
+        for (id, file) in self.held.files().filter(|(_, file)| !file.stuck) {
+            let gone: u64 = file.blocks.iter().filter(|b| marked(id, b)).map(|b| b.bytes).sum();
+            let stays: u64 = file.blocks.iter().filter(|b| !marked(id, b)).map(|b| b.bytes).sum();
+            // A file without blocks of anybody tells of gaps and that nothing happened: it goes with its neighbours.
+            let empty = file.blocks.is_empty() && file.last <= latest;
+            if gone > 0 || empty {
                 files.push((id, if stays == 0 { file.bytes } else { gone }, stays));
             }
         }
         // By the share that goes, then by age.
         files.sort_by(|a, b| (b.1 * (a.1 + a.2)).cmp(&(a.1 * (b.1 + b.2))).then(a.0.cmp(&b.0)));
         let mut freed = 0;
-        let mut chosen = Vec::new();
-        for (id, gone, stays) in files {
-            if need > 0 && freed >= need {
-                break;
-            }
-            if need == 0 && gone < stays {
-                continue;
-            }
+        let enough = files.iter().position(|(_, gone, _)| {
             freed += gone;
-            chosen.push((id, stays));
-        }
+            freed >= need
+        });
+        let files: Vec<FileId> =
+            files.iter().take(enough.map_or(usize::MAX, |n| n + 1)).map(|f| f.0).collect();
+        self.remove_in_batches(&files, marks, reason)
+    }
+
+    /// Removes these files, at most as many at a time as their remains fill a segment.
+    fn remove_in_batches(
+        &mut self,
+        files: &[FileId],
+        marks: &Marks,
+        reason: EvictionReason,
+    ) -> Result<(), WriteError> {
         let mut batch = Vec::new();
         let mut batch_bytes = 0;
-        for (id, stays) in chosen {
-            batch.push(id);
-            batch_bytes += stays;
-            if batch_bytes >= self.segment_limit() {
+        for &id in files {
+            let blocks = self.held.get(id).map_or(&[][..], |file| file.blocks.as_slice());
+            let stays = blocks.iter().filter(|b| !marks.contains(&(id, b.number))).map(|b| b.bytes);
+            let stays: u64 = stays.sum();
+            if batch_bytes + stays > self.segment_limit() && !batch.is_empty() {
                 self.remove_files(&std::mem::take(&mut batch), marks, reason)?;
                 batch_bytes = 0;
             }
+            batch.push(id);
+            batch_bytes += stays;
         }
         self.remove_files(&batch, marks, reason)
     }
@@ -161,74 +269,59 @@ impl StoreWriter {
         marks: &Marks,
         reason: EvictionReason,
     ) -> Result<(), WriteError> {
-        if files.is_empty() {
-            return Ok(());
-        }
-        let number = self.keeping.next_kept;
-        let stays = |id: FileId| {
+        let mut leaving = Vec::new();
+        let pins = PinIndex::new(&self.keeping.pins);
+        for &id in files {
             let blocks = self.held.get(id).map_or(&[][..], |file| file.blocks.as_slice());
-            blocks.iter().any(|block| !marks.contains(&(id, block.number)))
-        };
-        let anything = files.iter().any(|&id| stays(id));
-        let mut tombstones = Vec::new();
-        if anything {
-            self.keeping.next_kept += 1;
-            tombstones = self.write_kept(number, files, marks, reason)?;
-        } else {
-            for &id in files {
-                tombstones.push(self.tombstone(id, None, 0, reason));
+            let kept: HashSet<usize> =
+                blocks.iter().map(|block| block.number).filter(|&n| !marks.contains(&(id, n))).collect();
+            let pinned = blocks.iter().any(|block| block.is_pinned(&pins));
+            match scan::load(&path_of(&self.dir, id), true) {
+                Ok(loaded) => leaving.push(Leaving { id, loaded: Some(loaded), kept }),
+                // What cannot be read cannot be taken apart: it goes whole, unless somebody holds some of it.
+                Err(_) if pinned => self.held.set_stuck(id),
+                Err(_) => leaving.push(Leaving { id, loaded: None, kept: HashSet::new() }),
             }
         }
-        self.tell(files, marks, &tombstones, reason)?;
-        for &id in files {
-            let path = path_of(&self.dir, id);
+        if leaving.is_empty() {
+            return Ok(());
+        }
+        let evictions = self.evictions_of(&leaving, reason);
+        let tombstones = if leaving.iter().any(|file| !file.kept.is_empty()) {
+            let number = self.keeping.next_kept.max(self.segment.sequence() << KEPT_SHIFT);
+            self.keeping.next_kept = number + 1;
+            self.write_kept(number, &leaving, &evictions, reason)?
+        } else {
+            leaving.iter().map(|file| file.tombstone(None, 0, reason)).collect()
+        };
+        self.tell(&leaving, &tombstones, &evictions)?;
+        for file in leaving {
+            self.stats.evicted_events += self.evicted_blocks(&file).map(|block| block.rows).sum::<u64>();
+            let path = path_of(&self.dir, file.id);
             if let Err(source) = std::fs::remove_file(&path)
                 && source.kind() != std::io::ErrorKind::NotFound
             {
                 return Err(WriteError::Io { action: "remove", path, source });
             }
-            self.held.remove(id);
+            self.held.remove(file.id);
         }
         Ok(())
-    }
-
-    fn tombstone(
-        &self,
-        id: FileId,
-        loaded: Option<(&Loaded, u64)>,
-        moved_blocks: u64,
-        reason: EvictionReason,
-    ) -> Tombstone {
-        let own;
-        let (loaded, moved_to) = match loaded {
-            Some((loaded, number)) => (Some(loaded), Some(number)),
-            None => {
-                own = scan::load(&path_of(&self.dir, id), true).ok();
-                (own.as_ref(), None)
-            }
-        };
-        let tree = loaded.and_then(|l| l.tree().ok()).unwrap_or_default();
-        Tombstone {
-            file: id,
-            link: loaded.filter(|_| matches!(id, FileId::Segment(_))).map(|l| l.header.link),
-            size: tree.size(),
-            root: tree.root(),
-            moved_to,
-            moved_blocks,
-            reason,
-            real: file::wall_clock(),
-        }
     }
 
     fn write_kept(
         &mut self,
         number: u64,
-        files: &[FileId],
-        marks: &Marks,
+        leaving: &[Leaving],
+        evictions: &[Eviction],
         reason: EvictionReason,
     ) -> Result<Vec<Tombstone>, WriteError> {
         let new = KEPT_NEW.path(&self.dir, number);
-        let written = self.copy_kept(number, new.clone(), files, marks, reason);
+        let path = KEPT.path(&self.dir, number);
+        let written = self.copy_kept(number, new.clone(), leaving, (evictions, reason)).and_then(|written| {
+            let named = std::fs::rename(&new, &path).and_then(|()| file::sync_dir(&self.dir));
+            named.map_err(|source| WriteError::Io { action: "rename", path, source })?;
+            Ok(written)
+        });
         let (tombstones, copied) = match written {
             Ok(written) => written,
             Err(error) => {
@@ -237,9 +330,6 @@ impl StoreWriter {
                 return Err(error);
             }
         };
-        let path = KEPT.path(&self.dir, number);
-        let named = std::fs::rename(&new, &path).and_then(|()| file::sync_dir(&self.dir));
-        named.map_err(|source| WriteError::Io { action: "rename", path, source })?;
         self.held.add(FileId::Kept(number), copied.bytes, &copied.entries);
         self.stats.moved_bytes += copied.bytes;
         Ok(tombstones)
@@ -249,9 +339,8 @@ impl StoreWriter {
         &self,
         number: u64,
         new: PathBuf,
-        files: &[FileId],
-        marks: &Marks,
-        reason: EvictionReason,
+        leaving: &[Leaving],
+        (evictions, reason): (&[Eviction], EvictionReason),
     ) -> Result<(Vec<Tombstone>, crate::copy::Copied), WriteError> {
         let header = SegmentHeader {
             incompat: 0,
@@ -269,64 +358,68 @@ impl StoreWriter {
         let mut copy = BlockCopy::create(new, &header).map_err(copying)?;
         let mut tombstones = Vec::new();
         let mut records = Vec::new();
-        for &id in files {
-            let path = path_of(&self.dir, id);
-            let loaded = scan::load(&path, true).map_err(|error| loading(error, path))?;
-            let mut kept = HashSet::new();
-            if let Some(file) = self.held.get(id) {
-                kept.extend(file.blocks.iter().map(|b| b.number).filter(|&n| !marks.contains(&(id, n))));
-            }
-            let moved =
-                copy.add(&loaded, &|n, entry| kept.contains(&n) || is_common(entry)).map_err(copying)?;
+        for file in leaving {
+            let Some(loaded) = &file.loaded else {
+                tombstones.push(file.tombstone(None, 0, reason));
+                continue;
+            };
+            let kept = |n: usize, entry: &BlockEntry| file.kept.contains(&n) || is_common(entry);
+            let moved = copy.add(loaded, &kept).map_err(copying)?;
             let owners: HashSet<u64> =
-                kept.iter().filter_map(|&n| loaded.entries.get(n)).map(|e| e.container).collect();
+                file.kept.iter().filter_map(|&n| loaded.entries.get(n)).map(|e| e.container).collect();
             let of_owner = |record: &&Record| matches!(record, Record::Container(container) if owners.contains(&container.uid.0));
             records.extend(loaded.records.iter().filter(of_owner).cloned());
-            tombstones.push(self.tombstone(id, Some((&loaded, number)), moved, reason));
+            tombstones.push(file.tombstone(Some(number), moved, reason));
         }
         records.extend(tombstones.iter().map(|tombstone| Record::Tombstone(Box::new(*tombstone))));
+        records.extend(evictions.iter().copied().map(Record::Eviction));
         copy.add_keeping(&records).map_err(copying)?;
         let copied = copy.finish(false).map_err(copying)?;
         Ok((tombstones, copied))
     }
 
+    fn evicted_blocks<'a>(&'a self, file: &'a Leaving) -> impl Iterator<Item = &'a HeldBlock> {
+        let blocks = self.held.get(file.id).map_or(&[][..], |file| file.blocks.as_slice());
+        blocks.iter().filter(|block| !file.kept.contains(&block.number))
+    }
+
+    /// What will have been removed of each container that loses something with these files.
+    fn evictions_of(&self, leaving: &[Leaving], reason: EvictionReason) -> Vec<Eviction> {
+        let mut lost: BTreeMap<u64, Eviction> = BTreeMap::new();
+        for block in leaving.iter().flat_map(|file| self.evicted_blocks(file)) {
+            let container = ContainerUid(block.container);
+            let nothing = Eviction { container, events: 0, blocks: 0, until: BootNanos(0), reason };
+            let known = self.keeping.evictions.get(&block.container).map_or(nothing, |(e, _)| *e);
+            let eviction = lost.entry(block.container).or_insert(known);
+            eviction.events += block.rows;
+            eviction.blocks += 1;
+            eviction.until = eviction.until.max(block.last);
+            eviction.reason = reason;
+        }
+        lost.into_values().collect()
+    }
+
     /// Writes into the present segment what is removed, and again what the removed files told, and syncs.
     fn tell(
         &mut self,
-        files: &[FileId],
-        marks: &Marks,
+        leaving: &[Leaving],
         tombstones: &[Tombstone],
-        reason: EvictionReason,
+        evictions: &[Eviction],
     ) -> Result<(), WriteError> {
-        let here = FileId::Segment(self.segment.sequence());
+        let here = self.here();
+        let files: Vec<FileId> = leaving.iter().map(|file| file.id).collect();
         let mut records: Vec<Record> = Vec::new();
-        let mut lost: BTreeMap<u64, Eviction> = BTreeMap::new();
-        for &id in files {
-            let blocks = self.held.get(id).map_or(&[][..], |file| file.blocks.as_slice());
-            for block in blocks.iter().filter(|block| marks.contains(&(id, block.number))) {
-                let container = ContainerUid(block.container);
-                let nothing = Eviction { container, events: 0, blocks: 0, until: BootNanos(0), reason };
-                let known = self.keeping.evictions.get(&block.container).map_or(nothing, |(e, _)| *e);
-                let eviction = lost.entry(block.container).or_insert(known);
-                eviction.events += block.rows;
-                eviction.blocks += 1;
-                eviction.until = eviction.until.max(block.last);
-                eviction.reason = reason;
-                self.stats.evicted_events += block.rows;
-            }
-        }
         // What the removed files alone told is told again.
         let orphaned = |from: &FileId| files.contains(from);
         let older = self.keeping.tombstones.values().filter(|(_, from)| orphaned(from));
         records.extend(older.map(|(tombstone, _)| Record::Tombstone(Box::new(*tombstone))));
-        let told = self
-            .keeping
-            .evictions
-            .iter()
-            .filter(|(uid, (_, from))| orphaned(from) && !lost.contains_key(uid) && self.held.has(**uid));
+        let told = self.keeping.evictions.iter().filter(|(uid, (_, from))| {
+            let again = evictions.iter().any(|eviction| eviction.container.0 == **uid);
+            orphaned(from) && !again && self.may_go_on(**uid, &files)
+        });
         records.extend(told.map(|(_, (eviction, _))| Record::Eviction(*eviction)));
         records.extend(tombstones.iter().map(|tombstone| Record::Tombstone(Box::new(*tombstone))));
-        records.extend(lost.values().map(|eviction| Record::Eviction(*eviction)));
+        records.extend(evictions.iter().copied().map(Record::Eviction));
         self.put_keeping(&records)?;
         self.segment.sync().map_err(|source| self.segment_error("sync", source))?;
         records.iter().for_each(|record| self.keeping.learn(record, here));
@@ -337,24 +430,38 @@ impl StoreWriter {
         Ok(())
     }
 
-    /// Appends records of what the store keeps as a block.
+    /// Whether anything of a container is left besides in these files, or may come.
+    fn may_go_on(&self, uid: u64, without: &[FileId]) -> bool {
+        let held = self.held.files().filter(|(id, _)| !without.contains(id));
+        let mut blocks = held.flat_map(|(_, file)| &file.blocks);
+        blocks.any(|block| block.container == uid)
+            || self.segment.entries().iter().any(|entry| entry.container == uid)
+            || self.containers.get(uid).is_some_and(|container| !container.finished)
+    }
+
+    /// Appends records of what the store keeps, as blocks.
     pub(super) fn put_keeping(&mut self, records: &[Record]) -> Result<(), WriteError> {
-        if records.is_empty() {
-            return Ok(());
-        }
         let mut encoded = Vec::new();
-        records.iter().for_each(|record| {
+        let mut first = 0;
+        for (number, record) in records.iter().enumerate() {
             record.encode(&mut encoded);
-        });
-        let around = Around { container: STORE_SCOPE, records: &encoded, ..Around::default() };
+            if encoded.len() >= RECORDS_BYTES || number + 1 == records.len() {
+                self.put_keeping_block(&encoded)?;
+                encoded.clear();
+                self.records.add(records.get(first..=number).unwrap_or(&[]).iter().cloned(), 0);
+                first = number + 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn put_keeping_block(&mut self, encoded: &[u8]) -> Result<(), WriteError> {
+        let around = Around { container: STORE_SCOPE, records: encoded, ..Around::default() };
         self.payload.clear();
         let mut header = self.encoder.encode(&OpenBlock::new(), &around, &mut self.payload);
         header.kind = kind::KEEPING;
-        if let Err(source) = self.segment.append(&mut header, &self.payload, &[]) {
-            return Err(self.segment_error("write", source));
-        }
-        self.records.add(records.iter().cloned(), 0);
-        Ok(())
+        let written = self.segment.append(&mut header, &self.payload, &[]);
+        written.map_err(|source| self.segment_error("write", source))
     }
 }
 
@@ -363,13 +470,4 @@ fn copying(error: CopyError) -> WriteError {
         CopyError::Read { path, source } => WriteError::Io { action: "read", path, source },
         CopyError::Write { action, path, source } => WriteError::Io { action, path, source },
     }
-}
-
-fn loading(error: LoadError, path: PathBuf) -> WriteError {
-    let source = match error {
-        LoadError::Open(crate::OpenError::Io { source, .. }) => source,
-        LoadError::Open(other) => std::io::Error::other(other.to_string()),
-        LoadError::Empty => std::io::ErrorKind::UnexpectedEof.into(),
-    };
-    WriteError::Io { action: "read", path, source }
 }

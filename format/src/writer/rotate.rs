@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{STAGE_BYTES, StoreWriter};
+use super::{STAGE_STEPS, StoreWriter};
 use crate::{
     BootNanos, Origin, WriteError,
     block::{BlockHeader, STORE_SCOPE, kind},
@@ -25,8 +25,11 @@ use crate::{
 };
 
 impl StoreWriter {
-    /// Makes everything written so far durable and removes stage files that are not needed any more.
-    pub(super) fn sync(&mut self) -> Result<(), WriteError> {
+    /// Makes everything written so far durable, and removes stage files that are not needed any more.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub fn sync(&mut self) -> Result<(), WriteError> {
         self.stage.sync().map_err(|source| self.stage_error("sync", source))?;
         self.segment.sync().map_err(|source| self.segment_error("sync", source))?;
         self.last_sync = Instant::now();
@@ -55,7 +58,7 @@ impl StoreWriter {
     pub(super) fn rotate_stage(&mut self, now: BootNanos) -> Result<(), WriteError> {
         let begun = *self.stage_begun.get_or_insert(now);
         let old = now.0.saturating_sub(begun.0) > self.options.block_age.saturating_mul(4);
-        if self.stage.len() < STAGE_BYTES && !old {
+        if self.stage.len() < self.stage_limit() && !old {
             return Ok(());
         }
         if old && self.stage.is_empty() {
@@ -69,14 +72,14 @@ impl StoreWriter {
             time_base: self.time_base,
             number: self.stage.number() + 1,
         };
-        let next = StageWriter::create(&self.dir, &header).map_err(|source| WriteError::Io {
-            action: "create",
-            path: STAGES.path(&self.dir, header.number),
-            source,
-        })?;
+        let next =
+            StageWriter::create(&self.dir, &header, self.stage_limit() / STAGE_STEPS).map_err(|source| {
+                WriteError::Io { action: "create", path: STAGES.path(&self.dir, header.number), source }
+            })?;
         let mut left = std::mem::replace(&mut self.stage, next);
-        left.sync().map_err(|source| self.stage_error("sync", source))?;
         self.old_stages.push(left.number());
+        let trimmed = left.trim().and_then(|()| left.sync());
+        trimmed.map_err(|source| self.stage_error("sync", source))?;
         self.stage_begun = Some(now);
         Ok(())
     }
@@ -105,8 +108,7 @@ impl StoreWriter {
         self.stats.bytes += sealed;
         self.records = SegmentRecords::new(self.origin.clone());
         self.loose.insert(0, Record::Origin(self.origin.clone()));
-        let pins: Vec<Record> = self.keeping.pins.iter().cloned().map(Record::Pin).collect();
-        self.put_keeping(&pins)?;
+        self.put_keeping(&self.pin_records())?;
         self.containers.values_mut().for_each(|entry| entry.segment_rotated());
         self.cut_loose()
     }

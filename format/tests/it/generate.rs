@@ -29,6 +29,7 @@ pub(crate) fn options() -> StoreOptions {
         sync_interval: 500_000_000,
         budget_bytes: 0,
         max_age: 0,
+        container_share: 0,
         classify,
     }
 }

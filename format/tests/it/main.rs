@@ -5,5 +5,6 @@ mod damage;
 mod generate;
 mod pages;
 mod refuse;
+mod retention;
 mod round_trip;
 mod verify;

@@ -39,6 +39,7 @@ impl Fixture {
             sync_interval: 500_000_000,
             budget_bytes: 0,
             max_age: 0,
+            container_share: 0,
             classify: |_| Class::Other,
         };
         let mut writer =

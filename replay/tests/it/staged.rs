@@ -148,6 +148,7 @@ fn options() -> StoreOptions {
         sync_interval: 0,
         budget_bytes: 0,
         max_age: 0,
+        container_share: 0,
         classify: afterimage_model::class::classify,
     }
 }
