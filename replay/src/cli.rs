@@ -1,6 +1,7 @@
 //! The command line: one file per verb. Verbs print rows to stdout, words to stderr, and return a verdict.
 
 mod completions;
+mod demo;
 mod diff;
 mod extract;
 mod files;
@@ -60,6 +61,7 @@ enum Verb {
     Ls(ls::LsArgs),
     Show(show::ShowArgs),
     Replay(replay::ReplayArgs),
+    Demo(demo::DemoArgs),
     Report(report::ReportArgs),
     Grep(grep::GrepArgs),
     Hunt(hunt::HuntArgs),
@@ -84,6 +86,7 @@ pub fn main() -> ExitCode {
         let style = Style::detect(cli.color);
         let result = match &cli.verb {
             Verb::Replay(args) => replay::run(args, style, cli.ascii),
+            Verb::Demo(args) => demo::run(args, style, cli.ascii),
             verb => print(verb, style, &cli),
         };
         result.unwrap_or_else(|failure| {
@@ -102,7 +105,7 @@ fn print(verb: &Verb, style: Style, cli: &Cli) -> Result<ExitCode, Failure> {
     let result = match verb {
         Verb::Ls(args) => ls::run(args, &mut session),
         Verb::Show(args) => show::run(args, &mut session),
-        Verb::Replay(_) => Ok(Verdict::FOUND),
+        Verb::Replay(_) | Verb::Demo(_) => Ok(Verdict::FOUND),
         Verb::Report(args) => report::run(args, &mut session),
         Verb::Grep(args) => grep::run(args, &mut session),
         Verb::Hunt(args) => hunt::run(args, &mut session),
@@ -132,6 +135,9 @@ fn print(verb: &Verb, style: Style, cli: &Cli) -> Result<ExitCode, Failure> {
 impl Verb {
     /// Whether its output may be long.
     const fn is_long(&self) -> bool {
-        !matches!(self, Self::Replay(_) | Self::Timeline(_) | Self::Extract(_) | Self::Completions(_))
+        !matches!(
+            self,
+            Self::Replay(_) | Self::Demo(_) | Self::Timeline(_) | Self::Extract(_) | Self::Completions(_)
+        )
     }
 }

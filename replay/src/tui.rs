@@ -34,6 +34,7 @@ mod terminal;
 mod tests;
 mod text;
 mod theme;
+mod tour;
 mod update;
 mod view;
 mod wants;
@@ -67,6 +68,8 @@ pub struct TuiOptions {
     pub ascii: bool,
     /// Show local time instead of UTC.
     pub local: bool,
+    /// Begin with the guided tour of the bundled recording.
+    pub tour: bool,
 }
 
 /// Runs the TUI until the user quits.
@@ -90,6 +93,7 @@ fn start(options: &TuiOptions, trace: &Arc<Trace>) -> Result<App, Failure> {
     if options.local {
         app.time_style = TimeStyle::Local;
     }
+    app.tour = options.tour.then(tour::Tour::default);
     if let Some(wanted) = &options.container {
         let uid = trace::find(std::slice::from_ref(trace.as_ref()), wanted)?.uid();
         update::begin_in(&mut app, uid);

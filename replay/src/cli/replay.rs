@@ -47,12 +47,18 @@ pub(super) fn run(args: &ReplayArgs, style: Style, ascii: bool) -> Result<ExitCo
         color: style.is_color(),
         ascii,
         local: args.local,
+        tour: false,
     };
-    tui::run(options).map_err(|error| match error.downcast::<Failure>() {
+    tui::run(options).map_err(failure)
+}
+
+/// What a run of the TUI failed of.
+pub(super) fn failure(error: anyhow::Error) -> Failure {
+    match error.downcast::<Failure>() {
         Ok(failure) => failure,
         Err(error) => match error.downcast::<OpenError>() {
             Ok(open) => Failure::Open(open),
             Err(error) => Failure::Environment(format!("{error:#}")),
         },
-    })
+    }
 }

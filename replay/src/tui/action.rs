@@ -128,6 +128,7 @@ actions! {
         Redraw => "redraw", "draw everything again";
     }
     Program {
+        TourNext => "tour: next", "next step of the guided tour, or its end";
         Help => "help", "this page";
         Palette => "palette", "all actions, by name";
         Suspend => "suspend", "back to the shell; fg returns";

@@ -14,7 +14,7 @@ use crate::tui::{
     filter::{Filter, Library, Verdict},
     hits::Hits,
     keys::{Key, Keymap},
-    layout::{self, Pane, Plan, Wish},
+    layout::{self, LEAST, Pane, Plan, Wish},
     moment::TimeStyle,
     paint::Look,
     player::{Motion, Player, Playhead},
@@ -23,6 +23,7 @@ use crate::tui::{
     sheets::Sheet,
     slot::Slot,
     stream::{Line, Side, Stream, Target},
+    tour::{self, Tour},
     whole::Whole,
 };
 
@@ -57,6 +58,8 @@ pub(crate) struct App {
     pub(crate) stream_hex: bool,
     /// What is seen of the panes of Health.
     pub(crate) health: [Scroll; 3],
+    /// The guided tour, where it was asked for.
+    pub(crate) tour: Option<Tour>,
 }
 
 /// What lies over the screen.
@@ -433,7 +436,14 @@ impl App {
             hex: true,
             stream_hex: false,
             health: [Scroll::default(); 3],
+            tour: None,
         }
+    }
+
+    /// Rows at the bottom that belong to the tour; none where there is no room for both.
+    pub(crate) fn tour_rows(&self) -> u16 {
+        let fits = self.size.1 >= LEAST.1 + tour::ROWS;
+        if self.tour.is_some() && fits { tour::ROWS } else { 0 }
     }
 
     /// The pane that has the keys.
@@ -448,7 +458,7 @@ impl App {
 
     pub(crate) fn plan(&self) -> Plan {
         let wish = Wish { screen: self.screen, focus: self.focus(), maximised: self.maximised };
-        layout::plan(self.size.0, self.size.1, wish)
+        layout::plan(self.size.0, self.size.1 - self.tour_rows(), wish)
     }
 
     /// Rows of text in a pane, its title not counted.

@@ -23,20 +23,24 @@ pub(crate) struct Harness {
     pub(crate) app: App,
     trace: Arc<Trace>,
     cache: Cache,
-    _dir: tempfile::TempDir,
 }
 
 impl Harness {
     pub(crate) fn new(width: u16, height: u16) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         fixture::write_store(dir.path(), &fixture::staged());
-        let mut trace = Trace::open(dir.path().to_owned(), false).expect("a recording");
+        Self::on(dir.path(), width, height)
+    }
+
+    /// On a recording that exists.
+    pub(crate) fn on(path: &std::path::Path, width: u16, height: u16) -> Self {
+        let mut trace = Trace::open(path.to_owned(), false).expect("a recording");
         // The directory's name differs from run to run.
         trace.path = "/var/lib/afterimage".into();
         let look = Look { theme: Theme::Dark, depth: Depth::True, symbols: &symbols::UNICODE };
         let catalog = Arc::new(engine::catalog::catalog(&trace, 0));
         let app = App::new(look, (width, height), catalog);
-        let mut this = Self { app, trace: Arc::new(trace), cache: Cache::default(), _dir: dir };
+        let mut this = Self { app, trace: Arc::new(trace), cache: Cache::default() };
         this.settle();
         this
     }

@@ -213,6 +213,7 @@ const DEFAULT: &[(Action, &[&str], Screens)] = &[
     (Action::TimeFormat, &["Ctrl-t"], ALL),
     (Action::Theme, &["F4"], ALL),
     (Action::Redraw, &["Ctrl-l"], ALL),
+    (Action::TourNext, &["F3"], ALL),
     (Action::Help, &["?", "F1"], ALL),
     (Action::Palette, &[":"], ALL),
     (Action::Suspend, &["Ctrl-z"], ALL),

@@ -11,22 +11,19 @@ use std::sync::Arc;
 
 use afterimage_format::ContainerUid;
 
-pub(crate) use self::{
-    filtering::in_force,
-    steer::tick,
-    stream::arrange as arrange_stream,
-    typing::{key, paste},
-};
+pub(crate) use self::{filtering::in_force, steer::tick, stream::arrange as arrange_stream, typing::paste};
 use crate::tui::{
     action::{Action, Group},
     app::{App, Notice, Opened, Popup, Sort},
     edit::LineEdit,
     feed::{Reply, Story, StoryKey, Tally},
+    keys::Key,
     layout::Pane,
     player::Playhead,
     screen::Screen,
     scroll::Scroll,
     text::safe,
+    tour,
 };
 
 /// What the terminal has to do.
@@ -38,6 +35,13 @@ pub(crate) enum Effect {
     Suspend,
     /// Draw everything again.
     Redraw,
+}
+
+/// Does what a key means.
+pub(crate) fn key(app: &mut App, key: Key) -> Option<Effect> {
+    let effect = typing::key(app, key);
+    tour::advance(app);
+    effect
 }
 
 /// Does an action.
@@ -194,6 +198,8 @@ fn view(app: &mut App, action: Action) -> Option<Effect> {
 
 fn program(app: &mut App, action: Action) -> Option<Effect> {
     match action {
+        Action::TourNext if app.tour.is_some() => tour::next(app),
+        Action::TourNext => app.say(safe!("the tour is part of `afterimage demo`")),
         Action::Help => app.popup = Some(Popup::Help(Scroll::default())),
         Action::Palette => app.popup = Some(Popup::Palette(LineEdit::default(), Scroll::default())),
         Action::Suspend => return Some(Effect::Suspend),

@@ -20,7 +20,9 @@ mod tree;
 use ratatui::{Frame, buffer::Buffer, layout::Rect};
 
 use crate::tui::{
+    action::Action,
     app::App,
+    keys::Binding,
     layout::{self, LEAST, Pane},
     paint::{Painter, Row},
     text::safe,
@@ -84,10 +86,26 @@ fn draw(app: &App, area: Rect, buffer: &mut Buffer) -> Option<(u16, u16)> {
         painter.cross(x, top);
     }
     painter.join(area);
+    let rows = app.tour_rows();
+    if rows > 0 {
+        tour(app, &mut painter, Rect { y: area.bottom().saturating_sub(rows), height: rows, ..area });
+    }
     if app.popup.is_some() {
         cursor = popups::draw(app, &mut painter, area);
     }
     cursor
+}
+
+/// What the tour says.
+fn tour(app: &App, painter: &mut Painter<'_>, area: Rect) {
+    let Some(tour) = app.tour else { return };
+    let (text, number, of) = tour.now();
+    let key = app.keymap.any_way(Action::TourNext).map(Binding::shown).unwrap_or_default();
+    let title = Row::new().add(&safe!("tour {number} of {of}"), Role::TitleFocus);
+    painter.rule(Rect { height: 1, ..area }, &title, &safe!("{key} goes on"), true);
+    let inner =
+        Rect { x: area.x + 1, y: area.y + 1, width: area.width.saturating_sub(2), height: area.height - 1 };
+    painter.wrapped(inner, &safe!("{text}"), Role::Strong);
 }
 
 fn too_small(painter: &mut Painter<'_>, area: Rect) {

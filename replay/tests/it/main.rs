@@ -1,6 +1,7 @@
 //! Tests of `afterimage` as a user runs it, on recordings made by the store's own writer.
 
 mod bad_input;
+mod demo;
 mod files;
 mod fixture;
 mod grep;

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use afterimage_format::{
-    Anchor, ContainerUid, Direction, Event, EventFlags, EventId, FieldFlags, FieldTag, OwnedEvent, Query,
-    ReadError,
+    Anchor, BlockInfo, ContainerUid, Direction, Event, EventFlags, EventId, FieldFlags, FieldTag, OwnedEvent,
+    Query, ReadError,
 };
 use afterimage_model::{
     World, class,
@@ -54,7 +54,7 @@ pub(super) fn page(
         name(trace, film, key, &mut rows)?;
     }
     let first = rows.first().filter(|_| key.filter.is_none());
-    let first_number = first.map(|row| number(trace, key.uid, row.id));
+    let first_number = first.map(|row| number(trace, key.uid, row.id)).transpose()?;
     Ok(Page { rows, at_start, at_end, first_number, named })
 }
 
@@ -137,12 +137,20 @@ fn name(trace: &Trace, film: &mut Film, key: &PageKey, rows: &mut [EventRow]) ->
     })
 }
 
-/// The event's number among all of its container, from 1: rows of the blocks before its own, and its row.
-fn number(trace: &Trace, uid: ContainerUid, id: EventId) -> u64 {
-    let blocks = trace.recording.blocks().iter().filter(|block| block.container == uid);
-    let before =
-        blocks.take_while(|block| block.index < id.block as usize).map(|block| u64::from(block.rows));
-    before.sum::<u64>() + u64::from(id.row) + 1
+/// The event's number among all of its container, from 1. Rows of a block are in the order of their recording and blocks
+/// of a container may overlap: what lies wholly before is counted, the rest is looked at.
+fn number(trace: &Trace, uid: ContainerUid, id: EventId) -> Result<u64, ReadError> {
+    let own = || trace.recording.blocks().iter().filter(|block| block.container == uid);
+    let is_before = |block: &&BlockInfo| block.last < id.time;
+    let mut number = 1 + own().filter(is_before).map(|block| u64::from(block.rows)).sum::<u64>();
+    let begin = own().filter(|block| !is_before(block)).map(|block| block.first).min();
+    let query = Query { containers: vec![uid], begin, end: Some(id.time) };
+    trace.recording.walk(&query, None, Direction::Forward, &mut |other, _, _| {
+        let block = trace.recording.blocks().get(other.block as usize);
+        number += u64::from(other < id && !block.as_ref().is_some_and(is_before));
+        ControlFlow::Continue(())
+    })?;
+    Ok(number)
 }
 
 /// Whether an event tells the end or the beginning of a process.

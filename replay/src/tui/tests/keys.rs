@@ -111,6 +111,17 @@ fn a_filter_keeps_the_moment_and_says_how_much_it_hides() {
 }
 
 #[test]
+fn the_last_event_has_the_number_of_all() {
+    let sample = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples/intrusion.aftx");
+    for mut harness in [Harness::new(120, 40), Harness::on(&sample, 120, 40)] {
+        harness.press("Enter S )");
+        let events = harness.app.subject().expect("a container").events;
+        let expected = format!("event {events} of {events}");
+        assert!(harness.text().contains(&expected), "{expected}: {}", harness.text());
+    }
+}
+
+#[test]
 fn offsets_count_from_the_first_program_as_in_the_commands() {
     let mut harness = replay();
     let subject = harness.app.subject().cloned().expect("a container");
@@ -230,4 +241,27 @@ fn no_screen_says_that_there_is_nothing_before_all_was_read() {
         harness.press("Ctrl-x");
         assert!(!harness.text().contains("that the filter keeps"), "{}", harness.text());
     }
+}
+
+#[test]
+fn the_tour_goes_on_as_its_steps_are_done_and_hides_nothing() {
+    let mut harness = Harness::new(80, 24);
+    harness.press("j j j");
+    harness.app.tour = Some(crate::tui::tour::Tour::default());
+    let number = |harness: &Harness| harness.app.tour.map(|tour| tour.now().1);
+    assert!(harness.text().contains("tour 1 of 9"), "{}", harness.text());
+    for (keys, expected) in
+        [("? Esc", 1), ("Enter", 2), ("n", 3), ("Space", 4), ("Space 3", 5), ("5", 6), ("6 7", 7)]
+    {
+        harness.press(keys);
+        assert_eq!(number(&harness), Some(expected), "after {keys}: {}", harness.text());
+    }
+    assert!(harness.text().lines().nth(19).is_some_and(|line| line.contains("? keys")), "{}", harness.text());
+    harness.press("2 /");
+    harness.type_text("proc.name=sh");
+    harness.press("Enter");
+    assert_eq!(number(&harness), Some(8));
+    harness.press("8 F3");
+    assert_eq!(number(&harness), None);
+    assert!(!harness.text().contains("tour"));
 }
