@@ -1,0 +1,76 @@
+//! A store to measure on: the bundled intrusion again and again, in one container that lives long and many that do not.
+
+use std::{ops::ControlFlow, path::Path};
+
+use afterimage_format::{
+    BootNanos, ClockPair, ContainerRecord, ContainerUid, OwnedEvent, Query, Recording, StoreOptions,
+    StoreWriter,
+};
+use afterimage_model::class::classify;
+
+/// Events of the long container for each event of another one.
+const LONG: u64 = 3;
+/// Between two repetitions, nanoseconds.
+const PAUSE: u64 = 50_000_000;
+
+/// The container that lives long.
+pub(crate) const SUBJECT: ContainerUid = ContainerUid(1);
+
+/// Writes a store of about so many events.
+pub(crate) fn write(sample: &Path, dir: &Path, events: u64) -> Result<(), Box<dyn std::error::Error>> {
+    let recording = Recording::open(sample)?;
+    let mut rows: Vec<OwnedEvent> = Vec::new();
+    recording.for_each(&Query::default(), &mut |_, event| {
+        rows.push(OwnedEvent::from_event(event));
+        ControlFlow::Continue(())
+    })?;
+    let summary = recording.containers().first().ok_or("the sample has no container")?;
+    let (first, last) = recording.time_range().ok_or("the sample has no event")?;
+    let round = last.0 - first.0 + PAUSE;
+    let options = StoreOptions {
+        segment_bytes: 64 << 20,
+        block_age: 5_000_000_000,
+        sync_interval: 500_000_000,
+        budget_bytes: 0,
+        max_age: 0,
+        container_share: 0,
+        classify,
+    };
+    let mut store = StoreWriter::open(dir, recording.origin().clone(), options)?;
+    store.put_clock(ClockPair { boot: first, real: 1_795_305_600_000_000_000 })?;
+    let rounds = events / rows.len() as u64 + 1;
+    let mut record = ContainerRecord { uid: SUBJECT, first_seen: first, ..summary.record.clone() };
+    (record.started, record.exited, record.removed) = (Some(first), None, None);
+    store.put_container(&record)?;
+    for number in 0..rounds {
+        let shift = number * round;
+        let uid = if number % (LONG + 1) == LONG { ContainerUid(2 + number) } else { SUBJECT };
+        if uid != SUBJECT {
+            store.put_container(&short(&summary.record, uid, shift))?;
+        }
+        for row in &rows {
+            let mut event = row.clone();
+            event.time.0 += shift;
+            event.task.start.0 += shift;
+            event.with(|event| store.push(uid, event))?;
+        }
+        store.commit(BootNanos(last.0 + shift))?;
+    }
+    store.seal()?;
+    Ok(())
+}
+
+/// A container that did the same at another time, under another id.
+fn short(of: &ContainerRecord, uid: ContainerUid, shift: u64) -> ContainerRecord {
+    let later = |time: BootNanos| BootNanos(time.0 + shift);
+    let id = format!("{:064x}", uid.0 * 0x9e37_79b9);
+    ContainerRecord {
+        uid,
+        id: id.into_bytes(),
+        first_seen: later(of.first_seen),
+        started: of.started.map(later),
+        exited: of.exited.map(|(time, status)| (later(time), status)),
+        removed: of.removed.map(later),
+        ..of.clone()
+    }
+}
