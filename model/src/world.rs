@@ -8,6 +8,7 @@ mod calls;
 mod fd_calls;
 mod lifecycle;
 mod process_calls;
+mod processes;
 mod snapshot;
 mod socket_calls;
 mod state;

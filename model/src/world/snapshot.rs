@@ -150,7 +150,7 @@ impl State {
     /// Counts of references that a snapshot claims must be true: wrong ones would leak or free too early.
     fn check(&self, input: &Input<'_>) -> Result<(), SnapshotError> {
         let mut tables: HashMap<u64, u32> = HashMap::new();
-        for (key, process) in &self.processes {
+        for (key, process) in self.processes.iter() {
             if process.key != *key {
                 return Err(input.invalid());
             }

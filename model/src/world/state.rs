@@ -7,6 +7,7 @@ use std::{
 
 use afterimage_format::BootNanos;
 
+use super::processes::Processes;
 use crate::{
     budget::{Budget, Limits, Overflow},
     fds::{FdInfo, FdTable, Slot},
@@ -27,7 +28,7 @@ const DESCRIPTION: usize = size_of::<FdInfo>() + 32;
 /// One container.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct State {
-    pub(crate) processes: HashMap<ProcessKey, Process>,
+    pub(crate) processes: Processes,
     /// Ended processes in order of their ends: the first to be forgotten.
     pub(crate) ended: VecDeque<ProcessKey>,
     pub(crate) tables: HashMap<u64, FdTable>,
