@@ -68,18 +68,24 @@ fn measure(program: &Path, path: &Path) -> Result<()> {
         terminal.until("the replay", |screen| screen.contains("[2 Replay]") && screen.contains("RESULT"))?;
     report("list to the events of the largest container", vec![at - from]);
     terminal.settle(Duration::from_secs(2))?;
+    memory(&terminal, "memory with the container open");
 
     seeks(&mut terminal)?;
+    memory(&terminal, "memory after the seeks");
     keys_while_scanning(&mut terminal)?;
 
     terminal.settle(Duration::from_secs(1))?;
     terminal.drawn = 0;
     terminal.settle(Duration::from_secs(3))?;
     println!("{:<48} {} bytes in 3 s", "drawn while nothing happens", terminal.drawn);
-    if let Some((most, own)) = terminal.memory() {
-        println!("{:<48} {} MiB at most, {} MiB of it not files at the end", "memory", most >> 20, own >> 20);
-    }
+    memory(&terminal, "memory after all");
     Ok(())
+}
+
+fn memory(terminal: &Terminal, when: &str) {
+    if let Some((most, own)) = terminal.memory() {
+        println!("{when:<48} {} MiB at most, {} MiB now, files not counted", most >> 20, own >> 20);
+    }
 }
 
 /// To moments all over the life, each until the state of the moment is shown.
@@ -120,10 +126,12 @@ fn keys_while_scanning(terminal: &mut Terminal) -> Result<()> {
     let begun = terminal.press("/fd.name contains there-is-no-such-name\r")?;
     terminal.until("the scan", |screen| screen.contains("% read") || screen.contains("hidden"))?;
     while terminal.text().contains("% read") && waits.len() < 200 {
-        let from = terminal.press("\t")?;
-        let Some(at) = terminal.next(Duration::from_secs(1))? else { break };
+        let from = terminal.press(":")?;
+        let at = terminal.until("the palette", |screen| screen.contains("Enter does"))?;
         waits.push(at - from);
-        std::thread::sleep(Duration::from_millis(20));
+        let from = terminal.press("\x03")?;
+        let at = terminal.until("the palette's end", |screen| !screen.contains("Enter does"))?;
+        waits.push(at - from);
     }
     let at = terminal.until("the scan's end", |screen| screen.contains("hidden"))?;
     println!("{:<48} {:.2} s", "scan of the container, nothing found", (at - begun).as_secs_f64());

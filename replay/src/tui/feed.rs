@@ -163,6 +163,8 @@ pub(crate) enum DetailLine {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Moment {
     pub(crate) tree: Vec<ProcessRow>,
+    /// Processes that are not in it for lack of room: those that ended first.
+    pub(crate) forgotten: u64,
     pub(crate) detail: Vec<DetailLine>,
     /// Process of the event at the playhead.
     pub(crate) pid: Option<u32>,

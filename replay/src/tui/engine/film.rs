@@ -3,14 +3,17 @@
 use std::ops::ControlFlow;
 
 use afterimage_format::{Anchor, BootNanos, ContainerUid, Direction, Event, EventId, Query, ReadError};
-use afterimage_model::World;
+use afterimage_model::{World, budget::Limits};
 
 use crate::trace::Trace;
 
 /// Events between two pictures, at first.
 const STRIDE: u64 = 20_000;
 /// Pictures kept; when there are more, every second one goes and the stride doubles.
-const PICTURES: usize = 32;
+const PICTURES: usize = 16;
+/// Memory for the state of one container, bytes: beyond it the processes that ended first are forgotten. Pictures share
+/// what did not change between them, so in the worst case all of them together take this many times their number.
+const STATE: u64 = 8 << 20;
 
 /// The state of one container, movable in time.
 #[derive(Debug, Default)]
@@ -79,13 +82,13 @@ impl Film {
         with: bool,
     ) -> Result<&World, ReadError> {
         if self.of != Some(of) {
-            *self = Self { of: Some(of), stride: STRIDE, ..Self::default() };
+            *self = Self { of: Some(of), stride: STRIDE, world: fresh(), ..Self::default() };
         }
         let is_wanted = |id: EventId| if with { id <= to } else { id < to };
         if self.at.is_some_and(|at| !is_wanted(at)) {
             let after = self.pictures.partition_point(|(id, _)| is_wanted(*id));
             let picture = after.checked_sub(1).and_then(|at| self.pictures.get(at)).cloned();
-            let (at, world) = picture.map_or_else(Default::default, |(id, world)| (Some(id), world));
+            let (at, world) = picture.map_or_else(|| (None, fresh()), |(id, world)| (Some(id), world));
             (self.at, self.world, self.since) = (at, world, 0);
         }
         let query = Query { containers: vec![of.0], begin: None, end: Some(to.time) };
@@ -116,6 +119,11 @@ impl Film {
     }
 }
 
+/// Nothing known yet.
+fn fresh() -> World {
+    World::with_limits(Limits { container_bytes: STATE, total_bytes: STATE, ..Limits::default() })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,7 +135,7 @@ mod tests {
         fixture::write_store(dir.path(), &fixture::staged());
         let trace = Trace::open(dir.path().to_owned(), false).expect("a recording");
         let query = Query { containers: vec![fixture::INCIDENT], ..Query::default() };
-        let mut world = World::new();
+        let mut world = fresh();
         let mut states = Vec::new();
         let mut visit = |id, uid, event: &Event<'_>| {
             world.apply(uid, event);
@@ -137,7 +145,7 @@ mod tests {
         trace.recording.walk(&query, None, Direction::Forward, &mut visit).expect("read");
         let of = (fixture::INCIDENT, 0);
         // Pictures every few events, so that going back uses them.
-        let mut film = Film { of: Some(of), stride: 7, ..Film::default() };
+        let mut film = Film { of: Some(of), stride: 7, world: fresh(), ..Film::default() };
         for step in [1, 97, 13, 200, 59] {
             for i in 0..states.len() {
                 let (id, state) = &states[i * step % states.len()];

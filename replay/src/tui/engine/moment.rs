@@ -42,7 +42,9 @@ pub(super) fn moment(trace: &Trace, film: &mut Film, key: &MomentKey) -> Result<
     if let Some(process) = world.process_of_task(event.task) {
         about_process(world, process, &mut detail);
     }
-    Ok(Moment { tree: tree(world, key.uid), detail, pid: Some(event.task.tgid) })
+    let overflow = world.overflow(key.uid);
+    let forgotten = overflow.forgotten.saturating_add(overflow.processes);
+    Ok(Moment { tree: tree(world, key.uid), forgotten, detail, pid: Some(event.task.tgid) })
 }
 
 /// The event itself.

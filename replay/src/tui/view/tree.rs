@@ -11,7 +11,7 @@ use crate::{
         feed::ProcessRow,
         layout::Pane,
         paint::{Painter, Row},
-        text::safe,
+        text::{grouped, safe},
         theme::Role,
     },
 };
@@ -22,7 +22,11 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let rows = opened.tree_rows();
     let alive = rows.iter().filter(|row| row.ended.is_none()).count();
     let behind = opened.is_behind();
-    let note = if behind { Safe::literal("reading") } else { safe!("{alive} alive") };
+    let note = match opened.moment.value().map_or(0, |moment| moment.forgotten) {
+        _ if behind => Safe::literal("reading"),
+        0 => safe!("{alive} alive"),
+        forgotten => safe!("{alive} alive, {} not kept", grouped(forgotten)),
+    };
     let inner = title(app, painter, rect, Pane::Tree, Row::new(), &note);
     let pid = opened.moment.value().and_then(|moment| moment.pid);
     let mut scroll = opened.tree;
