@@ -76,7 +76,11 @@ impl Btf {
         Self::parse(data).map_err(|(what, offset)| BtfError::Malformed { path: name, what, offset })
     }
 
-    fn parse(data: Vec<u8>) -> Result<Self, (&'static str, usize)> {
+    /// Bytes as the kernel gives them.
+    ///
+    /// # Errors
+    /// What is wrong with them, and where.
+    pub fn parse(data: Vec<u8>) -> Result<Self, (&'static str, usize)> {
         let u32_at = |at: usize| word(&data, at).ok_or(("cut short", at));
         if data.get(..2) != Some(&[0x9f, 0xeb]) {
             return Err(("no magic number", 0));

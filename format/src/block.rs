@@ -2,7 +2,7 @@
 #![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use crate::{
-    bytes::{Input, Malformed, Output},
+    bytes::{Input, Malformed, Output, checksum_is},
     limits,
     payload::Hash,
 };
@@ -114,7 +114,7 @@ impl BlockHeader {
         if input.bytes()? != MAGIC {
             return Err(Malformed("no block begins here"));
         }
-        if Input::new(crc).u32()? != crc32c::crc32c(covered) {
+        if !checksum_is(Input::new(crc).u32()?, &[covered]) {
             return Err(Malformed("a block header's checksum is wrong"));
         }
         if usize::from(input.u16()?) != HEADER_LEN {
@@ -169,7 +169,7 @@ pub(crate) fn seal_block(header: &mut BlockHeader, payload: &[u8], out: &mut Vec
 pub(crate) fn checked_payload<'a>(header: &BlockHeader, block: &'a [u8]) -> Result<&'a [u8], Malformed> {
     let end = HEADER_LEN.saturating_add(header.payload_len as usize);
     let payload = block.get(HEADER_LEN..end).ok_or(Malformed("a block's payload ends early"))?;
-    if crc32c::crc32c(payload) != header.payload_crc {
+    if !checksum_is(header.payload_crc, &[payload]) {
         return Err(Malformed("a block payload's checksum is wrong"));
     }
     Ok(payload)

@@ -184,7 +184,7 @@ impl BlockCopy {
             let mut decoder = EventDecoder::new().map_err(|_| Malformed("no memory"))?;
             let counts = decoder.counts(&payload)?;
             let mut records = Vec::new();
-            decode_records(&decoder.records(&payload)?, header.base, &mut records)?;
+            decode_records(&decoder.records(&payload)?, header.base, &mut records, &mut 0)?;
             Ok((header, records, counts))
         });
         let Ok((header, records, counts)) = parsed else { return Ok(()) };

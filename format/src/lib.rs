@@ -16,6 +16,8 @@ mod event;
 mod events;
 mod extract;
 mod file;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod ids;
 mod keeping;
 mod keys;

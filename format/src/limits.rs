@@ -19,9 +19,19 @@ pub(crate) const BLOCK_FIELDS: usize = 1 << 19;
 /// Bytes of one metadata record.
 pub(crate) const RECORD_BYTES: usize = 1 << 20;
 /// Blocks of one segment.
-pub(crate) const SEGMENT_BLOCKS: usize = 1 << 20;
+pub(crate) const SEGMENT_BLOCKS: usize = 1 << 18;
 /// Bytes of one batch of the stage after decompression.
-pub(crate) const BATCH_BYTES: usize = 64 << 20;
+pub(crate) const BATCH_BYTES: usize = 16 << 20;
+/// Bytes of a stage file: the writer begins another one long before.
+pub(crate) const STAGE_BYTES: usize = 64 << 20;
+/// Bytes of all stage files of a store: those of a writer that died while it went from one to the next, twice over.
+pub(crate) const ALL_STAGES_BYTES: usize = 96 << 20;
+/// Bytes of all rows of a stage that are in no block yet, encoded again by a reader.
+pub(crate) const STAGED_BYTES: usize = 64 << 20;
+/// Bytes of all distinct metadata records of a recording, with what each takes in memory beside its bytes.
+pub(crate) const ALL_RECORDS_BYTES: usize = 32 << 20;
+/// Defects of a file that are told one by one; by then it is known to be of no use.
+pub(crate) const DEFECTS: usize = 1000;
 
 /// Rows at which the writer cuts a block.
 pub(crate) const CUT_ROWS: usize = 16_384;

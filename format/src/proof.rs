@@ -255,3 +255,28 @@ pub(crate) fn provenance(loaded: &Loaded) -> io::Result<Provenance> {
     found.unproven.extend(before.into_iter().map(|(number, _)| number));
     Ok(found)
 }
+
+/// What a fuzzer hands over as a block.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(header: &BlockHeader, bytes: &[u8]) {
+    match header.kind {
+        kind::CHECKPOINT => drop(read_checkpoint(bytes)),
+        kind::PROOF => drop(single_column(bytes, column::PROOF).map(|bytes| fuzz_columns(&bytes))),
+        kind::CHAIN => drop(single_column(bytes, column::CHAIN).map(|bytes| parse_chain(&bytes).is_ok())),
+        _ => {}
+    }
+}
+
+/// What a fuzzer hands over as a proof or a chain.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz_columns(bytes: &[u8]) {
+    let _ = parse_chain(bytes);
+    let mut before: Vec<(usize, Hash)> = (0..40).map(|number| (number, [number as u8; 32])).collect();
+    if let Ok(group) = Group::parse(bytes, &mut before) {
+        let _ = group.partial().root();
+        let _ = group.restrict(|entry| entry % 3 == 0).map(|part| part.partial().root());
+        let mut before = group.entries.iter().copied().zip(group.leaves.iter().map(|leaf| leaf.1)).collect();
+        let again = Group::parse(&group.encode(), &mut before).expect("our own proof reads");
+        assert_eq!(again.encode(), group.encode());
+    }
+}

@@ -8,7 +8,7 @@ use chain::Link;
 
 use crate::{
     block::{BlockHeader, HEADER_LEN, STORE_SCOPE, kind},
-    bytes::{Input, Malformed, Output},
+    bytes::{Input, Malformed, Output, checksum_is},
     limits,
     payload::{Hash, Payload, PayloadWriter, Unpacker},
     stream::{StreamWriter, read_stream},
@@ -122,7 +122,7 @@ impl SegmentHeader {
         }
         let covered = bytes.get(..HEADER_CRC_AT).ok_or(Malformed("the segment header ends early"))?;
         let crc = Input::new(bytes.get(HEADER_CRC_AT..).unwrap_or(&[])).u32()?;
-        if crc != crc32c::crc32c(covered) {
+        if !checksum_is(crc, &[covered]) {
             return Err(Malformed("the segment header's checksum is wrong").into());
         }
         let _minor = input.u16()?;
@@ -271,7 +271,8 @@ pub(crate) fn parse_trailer(bytes: &[u8], file_len: u64) -> Result<(u64, usize),
     if input.bytes()? != TRAILER_MAGIC {
         return Err(Malformed("no trailer"));
     }
-    if Input::new(bytes.get(TRAILER_CRC_AT..).unwrap_or(&[])).u32()? != crc32c::crc32c(covered) {
+    let crc = Input::new(bytes.get(TRAILER_CRC_AT..).unwrap_or(&[])).u32()?;
+    if !checksum_is(crc, &[covered]) {
         return Err(Malformed("the trailer's checksum is wrong"));
     }
     let (offset, length, _blocks) = (input.u64()?, input.u32()? as usize, input.u32()?);
@@ -288,6 +289,9 @@ fn footer_payload(block: &[u8]) -> Result<(BlockHeader, Payload<'_>), Malformed>
     let header = BlockHeader::parse(block)?;
     if header.kind != kind::FOOTER {
         return Err(Malformed("the footer is another kind of block"));
+    }
+    if header.rows as usize > limits::SEGMENT_BLOCKS {
+        return Err(Malformed("a segment has too many blocks"));
     }
     let payload = crate::block::checked_payload(&header, block)?;
     Ok((header, Payload::parse_within(payload, limits::FOOTER_BYTES, 2 * limits::FOOTER_BYTES)?))
@@ -463,6 +467,39 @@ mod tests {
             flipped[byte] ^= 1 << (byte % 8);
             assert!(SegmentHeader::parse(&flipped).is_err());
         }
+    }
+
+    /// Found by fuzzing: only one of both readers compared the count with its limit.
+    #[test]
+    fn a_footer_of_more_blocks_than_there_may_be_is_refused_before_its_memory_is_taken() {
+        let mut columns = PayloadWriter::new().unwrap();
+        columns.column(column::COUNT_LENGTHS, &[0x10, 0]);
+        columns.column(column::COUNTS, &[1]);
+        let mut payload = Vec::new();
+        let mut header = BlockHeader {
+            kind: kind::FOOTER,
+            flags: 0,
+            payload_len: 0,
+            container: STORE_SCOPE,
+            first_row: 0,
+            rows: limits::SEGMENT_BLOCKS as u32 + 1,
+            payload_crc: 0,
+            earliest: 0,
+            first: 0,
+            last: 0,
+            base: 0,
+            lost: 0,
+            number: 0,
+            root: columns.finish(&mut payload),
+        };
+        let mut block = Vec::new();
+        crate::block::seal_block(&mut header, &payload, &mut block);
+        assert!(FooterCounts::parse(&block).is_err());
+        assert!(parse_footer(&block, 1 << 40).is_err());
+        header.rows = 1;
+        block.clear();
+        crate::block::seal_block(&mut header, &payload, &mut block);
+        assert!(FooterCounts::parse(&block).is_ok());
     }
 
     #[test]

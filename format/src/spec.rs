@@ -179,6 +179,10 @@ fn limits_are_as_written_down() {
         ("bytes of a metadata record", limits::RECORD_BYTES),
         ("blocks of a segment", limits::SEGMENT_BLOCKS),
         ("bytes of a batch of the stage, unpacked", limits::BATCH_BYTES),
+        ("bytes of a stage file", limits::STAGE_BYTES),
+        ("bytes of all stage files of a store", limits::ALL_STAGES_BYTES),
+        ("bytes of the rows of all stage files, encoded as blocks", limits::STAGED_BYTES),
+        ("bytes of all distinct metadata records of a recording", limits::ALL_RECORDS_BYTES),
     ] {
         assert!(page.contains(&format!("| {what} | {limit} |\n")), "{what}: {limit}");
     }

@@ -18,7 +18,7 @@ mod frame;
 pub(crate) mod row;
 
 use crate::{
-    bytes::{Input, Malformed, Output},
+    bytes::{Input, Malformed, Output, checksum_is},
     limits,
 };
 
@@ -64,7 +64,8 @@ impl StageHeader {
         if input.bytes()? != MAGIC {
             return Err(Malformed("the stage has no header"));
         }
-        if Input::new(bytes.get(HEADER_CRC_AT..).unwrap_or(&[])).u32()? != crc32c::crc32c(covered) {
+        let crc = Input::new(bytes.get(HEADER_CRC_AT..).unwrap_or(&[])).u32()?;
+        if !checksum_is(crc, &[covered]) {
             return Err(Malformed("the stage header's checksum is wrong"));
         }
         if input.u16()? != crate::segment::MAJOR {
@@ -129,7 +130,7 @@ fn read_batch<'a>(input: &mut Input<'a>) -> Result<Batch<'a>, Malformed> {
         return Err(Malformed("a batch is over the limit"));
     }
     let body = input.take(stored)?;
-    if crc32c::crc32c_append(crc32c::crc32c(covered), body) != crc {
+    if !checksum_is(crc, &[covered, body]) {
         return Err(Malformed("a batch's checksum is wrong"));
     }
     Ok(Batch { body, raw_len, begins_frame })

@@ -18,7 +18,7 @@ use std::{
 
 use crate::{
     Defect, DefectKind, OpenError,
-    bytes::{Input, Malformed, Output},
+    bytes::{Input, Malformed, Output, checksum_is},
     file, segment,
 };
 
@@ -82,7 +82,7 @@ impl StoreFile {
         let (Some(covered), Some(crc)) = (bytes.get(..CRC_AT), bytes.get(CRC_AT..STORE_LEN)) else {
             return Err(damaged(Malformed("the file ends early")));
         };
-        if Input::new(crc).u32() != Ok(crc32c::crc32c(covered)) {
+        if !Input::new(crc).u32().is_ok_and(|crc| checksum_is(crc, &[covered])) {
             return Err(damaged(Malformed("the checksum is wrong")));
         }
         let _minor = input.u16().map_err(damaged)?;

@@ -21,7 +21,7 @@ use crate::{
         encode::{Around, EventEncoder},
         ingest::{OpenBlock, check_size},
     },
-    file,
+    file, limits,
     meta::Record,
     segment::{file::SegmentWriter, records::SegmentRecords},
     stage::file::StageWriter,
@@ -253,7 +253,7 @@ impl StoreWriter {
         if self.stage.record(record) {
             return Ok(());
         }
-        let limit = crate::limits::RECORD_BYTES;
+        let limit = limits::RECORD_BYTES;
         Err(WriteError::TooLarge { what: "bytes of metadata", found: limit + 1, limit })
     }
 
@@ -276,7 +276,9 @@ impl StoreWriter {
             self.put_checkpoint(false)?;
         }
         self.rotate_stage(now)?;
-        if self.segment.len() >= self.segment_limit() {
+        // A reader takes so many blocks and no more; half of it leaves room for the containers that are open.
+        let crowded = self.segment.tree().size() >= limits::SEGMENT_BLOCKS as u64 / 2;
+        if crowded || self.segment.len() >= self.segment_limit() {
             self.rotate_segment()?;
         }
         self.enforce(now)

@@ -12,7 +12,7 @@ use crate::{
         counts::{self, Counts},
         decode::{EventDecoder, Rows},
     },
-    file,
+    file, limits,
     meta::Record,
     payload::{Column, Payload},
     segment::{BlockEntry, SegmentHeader, chain::Link, origin_kind},
@@ -241,6 +241,7 @@ impl Recording {
             detail: what.to_owned(),
         };
         if let Ok(mut found) = self.found.lock()
+            && found.len() < limits::DEFECTS
             && !found.contains(&defect)
         {
             found.push(defect);

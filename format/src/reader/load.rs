@@ -27,9 +27,10 @@ use crate::{
     },
     file,
     keeping::{FileId, Tombstone},
+    limits,
     map::Map,
     meta::Record,
-    segment::{BlockEntry, FooterCounts, origin_kind},
+    segment::{BlockEntry, FooterCounts, origin_kind, records::cost},
     stage::{
         file::{StageError, StageFile},
         row::Item,
@@ -135,18 +136,25 @@ fn load(recording: &mut Recording) -> Result<(), OpenError> {
     Ok(())
 }
 
+/// Containers with staged rows that are gathered at once.
+const OPEN_BLOCKS: usize = 1024;
+
 /// A recording while it is put together.
 #[derive(Default)]
 struct Build {
     segments: Vec<Segment>,
     staged: Vec<Vec<u8>>,
+    staged_bytes: usize,
     staged_records: Vec<Record>,
     places: Vec<Place>,
     blocks: Vec<BlockInfo>,
     records: Vec<Record>,
     seen: HashSet<Vec<u8>>,
+    seen_bytes: usize,
     /// Next row number of each container, by the blocks.
     rows: HashMap<u64, u64>,
+    /// Next block number of each container, by the blocks.
+    numbers: HashMap<u64, u64>,
     /// Lost events of each container, by the blocks.
     lost: HashMap<u64, u64>,
     defects: Vec<Defect>,
@@ -355,6 +363,8 @@ impl Build {
         }
         let rows = self.rows.entry(entry.container).or_default();
         *rows = (*rows).max(entry.first_row + u64::from(entry.rows));
+        let number_after = self.numbers.entry(entry.container).or_default();
+        *number_after = (*number_after).max(entry.number.saturating_add(1));
         let lost = self.lost.entry(entry.container).or_default();
         *lost = (*lost).max(entry.lost);
         if !is_rows(entry) {
@@ -377,18 +387,33 @@ impl Build {
         let counts_once = !matches!(record, Record::Pin(_) | Record::Unpin(_));
         let mut bytes = Vec::new();
         record.encode(&mut bytes);
-        let new = !counts_once || self.seen.insert(bytes);
-        if new {
-            self.records.push(record);
+        let known = counts_once && self.seen.contains(&bytes);
+        if known || self.seen_bytes > limits::ALL_RECORDS_BYTES {
+            return false;
         }
-        new
+        self.seen_bytes += cost(bytes.len());
+        if counts_once {
+            self.seen.insert(bytes);
+        }
+        self.records.push(record);
+        if self.seen_bytes > limits::ALL_RECORDS_BYTES {
+            self.defect(Path::new(""), DefectKind::Unknown, "more metadata records than a reader keeps");
+        }
+        true
     }
 
     fn read_stages(&mut self, dir: &Path, live: bool) -> io::Result<Vec<StageFile>> {
         let mut stages = Vec::new();
+        let mut bytes = 0;
         for number in STAGES.list(dir)? {
-            match StageFile::read(&STAGES.path(dir, number)) {
+            let path = STAGES.path(dir, number);
+            if bytes > limits::ALL_STAGES_BYTES {
+                self.defect(&path, DefectKind::Unknown, "more stage files than a reader keeps");
+                break;
+            }
+            match StageFile::read(&path) {
                 Ok((stage, torn)) => {
+                    bytes += stage.len();
                     self.defects.extend(torn.filter(|_| !live));
                     stages.push(stage);
                 }
@@ -401,28 +426,34 @@ impl Build {
         Ok(stages)
     }
 
-    /// Adds what is only in the stage: rows become blocks in memory.
+    /// Adds what is only in the stage: rows become blocks in memory, each as soon as it is full.
     fn stages(&mut self, stages: Vec<StageFile>) -> io::Result<()> {
         let mut encoder = EventEncoder::new()?;
         for stage in stages {
             let base = stage.header.time_base;
             let mut open: BTreeMap<u64, (u64, OpenBlock)> = BTreeMap::new();
-            let mut cut: Vec<(u64, u64, OpenBlock)> = Vec::new();
             let mut damaged = Vec::new();
             stage.for_each(
                 |item| match item {
                     Item::Event(uid, row, event, class) => {
+                        if self.staged_bytes > limits::STAGED_BYTES {
+                            return;
+                        }
                         let next = self.rows.entry(uid).or_default();
                         if row < *next {
                             return;
                         }
+                        *next = row.saturating_add(1);
                         let (first, block) = open.entry(uid).or_insert_with(|| (row, OpenBlock::new()));
-                        if block.is_full_for(&event) || row != *first + block.rows() as u64 {
+                        if block.is_full_for(&event) || row != first.saturating_add(block.rows() as u64) {
                             let full = std::mem::replace(block, OpenBlock::new());
-                            cut.push((uid, std::mem::replace(first, row), full));
+                            let first = std::mem::replace(first, row);
+                            self.staged_block(&mut encoder, uid, first, &full, base);
                         }
                         block.push(&event, class);
-                        *next = row.saturating_add(1);
+                        if open.len() > OPEN_BLOCKS {
+                            self.staged_blocks(&mut encoder, &mut open, base);
+                        }
                     }
                     Item::Record(mut record) => {
                         record.rebase(base);
@@ -437,12 +468,24 @@ impl Build {
             self.defects.extend(
                 damaged.into_iter().map(|(at, what)| defect_at(&path, at, DefectKind::Corrupt, what)),
             );
-            cut.extend(open.into_iter().map(|(uid, (first, block))| (uid, first, block)));
-            for (uid, first_row, block) in cut {
-                self.staged_block(&mut encoder, uid, first_row, &block, base);
+            self.staged_blocks(&mut encoder, &mut open, base);
+            if self.staged_bytes > limits::STAGED_BYTES {
+                self.defect(&path, DefectKind::Unknown, "more staged rows than a reader keeps");
+                break;
             }
         }
         Ok(())
+    }
+
+    fn staged_blocks(
+        &mut self,
+        encoder: &mut EventEncoder,
+        open: &mut BTreeMap<u64, (u64, OpenBlock)>,
+        base: u64,
+    ) {
+        for (uid, (first_row, block)) in std::mem::take(open) {
+            self.staged_block(encoder, uid, first_row, &block, base);
+        }
     }
 
     fn staged_block(
@@ -457,11 +500,15 @@ impl Build {
             return;
         }
         let mut payload = Vec::new();
-        let around = Around { container: uid, first_row, base, ..Around::default() };
+        // An extract copies it as it is: it continues what is in the segments.
+        let of_container = |counts: &HashMap<u64, u64>| counts.get(&uid).copied().unwrap_or(0);
+        let (number, lost) = (of_container(&self.numbers), of_container(&self.lost));
+        let around = Around { container: uid, first_row, base, number, lost, ..Around::default() };
         let mut header = encoder.encode(block, &around, &mut payload);
         let mut bytes = Vec::new();
         seal_block(&mut header, &payload, &mut bytes);
         self.block(&BlockEntry::of(0, &header), Source::Memory(self.staged.len()), 0);
+        self.staged_bytes += bytes.len();
         self.staged.push(bytes);
         self.unsealed = true;
     }

@@ -31,6 +31,7 @@ pub(crate) struct Loaded {
     pub(crate) entries: Vec<BlockEntry>,
     /// Its metadata records in order, their times with the base added.
     pub(crate) records: Vec<Record>,
+    records_cost: usize,
     pub(crate) sealed: bool,
     /// Where the footer is and how long, when it is sealed.
     pub(crate) footer: Option<(u64, usize)>,
@@ -86,6 +87,7 @@ fn open(path: &Path, in_store: bool, walk: bool) -> Result<Loaded, LoadError> {
         header,
         entries: Vec::new(),
         records: Vec::new(),
+        records_cost: 0,
         sealed: false,
         footer: None,
         footer_entries: None,
@@ -125,7 +127,9 @@ impl Loaded {
                 self.has_trailer = true;
                 self.footer = Some(place);
                 self.entries = footer.entries;
-                if let Err(Malformed(what)) = decode_records(&footer.records, 0, &mut self.records) {
+                if let Err(Malformed(what)) =
+                    decode_records(&footer.records, 0, &mut self.records, &mut self.records_cost)
+                {
                     self.defect(length, DefectKind::Corrupt, what);
                 }
                 self.sealed = true;
@@ -157,6 +161,9 @@ impl Loaded {
     }
 
     fn defect(&mut self, offset: u64, kind: DefectKind, detail: impl Into<String>) {
+        if self.defects.len() >= limits::DEFECTS {
+            return;
+        }
         self.defects.push(Defect { path: self.path.clone(), offset, kind, detail: detail.into() });
     }
 
@@ -215,7 +222,9 @@ impl Loaded {
     fn take(&mut self, decoder: &mut EventDecoder, at: u64, header: &BlockHeader, payload: &[u8]) {
         if header.flags & flag::RECORDS != 0 {
             let records = Payload::parse(payload).and_then(|payload| decoder.records(&payload));
-            let decoded = records.and_then(|bytes| decode_records(&bytes, header.base, &mut self.records));
+            let decoded = records.and_then(|bytes| {
+                decode_records(&bytes, header.base, &mut self.records, &mut self.records_cost)
+            });
             if let Err(Malformed(what)) = decoded {
                 self.defect(at, DefectKind::Corrupt, what);
             }

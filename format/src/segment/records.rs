@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     ContainerRecord, Origin,
     bytes::{Input, Malformed},
+    limits,
     meta::Record,
 };
 
@@ -56,14 +57,29 @@ impl SegmentRecords {
 }
 
 /// Decodes records one behind the other, with `base` added to their times, into `out`; those of later versions are
-/// stepped over.
-pub(crate) fn decode_records(bytes: &[u8], base: u64, out: &mut Vec<Record>) -> Result<(), Malformed> {
+/// stepped over. What they cost is added to `spent`: a hostile file may have any number of them.
+pub(crate) fn decode_records(
+    bytes: &[u8],
+    base: u64,
+    out: &mut Vec<Record>,
+    spent: &mut usize,
+) -> Result<(), Malformed> {
     let mut input = Input::new(bytes);
     while !input.is_empty() {
+        let before = input.rest().len();
         if let Some(mut record) = Record::decode(&mut input)? {
+            *spent = spent.saturating_add(cost(before.saturating_sub(input.rest().len())));
+            if *spent > limits::ALL_RECORDS_BYTES {
+                return Err(Malformed("more metadata records than a reader keeps"));
+            }
             record.rebase(base);
             out.push(record);
         }
     }
     Ok(())
+}
+
+/// What a record of this length costs in memory, as the limit counts it.
+pub(crate) const fn cost(encoded: usize) -> usize {
+    encoded.saturating_add(size_of::<Record>())
 }

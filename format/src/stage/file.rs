@@ -190,7 +190,7 @@ impl StageFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(StageError::Gone),
             Err(error) => return Err(StageError::Io(error)),
         };
-        let bytes = file::read_at_most(&file, 0, MOST_BYTES).map_err(StageError::Io)?;
+        let mut bytes = file::read_at_most(&file, 0, limits::STAGE_BYTES).map_err(StageError::Io)?;
         let defect = |offset: usize, kind, Malformed(what): Malformed| Defect {
             path: path.to_owned(),
             offset: offset as u64,
@@ -212,7 +212,15 @@ impl StageFile {
                 Next::Torn(malformed) => break (at, Some(defect(at, DefectKind::Torn, malformed))),
             }
         };
+        // What is reserved behind the last batch is not kept.
+        bytes.truncate(end);
+        bytes.shrink_to_fit();
         Ok((Self { header, bytes, end }, torn))
+    }
+
+    /// Bytes that are kept in memory of it.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
     }
 
     /// Hands every row and record to `take`; damaged batches are reported and stepped over.
@@ -249,9 +257,6 @@ impl StageFile {
     }
 }
 
-/// Most bytes of a stage file that are read: far more than a writer puts into one.
-const MOST_BYTES: usize = 2 * limits::BATCH_BYTES;
-
 /// A stage file could not be read.
 #[derive(Debug)]
 pub(crate) enum StageError {
@@ -259,4 +264,25 @@ pub(crate) enum StageError {
     Gone,
     Io(io::Error),
     Defect(Defect),
+}
+
+/// The unpacked batches of a stage file.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz_batches(bytes: &[u8], visit: &mut dyn FnMut(&[u8])) {
+    let mut input = Input::new(bytes.get(HEADER_LEN..).unwrap_or(&[]));
+    let mut frame = FrameReader::new().expect("memory for a decoder");
+    let mut buffer = Vec::new();
+    while let Next::Batch(batch) = next_batch(&mut input) {
+        if frame.batch(batch.body, batch.raw_len, &mut buffer).is_ok() {
+            visit(&buffer);
+        }
+    }
+}
+
+/// What a fuzzer hands over as a stage file.
+#[cfg(fuzzing)]
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let Ok(header) = StageHeader::parse(bytes) else { return };
+    let stage = StageFile { header, bytes: bytes.to_vec(), end: bytes.len() };
+    let _ = stage.for_each(|_| {}, |_, _| {});
 }

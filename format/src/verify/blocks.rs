@@ -23,7 +23,7 @@ pub(super) fn check(bytes: &[u8], decoder: &mut EventDecoder) -> Result<BlockHea
         return Err(Malformed("the content is not what was hashed"));
     }
     let records = decoder.records(&payload)?;
-    decode_records(&records, header.base, &mut Vec::new())?;
+    decode_records(&records, header.base, &mut Vec::new(), &mut 0)?;
     if header.kind == kind::EVENTS {
         decoder.rows(&header, payload_bytes)?;
     }

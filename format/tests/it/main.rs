@@ -3,7 +3,11 @@
 mod crash;
 mod damage;
 mod generate;
+mod golden;
+mod hostile;
 mod pages;
+#[cfg(target_os = "linux")]
+mod power;
 mod refuse;
 mod retention;
 mod round_trip;

@@ -218,6 +218,28 @@ fn a_live_store_is_signed_up_to_its_last_checkpoint() {
 }
 
 #[test]
+fn an_extract_of_an_unfinished_store_continues_its_blocks() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = events(60, 900, 2);
+    let source = dir.path().join("store");
+    let mut store = writer(&source);
+    for (number, chunk) in rows.chunks(300).enumerate() {
+        push_all(&mut store, chunk);
+        if number < 2 {
+            store.finish_container(ContainerUid(1)).unwrap();
+        }
+        store.commit(BootNanos(0)).unwrap();
+    }
+    let out = dir.path().join("out.aftx");
+    let recording = Recording::open(&source).unwrap();
+    let events = extract(&recording, &[ContainerUid(1)], &out).unwrap().events;
+    let report = check(&out);
+    assert!(report.is_good(), "{:?}", report.findings);
+    assert_eq!(report.events, events);
+    assert_eq!(events, rows.iter().filter(|(uid, _)| uid.0 == 1).count() as u64);
+}
+
+#[test]
 fn an_extract_proves_itself_alone_and_so_does_an_extract_of_it() {
     let dir = tempfile::tempdir().unwrap();
     let source = dir.path().join("store");
