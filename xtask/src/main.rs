@@ -6,10 +6,12 @@ mod ci;
 mod demo;
 mod ebpf;
 mod foreign;
+mod golden;
 mod policy;
 mod privilege;
 mod recorder;
 mod samples;
+mod soak;
 mod step;
 mod syscalls;
 mod tally;
@@ -38,8 +40,12 @@ enum Task {
     Ci,
     /// Measure what recording costs, or what the file does
     Bench(bench::BenchArgs),
+    /// The proofs that take long: fuzzing, kills, power cuts, damage, churn
+    Soak(soak::SoakArgs),
     /// Record the committed samples anew
     Samples,
+    /// Make the golden traces of a format version that is not released yet anew
+    Golden,
     /// Make the table of system calls
     Syscalls(syscalls::SyscallsArgs),
     /// Build the eBPF object that is committed
@@ -54,7 +60,9 @@ fn main() -> ExitCode {
     let result = match Options::parse().task {
         Task::Demo(args) => demo::run(&args),
         Task::Bench(args) => bench::run(&args),
+        Task::Soak(args) => soak::run(&args),
         Task::Samples => samples::run(),
+        Task::Golden => golden::run(),
         Task::Test => test::run(),
         Task::Ci => ci::run(),
         Task::Syscalls(args) => syscalls::run(&args),

@@ -3,6 +3,7 @@
 //! Tests that need root are marked `#[ignore = "needs …"]`. The first run of the tests names each of them as
 //! ignored; the second runs exactly those, one at a time, when the machine allows it.
 
+use crate::soak::fuzz;
 use crate::step::{Steps, Verdict};
 use crate::tally::{self, Tally};
 use crate::{checkout, ebpf, foreign, policy, privilege, syscalls};
@@ -12,6 +13,9 @@ pub(crate) fn run() -> anyhow::Result<bool> {
     steps.run("formatting", || cargo(&["fmt", "--all", "--check"]));
     steps.run("formatting of the eBPF programs", || {
         cargo(&["fmt", "--manifest-path", "capture-ebpf/Cargo.toml", "--check"])
+    });
+    steps.run("formatting of the fuzz targets", || {
+        cargo(&["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"])
     });
     steps.run("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]));
     steps.run("documentation", documentation);
@@ -23,6 +27,7 @@ pub(crate) fn run() -> anyhow::Result<bool> {
     let (mut anywhere, mut privileged) = (Tally::default(), Tally::default());
     steps.run("tests that run anywhere", || tests(&["test", "--workspace", "--no-fail-fast"], &mut anywhere));
     steps.run("tests that need root and eBPF", || run_privileged(&mut privileged));
+    steps.run("fuzz targets, 20 seconds each", fuzz::short);
     let success = steps.summary();
     println!("{}", anywhere.followed_by(privileged));
     Ok(success)
