@@ -239,6 +239,12 @@ impl FieldRef {
         self.def
     }
 
+    /// The field of this full name, without an argument; none where there is no such field or it needs one.
+    pub fn named(name: &str) -> Option<Self> {
+        let (def, dotted) = lookup(name)?;
+        Self::new(def, dotted, None).ok()
+    }
+
     /// Binds a field to its argument; the error says what is wrong with the argument.
     pub(crate) fn new(
         def: &'static FieldDef,

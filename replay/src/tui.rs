@@ -2,6 +2,11 @@
 
 mod action;
 mod app;
+mod ask;
+mod case;
+mod case_file;
+mod clipboard;
+mod config;
 mod edit;
 mod engine;
 mod evidence;
@@ -17,6 +22,7 @@ mod hex;
 mod hits;
 mod keys;
 mod layout;
+mod menu;
 mod moment;
 mod paint;
 mod palette;
@@ -45,13 +51,16 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use self::{
     app::App,
+    case::Case,
+    case_file::CaseFile,
+    config::Config,
     moment::TimeStyle,
     paint::Look,
     session::Ended,
     theme::{Depth, Theme},
 };
 use crate::{
-    failure::Failure,
+    failure::{Failure, shown},
     trace::{self, Trace},
 };
 
@@ -70,6 +79,8 @@ pub struct TuiOptions {
     pub local: bool,
     /// Begin with the guided tour of the bundled recording.
     pub tour: bool,
+    /// The case file; beside the recording where none is named.
+    pub case: Option<PathBuf>,
 }
 
 /// Runs the TUI until the user quits.
@@ -78,8 +89,9 @@ pub struct TuiOptions {
 /// The recording cannot be opened, or the terminal cannot be used.
 pub fn run(options: TuiOptions) -> anyhow::Result<ExitCode> {
     let trace = Arc::new(Trace::open(options.path.clone(), options.local)?);
-    let app = start(&options, &trace)?;
-    Ok(match session::run(app, &trace)? {
+    let mut case = options.case.clone().map_or_else(|| CaseFile::beside(&options.path), CaseFile::at);
+    let app = start(&options, &trace, &case)?;
+    Ok(match session::run(app, &trace, &mut case)? {
         Ended::Quit | Ended::Gone => ExitCode::SUCCESS,
         // As a shell reports a process that a signal ended.
         Ended::Signal(signal) => ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX)),
@@ -87,13 +99,31 @@ pub fn run(options: TuiOptions) -> anyhow::Result<ExitCode> {
 }
 
 /// The state that the TUI begins with.
-fn start(options: &TuiOptions, trace: &Arc<Trace>) -> Result<App, Failure> {
+fn start(options: &TuiOptions, trace: &Arc<Trace>, file: &CaseFile) -> Result<App, Failure> {
+    let config = match config::path() {
+        Some(path) => config::read(&path).map_err(|mistake| Failure::Usage(mistake.into_string()))?,
+        None => Config::default(),
+    };
     let catalog = Arc::new(engine::catalog::catalog(trace, 0));
-    let mut app = App::new(look(options), layout::LEAST, catalog);
+    let mut app = App::new(look(options, config.theme), layout::LEAST, catalog);
+    app.keymap = config.keymap;
+    app.mouse = config.mouse.unwrap_or(true);
     if options.local {
         app.time_style = TimeStyle::Local;
     }
     app.tour = options.tour.then(tour::Tour::default);
+    let text = file.read().map_err(|source| {
+        Failure::Environment(format!("cannot read the case file {}: {source}", shown(file.path())))
+    })?;
+    let store: String =
+        trace.recording.origin().store_uuid.iter().map(|byte| format!("{byte:02x}")).collect();
+    let author = std::env::var("USER").ok().filter(|name| !name.is_empty());
+    app.case = Case::read(store, author.unwrap_or_else(|| "unknown".to_owned()), &text);
+    if app.case.strange > 0 {
+        let count = text::counted(app.case.strange as u64, "line");
+        app.complain(text::safe!("{count} of the case file are of another recording or not understood"));
+    }
+    update::restore(&mut app, options.container.is_none());
     if let Some(wanted) = &options.container {
         let uid = trace::find(std::slice::from_ref(trace.as_ref()), wanted)?.uid();
         update::begin_in(&mut app, uid);
@@ -102,9 +132,9 @@ fn start(options: &TuiOptions, trace: &Arc<Trace>) -> Result<App, Failure> {
 }
 
 /// How to draw: by the options, then by what the environment says of the terminal.
-fn look(options: &TuiOptions) -> Look {
+fn look(options: &TuiOptions, chosen: Option<Theme>) -> Look {
     let var = |name| std::env::var(name).unwrap_or_default();
-    let theme = match Theme::named(&var("AFTERIMAGE_THEME")) {
+    let theme = match Theme::named(&var("AFTERIMAGE_THEME")).or(chosen) {
         _ if !options.color => Theme::Mono,
         Some(theme) => theme,
         None if is_light(&var("COLORFGBG")) => Theme::Light,

@@ -52,7 +52,8 @@ pub(super) fn run(args: &DemoArgs, style: Style, ascii: bool) -> Result<ExitCode
     let path = dir.path().join("intrusion.aftx");
     write(&path)?;
     let color = style.is_color();
-    let options = TuiOptions { path, container: None, color, ascii, local: false, tour: !args.no_tour };
+    let tour = !args.no_tour;
+    let options = TuiOptions { path, container: None, color, ascii, local: false, case: None, tour };
     tui::run(options).map_err(replay::failure)
 }
 

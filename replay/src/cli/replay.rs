@@ -30,6 +30,9 @@ pub(super) struct ReplayArgs {
     /// Show times in the local time zone instead of UTC
     #[arg(long)]
     local: bool,
+    /// Keep marks and notes in this file [default: beside the recording, with the end `.case.jsonl`]
+    #[arg(long, value_name = "FILE")]
+    case: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &ReplayArgs, style: Style, ascii: bool) -> Result<ExitCode, Failure> {
@@ -47,6 +50,7 @@ pub(super) fn run(args: &ReplayArgs, style: Style, ascii: bool) -> Result<ExitCo
         color: style.is_color(),
         ascii,
         local: args.local,
+        case: args.case.clone(),
         tour: false,
     };
     tui::run(options).map_err(failure)

@@ -7,13 +7,14 @@ pub(crate) enum Group {
     Screens,
     Clock,
     Filter,
+    Case,
     View,
     Program,
 }
 
 impl Group {
     pub(crate) const ALL: &[Self] =
-        &[Self::Clock, Self::Move, Self::Screens, Self::Filter, Self::View, Self::Program];
+        &[Self::Clock, Self::Move, Self::Screens, Self::Filter, Self::Case, Self::View, Self::Program];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -21,6 +22,7 @@ impl Group {
             Self::Screens => "screens",
             Self::Clock => "clock",
             Self::Filter => "filter",
+            Self::Case => "case",
             Self::View => "view",
             Self::Program => "program",
         }
@@ -68,6 +70,11 @@ actions! {
         Begin => "begin of the container", "first event";
         End => "end of the container", "last event";
         GoTo => "go to a moment", "go to a time, an offset, begin or end";
+        NextMark => "next mark", "next mark, bookmark or note";
+        PrevMark => "previous mark", "previous mark, bookmark or note";
+        RunUntil => "run until", "run until a filter matches";
+        RunBack => "run back until", "run back until a filter matches";
+        Live => "follow live", "stay at the newest event of what is being recorded";
         Faster => "faster", "play faster";
         Slower => "slower", "play slower";
         SkipIdle => "skip idle", "skip waits over 1 s, or keep them";
@@ -108,7 +115,21 @@ actions! {
         FilterParts => "filter parts", "switch parts of the filter on and off";
         UndoFilter => "undo filter", "the filter before this one";
         RedoFilter => "redo filter", "the filter that undoing left";
+        Keep => "keep this value", "only events with a value of this row";
+        Drop => "drop this value", "no events with a value of this row";
+        SaveFilter => "save filter", "give the filter a name to use it by";
         SetUp => "set-up events", "show or hide the runtime's set-up of the container";
+    }
+    Case {
+        Mark => "mark", "set a mark here: a letter follows";
+        JumpMark => "go to mark", "go to a mark: its letter follows";
+        Bookmark => "bookmark", "bookmark this moment, with a text and tags";
+        Note => "note", "write a note on this moment";
+        InReport => "in report", "this finding or event is in the report, or not";
+        Report => "report", "write what is in the report as Markdown";
+        Copy => "copy", "copy the row, a value or the command line";
+        Cli => "cli", "the command line that prints this";
+        Rules => "run rules", "look for what Falco rules match";
     }
     View {
         ZoomIn => "zoom in", "zoom in at the playhead";
@@ -124,6 +145,7 @@ actions! {
         Save => "save bytes", "write these bytes into a new file, read-only, never executed";
         Sort => "sort", "next order of the list";
         TimeFormat => "time format", "times as since start, UTC, local, since the row before";
+        Mouse => "mouse", "give the mouse to the terminal, or take it";
         Theme => "theme", "next theme: dark, light, high contrast, mono";
         Redraw => "redraw", "draw everything again";
     }

@@ -6,15 +6,19 @@ use afterimage_format::{BootNanos, ContainerUid, EventId};
 use afterimage_model::{files::FileRecord, net::Conversation, text::Safe};
 
 use crate::tui::{
+    ask::Ask,
+    case::Case,
     edit::LineEdit,
     feed::{
         Catalog, Center, Column, ContainerRow, DensityKey, HitsKey, KeepKey, Moment, MomentKey, Page,
-        PageKey, ProcessRow, SeekKey, Story, StoryKey, StoryRow, StreamKey, Tally,
+        PageKey, ProcessRow, Request, SeekKey, Story, StoryKey, StoryRow, StreamKey, Tally, Values,
+        ValuesKey,
     },
     filter::{Filter, Library, Verdict},
     hits::Hits,
     keys::{Key, Keymap},
     layout::{self, LEAST, Pane, Plan, Wish},
+    menu::Menu,
     moment::TimeStyle,
     paint::Look,
     player::{Motion, Player, Playhead},
@@ -24,6 +28,7 @@ use crate::tui::{
     slot::Slot,
     stream::{Line, Side, Stream, Target},
     tour::{self, Tour},
+    update::{Effect, Held},
     whole::Whole,
 };
 
@@ -56,6 +61,16 @@ pub(crate) struct App {
     pub(crate) hex: bool,
     /// Bytes of streams are: what was typed is read as text first.
     pub(crate) stream_hex: bool,
+    /// What people noted.
+    pub(crate) case: Case,
+    /// What the terminal has to do when the update is over.
+    pub(crate) outbox: Vec<Effect>,
+    /// Questions to the background that no screen asks by itself.
+    pub(crate) questions: Vec<Request>,
+    /// What the mouse holds.
+    pub(crate) held: Option<Held>,
+    /// The mouse is ours.
+    pub(crate) mouse: bool,
     /// What is seen of the panes of Health.
     pub(crate) health: [Scroll; 3],
     /// The guided tour, where it was asked for.
@@ -67,7 +82,13 @@ pub(crate) struct App {
 pub(crate) enum Popup {
     Help(Scroll),
     Palette(LineEdit, Scroll),
-    GoTo(LineEdit, Option<Safe>),
+    /// A line is being typed as the answer; with what is wrong with it.
+    Ask(Ask, LineEdit, Option<Safe>),
+    /// A mark's letter is awaited: to set it, or to go there.
+    Letter {
+        set: bool,
+    },
+    Menu(Menu),
     /// The whole of the event at the playhead.
     Event(Scroll),
     /// The filter's parts.
@@ -179,11 +200,21 @@ impl Stories {
     pub(crate) fn want(&mut self, key: StoryKey, whole: bool) -> Option<StoryKey> {
         let is_there = |story: &Story| story.reading.is_none() && (story.whole.is_some() || !whole);
         let there = self.kept.iter().any(|(k, story)| *k == key && is_there(story));
-        if there || self.asked == Some(key) {
+        // A recording that grows asks anew all the time: the reading under way is finished first.
+        if there || self.asked.is_some_and(|asked| asked.uid == key.uid) {
             return None;
         }
         self.asked = Some(key);
         Some(key)
+    }
+
+    /// Adds lines to the storyline of a container, in order of time.
+    pub(crate) fn add(&mut self, uid: ContainerUid, rows: Vec<StoryRow>) {
+        if let Some((_, story)) = self.kept.iter_mut().rev().find(|(key, _)| key.uid == uid) {
+            story.rows.retain(|old| !rows.iter().any(|new| new.id == old.id && new.text == old.text));
+            story.rows.extend(rows);
+            story.rows.sort_by_key(|row| (row.time, row.id));
+        }
     }
 
     pub(crate) fn fill(&mut self, key: StoryKey, story: Story) {
@@ -249,9 +280,26 @@ pub(crate) struct FilterBar {
     pub(crate) library: Library,
     /// Set-up events of the runtime are shown too.
     pub(crate) setup: bool,
+    /// What could stand at the cursor.
+    pub(crate) completion: Completing,
+    /// Filters that were in force, the latest last.
+    pub(crate) history: Vec<String>,
     /// Filters before this one, and those that undoing left.
     pub(crate) past: Vec<Filter>,
     pub(crate) future: Vec<Filter>,
+}
+
+/// Candidates for the word at the cursor of the filter bar.
+#[derive(Debug, Default)]
+pub(crate) struct Completing {
+    /// Characters of the word that a candidate takes the place of.
+    pub(crate) word: usize,
+    /// Text and what it is.
+    pub(crate) candidates: Vec<(String, Safe)>,
+    pub(crate) scroll: Scroll,
+    /// The field whose values are wanted.
+    pub(crate) field: Option<&'static str>,
+    pub(crate) values: Slot<ValuesKey, Values>,
 }
 
 /// The lines of the stream as they are seen.
@@ -307,6 +355,8 @@ pub(crate) struct Opened {
     pub(crate) sheets: BTreeMap<Screen, Sheet>,
     /// The user has not moved in time yet.
     pub(crate) fresh: bool,
+    /// The playhead stays at the newest event of what is being recorded.
+    pub(crate) live: bool,
 }
 
 impl Opened {
@@ -339,6 +389,7 @@ impl Opened {
             range: None,
             sheets: BTreeMap::new(),
             fresh: true,
+            live: false,
         }
     }
 
@@ -347,6 +398,7 @@ impl Opened {
         let time = to.time.clamp(self.whole.0, self.whole.1);
         self.playhead = Playhead { time, event: to.event };
         self.fresh = false;
+        self.live = false;
         self.tree_follows = true;
         self.detail.top = 0;
         let (begin, end) = self.window;
@@ -435,6 +487,11 @@ impl App {
             bar: FilterBar::default(),
             hex: true,
             stream_hex: false,
+            case: Case::default(),
+            outbox: Vec::new(),
+            questions: Vec::new(),
+            held: None,
+            mouse: true,
             health: [Scroll::default(); 3],
             tour: None,
         }

@@ -6,9 +6,12 @@ mod hits;
 mod keep;
 mod moment;
 mod page;
+mod report;
+mod rules;
 mod scan;
 mod story;
 mod stream;
+mod values;
 
 use afterimage_format::ReadError;
 
@@ -55,8 +58,12 @@ pub(crate) fn answer(
             let columns = trace.recording.density(key.uid, key.begin, key.end, key.columns);
             (job.tell)(Reply::Density(key, columns));
         }
-        Request::Seek(key) => {
-            let found = scan::seek(trace, &key, job)?;
+        Request::Values(key) => values::values(trace, key, job)?,
+        Request::Cells(key, purpose) => values::cells(trace, &mut cache.film, &key, purpose, job)?,
+        Request::Report(key, items) => report::report(trace, &mut cache.film, key, &items, job)?,
+        Request::Rules(key, file) => rules::rules(trace, key, &file, job)?,
+        Request::Seek(key, library) => {
+            let found = scan::seek(trace, &key, &library, job)?;
             (job.tell)(Reply::Seek(key, found));
         }
         Request::Keep(key, library) => {

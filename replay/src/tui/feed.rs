@@ -304,20 +304,65 @@ impl ProcessRow {
     }
 }
 
-/// What is looked for.
+/// Which way in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heading {
+    Forward,
+    Backward,
+}
+
+/// What is looked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Sought {
     /// A process starts, executes or ends.
     Process,
+    /// A filter keeps it.
+    Filter(Arc<str>),
 }
 
 /// The next or previous event of a kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SeekKey {
     pub(crate) uid: ContainerUid,
     pub(crate) from: Center,
-    pub(crate) forward: bool,
+    pub(crate) heading: Heading,
     pub(crate) sought: Sought,
+}
+
+/// Which field's values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ValuesKey {
+    pub(crate) uid: ContainerUid,
+    pub(crate) field: &'static str,
+    pub(crate) generation: u64,
+}
+
+/// The values of a field in a container, the most frequent first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Values {
+    pub(crate) counts: Vec<(Vec<u8>, u64)>,
+    /// Percent read so far; `None` when all was read.
+    pub(crate) reading: Option<u8>,
+}
+
+/// Why an event's values are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Keep,
+    Drop,
+    Copy,
+}
+
+/// A moment of the report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ReportItem {
+    pub(crate) time: BootNanos,
+    pub(crate) id: Option<EventId>,
+    pub(crate) title: Safe,
+    /// Severity and technique, where it is a finding.
+    pub(crate) about: Safe,
+    /// Notes on it, each with its author.
+    pub(crate) notes: Vec<Safe>,
 }
 
 /// A question to the background.
@@ -330,7 +375,14 @@ pub(crate) enum Request {
     Density(DensityKey),
     Moment(MomentKey),
     Story(StoryKey),
-    Seek(SeekKey),
+    /// With the filters that it may use by name.
+    Seek(SeekKey, Library),
+    Values(ValuesKey),
+    /// The values of an event's fields.
+    Cells(MomentKey, Purpose),
+    Report(StoryKey, Vec<ReportItem>),
+    /// What the rules of a file match.
+    Rules(StoryKey, std::path::PathBuf),
     /// With the filters that it may use by name.
     Hits(HitsKey, Library),
     Keep(KeepKey, Library),
@@ -350,6 +402,12 @@ pub(crate) enum Reply {
     Moment(MomentKey, Moment),
     Story(StoryKey, Story),
     Seek(SeekKey, Option<EventId>),
+    Values(ValuesKey, Values),
+    /// Field and value.
+    Cells(Purpose, Vec<(&'static str, Vec<u8>)>),
+    /// A report, as Markdown.
+    Report(ContainerUid, String),
+    Rules(ContainerUid, Vec<StoryRow>),
     Hits(HitsKey, Hits),
     Keep(KeepKey, Vec<bool>),
     Stream(StreamKey, Stream),

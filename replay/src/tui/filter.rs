@@ -75,6 +75,12 @@ impl Library {
         &self.texts
     }
 
+    /// Adds a filter, or gives a name another one.
+    pub(crate) fn add(&mut self, name: &str, text: &str) {
+        self.texts.retain(|(old, _)| old != name);
+        self.texts.push((name.to_owned(), text.to_owned()));
+    }
+
     fn trees(&self) -> Saved {
         let trees = self
             .texts
@@ -187,6 +193,17 @@ pub(crate) fn comparison(field: &str, op: Op, value: &[u8]) -> String {
     let left = Term::Field { name: Name { text: field.to_owned(), span }, arg: None };
     let right = Right::Literal(Literal { bytes: value.to_vec(), quoted: false, span });
     syntax::print(&Expr::Check(Check { left, test: Test::Compare { op, modifier: None, right }, span }))
+}
+
+/// The opposite of a part.
+pub(crate) fn opposite(part: &str) -> String {
+    format!("not {part}")
+}
+
+/// How a value is written in a filter.
+pub(crate) fn literal(field: &str, value: &[u8]) -> String {
+    let text = comparison(field, Op::Eq, value);
+    text.strip_prefix(&format!("{field} = ")).map(str::to_owned).unwrap_or_default()
 }
 
 /// Text that a list's row must have: bare words, all of them.

@@ -7,6 +7,7 @@ use ratatui::{Terminal, backend::TestBackend, buffer::Buffer, style::Style};
 
 use super::{
     app::App,
+    case::Case,
     engine::{self, Cache, Job},
     feed::Request,
     fixture, keys,
@@ -39,7 +40,8 @@ impl Harness {
         trace.path = "/var/lib/afterimage".into();
         let look = Look { theme: Theme::Dark, depth: Depth::True, symbols: &symbols::UNICODE };
         let catalog = Arc::new(engine::catalog::catalog(&trace, 0));
-        let app = App::new(look, (width, height), catalog);
+        let mut app = App::new(look, (width, height), catalog);
+        app.case = Case::read("07".to_owned(), "ana".to_owned(), "");
         let mut this = Self { app, trace: Arc::new(trace), cache: Cache::default() };
         this.settle();
         this

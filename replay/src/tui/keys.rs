@@ -185,6 +185,11 @@ const DEFAULT: &[(Action, &[&str], Screens)] = &[
     (Action::Begin, &["("], TIMED),
     (Action::End, &[")"], TIMED),
     (Action::GoTo, &["@"], TIMED),
+    (Action::NextMark, &["]"], TIMED),
+    (Action::PrevMark, &["["], TIMED),
+    (Action::RunUntil, &["w"], TIMED),
+    (Action::RunBack, &["B"], TIMED),
+    (Action::Live, &["L"], ALL),
     (Action::Faster, &["+"], TIMED),
     (Action::Slower, &["-"], TIMED),
     (Action::SkipIdle, &["i"], TIMED),
@@ -196,15 +201,28 @@ const DEFAULT: &[(Action, &[&str], Screens)] = &[
     (Action::FilterParts, &["F"], ALL),
     (Action::UndoFilter, &["u"], TIMED),
     (Action::RedoFilter, &["U"], TIMED),
+    (Action::Keep, &["="], ALL),
+    (Action::Drop, &["!"], ALL),
+    (Action::SaveFilter, &["$"], TIMED),
     (Action::SetUp, &["S"], TIMED),
+    (Action::Mark, &["m"], TIMED),
+    (Action::JumpMark, &["'"], TIMED),
+    (Action::Bookmark, &["b"], TIMED),
+    (Action::Note, &["c"], TIMED),
+    (Action::InReport, &["*"], TIMED),
+    (Action::Report, &["r"], TIMED),
+    (Action::Copy, &["y"], ALL),
+    (Action::Cli, &["C"], ALL),
+    (Action::Rules, &["R"], Screens::of(&[Screen::Findings])),
+    (Action::Mouse, &["F2"], ALL),
     (
         Action::OtherRows,
         &["A"],
         Screens::of(&[Screen::Timeline, Screen::Files, Screen::Net, Screen::Findings]),
     ),
     (Action::HotPaths, &["H"], Screens::of(&[Screen::Tree])),
-    (Action::EarlierPart, &["["], Screens::of(&[Screen::Timeline])),
-    (Action::LaterPart, &["]"], Screens::of(&[Screen::Timeline])),
+    (Action::EarlierPart, &["<"], Screens::of(&[Screen::Timeline])),
+    (Action::LaterPart, &[">"], Screens::of(&[Screen::Timeline])),
     (Action::Range, &["v"], TIMED),
     (Action::Side, &["s"], Screens::of(&[Screen::Follow])),
     (Action::Hex, &["X"], Screens::of(&[Screen::Files, Screen::Follow])),
@@ -294,7 +312,12 @@ const NET_HINTS: &[Hint] = &[
 
 const FINDINGS_HINTS: &[Hint] = &[
     (&[Action::OpenInReplay], "replay"),
+    (&[Action::InReport], "in report"),
+    (&[Action::Report], "report"),
+    (&[Action::Bookmark], "bookmark"),
+    (&[Action::Note], "note"),
     (&[Action::OtherRows], "whole story"),
+    (&[Action::Rules], "rules"),
     (&[Action::NextPane], "pane"),
     (&[Action::EditFilter], "filter"),
 ];
@@ -351,6 +374,27 @@ impl Keymap {
             more = true;
         }
         if more { Meaning::More } else { Meaning::Nothing }
+    }
+
+    /// Binds an action to other keys, on the screens that it has.
+    pub(crate) fn bind(&mut self, action: Action, ways: &[Vec<Key>]) {
+        let screens = DEFAULT.iter().find(|(a, ..)| *a == action).map_or(ALL, |(.., screens)| *screens);
+        self.bindings.retain(|binding| binding.action != action);
+        let new = ways.iter().map(|keys| Binding { keys: keys.clone(), action, screens });
+        self.bindings.extend(new);
+    }
+
+    /// Keys of an action that are another's too, or begin another's.
+    pub(crate) fn clash(&self, action: Action) -> Option<(Safe, Action)> {
+        let own = self.bindings.iter().filter(|binding| binding.action == action);
+        own.into_iter().find_map(|own| {
+            let mut others = self.bindings.iter().filter(|b| b.action != action);
+            let meets = |other: &&Binding| {
+                other.screens.meets(own.screens)
+                    && (own.keys.starts_with(&other.keys) || other.keys.starts_with(&own.keys))
+            };
+            others.find(meets).map(|other| (own.shown(), other.action))
+        })
     }
 
     /// The ways to reach an action on `screen`.

@@ -73,6 +73,11 @@ impl Clocks {
         Some(safe!("{}", full.as_str().get(..19).unwrap_or(full.as_str())))
     }
 
+    /// The whole moment, for files and commands.
+    pub(crate) fn rfc3339(&self, at: BootNanos) -> Safe {
+        self.utc.rfc3339(at).unwrap_or_else(|| safe!("boot{}", offset(i128::from(at.0))))
+    }
+
     /// `at` in a column: since `start`, as a time of the day, or since `before`.
     pub(crate) fn column(
         &self,

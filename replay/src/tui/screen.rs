@@ -103,7 +103,6 @@ impl Screens {
         self.0 & (1 << screen as u16) != 0
     }
 
-    #[cfg(test)]
     pub(crate) const fn meets(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }

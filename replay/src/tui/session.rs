@@ -16,9 +16,11 @@ use crate::{
     trace::Trace,
     tui::{
         app::App,
-        evidence,
+        case_file::CaseFile,
+        engine, evidence,
         feed::Reply,
         keys::Key,
+        moment::TimeStyle,
         player::Motion,
         terminal::Screen,
         update::{self, Effect},
@@ -36,6 +38,8 @@ const BATCH: usize = 64;
 enum Happening {
     Input(Event),
     Reply(Box<Reply>),
+    /// The recording has grown: opened anew.
+    Grown(Arc<Trace>),
     /// The program is asked to stop, by a signal of this number.
     Stop(i32),
     /// The program is asked to let the shell in.
@@ -58,7 +62,7 @@ pub(super) enum Ended {
 ///
 /// # Errors
 /// The terminal or a thread cannot be had.
-pub(super) fn run(mut app: App, trace: &Arc<Trace>) -> io::Result<Ended> {
+pub(super) fn run(mut app: App, trace: &Arc<Trace>, case: &mut CaseFile) -> io::Result<Ended> {
     let (tell, happenings) = mpsc::channel();
     let replies = tell.clone();
     let worker = Worker::start(move |reply| {
@@ -67,7 +71,14 @@ pub(super) fn run(mut app: App, trace: &Arc<Trace>) -> io::Result<Ended> {
     })?;
     let mut screen = Screen::take()?;
     listen(&tell)?;
-    let ended = until_quit(&mut app, &mut screen, &worker, trace, &happenings);
+    if trace.recording.unsealed() {
+        watch(trace, app.time_style == TimeStyle::Local, tell.clone())?;
+    }
+    drop(tell);
+    screen.mouse(app.mouse)?;
+    let ended = until_quit(&mut app, &mut screen, &worker, Arc::clone(trace), case, &happenings);
+    update::leave(&mut app);
+    case.append(&mut app);
     drop(screen);
     match ended {
         Err(error) if is_gone(&error) => Ok(Ended::Gone),
@@ -79,7 +90,8 @@ fn until_quit(
     app: &mut App,
     screen: &mut Screen,
     worker: &Worker,
-    trace: &Arc<Trace>,
+    mut trace: Arc<Trace>,
+    case: &mut CaseFile,
     happenings: &mpsc::Receiver<Happening>,
 ) -> io::Result<Ended> {
     let mut changed = true;
@@ -87,7 +99,7 @@ fn until_quit(
     loop {
         app.size = screen.size()?;
         for request in wants::requests(app) {
-            worker.ask(trace, request);
+            worker.ask(&trace, request);
         }
         if changed {
             screen.draw(app)?;
@@ -107,20 +119,38 @@ fn until_quit(
         };
         for happening in first.into_iter().chain(happenings.try_iter().take(BATCH)) {
             changed = true;
-            match happen(app, happening) {
+            match happen(app, &mut trace, happening) {
                 Step::On => {}
                 Step::Out(ended) => return Ok(ended),
                 Step::Do(Effect::Quit) => return Ok(Ended::Quit),
-                Step::Do(Effect::Suspend) => screen.suspend()?,
-                Step::Do(Effect::Redraw) => screen.forget()?,
-                Step::Do(Effect::Save(name, bytes)) => evidence::save(app, &name, &bytes),
+                Step::Do(effect) => carry_out(app, screen, effect)?,
+            }
+            for effect in std::mem::take(&mut app.outbox) {
+                carry_out(app, screen, effect)?;
             }
         }
+        case.append(app);
         if playing && last.elapsed() >= FRAME {
             changed |= update::tick(app, last.elapsed());
             last = Instant::now();
         }
     }
+}
+
+/// Does outside what an update asks for.
+fn carry_out(app: &mut App, screen: &mut Screen, effect: Effect) -> io::Result<()> {
+    match effect {
+        Effect::Quit => {}
+        Effect::Suspend => {
+            screen.suspend()?;
+            screen.mouse(app.mouse)?;
+        }
+        Effect::Redraw => screen.forget()?,
+        Effect::Copy(text) => screen.copy(&text)?,
+        Effect::Mouse(ours) => screen.mouse(ours)?,
+        Effect::Save(name, bytes) => evidence::save(app, &name, &bytes),
+    }
+    Ok(())
 }
 
 /// What a happening leads to.
@@ -130,8 +160,14 @@ enum Step {
     Out(Ended),
 }
 
-fn happen(app: &mut App, happening: Happening) -> Step {
+fn happen(app: &mut App, trace: &mut Arc<Trace>, happening: Happening) -> Step {
     match happening {
+        Happening::Grown(grown) => {
+            *trace = grown;
+            let generation = app.catalog.generation + 1;
+            update::grown(app, engine::catalog::catalog(trace, generation));
+            Step::On
+        }
         Happening::Reply(reply) => {
             update::receive(app, *reply);
             Step::On
@@ -153,6 +189,10 @@ fn input(app: &mut App, event: Event) -> Option<Effect> {
             update::paste(app, &text);
             None
         }
+        Event::Mouse(mouse) => {
+            update::pointer(app, mouse);
+            None
+        }
         Event::Resize(..) => Some(Effect::Redraw),
         _ => None,
     }
@@ -162,6 +202,42 @@ fn input(app: &mut App, event: Event) -> Option<Effect> {
 fn now() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Least time between two looks at a recording that may grow; and how many times longer than opening it takes.
+const LOOK: (Duration, u32) = (Duration::from_millis(500), 4);
+
+/// Starts the thread that looks whether a recording that was not sealed has grown.
+fn watch(trace: &Arc<Trace>, local: bool, tell: mpsc::Sender<Happening>) -> io::Result<()> {
+    let mut seen = Arc::clone(trace);
+    thread::Builder::new().name("watch".to_owned()).spawn(move || {
+        let mut wait = LOOK.0;
+        loop {
+            thread::sleep(wait);
+            let begin = Instant::now();
+            // What cannot be opened at the moment, because it is being rotated, can at the next.
+            let Ok(now) = Trace::open(seen.path.clone(), local) else { continue };
+            wait = LOOK.0.max(begin.elapsed() * LOOK.1);
+            if measure(&now) == measure(&seen) {
+                continue;
+            }
+            let sealed = !now.recording.unsealed();
+            seen = Arc::new(now);
+            if tell.send(Happening::Grown(Arc::clone(&seen))).is_err() || sealed {
+                return;
+            }
+        }
+    })?;
+    Ok(())
+}
+
+/// What changes when something is written.
+fn measure(trace: &Trace) -> impl PartialEq + use<> {
+    let recording = &trace.recording;
+    let rows: u64 = recording.blocks().iter().map(|block| u64::from(block.rows)).sum();
+    let ended = recording.containers().iter().filter(|c| c.record.exited.is_some()).count();
+    let removed = recording.containers().iter().filter(|c| c.record.removed.is_some()).count();
+    (rows, recording.containers().len(), ended, removed, recording.losses().len(), recording.unsealed())
 }
 
 /// Starts the threads that wait for keys and for signals.

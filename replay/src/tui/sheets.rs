@@ -9,6 +9,7 @@ use crate::tui::{
     app::App,
     feed::{ProcessRow, Story},
     hits::{Hits, Touched},
+    layout::Pane,
     screen::Screen,
     scroll::Scroll,
     whole::{Whole, end_of},
@@ -38,6 +39,11 @@ pub(crate) struct Sheet {
 }
 
 impl Sheet {
+    /// What is seen of a pane about the selected row.
+    pub(crate) fn of(&self, pane: Pane) -> Scroll {
+        if pane == Pane::Notes { self.right } else { self.left }
+    }
+
     /// The selected row's place in what the list is made of.
     pub(crate) fn selected(&self) -> Option<usize> {
         self.order.get(self.list.cursor).copied()

@@ -55,6 +55,11 @@ impl<K: PartialEq + Clone, V> Slot<K, V> {
         self.asked.as_ref() == Some(key)
     }
 
+    /// The question under way.
+    pub(crate) fn asked(&self) -> Option<&K> {
+        self.asked.as_ref()
+    }
+
     /// The latest answer, whatever it answers.
     pub(crate) fn value(&self) -> Option<&V> {
         self.got.as_ref().map(|(_, value)| value)

@@ -9,7 +9,7 @@ use std::{
 
 use crossterm::{
     cursor,
-    event::{DisableBracketedPaste, EnableBracketedPaste},
+    event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture},
     queue, style,
     terminal::{
         BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
@@ -18,7 +18,9 @@ use crossterm::{
 };
 use ratatui::{Terminal, backend::CrosstermBackend, layout::Rect};
 
-use crate::tui::{app::App, view};
+use afterimage_model::text::Safe;
+
+use crate::tui::{app::App, clipboard, view};
 
 /// Whether the terminal is ours at the moment.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -67,6 +69,30 @@ impl Screen {
         self.terminal.draw(|frame| view::view(app, frame))?;
         queue!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
         Write::flush(self.terminal.backend_mut())
+    }
+
+    /// Takes the mouse, or gives it to the terminal.
+    ///
+    /// # Errors
+    /// The terminal cannot be written.
+    pub(super) fn mouse(&mut self, ours: bool) -> io::Result<()> {
+        let out = self.terminal.backend_mut();
+        if ours {
+            queue!(out, EnableMouseCapture)?
+        } else {
+            queue!(out, DisableMouseCapture)?
+        }
+        Write::flush(out)
+    }
+
+    /// Puts text into the clipboard.
+    ///
+    /// # Errors
+    /// The terminal cannot be written.
+    pub(super) fn copy(&mut self, text: &Safe) -> io::Result<()> {
+        let out = self.terminal.backend_mut();
+        out.write_all(clipboard::sequence(text)?.as_bytes())?;
+        Write::flush(out)
     }
 
     /// Forgets what is on the terminal: the next drawing draws everything.
@@ -124,6 +150,7 @@ fn give_back() {
         out,
         EndSynchronizedUpdate,
         style::ResetColor,
+        DisableMouseCapture,
         DisableBracketedPaste,
         LeaveAlternateScreen,
         cursor::Show

@@ -1,5 +1,7 @@
 //! Tests of the whole TUI without a terminal: screens as pictures, keys as a user presses them, hostile traces.
 
+mod case;
 mod hostile;
 mod keys;
+mod mouse;
 mod screens;

@@ -1,6 +1,11 @@
 //! What an action does to the state. No terminal, no files: what must happen outside is an [`Effect`].
 
+mod case;
+mod cells;
+mod completion;
 mod filtering;
+mod live;
+mod mouse;
 mod sheet;
 mod steer;
 mod stream;
@@ -10,8 +15,18 @@ mod walk;
 use std::sync::Arc;
 
 use afterimage_format::ContainerUid;
+use afterimage_model::text::Safe;
 
-pub(crate) use self::{filtering::in_force, steer::tick, stream::arrange as arrange_stream, typing::paste};
+pub(crate) use self::{
+    case::{leave, restore, shown as noted},
+    completion::ROWS as COMPLETIONS,
+    filtering::{in_force, offered},
+    live::grown,
+    mouse::{Held, pointer},
+    steer::tick,
+    stream::arrange as arrange_stream,
+    typing::paste,
+};
 use crate::tui::{
     action::{Action, Group},
     app::{App, Notice, Opened, Popup, Sort},
@@ -33,6 +48,10 @@ pub(crate) enum Effect {
     /// Write bytes of the recording into a new file of this name.
     Save(String, Vec<u8>),
     Suspend,
+    /// Put text into the clipboard.
+    Copy(Safe),
+    /// Take the mouse, or give it to the terminal.
+    Mouse(bool),
     /// Draw everything again.
     Redraw,
 }
@@ -62,6 +81,10 @@ pub(crate) fn update(app: &mut App, action: Action) -> Option<Effect> {
         }
         Group::Filter => {
             filtering::filter(app, action);
+            None
+        }
+        Group::Case => {
+            case::action(app, action);
             None
         }
         Group::View => view(app, action),
@@ -156,7 +179,10 @@ fn enter(app: &mut App) {
 
 /// Out of whatever is innermost: maximised pane, filter, screen.
 fn back(app: &mut App) {
-    if app.maximised {
+    if let Some(opened) = app.opened.as_mut().filter(|o| o.seek.is_some()) {
+        opened.seek = None;
+        app.say(safe!("stopped looking"));
+    } else if app.maximised {
         app.maximised = false;
     } else if app.screen != Screen::Containers {
         go(app, Screen::Containers);
@@ -190,6 +216,15 @@ fn view(app: &mut App, action: Action) -> Option<Effect> {
         }
         Action::Save if app.screen == Screen::Follow => return stream::save(app),
         Action::Save => return sheet::save(app),
+        Action::Mouse => {
+            app.mouse = !app.mouse;
+            app.say(if app.mouse {
+                safe!("the mouse is ours; F2 gives it back")
+            } else {
+                safe!("the mouse is the terminal's")
+            });
+            return Some(Effect::Mouse(app.mouse));
+        }
         Action::Redraw => return Some(Effect::Redraw),
         _ => {}
     }
@@ -279,6 +314,10 @@ pub(crate) fn receive(app: &mut App, reply: Reply) {
             arrange(app);
         }
         Reply::Seek(key, found) => steer::found(app, key, found),
+        Reply::Values(key, values) => completion::take(app, key, values),
+        Reply::Cells(purpose, values) => cells::open(app, purpose, &values),
+        Reply::Report(uid, text) => case::export(app, uid, text),
+        Reply::Rules(uid, rows) => case::take_rules(app, uid, rows),
     }
 }
 

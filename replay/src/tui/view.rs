@@ -1,9 +1,9 @@
 //! Draws the state. Each pane has a file; nothing here changes anything.
 
-mod bars;
+pub(crate) mod bars;
 mod containers;
 pub(crate) mod detail;
-mod events;
+pub(crate) mod events;
 pub(crate) mod files;
 mod findings;
 mod health;
@@ -86,6 +86,9 @@ fn draw(app: &App, area: Rect, buffer: &mut Buffer) -> Option<(u16, u16)> {
         painter.cross(x, top);
     }
     painter.join(area);
+    if let Some(bar) = plan.rect(Pane::Filter) {
+        popups::candidates(app, &mut painter, bar, area);
+    }
     let rows = app.tour_rows();
     if rows > 0 {
         tour(app, &mut painter, Rect { y: area.bottom().saturating_sub(rows), height: rows, ..area });

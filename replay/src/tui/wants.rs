@@ -4,7 +4,9 @@ use afterimage_format::BootNanos;
 
 use crate::tui::{
     app::{App, Opened},
-    feed::{Center, DensityKey, HitsKey, KeepKey, MomentKey, PageKey, Request, StoryKey, StreamKey},
+    feed::{
+        Center, DensityKey, HitsKey, KeepKey, MomentKey, PageKey, Request, StoryKey, StreamKey, ValuesKey,
+    },
     layout::{Pane, Plan},
     screen::Screen,
     sheets, update,
@@ -20,7 +22,7 @@ pub(crate) fn requests(app: &mut App) -> Vec<Request> {
     update::arrange_stream(app);
     let plan = app.plan();
     let generation = app.catalog.generation;
-    let mut asked = Vec::new();
+    let mut asked = std::mem::take(&mut app.questions);
     if let Some(rect) = plan.rect(Pane::Overview) {
         let (begin, end) = app.catalog.range;
         let columns = usize::from(rect.width.saturating_sub(LANE_NAME + 1));
@@ -40,13 +42,20 @@ pub(crate) fn requests(app: &mut App) -> Vec<Request> {
         return asked;
     }
     let (height, screen) = (app.size.1, app.screen);
+    if let (Some(field), Some(uid)) = (app.bar.completion.field, app.opened.as_ref().map(|o| o.uid)) {
+        let key = ValuesKey { uid, field, generation };
+        asked.extend(app.bar.completion.values.want_instead(key).map(Request::Values));
+    }
     let (text, setup) = (app.bar.filter.text(), app.bar.setup);
     let library = &app.bar.library;
     let Some(opened) = &mut app.opened else { return asked };
     let mut hits = None;
     if !text.is_empty() {
         let key = HitsKey { uid: opened.uid, text: text.into(), generation };
-        asked.extend(opened.hits.want_instead(key.clone()).map(|key| Request::Hits(key, library.clone())));
+        // A recording that grows asks anew all the time: only another filter ends the reading under way.
+        let same = opened.hits.asked().is_some_and(|asked| asked.text == key.text && asked.uid == key.uid);
+        let want = if same { opened.hits.want(key.clone()) } else { opened.hits.want_instead(key.clone()) };
+        asked.extend(want.map(|key| Request::Hits(key, library.clone())));
         let known = opened.hits.entry().filter(|(got, _)| **got == key);
         hits = Some((key.text, known.map(|(_, hits)| hits.clone()).unwrap_or_default()));
     }
@@ -55,7 +64,9 @@ pub(crate) fn requests(app: &mut App) -> Vec<Request> {
         && let Some(target) = opened.target.clone()
     {
         let key = StreamKey { uid: opened.uid, target, generation };
-        asked.extend(opened.stream.want_instead(key).map(Request::Stream));
+        let same = opened.stream.asked().is_some_and(|asked| asked.target == key.target);
+        let want = if same { opened.stream.want(key) } else { opened.stream.want_instead(key) };
+        asked.extend(want.map(Request::Stream));
     }
     let reach =
         if hits.is_some() { usize::from(height).max(40) * 2 } else { usize::from(height).max(50) * 4 };
@@ -77,9 +88,9 @@ pub(crate) fn requests(app: &mut App) -> Vec<Request> {
         let key = MomentKey { uid: opened.uid, at: Center::Event(at), generation };
         asked.extend(opened.moment.want(key).map(Request::Moment));
     }
-    if let Some(key) = opened.seek.filter(|_| !opened.seek_asked) {
+    if let Some(key) = opened.seek.clone().filter(|_| !opened.seek_asked) {
         opened.seek_asked = true;
-        asked.push(Request::Seek(key));
+        asked.push(Request::Seek(key, library.clone()));
     }
     asked
 }

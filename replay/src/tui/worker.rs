@@ -32,17 +32,32 @@ enum Lane {
     Stories,
     Tallies,
     Streams,
+    Values,
+    Rules,
 }
 
 impl Lane {
-    const ALL: [Self; 7] =
-        [Self::Pages, Self::Moments, Self::Seeks, Self::Hits, Self::Stories, Self::Tallies, Self::Streams];
+    const ALL: [Self; 9] = [
+        Self::Pages,
+        Self::Moments,
+        Self::Seeks,
+        Self::Hits,
+        Self::Stories,
+        Self::Tallies,
+        Self::Streams,
+        Self::Values,
+        Self::Rules,
+    ];
 
     const fn of(request: &Request) -> Self {
         match request {
             Request::Page(..) | Request::Density(_) | Request::Keep(..) => Self::Pages,
-            Request::Moment(_) | Request::Names(..) => Self::Moments,
-            Request::Seek(_) => Self::Seeks,
+            Request::Moment(_) | Request::Names(..) | Request::Cells(..) | Request::Report(..) => {
+                Self::Moments
+            }
+            Request::Seek(..) => Self::Seeks,
+            Request::Values(_) => Self::Values,
+            Request::Rules(..) => Self::Rules,
             Request::Hits(..) => Self::Hits,
             Request::Story(_) => Self::Stories,
             Request::Tally(_) => Self::Tallies,
@@ -52,7 +67,7 @@ impl Lane {
 
     /// Whether a newer question ends the one under way.
     const fn gives_way(self) -> bool {
-        matches!(self, Self::Seeks | Self::Hits | Self::Stories | Self::Streams)
+        matches!(self, Self::Seeks | Self::Hits | Self::Stories | Self::Streams | Self::Values)
     }
 
     const fn name(self) -> &'static str {
@@ -64,6 +79,8 @@ impl Lane {
             Self::Stories => "stories",
             Self::Tallies => "tallies",
             Self::Streams => "streams",
+            Self::Values => "values",
+            Self::Rules => "rules",
         }
     }
 }

@@ -89,7 +89,7 @@ pub(super) fn frame(trace: &Trace) -> Frame {
 }
 
 /// Shows every event of a container to `look`, with the state at its moment; whether nobody waits any more.
-fn walk(
+pub(super) fn walk(
     trace: &Trace,
     uid: ContainerUid,
     frame: &Frame,

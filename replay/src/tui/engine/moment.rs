@@ -48,7 +48,7 @@ pub(super) fn moment(trace: &Trace, film: &mut Film, key: &MomentKey) -> Result<
 }
 
 /// The event itself.
-fn event(trace: &Trace, uid: ContainerUid, id: EventId) -> Result<Option<OwnedEvent>, ReadError> {
+pub(super) fn event(trace: &Trace, uid: ContainerUid, id: EventId) -> Result<Option<OwnedEvent>, ReadError> {
     let query = Query { containers: vec![uid], begin: Some(id.time), end: Some(id.time) };
     let mut from = Anchor::Time(id.time);
     loop {

@@ -1,14 +1,21 @@
 //! Long readings: they look now and then whether anybody still waits, and tell how far they are.
 
+use std::ops::ControlFlow;
+
 use afterimage_format::{ContainerUid, Event, EventId, Query, ReadError};
+use afterimage_model::text::escape;
 
 use super::{
     Job,
+    hits::{frame, walk},
     page::{anchor, is_process},
 };
 use crate::{
     trace::Trace,
-    tui::feed::{SeekKey, Sought},
+    tui::{
+        feed::{Center, Heading, Reply, SeekKey, Sought},
+        filter::Library,
+    },
 };
 
 /// Events between two looks.
@@ -18,23 +25,81 @@ pub(super) const STRIDE: u64 = 4_096;
 ///
 /// # Errors
 /// The recording cannot be read.
-pub(super) fn seek(trace: &Trace, key: &SeekKey, job: &Job<'_>) -> Result<Option<EventId>, ReadError> {
+pub(super) fn seek(
+    trace: &Trace,
+    key: &SeekKey,
+    library: &Library,
+    job: &Job<'_>,
+) -> Result<Option<EventId>, ReadError> {
     use afterimage_format::Direction;
+    if let Sought::Filter(text) = &key.sought {
+        return matching(trace, key, text, library, job);
+    }
     let query = Query { containers: vec![key.uid], ..Query::default() };
-    let direction = if key.forward { Direction::Forward } else { Direction::Backward };
+    let direction = if key.heading == Heading::Forward { Direction::Forward } else { Direction::Backward };
     let mut seen = 0_u64;
     // The page ends with its first row; a reading that nobody waits for is ended by keeping any row.
     let mut ended = false;
     let mut keep = |_: ContainerUid, event: &Event<'_>| {
         seen += 1;
         ended = ended || (seen.is_multiple_of(STRIDE) && (job.over)());
-        ended
-            || match key.sought {
-                Sought::Process => is_process(event),
-            }
+        ended || is_process(event)
     };
     let found = trace.recording.page(&query, anchor(key.from), direction, 1, &mut keep)?;
     Ok(found.first().filter(|_| !ended).map(|(id, ..)| *id))
+}
+
+/// The next or previous event that a filter keeps. What an event means depends on what was before it, so the
+/// reading begins with the first one, forwards and backwards alike.
+fn matching(
+    trace: &Trace,
+    key: &SeekKey,
+    text: &str,
+    library: &Library,
+    job: &Job<'_>,
+) -> Result<Option<EventId>, ReadError> {
+    let mut filter = match library.compile(text) {
+        Ok(filter) => filter,
+        Err(error) => {
+            (job.tell)(Reply::Failed(escape(error.to_string().as_bytes())));
+            return Ok(None);
+        }
+    };
+    let frame = frame(trace);
+    if filter.needs_survey() {
+        let over = walk(trace, key.uid, &frame, job, &mut |cx, _, _| {
+            filter.survey(cx);
+            ControlFlow::Continue(())
+        })?;
+        if over {
+            return Ok(None);
+        }
+    }
+    let is_after = |id: EventId| match key.from {
+        Center::Event(from) => id > from,
+        Center::Time(time) => id.time > time,
+    };
+    let is_before = |id: EventId| match key.from {
+        Center::Event(from) => id < from,
+        Center::Time(time) => id.time < time,
+    };
+    let mut found = None;
+    let over = walk(trace, key.uid, &frame, job, &mut |cx, id, _| {
+        let matches = filter.matches(cx);
+        match key.heading {
+            Heading::Forward if matches && is_after(id) => {
+                found = Some(id);
+                ControlFlow::Break(())
+            }
+            Heading::Backward if !is_before(id) => ControlFlow::Break(()),
+            Heading::Backward if matches => {
+                found = Some(id);
+                ControlFlow::Continue(())
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    })?;
+    Ok(found.filter(|_| !over))
 }
 
 /// How much of `total` was seen, at most 99: what is whole is told otherwise.

@@ -99,8 +99,36 @@ fn no_screen_popup_title_or_message_sends_a_hostile_byte() {
             harness.press("1");
             harness.press(&screen.digit().to_string());
             for keys in [
-                "Home", "Tab", "Tab", "Tab", "\\", "\\ Enter", "Esc n", ")", ":", "Esc ?", "Esc @ x",
-                "Enter", "Esc F",
+                "Home",
+                "Tab",
+                "Tab",
+                "Tab",
+                "\\",
+                "\\ Enter",
+                "Esc n",
+                ")",
+                ":",
+                "Esc ?",
+                "Esc @ x",
+                "Enter",
+                "Esc F",
+                "Esc =",
+                "Esc !",
+                "Esc y",
+                "y",
+                "m",
+                "a",
+                "'",
+                "Esc b",
+                "Esc *",
+                "r",
+                "F3",
+                "/",
+                "p r o c . n a m e Space = Space",
+                "Esc /",
+                "f d . n a m e Space = Space Down",
+                "Esc C",
+                "F3",
             ] {
                 harness.press(keys);
                 check(&harness, keys);
@@ -113,7 +141,7 @@ fn no_screen_popup_title_or_message_sends_a_hostile_byte() {
 #[test]
 fn what_is_typed_or_pasted_is_escaped_too() {
     let mut harness = hostile(120, 40);
-    for keys in ["/", "2 /", ":", "@"] {
+    for keys in ["/", "2 /", ":", "@", "b", "c", "w", "$", "8 R"] {
         harness.press(keys);
         harness.type_text("\x1b]0;own\x07 \u{202e}");
         check(&harness, keys);

@@ -101,7 +101,17 @@ fn a_stream_as_text_and_as_bytes() {
 
 #[test]
 fn popups() {
-    for (name, keys) in [("help", "?"), ("palette", ": z o o"), ("goto", "@"), ("event", "Enter")] {
+    for (name, keys) in [
+        ("help", "?"),
+        ("palette", ": z o o"),
+        ("goto", "@"),
+        ("event", "Enter"),
+        ("keep", "="),
+        ("copy", "y"),
+        ("mark", "m a m"),
+        ("parts", "/ s h Enter F"),
+        ("complete", "/ p r o c . n a m e Space = Space"),
+    ] {
         let mut harness = replay();
         harness.press(keys);
         keep(name, &mut harness);

@@ -1,9 +1,13 @@
 //! What the filter does: put in force, taken back, switched part by part.
 
+use super::{case, cells, completion};
 use crate::tui::{
     action::Action,
     app::{App, Popup},
+    ask::Ask,
+    case::What,
     edit::LineEdit,
+    feed::Purpose,
     filter::{Filter, Verdict, sentence},
     screen::Screen,
     scroll::Scroll,
@@ -19,7 +23,12 @@ pub(super) fn filter(app: &mut App, action: Action) {
         Action::EditFilter => {
             let text = in_force(app).text();
             app.bar.edit = Some(LineEdit::new(&text));
+            check(app);
         }
+        Action::Keep => cells::ask(app, Purpose::Keep),
+        Action::Drop => cells::ask(app, Purpose::Drop),
+        Action::SaveFilter if in_force(app).is_empty() => app.complain(safe!("no filter to save")),
+        Action::SaveFilter => app.popup = Some(Popup::Ask(Ask::SaveFilter, LineEdit::default(), None)),
         Action::ClearFilter => {
             put(app, Filter::default());
             app.say(safe!("no filter"));
@@ -62,11 +71,44 @@ pub(super) fn put(app: &mut App, filter: Filter) {
     if app.bar.filter != filter {
         let before = std::mem::replace(&mut app.bar.filter, filter);
         app.bar.past.push(before);
+        remember(app);
         app.bar.future.clear();
         if app.bar.past.len() > PAST {
             app.bar.past.remove(0);
         }
     }
+}
+
+/// The filter in force goes into the history and, where there is one, into the case file.
+fn remember(app: &mut App) {
+    let text = app.bar.filter.text();
+    if !text.is_empty() {
+        app.bar.history.retain(|old| *old != text);
+        app.bar.history.push(text.clone());
+        let more = app.bar.history.len().saturating_sub(PAST);
+        app.bar.history.drain(..more);
+    }
+    case::add(app, What::Filter { text });
+}
+
+/// What can be put in force from the list of parts: saved filters by name, then those of before, the latest first.
+pub(crate) fn offered(app: &App) -> Vec<String> {
+    let saved = app.bar.library.all().iter().map(|(name, _)| format!("${name}"));
+    saved.chain(app.bar.history.iter().rev().cloned()).collect()
+}
+
+/// Gives the filter in force a name.
+pub(super) fn save(app: &mut App, name: &str) -> Result<(), afterimage_model::text::Safe> {
+    let name = name.trim().trim_start_matches('$');
+    let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if !is_name {
+        return Err(safe!("a name is letters, digits and _"));
+    }
+    let text = app.bar.filter.text();
+    app.bar.library.add(name, &text);
+    case::add(app, What::SavedFilter { name: name.to_owned(), text });
+    app.say(safe!("${name} is this filter now"));
+    Ok(())
 }
 
 fn undo(app: &mut App, again: bool) {
@@ -91,12 +133,14 @@ pub(super) fn check(app: &mut App) {
         super::arrange(app);
     }
     app.bar.verdict = Some(verdict);
+    completion::offer(app);
 }
 
 /// Typing is given up: what was in force is in force again.
 pub(super) fn cancel(app: &mut App) {
     app.bar.edit = None;
     app.bar.verdict = None;
+    app.bar.completion = Default::default();
     app.list.wanted = app.bar.list.text();
     super::arrange(app);
 }

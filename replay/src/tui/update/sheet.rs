@@ -11,6 +11,7 @@ use crate::tui::{
     layout::{Pane, focusable},
     player::Playhead,
     screen::Screen,
+    scroll::Scroll,
     sheets::LaneRow,
     text::safe,
     view::files::SHOWN,
@@ -19,6 +20,7 @@ use crate::tui::{
 /// Moves in the list, or in a pane about its selected row.
 pub(super) fn step(app: &mut App, pane: Pane, by: isize, height: usize) {
     let acts = app.selected_file().map_or(0, |file| file.acts.len());
+    let notes = app.opened.as_ref().map_or(0, |o| app.case.noted(o.uid).len());
     let place = focusable(app.screen).iter().position(|p| *p == pane);
     let Some(sheet) = app.opened.as_mut().and_then(|o| o.sheets.get_mut(&app.screen)) else { return };
     match place {
@@ -26,9 +28,14 @@ pub(super) fn step(app: &mut App, pane: Pane, by: isize, height: usize) {
             let before = sheet.list.cursor;
             sheet.list.step(by, sheet.order.len(), height);
             if sheet.list.cursor != before {
-                (sheet.left, sheet.right) = Default::default();
+                sheet.left = Scroll::default();
+                // Notes are about the container, not about the row.
+                if app.screen != Screen::Findings {
+                    sheet.right = Scroll::default();
+                }
             }
         }
+        Some(2) if pane == Pane::Notes => sheet.right.step(by, notes, height),
         Some(1) if pane == Pane::Provenance => sheet.left.step(by, acts, height),
         Some(1) => sheet.left.roll(by, usize::MAX / 2, height),
         _ => sheet.right.roll(by, usize::MAX / 2, height),
@@ -95,6 +102,12 @@ fn moment(app: &App) -> Option<Playhead> {
             at(LaneRow::of(whole, app.sheet()?.selected()?).span(app.opened.as_ref()?.whole.1)?.0)
         }
         Screen::Net => at(app.selected_conversation()?.first),
+        Screen::Findings if app.focus() == Pane::Notes => {
+            let all = app.case.noted(app.opened.as_ref()?.uid);
+            let entry = all.get(app.sheet()?.right.cursor)?;
+            let time = Playhead::at_time(BootNanos(entry.at?));
+            Some(entry.event_id().map_or(time, Playhead::at_event))
+        }
         Screen::Findings => {
             let row = app.selected_finding()?;
             Some(row.id.map_or(Playhead::at_time(row.time), Playhead::at_event))

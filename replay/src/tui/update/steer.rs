@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use afterimage_format::{BootNanos, ContainerUid, EventId};
+use afterimage_model::text::{Safe, escape};
 
+use super::case;
 use crate::{
     time::{Frame, Moment},
     tui::{
         action::Action,
         app::{App, Opened, Popup},
+        ask::Ask,
         edit::LineEdit,
-        feed::{SeekKey, Sought, Story, StoryRow},
+        feed::{Heading, SeekKey, Sought, Story, StoryRow},
+        filter::{Verdict, sentence},
         layout::Pane,
         player::{Motion, Playhead},
         text::safe,
@@ -24,9 +28,21 @@ const LEAST_WINDOW: u64 = 1_000;
 /// Does an action of the clock.
 pub(super) fn clock(app: &mut App, action: Action) {
     let height = app.rows_in(Pane::Events);
-    if action == Action::GoTo {
-        app.popup = Some(Popup::GoTo(LineEdit::default(), None));
+    let asked = match action {
+        Action::GoTo => Some(Ask::Moment),
+        Action::RunUntil => Some(Ask::Until(Heading::Forward)),
+        Action::RunBack => Some(Ask::Until(Heading::Backward)),
+        _ => None,
+    };
+    if let Some(ask) = asked {
+        app.popup = Some(Popup::Ask(ask, LineEdit::default(), None));
         return;
+    }
+    match action {
+        Action::NextMark => return case::step(app, true),
+        Action::PrevMark => return case::step(app, false),
+        Action::Live => return live(app),
+        _ => {}
     }
     let Some(opened) = &mut app.opened else { return };
     match action {
@@ -36,8 +52,8 @@ pub(super) fn clock(app: &mut App, action: Action) {
         Action::StepBack => step(opened, -1, height),
         Action::SecondForward => by_time(opened, i128::from(SECOND)),
         Action::SecondBack => by_time(opened, -i128::from(SECOND)),
-        Action::NextProcess => seek(opened, true, Sought::Process),
-        Action::PrevProcess => seek(opened, false, Sought::Process),
+        Action::NextProcess => seek(opened, Heading::Forward, Sought::Process),
+        Action::PrevProcess => seek(opened, Heading::Backward, Sought::Process),
         Action::NextFinding => finding(app, true),
         Action::PrevFinding => finding(app, false),
         Action::Begin => opened.arrive(Playhead::at_time(opened.whole.0)),
@@ -46,6 +62,24 @@ pub(super) fn clock(app: &mut App, action: Action) {
         Action::Slower => opened.player.slower(),
         Action::SkipIdle => opened.player.skip_idle = !opened.player.skip_idle,
         _ => {}
+    }
+}
+
+/// Stays at the newest event of what is being recorded, or not any more.
+fn live(app: &mut App) {
+    if !app.catalog.unsealed {
+        app.complain(safe!("nothing is being recorded here"));
+        return;
+    }
+    let Some(opened) = &mut app.opened else { return };
+    opened.live = !opened.live;
+    if opened.live {
+        let end = opened.whole.1;
+        opened.arrive(Playhead::at_time(end));
+        opened.live = true;
+        app.say(safe!("following the newest event; any step back pauses"));
+    } else {
+        app.say(safe!("paused; L follows again"));
     }
 }
 
@@ -75,24 +109,26 @@ fn by_time(opened: &mut Opened, by: i128) {
     opened.arrive(Playhead::at_time(BootNanos(u64::try_from(time).unwrap_or(u64::MAX))));
 }
 
-fn seek(opened: &mut Opened, forward: bool, sought: Sought) {
+pub(super) fn seek(opened: &mut Opened, heading: Heading, sought: Sought) {
     opened.player.motion = Motion::Paused;
     let from = opened.event().map_or_else(|| opened.playhead.center(), |id| Playhead::at_event(id).center());
-    opened.seek = Some(SeekKey { uid: opened.uid, from, forward, sought });
+    opened.seek = Some(SeekKey { uid: opened.uid, from, heading, sought });
     opened.seek_asked = false;
 }
 
 /// What was looked for was found, or was not.
 pub(super) fn found(app: &mut App, key: SeekKey, found: Option<EventId>) {
-    let Some(opened) = app.opened.as_mut().filter(|o| o.seek == Some(key)) else { return };
+    let Some(opened) = app.opened.as_mut().filter(|o| o.seek.as_ref() == Some(&key)) else { return };
     opened.seek = None;
-    match found {
-        Some(id) => opened.arrive(Playhead::at_event(id)),
-        None => {
-            let way = if key.forward { "later" } else { "earlier" };
-            app.say(safe!("no process starts or ends {way}"));
-        }
-    }
+    let Some(id) = found else {
+        let when = if key.heading == Heading::Forward { "later" } else { "earlier" };
+        app.say(match &key.sought {
+            Sought::Process => safe!("no process starts or ends {when}"),
+            Sought::Filter(text) => safe!("nothing {when} matches {}", escape(text.as_bytes())),
+        });
+        return;
+    };
+    opened.arrive(Playhead::at_event(id));
 }
 
 /// The next or previous line of the storyline.
@@ -131,7 +167,14 @@ pub(super) fn begin_with_story(app: &mut App, uid: ContainerUid) {
 }
 
 /// Goes to a moment as typed.
-pub(super) fn go_to(app: &mut App, text: &str) -> Result<(), afterimage_model::text::Safe> {
+pub(super) fn go_to(app: &mut App, text: &str) -> Result<(), Safe> {
+    if let Some(letter) = text.trim().strip_prefix("mark:") {
+        let mut letters = letter.chars();
+        return match (letters.next(), letters.next()) {
+            (Some(letter), None) => case::jump(app, letter),
+            _ => Err(safe!("write `mark:` and one letter")),
+        };
+    }
     let Some(opened) = &mut app.opened else { return Ok(()) };
     let clock = app.catalog.clocks.typed(app.time_style);
     let frame = Frame { clock, start: opened.origin, end: opened.whole.1, now: app.now };
@@ -140,6 +183,20 @@ pub(super) fn go_to(app: &mut App, text: &str) -> Result<(), afterimage_model::t
     opened.arrive(Playhead::at_time(to));
     if to < begin || to > end {
         app.say(safe!("that is outside of this container's life; its nearest end is shown"));
+    }
+    Ok(())
+}
+
+/// Looks for the next or previous event that a filter keeps.
+pub(super) fn run_until(app: &mut App, heading: Heading, text: &str) -> Result<(), Safe> {
+    if text.trim().is_empty() {
+        return Err(safe!("write a filter"));
+    }
+    if let verdict @ Verdict::Invalid(..) = app.bar.library.verdict(text) {
+        return Err(sentence(&verdict));
+    }
+    if let Some(opened) = &mut app.opened {
+        seek(opened, heading, Sought::Filter(text.into()));
     }
     Ok(())
 }
@@ -185,8 +242,19 @@ pub(super) fn range(app: &mut App) {
         app.say(safe!("the range begins here; go to its end and press v again"));
         return;
     };
-    let (from, to) = (begin.min(here), begin.max(here));
-    if to.0.saturating_sub(from.0) >= LEAST_WINDOW {
+    frame(app, begin, here);
+}
+
+/// The window shows what is between two moments.
+pub(super) fn frame(app: &mut App, one: BootNanos, other: BootNanos) {
+    let Some(opened) = &mut app.opened else { return };
+    let (from, to) = (one.min(other), one.max(other));
+    if to.0.saturating_sub(from.0) < LEAST_WINDOW {
+        return;
+    }
+    opened.window = (from, to);
+    if opened.playhead.time < from || opened.playhead.time > to {
+        opened.move_to(Playhead::at_time(from));
         opened.window = (from, to);
     }
 }

@@ -2,15 +2,22 @@
 
 use crossterm::event::KeyCode;
 
-use super::{Effect, filtering, steer, update};
+use afterimage_model::text::Safe;
+
+use super::{Effect, case, cells, completion, filtering, steer, update};
 use crate::tui::{
     action::Action,
     app::{App, Popup},
+    ask::Ask,
     keys::{Key, Meaning, is_cancel, is_enter},
+    menu::Menu,
     palette,
     scroll::Scroll,
     view::help,
 };
+
+/// Rows of a menu.
+const ROWS: usize = 12;
 
 /// Does what a key means.
 pub(crate) fn key(app: &mut App, key: Key) -> Option<Effect> {
@@ -39,8 +46,8 @@ pub(crate) fn key(app: &mut App, key: Key) -> Option<Effect> {
 /// Text that was pasted goes to the prompt that is open, if any.
 pub(crate) fn paste(app: &mut App, text: &str) {
     match &mut app.popup {
-        Some(Popup::Palette(line, _) | Popup::GoTo(line, _)) => line.insert(text),
-        Some(Popup::Help(_) | Popup::Event(_) | Popup::Parts(_)) => {}
+        Some(Popup::Palette(line, _) | Popup::Ask(_, line, _)) => line.insert(text),
+        Some(_) => {}
         None => {
             if let Some(line) = &mut app.bar.edit {
                 line.insert(text);
@@ -91,9 +98,20 @@ fn popup_key(app: &mut App, key: Key) -> Option<Effect> {
                 return None;
             }
         }
-        Popup::GoTo(line, error) => {
+        Popup::Letter { set } => {
+            if let KeyCode::Char(letter) = key.code {
+                case::letter(app, *set, letter);
+            }
+            return None;
+        }
+        Popup::Menu(menu) => {
+            if !menu_key(app, menu, key) {
+                return None;
+            }
+        }
+        Popup::Ask(ask, line, error) => {
             if is_enter(key) {
-                match steer::go_to(app, &line.text()) {
+                match answer(app, *ask, &line.text()) {
                     Ok(()) => return None,
                     Err(message) => *error = Some(message),
                 }
@@ -107,18 +125,66 @@ fn popup_key(app: &mut App, key: Key) -> Option<Effect> {
     None
 }
 
-/// A key in the list of the filter's parts; false when it closes it.
+/// What was typed in answer to a question.
+fn answer(app: &mut App, ask: Ask, text: &str) -> Result<(), Safe> {
+    match ask {
+        Ask::Moment => steer::go_to(app, text),
+        Ask::Until(heading) => steer::run_until(app, heading, text),
+        Ask::SaveFilter => filtering::save(app, text),
+        Ask::Bookmark | Ask::Note => case::write(app, ask, text),
+        Ask::Rules => case::run_rules(app, text),
+    }
+}
+
+/// A key in a menu; false when it closes it.
+fn menu_key(app: &mut App, menu: &mut Menu, key: Key) -> bool {
+    let number = match key.code {
+        KeyCode::Char(c @ '1'..='9') => Some(c as usize - '1' as usize),
+        KeyCode::Char(c) if c == menu.opener => Some(menu.scroll.cursor),
+        KeyCode::Enter => Some(menu.scroll.cursor),
+        KeyCode::Char('q') => return false,
+        _ => None,
+    };
+    match number {
+        Some(number) => {
+            if let Some((_, choice)) = menu.rows.get(number) {
+                cells::choose(app, choice.clone());
+            }
+            false
+        }
+        None => {
+            menu.scroll.step(rolled(app, key, 8), menu.rows.len(), ROWS);
+            true
+        }
+    }
+}
+
+/// A key in the list of the filter's parts; false when it closes it. Below the parts are the saved filters, and
+/// those that were in force before.
 fn parts_key(app: &mut App, scroll: &mut Scroll, key: Key) -> bool {
     let filter = filtering::in_force(app).clone();
-    let len = filter.chips().len();
+    let parts = filter.chips().len();
     match key.code {
         KeyCode::Char(' ') => filtering::put(app, filter.toggled(scroll.cursor)),
         KeyCode::Delete | KeyCode::Char('x') => filtering::put(app, filter.without(scroll.cursor)),
+        KeyCode::Enter if scroll.cursor >= parts => {
+            let text = filtering::offered(app).get(scroll.cursor - parts).cloned();
+            if let Some(text) = text {
+                // What is offered was valid when it was saved; a name in it may have gone.
+                if let Err(verdict) = filtering::apply(app, &text) {
+                    app.complain(crate::tui::filter::sentence(&verdict));
+                }
+            }
+            return false;
+        }
         KeyCode::Enter | KeyCode::Char('q') => return false,
-        _ => scroll.step(rolled(app, key, 8), len, 12),
+        _ => {
+            let len = parts + filtering::offered(app).len();
+            scroll.step(rolled(app, key, 8), len, usize::MAX);
+        }
     }
-    let len = filtering::in_force(app).chips().len();
-    scroll.show(len, 12);
+    let len = filtering::in_force(app).chips().len() + filtering::offered(app).len();
+    scroll.show(len, usize::MAX);
     true
 }
 
@@ -148,11 +214,17 @@ fn bar_key(app: &mut App, key: Key) {
             Ok(()) => {
                 app.bar.edit = None;
                 app.bar.verdict = None;
+                app.bar.completion = Default::default();
             }
             Err(verdict) => app.bar.verdict = Some(verdict),
         }
     } else {
-        line.key(key);
+        if completion::key(app, key) {
+            return;
+        }
+        if let Some(line) = &mut app.bar.edit {
+            line.key(key);
+        }
         filtering::check(app);
     }
 }

@@ -10,6 +10,7 @@ use crate::tui::{
     filter::comparison,
     layout::{self, Pane},
     screen::Screen,
+    scroll::Scroll,
 };
 
 /// Does an action of movement.
@@ -54,7 +55,29 @@ fn distance(action: Action, height: usize) -> isize {
 fn rows(app: &mut App, action: Action) {
     let pane = app.focus();
     let height = app.rows_in(pane);
-    let by = distance(action, height);
+    if pane == Pane::Events {
+        events(app, action, distance(action, height), height);
+    } else {
+        roll(app, pane, distance(action, height));
+    }
+}
+
+/// The cursor of a pane that has rows to select.
+pub(super) fn scroll_of(app: &App, pane: Pane) -> Option<Scroll> {
+    match pane {
+        Pane::Containers => Some(app.list.scroll),
+        Pane::Storyline => Some(app.list.story),
+        Pane::Tree => app.opened.as_ref().map(|o| o.tree),
+        Pane::Stream => app.opened.as_ref().map(|o| o.lines.scroll),
+        Pane::Provenance | Pane::Notes => app.sheet().map(|sheet| sheet.of(pane)),
+        _ if layout::focusable(app.screen).first() == Some(&pane) => app.sheet().map(|sheet| sheet.list),
+        _ => None,
+    }
+}
+
+/// Moves by rows in a pane, whether it has the keys or not.
+pub(super) fn roll(app: &mut App, pane: Pane, by: isize) {
+    let height = app.rows_in(pane);
     match pane {
         Pane::Containers => select(app, by, height),
         Pane::Storyline => {
@@ -68,7 +91,11 @@ fn rows(app: &mut App, action: Action) {
             }
         }
         Pane::Stream => stream::step(app, by, height),
-        Pane::Events => events(app, action, by, height),
+        Pane::Events => {
+            if let Some(opened) = &mut app.opened {
+                steer::step(opened, by, height);
+            }
+        }
         Pane::Summary => app.list.summary.roll(by, usize::MAX / 2, height),
         Pane::Tree => {
             if let Some(opened) = &mut app.opened {

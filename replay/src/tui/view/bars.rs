@@ -7,6 +7,7 @@ use ratatui::layout::Rect;
 use crate::tui::{
     action::Action,
     app::App,
+    feed::Heading,
     filter::{Verdict, sentence},
     keys,
     moment::since,
@@ -42,7 +43,13 @@ pub(super) fn header(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     if tabs || !app.screen.needs_container() {
         row.push(&safe!("  {}", app.catalog.host), Role::Bar);
         row.push(&safe!("  {}", app.catalog.place), Role::Bar);
-        row.push(if app.catalog.unsealed { "  not sealed" } else { "  sealed" }, Role::Bar);
+        let live = app.opened.as_ref().is_some_and(|o| o.live);
+        let state = match (app.catalog.unsealed, live) {
+            (true, true) => "  live",
+            (true, false) => "  not sealed",
+            (false, _) => "  sealed",
+        };
+        row.push(state, if live { Role::BarStrong } else { Role::Bar });
     }
     if !app.catalog.defects.is_empty() {
         row.push(&safe!("  damaged: {}", app.catalog.defects.len()), Role::BarStrong);
@@ -101,6 +108,20 @@ pub(super) fn tabs(app: &App, painter: &mut Painter<'_>, rect: Rect) {
         .add(" keys", Role::Dim);
     let used = u16::try_from(hints.width()).unwrap_or(0);
     painter.row(rect.right().saturating_sub(used + 1), rect.y, used, &hints);
+}
+
+/// The screen whose name is at a column of the row of screens.
+pub(crate) fn tab_at(app: &App, column: u16) -> Option<Screen> {
+    let mut from = 0;
+    for screen in Screen::ALL {
+        // A digit, a blank, the name, and three columns for brackets or blanks.
+        let wide = u16::try_from(width(screen.name())).unwrap_or(0) + 5;
+        if (from..from + wide).contains(&column) {
+            return Some(*screen).filter(|screen| *screen != app.screen);
+        }
+        from += wide;
+    }
+    None
 }
 
 /// The filter; where the cursor is while it is edited.
@@ -220,8 +241,14 @@ pub(super) fn transport(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let mut row = Row::new().add(glyph, role).add(" ", role).add(word, role).add("  ", role);
     row.push(&speed, Role::Strong);
     row.push(if opened.player.skip_idle { "  waits skipped" } else { "  waits kept" }, Role::Dim);
+    if opened.live {
+        row.push("  live: at the newest event", Role::Good);
+    }
     if let Some(key) = &opened.seek {
-        row.push(if key.forward { "  looking ahead" } else { "  looking back" }, Role::Warn);
+        row.push(
+            if key.heading == Heading::Forward { "  looking ahead" } else { "  looking back" },
+            Role::Warn,
+        );
     }
     painter.row(rect.x + 1, rect.y, rect.width.saturating_sub(2), &row);
     let right = place(app);

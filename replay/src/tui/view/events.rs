@@ -103,6 +103,19 @@ fn lines<'a>(app: &'a App, opened: &Opened, page: &'a Page, cursor: usize, heigh
     lines
 }
 
+/// The event under a row of the pane: the places of the cursor's event and of that one.
+pub(crate) fn row_at(app: &App, rect: Rect, y: u16) -> Option<(usize, usize)> {
+    let opened = app.opened.as_ref()?;
+    let (page, cursor) = opened.at()?;
+    // Title and heading stand above the rows.
+    let into = y.checked_sub(rect.y + 2)?;
+    let lines = lines(app, opened, page, cursor, usize::from(rect.height.saturating_sub(2)));
+    match lines.get(usize::from(into))? {
+        Line::Event(at, _) => Some((cursor, *at)),
+        Line::Lost(_) | Line::Idle(_) => None,
+    }
+}
+
 /// What stands between two events: losses, and a long wait.
 fn between<'a>(
     lines: &mut Vec<Line<'a>>,

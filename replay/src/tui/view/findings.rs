@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use afterimage_model::{findings::Severity, text::Safe};
+use afterimage_format::BootNanos;
+use afterimage_model::{
+    findings::Severity,
+    text::{Safe, escape},
+};
 use ratatui::layout::Rect;
 
 use super::{
@@ -18,6 +22,7 @@ use crate::tui::{
     paint::{Painter, Row},
     text::{counted, safe},
     theme::Role,
+    update::noted,
 };
 
 /// The list.
@@ -53,6 +58,9 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
         painter.right(line.right().saturating_sub(1), y, tag, &row.tag, Role::Dim);
         if at == scroll.cursor {
             cursor(app, painter, line, Pane::FindingList);
+        }
+        if app.case.is_reported(opened.uid, row.time, row.id) {
+            painter.text(line.x + 1, y, 1, "*", Role::Good);
         }
     }
     painter.scroll(body, scroll.top as u64, u64::from(body.height), sheet.order.len() as u64);
@@ -110,6 +118,35 @@ fn techniques(app: &App, out: &mut Vec<DetailLine>) {
 
 /// Bookmarks and notes of the case.
 pub(super) fn notes(app: &App, painter: &mut Painter<'_>, rect: Rect) {
-    let inner = title(app, painter, rect, Pane::Notes, Row::new(), &Safe::default());
-    painter.text(inner.x + 1, inner.y, inner.width.saturating_sub(2), "none", Role::Dim);
+    let note = app.opened.as_ref().map_or(0, |o| app.case.reported(o.uid).len());
+    let note = safe!("{note} in the report, r writes it");
+    let inner = title(app, painter, rect, Pane::Notes, Row::new(), &note);
+    let (Some(opened), Some(sheet)) = (&app.opened, app.sheet()) else { return };
+    let all = app.case.noted(opened.uid);
+    if all.is_empty() {
+        let text = "none: b bookmarks, c notes, m marks the moment, * puts it into the report";
+        painter.wrapped(
+            Rect { x: inner.x + 1, width: inner.width.saturating_sub(2), ..inner },
+            &Safe::literal(text),
+            Role::Dim,
+        );
+    }
+    let mut scroll = sheet.right;
+    scroll.show(all.len(), usize::from(inner.height));
+    let shown = all.iter().enumerate().skip(scroll.top).take(usize::from(inner.height));
+    for (y, (at, entry)) in (inner.y..).zip(shown) {
+        let line = Rect { y, height: 1, ..inner };
+        let time = BootNanos(entry.at.unwrap_or(0));
+        let time = app.catalog.clocks.column(list_style(app), time, opened.whole.0, None);
+        let tags = entry.tags().len();
+        let row = Row::new()
+            .add(&safe!("{time}  "), Role::Dim)
+            .add(&noted(entry), if tags > 0 { Role::Key } else { Role::Text })
+            .add(&safe!("  {}", escape(entry.author.as_bytes())), Role::Dim);
+        painter.row(line.x + 2, y, line.width.saturating_sub(3), &row);
+        if at == scroll.cursor && app.focus() == Pane::Notes {
+            cursor(app, painter, line, Pane::Notes);
+        }
+    }
+    painter.scroll(inner, scroll.top as u64, u64::from(inner.height), all.len() as u64);
 }

@@ -1,19 +1,23 @@
 //! What lies over the screen: help, palette, prompts, one event in full.
 
+use afterimage_format::BootNanos;
 use afterimage_model::text::{Safe, escape};
 use ratatui::layout::Rect;
 
 use super::{detail, help};
 use crate::tui::{
     app::{App, Popup},
+    ask::Ask,
     edit::LineEdit,
     keys::Binding,
+    menu::Menu,
+    moment::since,
     paint::{Painter, Row},
     palette,
     scroll::Scroll,
-    text::safe,
+    text::{safe, width},
     theme::Role,
-    update,
+    update::{self, COMPLETIONS},
 };
 
 /// Draws the popup that is open; where the cursor is if text is typed in it.
@@ -24,7 +28,15 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, area: Rect) -> Option<(
             None
         }
         Popup::Palette(line, scroll) => Some(actions(app, painter, area, line, *scroll)),
-        Popup::GoTo(line, error) => Some(go_to(painter, area, line, error.as_ref())),
+        Popup::Ask(ask, line, error) => Some(question(painter, area, *ask, line, error.as_ref())),
+        Popup::Letter { set } => {
+            letter(app, painter, area, *set);
+            None
+        }
+        Popup::Menu(menu) => {
+            choices(painter, area, menu);
+            None
+        }
         Popup::Parts(scroll) => {
             parts(app, painter, area, *scroll);
             None
@@ -79,60 +91,136 @@ fn actions(app: &App, painter: &mut Painter<'_>, area: Rect, line: &LineEdit, sc
     cursor
 }
 
-fn go_to(painter: &mut Painter<'_>, area: Rect, line: &LineEdit, error: Option<&Safe>) -> (u16, u16) {
+fn question(
+    painter: &mut Painter<'_>,
+    area: Rect,
+    ask: Ask,
+    line: &LineEdit,
+    error: Option<&Safe>,
+) -> (u16, u16) {
     let frame = Rect { y: area.y + 2, ..centred(area, 72, 6) };
-    let inner = painter
-        .frame(frame, &Row::new().add("go to", Role::TitleFocus).add("  Enter goes, Esc closes", Role::Dim));
-    painter.text(inner.x, inner.y, 1, "@", Role::Key);
+    let title = Row::new().add(ask.title(), Role::TitleFocus).add("  Enter does, Esc closes", Role::Dim);
+    let inner = painter.frame(frame, &title);
+    painter.text(inner.x, inner.y, 1, ask.sign(), Role::Key);
     let cursor = typed(painter, inner.x + 2, inner.y, inner.width.saturating_sub(2), line);
     let below = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
     match error {
         Some(error) => painter.wrapped(below, error, Role::Bad),
-        None => painter.wrapped(
-            below,
-            &safe!(
-                "12:03:11.5, +19s after the start, -5s before the end, start, end, 3m ago, or a date and time"
-            ),
-            Role::Dim,
-        ),
+        None => painter.wrapped(below, &Safe::literal(ask.hint()), Role::Dim),
     }
     cursor
 }
 
-/// The filter's parts, and the saved filters that can be used in it.
-fn parts(app: &App, painter: &mut Painter<'_>, area: Rect, scroll: Scroll) {
-    let chips = update::in_force(app).chips();
-    let saved = app.bar.library.all();
-    let rows = u16::try_from(chips.len().max(1) + saved.len() + 2).unwrap_or(u16::MAX).min(area.height);
-    let frame = centred(area, 96, rows.saturating_add(2).min(area.height));
-    let title =
-        Row::new().add("filter", Role::TitleFocus).add("  Space on/off  x drop  Esc closes", Role::Dim);
+/// The marks that there are; a letter is awaited.
+fn letter(app: &App, painter: &mut Painter<'_>, area: Rect, set: bool) {
+    let marks = app.opened.as_ref().map(|o| app.case.marks(o.uid)).unwrap_or_default();
+    let rows = u16::try_from(marks.len().max(1)).unwrap_or(u16::MAX).min(area.height.saturating_sub(6));
+    let frame = Rect { y: area.y + 2, ..centred(area, 64, rows + 2) };
+    let name = if set { "set a mark" } else { "go to a mark" };
+    let title = Row::new().add(name, Role::TitleFocus).add("  press its letter, Esc closes", Role::Dim);
     let inner = painter.frame(frame, &title);
-    let mut y = inner.y;
-    if chips.is_empty() {
-        painter.text(inner.x + 2, y, inner.width, "no filter", Role::Dim);
-        y += 1;
+    if marks.is_empty() {
+        painter.text(inner.x, inner.y, inner.width, "no mark yet", Role::Dim);
     }
-    for (at, chip) in chips.iter().enumerate().skip(scroll.top).take(12) {
-        let row = Rect { x: inner.x, y, width: inner.width, height: 1 };
-        painter.text(
-            row.x + 2,
-            y,
-            4,
-            if chip.on { "on" } else { "off" },
-            if chip.on { Role::Good } else { Role::Dim },
-        );
-        painter.text(row.x + 6, y, row.width.saturating_sub(6), &escape(chip.text.as_bytes()), Role::Text);
+    let start = app.opened.as_ref().map_or(BootNanos(0), |o| o.whole.0);
+    for ((mark, entry), y) in marks.iter().zip(inner.y..inner.bottom()) {
+        let at = since(BootNanos(entry.at.unwrap_or(0)), start);
+        let row = Row::new()
+            .add(&escape(mark.to_string().as_bytes()), Role::Key)
+            .add(&safe!("  {at}"), Role::Text)
+            .add(&safe!("  {}", escape(entry.author.as_bytes())), Role::Dim);
+        painter.row(inner.x, y, inner.width, &row);
+    }
+}
+
+fn choices(painter: &mut Painter<'_>, area: Rect, menu: &Menu) {
+    let rows = u16::try_from(menu.rows.len()).unwrap_or(u16::MAX).min(area.height.saturating_sub(6)).min(12);
+    let frame = Rect { y: area.y + 2, ..centred(area, 96, rows + 2) };
+    let again = safe!("  Enter or {} takes it, Esc closes", menu.opener);
+    let inner = painter.frame(frame, &Row::new().add(menu.title, Role::TitleFocus).add(&again, Role::Dim));
+    let mut scroll = menu.scroll;
+    scroll.show(menu.rows.len(), usize::from(inner.height));
+    let shown = menu.rows.iter().enumerate().skip(scroll.top).take(usize::from(inner.height));
+    for (y, (at, (text, _))) in (inner.y..).zip(shown) {
+        let row = Rect { y, height: 1, ..inner };
+        let number = if at < 9 { safe!("{}", at + 1) } else { Safe::default() };
+        painter.text(row.x + 2, y, 2, &number, Role::Key);
+        painter.text(row.x + 4, y, row.width.saturating_sub(4), text, Role::Text);
         if at == scroll.cursor {
             painter.ground(row, Role::Selected);
             painter.text(row.x, y, 1, painter.symbols().cursor, Role::Playhead);
         }
-        y += 1;
     }
-    painter.text(inner.x, y + 1, inner.width, "saved filters, to be used by name", Role::Dim);
-    for ((name, text), y) in saved.iter().zip(y + 2..inner.bottom()) {
-        painter.text(inner.x + 2, y, 14, &safe!("${}", escape(name.as_bytes())), Role::Key);
-        painter.text(inner.x + 17, y, inner.width.saturating_sub(17), &escape(text.as_bytes()), Role::Dim);
+}
+
+/// What could stand at the cursor of the filter bar, under it.
+pub(super) fn candidates(app: &App, painter: &mut Painter<'_>, bar: Rect, area: Rect) {
+    let completion = &app.bar.completion;
+    let len = completion.candidates.len();
+    let room = area.bottom().saturating_sub(bar.bottom() + 3);
+    let rows = u16::try_from(len.min(COMPLETIONS)).unwrap_or(0).min(room);
+    if app.bar.edit.is_none() || rows == 0 {
+        return;
+    }
+    let frame = Rect { x: bar.x + 1, y: bar.bottom(), width: 64.min(bar.width - 1), height: rows + 2 };
+    let reading = completion.values.value().is_some_and(|values| values.reading.is_some());
+    let reading = if completion.field.is_some() && reading { ", still counting" } else { "" };
+    let title = Row::new().add("Tab takes it, Up and Down choose", Role::Dim).add(reading, Role::Warn);
+    let inner = painter.frame(frame, &title);
+    let mut scroll = completion.scroll;
+    scroll.show(len, usize::from(inner.height));
+    let shown = completion.candidates.iter().enumerate().skip(scroll.top).take(usize::from(inner.height));
+    for (y, (at, (text, note))) in (inner.y..).zip(shown) {
+        let row = Rect { y, height: 1, ..inner };
+        let wide = u16::try_from(width(note.as_str())).unwrap_or(0).min(row.width / 2);
+        let room = row.width.saturating_sub(wide + 3);
+        painter.text(row.x + 2, y, room, &escape(text.as_bytes()), Role::Text);
+        painter.right(row.right(), y, wide, note, Role::Dim);
+        if at == scroll.cursor {
+            painter.ground(row, Role::Selected);
+            painter.text(row.x, y, 1, painter.symbols().cursor, Role::Playhead);
+        }
+    }
+    painter.scroll(inner, scroll.top as u64, u64::from(inner.height), len as u64);
+}
+
+/// The filter's parts, the saved filters that can be used in it, and those that were in force before.
+fn parts(app: &App, painter: &mut Painter<'_>, area: Rect, scroll: Scroll) {
+    let chips = update::in_force(app).chips();
+    let offered = update::offered(app);
+    let count = chips.len() + offered.len() + 1;
+    let rows = u16::try_from(count).unwrap_or(u16::MAX).min(area.height.saturating_sub(4));
+    let frame = centred(area, 96, rows.saturating_add(2).min(area.height));
+    let title = Row::new()
+        .add("filter", Role::TitleFocus)
+        .add("  Space on/off  x drop  Enter takes a saved one  Esc closes", Role::Dim);
+    let inner = painter.frame(frame, &title);
+    let mut scroll = scroll;
+    scroll.show(chips.len() + offered.len(), usize::from(inner.height.saturating_sub(1)));
+    let mut lines: Vec<(Option<usize>, Row)> = Vec::new();
+    for (at, chip) in chips.iter().enumerate() {
+        let (word, role) = if chip.on { ("on   ", Role::Good) } else { ("off  ", Role::Dim) };
+        lines.push((Some(at), Row::new().add(word, role).add(&escape(chip.text.as_bytes()), Role::Text)));
+    }
+    let text =
+        if chips.is_empty() { "no filter; saved and earlier ones:" } else { "saved and earlier ones:" };
+    lines.push((None, Row::new().add(text, Role::Dim)));
+    for (at, text) in offered.iter().enumerate() {
+        let mut row = Row::new().add(&safe!("{:<14}", escape(text.as_bytes()).as_str()), Role::Key);
+        let saved = text.strip_prefix('$').and_then(|name| {
+            app.bar.library.all().iter().find(|(known, _)| known == name).map(|(_, text)| text)
+        });
+        if let Some(text) = saved {
+            row.push(&safe!("  {}", escape(text.as_bytes())), Role::Dim);
+        }
+        lines.push((Some(chips.len() + at), row));
+    }
+    for (y, (at, row)) in (inner.y..inner.bottom()).zip(lines.iter().skip(scroll.top)) {
+        painter.row(inner.x + 2, y, inner.width.saturating_sub(2), row);
+        if *at == Some(scroll.cursor) {
+            painter.ground(Rect { y, height: 1, ..inner }, Role::Selected);
+            painter.text(inner.x, y, 1, painter.symbols().cursor, Role::Playhead);
+        }
     }
 }
 

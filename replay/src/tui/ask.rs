@@ -1,0 +1,56 @@
+//! Questions that are answered by typing a line.
+
+use crate::tui::feed::Heading;
+
+/// What is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// Go to a moment.
+    Moment,
+    Bookmark,
+    Note,
+    /// Run until a filter matches.
+    Until(Heading),
+    /// The name of the filter in force.
+    SaveFilter,
+    /// A file of Falco rules.
+    Rules,
+}
+
+impl Ask {
+    pub(crate) const fn title(self) -> &'static str {
+        match self {
+            Self::Moment => "go to",
+            Self::Bookmark => "bookmark",
+            Self::Note => "note",
+            Self::Until(Heading::Forward) => "run until",
+            Self::Until(Heading::Backward) => "run back until",
+            Self::SaveFilter => "save filter as",
+            Self::Rules => "rules",
+        }
+    }
+
+    pub(crate) const fn sign(self) -> &'static str {
+        match self {
+            Self::Moment => "@",
+            Self::Until(_) => "/",
+            Self::SaveFilter => "$",
+            _ => ">",
+        }
+    }
+
+    pub(crate) const fn hint(self) -> &'static str {
+        match self {
+            Self::Moment => {
+                "12:03:11.5, +19s after the start, -5s before the end, start, end, 3m ago, a date and time, or mark:a"
+            }
+            Self::Bookmark => "what this is, with #tags and techniques like T1105; goes into the case file",
+            Self::Note => "a note on this moment; goes into the case file",
+            Self::Until(_) => {
+                "a filter; the playhead goes to the next event that it keeps, Esc stops looking"
+            }
+            Self::SaveFilter => "a name; then $name is this filter",
+            Self::Rules => "a file of Falco rules; what they match is added to the findings",
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The report of a container: what was put into it, each with the events around it, as Markdown.
+
+use std::fmt::Write as _;
+
+use afterimage_format::{BootNanos, ReadError};
+use afterimage_model::text::{Safe, escape};
+
+use super::{Job, film::Film, page};
+use crate::{
+    output::markdown_text,
+    time::human,
+    trace::{self, Life, Trace},
+    tui::{
+        feed::{Center, Page, PageKey, Reply, ReportItem, StoryKey},
+        hits::Hits,
+        text::{counted, grouped, safe},
+    },
+};
+
+/// Evidence is what happened so near to a moment, nanoseconds.
+const AROUND: u64 = 2_000_000_000;
+/// Events before and after a moment that are told at most.
+const EVENTS: usize = 8;
+
+/// Writes the report.
+///
+/// # Errors
+/// The recording cannot be read.
+pub(super) fn report(
+    trace: &Trace,
+    film: &mut Film,
+    key: StoryKey,
+    items: &[ReportItem],
+    job: &Job<'_>,
+) -> Result<(), ReadError> {
+    let mut out = String::new();
+    head(trace, key, items.len(), &mut out);
+    for (number, item) in items.iter().enumerate() {
+        about(trace, number + 1, item, &mut out);
+        let center = item.id.map_or(Center::Time(item.time), Center::Event);
+        let page_key = PageKey {
+            uid: key.uid,
+            center,
+            filter: None,
+            setup: true,
+            reach: EVENTS,
+            generation: key.generation,
+        };
+        let page = page::page(trace, Some(film), &page_key, &Hits::default())?;
+        evidence(trace, item, &page, &mut out);
+    }
+    (job.tell)(Reply::Report(key.uid, out));
+    Ok(())
+}
+
+fn line(out: &mut String, text: &Safe) {
+    // Two blanks end the line; without them it would run into the next.
+    let _ = writeln!(out, "{}  ", markdown_text(text.as_str()));
+}
+
+fn head(trace: &Trace, key: StoryKey, count: usize, out: &mut String) {
+    let recording = &trace.recording;
+    let Some(summary) = recording.containers().iter().find(|c| c.record.uid == key.uid) else { return };
+    let name = trace::name(&summary.record).unwrap_or_else(|| trace::short_id(&summary.record));
+    let _ = writeln!(out, "# Container {}\n", markdown_text(name.as_str()));
+    let life = Life::of(trace, summary);
+    let moment = |at: BootNanos| trace.clock.rfc3339(at).unwrap_or_else(|| safe!("boot +{} ns", at.0));
+    line(out, &safe!("Id {}, {}", trace::id(&summary.record), life.state.as_str()));
+    if let Some(image) = trace::image(&summary.record) {
+        line(out, &safe!("Image {image}"));
+    }
+    line(out, &safe!("Life {} to {}, {}", moment(life.begin), moment(life.last), human(life.length())));
+    let origin = recording.origin();
+    line(
+        out,
+        &safe!(
+            "Recording {} of host {}, kernel {}, recorder {}",
+            escape(trace.path.as_os_str().as_encoded_bytes()),
+            escape(&origin.hostname),
+            escape(&origin.kernel),
+            escape(&origin.recorder)
+        ),
+    );
+    line(out, &safe!("Events {} kept, {} lost", grouped(summary.events), grouped(summary.lost)));
+    for reason in &life.partial {
+        line(out, &safe!("Its recording is not complete: {}", reason.as_str()));
+    }
+    let defects = recording.defects().len();
+    if defects > 0 {
+        line(out, &safe!("Damage: {defects} places; `afterimage verify` names them"));
+    }
+    line(out, &safe!("Written by afterimage {}", env!("CARGO_PKG_VERSION")));
+    line(
+        out,
+        &safe!(
+            "{}; each is an observation with its evidence, not a verdict",
+            counted(count as u64, "moment")
+        ),
+    );
+}
+
+fn about(trace: &Trace, number: usize, item: &ReportItem, out: &mut String) {
+    let _ = writeln!(out, "\n## {number}. {}\n", markdown_text(item.title.as_str()));
+    if let Some(time) = trace.clock.rfc3339(item.time) {
+        line(out, &time);
+    }
+    if !item.about.as_str().is_empty() {
+        line(out, &item.about);
+    }
+    for note in &item.notes {
+        line(out, &safe!("Note: {note}"));
+    }
+}
+
+/// The events around a moment, as indented text: nothing in it can end the block.
+fn evidence(trace: &Trace, item: &ReportItem, page: &Page, out: &mut String) {
+    out.push('\n');
+    let near = page.rows.iter().filter(|row| row.id.time.0.abs_diff(item.time.0) <= AROUND);
+    for row in near {
+        let here = Some(row.id) == item.id;
+        let time = trace.clock.rfc3339(row.id.time).unwrap_or_else(|| safe!("{}", row.id.time.0));
+        let cut = if row.truncated { " (truncated)" } else { "" };
+        let _ = writeln!(
+            out,
+            "    {} {time}  {} {}  {} {}  {}{cut}",
+            if here { ">" } else { " " },
+            row.pid,
+            row.process,
+            row.name,
+            row.detail,
+            row.result
+        );
+    }
+}

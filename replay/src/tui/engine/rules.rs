@@ -1,0 +1,69 @@
+//! What the rules of a file match in a container.
+
+use std::{ops::ControlFlow, path::Path};
+
+use afterimage_detect::{RuleSet, rules::Priority};
+use afterimage_format::ReadError;
+use afterimage_model::{
+    findings::Severity,
+    text::{Safe, escape},
+};
+
+use super::{
+    Job,
+    hits::{frame, walk},
+};
+use crate::{
+    trace::Trace,
+    tui::{
+        case::is_technique,
+        feed::{Reply, StoryKey, StoryRow},
+        text::safe,
+    },
+};
+
+/// Most hits that are told.
+const MOST: usize = 10_000;
+
+/// Runs the rules and tells what they match.
+///
+/// # Errors
+/// The recording cannot be read.
+pub(super) fn rules(trace: &Trace, key: StoryKey, file: &Path, job: &Job<'_>) -> Result<(), ReadError> {
+    let rules = match RuleSet::load(&[file]) {
+        Ok(rules) => rules,
+        Err(error) => {
+            (job.tell)(Reply::Failed(escape(error.to_string().as_bytes())));
+            return Ok(());
+        }
+    };
+    let mut rows = Vec::new();
+    walk(trace, key.uid, &frame(trace), job, &mut |cx, id, _| {
+        if !rules.admits_code(cx.event().code) {
+            return ControlFlow::Continue(());
+        }
+        for hit in rules.evaluate(cx) {
+            let tag = hit.tags.iter().find(|tag| is_technique(tag));
+            rows.push(StoryRow {
+                time: id.time,
+                id: Some(id),
+                severity: severity(hit.priority),
+                text: safe!("rule {}: {}", escape(hit.name.as_bytes()), escape(hit.message.as_bytes())),
+                pid: cx.task().tgid,
+                tag: tag.map_or_else(Safe::default, |tag| escape(tag.as_bytes())),
+            });
+        }
+        if rows.len() >= MOST { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    (job.tell)(Reply::Rules(key.uid, rows));
+    Ok(())
+}
+
+fn severity(priority: Priority) -> Severity {
+    match priority {
+        Priority::Emergency | Priority::Alert | Priority::Critical => Severity::Critical,
+        Priority::Error | Priority::Warning => Severity::Warning,
+        Priority::Notice => Severity::Notice,
+        Priority::Informational | Priority::Debug => Severity::Info,
+    }
+}

@@ -1,0 +1,24 @@
+//! A list to choose one thing from: values to keep or drop, texts to copy.
+
+use afterimage_model::text::Safe;
+
+use crate::tui::scroll::Scroll;
+
+/// What a choice does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// Adds a part to the filter.
+    Filter(String),
+    /// Puts text into the clipboard.
+    Copy(Safe),
+}
+
+/// The list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Menu {
+    pub(crate) title: &'static str,
+    /// The key that opened it chooses too: the first choice takes two presses of one key.
+    pub(crate) opener: char,
+    pub(crate) rows: Vec<(Safe, Choice)>,
+    pub(crate) scroll: Scroll,
+}

@@ -1,0 +1,214 @@
+//! What people note, and what they take from rows: marks, notes, the report, values to keep, drop and copy.
+
+use crate::tui::{
+    app::Popup,
+    case::Case,
+    fixture,
+    harness::Harness,
+    screen::Screen,
+    update::{self, Effect},
+};
+
+fn replay() -> Harness {
+    let mut harness = Harness::new(120, 40);
+    harness.press("j j j Enter");
+    harness
+}
+
+fn at(harness: &mut Harness, moment: &str) {
+    harness.press("@");
+    harness.type_text(moment);
+    harness.press("Enter");
+}
+
+fn seconds(harness: &Harness) -> f64 {
+    let opened = harness.app.opened.as_ref().expect("a container");
+    (opened.playhead.time.0 - opened.whole.0.0) as f64 / 1e9
+}
+
+fn answer(harness: &mut Harness, keys: &str, text: &str) {
+    harness.press(keys);
+    harness.type_text(text);
+    harness.press("Enter");
+}
+
+#[test]
+fn marks_lead_back_and_notes_are_stepped_through() {
+    let mut harness = replay();
+    at(&mut harness, "+20s");
+    harness.press("m a");
+    at(&mut harness, "+5s");
+    answer(&mut harness, "b", "the api call #todo T1071");
+    at(&mut harness, "+30s");
+    answer(&mut harness, "c", "nothing here");
+    harness.press("' a");
+    assert!((seconds(&harness) - 20.0).abs() < 0.1, "{}", seconds(&harness));
+    harness.press("]");
+    assert!((seconds(&harness) - 30.0).abs() < 0.6, "{}", seconds(&harness));
+    harness.press("[ [");
+    assert!((seconds(&harness) - 5.0).abs() < 0.6, "{}", seconds(&harness));
+    harness.press("[");
+    assert!(harness.text().contains("no mark or note earlier"));
+    harness.press("' x");
+    assert!(harness.text().contains("no mark x in this container"));
+    answer(&mut harness, "@", "mark:a");
+    assert!((seconds(&harness) - 20.0).abs() < 0.1, "{}", seconds(&harness));
+    harness.press("8");
+    assert!(harness.text().contains("the api call #todo T1071  ana"), "{}", harness.text());
+    harness.press("Tab Tab j j o");
+    assert_eq!(harness.app.screen, Screen::Replay);
+    assert!((seconds(&harness) - 30.0).abs() < 0.6, "{}", seconds(&harness));
+}
+
+#[test]
+fn a_recording_that_is_opened_again_is_as_it_was_left() {
+    let mut harness = replay();
+    at(&mut harness, "+20s");
+    harness.press("m a");
+    answer(&mut harness, "/", "proc.name = sh");
+    answer(&mut harness, "$", "shells");
+    harness.press("4");
+    update::leave(&mut harness.app);
+    let text = harness.app.case.unwritten();
+    assert!(text.lines().count() >= 4, "{text}");
+
+    let mut again = Harness::new(120, 40);
+    again.app.case = Case::read("07".to_owned(), "bo".to_owned(), &text);
+    update::restore(&mut again.app, true);
+    again.settle();
+    assert_eq!(again.app.opened.as_ref().map(|o| o.uid), Some(fixture::INCIDENT));
+    assert_eq!(again.app.screen, Screen::Tree);
+    assert_eq!(again.app.bar.filter.text(), "proc.name = sh");
+    assert!((seconds(&again) - 20.0).abs() < 0.1);
+    again.press("2 F");
+    assert!(again.text().contains("$shells"), "{}", again.text());
+    again.press("Esc ' a");
+    assert!((seconds(&again) - 20.0).abs() < 0.1);
+}
+
+/// The report that `r` writes.
+fn report(harness: &mut Harness) -> (String, String) {
+    harness.press("r");
+    let saved = std::mem::take(&mut harness.app.outbox).into_iter().find_map(|effect| match effect {
+        Effect::Save(name, bytes) => Some((name, String::from_utf8(bytes).expect("text"))),
+        _ => None,
+    });
+    saved.unwrap_or_else(|| panic!("no report:\n{}", harness.text()))
+}
+
+#[test]
+fn the_report_has_what_was_put_into_it_with_its_evidence() {
+    let mut harness = replay();
+    harness.press("8 j j j j *");
+    answer(&mut harness, "c", "the dropper");
+    let (name, text) = report(&mut harness);
+    assert_eq!(name, "afterimage-report-7f9c0b2d4e6a.md");
+    assert!(text.starts_with("# Container batch"), "{text}");
+    assert!(text.contains("## 1. written, then executed"), "{text}");
+    assert!(!text.contains("## 2."), "{text}");
+    assert!(text.contains("the dropper") && text.contains("ana"), "{text}");
+    assert!(text.contains("    > 2026-11-21T11:58:21.410"), "{text}");
+    // Taken out again, nothing is chosen: then every warning and worse is told.
+    harness.press("*");
+    let (_, all) = report(&mut harness);
+    assert!(all.matches("\n## ").count() >= 7, "{all}");
+}
+
+#[test]
+fn a_report_of_hostile_names_is_text_and_ends_no_block() {
+    let mut harness = Harness::new(120, 40);
+    harness.press("Enter *");
+    let (_, text) = report(&mut harness);
+    assert!(text.contains(r"\x1b]52;c;"), "{text}");
+    assert!(!text.chars().any(|c| c != '\n' && (c.is_control() || c == '\u{202e}' || c == '\u{200b}')));
+}
+
+#[test]
+fn values_of_a_row_are_kept_and_dropped() {
+    let mut harness = replay();
+    at(&mut harness, "+21.447s");
+    harness.press("= =");
+    assert_eq!(harness.app.bar.filter.text(), "proc.name = id");
+    harness.press("u !");
+    assert!(harness.text().contains("not proc.name = id"), "{}", harness.text());
+    harness.press("Enter");
+    assert_eq!(harness.app.bar.filter.text(), "not proc.name = id");
+    harness.press("Ctrl-x 6 = Enter");
+    assert!(harness.app.bar.filter.text().starts_with("fd.rip = "), "{}", harness.app.bar.filter.text());
+    harness.press("Ctrl-x 5 = Enter");
+    assert_eq!(harness.app.bar.filter.text(), "fd.name = /tmp/.x");
+}
+
+#[test]
+fn hostile_values_are_kept_as_values() {
+    let mut harness = Harness::new(120, 40);
+    harness.press("Enter j =");
+    let Some(Popup::Menu(menu)) = &harness.app.popup else { panic!("{}", harness.text()) };
+    let count = menu.rows.len();
+    assert!(count > 3);
+    for number in 1..=count.min(9) {
+        harness.press("Esc Ctrl-x =");
+        harness.press(&number.to_string());
+        assert!(harness.app.bar.filter.chips().len() == 1, "{}", harness.text());
+        assert!(!harness.text().contains("invalid"), "{}", harness.text());
+    }
+}
+
+#[test]
+fn a_row_is_copied_as_escaped_text() {
+    let mut harness = Harness::new(120, 40);
+    harness.press("Enter j y y");
+    let copied: Vec<Effect> = std::mem::take(&mut harness.app.outbox);
+    let [Effect::Copy(text)] = copied.as_slice() else { panic!("{copied:?}") };
+    assert!(!text.as_str().contains('\x1b') && !text.as_str().is_empty());
+    harness.press("1 C");
+    assert!(harness.text().contains("afterimage ls /var/lib/afterimage"), "{}", harness.text());
+}
+
+#[test]
+fn the_playhead_runs_until_a_filter_matches_and_back() {
+    let mut harness = replay();
+    harness.press("(");
+    answer(&mut harness, "w", "fd.rport = 4444");
+    let first = seconds(&harness);
+    assert!((first - 19.812).abs() < 0.01, "{first}");
+    answer(&mut harness, "w", "proc.name = rm");
+    assert!((seconds(&harness) - 37.097).abs() < 0.01, "{}", seconds(&harness));
+    answer(&mut harness, "B", "evt.type = connect");
+    assert!((seconds(&harness) - first).abs() < 0.01, "{}", seconds(&harness));
+    answer(&mut harness, "w", "proc.name = nobody");
+    assert!(harness.text().contains("nothing later matches proc.name = nobody"), "{}", harness.text());
+    answer(&mut harness, "w", "proc.nam = x");
+    assert!(harness.text().contains("unknown field"), "{}", harness.text());
+}
+
+#[test]
+fn fields_operators_and_values_that_occur_are_offered() {
+    let mut harness = replay();
+    harness.press("/");
+    harness.type_text("proc.na");
+    assert!(harness.text().contains("proc.name"), "{}", harness.text());
+    harness.press("Tab");
+    assert!(harness.text().contains("contains"), "{}", harness.text());
+    harness.type_text("= c");
+    assert!(harness.text().contains("curl"), "{}", harness.text());
+    assert!(harness.text().contains(" events"), "{}", harness.text());
+    harness.press("Tab Enter");
+    let text = harness.app.bar.filter.text();
+    assert!(text == "proc.name = curl" || text == "proc.name = cat", "{text}");
+}
+
+#[test]
+fn rules_add_to_the_findings() {
+    let mut harness = replay();
+    let rules = tempfile::NamedTempFile::new().expect("a file");
+    let text = "- rule: a shell\n  desc: x\n  condition: evt.type = execve and proc.name = sh\n  \
+                output: shell %proc.cmdline\n  priority: CRITICAL\n  tags: [T1059.004]\n";
+    std::fs::write(rules.path(), text).expect("written");
+    harness.press("8");
+    answer(&mut harness, "R", &rules.path().display().to_string());
+    assert!(harness.text().contains("rule a shell: shell"), "{}", harness.text());
+    assert!(!harness.text().contains("rules matched 0"), "{}", harness.text());
+    answer(&mut harness, "R", "/nowhere/at/all");
+    assert!(harness.text().contains("/nowhere/at/all is no file"), "{}", harness.text());
+}

@@ -1,0 +1,106 @@
+//! The mouse: what is pressed, dragged and rolled.
+
+use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+
+use crate::tui::{
+    fixture,
+    harness::Harness,
+    layout::Pane,
+    screen::Screen,
+    update::{self, Effect},
+};
+
+fn mouse(harness: &mut Harness, kind: MouseEventKind, x: u16, y: u16) {
+    let event = MouseEvent { kind, column: x, row: y, modifiers: KeyModifiers::NONE };
+    update::pointer(&mut harness.app, event);
+    harness.settle();
+}
+
+fn click(harness: &mut Harness, x: u16, y: u16) {
+    mouse(harness, MouseEventKind::Down(MouseButton::Left), x, y);
+    mouse(harness, MouseEventKind::Up(MouseButton::Left), x, y);
+}
+
+/// Where a text stands.
+fn find(harness: &Harness, text: &str) -> (u16, u16) {
+    let screen = harness.text();
+    let (y, line) = screen.lines().enumerate().find(|(_, line)| line.contains(text)).expect("the text");
+    let x = line.split(text).next().map_or(0, |before| before.chars().count());
+    (u16::try_from(x).expect("a column"), u16::try_from(y).expect("a row"))
+}
+
+#[test]
+fn rows_are_selected_and_a_second_click_opens() {
+    let mut harness = Harness::new(120, 40);
+    let (x, y) = find(&harness, "batch-job-7f9c  ");
+    click(&mut harness, x, y);
+    assert_eq!(harness.app.selected().map(|row| row.uid), Some(fixture::INCIDENT));
+    assert_eq!(harness.app.screen, Screen::Containers);
+    click(&mut harness, x, y);
+    assert_eq!(harness.app.screen, Screen::Replay);
+    let (x, y) = find(&harness, "5 Files");
+    click(&mut harness, x, y);
+    assert_eq!(harness.app.screen, Screen::Files);
+    let (x, y) = find(&harness, "/usr/bin/curl ");
+    click(&mut harness, x, y);
+    assert_eq!(harness.app.selected_file().map(|file| file.path.as_slice()), Some(&b"/usr/bin/curl"[..]));
+}
+
+#[test]
+fn events_are_selected_and_rolled() {
+    let mut harness = Harness::new(120, 40);
+    harness.press("j j j Enter (");
+    let before = harness.app.opened.as_ref().and_then(|o| o.event());
+    let rect = harness.app.plan().rect(Pane::Events).expect("the events");
+    mouse(&mut harness, MouseEventKind::ScrollDown, rect.x + 5, rect.y + 5);
+    let after = harness.app.opened.as_ref().and_then(|o| o.event());
+    assert!(after > before);
+    click(&mut harness, rect.x + 5, rect.y + 2);
+    assert_eq!(harness.app.opened.as_ref().and_then(|o| o.event()), before);
+}
+
+#[test]
+fn time_is_gone_to_framed_and_scrubbed() {
+    let mut harness = Harness::new(120, 40);
+    harness.press("j j j Enter");
+    let rect = harness.app.plan().rect(Pane::Timeline).expect("the timeline");
+    let playhead = |harness: &Harness| harness.app.opened.as_ref().map(|o| o.playhead.time).expect("open");
+    let whole = harness.app.opened.as_ref().map(|o| o.whole).expect("open");
+    click(&mut harness, rect.right() - 3, rect.y + 2);
+    assert!(playhead(&harness).0 > whole.1.0 - (whole.1.0 - whole.0.0) / 10);
+    // Dragged along the bottom row, the playhead follows.
+    let bottom = rect.bottom() - 1;
+    mouse(&mut harness, MouseEventKind::Down(MouseButton::Left), rect.x + 50, bottom);
+    let first = playhead(&harness);
+    mouse(&mut harness, MouseEventKind::Drag(MouseButton::Left), rect.x + 80, bottom);
+    assert!(playhead(&harness) > first);
+    mouse(&mut harness, MouseEventKind::Up(MouseButton::Left), rect.x + 80, bottom);
+    // Dragged above it, a range is framed.
+    mouse(&mut harness, MouseEventKind::Down(MouseButton::Left), rect.x + 40, rect.y + 2);
+    mouse(&mut harness, MouseEventKind::Drag(MouseButton::Left), rect.x + 60, rect.y + 2);
+    mouse(&mut harness, MouseEventKind::Up(MouseButton::Left), rect.x + 60, rect.y + 2);
+    let opened = harness.app.opened.as_ref().expect("open");
+    assert!(opened.window.1.0 - opened.window.0.0 < (whole.1.0 - whole.0.0) / 4);
+    assert!(opened.window.0 <= opened.playhead.time && opened.playhead.time <= opened.window.1);
+}
+
+#[test]
+fn the_mouse_anywhere_does_no_harm_and_can_be_given_back() {
+    let mut harness = Harness::new(80, 24);
+    for screen in Screen::ALL {
+        harness.press("1 j");
+        harness.press(&screen.digit().to_string());
+        for y in 0..24 {
+            for x in [0, 20, 41, 79] {
+                click(&mut harness, x, y);
+                mouse(&mut harness, MouseEventKind::ScrollUp, x, y);
+                mouse(&mut harness, MouseEventKind::Drag(MouseButton::Left), 79 - x, y);
+                harness.app.popup = None;
+                harness.app.bar.edit = None;
+                harness.press(&screen.digit().to_string());
+            }
+        }
+    }
+    assert_eq!(harness.press("F2"), Some(Effect::Mouse(false)));
+    assert_eq!(harness.press("F2"), Some(Effect::Mouse(true)));
+}
