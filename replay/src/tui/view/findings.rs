@@ -137,7 +137,7 @@ pub(super) fn notes(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     for (y, (at, entry)) in (inner.y..).zip(shown) {
         let line = Rect { y, height: 1, ..inner };
         let time = BootNanos(entry.at.unwrap_or(0));
-        let time = app.catalog.clocks.column(list_style(app), time, opened.whole.0, None);
+        let time = app.catalog.clocks.column(list_style(app), time, opened.origin, None);
         let tags = entry.tags().len();
         let row = Row::new()
             .add(&safe!("{time}  "), Role::Dim)

@@ -122,7 +122,7 @@ fn letter(app: &App, painter: &mut Painter<'_>, area: Rect, set: bool) {
     if marks.is_empty() {
         painter.text(inner.x, inner.y, inner.width, "no mark yet", Role::Dim);
     }
-    let start = app.opened.as_ref().map_or(BootNanos(0), |o| o.whole.0);
+    let start = app.opened.as_ref().map_or(BootNanos(0), |o| o.origin);
     for ((mark, entry), y) in marks.iter().zip(inner.y..inner.bottom()) {
         let at = since(BootNanos(entry.at.unwrap_or(0)), start);
         let row = Row::new()
