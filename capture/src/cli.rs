@@ -38,6 +38,8 @@ enum Command {
     Pin(client::PinArgs),
     /// Take pins away.
     Unpin(client::UnpinArgs),
+    /// Show events while they happen.
+    Tail(client::TailArgs),
     /// Have a running recorder read its configuration again.
     Reload(client::ReloadArgs),
     /// Check the configuration, or print it.
@@ -57,6 +59,7 @@ pub fn main() -> ExitCode {
         Command::Trigger(args) => return client::trigger(&args),
         Command::Pin(args) => return client::pin(&args),
         Command::Unpin(args) => return client::unpin(&args),
+        Command::Tail(args) => return client::tail(&args),
         Command::Reload(args) => return client::reload(&args),
         Command::Config(args) => return settings::config(&args),
     };

@@ -124,8 +124,12 @@ pub struct ActionConfig {
     pub before: Option<Duration>,
     /// How far ahead to pin; where it was given.
     pub after: Option<Duration>,
-    /// `container`, `pod` or `host`.
+    /// One of [`keys::SCOPES`].
     pub scope: String,
+    /// Bytes recorded from then on at which the pin ends.
+    pub limit: Option<u64>,
+    /// Record every call of the container as long as the pin goes on.
+    pub boost: bool,
 }
 
 /// The webhook listener.
@@ -256,11 +260,13 @@ impl Config {
             conflict("webhook.tls_client_ca", "needs `webhook.tls_cert` and `webhook.tls_key`");
         }
         for output in &self.rules.outputs {
-            let known = output == "stdout" || output.starts_with("file:/") || output.starts_with("http://");
+            let known = output == "stdout"
+                || output == "syslog"
+                || ["file:/", "syslog:/", "http://"].iter().any(|kind| output.starts_with(kind));
             if !known {
                 conflict(
                     "rules.outputs",
-                    &format!("`{output}` is not `stdout`, `file:/PATH` or `http://...`"),
+                    &format!("`{output}` is not `stdout`, `syslog`, `file:/PATH` or `http://...`"),
                 );
             }
         }
@@ -289,6 +295,11 @@ fn triggers(read: &Reader<'_>) -> TriggerConfig {
             before: given("before"),
             after: given("after"),
             scope: text("scope"),
+            limit: match entry.get("limit") {
+                Some((Value::Number(bytes), _)) if *bytes > 0 => Some(*bytes),
+                _ => None,
+            },
+            boost: matches!(entry.get("boost"), Some((Value::Bool(true), _))),
         }
     });
     let tail = read.tables("triggers.tail").iter().filter_map(|entry| {

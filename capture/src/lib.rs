@@ -10,6 +10,7 @@ pub mod drain;
 pub mod host;
 pub mod http;
 pub mod identity;
+pub mod live;
 pub mod losses;
 pub mod metadata;
 pub mod metrics;

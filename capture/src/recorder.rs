@@ -177,7 +177,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Attaches everything and reads what was there before.
+    /// Attaches everything, and has the kernel tell what was there before: [`Self::begin`] takes that in.
     ///
     /// # Errors
     /// [`RecordError`].
@@ -225,7 +225,7 @@ impl Recorder {
         programs.attach()?;
         sink.scan(host::boot_now(), true);
         programs.snapshot()?;
-        let mut recorder = Self {
+        Ok(Self {
             programs,
             data,
             control,
@@ -239,10 +239,13 @@ impl Recorder {
             profile: options.profile,
             host: options.host,
             link: None,
-        };
-        recorder.census();
-        recorder.pass(host::boot_now());
-        Ok(recorder)
+        })
+    }
+
+    /// Takes in what was there before. Whoever is to see that must look on by now.
+    pub fn begin(&mut self) {
+        self.census();
+        self.pass(host::boot_now());
     }
 
     /// Looks at the kernel's record of each process that was there before, before any takes its turn.

@@ -8,6 +8,8 @@ pub mod action;
 pub mod directory;
 pub mod engine;
 pub mod journal;
+pub mod meters;
+pub mod neighbours;
 pub mod outcome;
 pub mod pins;
 pub mod resolve;
@@ -17,6 +19,7 @@ pub mod tail;
 use std::{sync::Arc, time::Duration};
 
 use afterimage_detect::rules::Priority;
+use afterimage_format::ContainerUid;
 use sha2::{Digest as _, Sha256};
 
 /// Who sent a trigger.
@@ -98,6 +101,8 @@ pub struct Trigger {
 /// What a trigger says of the container it is about. All of it is what the sender claims.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Hints {
+    /// The recorder's own number of it: no claim.
+    pub uid: Option<ContainerUid>,
     /// The engine's id, or its first digits.
     pub id: Option<String>,
     /// The engine's name.
@@ -138,6 +143,10 @@ pub struct Wish {
     pub after: Option<Span>,
     /// What besides the container.
     pub scope: Option<Scope>,
+    /// Bytes recorded from now on at which the pin ends.
+    pub limit: Option<u64>,
+    /// Whether to record every call of the container meanwhile.
+    pub boost: Option<bool>,
 }
 
 /// What to do with a trigger.
@@ -168,6 +177,10 @@ pub enum Scope {
     Container,
     /// The containers of its pod.
     Pod,
+    /// The containers that descendants of the process are in.
+    ProcessTree,
+    /// Its pod, the container it was started from, those started from it, and those it talked to.
+    Neighbours,
     /// The host's own processes.
     Host,
 }
@@ -178,6 +191,8 @@ impl Scope {
         match word {
             "container" => Some(Self::Container),
             "pod" => Some(Self::Pod),
+            "process_tree" => Some(Self::ProcessTree),
+            "neighbours" => Some(Self::Neighbours),
             "host" => Some(Self::Host),
             _ => None,
         }

@@ -10,7 +10,11 @@ mod output;
 mod read;
 mod yaml;
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::HashMap,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use afterimage_format::{BootNanos, ContainerUid, EventCode};
 
@@ -21,7 +25,7 @@ use crate::{
     syntax::ast::Expr,
 };
 
-pub use draft::Capture;
+pub use draft::{Capture, CaptureScope};
 pub use error::{LoadError, RuleError, RuleErrorKind, RuleWarning};
 pub use output::FieldValue;
 
@@ -185,6 +189,25 @@ impl RuleSet {
             if let Some(rule) = self.rules.get(position).filter(|rule| rule.node.holds(cx)) {
                 hits.push(rule.hit(position, cx));
             }
+        }
+        hits
+    }
+
+    /// As [`Self::evaluate`], telling what each rule took by its position.
+    pub fn evaluate_measured(
+        &self,
+        cx: &EventContext<'_>,
+        cost: &mut dyn FnMut(usize, Duration),
+    ) -> Vec<Hit> {
+        let mut hits = Vec::new();
+        for position in self.group(cx.event().code) {
+            let position = *position as usize;
+            let Some(rule) = self.rules.get(position) else { continue };
+            let begun = Instant::now();
+            if rule.node.holds(cx) {
+                hits.push(rule.hit(position, cx));
+            }
+            cost(position, begun.elapsed());
         }
         hits
     }

@@ -26,4 +26,4 @@ pub mod text;
 mod world;
 
 pub use names::{event_codes, event_name};
-pub use world::World;
+pub use world::{World, changes_state};

@@ -30,6 +30,16 @@ use crate::{
 };
 use state::State;
 
+/// Whether an event of this code can change more of the state than when a process last acted and how much went through
+/// a descriptor: who follows only what happens, and does not ask for that, can leave the others out.
+pub fn changes_state(code: EventCode) -> bool {
+    use calls::Effect;
+    let counts = || {
+        matches!(calls::effect(code), Effect::Nothing | Effect::Read | Effect::Write | Effect::Copy { .. })
+    };
+    code.as_syscall().is_none() || !counts()
+}
+
 /// Everything known at one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct World {

@@ -2,7 +2,7 @@
 
 mod print;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::{Args, ValueEnum};
 use hyper::{Method, StatusCode};
@@ -75,9 +75,17 @@ pub(super) struct TriggerArgs {
     /// How far ahead: 5m, or exit for until the container's end.
     #[arg(long, value_name = "TIME")]
     after: Option<String>,
-    /// Also the other containers of its pod, or the host.
-    #[arg(long, value_name = "SCOPE", value_parser = ["container", "pod", "host"])]
+    /// What to pin besides it: its pod, the containers of its process's descendants, all that it has to do with, or
+    /// the host.
+    #[arg(long, value_name = "SCOPE",
+          value_parser = ["container", "pod", "process_tree", "neighbours", "host"])]
     scope: Option<String>,
+    /// The pin ends when so many bytes were recorded of the container from now on.
+    #[arg(long, value_name = "BYTES")]
+    limit: Option<u64>,
+    /// Record every call of the container as long as the pin goes on.
+    #[arg(long)]
+    boost: bool,
     /// Why, for whoever looks at it later.
     #[arg(long, value_name = "TEXT", default_value = "")]
     reason: String,
@@ -117,6 +125,22 @@ pub(super) struct UnpinArgs {
     /// The pins to take away.
     #[arg(value_name = "PIN", required = true)]
     pins: Vec<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Arguments of `tail`.
+#[derive(Debug, Args)]
+pub(super) struct TailArgs {
+    /// Id, beginning of an id, name, or NAMESPACE/POD; `host` for the host's own [default: all].
+    #[arg(value_name = "CONTAINER")]
+    container: Option<String>,
+    /// Only events that pass this filter, as `afterimage grep` knows it.
+    #[arg(long, value_name = "FILTER")]
+    filter: Option<String>,
+    /// End after so many events.
+    #[arg(short = 'n', long, value_name = "N")]
+    count: Option<u64>,
     #[command(flatten)]
     connection: Connection,
 }
@@ -166,16 +190,17 @@ impl Connection {
         })?;
         let value: Value = serde_json::from_slice(&bytes)
             .map_err(|_| Failed(EXIT_ENVIRONMENT, format!("the answer ({status}) is not JSON")))?;
-        if status.is_success() {
-            return Ok(value);
-        }
+        if status.is_success() { Ok(value) } else { Err(Self::refused(status, &value)) }
+    }
+
+    fn refused(status: StatusCode, value: &Value) -> Failed {
         let message = print::safe(value["error"].as_str().unwrap_or("refused"));
         let code = match status {
             StatusCode::NOT_FOUND => EXIT_NOTHING,
             StatusCode::BAD_REQUEST | StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY => EXIT_USAGE,
             _ => EXIT_ENVIRONMENT,
         };
-        Err(Failed(code, message))
+        Failed(code, message)
     }
 
     fn show(&self, value: &Value, text: impl FnOnce(&Value) -> String) {
@@ -219,6 +244,8 @@ impl TriggerArgs {
             "before": self.before,
             "after": self.after,
             "scope": self.scope,
+            "limit": self.limit,
+            "boost": self.boost.then_some(true),
             "reason": self.reason,
             "action": action,
         })
@@ -311,6 +338,78 @@ pub(super) fn unpin(args: &UnpinArgs) -> ExitCode {
         }
     }
     ExitCode::from(worst)
+}
+
+/// `afterimaged tail`.
+pub(super) fn tail(args: &TailArgs) -> ExitCode {
+    let members = [("container", &args.container), ("filter", &args.filter)];
+    let members: Vec<String> = members
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!("{name}={}", query::encode(value.as_deref()?))))
+        .collect();
+    let path = format!("/v1/live?{}", members.join("&"));
+    finish((|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|error| Failed(EXIT_ENVIRONMENT, error.to_string()))?;
+        runtime.block_on(async {
+            let mut answer = client::ask(&args.connection.socket, Method::GET, &path, None).await?;
+            if !answer.status.is_success() {
+                let status = answer.status;
+                let value = serde_json::from_slice(&answer.whole().await?).unwrap_or(Value::Null);
+                return Err(Connection::refused(status, &value));
+            }
+            let mut shown =
+                Shown { output: args.connection.output, left: args.count, part: Vec::new(), lost: false };
+            while shown.left != Some(0)
+                && let Some(piece) = answer.next().await?
+            {
+                shown.piece(&piece)?;
+            }
+            Ok(if shown.lost { EXIT_LOSS } else { 0 })
+        })
+    })())
+}
+
+/// What `tail` has shown.
+struct Shown {
+    output: Output,
+    left: Option<u64>,
+    /// A line whose end has not come.
+    part: Vec<u8>,
+    /// Events were left out because they came too fast.
+    lost: bool,
+}
+
+impl Shown {
+    fn piece(&mut self, piece: &[u8]) -> Result<(), Failed> {
+        self.part.extend_from_slice(piece);
+        while self.left != Some(0)
+            && let Some(end) = self.part.iter().position(|byte| *byte == b'\n')
+        {
+            let line: Vec<u8> = self.part.drain(..=end).collect();
+            let event: Value = serde_json::from_slice(&line)
+                .map_err(|_| Failed(EXIT_ENVIRONMENT, "the answer is not JSON".to_owned()))?;
+            if event["kind"] == "event" {
+                self.left = self.left.map(|left| left - 1);
+            } else {
+                self.lost = true;
+            }
+            let text = match self.output {
+                Output::Json => format!("{event}\n"),
+                Output::Text => print::event(&event),
+            };
+            if let Err(error) = std::io::stdout().write_all(text.as_bytes()) {
+                // Nobody reads any more, as behind `head`.
+                self.left = Some(0);
+                if error.kind() != std::io::ErrorKind::BrokenPipe {
+                    return Err(Failed(EXIT_ENVIRONMENT, error.to_string()));
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// `afterimaged reload`.

@@ -16,10 +16,11 @@ use crate::{
         link::Link,
         past,
         peer::Allowed,
-        reload::Reloader,
+        reload::{Reloader, Told},
         server::{Plane, Server, Sockets},
         tap::Tap,
     },
+    live::watch,
     programs::LoadError,
     recorder::{Options, RecordError, Recorder, Status},
     systemd,
@@ -53,6 +54,7 @@ pub(super) fn run(args: &RunArgs, config: &Config, settings: Settings) -> Result
     let mut recorder = Recorder::start(&options(record)).map_err(|error| explain(&error))?;
     let stop = Arc::new(AtomicBool::new(false));
     let control = Control::start(args, config, settings, sockets, &mut recorder, &stop)?;
+    recorder.begin();
     systemd::ready();
     eprintln!(
         "recording to {}: {} processes were there, rings {}+{} MiB",
@@ -85,6 +87,8 @@ struct Control {
     server: Server,
     engine: Handle,
     triggers: std::thread::JoinHandle<()>,
+    watch: watch::Handle,
+    watching: std::thread::JoinHandle<()>,
 }
 
 impl Control {
@@ -100,11 +104,14 @@ impl Control {
         let failed = |error: &dyn std::error::Error| Failure::new(error, "");
         let pins = PinFile::open(store).map_err(|error| failed(&error))?;
         let journal = Journal::open(store, config.triggers.bodies).map_err(|error| failed(&error))?;
-        let (engine, triggers) = Engine::start(config.triggers.clone(), Box::new(pins), journal)
-            .map_err(|error| failed(&error))?;
         let shared = Arc::new(Shared::default());
         let (link, commands) = Link::new(Arc::clone(&shared));
-        recorder.attach(link, Box::new(Tap::new(engine.clone(), None)));
+        let steer = Box::new(commands.clone());
+        let (engine, triggers) = Engine::start(config.triggers.clone(), Box::new(pins), journal, steer)
+            .map_err(|error| failed(&error))?;
+        let (watch, feed, watching) =
+            watch::start(&config.rules, engine.clone()).map_err(|error| failed(&error))?;
+        recorder.attach(link, Box::new(Tap::new(engine.clone(), Some(Box::new(feed)))));
         past::tell(store.clone(), engine.clone()).map_err(|error| failed(&error))?;
         let (mut webhook, mut tls) = (None, None);
         if config.webhook.enabled {
@@ -112,13 +119,13 @@ impl Control {
             webhook = Some(Arc::new(made));
             tls = webhook::tls::acceptor(&config.webhook).map_err(|error| failed(&error))?;
         }
-        let reloader = Reloader::new(
-            args.sources.sources(),
-            settings,
-            engine.clone(),
-            commands.clone(),
-            webhook.clone(),
-        );
+        let told = Told {
+            engine: engine.clone(),
+            commands: commands.clone(),
+            webhook: webhook.clone(),
+            watch: watch.clone(),
+        };
+        let reloader = Reloader::new(args.sources.sources(), settings, told);
         let api = Api {
             shared,
             engine: engine.clone(),
@@ -127,17 +134,23 @@ impl Control {
             webhook: webhook.clone(),
             allowed: Allowed::new(config.api.group.as_deref()),
             store: store.clone(),
+            watch: watch.clone(),
             budget: Api::budget(),
         };
         let plane = Plane { api: Arc::new(api), webhook, tls };
         let server =
             Server::start(config, sockets, plane, Arc::clone(stop)).map_err(|error| failed(&error))?;
-        Ok(Self { server, engine, triggers })
+        Ok(Self { server, engine, triggers, watch, watching })
     }
 
     /// Takes nothing more, and works off what was taken.
     fn stop(self) {
         self.server.stop();
+        // Its last hits are triggers.
+        self.watch.stop();
+        if self.watching.join().is_err() {
+            tracing::error!("the thread of rules had failed");
+        }
         self.engine.stop();
         if self.triggers.join().is_err() {
             tracing::error!("the trigger engine had failed");

@@ -23,7 +23,7 @@ const MIB: u64 = 1 << 20;
 pub(super) const SENDERS: &[&str] =
     &["falco", "alertmanager", "k8s-audit", "tetragon", "tracee", "cloudevents", "generic"];
 /// How wide a pin reaches.
-pub(super) const SCOPES: &[&str] = &["container", "pod", "host"];
+pub(super) const SCOPES: &[&str] = &["container", "pod", "process_tree", "neighbours", "host"];
 
 const fn key(
     name: &'static str,
@@ -71,6 +71,14 @@ const ACTION: &[Key] = &[
     key("before", Kind::Duration(0, 365 * DAY), "10m", LIVE, "how far back to pin"),
     key("after", Kind::Duration(0, 365 * DAY), "5m", LIVE, "how far ahead to pin"),
     key("scope", Kind::Word(SCOPES), "container", LIVE, "what to pin besides the container"),
+    key(
+        "limit",
+        Kind::Size(0, 1 << 50),
+        "0B",
+        LIVE,
+        "the pin ends when so much was recorded; 0 for no limit",
+    ),
+    key("boost", Kind::Bool, "false", LIVE, "record every call of the container as long as the pin goes on"),
 ];
 
 /// Keys of `[[triggers.tail]]`.
@@ -225,7 +233,7 @@ pub(super) const KEYS: &[Key] = &[
         Kind::List,
         "",
         LIVE,
-        "where hits go: `stdout`, `file:PATH`, `http://HOST:PORT/PATH`",
+        "where hits go: `stdout`, `syslog`, `file:PATH`, `http://HOST:PORT/PATH`",
     ),
     key(
         "rules.budget",

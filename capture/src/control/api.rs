@@ -1,6 +1,7 @@
 //! The control API: versioned JSON over HTTP on a unix socket.
 
 mod containers;
+mod live;
 mod pins;
 mod status;
 
@@ -18,6 +19,7 @@ use crate::{
         reply::{self, Reply},
         serve::{Peer, Service},
     },
+    live::watch,
     metrics::{self, Scrape},
     trigger::{Source, engine::Handle, outcome::Outcome},
     webhook::{self, SubmitError, Target, Webhook},
@@ -50,6 +52,8 @@ pub struct Api {
     pub allowed: Allowed,
     /// Where it keeps the recording.
     pub store: std::path::PathBuf,
+    /// Whoever looks on.
+    pub watch: watch::Handle,
     /// What bodies may take.
     pub budget: Budget,
 }
@@ -113,7 +117,7 @@ impl Api {
             known,
             latency,
             webhook: self.webhook.as_ref().map(|webhook| webhook.answers()).unwrap_or_default(),
-            rules: None,
+            rules: Some(self.watch.figures()),
         }
     }
 
@@ -146,13 +150,18 @@ impl Api {
             },
             (Method::GET, ["v1", "pins"]) => self.pins().await,
             (Method::DELETE, ["v1", "pins", id]) => self.unpin(id, from).await,
+            (Method::GET, ["v1", "live"]) => self.live(&members).await,
             (Method::POST, ["v1", "reload"]) => self.reload(),
             (Method::GET, ["v1", "config"]) => {
                 reply::json(StatusCode::OK, &self.reloader.settings().to_json())
             }
             (
                 _,
-                ["v1", "status" | "containers" | "triggers" | "trigger" | "pins" | "reload" | "config", ..],
+                [
+                    "v1",
+                    "status" | "containers" | "triggers" | "trigger" | "pins" | "live" | "reload" | "config",
+                    ..,
+                ],
             ) => reply::error(StatusCode::METHOD_NOT_ALLOWED, "not with this method"),
             _ => reply::error(StatusCode::NOT_FOUND, "no such path; see docs/operations.md"),
         }

@@ -12,6 +12,7 @@ use super::figures::{Figures, Shared};
 use crate::{
     host,
     recorder::{HostMode, Profile, Recorder},
+    trigger::engine::Steer,
 };
 
 /// How often figures are left.
@@ -33,6 +34,14 @@ pub enum Command {
 
 /// The way of commands to the recording thread.
 pub type Commands = mpsc::Sender<Command>;
+
+/// A recording thread that has ended needs no steering.
+impl Steer for Commands {
+    fn boost(&self, uid: ContainerUid, on: bool) {
+        let (reply, _) = oneshot::channel();
+        let _ = self.send(Command::Own(uid, on.then_some(Profile::Full), reply));
+    }
+}
 
 /// The recording thread's end.
 pub struct Link {

@@ -8,6 +8,7 @@ use tracing::{info, warn};
 use super::link::{Command, Commands};
 use crate::{
     config::{Config, ConfigError, Settings, Sources, reloaded},
+    live::watch,
     trigger::engine::Handle,
     webhook::Webhook,
 };
@@ -37,21 +38,25 @@ pub enum ReloadError {
 pub struct Reloader {
     sources: Sources,
     settings: Mutex<Settings>,
-    engine: Handle,
-    commands: Commands,
-    webhook: Option<std::sync::Arc<Webhook>>,
+    told: Told,
+}
+
+/// Who is told.
+pub struct Told {
+    /// The trigger engine.
+    pub engine: Handle,
+    /// The recording thread.
+    pub commands: Commands,
+    /// The webhook.
+    pub webhook: Option<std::sync::Arc<Webhook>>,
+    /// The thread of rules.
+    pub watch: watch::Handle,
 }
 
 impl Reloader {
     /// From the layers that were read at the start.
-    pub fn new(
-        sources: Sources,
-        settings: Settings,
-        engine: Handle,
-        commands: Commands,
-        webhook: Option<std::sync::Arc<Webhook>>,
-    ) -> Self {
-        Self { sources, settings: Mutex::new(settings), engine, commands, webhook }
+    pub fn new(sources: Sources, settings: Settings, told: Told) -> Self {
+        Self { sources, settings: Mutex::new(settings), told }
     }
 
     /// The settings in force.
@@ -69,24 +74,25 @@ impl Reloader {
         let (applied, restart) = reloaded(&before, &settings);
         // What can fail comes first, and has no effect when it does. Files are read even where no key has changed: what
         // is in them may have.
-        let secrets = match &self.webhook {
-            Some(webhook) => Some((
-                webhook,
-                webhook.prepare(&config.webhook).map_err(|e| ReloadError::Part(e.to_string()))?,
-            )),
+        let Told { engine, commands, webhook, watch } = &self.told;
+        let part = |error: &dyn std::error::Error| ReloadError::Part(error.to_string());
+        let secrets = match webhook {
+            Some(webhook) => Some((webhook, webhook.prepare(&config.webhook).map_err(|e| part(&e))?)),
             None => None,
         };
+        let rules = watch.prepare(&config.rules).map_err(|e| part(&e))?;
+        watch.install(rules);
         if let Some((webhook, secrets)) = secrets {
             webhook.install(secrets);
         }
-        self.engine.configure(config.triggers);
+        engine.configure(config.triggers);
         // The recording thread ends last of all.
         let changed = |key: &str| applied.contains(&key);
         if changed("record.profile") {
-            let _ = self.commands.send(Command::Profile(config.record.profile));
+            let _ = commands.send(Command::Profile(config.record.profile));
         }
         if changed("record.host") {
-            let _ = self.commands.send(Command::Host(config.record.host));
+            let _ = commands.send(Command::Host(config.record.host));
         }
         *self.settings.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = settings;
         if !restart.is_empty() {

@@ -10,13 +10,14 @@ use crate::{
     trigger::{
         directory::{Began, Gap, Known},
         engine::{Handle, Update},
+        neighbours::{self, Ends},
     },
     witness::Witness,
 };
 
 /// Gaps kept while there is no room.
 const MAX_GAPS: usize = 65_536;
-/// Processes kept while there is no room: they are only one hint of many.
+/// Processes, and connections, kept while there is no room: they are only one hint of many.
 const MAX_PROCESSES: usize = 16_384;
 
 /// The recording thread's end.
@@ -25,6 +26,9 @@ pub struct Tap {
     containers: BTreeMap<ContainerUid, Known>,
     gaps: VecDeque<Gap>,
     processes: Vec<Began>,
+    talks: Vec<(ContainerUid, Ends)>,
+    /// Pins that have their size, and since when.
+    full: Vec<(String, i64)>,
     next: Option<Box<dyn Witness>>,
 }
 
@@ -40,22 +44,30 @@ fn real() -> impl Fn(BootNanos) -> i64 {
 impl Tap {
     /// To the engine, and on to the next witness.
     pub fn new(engine: Handle, next: Option<Box<dyn Witness>>) -> Self {
-        Self { engine, containers: BTreeMap::new(), gaps: VecDeque::new(), processes: Vec::new(), next }
+        Self {
+            engine,
+            containers: BTreeMap::new(),
+            gaps: VecDeque::new(),
+            processes: Vec::new(),
+            talks: Vec::new(),
+            full: Vec::new(),
+            next,
+        }
     }
 
     fn began(&mut self, uid: ContainerUid, event: &Event<'_>) {
-        let pid = match event.code {
+        let (pid, parent) = match event.code {
             EventCode::FORK => match event.number(layout::fork::CHILD_TGID) {
                 // A thread is no process.
-                Some(tgid) if tgid != u64::from(event.task.tgid) => tgid as u32,
+                Some(tgid) if tgid != u64::from(event.task.tgid) => (tgid as u32, Some(event.task.tgid)),
                 _ => return,
             },
-            EventCode::EXEC | EventCode::PROCESS => event.task.tgid,
+            EventCode::EXEC | EventCode::PROCESS => (event.task.tgid, None),
             _ => return,
         };
         let at = if event.code == EventCode::PROCESS { event.task.start } else { event.time };
         if self.processes.len() < MAX_PROCESSES {
-            self.processes.push(Began { pid, at: real()(at), container: uid });
+            self.processes.push(Began { pid, at: real()(at), container: uid, parent });
         }
     }
 }
@@ -79,8 +91,17 @@ impl Witness for Tap {
     }
 
     fn event(&mut self, uid: ContainerUid, event: &Event<'_>) {
-        if uid != ContainerUid::HOST && event.code.as_syscall().is_none() {
-            self.began(uid, event);
+        if uid != ContainerUid::HOST {
+            if event.code.as_syscall().is_none() {
+                self.began(uid, event);
+            } else if let Some(ends) = neighbours::ends(event)
+                && self.talks.len() < MAX_PROCESSES
+            {
+                self.talks.push((uid, ends));
+            }
+            for pin in self.engine.meters().count(uid, event) {
+                self.full.push((pin, real()(event.time)));
+            }
         }
         if let Some(next) = &mut self.next {
             next.event(uid, event);
@@ -102,6 +123,15 @@ impl Witness for Tap {
         }
         if !self.processes.is_empty() && self.engine.update(Update::Processes(self.processes.clone())) {
             self.processes.clear();
+        }
+        if !self.talks.is_empty() && self.engine.update(Update::Talks(self.talks.clone())) {
+            self.talks.clear();
+        }
+        while let Some((pin, at)) = self.full.last().cloned() {
+            if !self.engine.update(Update::Full(pin, at)) {
+                break;
+            }
+            self.full.pop();
         }
         if let Some(next) = &mut self.next {
             next.committed();

@@ -18,6 +18,10 @@ pub struct Decision {
     pub after: Span,
     /// What besides the container.
     pub scope: Scope,
+    /// Bytes at which the pin ends.
+    pub limit: Option<u64>,
+    /// Whether to record every call of the container meanwhile.
+    pub boost: bool,
 }
 
 /// The configured entries, compiled.
@@ -40,6 +44,8 @@ struct Entry {
     before: Option<Duration>,
     after: Option<Duration>,
     scope: Scope,
+    limit: Option<u64>,
+    boost: bool,
 }
 
 impl Entry {
@@ -55,6 +61,8 @@ impl Entry {
             before: config.before,
             after: config.after,
             scope: Scope::parse(&config.scope).unwrap_or_default(),
+            limit: config.limit,
+            boost: config.boost,
         }
     }
 
@@ -99,6 +107,8 @@ impl Actions {
             before: span(wish.before, entry.and_then(|entry| entry.before), self.before),
             after: span(wish.after, entry.and_then(|entry| entry.after), self.after),
             scope: wish.scope.or(entry.map(|entry| entry.scope)).unwrap_or_default(),
+            limit: wish.limit.or(entry.and_then(|entry| entry.limit)),
+            boost: wish.boost.unwrap_or(entry.is_some_and(|entry| entry.boost)),
         }
     }
 }

@@ -3,10 +3,12 @@
 //! Fed by the recorder as it learns, and once at the start with what the store already had. Times are wall-clock
 //! nanoseconds since 1970: those of alerts are.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use afterimage_format::{ContainerRecord, ContainerUid, Engine, FactKey, Loss, LossCause, Role};
 use afterimage_model::text::escape;
+
+use super::neighbours::Neighbours;
 
 /// Most containers remembered; of more, the dead of longest ago go.
 const MAX_CONTAINERS: usize = 200_000;
@@ -40,6 +42,8 @@ pub struct Known {
     pub image: Option<String>,
     /// Its cgroup.
     pub cgroup: String,
+    /// The container it was started from, when it is inside one.
+    pub outer: Option<ContainerUid>,
     /// First sign of it.
     pub first_seen: i64,
     /// It was there before recording began.
@@ -68,6 +72,7 @@ impl Known {
             pod_container: fact(FactKey::PodContainer),
             image: fact(FactKey::Image),
             cgroup: escape(&record.cgroup_path).into_string(),
+            outer: record.outer,
             first_seen: real(record.first_seen),
             preexisting: record.preexisting,
             started: record.started.map(&real),
@@ -128,6 +133,8 @@ pub struct Began {
     pub at: i64,
     /// Where.
     pub container: ContainerUid,
+    /// The process that made it, where that was seen.
+    pub parent: Option<u32>,
 }
 
 /// All containers, by what they can be found by.
@@ -142,7 +149,9 @@ pub struct Directory {
     gaps: VecDeque<Gap>,
     /// The moment before which gaps may have been forgotten.
     gaps_from: Option<i64>,
-    processes: HashMap<u32, Vec<(i64, ContainerUid)>>,
+    processes: HashMap<u32, Vec<Began>>,
+    /// Who talked to whom.
+    pub neighbours: Neighbours,
     order: VecDeque<(u32, i64)>,
 }
 
@@ -163,6 +172,7 @@ impl Directory {
             gaps: VecDeque::new(),
             gaps_from: None,
             processes: HashMap::new(),
+            neighbours: Neighbours::default(),
             order: VecDeque::new(),
         }
     }
@@ -196,6 +206,7 @@ impl Directory {
 
     fn forget(&mut self, uid: ContainerUid) {
         let Some(known) = self.known.remove(&uid) else { return };
+        self.neighbours.forget(uid);
         if let Some(same) = self.ids.get_mut(&known.id) {
             same.retain(|own| *own != uid);
             if same.is_empty() {
@@ -217,16 +228,17 @@ impl Directory {
     /// Learns of a process.
     pub fn learn_process(&mut self, began: Began) {
         let of_pid = self.processes.entry(began.pid).or_default();
-        if of_pid.last() == Some(&(began.at, began.container)) {
+        // A process that executes something where it was is nothing new.
+        if began.parent.is_none() && of_pid.last().is_some_and(|last| last.container == began.container) {
             return;
         }
-        of_pid.push((began.at, began.container));
+        of_pid.push(began);
         self.order.push_back((began.pid, began.at));
         while self.order.len() > MAX_PROCESSES
             && let Some((pid, at)) = self.order.pop_front()
         {
             if let Some(of_pid) = self.processes.get_mut(&pid) {
-                of_pid.retain(|(began, _)| *began != at);
+                of_pid.retain(|began| began.at != at);
                 if of_pid.is_empty() {
                     self.processes.remove(&pid);
                 }
@@ -270,8 +282,38 @@ impl Directory {
     /// The container that a process with this pid was in at `at`.
     pub fn by_pid(&self, pid: u32, at: i64) -> Option<ContainerUid> {
         let of_pid = self.processes.get(&pid)?;
-        let began = of_pid.iter().rev().find(|(began, _)| *began <= at);
-        began.or(of_pid.first()).map(|(_, container)| *container)
+        let began = of_pid.iter().rev().find(|began| began.at <= at);
+        began.or(of_pid.first()).map(|began| began.container)
+    }
+
+    /// The containers that the process with this pid at `at`, and its descendants, were in.
+    pub fn tree(&self, pid: u32, at: i64) -> BTreeSet<ContainerUid> {
+        let mut children: HashMap<u32, Vec<&Began>> = HashMap::new();
+        for began in self.processes.values().flatten() {
+            if let Some(parent) = began.parent {
+                children.entry(parent).or_default().push(began);
+            }
+        }
+        // A pid is used again: a child is of the latest holder that began before it.
+        let life = |pid: u32, at: i64| {
+            let holders = || self.processes.get(&pid).into_iter().flatten();
+            let since = holders().rfind(|began| began.at <= at).map_or(at, |began| began.at);
+            let until = holders().map(|began| began.at).filter(|next| *next > at).min().unwrap_or(i64::MAX);
+            since..until
+        };
+        let mut found: BTreeSet<ContainerUid> = self.by_pid(pid, at).into_iter().collect();
+        let mut open = vec![(pid, at)];
+        let mut seen = HashSet::new();
+        while let Some((pid, at)) = open.pop() {
+            let life = life(pid, at);
+            for child in children.get(&pid).into_iter().flatten().filter(|child| life.contains(&child.at)) {
+                if seen.insert((child.pid, child.at)) {
+                    found.insert(child.container);
+                    open.push((child.pid, child.at));
+                }
+            }
+        }
+        found
     }
 
     /// Gaps of a container, or of nobody in particular, between `from` and `to`; and whether there may have been more.
@@ -327,12 +369,32 @@ pub(super) mod tests {
     #[test]
     fn a_pid_is_of_whom_it_was_at_the_time() {
         let mut directory = Directory::default();
-        directory.learn_process(Began { pid: 7, at: 100, container: ContainerUid(1) });
-        directory.learn_process(Began { pid: 7, at: 200, container: ContainerUid(2) });
+        directory.learn_process(Began { pid: 7, at: 100, container: ContainerUid(1), parent: None });
+        directory.learn_process(Began { pid: 7, at: 200, container: ContainerUid(2), parent: None });
         assert_eq!(directory.by_pid(7, 150), Some(ContainerUid(1)));
         assert_eq!(directory.by_pid(7, 200), Some(ContainerUid(2)));
         assert_eq!(directory.by_pid(7, 50), Some(ContainerUid(1)), "clocks are not that exact");
         assert_eq!(directory.by_pid(8, 50), None);
+    }
+
+    #[test]
+    fn a_tree_reaches_the_containers_of_descendants_and_of_nobody_else() {
+        let mut directory = Directory::default();
+        for (pid, at, container, parent) in [
+            (7, 100, 1, None),
+            (8, 110, 1, Some(7)),
+            (9, 120, 2, Some(8)),
+            (10, 130, 3, Some(6)),
+            (7, 200, 4, Some(1)),
+            (11, 210, 5, Some(7)),
+        ] {
+            directory.learn_process(Began { pid, at, container: ContainerUid(container), parent });
+        }
+        let tree = |pid, at| directory.tree(pid, at).into_iter().map(|uid| uid.0).collect::<Vec<_>>();
+        assert_eq!(tree(8, 150), [1, 2]);
+        assert_eq!(tree(7, 150), [1, 2]);
+        assert_eq!(tree(7, 250), [4, 5], "what an earlier holder of the pid made is not its own");
+        assert_eq!(tree(12, 250), Vec::<u64>::new());
     }
 
     #[test]

@@ -16,6 +16,7 @@ use std::{
     time::{Duration, Instant as Timer},
 };
 
+use afterimage_format::ContainerUid;
 use tokio::sync::oneshot;
 
 use super::{
@@ -23,6 +24,8 @@ use super::{
     action::Actions,
     directory::{Began, Directory, Gap, Known},
     journal::Journal,
+    meters::Meters,
+    neighbours::Ends,
     outcome::{Outcome, State},
     pins::PinKeeper,
 };
@@ -53,6 +56,21 @@ pub enum Update {
     Gap(Gap),
     /// Of processes that began.
     Processes(Vec<Began>),
+    /// Of connections.
+    Talks(Vec<(ContainerUid, Ends)>),
+    /// A pin has its size, since then.
+    Full(String, i64),
+}
+
+/// What the engine has the recording thread do.
+pub trait Steer: Send {
+    /// Records every call of a container, or as before.
+    fn boost(&self, uid: ContainerUid, on: bool);
+}
+
+/// Nobody records.
+impl Steer for () {
+    fn boost(&self, _: ContainerUid, _: bool) {}
 }
 
 /// A question to the engine's state.
@@ -81,6 +99,7 @@ pub struct Ended;
 pub struct Handle {
     sender: mpsc::Sender<Message>,
     waiting: Arc<Waiting>,
+    meters: Arc<Meters>,
 }
 
 #[derive(Debug, Default)]
@@ -152,6 +171,11 @@ impl Handle {
         let _ = self.sender.send(Message::Stop);
     }
 
+    /// Meters of the pins that end at a size.
+    pub fn meters(&self) -> &Meters {
+        &self.meters
+    }
+
     /// Triggers in waiting.
     pub fn waiting(&self) -> usize {
         self.waiting.triggers.load(Ordering::Relaxed)
@@ -199,7 +223,13 @@ pub struct Engine {
     /// The pin that a rule made last on a container, and when.
     cooling: HashMap<(u64, Source, String), (i64, String)>,
     retries: Vec<Retry>,
+    /// When those came that were pinned by a later try, and are not safe yet.
+    late: Vec<i64>,
+    /// Containers of which every call is recorded, and until when.
+    boosted: HashMap<ContainerUid, Option<Timer>>,
+    steer: Box<dyn Steer>,
     waiting: Arc<Waiting>,
+    meters: Arc<Meters>,
 }
 
 impl Engine {
@@ -211,9 +241,10 @@ impl Engine {
         config: TriggerConfig,
         pins: Box<dyn PinKeeper>,
         journal: Journal,
+        steer: Box<dyn Steer>,
     ) -> std::io::Result<(Handle, std::thread::JoinHandle<()>)> {
         let (sender, receiver) = mpsc::channel();
-        let waiting = Arc::new(Waiting::default());
+        let (waiting, meters) = (Arc::new(Waiting::default()), Arc::new(Meters::default()));
         waiting.most.store(config.queue, Ordering::Relaxed);
         let engine = Self {
             directory: Directory::default(),
@@ -229,17 +260,22 @@ impl Engine {
             seen_order: VecDeque::new(),
             cooling: HashMap::new(),
             retries: Vec::new(),
+            late: Vec::new(),
+            boosted: HashMap::new(),
+            steer,
             waiting: Arc::clone(&waiting),
+            meters: Arc::clone(&meters),
         };
         let thread =
             std::thread::Builder::new().name("triggers".to_owned()).spawn(move || engine.run(&receiver))?;
-        Ok((Handle { sender, waiting }, thread))
+        Ok((Handle { sender, waiting, meters }, thread))
     }
 
     fn run(mut self, receiver: &mpsc::Receiver<Message>) {
         loop {
             let mut messages = Vec::new();
-            match self.retries.iter().map(|retry| retry.due).min() {
+            let boosted = self.boosted.values().flatten().copied();
+            match self.retries.iter().map(|retry| retry.due).chain(boosted).min() {
                 None => match receiver.recv() {
                     Ok(message) => messages.push(message),
                     Err(_) => return,
@@ -284,6 +320,7 @@ impl Engine {
             }
         }
         self.retry();
+        self.end_boosts(Timer::now());
         self.make_safe(&mut answers);
         for Answer { outcomes, reply } in answers {
             let _ = reply.send(outcomes);
@@ -299,6 +336,8 @@ impl Engine {
             Update::Container(known) => {
                 if known.removed.is_some() {
                     self.end_pins(&known);
+                    self.meters.stop(known.uid);
+                    self.boosted.remove(&known.uid);
                 }
                 self.directory.learn(*known);
             }
@@ -307,6 +346,10 @@ impl Engine {
             Update::Processes(began) => {
                 began.into_iter().for_each(|began| self.directory.learn_process(began))
             }
+            Update::Talks(talks) => {
+                talks.into_iter().for_each(|(uid, ends)| self.directory.neighbours.learn(uid, ends))
+            }
+            Update::Full(pin, at) => self.full(&pin, at),
         }
     }
 }

@@ -143,8 +143,7 @@ pub struct Told {
 
 impl Told {
     fn new(hints: &Hints) -> Self {
-        let Hints { id, name, namespace, pod, pod_container, pid, pid_start: _, cgroup, image, host } =
-            hints.clone();
+        let Hints { id, name, namespace, pod, pod_container, pid, cgroup, image, host, .. } = hints.clone();
         Self { container: id, name, namespace, pod, pod_container, pid, cgroup, image, host }
     }
 }

@@ -46,6 +46,9 @@ pub struct Pin {
     pub reason: String,
     /// When it was made.
     pub made: Instant,
+    /// It ended because of its size.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub full: bool,
 }
 
 /// A pin could not be kept.
@@ -245,6 +248,7 @@ mod tests {
             rule: "r\n\"".to_owned(),
             reason: String::new(),
             made: Instant(5),
+            full: false,
         }
     }
 

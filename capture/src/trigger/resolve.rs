@@ -29,7 +29,8 @@ impl Resolution {
 
 /// Finds the containers that `hints` mean, at about `at`. The surest hint that finds anything decides.
 pub fn resolve(directory: &Directory, hints: &Hints, at: i64) -> Resolution {
-    let ways: [&dyn Fn() -> Option<Resolution>; 7] = [
+    let ways: [&dyn Fn() -> Option<Resolution>; 8] = [
+        &|| Resolution::by("the recorder's own number", vec![directory.get(hints.uid?)?.uid]),
         &|| Resolution::by("host", if hints.host { vec![ContainerUid::HOST] } else { Vec::new() }),
         &|| by_id(directory, hints.id.as_deref()?),
         &|| by_pod(directory, hints),
@@ -40,7 +41,7 @@ pub fn resolve(directory: &Directory, hints: &Hints, at: i64) -> Resolution {
     ];
     let mut found = ways.iter().find_map(|way| way()).unwrap_or_default();
     if let Some(id) = &hints.id
-        && !matches!(found.by, "id" | "id prefix" | "name" | "")
+        && !matches!(found.by, "the recorder's own number" | "id" | "id prefix" | "name" | "")
     {
         found.warnings.push(format!("no container has the id `{id}`: found by {}", found.by));
     }
@@ -182,7 +183,7 @@ mod tests {
         directory.learn(known(12, B, 100, None));
         directory.learn(known(21, C, 300, None));
         directory.learn(known(22, A, 400, None));
-        directory.learn_process(Began { pid: 412, at: 150, container: ContainerUid(12) });
+        directory.learn_process(Began { pid: 412, at: 150, container: ContainerUid(12), parent: None });
         directory
     }
 

@@ -2,95 +2,27 @@
 
 use std::{
     fs,
-    net::{SocketAddr, TcpListener},
     os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
-    path::PathBuf,
     process::{Command, Output},
     time::{Duration, Instant},
 };
 
 use afterimage_format::EventCode;
-use afterimage_launch::{Launcher, Root, Stdio, Style, rootfs};
+use afterimage_launch::Stdio;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use crate::{
+    bench::{Bench, TOKEN, busybox, falco},
     harness::{RECORDER, Running, alone, container, events, open},
     http,
 };
-
-const TOKEN: &str = "a-token-that-nobody-guesses";
-
-/// A recorder with an API socket and a webhook of its own.
-struct Bench {
-    recorder: Running,
-    dir: TempDir,
-    webhook: SocketAddr,
-}
-
-fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
-}
-
-impl Bench {
-    fn start(more: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let webhook = free_port();
-        let tokens = dir.path().join("tokens");
-        fs::write(&tokens, TOKEN).unwrap();
-        fs::set_permissions(&tokens, fs::Permissions::from_mode(0o600)).unwrap();
-        let config = format!(
-            "[api]\nsocket = \"{0}/api.sock\"\n[webhook]\nenabled = true\nlisten = \"{webhook}\"\n\
-             token_file = \"{0}/tokens\"\n{more}",
-            dir.path().display()
-        );
-        fs::write(dir.path().join("config.toml"), config).unwrap();
-        let file = dir.path().join("config.toml");
-        let recorder = Running::start(&["--host", "none", "--config", file.to_str().unwrap()]);
-        Self { recorder, dir, webhook }
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.dir.path().join("api.sock")
-    }
-
-    fn client(&self, args: &[&str]) -> (i32, String, String) {
-        let Output { status, stdout, stderr } =
-            Command::new(RECORDER).args(args).arg("--socket").arg(self.socket()).output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        (status.code().unwrap_or(-1), text(stdout), text(stderr))
-    }
-
-    fn get(&self, path: &str) -> Value {
-        let answer = http::unix(&self.socket(), "GET", path, b"");
-        assert_eq!(answer.status, 200, "{path}: {}", answer.body);
-        answer.json()
-    }
-
-    fn alert(&self, body: &Value) -> http::Answer {
-        let token = format!("Bearer {TOKEN}");
-        let headers = [("Authorization", token.as_str()), ("Content-Type", "application/json")];
-        http::tcp(self.webhook, "POST", "/v1/trigger?wait=5s", &headers, body.to_string().as_bytes())
-    }
-}
-
-fn falco(id: &str) -> Value {
-    json!({
-        "rule": "Drop and execute new binary in container", "priority": "Critical", "source": "syscall",
-        "output": "Executing binary not part of base image", "tags": ["T1105"],
-        "output_fields": {"container.id": &id[..12], "proc.cmdline": "/tmp/.x -q", "evt.type": "execve"},
-    })
-}
 
 #[test]
 #[ignore = "needs root and eBPF"]
 fn an_alert_after_its_death_pins_a_container_from_its_first_instruction() {
     let _alone = alone();
     let bench = Bench::start("");
-    let root = tempfile::tempdir().unwrap();
-    rootfs::busybox(root.path()).unwrap();
-    let launcher = Launcher::new(Style::Docker, Root::Chroot(root.path().to_owned())).unwrap();
+    let (launcher, _root) = busybox();
     let script = "echo attack; busybox sleep 0.3";
     let outcome = launcher.run(&["/bin/busybox", "sh", "-c", script], Stdio::default()).unwrap();
     let id = outcome.id.to_string();
@@ -128,9 +60,7 @@ fn an_alert_after_its_death_pins_a_container_from_its_first_instruction() {
 fn a_hundred_alerts_on_a_hundred_containers_are_all_kept() {
     let _alone = alone();
     let bench = Bench::start("");
-    let root = tempfile::tempdir().unwrap();
-    rootfs::busybox(root.path()).unwrap();
-    let launcher = Launcher::new(Style::Docker, Root::Chroot(root.path().to_owned())).unwrap();
+    let (launcher, _root) = busybox();
     let ids = std::sync::Mutex::new(Vec::new());
     launcher
         .run_many(100, 4, &["/bin/true"], Stdio::default(), |done| {
@@ -186,9 +116,7 @@ fn a_hundred_alerts_on_a_hundred_containers_are_all_kept() {
 fn the_clients_answer_by_text_json_and_exit_status() {
     let _alone = alone();
     let bench = Bench::start("");
-    let root = tempfile::tempdir().unwrap();
-    rootfs::busybox(root.path()).unwrap();
-    let launcher = Launcher::new(Style::Docker, Root::Chroot(root.path().to_owned())).unwrap();
+    let (launcher, _root) = busybox();
     let id = launcher.run(&["/bin/true"], Stdio::default()).unwrap().id.to_string();
     std::thread::sleep(Duration::from_millis(300));
 
@@ -362,9 +290,7 @@ fn a_reload_changes_what_can_be_changed_and_says_what_cannot() {
 fn a_profile_can_be_changed_while_recording() {
     let _alone = alone();
     let bench = Bench::start("");
-    let root = tempfile::tempdir().unwrap();
-    rootfs::busybox(root.path()).unwrap();
-    let launcher = Launcher::new(Style::Docker, Root::Chroot(root.path().to_owned())).unwrap();
+    let (launcher, _root) = busybox();
     // Sleeping is kept by the full profile only.
     let script = "for i in 1 2 3 4 5 6 7 8 9; do busybox date > /dev/null; busybox sleep 0.2; done";
     let running = launcher.spawn(&["/bin/busybox", "sh", "-c", script], Stdio::default()).unwrap();

@@ -1,6 +1,7 @@
 //! The recorder against the running kernel. Everything here needs root and eBPF, and says so by name when it has not.
 
 mod bad_input;
+mod bench;
 mod conservation;
 mod control;
 mod degrade;
@@ -11,5 +12,6 @@ mod http;
 mod kill;
 mod rules;
 mod runtimes;
+mod live;
 mod strace;
 mod thousand;

@@ -4,8 +4,8 @@ use super::{
     draft::{Capture, Condition, ListDraft, MacroDraft, RuleDraft},
     error::{RuleError, RuleErrorKind, RuleWarning},
     read::{
-        Read, conflict, exceptions, flag, form, milliseconds, missing, no_previous, overrides, read_priority,
-        tags, text,
+        Read, capture_scope, conflict, exceptions, flag, form, milliseconds, missing, no_previous, number,
+        overrides, read_priority, tags, text,
     },
     yaml::{self, Node, Place, Value},
 };
@@ -38,6 +38,9 @@ const RULE_KEYS: &[&str] = &[
     "capture",
     "capture_duration",
     "capture_before",
+    "capture_scope",
+    "capture_limit",
+    "capture_once_per",
     "warn_evttypes",
     "skip-if-unknown-filter",
     "tags",
@@ -223,11 +226,7 @@ impl Collector {
             tags: tags(item, what)?,
             enabled: flag(item, what, "enabled")?.unwrap_or(true),
             exceptions: exceptions(item, what)?,
-            capture: Capture {
-                enabled: flag(item, what, "capture")?.unwrap_or(false),
-                after_ms: milliseconds(item, what, "capture_duration")?,
-                before_ms: milliseconds(item, what, "capture_before")?,
-            },
+            capture: capture(item, what)?,
             skip_if_unknown: flag(item, what, "skip-if-unknown-filter")?.unwrap_or(false),
             warn_types: flag(item, what, "warn_evttypes")?.unwrap_or(true),
             name,
@@ -349,15 +348,7 @@ fn replace(rule: &mut RuleDraft, item: &Node, what: &str, replaced: impl Fn(&str
     if replaced("enabled") {
         rule.enabled = flag(item, what, "enabled")?.unwrap_or(true);
     }
-    if replaced("capture") {
-        rule.capture.enabled = flag(item, what, "capture")?.unwrap_or(false);
-    }
-    if replaced("capture_duration") {
-        rule.capture.after_ms = milliseconds(item, what, "capture_duration")?;
-    }
-    if replaced("capture_before") {
-        rule.capture.before_ms = milliseconds(item, what, "capture_before")?;
-    }
+    replace_capture(&mut rule.capture, capture(item, what)?, &replaced);
     if replaced("skip-if-unknown-filter") {
         rule.skip_if_unknown = flag(item, what, "skip-if-unknown-filter")?.unwrap_or(false);
     }
@@ -365,6 +356,40 @@ fn replace(rule: &mut RuleDraft, item: &Node, what: &str, replaced: impl Fn(&str
         rule.warn_types = flag(item, what, "warn_evttypes")?.unwrap_or(true);
     }
     Ok(())
+}
+
+/// What an item says of captures.
+fn capture(item: &Node, what: &str) -> Read<Capture> {
+    Ok(Capture {
+        enabled: flag(item, what, "capture")?.unwrap_or(false),
+        after_ms: milliseconds(item, what, "capture_duration")?,
+        before_ms: milliseconds(item, what, "capture_before")?,
+        scope: capture_scope(item, what)?,
+        limit: number(item, what, "capture_limit", "a number of bytes")?,
+        once_ms: milliseconds(item, what, "capture_once_per")?,
+    })
+}
+
+fn replace_capture(own: &mut Capture, new: Capture, replaced: &impl Fn(&str) -> bool) {
+    let Capture { enabled, after_ms, before_ms, scope, limit, once_ms } = new;
+    if replaced("capture") {
+        own.enabled = enabled;
+    }
+    if replaced("capture_duration") {
+        own.after_ms = after_ms;
+    }
+    if replaced("capture_before") {
+        own.before_ms = before_ms;
+    }
+    if replaced("capture_scope") {
+        own.scope = scope;
+    }
+    if replaced("capture_limit") {
+        own.limit = limit;
+    }
+    if replaced("capture_once_per") {
+        own.once_ms = once_ms;
+    }
 }
 
 fn engine(version: &Node) -> Read<()> {

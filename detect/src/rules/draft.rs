@@ -78,6 +78,40 @@ pub struct Capture {
     pub after_ms: Option<u64>,
     /// `capture_before`: before the hit, milliseconds. Ours: Falco has no past.
     pub before_ms: Option<u64>,
+    /// `capture_scope`: what is pinned besides the container. Ours: Falco captures the whole host.
+    pub scope: Option<CaptureScope>,
+    /// `capture_limit`: bytes recorded after the hit at which the pin ends.
+    pub limit: Option<u64>,
+    /// `capture_once_per`: milliseconds in which the rule captures a container once.
+    pub once_ms: Option<u64>,
+}
+
+/// What a rule's capture reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CaptureScope {
+    /// The container.
+    Container,
+    /// All containers of its pod.
+    Pod,
+    /// The containers that descendants of the process are in.
+    ProcessTree,
+    /// The container, and the host's own processes.
+    Host,
+}
+
+impl CaptureScope {
+    /// Every scope with its word.
+    pub const NAMES: [(Self, &'static str); 4] = [
+        (Self::Container, "container"),
+        (Self::Pod, "pod"),
+        (Self::ProcessTree, "process_tree"),
+        (Self::Host, "host"),
+    ];
+
+    /// The scope of a word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::NAMES.iter().find(|(_, name)| *name == word).map(|(scope, _)| *scope)
+    }
 }
 
 /// An exception: values of fields for which the rule is silent.

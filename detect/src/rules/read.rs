@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     Priority,
-    draft::{Entry, Exception},
+    draft::{CaptureScope, Entry, Exception},
     error::{RuleError, RuleErrorKind},
     yaml::{Node, Place, Scalar, Value},
 };
@@ -46,11 +46,22 @@ pub(super) fn flag(item: &Node, what: &str, key: &'static str) -> Read<Option<bo
 }
 
 pub(super) fn milliseconds(item: &Node, what: &str, key: &'static str) -> Read<Option<u64>> {
+    number(item, what, key, "a number of milliseconds")
+}
+
+pub(super) fn number(item: &Node, what: &str, key: &str, wanted: &'static str) -> Read<Option<u64>> {
     let Some(node) = item.get(key) else { return Ok(None) };
     let number = node.text().and_then(|text| text.parse().ok());
-    number
-        .map(Some)
-        .ok_or_else(|| form(&node.place, &format!("`{key}` of {what}"), "a number of milliseconds"))
+    number.map(Some).ok_or_else(|| form(&node.place, &format!("`{key}` of {what}"), wanted))
+}
+
+pub(super) fn capture_scope(item: &Node, what: &str) -> Read<Option<CaptureScope>> {
+    let Some(node) = item.get("capture_scope") else { return Ok(None) };
+    let scope = node.text().and_then(CaptureScope::parse);
+    scope.map(Some).ok_or_else(|| {
+        let wanted = "one of container, pod, process_tree, host";
+        form(&node.place, &format!("`capture_scope` of {what}"), wanted)
+    })
 }
 
 pub(super) fn read_priority(scalar: &Scalar) -> Read<Priority> {

@@ -2,7 +2,7 @@
 
 use afterimage_detect::{
     RuleSet,
-    rules::{FieldValue, Priority},
+    rules::{CaptureScope, FieldValue, Priority},
 };
 use afterimage_format::FactKey;
 
@@ -224,7 +224,7 @@ fn hits_are_safe_to_show_and_have_falcos_json_shape() {
         .run(1, 99, "/bin/sh", &["sh"])
         .start(99, 100, &program)
         .open(100, "/etc/\u{202e}x", READ, 3);
-    let change = "- rule: shell reads\n  output: \"%proc.tty|%proc.cmdline|%fd.name|%10proc.name|100%%|%proc.aname[2].\"\n  capture: true\n  capture_duration: 500\n  capture_before: 30000\n  override: {output: replace, capture: replace, capture_duration: replace, capture_before: replace}\n";
+    let change = "- rule: shell reads\n  output: \"%proc.tty|%proc.cmdline|%fd.name|%10proc.name|100%%|%proc.aname[2].\"\n  capture: true\n  capture_duration: 500\n  capture_before: 30000\n  capture_scope: pod\n  capture_limit: 65536\n  capture_once_per: 9000\n  override: {output: replace, capture: replace, capture_duration: replace, capture_before: replace, capture_scope: replace, capture_limit: replace, capture_once_per: replace}\n";
     let hits = scene.hits(&rules(change));
     let [hit] = hits.as_slice() else { panic!("{hits:?}") };
     assert!(
@@ -239,6 +239,10 @@ fn hits_are_safe_to_show_and_have_falcos_json_shape() {
     assert_eq!(
         (hit.capture.enabled, hit.capture.after_ms, hit.capture.before_ms),
         (true, Some(500), Some(30000))
+    );
+    assert_eq!(
+        (hit.capture.scope, hit.capture.limit, hit.capture.once_ms),
+        (Some(CaptureScope::Pod), Some(65536), Some(9000))
     );
     let json: serde_json::Value = serde_json::from_str(&hit.to_falco_json()).unwrap();
     let keys: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();

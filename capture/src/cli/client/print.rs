@@ -73,6 +73,17 @@ pub(super) fn status(status: &Value) -> String {
     out
 }
 
+/// An event of `tail`.
+pub(super) fn event(event: &Value) -> String {
+    let of = |key: &str| text(&event[key]);
+    if event["kind"] != "event" {
+        return format!("... {} events left out: they came too fast\n", of("count"));
+    }
+    let container: String = of("container").chars().take(12).collect();
+    let (time, process, result) = (time(&event["time"]), of("process"), of("result"));
+    format!("{time} {container:12} {process}/{} {} {} {result}\n", of("tid"), of("event"), of("detail"))
+}
+
 /// What became of triggers.
 pub(super) fn outcomes(answer: &Value) -> String {
     let mut out = String::new();

@@ -22,7 +22,7 @@ fn bench() -> Bench {
     let config = crate::config::Config::load(&crate::config::Sources::default()).unwrap().0.triggers;
     let pins = Box::new(PinFile::open(dir.path()).unwrap());
     let journal = Journal::open(dir.path(), 1 << 20).unwrap();
-    let (handle, thread) = Engine::start(config, pins, journal).unwrap();
+    let (handle, thread) = Engine::start(config, pins, journal, Box::new(())).unwrap();
     Bench { handle, thread, dir, now: host::clock_pair().real }
 }
 

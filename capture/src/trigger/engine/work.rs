@@ -8,7 +8,7 @@ use tracing::{error, warn};
 
 use super::{
     super::{
-        ActionKind, Body, Scope, Span, Trigger,
+        ActionKind, Body, Hints, Scope, Span, Trigger,
         action::Decision,
         directory::Known,
         hex,
@@ -156,7 +156,7 @@ impl Engine {
         }
         outcome.found_by = by;
         outcome.warnings.extend(warnings);
-        let all = self.widened(found, decision.scope, (from, to.unwrap_or(i64::MAX)));
+        let all = self.widened(found, decision.scope, (from, to.unwrap_or(i64::MAX)), &trigger.hints, at);
         if all.len() > MAX_MATCHES {
             let warning = format!("{} containers: the first {MAX_MATCHES} are taken", all.len());
             outcome.warnings.push(warning);
@@ -188,22 +188,43 @@ impl Engine {
     }
 
     /// With what the scope adds.
-    fn widened(&self, found: Vec<ContainerUid>, scope: Scope, (from, to): (i64, i64)) -> Vec<ContainerUid> {
-        let mut all = found;
+    fn widened(
+        &self,
+        found: Vec<ContainerUid>,
+        scope: Scope,
+        (from, to): (i64, i64),
+        hints: &Hints,
+        at: i64,
+    ) -> Vec<ContainerUid> {
+        let own: Vec<&Known> = found.iter().filter_map(|uid| self.directory.get(*uid)).collect();
+        let living = || self.directory.iter().filter(|known| known.lived(from, to));
+        let mut more: Vec<ContainerUid> = Vec::new();
         match scope {
             Scope::Container => {}
-            Scope::Host => all.extend((!all.contains(&ContainerUid::HOST)).then_some(ContainerUid::HOST)),
+            Scope::Host => more.push(ContainerUid::HOST),
             Scope::Pod => {
-                let pods: Vec<&Known> = all.iter().filter_map(|uid| self.directory.get(*uid)).collect();
-                let same = |known: &Known| pods.iter().any(|own| same_pod(own, known));
-                let others: Vec<ContainerUid> =
-                    self.directory.iter().filter(|k| k.lived(from, to) && same(k)).map(|k| k.uid).collect();
-                all.extend(others);
-                all.sort_unstable();
-                all.dedup();
+                let same = |known: &&Known| own.iter().any(|own| same_pod(own, known));
+                more.extend(living().filter(same).map(|known| known.uid));
+            }
+            Scope::ProcessTree => {
+                let pid = hints.pid.into_iter();
+                more.extend(pid.flat_map(|pid| self.directory.tree(pid, hints.pid_start.unwrap_or(at))));
+            }
+            Scope::Neighbours => {
+                let near = |known: &&Known| {
+                    own.iter().any(|own| {
+                        same_pod(own, known) || known.outer == Some(own.uid) || own.outer == Some(known.uid)
+                    })
+                };
+                more.extend(living().filter(near).map(|known| known.uid));
+                more.extend(found.iter().flat_map(|uid| self.directory.neighbours.of(*uid)));
             }
         }
-        all
+        // What the alert is about comes first: of very many, the first are taken.
+        more.sort_unstable();
+        more.dedup();
+        more.retain(|uid| !found.contains(uid));
+        found.into_iter().chain(more).collect()
     }
 
     /// Pins a container's range, or marks it.
@@ -232,7 +253,7 @@ impl Engine {
             (covered.from, covered.to) = (Some(Instant(from)), to.map(Instant));
             let container = known.id.clone();
             match self.pin(uid, container, trigger, outcome, &mut covered) {
-                Ok(()) => {}
+                Ok(()) => self.follow(uid, decision, &covered),
                 Err(error) => {
                     error!("a trigger's pin cannot be made: {error}: {}", error.source);
                     outcome.warnings.push(error.to_string());
@@ -260,7 +281,9 @@ impl Engine {
             .cooling
             .get(&key)
             .filter(|(at, _)| trigger.source != super::super::Source::Person && warm(*at, cooldown))
-            .and_then(|(_, id)| self.pins.get(id).cloned());
+            .and_then(|(_, id)| self.pins.get(id).cloned())
+            // What has its size is not extended.
+            .filter(|pin| !pin.full);
         let mut pin = match earlier {
             Some(earlier) => {
                 covered.extended = true;
@@ -277,6 +300,7 @@ impl Engine {
                 rule: trigger.rule.clone(),
                 reason: trigger.reason.clone(),
                 made: outcome.received,
+                full: false,
             },
         };
         pin.from = pin.from.min(covered.from.unwrap_or(pin.from));
@@ -290,6 +314,49 @@ impl Engine {
         }
         self.cooling.insert(key, (received, pin.id));
         Ok(())
+    }
+
+    /// What a pin asks for of the time to come: an end by size, more detail.
+    fn follow(&mut self, uid: ContainerUid, decision: Decision, covered: &Covered) {
+        let living = self.directory.get(uid).is_some_and(|known| known.removed.is_none());
+        let Some(pin) = covered.pin.as_deref().filter(|_| living) else { return };
+        if let Some(limit) = decision.limit {
+            self.meters.set(uid, pin, limit);
+        }
+        if decision.boost && uid != ContainerUid::HOST {
+            let left =
+                covered.to.map(|to| Duration::from_nanos(to.0.saturating_sub(now()).max(0).cast_unsigned()));
+            if left == Some(Duration::ZERO) {
+                return;
+            }
+            let until = left.map(|left| Timer::now() + left);
+            match self.boosted.get_mut(&uid) {
+                // The one that lasts longest counts.
+                Some(earlier) => *earlier = earlier.zip(until).map(|(a, b)| a.max(b)),
+                None => {
+                    self.steer.boost(uid, true);
+                    self.boosted.insert(uid, until);
+                }
+            }
+        }
+    }
+
+    /// Ends what was asked for until now.
+    pub(super) fn end_boosts(&mut self, now: Timer) {
+        let over = |until: &Option<Timer>| until.is_some_and(|until| until <= now);
+        for (uid, _) in self.boosted.extract_if(|_, until| over(until)) {
+            self.steer.boost(uid, false);
+        }
+    }
+
+    /// A pin has its size.
+    pub(super) fn full(&mut self, id: &str, at: i64) {
+        let Some(pin) = self.pins.get(id).cloned() else { return };
+        let to = Instant(pin.to.map_or(at, |to| to.0.min(at)));
+        if let Err(error) = self.pins.pin(Pin { to: Some(to), full: true, ..pin }) {
+            // More is kept than was asked for.
+            warn!("the end of a pin cannot be written down: {error}");
+        }
     }
 
     /// Takes a pin away, and writes down who did.
@@ -339,6 +406,9 @@ impl Engine {
                     None => retry.outcome.state = State::Unmatched,
                 }
             }
+            if retry.outcome.state == State::Pinned {
+                self.late.push(retry.outcome.received.0);
+            }
             self.settled(&retry.outcome, true);
         }
     }
@@ -360,11 +430,13 @@ impl Engine {
                 outcome.warnings.push(error.to_string());
                 self.unsafe_pins += 1;
             }
-            if outcome.state == State::Pinned {
-                self.latencies.push_back(now.saturating_sub(outcome.received.0).max(0).cast_unsigned());
-                if self.latencies.len() > LATENCIES {
-                    self.latencies.pop_front();
-                }
+        }
+        let pinned = answers.iter().flat_map(|answer| &answer.outcomes).filter(|o| o.state == State::Pinned);
+        let late = std::mem::take(&mut self.late);
+        for received in pinned.map(|outcome| outcome.received.0).chain(late) {
+            self.latencies.push_back(now.saturating_sub(received).max(0).cast_unsigned());
+            if self.latencies.len() > LATENCIES {
+                self.latencies.pop_front();
             }
         }
     }

@@ -35,6 +35,8 @@ struct Request {
     after: Lax,
     until: Lax,
     scope: Lax,
+    limit: Lax,
+    boost: Lax,
 }
 
 /// A severity as different tools say it.
@@ -58,12 +60,20 @@ pub(super) fn parse(text: &str, source: Source) -> Parsed {
             "`exit`",
             |text| (text == "exit").then_some(Span::All),
         )?),
-        scope: word("scope", request.scope, "`container`, `pod` or `host`", Scope::parse)?,
+        scope: word(
+            "scope",
+            request.scope,
+            "`container`, `pod`, `process_tree`, `neighbours` or `host`",
+            Scope::parse,
+        )?,
+        limit: word("limit", request.limit, "a number of bytes", |text| text.parse().ok())?,
+        boost: word("boost", request.boost, "`true` or `false`", |text| text.parse().ok())?,
     };
     // `container` is what a person calls it: an id, the beginning of one, or a name.
     let id = request.container_id.take().or(request.container.take());
     let host = id.as_deref() == Some("host");
     let hints = Hints {
+        uid: None,
         id: id.filter(|_| !host),
         name: request.name.take(),
         namespace: request.namespace.take(),

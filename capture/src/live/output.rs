@@ -1,0 +1,222 @@
+//! Where hits go: standard output, a file, syslog, an address. What an output does not take in time is counted, and nobody waits.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::Write as _,
+    os::unix::{fs::OpenOptionsExt as _, net::UnixDatagram},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{self, SyncSender},
+    },
+    time::Duration,
+};
+
+use afterimage_detect::rules::Priority;
+use hyper::body::Bytes;
+use tracing::warn;
+
+use crate::http::client;
+
+/// Where the C library's syslog sends to.
+const SYSLOG: &str = "/dev/log";
+/// Lines in waiting.
+const QUEUE: usize = 4096;
+/// How long an address may take for one line.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// An output cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OutputError {
+    /// The file.
+    #[error("cannot open `{}`: {source}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is not one.
+    #[error("`{0}` is no output")]
+    Unknown(String),
+    /// No thread.
+    #[error("no thread for the outputs: {0}")]
+    Thread(std::io::Error),
+}
+
+enum Sink {
+    Stdout,
+    File(File),
+    /// A datagram for each line, as the C library sends them.
+    Syslog(PathBuf),
+    Http {
+        address: String,
+        path: String,
+    },
+}
+
+/// All outputs, on a thread of their own.
+pub struct Outputs {
+    lines: Option<SyncSender<String>>,
+    undelivered: Arc<AtomicU64>,
+}
+
+impl Sink {
+    fn open(output: &str) -> Result<Self, OutputError> {
+        if output == "stdout" {
+            return Ok(Self::Stdout);
+        }
+        if let Some(path) = output.strip_prefix("file:") {
+            let path = PathBuf::from(path);
+            let mut options = OpenOptions::new();
+            options.append(true).create(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+            return options.open(&path).map(Self::File).map_err(|source| OutputError::File { path, source });
+        }
+        if output == "syslog" {
+            return Ok(Self::Syslog(PathBuf::from(SYSLOG)));
+        }
+        if let Some(path) = output.strip_prefix("syslog:") {
+            return Ok(Self::Syslog(PathBuf::from(path)));
+        }
+        let rest = output.strip_prefix("http://").ok_or_else(|| OutputError::Unknown(output.to_owned()))?;
+        let (address, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let address = if address.contains(':') { address.to_owned() } else { format!("{address}:80") };
+        Ok(Self::Http { address, path: format!("/{path}") })
+    }
+
+    fn write(&mut self, line: &str, runtime: &tokio::runtime::Runtime) -> Result<(), String> {
+        let text = |error: std::io::Error| error.to_string();
+        match self {
+            Self::Stdout => writeln!(std::io::stdout().lock(), "{line}").map_err(text),
+            Self::File(file) => file.write_all(format!("{line}\n").as_bytes()).map_err(text),
+            Self::Syslog(path) => syslog(path, line).map_err(text),
+            Self::Http { address, path } => runtime.block_on(async {
+                let post = async {
+                    let answer = client::post(address, path, Bytes::from(line.to_owned())).await;
+                    let answer = answer.map_err(|error| error.to_string())?;
+                    let status = answer.status;
+                    // Read to its end, so that the other side sees a proper one.
+                    let _ = answer.whole().await;
+                    if status.is_success() { Ok(()) } else { Err(format!("`{address}` answers {status}")) }
+                };
+                match tokio::time::timeout(PATIENCE, post).await {
+                    Ok(done) => done,
+                    Err(_) => Err(format!("`{address}` does not answer")),
+                }
+            }),
+        }
+    }
+}
+
+/// Sends a hit to the system's log, as bad as its rule is. A log that was restarted has another socket.
+fn syslog(path: &std::path::Path, line: &str) -> std::io::Result<()> {
+    const USER: u8 = 1;
+    let hit: serde_json::Value = serde_json::from_str(line)?;
+    let priority = hit["priority"].as_str().and_then(Priority::parse).unwrap_or(Priority::Warning);
+    let text = format!("<{}>afterimaged[{}]: {line}", USER << 3 | priority as u8, std::process::id());
+    let socket = UnixDatagram::unbound()?;
+    socket.set_nonblocking(true)?;
+    socket.send_to(text.as_bytes(), path).map(drop)
+}
+
+impl Outputs {
+    /// Opens all outputs; counts what they do not take in `undelivered`.
+    ///
+    /// # Errors
+    /// [`OutputError`].
+    pub fn open(outputs: &[String], undelivered: Arc<AtomicU64>) -> Result<Self, OutputError> {
+        let mut sinks = outputs.iter().map(|output| Sink::open(output)).collect::<Result<Vec<_>, _>>()?;
+        if sinks.is_empty() {
+            return Ok(Self { lines: None, undelivered });
+        }
+        let (sender, lines) = mpsc::sync_channel::<String>(QUEUE);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(OutputError::Thread)?;
+        let counted = Arc::clone(&undelivered);
+        std::thread::Builder::new()
+            .name("outputs".to_owned())
+            .spawn(move || {
+                crate::control::server::be_ordinary();
+                let mut complained = vec![false; sinks.len()];
+                for line in lines {
+                    for (sink, complained) in sinks.iter_mut().zip(&mut complained) {
+                        match sink.write(&line, &runtime) {
+                            Ok(()) => *complained = false,
+                            Err(error) => {
+                                counted.fetch_add(1, Ordering::Relaxed);
+                                if !std::mem::replace(complained, true) {
+                                    warn!("a hit is not delivered: {error}");
+                                }
+                            }
+                        }
+                    }
+                }
+            })
+            .map_err(OutputError::Thread)?;
+        Ok(Self { lines: Some(sender), undelivered })
+    }
+
+    /// Hands a line to all of them.
+    pub fn send(&self, line: &str) {
+        if let Some(lines) = &self.lines
+            && lines.try_send(line.to_owned()).is_err()
+        {
+            self.undelivered.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read as _;
+
+    #[test]
+    fn hits_go_to_every_output_and_what_does_not_is_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("hits.jsonl");
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = vec![0; 4096];
+            let mut read = 0;
+            while !String::from_utf8_lossy(&request[..read]).contains("\"rule\":1}") {
+                read += stream.read(&mut request[read..]).unwrap();
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+            String::from_utf8_lossy(&request[..read]).into_owned()
+        });
+        let undelivered = Arc::new(AtomicU64::new(0));
+        let log = UnixDatagram::bind(dir.path().join("log")).unwrap();
+        // Nobody listens on port 1.
+        let outputs = [
+            format!("syslog:{}", dir.path().join("log").display()),
+            format!("file:{}", file.display()),
+            format!("http://{address}/hits"),
+            "http://127.0.0.1:1/".to_owned(),
+        ];
+        let outputs = Outputs::open(&outputs, Arc::clone(&undelivered)).unwrap();
+        outputs.send("{\"priority\":\"Error\",\"rule\":1}");
+        let request = server.join().unwrap();
+        assert!(request.starts_with("POST /hits HTTP/1.1\r\n"), "{request}");
+        for _ in 0..500 {
+            if undelivered.load(Ordering::Relaxed) == 1 {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(undelivered.load(Ordering::Relaxed), 1);
+        let line = "{\"priority\":\"Error\",\"rule\":1}";
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("{line}\n"));
+        let mut datagram = [0; 256];
+        let length = log.recv(&mut datagram).unwrap();
+        let expected = format!("<11>afterimaged[{}]: {line}", std::process::id());
+        assert_eq!(String::from_utf8_lossy(&datagram[..length]), expected);
+        assert!(matches!(Outputs::open(&["tape".to_owned()], undelivered), Err(OutputError::Unknown(_))));
+    }
+}
