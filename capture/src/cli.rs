@@ -3,6 +3,7 @@
 mod client;
 mod doctor;
 mod log;
+mod manual;
 mod run;
 mod settings;
 
@@ -44,6 +45,10 @@ enum Command {
     Reload(client::ReloadArgs),
     /// Check the configuration, or print it.
     Config(settings::ConfigArgs),
+    /// Print the manual, or write a page for each command into a directory.
+    Man(manual::ManArgs),
+    /// Print a completion script for a shell.
+    Completions(manual::CompletionsArgs),
 }
 
 /// Parses the arguments, does what they say, and tells the exit status.
@@ -62,6 +67,8 @@ pub fn main() -> ExitCode {
         Command::Tail(args) => return client::tail(&args),
         Command::Reload(args) => return client::reload(&args),
         Command::Config(args) => return settings::config(&args),
+        Command::Man(args) => manual::man(&args),
+        Command::Completions(args) => manual::completions(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

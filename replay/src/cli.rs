@@ -11,6 +11,7 @@ mod hunt;
 mod info;
 mod logs;
 mod ls;
+mod man;
 mod net;
 mod replay;
 mod report;
@@ -77,6 +78,7 @@ enum Verb {
     Verify(verify::VerifyArgs),
     Extract(extract::ExtractArgs),
     Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 /// Parses the command line, runs the verb and tells the exit code.
@@ -121,6 +123,7 @@ fn print(verb: &Verb, style: Style, cli: &Cli) -> Result<ExitCode, Failure> {
         Verb::Verify(args) => verify::run(args, &mut session),
         Verb::Extract(args) => extract::run(args, &mut session),
         Verb::Completions(args) => completions::run(args, &mut session),
+        Verb::Man(args) => man::run(args, &mut session),
     };
     let notices = session.into_notices();
     let closed = sink.close();
@@ -137,7 +140,12 @@ impl Verb {
     const fn is_long(&self) -> bool {
         !matches!(
             self,
-            Self::Replay(_) | Self::Demo(_) | Self::Timeline(_) | Self::Extract(_) | Self::Completions(_)
+            Self::Replay(_)
+                | Self::Demo(_)
+                | Self::Timeline(_)
+                | Self::Extract(_)
+                | Self::Completions(_)
+                | Self::Man(_)
         )
     }
 }
