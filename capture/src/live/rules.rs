@@ -101,7 +101,7 @@ impl Rules {
             // What several rules ask for is looked up once; the first must not pay for all.
             let _ = (cx.process(), cx.descriptor());
             let costs = &mut self.costs;
-            self.set.evaluate_measured(cx, &mut |rule, cost| {
+            self.set.evaluate_measured(cx, cpu_time, &mut |rule, cost| {
                 if let Some(sum) = costs.get_mut(rule) {
                     *sum += u64::try_from(cost.as_nanos()).unwrap_or(u64::MAX);
                 }
