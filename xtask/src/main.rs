@@ -6,11 +6,8 @@ mod ci;
 mod demo;
 mod ebpf;
 mod foreign;
-<<<<<<< HEAD
 mod golden;
-=======
 mod package;
->>>>>>> 07bbd94 (packaging: systemd unit, Debian package, image recipe, Helm chart and manifests)
 mod policy;
 mod privilege;
 mod recorder;
@@ -44,13 +41,10 @@ enum Task {
     Ci,
     /// Measure what recording costs, or what the file does
     Bench(bench::BenchArgs),
-<<<<<<< HEAD
     /// The proofs that take long: fuzzing, kills, power cuts, damage, churn
     Soak(soak::SoakArgs),
-=======
     /// Make the Debian package, with manual and completions (needs cargo-deb)
     Package,
->>>>>>> 07bbd94 (packaging: systemd unit, Debian package, image recipe, Helm chart and manifests)
     /// Record the committed samples anew
     Samples,
     /// Make the golden traces of a format version that is not released yet anew
@@ -69,11 +63,8 @@ fn main() -> ExitCode {
     let result = match Options::parse().task {
         Task::Demo(args) => demo::run(&args),
         Task::Bench(args) => bench::run(&args),
-<<<<<<< HEAD
         Task::Soak(args) => soak::run(&args),
-=======
         Task::Package => package::run(),
->>>>>>> 07bbd94 (packaging: systemd unit, Debian package, image recipe, Helm chart and manifests)
         Task::Samples => samples::run(),
         Task::Golden => golden::run(),
         Task::Test => test::run(),
