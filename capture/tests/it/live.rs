@@ -160,8 +160,12 @@ fn a_rule_that_costs_too_much_is_named_and_shed() {
     eventually("rule in force again", || {
         bench.metric("afterimage_rules_active").filter(|active| active == "2.0")
     });
-    launcher.run(&["/bin/busybox", "sh", "-c", &format!("echo x > {}", secret("1"))], Stdio::default()).unwrap();
-    eventually("hit of the other rule", || bench.hits().into_iter().find(|hit| hit["rule"] == "Secret opened"));
+    launcher
+        .run(&["/bin/busybox", "sh", "-c", &format!("echo x > {}", secret("1"))], Stdio::default())
+        .unwrap();
+    eventually("hit of the other rule", || {
+        bench.hits().into_iter().find(|hit| hit["rule"] == "Secret opened")
+    });
     bench.recorder.stop();
 }
 
