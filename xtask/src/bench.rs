@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use clap::{Args, Subcommand};
 
-use crate::checkout;
+use crate::{checkout, mixed};
 
 #[derive(Args)]
 pub(crate) struct BenchArgs {
@@ -19,6 +19,8 @@ enum Subject {
     Capture(Options),
     /// Size and speed of the file on a recorded workload: a store, and a scratch directory
     Format(Options),
+    /// Record a mixed workload for `format` (as root)
+    Workload(mixed::WorkloadArgs),
     /// The TUI through a real pseudo-terminal: first paint, seeks, keys during a scan, memory; a store, or `--events N`
     Tui(Options),
 }
@@ -34,6 +36,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<bool> {
     let (package, example, options) = match &args.subject {
         Subject::Capture(options) => ("afterimage-capture", "bench_capture", options),
         Subject::Format(options) => ("afterimage-format", "bench_format", options),
+        Subject::Workload(args) => return mixed::run(args),
         Subject::Tui(options) => ("afterimage-replay", "bench_tui", options),
     };
     // The benchmark of the recorder runs the program beside it.

@@ -7,6 +7,7 @@ mod demo;
 mod ebpf;
 mod foreign;
 mod golden;
+mod mixed;
 mod package;
 mod policy;
 mod privilege;

@@ -1,5 +1,6 @@
 //! The recorder as a child process: started, waited for, sealed.
 
+use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -23,9 +24,15 @@ pub(crate) struct Recorder {
 impl Recorder {
     /// Starts `program` on the store `store` and returns when it records.
     pub(crate) fn start(program: &Path, store: &Path) -> anyhow::Result<Self> {
+        Self::start_with(program, store, &[])
+    }
+
+    /// The same, with further options.
+    pub(crate) fn start_with(program: &Path, store: &Path, options: &[OsString]) -> anyhow::Result<Self> {
         let mut child = Command::new(program)
             .args(["run", "--store"])
             .arg(store)
+            .args(options)
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

@@ -3,13 +3,17 @@
 //! `PAYLOAD=n` cuts payloads to n bytes, `TIMED=1` keeps durations.
 //!
 //! Reads the recording into memory, writes it again into SCRATCH (a directory that is made and removed; best on a
-//! tmpfs), and reads that. All times are CPU time of one thread.
+//! tmpfs), and reads that; then the same events as others keep them, and as a thousand segments (`SEGMENTS=n`). `ROUNDS=n`
+//! writes and reads n times: take the median. All times are CPU time of one thread. `cargo xtask bench workload` makes a
+//! recording to measure on.
+
+mod rows;
 
 use std::{collections::BTreeMap, ops::ControlFlow, path::Path, process::ExitCode};
 
 use afterimage_format::{
-    BootNanos, Class, ContainerUid, Event, FieldTag, Origin, OwnedEvent, Query, Recording, StoreOptions,
-    StoreWriter,
+    Anchor, BootNanos, Class, ContainerUid, Direction, Event, FieldTag, Origin, OwnedEvent, Query, Recording,
+    StoreOptions, StoreWriter,
 };
 
 fn cpu() -> f64 {
@@ -46,6 +50,52 @@ fn load(path: &Path, timed: bool, longest: usize) -> Vec<(ContainerUid, OwnedEve
         })
         .expect("the recording reads");
     rows
+}
+
+/// Writes a part of the events as many small segments, and opens those.
+fn many_segments(rows: &[(ContainerUid, OwnedEvent)], origin: &Origin, dir: &Path) {
+    let wanted = number("SEGMENTS", 1000);
+    let rows = &rows[..rows.len().min(wanted * 500)];
+    // So small that each commit begins a new one.
+    let options = StoreOptions { segment_bytes: 1, classify, ..StoreOptions::default() };
+    let mut store = StoreWriter::open(dir, origin.clone(), options).expect("the scratch store opens");
+    for chunk in rows.chunks(rows.len().div_ceil(wanted)) {
+        for (uid, event) in chunk {
+            event.with(|event| store.push(*uid, event)).expect("the event is taken");
+        }
+        store.commit(BootNanos(u64::MAX)).expect("the commit succeeds");
+    }
+    store.seal().expect("the store is sealed");
+    let segments = std::fs::read_dir(dir)
+        .expect("the store lists")
+        .filter(|entry| entry.as_ref().is_ok_and(|e| e.path().extension().is_some_and(|e| e == "aft")))
+        .count();
+    for round in 0..3 {
+        let (begun, wall) = (cpu(), std::time::Instant::now());
+        let recording = Recording::open(dir).expect("the scratch store reads");
+        let (taken, waited) = ((cpu() - begun) / 1e6, wall.elapsed().as_secs_f64() * 1e3);
+        let blocks = recording.blocks().len();
+        println!(
+            "open {segments} segments, {blocks} blocks, round {round}: {taken:.2} ms of CPU, {waited:.2} ms waited"
+        );
+    }
+    std::fs::remove_dir_all(dir).expect("the scratch store is ours");
+}
+
+/// The moment from nothing to the first hundred events.
+fn first_result(dir: &Path) {
+    let (begun, wall) = (cpu(), std::time::Instant::now());
+    let recording = Recording::open(dir).expect("the scratch store reads");
+    let middle = recording.time_range().map_or(BootNanos(0), |(a, b)| BootNanos(a.0 + (b.0 - a.0) / 2));
+    let page =
+        recording.page(&Query::default(), Anchor::Time(middle), Direction::Forward, 100, &mut |_, _| true);
+    let count = page.expect("the scratch store reads").len();
+    let (taken, waited) = ((cpu() - begun) / 1e6, wall.elapsed().as_secs_f64() * 1e3);
+    println!("open, seek, {count} events:  {taken:8.3} ms of CPU, {waited:.3} ms waited");
+}
+
+fn number(name: &str, otherwise: usize) -> usize {
+    std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(otherwise)
 }
 
 fn write(rows: &[(ContainerUid, OwnedEvent)], origin: &Origin, dir: &Path) {
@@ -145,11 +195,18 @@ fn main() -> ExitCode {
     let last = rows.last().map_or(BootNanos(0), |r| r.1.time);
     let seconds = (last.0 - first.0) as f64 / 1e9;
     println!("events: {}, containers: {}, seconds: {seconds:.1}", rows.len(), containers.len());
-    write(&rows, &origin, scratch);
-    drop(rows);
-    if std::env::var_os("WRITE_ONLY").is_none() {
-        read(scratch);
+    for round in 0..number("ROUNDS", 1) {
+        println!("== round {round}");
+        write(&rows, &origin, scratch);
+        if std::env::var_os("WRITE_ONLY").is_none() {
+            first_result(scratch);
+            read(scratch);
+        }
+        std::fs::remove_dir_all(scratch).expect("the scratch store is ours");
     }
-    std::fs::remove_dir_all(scratch).expect("the scratch store is ours");
+    if std::env::var_os("WRITE_ONLY").is_none() {
+        rows::compare(&rows);
+        many_segments(&rows, &origin, scratch);
+    }
     ExitCode::SUCCESS
 }
