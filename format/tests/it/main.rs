@@ -5,6 +5,7 @@ mod damage;
 mod generate;
 mod golden;
 mod hostile;
+mod model;
 mod pages;
 #[cfg(target_os = "linux")]
 mod power;
