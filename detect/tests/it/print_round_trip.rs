@@ -198,3 +198,16 @@ proptest! {
         }
     }
 }
+
+/// Found by fuzzing: `not` before a sign was a field, which printed is another filter.
+#[test]
+fn a_word_of_the_language_before_a_sign_is_no_field() {
+    for text in ["c#d not>>>>(d)", "not>1", "a not<b", "not=x and y"] {
+        if let Ok(tree) = parse(text, Mode::Lenient) {
+            let printed = print(&tree);
+            let again = parse(&printed, Mode::Lenient).map(|tree| print(&tree));
+            assert_eq!(again.as_ref(), Ok(&printed), "{text}");
+        }
+    }
+    assert!(parse("c not>>>>(d)", Mode::Lenient).is_ok());
+}
