@@ -182,7 +182,7 @@ impl BlockCopy {
         let parsed = BlockHeader::parse(bytes).and_then(|header| {
             let payload = Payload::parse(checked_payload(&header, bytes)?)?;
             let mut decoder = EventDecoder::new().map_err(|_| Malformed("no memory"))?;
-            let counts = decoder.counts(&payload)?;
+            let counts = decoder.repeated(&payload)?;
             let mut records = Vec::new();
             decode_records(&decoder.records(&payload)?, header.base, &mut records, &mut 0)?;
             Ok((header, records, counts))

@@ -7,8 +7,10 @@
 pub(crate) mod counts;
 pub(crate) mod decode;
 pub(crate) mod encode;
+pub(crate) mod filter;
 pub(crate) mod ingest;
 mod order;
+pub(crate) mod repeated;
 mod strings;
 
 use crate::FieldTag;
@@ -59,6 +61,8 @@ pub(crate) mod column {
     pub(crate) const PROOF: u8 = 21;
     /// Count and links; in CHAIN blocks.
     pub(crate) const CHAIN: u8 = 22;
+    /// What can be in the block ([`super::filter`]).
+    pub(crate) const FILTER: u8 = 23;
     /// By code: stream of the first number; the next ids for the numbers after it.
     pub(crate) const ARG0: u8 = 32;
     /// How many numbers have columns of their own; the rest share the next id.
@@ -91,6 +95,7 @@ pub(crate) mod column {
             NOTE => "checkpoint",
             PROOF => "proof",
             CHAIN => "chain",
+            FILTER => "filter",
             ARG0..=ARG_REST => "numbers",
             _ => "unknown",
         }

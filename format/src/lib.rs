@@ -54,7 +54,7 @@ pub use keeping::{Eviction, EvictionReason, Pin};
 pub use loss::{Loss, LossCause};
 pub use owned::{OwnedEvent, OwnedField};
 pub use page::{Anchor, Direction, EventId};
-pub use reader::{BlockInfo, ColumnInfo, ContainerSummary, Origin, Query, Recording};
+pub use reader::{BlockFilter, BlockInfo, ColumnInfo, ContainerSummary, GramQuery, Origin, Query, Recording};
 pub use verify::{
     Finding, FindingKind, SegmentReport, SegmentState, Signer, VerifyOptions, VerifyReport, verify,
 };

@@ -14,10 +14,12 @@ use crate::{
 
 mod blocks;
 mod density;
+mod filters;
 mod load;
 mod merge;
 pub(crate) mod scan;
 
+pub use crate::events::filter::{BlockFilter, GramQuery};
 pub use blocks::ColumnInfo;
 use blocks::{Cache, Place};
 use load::Segment;

@@ -197,8 +197,8 @@ mod column {
     pub(super) const RECORDS: u8 = 1;
     pub(super) const INDEX: u8 = 2;
     pub(super) const LEAVES: u8 = 3;
-    pub(super) const COUNT_LENGTHS: u8 = 4;
-    pub(super) const COUNTS: u8 = 5;
+    pub(super) const REPEATED_LENGTHS: u8 = 4;
+    pub(super) const REPEATED: u8 = 5;
 }
 
 /// What a footer holds.
@@ -215,10 +215,10 @@ pub(crate) struct FooterParts<'a> {
     pub(crate) entries: &'a [BlockEntry],
     pub(crate) leaves: &'a [Hash],
     pub(crate) records: &'a [u8],
-    /// The blocks' counters one behind the other.
-    pub(crate) counts: &'a [u8],
-    /// Length of each block's counters.
-    pub(crate) count_lengths: &'a [u64],
+    /// What is repeated of the blocks, one behind the other.
+    pub(crate) repeated: &'a [u8],
+    /// Length of what is repeated of each block.
+    pub(crate) repeated_lengths: &'a [u64],
 }
 
 /// Builds the bytes that end a segment: footer block and trailer, to be written at `offset`.
@@ -229,9 +229,9 @@ pub(crate) fn encode_footer(parts: &FooterParts<'_>, offset: u64) -> std::io::Re
     payload.column(column::INDEX, &encode_index(entries));
     payload.column(column::LEAVES, parts.leaves.as_flattened());
     let mut lengths = Vec::new();
-    StreamWriter::new().put(&mut lengths, parts.count_lengths);
-    payload.column(column::COUNT_LENGTHS, &lengths);
-    payload.column(column::COUNTS, parts.counts);
+    StreamWriter::new().put(&mut lengths, parts.repeated_lengths);
+    payload.column(column::REPEATED_LENGTHS, &lengths);
+    payload.column(column::REPEATED, parts.repeated);
     let mut bytes = Vec::new();
     let root = payload.finish(&mut bytes);
     let mut header = BlockHeader {
@@ -297,19 +297,19 @@ fn footer_payload(block: &[u8]) -> Result<(BlockHeader, Payload<'_>), Malformed>
     Ok((header, Payload::parse_within(payload, limits::FOOTER_BYTES, 2 * limits::FOOTER_BYTES)?))
 }
 
-/// The counters of all blocks of a segment, as its footer repeats them.
+/// What a segment's footer repeats of its blocks.
 #[derive(Debug, Default)]
-pub(crate) struct FooterCounts {
+pub(crate) struct FooterRepeated {
     ends: Vec<usize>,
     bytes: Vec<u8>,
 }
 
-impl FooterCounts {
+impl FooterRepeated {
     /// Reads them from a footer block.
     pub(crate) fn parse(block: &[u8]) -> Result<Self, Malformed> {
         let (header, payload) = footer_payload(block)?;
         let (Some(lengths), Some(counts)) =
-            (payload.column(column::COUNT_LENGTHS), payload.column(column::COUNTS))
+            (payload.column(column::REPEATED_LENGTHS), payload.column(column::REPEATED))
         else {
             return Ok(Self::default());
         };
@@ -326,7 +326,7 @@ impl FooterCounts {
         Ok(Self { ends, bytes: unpacker.unpack(counts, &mut Vec::new())?.to_vec() })
     }
 
-    /// The encoded counters of the segment's block number `index`.
+    /// What is repeated of the segment's block number `index`.
     pub(crate) fn get(&self, index: usize) -> Option<&[u8]> {
         let begin = if index == 0 { 0 } else { *self.ends.get(index - 1)? };
         self.bytes.get(begin..*self.ends.get(index)?).filter(|bytes| !bytes.is_empty())
@@ -534,11 +534,11 @@ mod tests {
                 entries,
                 leaves: &leaves,
                 records: b"",
-                counts: b"abc",
-                count_lengths: &lengths,
+                repeated: b"abc",
+                repeated_lengths: &lengths,
             };
             let bytes = encode_footer(&parts, 8192).unwrap();
-            let counts = FooterCounts::parse(&bytes[..bytes.len() - TRAILER_LEN]).unwrap();
+            let counts = FooterRepeated::parse(&bytes[..bytes.len() - TRAILER_LEN]).unwrap();
             assert_eq!(counts.get(0), None);
             assert_eq!(counts.get(1), (entries.len() > 1).then_some(&b"abc"[..]));
             let len = 8192 + bytes.len() as u64;

@@ -104,7 +104,7 @@ fn records() -> Vec<u8> {
 }
 
 fn trailer() -> Vec<u8> {
-    let parts = FooterParts { entries: &[], leaves: &[], records: &[], counts: &[], count_lengths: &[] };
+    let parts = FooterParts { entries: &[], leaves: &[], records: &[], repeated: &[], repeated_lengths: &[] };
     let bytes = encode_footer(&parts, 4096).unwrap();
     bytes[bytes.len() - TRAILER_LEN..].to_vec()
 }

@@ -387,7 +387,7 @@ impl StoreWriter {
         if entry.open.rows() == 0 {
             (header.earliest, header.first, header.last) = (entry.since, entry.since, entry.since);
         }
-        if let Err(source) = self.segment.append(&mut header, &self.payload, self.encoder.counts()) {
+        if let Err(source) = self.segment.append(&mut header, &self.payload, self.encoder.repeated()) {
             return Err(self.segment_error("write", source));
         }
         let open_bytes = entry.open.raw_bytes();
@@ -418,7 +418,7 @@ impl StoreWriter {
         self.payload.clear();
         let empty = OpenBlock::new();
         let mut header = self.encoder.encode(&empty, &around, &mut self.payload);
-        if let Err(source) = self.segment.append(&mut header, &self.payload, self.encoder.counts()) {
+        if let Err(source) = self.segment.append(&mut header, &self.payload, self.encoder.repeated()) {
             return Err(self.segment_error("write", source));
         }
         self.records.add(std::mem::take(&mut self.loose), self.time_base);

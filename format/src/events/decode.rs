@@ -6,6 +6,7 @@ use super::{
     encode::result_length,
     is_payload,
     order::{Groups, by_two},
+    repeated::Repeated,
 };
 use crate::{
     BootNanos, ContainerUid, Event, EventCode, EventFlags, Field, FieldFlags, FieldTag, MAX_ARGS, MAX_FIELDS,
@@ -170,9 +171,12 @@ impl EventDecoder {
         self.plain(payload, column::RECORDS)
     }
 
-    /// The counters of a payload, still encoded; empty where there are none.
-    pub(crate) fn counts(&mut self, payload: &Payload<'_>) -> Result<Vec<u8>, Malformed> {
-        self.plain(payload, column::COUNTS)
+    /// What a footer repeats of a payload; empty where there is nothing.
+    pub(crate) fn repeated(&mut self, payload: &Payload<'_>) -> Result<Vec<u8>, Malformed> {
+        let (counts, filter) = (self.plain(payload, column::COUNTS)?, self.plain(payload, column::FILTER)?);
+        let mut out = Vec::new();
+        Repeated { counts: &counts, filter: &filter }.encode(&mut out);
+        Ok(out)
     }
 
     fn plain(&mut self, payload: &Payload<'_>, id: u8) -> Result<Vec<u8>, Malformed> {

@@ -2,9 +2,11 @@
 
 use super::{
     column, counts,
+    filter::{self, Grams},
     ingest::{FieldIn, OpenBlock},
     is_payload,
     order::Groups,
+    repeated::Repeated,
 };
 use crate::{
     FieldTag,
@@ -22,6 +24,9 @@ pub(crate) struct EventEncoder {
     raw: Vec<u8>,
     values: Vec<u64>,
     counts: Vec<u8>,
+    grams: Grams,
+    filter: Vec<u8>,
+    repeated: Vec<u8>,
 }
 
 /// Rows of a block in their final order, and how they are grouped.
@@ -109,6 +114,9 @@ impl EventEncoder {
             raw: Vec::new(),
             values: Vec::new(),
             counts: Vec::new(),
+            grams: Grams::new(),
+            filter: Vec::new(),
+            repeated: Vec::new(),
         })
     }
 
@@ -132,12 +140,9 @@ impl EventEncoder {
             self.put_times(&sorted, first, timed);
             self.put_numbers(&sorted);
             self.put_fields(&sorted);
-            self.counts.clear();
-            let range = (first, last);
-            counts::encode(&block.time, &block.class, range, &mut self.streams, &mut self.counts);
-            self.payload.column(column::COUNTS, &self.counts);
+            self.put_index(&sorted, (first, last));
         } else {
-            self.counts.clear();
+            self.repeated.clear();
         }
         let root = self.payload.finish(out);
         BlockHeader {
@@ -160,9 +165,26 @@ impl EventEncoder {
         }
     }
 
-    /// The counters of the block encoded last; empty when it had no rows.
-    pub(crate) fn counts(&self) -> &[u8] {
-        &self.counts
+    /// What a footer repeats of the block encoded last; empty when it had no rows.
+    pub(crate) fn repeated(&self) -> &[u8] {
+        &self.repeated
+    }
+
+    /// Counters and filter.
+    fn put_index(&mut self, sorted: &Sorted<'_>, range: (u64, u64)) {
+        let block = sorted.block;
+        self.counts.clear();
+        counts::encode(&block.time, &block.class, range, &mut self.streams, &mut self.counts);
+        self.payload.column(column::COUNTS, &self.counts);
+        self.filter.clear();
+        let mut tasks: Vec<u32> = block.tasks.iter().flat_map(|key| [key.tgid, key.tid]).collect();
+        tasks.sort_unstable();
+        tasks.dedup();
+        block.strings.each(|string| self.grams.add(string));
+        filter::encode(&sorted.codes, &tasks, &mut self.grams, &mut self.streams, &mut self.filter);
+        self.payload.column(column::FILTER, &self.filter);
+        self.repeated.clear();
+        Repeated { counts: &self.counts, filter: &self.filter }.encode(&mut self.repeated);
     }
 
     /// Appends the stream of `values` to the column being built.

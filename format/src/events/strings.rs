@@ -96,6 +96,11 @@ impl StringTable {
         self.get(id).len() as u32
     }
 
+    /// Calls `visit` with each string.
+    pub(super) fn each(&self, mut visit: impl FnMut(&[u8])) {
+        (0..self.len() as u32).for_each(|id| visit(self.get(id)));
+    }
+
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }

@@ -11,6 +11,8 @@ use crate::{
         column,
         counts::{self, Counts},
         decode::{EventDecoder, Rows},
+        filter::BlockFilter,
+        repeated::Repeated,
     },
     file, limits,
     meta::Record,
@@ -207,26 +209,45 @@ impl Recording {
 
     /// The counters of a block, its time base added; `None` when there are none.
     pub(super) fn counts(&self, index: usize, decoder: &mut EventDecoder) -> Option<Counts> {
+        let entry = self.places.get(index)?.entry;
+        self.repeated(index, decoder, |repeated| {
+            let mut counts = counts::decode(repeated.counts, entry.first, entry.last).ok()?;
+            counts.begin = counts.begin.saturating_add(entry.base);
+            Some(counts)
+        })
+    }
+
+    /// What can be in a block; `None` where the file does not say.
+    pub(super) fn filter(&self, index: usize, decoder: &mut EventDecoder) -> Option<BlockFilter> {
+        self.repeated(index, decoder, |repeated| {
+            (!repeated.filter.is_empty()).then(|| BlockFilter::decode(repeated.filter).ok())?
+        })
+    }
+
+    /// What the footer repeats of a block, from the block itself where there is no footer.
+    fn repeated<R>(
+        &self,
+        index: usize,
+        decoder: &mut EventDecoder,
+        read: impl FnOnce(Repeated<'_>) -> Option<R>,
+    ) -> Option<R> {
         let place = self.places.get(index)?;
-        let entry = &place.entry;
         let footer = match place.source {
-            Source::Segment(number) => self.segments.get(number).and_then(Segment::footer_counts),
+            Source::Segment(number) => self.segments.get(number).and_then(Segment::footer_repeated),
             Source::Memory(_) => None,
         };
         let own;
-        let bytes = match footer.and_then(|counts| counts.get(place.number)) {
+        let bytes = match footer.and_then(|repeated| repeated.get(place.number)) {
             Some(bytes) => bytes,
             None => {
                 let block = self.block_bytes(place).ok()?;
-                let header = header_as_indexed(&block, entry).ok()?;
+                let header = header_as_indexed(&block, &place.entry).ok()?;
                 let payload = Payload::parse(block::checked_payload(&header, &block).ok()?).ok()?;
-                own = decoder.counts(&payload).ok()?;
+                own = decoder.repeated(&payload).ok()?;
                 &own
             }
         };
-        let mut counts = counts::decode(bytes, entry.first, entry.last).ok()?;
-        counts.begin = counts.begin.saturating_add(entry.base);
-        Some(counts)
+        read(Repeated::decode(bytes).ok()?)
     }
 
     fn found_damage(&self, place: &Place, what: &str) {

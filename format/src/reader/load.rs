@@ -30,7 +30,7 @@ use crate::{
     limits,
     map::Map,
     meta::Record,
-    segment::{BlockEntry, FooterCounts, origin_kind, records::cost},
+    segment::{BlockEntry, FooterRepeated, origin_kind, records::cost},
     stage::{
         file::{StageError, StageFile},
         row::Item,
@@ -43,17 +43,17 @@ use crate::{
 pub(super) struct Segment {
     pub(super) loaded: Loaded,
     pub(super) map: Option<Map>,
-    /// The counters of its blocks, read when they are first asked for.
-    pub(super) counts: OnceLock<FooterCounts>,
+    /// What its footer repeats of its blocks, read when it is first asked for.
+    pub(super) repeated: OnceLock<FooterRepeated>,
 }
 
 impl Segment {
-    /// The counters of its blocks, when it has a footer.
-    pub(super) fn footer_counts(&self) -> Option<&FooterCounts> {
+    /// What its footer repeats of its blocks, when it has one.
+    pub(super) fn footer_repeated(&self) -> Option<&FooterRepeated> {
         let (offset, length) = self.loaded.footer?;
-        Some(self.counts.get_or_init(|| {
+        Some(self.repeated.get_or_init(|| {
             let bytes = file::read_at_most(&self.loaded.file, offset, length).unwrap_or_default();
-            FooterCounts::parse(&bytes).unwrap_or_default()
+            FooterRepeated::parse(&bytes).unwrap_or_default()
         }))
     }
 }
@@ -130,7 +130,7 @@ fn load(recording: &mut Recording) -> Result<(), OpenError> {
             LoadError::Open(error) => error,
             LoadError::Empty => OpenError::NotARecording { path: path.clone() },
         })?;
-        build.segment(Segment { loaded, map: None, counts: OnceLock::new() });
+        build.segment(Segment { loaded, map: None, repeated: OnceLock::new() });
     }
     build.finish(recording);
     Ok(())
@@ -327,7 +327,7 @@ impl Build {
             return Ok(None);
         }
         let map = if loaded.sealed { Map::of_own(&loaded.file).ok().flatten() } else { None };
-        Ok(Some(Segment { loaded, map, counts: OnceLock::new() }))
+        Ok(Some(Segment { loaded, map, repeated: OnceLock::new() }))
     }
 
     fn defect(&mut self, path: &Path, kind: DefectKind, detail: &str) {

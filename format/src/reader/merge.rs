@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Query, Recording, blocks::Decoded};
+use super::{BlockInfo, Query, Recording, blocks::Decoded};
 use crate::{
     Anchor, BootNanos, ContainerUid, Direction, Event, EventId, ReadError, events::decode::EventDecoder,
 };
@@ -107,6 +107,12 @@ impl<'a> Merge<'a> {
             decoder: EventDecoder::new().ok(),
             bytes: 0,
         }
+    }
+
+    /// Leaves out the blocks that are not wanted. To be called before the first event is taken.
+    pub(super) fn only(&mut self, wanted: &dyn Fn(&BlockInfo) -> bool) {
+        let blocks = &self.recording.blocks;
+        self.waiting.retain(|&index| blocks.get(index as usize).is_some_and(wanted));
     }
 
     /// Lends the next event to `visit`; `None` at the end.

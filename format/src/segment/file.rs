@@ -25,9 +25,9 @@ pub(crate) struct SegmentWriter {
     entries: Vec<BlockEntry>,
     leaves: Vec<Hash>,
     tree: Tree,
-    /// The blocks' counters one behind the other, and their lengths.
-    counts: Vec<u8>,
-    count_lengths: Vec<u64>,
+    /// What the footer will repeat of the blocks, one behind the other, and the lengths.
+    repeated: Vec<u8>,
+    repeated_lengths: Vec<u64>,
     out: Vec<u8>,
     dirty: bool,
 }
@@ -49,8 +49,8 @@ impl SegmentWriter {
             entries: Vec::new(),
             leaves: Vec::new(),
             tree: Tree::default(),
-            counts: Vec::new(),
-            count_lengths: Vec::new(),
+            repeated: Vec::new(),
+            repeated_lengths: Vec::new(),
             out: Vec::new(),
             dirty: true,
         })
@@ -79,17 +79,17 @@ impl SegmentWriter {
         self.end
     }
 
-    /// Writes a block around `payload`; the footer repeats its counters.
+    /// Writes a block around `payload`; the footer has `repeated` of it.
     pub(crate) fn append(
         &mut self,
         header: &mut BlockHeader,
         payload: &[u8],
-        counts: &[u8],
+        repeated: &[u8],
     ) -> io::Result<()> {
         let mut out = std::mem::take(&mut self.out);
         out.clear();
         seal_block(header, payload, &mut out);
-        let written = self.append_sealed(header, &out, counts);
+        let written = self.append_sealed(header, &out, repeated);
         self.out = out;
         written
     }
@@ -99,12 +99,12 @@ impl SegmentWriter {
         &mut self,
         header: &BlockHeader,
         block: &[u8],
-        counts: &[u8],
+        repeated: &[u8],
     ) -> io::Result<()> {
         file::write_all_at(&self.file, block, self.end)?;
         self.entries.push(BlockEntry::of(self.end, header));
-        self.counts.extend_from_slice(counts);
-        self.count_lengths.push(counts.len() as u64);
+        self.repeated.extend_from_slice(repeated);
+        self.repeated_lengths.push(repeated.len() as u64);
         let leaf = leaf(block.get(..HEADER_LEN).unwrap_or(block));
         self.leaves.push(leaf);
         self.tree.push(leaf);
@@ -128,8 +128,8 @@ impl SegmentWriter {
             entries: &self.entries,
             leaves: &self.leaves,
             records,
-            counts: &self.counts,
-            count_lengths: &self.count_lengths,
+            repeated: &self.repeated,
+            repeated_lengths: &self.repeated_lengths,
         };
         let bytes = encode_footer(&parts, self.end)?;
         file::write_all_at(&self.file, &bytes, self.end)?;
