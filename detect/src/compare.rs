@@ -18,6 +18,10 @@ use crate::{
     value::{Kind, Multi, Value},
 };
 
+mod required;
+
+pub(crate) use required::Required;
+
 /// How much memory a compiled regular expression may take. Bytes.
 const REGEX_LIMIT: usize = 1 << 20;
 /// How deep a regular expression may nest.

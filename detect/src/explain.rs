@@ -1,5 +1,7 @@
 //! `--explain`: what a filter asks for, and what of a recording has to be read for it.
 
+use std::collections::HashSet;
+
 use afterimage_format::{BlockInfo, BootNanos, ContainerRecord, ContainerUid};
 
 use crate::{
@@ -42,15 +44,10 @@ impl Prefilter<'_> {
 }
 
 impl Filter {
-    /// What the filter asks for and what has to be read for it.
-    pub fn explain<'r>(
-        &self,
-        frame: &Frame,
-        blocks: &[BlockInfo],
-        record: impl Fn(ContainerUid) -> Option<&'r ContainerRecord>,
-    ) -> Explanation {
+    /// What the filter asks for and what has to be read for it, when these of the blocks are selected.
+    pub fn explain(&self, frame: &Frame, blocks: &[BlockInfo], selected: &[usize]) -> Explanation {
         let prefilter = self.prefilter(frame);
-        let selected = prefilter.select(blocks, record);
+        let read: HashSet<usize> = selected.iter().copied().collect();
         let stored = |block: &BlockInfo| block.stored;
         let types = prefilter.codes().map(|codes| {
             let mut names: Vec<String> =
@@ -67,7 +64,7 @@ impl Filter {
             passes: if self.needs_survey() { 2 } else { 1 },
             blocks: (selected.len(), blocks.len()),
             bytes: (
-                blocks.iter().filter(|block| selected.contains(&block.index)).map(stored).sum(),
+                blocks.iter().filter(|block| read.contains(&block.index)).map(stored).sum(),
                 blocks.iter().map(stored).sum(),
             ),
             warnings: self.warnings().iter().map(|warning| warning.message.clone()).collect(),

@@ -18,7 +18,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Filter {
     expr: Expr,
-    node: Node,
+    pub(crate) node: Node,
     warnings: Vec<FilterWarning>,
     needs_survey: bool,
 }
@@ -97,6 +97,15 @@ impl Filter {
     /// The tree as it was written.
     pub fn expr(&self) -> &Expr {
         &self.expr
+    }
+
+    /// Whether it asks for an event's number in the recording: then all events before it have to be counted.
+    pub fn counts_events(&self) -> bool {
+        self.node.any(&|node| {
+            let mut any = false;
+            node.sources(&mut |source| source.each_field(&mut |field| any |= field.def().name == "evt.num"));
+            any
+        })
     }
 
     /// What it says of containers, blocks and codes before events are read.

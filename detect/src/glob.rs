@@ -46,6 +46,13 @@ impl Glob {
         Self { parts, fold: ignore_case }
     }
 
+    /// The longest run of bytes that every match has in it.
+    pub(crate) fn longest(&self) -> Vec<u8> {
+        let byte = |part: &Part| if let Part::Byte(byte) = part { Some(*byte) } else { None };
+        let runs = self.parts.split(|part| byte(part).is_none());
+        runs.max_by_key(|run| run.len()).unwrap_or(&[]).iter().filter_map(byte).collect()
+    }
+
     /// Whether the whole text matches.
     pub fn matches(&self, text: &[u8]) -> bool {
         let (mut part, mut at) = (0, 0);

@@ -22,6 +22,12 @@ impl Network {
         (prefix <= most).then_some(Self { base, prefix })
     }
 
+    /// The one address in it, where it is one.
+    pub(crate) fn only(&self) -> Option<IpAddr> {
+        let whole = if self.base.is_ipv4() { 32 } else { 128 };
+        (self.prefix == whole).then_some(self.base)
+    }
+
     /// Whether the address is in it; never for one of the other version.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.base, address) {

@@ -55,6 +55,8 @@ struct Known<'k> {
     container: Option<(ContainerUid, Option<&'k ContainerRecord>)>,
     range: Option<(BootNanos, BootNanos)>,
     frame: Option<&'k Frame>,
+    /// What the block says of a part of the filter, by its place.
+    leaf: Option<&'k dyn Fn(usize) -> Verdict>,
 }
 
 /// What a filter says of containers, times and codes.
@@ -82,12 +84,26 @@ impl<'f> Prefilter<'f> {
 
     /// Whether any event of a container can match.
     pub fn container(&self, uid: ContainerUid, record: Option<&ContainerRecord>) -> Verdict {
-        self.verdict(uid, record, None)
+        self.verdict(uid, record, None, None)
     }
 
     /// Whether any event of a block can match.
     pub fn block(&self, block: &BlockInfo, record: Option<&ContainerRecord>) -> Verdict {
-        self.verdict(block.container, record, Some((block.first, block.last)))
+        self.verdict(block.container, record, Some((block.first, block.last)), None)
+    }
+
+    /// As [`Self::block`], with what is known of the filter's parts ([`crate::blocks`]).
+    pub(crate) fn block_with(
+        &self,
+        block: &BlockInfo,
+        record: Option<&ContainerRecord>,
+        leaf: &dyn Fn(usize) -> Verdict,
+    ) -> Verdict {
+        self.verdict(block.container, record, Some((block.first, block.last)), Some(leaf))
+    }
+
+    pub(crate) fn node(&self) -> &'f Node {
+        self.node
     }
 
     fn verdict(
@@ -95,8 +111,9 @@ impl<'f> Prefilter<'f> {
         uid: ContainerUid,
         record: Option<&ContainerRecord>,
         range: Option<(BootNanos, BootNanos)>,
+        leaf: Option<&dyn Fn(usize) -> Verdict>,
     ) -> Verdict {
-        let known = Known { container: Some((uid, record)), range, frame: Some(self.frame) };
+        let known = Known { container: Some((uid, record)), range, frame: Some(self.frame), leaf };
         bound(self.node, known)
     }
 
@@ -139,7 +156,10 @@ fn bound(node: &Node, known: Known<'_>) -> Verdict {
         Node::Exists(source) if of_container(source) => settle(node, known),
         Node::Life(..) => settle(node, known),
         Node::Time(test) => time(test, known),
-        _ => Verdict::Maybe,
+        node => match (known.leaf, crate::blocks::place(node)) {
+            (Some(leaf), Some(place)) => leaf(place),
+            _ => Verdict::Maybe,
+        },
     }
 }
 

@@ -118,6 +118,19 @@ impl Node {
             }
     }
 
+    /// Calls `visit` with every term of the node itself.
+    pub(crate) fn sources(&self, visit: &mut dyn FnMut(&Source)) {
+        match self {
+            Self::Check(check) => visit(&check.source),
+            Self::Fields(check) => {
+                visit(&check.left);
+                visit(&check.right);
+            }
+            Self::Exists(source) => visit(source),
+            _ => {}
+        }
+    }
+
     /// How many nodes it has.
     pub(crate) fn size(&self) -> usize {
         1 + match self {

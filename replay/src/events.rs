@@ -7,6 +7,7 @@ mod filters;
 mod fold;
 mod roll;
 mod row;
+mod selection;
 mod walk;
 
 pub(crate) use filters::Asked;

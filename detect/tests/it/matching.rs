@@ -488,7 +488,9 @@ fn an_explanation_says_what_is_read() {
     let blocks = [block(0, CONTAINER, 0), block(1, CONTAINER, 50), block(2, ContainerUid::HOST, 0)];
     let filter =
         Filter::parse("container.name = web time in 12:00:00..12:00:10 evt.type=connect evt.dir=<").unwrap();
-    let explained = filter.explain(&frame, &blocks, |uid| (uid == CONTAINER).then_some(&scene.record));
+    let selected =
+        filter.prefilter(&frame).select(&blocks, |uid| (uid == CONTAINER).then_some(&scene.record));
+    let explained = filter.explain(&frame, &blocks, &selected);
     assert_eq!(explained.blocks, (1, 3));
     assert_eq!(explained.bytes, (100, 300));
     assert_eq!(explained.types.as_deref(), Some(&["connect".to_owned()][..]));

@@ -179,6 +179,20 @@ impl EventDecoder {
         Ok(out)
     }
 
+    /// The strings of a payload one behind the other, and where `with_data`, its payloads.
+    pub(crate) fn texts(
+        &mut self,
+        payload: &Payload<'_>,
+        with_data: bool,
+        visit: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), Malformed> {
+        let ids = [column::STRINGS, column::PAYLOAD];
+        for column in ids.iter().take(1 + usize::from(with_data)).filter_map(|id| payload.column(*id)) {
+            visit(self.unpacker.unpack(column, &mut self.buffer)?);
+        }
+        Ok(())
+    }
+
     fn plain(&mut self, payload: &Payload<'_>, id: u8) -> Result<Vec<u8>, Malformed> {
         let Some(column) = payload.column(id) else { return Ok(Vec::new()) };
         Ok(self.unpacker.unpack(column, &mut self.buffer)?.to_vec())

@@ -181,7 +181,20 @@ impl EventEncoder {
         tasks.sort_unstable();
         tasks.dedup();
         block.strings.each(|string| self.grams.add(string));
-        filter::encode(&sorted.codes, &tasks, &mut self.grams, &mut self.streams, &mut self.filter);
+        for field in block.fields.iter().filter(|field| field.tag == FieldTag::DATA.0) {
+            self.grams.add(&block.payload[field.at as usize..][..field.len as usize]);
+        }
+        let mut keys = Vec::new();
+        let is_address = |field: &&FieldIn| {
+            [FieldTag::SOCKADDR, FieldTag::LOCAL, FieldTag::PEER].contains(&FieldTag(field.tag))
+        };
+        let mut strings: Vec<u32> = block.fields.iter().filter(is_address).map(|field| field.at).collect();
+        strings.sort_unstable();
+        strings.dedup();
+        strings.iter().for_each(|&id| filter::add_keys(block.strings.get(id), &mut keys));
+        keys.sort_unstable();
+        keys.dedup();
+        filter::encode(&sorted.codes, &tasks, &keys, &mut self.grams, &mut self.streams, &mut self.filter);
         self.payload.column(column::FILTER, &self.filter);
         self.repeated.clear();
         Repeated { counts: &self.counts, filter: &self.filter }.encode(&mut self.repeated);

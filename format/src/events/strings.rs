@@ -70,7 +70,8 @@ impl StringTable {
         self.hashes[id as usize] == hash && self.get(id) == string
     }
 
-    fn get(&self, id: u32) -> &[u8] {
+    /// The string `id`.
+    pub(super) fn get(&self, id: u32) -> &[u8] {
         let id = id as usize;
         let begin = if id == 0 { 0 } else { self.ends[id - 1] };
         &self.bytes[begin as usize..self.ends[id] as usize]

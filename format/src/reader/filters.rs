@@ -2,10 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use super::{BlockInfo, Query, Recording, merge};
+use super::{BlockInfo, Query, Recording, blocks::header_as_indexed, merge};
 use crate::{
-    ContainerUid, Direction, Event, EventId, ReadError,
+    ContainerUid, Direction, Event, EventId, ReadError, block,
     events::{decode::EventDecoder, filter::BlockFilter},
+    payload::Payload,
 };
 
 impl Recording {
@@ -17,6 +18,28 @@ impl Recording {
             let filter = decoder.as_mut().and_then(|decoder| self.filter(block.index, decoder));
             visit(block, filter.as_ref());
         }
+    }
+
+    /// Calls `visit` with the strings of a block one behind the other, without their ends, and then, where
+    /// `with_data` asks for it, in the same way with its payloads and data. False when the block is damaged.
+    ///
+    /// # Errors
+    /// [`ReadError`] only for I/O failures.
+    pub fn texts(
+        &self,
+        index: usize,
+        with_data: bool,
+        visit: &mut dyn FnMut(&[u8]),
+    ) -> Result<bool, ReadError> {
+        let (Some(place), Ok(mut decoder)) = (self.places.get(index), EventDecoder::new()) else {
+            return Ok(false);
+        };
+        let bytes = self.block_bytes(place)?;
+        let read = header_as_indexed(&bytes, &place.entry)
+            .and_then(|header| block::checked_payload(&header, &bytes))
+            .and_then(Payload::parse)
+            .and_then(|payload| decoder.texts(&payload, with_data, visit));
+        Ok(read.is_ok())
     }
 
     /// As [`Self::walk`] forward from the first event, of the blocks that `wanted` lets pass only.

@@ -125,6 +125,7 @@ fn search(
         span: part.span,
         setup: args.setup,
         raw: args.raw,
+        skip: true,
         limit,
         streams: emitter.is_some() && std::io::stdout().is_terminal(),
         filters,
@@ -146,9 +147,10 @@ fn explain(filters: &Filters, parts: &[Part<'_>], session: &mut Session<'_>) -> 
     for part in parts {
         let recording = &part.trace.recording;
         let frame = events::frame(part.trace);
-        let record = |uid| recording.containers().iter().find(|s| s.record.uid == uid).map(|s| &s.record);
         for filter in filters.iter() {
-            let text = filter.explain(&frame, recording.blocks(), record).to_string();
+            let text = filter
+                .explain(&frame, recording.blocks(), &filter.prefilter(&frame).blocks(recording))
+                .to_string();
             for line in text.lines() {
                 writeln!(session.out, "{}", crate::output::terminal::defused(line))?;
             }

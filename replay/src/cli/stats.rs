@@ -120,6 +120,7 @@ fn count<'a>(part: &Part<'a>, args: &StatsArgs) -> Result<Vec<Stat<'a>>, Failure
         span: part.span,
         setup: args.setup,
         raw: false,
+        skip: false,
         limit: u64::MAX,
         streams: false,
         filters: &mut Filters::default(),

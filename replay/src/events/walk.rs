@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, ops::ControlFlow, sync::Arc};
 
-use afterimage_format::{ContainerUid, Event, EventFlags, Loss, OwnedEvent, Query};
+use afterimage_format::{BlockInfo, ContainerUid, Event, EventFlags, Loss, OwnedEvent, Query};
 use afterimage_model::{
     describe, event_name,
     process::Process,
@@ -40,6 +40,8 @@ pub struct Options<'a> {
     pub setup: bool,
     /// Every event as recorded: restarted calls are not folded.
     pub raw: bool,
+    /// Blocks in which nothing can be wanted are not read; hidden events in them are not counted.
+    pub skip: bool,
     /// At most so many events.
     pub limit: u64,
     /// Rows are printed to a terminal as they come: progress would stand between them.
@@ -85,6 +87,7 @@ pub fn walk(trace: &Trace, options: Options<'_>, emit: &mut Emit<'_>) -> Result<
     let mut gaps = losses.into_iter();
     let query = query(trace, &options);
     options.filters.survey(trace, &query)?;
+    let selection = if options.skip { options.filters.select(trace, options.container) } else { None };
     let mut walk = Walk {
         trace,
         options,
@@ -98,9 +101,11 @@ pub fn walk(trace: &Trace, options: Options<'_>, emit: &mut Emit<'_>) -> Result<
     };
     let mut progress = Progress::new(trace.recording.count_hint(&query), walk.options.streams);
     let mut stopped = false;
-    trace.recording.for_each(&query, &mut |uid, event| {
+    let reads = |block: &BlockInfo| selection.as_ref().is_none_or(|selection| selection.reads(block));
+    trace.recording.walk_blocks(&query, &reads, &mut |id, uid, event| {
         progress.tick();
-        let flow = walk.event(uid, event, emit);
+        let can = selection.as_ref().is_none_or(|selection| selection.wants(id));
+        let flow = walk.event(uid, event, can, emit);
         stopped = flow.is_break();
         flow
     })?;
@@ -121,7 +126,13 @@ fn query(trace: &Trace, options: &Options<'_>) -> Query {
 }
 
 impl Walk<'_, '_> {
-    fn event(&mut self, uid: ContainerUid, event: &Event<'_>, emit: &mut Emit<'_>) -> ControlFlow<()> {
+    fn event(
+        &mut self,
+        uid: ContainerUid,
+        event: &Event<'_>,
+        can: bool,
+        emit: &mut Emit<'_>,
+    ) -> ControlFlow<()> {
         self.asked.apply(uid, event);
         let is_asked_for = self.options.container.is_none_or(|wanted| wanted == uid);
         if !is_asked_for || !self.options.span.contains(event.time) {
@@ -135,7 +146,7 @@ impl Walk<'_, '_> {
             return ControlFlow::Continue(());
         }
         let filters = &*self.options.filters;
-        let wanted = filters.is_empty() || filters.matches(&self.asked.context(uid, event));
+        let wanted = filters.is_empty() || can && filters.matches(&self.asked.context(uid, event));
         // Both returns of a restarted call are one row, whichever of them the filter wants.
         let folds = event.flags.contains(EventFlags::RESTART) || self.folder.waits_for(event.task.tid);
         if !wanted && (self.options.raw || !folds) {
