@@ -182,14 +182,16 @@ impl BlockCopy {
         let parsed = BlockHeader::parse(bytes).and_then(|header| {
             let payload = Payload::parse(checked_payload(&header, bytes)?)?;
             let mut decoder = EventDecoder::new().map_err(|_| Malformed("no memory"))?;
-            let counts = decoder.repeated(&payload)?;
+            let repeated = decoder.repeated(&payload)?;
             let mut records = Vec::new();
             decode_records(&decoder.records(&payload)?, header.base, &mut records, &mut 0)?;
-            Ok((header, records, counts))
+            Ok((header, records, repeated))
         });
-        let Ok((header, records, counts)) = parsed else { return Ok(()) };
+        let Ok((header, records, repeated)) = parsed else { return Ok(()) };
         self.records.add(records, 0);
-        self.segment.append_sealed(&header, bytes, &counts).map_err(|source| self.error("write", source))?;
+        self.segment
+            .append_sealed(&header, bytes, &repeated)
+            .map_err(|source| self.error("write", source))?;
         self.blocks += 1;
         self.events += u64::from(header.rows);
         Ok(())

@@ -113,7 +113,7 @@ mod tests {
             "proc.name in (\"<NA>\", nginx)",
             "proc.name!=nginx",
             "fd.net=10.0.0.0/8",
-            "fd.rport in (1:1023)",
+            "fd.rport in (1..1023)",
             "proc.name regex a.c",
             "fd.name glob *",
         ] {

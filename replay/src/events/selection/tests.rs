@@ -172,6 +172,8 @@ fn store(dir: &std::path::Path, seed: u64) {
         block_age: 60_000_000_000,
         sync_interval: 60_000_000_000,
         budget_bytes: 0,
+        max_age: 0,
+        container_share: 0,
         classify: |_| Class::Other,
     };
     let writer = StoreWriter::open(dir, origin(), options).unwrap();
