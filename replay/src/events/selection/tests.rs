@@ -18,6 +18,9 @@ const OPENAT: u16 = 257;
 const CONNECT: u16 = 42;
 const PR_SET_NAME: u64 = 15;
 
+/// Fields of an event.
+type Bytes = [(FieldTag, Vec<u8>)];
+
 /// A store that is written event by event; each phase has names, paths and addresses of its own.
 struct Scene {
     writer: StoreWriter,
@@ -35,15 +38,7 @@ impl Scene {
         (self.dice >> 33) % sides
     }
 
-    fn push(
-        &mut self,
-        uid: u64,
-        pid: u32,
-        code: u16,
-        args: &[u64],
-        ret: i64,
-        fields: &[(FieldTag, Vec<u8>)],
-    ) {
+    fn push(&mut self, (uid, pid): (u64, u32), code: u16, args: &[u64], ret: i64, fields: &Bytes) {
         self.time += 1000 + self.roll(3) * 500;
         let fields: Vec<Field<'_>> = fields
             .iter()
@@ -96,7 +91,7 @@ impl Scene {
                 let child = self.next;
                 self.next += 1;
                 let args = [child.into(), child.into(), start(child), layout::UNKNOWN, 0, 0];
-                self.push(uid, pid, EventCode::FORK.0, &args, child.into(), &[]);
+                self.push((uid, pid), EventCode::FORK.0, &args, child.into(), &[]);
                 // A child of the host may go on in a container, with the name and the files that it has by then.
                 let moves = uid == 0 && self.roll(2) == 0;
                 let home = if moves { 1 + self.roll(3) } else { uid };
@@ -108,26 +103,26 @@ impl Scene {
                 let fields = [(FieldTag::PATH, path.clone()), (FieldTag::KPATH, path)];
                 let failed = self.roll(3) == 0;
                 let (ret, fields) = if failed { (-2, &fields[..1]) } else { (3 + fd as i64, &fields[..]) };
-                self.push(uid, pid, OPENAT, &[(-100i64).cast_unsigned(), 0, 0, 0], ret, fields);
+                self.push((uid, pid), OPENAT, &[(-100i64).cast_unsigned(), 0, 0, 0], ret, fields);
             }
             5 => {
                 let address = self.address();
                 let fields = [(FieldTag::SOCKADDR, address.clone()), (FieldTag::PEER, address)];
-                self.push(uid, pid, CONNECT, &[3 + fd, 0, 16], 0, &fields);
+                self.push((uid, pid), CONNECT, &[3 + fd, 0, 16], 0, &fields);
             }
             6 => {
                 let path = format!("/srv/phase{}", self.phase).into_bytes();
-                self.push(uid, pid, 80, &[0], 0, &[(FieldTag::PATH, path)]);
+                self.push((uid, pid), 80, &[0], 0, &[(FieldTag::PATH, path)]);
             }
             7 => {
                 let name = format!("named{}\0", self.phase).into_bytes();
-                self.push(uid, pid, 157, &[PR_SET_NAME, 0, 0, 0, 0], 0, &[(FieldTag::DATA, name)]);
+                self.push((uid, pid), 157, &[PR_SET_NAME, 0, 0, 0, 0], 0, &[(FieldTag::DATA, name)]);
             }
-            8 => self.push(uid, pid, 3, &[3 + fd], 0, &[]),
+            8 => self.push((uid, pid), 3, &[3 + fd], 0, &[]),
             9 | 10 => {
-                self.push(uid, pid, 0, &[3 + fd, 0, 100], 10, &[(FieldTag::PAYLOAD, b"0123456789".to_vec())])
+                self.push((uid, pid), 0, &[3 + fd, 0, 100], 10, &[(FieldTag::PAYLOAD, b"0123456789".to_vec())])
             }
-            _ => self.push(uid, pid, 39, &[], pid.into(), &[]),
+            _ => self.push((uid, pid), 39, &[], pid.into(), &[]),
         }
     }
 
@@ -141,7 +136,7 @@ impl Scene {
             (FieldTag::COMM, name.into_bytes()),
             (FieldTag::CWD, b"/srv".to_vec()),
         ];
-        self.push(uid, pid, EventCode::EXEC.0, &args, 0, &fields);
+        self.push((uid, pid), EventCode::EXEC.0, &args, 0, &fields);
     }
 }
 
