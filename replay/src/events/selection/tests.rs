@@ -119,9 +119,13 @@ impl Scene {
                 self.push((uid, pid), 157, &[PR_SET_NAME, 0, 0, 0, 0], 0, &[(FieldTag::DATA, name)]);
             }
             8 => self.push((uid, pid), 3, &[3 + fd], 0, &[]),
-            9 | 10 => {
-                self.push((uid, pid), 0, &[3 + fd, 0, 100], 10, &[(FieldTag::PAYLOAD, b"0123456789".to_vec())])
-            }
+            9 | 10 => self.push(
+                (uid, pid),
+                0,
+                &[3 + fd, 0, 100],
+                10,
+                &[(FieldTag::PAYLOAD, b"0123456789".to_vec())],
+            ),
             _ => self.push((uid, pid), 39, &[], pid.into(), &[]),
         }
     }
