@@ -115,6 +115,11 @@ impl BlockCopy {
         Ok(self.blocks - before)
     }
 
+    /// Adds links of segments that are not among the files.
+    pub(crate) fn add_links(&mut self, links: &[Link]) {
+        self.links.extend(links.iter().map(|link| (link.sequence, *link)));
+    }
+
     /// Copies a block that has no proof. Only behind all files.
     pub(crate) fn add_unproven(&mut self, block: &[u8]) -> Result<(), CopyError> {
         self.block(block)

@@ -84,6 +84,7 @@ fn copy_all(
     for loaded in recording.segments() {
         copy.add(loaded, &|_, entry| is_common(entry) || wanted.contains(&entry.container))?;
     }
+    copy.add_links(recording.gone_links());
     for (_, block) in recording.staged_blocks().filter(|(entry, _)| wanted.contains(&entry.container)) {
         copy.add_unproven(block)?;
     }
@@ -99,6 +100,8 @@ fn copy_all(
     let missing =
         summaries.filter(|c| !copy.has_record(c.record.uid.0) && recording.has_record(c.record.uid));
     loose.extend(missing.map(|c| Record::Container(Box::new(c.record.clone()))));
+    let evictions = recording.evictions().iter().filter(|eviction| wanted.contains(&eviction.container.0));
+    loose.extend(evictions.copied().map(Record::Eviction));
     copy.add_records(&loose)?;
     let done = copy.finish(true)?;
     Ok(ExtractReport {

@@ -128,6 +128,9 @@ pub struct Eviction {
     pub reason: EvictionReason,
 }
 
+/// Tombstones that are kept: as many segments back the chain can be followed.
+pub(crate) const TOMBSTONES: usize = 4096;
+
 /// A file of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum FileId {

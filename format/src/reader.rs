@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     Anchor, BootNanos, Class, ClockMap, ContainerRecord, ContainerUid, Defect, Direction, Event, EventId,
-    Eviction, Loss, OpenError, OwnedEvent, Pin, ReadError, meta::Record,
+    Eviction, Loss, OpenError, OwnedEvent, Pin, ReadError, meta::Record, segment::chain::Link,
 };
 
 mod blocks;
@@ -43,6 +43,8 @@ pub struct Recording {
     evictions: Vec<Eviction>,
     /// Containers that have a record.
     recorded: HashSet<ContainerUid>,
+    /// Links of segments that retention removed: proofs of what it kept rest on them.
+    gone: Vec<Link>,
     clock: ClockMap,
     origin: Origin,
     /// Found when opening.
@@ -156,6 +158,11 @@ impl Recording {
     /// What retention removed of containers that are still there.
     pub fn evictions(&self) -> &[Eviction] {
         &self.evictions
+    }
+
+    /// Links of segments that retention removed.
+    pub(crate) fn gone_links(&self) -> &[Link] {
+        &self.gone
     }
 
     /// Whether the container's record is there, not only events of it.

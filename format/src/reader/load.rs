@@ -26,7 +26,7 @@ use crate::{
         ingest::OpenBlock,
     },
     file,
-    keeping::{FileId, Tombstone},
+    keeping::{FileId, TOMBSTONES, Tombstone},
     limits,
     map::Map,
     meta::Record,
@@ -77,6 +77,7 @@ pub(super) fn open(path: &Path) -> Result<Recording, OpenError> {
         pins: Vec::new(),
         evictions: Vec::new(),
         recorded: HashSet::new(),
+        gone: Vec::new(),
         clock: ClockMap::default(),
         origin: no_origin([0; 16]),
         defects: Vec::new(),
@@ -123,8 +124,15 @@ fn load(recording: &mut Recording) -> Result<(), OpenError> {
     let mut build = Build::default();
     let path = recording.path.clone();
     if recording.is_store {
-        let kept = std::mem::take(&mut recording.segments);
-        build.store(&path, kept)?;
+        let mut known = std::mem::take(&mut recording.segments);
+        for _ in 0..TRIES {
+            build = Build::default();
+            build.store(&path, known)?;
+            let Some(number) = build.kept_meanwhile() else { break };
+            // Retention moved blocks while this looked.
+            build.defect(&KEPT.path(&path, number), DefectKind::Missing, "blocks that retention kept");
+            known = Vec::new();
+        }
     } else {
         let loaded = scan::load(&path, false).map_err(|error| match error {
             LoadError::Open(error) => error,
@@ -166,8 +174,10 @@ struct Build {
     gaps: Vec<(u64, PathBuf)>,
 }
 
+/// How often a store is read that retention changes meanwhile.
+const TRIES: u32 = 8;
 /// Most segments missing one behind the other that are named one by one.
-const MOST_GAPS: usize = 1000;
+const MOST_GAPS: u64 = 1000;
 
 /// What a file's header says that it is.
 fn file_id(loaded: &Loaded) -> FileId {
@@ -276,19 +286,40 @@ impl Build {
         self.tombstones.get(&id).is_some_and(|tombstone| tombstone.moved_to.is_some())
     }
 
-    /// Notes segments that should be between two.
+    /// A kept file that has what was moved out of a file that is not there, and was not read.
+    fn kept_meanwhile(&self) -> Option<u64> {
+        let read: HashSet<FileId> = self.segments.iter().map(|segment| file_id(&segment.loaded)).collect();
+        let moved = self.tombstones.values().filter(|tombstone| !read.contains(&tombstone.file));
+        let kept = moved.filter_map(|tombstone| tombstone.moved_to);
+        kept.filter(|&number| {
+            let id = FileId::Kept(number);
+            !read.contains(&id) && !self.tombstones.contains_key(&id)
+        })
+        .max()
+    }
+
+    /// Notes segments that should be before another.
     fn gap_before(&mut self, dir: &Path, before: Option<u64>, number: u64) {
-        if let Some(before) = before {
-            let gap = before.saturating_add(1)..number;
-            self.gaps.extend(gap.take(MOST_GAPS).map(|n| (n, SEGMENTS.path(dir, n))));
-        }
+        let first = before.map_or(0, |before| before.saturating_add(1));
+        let gap = first.max(number.saturating_sub(MOST_GAPS))..number;
+        self.gaps.extend(gap.map(|n| (n, SEGMENTS.path(dir, n))));
     }
 
     /// Reports segments that are not there and have no tombstone.
     fn missing(&mut self) {
+        // Tombstones of the very oldest are gone too.
+        let forgotten = if self.tombstones.len() < TOMBSTONES {
+            0
+        } else {
+            let numbers = self.tombstones.keys().filter_map(|id| match id {
+                FileId::Segment(number) => Some(*number),
+                FileId::Kept(_) => None,
+            });
+            numbers.min().unwrap_or(0)
+        };
         for (number, path) in std::mem::take(&mut self.gaps) {
-            if !self.tombstones.contains_key(&FileId::Segment(number)) {
-                self.defect(&path, DefectKind::Missing, "a segment between others");
+            if number >= forgotten && !self.tombstones.contains_key(&FileId::Segment(number)) {
+                self.defect(&path, DefectKind::Missing, "a segment before others");
             }
         }
     }
@@ -557,6 +588,8 @@ impl Build {
         recording.losses = losses;
         recording.pins = pins.into_values().collect();
         recording.recorded = recorded;
+        let gone = self.tombstones.values().filter(|tombstone| matches!(tombstone.file, FileId::Segment(_)));
+        recording.gone = gone.filter_map(|tombstone| tombstone.link).collect();
         recording.evictions = evictions.into_values().collect();
         recording.evictions.sort_by_key(|eviction: &Eviction| eviction.container);
         recording.segments = self.segments;

@@ -1,14 +1,22 @@
 //! The segments of a store one after the other: each must be the one that the next was made after.
 
-use std::{collections::BTreeMap, io, path::Path};
+use std::{
+    collections::{BTreeMap, HashSet},
+    io,
+    path::{Path, PathBuf},
+};
 
-use super::{Finding, FindingKind, Signer, VerifyOptions, VerifyReport, blocks::Continuity, segment};
+use super::{
+    Finding, FindingKind, SegmentState, Signer, VerifyOptions, VerifyReport, blocks::Continuity,
+    evicted::Evicted, segment,
+};
 use crate::{
-    OpenError,
+    Eviction, OpenError,
+    keeping::FileId,
     note::Checkpoint,
     reader::scan::{self, LoadError, Loaded},
-    segment::chain::Link,
-    store::{self, SEGMENTS, StoreFile},
+    segment::{chain::Link, origin_kind},
+    store::{self, KEPT, SEGMENTS, StoreFile},
 };
 
 /// Verifies one recording.
@@ -26,6 +34,14 @@ pub(super) struct Verifier<'a> {
     roots: BTreeMap<u64, Vec<(u64, [u8; 32])>>,
     /// Segments that were there and could not be checked.
     unreadable: Vec<u64>,
+    /// What retention removed.
+    evicted: Evicted,
+    /// Files that were read.
+    read: HashSet<FileId>,
+    /// What proofs of kept files rest on.
+    sources: Vec<(PathBuf, Link, (u64, [u8; 32]))>,
+    /// A file was listed and then not there.
+    vanished: bool,
 }
 
 impl<'a> Verifier<'a> {
@@ -41,6 +57,10 @@ impl<'a> Verifier<'a> {
             links: BTreeMap::new(),
             roots: BTreeMap::new(),
             unreadable: Vec::new(),
+            evicted: Evicted::default(),
+            read: HashSet::new(),
+            sources: Vec::new(),
+            vanished: false,
         }
     }
 
@@ -52,7 +72,14 @@ impl<'a> Verifier<'a> {
         })?;
         self.uuid = loaded.header.store_uuid;
         self.total = loaded.end;
-        self.segment(&loaded, false)
+        self.segment(&loaded, false)?;
+        // What lies between the blocks of a kept file is in other files.
+        if loaded.header.origin_kind != origin_kind::KEPT {
+            // An extract tells what was evicted of its containers.
+            self.evicted.learn(&loaded.records);
+            self.missing_blocks(false);
+        }
+        Ok(())
     }
 
     /// Verifies a store.
@@ -71,43 +98,125 @@ impl<'a> Verifier<'a> {
             ),
         }
         let live = store::is_live(dir);
-        self.total = numbers
-            .iter()
-            .filter_map(|&n| std::fs::metadata(SEGMENTS.path(dir, n)).ok())
-            .map(|about| about.len())
-            .sum();
-        for &number in &numbers {
-            let path = SEGMENTS.path(dir, number);
-            let active = live && Some(&number) == numbers.last();
-            match scan::walk(&path, true) {
-                Ok(loaded) => self.store_segment(&loaded, number, active)?,
-                Err(LoadError::Empty) if Some(&number) == numbers.last() => {}
+        let files = self.list(dir, &numbers).map_err(reading)?;
+        for &(id, ref path, length) in &files {
+            let active = live && id == FileId::Segment(numbers.last().copied().unwrap_or_default());
+            if self.evicted.is_gone(id) {
+                // A crash came before it was removed, or it is just being removed.
+                self.done += length;
+                continue;
+            }
+            let last = Some(id) == numbers.last().map(|&number| FileId::Segment(number));
+            match scan::walk(path, true) {
+                Ok(loaded) => self.store_file(&loaded, id, active)?,
+                Err(LoadError::Empty) if last => {}
                 Err(LoadError::Open(OpenError::Io { source, .. }))
-                    if source.kind() == io::ErrorKind::NotFound => {}
+                    if source.kind() == io::ErrorKind::NotFound =>
+                {
+                    self.vanished = true;
+                }
                 Err(LoadError::Open(error @ OpenError::Io { .. })) => return Err(error),
-                Err(LoadError::Open(error)) => {
-                    self.unreadable.push(number);
-                    self.found(FindingKind::BadSegment, &path, Some(number), error.to_string());
-                }
-                Err(LoadError::Empty) => {
-                    self.unreadable.push(number);
-                    self.found(FindingKind::BadSegment, &path, Some(number), "it is empty".to_owned());
-                }
+                Err(LoadError::Open(error)) => self.unreadable(path, id, error.to_string()),
+                Err(LoadError::Empty) => self.unreadable(path, id, "it is empty".to_owned()),
             }
         }
         self.follow(dir);
+        self.missing_blocks(true);
+        self.tell_evicted(dir);
         Ok(())
     }
 
-    fn store_segment(&mut self, loaded: &Loaded, number: u64, active: bool) -> Result<(), OpenError> {
+    /// The files of a store in order, with their lengths; learns what segments tell of those that are gone.
+    fn list(&mut self, dir: &Path, numbers: &[u64]) -> io::Result<Vec<(FileId, PathBuf, u64)>> {
+        let mut files = Vec::new();
+        let kept = KEPT.list(dir)?.into_iter().map(|n| (FileId::Kept(n), KEPT.path(dir, n)));
+        let segments = numbers.iter().map(|&n| (FileId::Segment(n), SEGMENTS.path(dir, n)));
+        for (id, path) in kept.chain(segments) {
+            let Ok(about) = std::fs::metadata(&path) else {
+                self.vanished = true;
+                continue;
+            };
+            self.total += about.len();
+            if let FileId::Segment(_) = id
+                && let Ok(loaded) = scan::load(&path, true)
+            {
+                self.evicted.learn(&loaded.records);
+            }
+            files.push((id, path, about.len()));
+        }
+        Ok(files)
+    }
+
+    fn unreadable(&mut self, path: &Path, id: FileId, detail: String) {
+        let sequence = match id {
+            FileId::Segment(number) => Some(number),
+            FileId::Kept(_) => None,
+        };
+        self.unreadable.extend(sequence);
+        self.found(FindingKind::BadSegment, path, sequence, detail);
+    }
+
+    /// Retention changed the store while it was read: what seems to be missing may have been moved.
+    pub(super) fn changed_meanwhile(&self) -> bool {
+        self.vanished || self.evicted.is_behind(&self.read)
+    }
+
+    /// Tells of blocks that are missing by their numbers.
+    fn missing_blocks(&mut self, from_first: bool) {
+        let continuity = std::mem::take(&mut self.continuity);
+        for (container, place, detail) in continuity.gaps(&self.evicted.blocks(), from_first) {
+            let Some(segment) = self.report.segments.get(place.segment) else { continue };
+            self.report.findings.push(Finding {
+                kind: FindingKind::MissingBlock,
+                path: segment.path.clone(),
+                sequence: Some(segment.sequence),
+                block: Some(place.block),
+                offset: Some(place.offset),
+                container: Some(container),
+                detail,
+            });
+        }
+    }
+
+    /// Tells what retention removed.
+    fn tell_evicted(&mut self, dir: &Path) {
+        for (first, last, reason, moved) in self.evicted.runs() {
+            let which = if first == last { String::new() } else { format!(" to `{last}`") };
+            let detail =
+                format!("segments `{first}`{which} were removed ({reason}), `{moved}` blocks of them kept");
+            self.found(FindingKind::Evicted, dir, Some(first), detail);
+        }
+        let containers: Vec<Eviction> = self.evicted.containers().copied().collect();
+        for eviction in containers {
+            let detail = format!(
+                "`{}` events in `{}` blocks were removed ({})",
+                eviction.events,
+                eviction.blocks,
+                eviction.reason.as_str()
+            );
+            self.found(FindingKind::Evicted, dir, None, detail);
+            if let Some(finding) = self.report.findings.last_mut() {
+                finding.container = Some(eviction.container);
+            }
+        }
+    }
+
+    fn store_file(&mut self, loaded: &Loaded, id: FileId, active: bool) -> Result<(), OpenError> {
         let header = &loaded.header;
+        let number = match id {
+            FileId::Segment(number) | FileId::Kept(number) => number,
+        };
+        self.read.insert(id);
         if self.uuid != [0; 16] && header.store_uuid != self.uuid {
             let detail = "a segment of another store".to_owned();
             self.found(FindingKind::ForeignSegment, &loaded.path, Some(number), detail);
-            self.unreadable.push(number);
+            if matches!(id, FileId::Segment(_)) {
+                self.unreadable.push(number);
+            }
             return Ok(());
         }
-        if header.link.sequence != number {
+        let is_kept = header.origin_kind == origin_kind::KEPT;
+        if header.link.sequence != number || is_kept != matches!(id, FileId::Kept(_)) {
             let detail = format!("it is segment `{}` under another one's name", header.link.sequence);
             self.found(FindingKind::ReorderedSegment, &loaded.path, Some(number), detail);
         }
@@ -118,7 +227,8 @@ impl<'a> Verifier<'a> {
         let (done, total) = (self.done, self.total);
         let progress = &mut *self.progress;
         let mut here = 0;
-        let checked = segment::check(loaded, active, &mut self.continuity, &mut |bytes| {
+        let place = (&mut self.continuity, self.report.segments.len());
+        let checked = segment::check(loaded, active, place, &mut |bytes| {
             here += bytes;
             progress(done + here, total);
         });
@@ -130,7 +240,10 @@ impl<'a> Verifier<'a> {
         self.report.signed_blocks += report.signed_blocks;
         self.report.events += report.events;
         self.report.findings.extend(checked.findings);
-        if checked.is_extract {
+        if report.state == SegmentState::Kept {
+            let path = &loaded.path;
+            self.sources.extend(checked.sources.iter().map(|&(link, root)| (path.clone(), link, root)));
+        } else if checked.is_extract {
             self.extract_chain(&loaded.path, &checked.links);
         } else {
             self.links.insert(report.sequence, loaded.header.link);
@@ -165,8 +278,37 @@ impl<'a> Verifier<'a> {
         self.links.extend(links.iter().map(|link| (link.sequence, *link)));
     }
 
+    /// Takes links and roots of segments that are gone from their tombstones.
+    fn follow_gone(&mut self) {
+        for tombstone in self.evicted.tombstones.values() {
+            if let (FileId::Segment(number), Some(link)) = (tombstone.file, tombstone.link) {
+                self.links.entry(number).or_insert(link);
+                self.roots.entry(number).or_insert_with(|| vec![(tombstone.size, tombstone.root)]);
+            }
+        }
+        for (path, link, root) in std::mem::take(&mut self.sources) {
+            let sequence = Some(link.sequence);
+            match self.links.get(&link.sequence) {
+                Some(known) if *known == link => {
+                    let roots = self.roots.entry(link.sequence).or_default();
+                    // The whole segment's stays the last.
+                    roots.insert(0, root);
+                }
+                None if self.evicted.is_forgotten(link.sequence) => {
+                    let detail = "the segment it was copied from is gone too long for its key to be checked";
+                    self.found(FindingKind::NotSignedYet, &path, sequence, detail.to_owned());
+                }
+                _ => {
+                    let detail = "its proof is not by the key of the segment it was copied from";
+                    self.found(FindingKind::BadProof, &path, sequence, detail.to_owned());
+                }
+            }
+        }
+    }
+
     /// Compares what each segment says of the one before with what was found there.
     fn follow(&mut self, dir: &Path) {
+        self.follow_gone();
         let links: Vec<Link> = self.links.values().copied().collect();
         let mut before: Option<Link> = None;
         for link in links {
@@ -185,7 +327,7 @@ impl<'a> Verifier<'a> {
 
     fn compare(&mut self, path: &Path, link: &Link, previous: u64, before: Option<Link>) {
         let Some(before) = before.filter(|b| b.sequence == previous) else {
-            if !self.unreadable.contains(&previous) {
+            if !self.unreadable.contains(&previous) && !self.evicted.is_forgotten(previous) {
                 let detail = format!("segment `{previous}`, which came before, is not there");
                 self.found(FindingKind::MissingSegment, path, Some(previous), detail);
             }
@@ -218,7 +360,14 @@ impl<'a> Verifier<'a> {
             let roots = self.roots.get(&kept.sequence);
             let holds = kept.store_uuid == self.uuid
                 && roots.is_some_and(|roots| roots.contains(&(kept.size, kept.root)));
-            if !holds {
+            let gone = self.evicted.of_segment(kept.sequence).filter(|gone| kept.size < gone.size);
+            if let Some(gone) = gone.filter(|_| !holds && kept.store_uuid == self.uuid) {
+                let detail = format!(
+                    "the blocks that the checkpoint tells of were removed ({})",
+                    gone.reason.as_str()
+                );
+                self.found(FindingKind::Evicted, Path::new(""), Some(kept.sequence), detail);
+            } else if !holds {
                 let detail =
                     format!("segment `{}` had `{}` blocks that are not there", kept.sequence, kept.size);
                 self.found(FindingKind::CheckpointMismatch, Path::new(""), Some(kept.sequence), detail);

@@ -26,6 +26,8 @@ pub(super) struct Checked {
     /// Roots after each number of blocks that a checkpoint may ask for: of the whole, and at each checkpoint.
     pub(super) roots: Vec<(u64, [u8; 32])>,
     pub(super) links: Vec<Link>,
+    /// Links of the segments that its proofs name, and the roots that were signed there.
+    pub(super) sources: Vec<(Link, (u64, [u8; 32]))>,
     pub(super) is_extract: bool,
 }
 
@@ -46,7 +48,7 @@ struct Check<'a> {
 pub(super) fn check(
     loaded: &Loaded,
     active: bool,
-    continuity: &mut blocks::Continuity,
+    (continuity, place): (&mut blocks::Continuity, usize),
     progress: &mut dyn FnMut(u64),
 ) -> std::io::Result<Checked> {
     let mut check = Check {
@@ -60,15 +62,14 @@ pub(super) fn check(
         has_last: false,
         events: 0,
     };
-    let is_extract = loaded.header.origin_kind == origin_kind::EXTRACT;
+    let is_extract = loaded.header.origin_kind != origin_kind::STORE;
     check.defects(active);
     let mut decoder = EventDecoder::new()?;
     for (number, entry) in loaded.entries.iter().enumerate() {
         let bytes = file::read_at_most(&loaded.file, entry.offset, entry.len as usize)?;
         check.block(number as u64, entry, &bytes, &mut decoder, is_extract);
-        if let Some(missing) = continuity.follow(entry) {
-            check.found(FindingKind::MissingBlock, Some(number as u64), missing);
-        }
+        let at = blocks::Place { segment: place, block: number as u64, offset: entry.offset };
+        continuity.follow(entry, at);
         progress(u64::from(entry.len));
     }
     let provenance = provenance(loaded)?;
@@ -84,7 +85,12 @@ pub(super) fn check(
         check.found(FindingKind::NotSignedYet, first, detail);
     }
     let state = check.state(is_extract, active);
-    Ok(check.finish(state, is_extract, provenance.links))
+    let sources = provenance.groups.iter().filter_map(|group| {
+        let checkpoint = Checkpoint::parse(&group.note).ok()?;
+        Some((group.link, (checkpoint.size, checkpoint.root)))
+    });
+    let sources = if is_extract { sources.collect() } else { Vec::new() };
+    Ok(Checked { sources, ..check.finish(state, is_extract, provenance.links) })
 }
 
 impl Check<'_> {
@@ -205,9 +211,12 @@ impl Check<'_> {
     fn state(&mut self, is_extract: bool, active: bool) -> SegmentState {
         if is_extract {
             if !self.loaded.has_trailer {
-                self.found(FindingKind::CutSegment, None, "the extract has no seal".to_owned());
+                self.found(FindingKind::CutSegment, None, "the file has no seal".to_owned());
             }
-            return SegmentState::Extract;
+            return match self.loaded.header.origin_kind {
+                origin_kind::KEPT => SegmentState::Kept,
+                _ => SegmentState::Extract,
+            };
         }
         if self.has_last && !self.loaded.has_trailer && !active {
             let detail = "the last checkpoint is there and the seal is not".to_owned();
@@ -252,6 +261,7 @@ impl Check<'_> {
             findings: self.findings,
             roots: self.roots,
             links,
+            sources: Vec::new(),
             is_extract,
         }
     }

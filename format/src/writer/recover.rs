@@ -347,6 +347,10 @@ impl StoreWriter {
         let here = self.here();
         let tombstones = past.gone.iter().filter_map(|id| self.keeping.tombstones.get(id));
         let told: Vec<Record> = tombstones.map(|(t, _)| Record::Tombstone(Box::new(*t))).collect();
+        // Only segments are believed, and the crash may have come before they were told.
+        let untold = self.keeping.evictions.values().filter(|(_, from)| matches!(from, FileId::Kept(_)));
+        let untold = untold.map(|(eviction, _)| Record::Eviction(*eviction));
+        let told: Vec<Record> = told.into_iter().chain(untold).collect();
         self.put_keeping(&[pins, told.clone()].concat())?;
         self.segment.sync().map_err(|source| self.segment_error("sync", source))?;
         told.iter().for_each(|record| self.keeping.learn(record, here));

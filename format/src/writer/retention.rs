@@ -25,15 +25,13 @@ use crate::{
     copy::{BlockCopy, CopyError, is_common},
     events::{encode::Around, ingest::OpenBlock},
     file,
-    keeping::{FileId, PinIndex, Tombstone},
+    keeping::{FileId, PinIndex, TOMBSTONES, Tombstone},
     meta::Record,
     reader::scan::{self, Loaded},
     segment::{BlockEntry, SegmentHeader, chain::Link, origin_kind},
     store::{KEPT, KEPT_NEW, SEGMENTS},
 };
 
-/// Tombstones that are kept: as many segments back the chain can be followed.
-const TOMBSTONES: usize = 4096;
 /// What need not be done at once is done this often.
 const TEND: Duration = Duration::from_secs(1);
 /// Records of one block.

@@ -3,7 +3,8 @@
 use std::{fs, path::Path};
 
 use afterimage_format::{
-    BootNanos, ContainerUid, EvictionReason, Pin, PinError, Query, Recording, StoreOptions, StoreWriter,
+    BootNanos, ContainerUid, EvictionReason, FindingKind, Pin, PinError, Query, Recording, SegmentState,
+    Signer, StoreOptions, StoreWriter, VerifyOptions, VerifyReport, extract, verify,
 };
 
 use crate::generate::{Row, events, options, origin, push_all, read};
@@ -180,4 +181,191 @@ fn what_is_too_old_goes_and_what_is_pinned_stays() {
     let oldest = recording.blocks().iter().filter(|b| b.container == ContainerUid(6)).map(|b| b.first).min();
     let span = end.0 - oldest.unwrap().0;
     assert!(span < 150 * second, "{span} ns are left: the age and a segment");
+}
+
+fn check(path: &Path, key: Option<[u8; 32]>) -> VerifyReport {
+    verify(path, &VerifyOptions { key, ..VerifyOptions::default() }, &mut |_, _| {}).unwrap()
+}
+
+/// A store with a quiet container (5) whose oldest blocks were moved, and a noisy one (6). Gives the first segment's key.
+fn moved_store(dir: &Path) -> [u8; 32] {
+    let mut store = open(dir, BUDGET, 0);
+    let key = store.public_key();
+    for round in 0..5 {
+        let begin = 1_000_000_000 + round * 10_000_000_000;
+        fill(&mut store, dir, &rows_of(5, round, 1000, begin, 1000));
+        store.finish_container(ContainerUid(5)).unwrap();
+        store.checkpoint().unwrap();
+        fill(&mut store, dir, &rows_of(6, 2 + round, 40_000, begin + 1_000_000_000, 100_000));
+    }
+    assert!(store.stats().moved_bytes > 0);
+    store.seal().unwrap();
+    key
+}
+
+fn files(dir: &Path, prefix: &str) -> Vec<std::path::PathBuf> {
+    let names = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let mut names: Vec<_> =
+        names.filter(|path| path.file_name().unwrap().to_string_lossy().starts_with(prefix)).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_store_after_eviction_is_good_and_says_what_was_evicted() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = dir.path().join("store");
+    let key = moved_store(&store);
+    assert!(!files(&store, "kept-").is_empty());
+    let report = check(&store, Some(key));
+    assert!(report.is_good(), "{:?}", report.first_damage());
+    assert_eq!(report.signer, Signer::Pinned { from: 0 }, "a key of a segment that is gone");
+    assert!(report.segments.iter().any(|s| s.state == SegmentState::Kept));
+    let evicted = report.findings.iter().filter(|f| f.kind == FindingKind::Evicted);
+    let told: Vec<_> = evicted.map(|f| (f.sequence, f.container)).collect();
+    assert!(told.contains(&(Some(0), None)), "{told:?}");
+    assert!(told.contains(&(None, Some(ContainerUid(6)))), "{told:?}");
+
+    for uid in [5, 6] {
+        let out = dir.path().join(format!("{uid}.aftx"));
+        let recording = Recording::open(&store).unwrap();
+        let done = extract(&recording, &[ContainerUid(uid)], &out).unwrap();
+        assert_eq!(done.events, events_of(&recording, uid));
+        let alone = check(&out, Some(key));
+        assert!(alone.is_good(), "{:?}", alone.first_damage());
+        let of_extract = Recording::open(&out).unwrap();
+        let evictions: Vec<_> =
+            recording.evictions().iter().filter(|e| e.container == ContainerUid(uid)).cloned().collect();
+        assert_eq!(of_extract.evictions(), evictions, "and nobody else's");
+    }
+}
+
+#[test]
+fn what_was_removed_without_a_tombstone_is_missing_and_not_evicted() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = dir.path().join("store");
+    moved_store(&store);
+    for path in files(&store, "kept-").into_iter().chain(files(&store, "seg-").into_iter().take(2)) {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let aside = dir.path().join("aside");
+        fs::rename(&path, &aside).unwrap();
+        let report = check(&store, None);
+        let missing = [FindingKind::MissingSegment, FindingKind::MissingBlock];
+        assert!(report.findings.iter().any(|f| missing.contains(&f.kind)), "{name}: {:?}", report.findings);
+        let recording = Recording::open(&store).unwrap();
+        assert!(
+            recording.defects().iter().any(|d| d.kind == afterimage_format::DefectKind::Missing),
+            "{name}"
+        );
+        fs::rename(&aside, &path).unwrap();
+    }
+    // A block of a kept file that was changed, its checksums made right, is found by its proof.
+    let kept = &files(&store, "kept-")[0];
+    let mut bytes = fs::read(kept).unwrap();
+    let at = 4096;
+    bytes[at + 64] ^= 1;
+    let crc = crc32c::crc32c(&bytes[at..at + 124]);
+    bytes[at + 124..at + 128].copy_from_slice(&crc.to_le_bytes());
+    fs::write(kept, bytes).unwrap();
+    let report = check(&store, None);
+    assert!(report.findings.iter().any(|f| f.kind == FindingKind::BadProof), "{:?}", report.findings);
+}
+
+#[test]
+fn a_crash_at_any_step_of_retention_loses_nothing_that_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let live = dir.path().join("live");
+    let mut store = open(&live, BUDGET, 0);
+    store.pin(pin("p", 5)).unwrap();
+    let mut quiet = Vec::new();
+    let mut images = 0;
+    let mut before: Option<std::path::PathBuf> = None;
+    for round in 0..30 {
+        let begin = 1_000_000_000 + round * 1_000_000_000;
+        let own = rows_of(5, round, 100, begin, 1000);
+        fill(&mut store, &live, &own);
+        quiet.extend(own);
+        store.finish_container(ContainerUid(5)).unwrap();
+        let moved = store.stats().moved_bytes;
+        let evicted = store.stats().evicted_events;
+        fill(&mut store, &live, &rows_of(6, round, 5_000, begin + 500_000_000, 50_000));
+        let image = dir.path().join(format!("image{round}"));
+        copy_store(&live, &image);
+        if let Some(before) = &before
+            && store.stats().moved_bytes > moved
+            && store.stats().evicted_events > evicted
+        {
+            // As if the sources had not been removed yet; with and without what was told of it.
+            for path in files(before, "seg-") {
+                let back = image.join(path.file_name().unwrap());
+                if !back.exists() {
+                    fs::copy(&path, back).unwrap();
+                }
+            }
+            images += 1;
+            for name in ["seg-", "untold"] {
+                if name == "untold" {
+                    let last = files(&image, "seg-").pop().unwrap();
+                    let earlier = before.join(last.file_name().unwrap());
+                    if !earlier.exists() {
+                        continue;
+                    }
+                    fs::copy(earlier, last).unwrap();
+                }
+                let query = Query { containers: vec![ContainerUid(5)], ..Query::default() };
+                let found = read(&Recording::open(&image).unwrap(), &query);
+                assert_eq!(found.len(), quiet.len(), "round {round}, {name}");
+                drop(open(&image, BUDGET, 0));
+                let found = read(&Recording::open(&image).unwrap(), &query);
+                assert_eq!(found, quiet, "round {round}, {name}, and after the next writer");
+                let report = check(&image, None);
+                assert!(report.is_good(), "round {round}, {name}: {:?}", report.first_damage());
+            }
+        }
+        before = Some(image);
+    }
+    assert!(images >= 2, "{images} images");
+}
+
+fn copy_store(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+#[test]
+fn readers_beside_retention_never_miss_what_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let mut store = open(&path, BUDGET, 0);
+    store.pin(pin("p", 5)).unwrap();
+    let quiet = rows_of(5, 1, 2000, 1_000_000_000, 1000);
+    fill(&mut store, &path, &quiet);
+    store.finish_container(ContainerUid(5)).unwrap();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let relaxed = std::sync::atomic::Ordering::Relaxed;
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let query = Query { containers: vec![ContainerUid(5)], ..Query::default() };
+            let mut looks = 0;
+            while !done.load(relaxed) {
+                let recording = Recording::open(&path).unwrap();
+                assert_eq!(recording.defects(), []);
+                assert_eq!(read(&recording, &query).len(), quiet.len());
+                let report = check(&path, None);
+                assert!(report.is_good(), "{:?}", report.first_damage());
+                looks += 1;
+            }
+            looks
+        });
+        for round in 0..8 {
+            let rows = rows_of(6, round, 20_000, 10_000_000_000 + round * 10_000_000_000, 100_000);
+            fill(&mut store, &path, &rows);
+        }
+        done.store(true, relaxed);
+        assert!(reader.join().unwrap() > 0);
+    });
+    assert!(store.stats().moved_bytes > 0);
 }
