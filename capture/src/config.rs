@@ -48,6 +48,14 @@ pub struct RecordConfig {
     pub store: PathBuf,
     /// Bytes of a segment.
     pub segment_size: u64,
+    /// Bytes of the store; 0 for no limit.
+    pub budget: u64,
+    /// Nanoseconds that events are kept; 0 for no limit.
+    pub age: u64,
+    /// Percent of the budget that a container may take.
+    pub container_share: u8,
+    /// Bytes of the file system that stay free.
+    pub reserve: u64,
     /// Which calls.
     pub profile: Profile,
     /// What of the host.
@@ -192,6 +200,10 @@ impl Config {
             record: RecordConfig {
                 store: read.path("store.path").unwrap_or_default(),
                 segment_size: read.number("store.segment_size"),
+                budget: read.number("store.budget"),
+                age: read.number("store.age"),
+                container_share: read.small("store.container_share") as u8,
+                reserve: read.number("store.reserve"),
                 profile: Profile::from_str(read.text("record.profile"), true).unwrap_or(Profile::Forensic),
                 host: HostMode::from_str(read.text("record.host"), true).unwrap_or(HostMode::Lifecycle),
                 data_ring: read.small("record.data_ring"),

@@ -187,7 +187,17 @@ fn recorder(out: &mut Writer<'_>, figures: &Figures) -> fmt::Result {
     out.counters("events_lost", "Events that could not be recorded", lost)?;
     out.counter("program_runs", "Runs of the system call program", kernel.runs)?;
     out.gauge("containers_live", "Containers that are not deleted", figures.status.containers as f64)?;
-    out.counter("bytes_written", "Bytes of segments written", figures.status.bytes)
+    out.counter("bytes_written", "Bytes of segments written", figures.status.bytes)?;
+    let store = &figures.status.store;
+    out.gauge("store_bytes", "Bytes that the store takes", store.used as f64)?;
+    out.gauge("store_budget_bytes", "Bytes that the store may take, 0 for no limit", store.budget as f64)?;
+    out.gauge("store_pinned_bytes", "Bytes that pins hold", store.pinned as f64)?;
+    out.gauge(
+        "store_space",
+        "Disk space: 0 enough, 1 low, 2 shedding, 3 stopped",
+        f64::from(store.space as u8),
+    )?;
+    out.counter("events_evicted", "Events removed to stay within the budget", store.evicted_events)
 }
 
 fn rules_text(out: &mut Writer<'_>, rules: &RuleFigures) -> fmt::Result {

@@ -12,7 +12,7 @@ use afterimage_capture_abi::{
     spec::profile,
 };
 use afterimage_format::{
-    BootNanos, ContainerRecord, ContainerUid, EventCode, Loss, LossCause, OpenError, StoreOptions,
+    BootNanos, ContainerRecord, ContainerUid, EventCode, Loss, LossCause, OpenError, Space, StoreOptions,
     StoreWriter, WriteError,
 };
 use aya::maps::{MapData, RingBuf};
@@ -148,6 +148,29 @@ pub struct Status {
     pub bytes: u64,
     /// The store refuses events.
     pub refusing: bool,
+    /// The store's room.
+    pub store: StoreFigures,
+}
+
+/// How much room the store has, and what it did to keep within it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct StoreFigures {
+    /// Bytes that it takes.
+    pub used: u64,
+    /// Bytes that it may take; 0 for no limit.
+    pub budget: u64,
+    /// Bytes that pins hold.
+    pub pinned: u64,
+    /// Bytes free on the file system, when they are known.
+    pub free: Option<u64>,
+    /// How short the disk is of space.
+    pub space: Space,
+    /// Events removed to stay within the budget.
+    pub evicted_events: u64,
+    /// Bytes copied to keep them when their neighbours went.
+    pub moved_bytes: u64,
+    /// Pins ended early.
+    pub pins_closed: u64,
 }
 
 impl Status {
@@ -172,6 +195,8 @@ pub struct Recorder {
     full_host: bool,
     profile: Profile,
     host: HostMode,
+    /// Bytes that the store may take.
+    budget: u64,
     /// Who steers it between two passes.
     link: Option<Link>,
 }
@@ -238,6 +263,7 @@ impl Recorder {
             full_host: options.host == HostMode::Full,
             profile: options.profile,
             host: options.host,
+            budget: options.store_options.budget_bytes,
             link: None,
         })
     }
@@ -412,8 +438,19 @@ impl Recorder {
     }
 
     /// Figures up to now.
-    pub fn status(&self) -> Status {
-        let stats = self.sink.store.stats();
+    pub fn status(&mut self) -> Status {
+        let store = &mut self.sink.store;
+        let stats = store.stats();
+        let figures = StoreFigures {
+            used: store.used_bytes(),
+            budget: self.budget,
+            pinned: store.pinned_bytes().0,
+            free: store.free_bytes(),
+            space: store.space(),
+            evicted_events: stats.evicted_events,
+            moved_bytes: stats.moved_bytes,
+            pins_closed: stats.pins_closed,
+        };
         Status {
             kernel: self.programs.counters().unwrap_or_default(),
             sink: self.sink.counts,
@@ -422,6 +459,7 @@ impl Recorder {
             containers: self.sink.registry.living(),
             bytes: stats.bytes,
             refusing: self.sink.is_refusing(),
+            store: figures,
         }
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use afterimage_capture_abi::record::V1_BIT;
 use afterimage_format::{
-    BootNanos, ContainerUid, Event, EventCode, EventFlags, FieldTag, Loss, LossCause, StoreWriter,
+    BootNanos, ContainerUid, Event, EventCode, EventFlags, FieldTag, Loss, LossCause, Space, StoreWriter,
     WriteError, layout,
 };
 use tracing::{debug, warn};
@@ -310,6 +310,10 @@ impl Sink {
     /// The store refused: counted, and told in the trace as soon as it takes something again.
     fn refused(&mut self, time: BootNanos, error: &WriteError) {
         self.counts.refused += 1;
+        if !matches!(error, WriteError::TooLarge { .. }) {
+            // The store counts these itself, for each container.
+            return;
+        }
         let (since, count) = self.refused_since.unwrap_or((time, 0));
         if count == 0 {
             warn!("the store refuses events: {error}");
@@ -319,7 +323,7 @@ impl Sink {
 
     /// Whether the store has refused events and has taken none since.
     pub fn is_refusing(&self) -> bool {
-        self.refused_since.is_some()
+        self.refused_since.is_some() || self.store.space() == Space::Stopped
     }
 
     /// Makes everything taken so far safe from a kill, and tells of what the store refused.
@@ -340,8 +344,16 @@ impl Sink {
                 self.refused_since = None;
             }
         }
+        let before = self.store.space();
         if let Err(error) = self.store.commit(now) {
-            warn!("the store cannot be written: {error}");
+            match std::error::Error::source(&error) {
+                Some(source) => warn!("the store cannot be written: {error}: {source}"),
+                None => warn!("the store cannot be written: {error}"),
+            }
+        }
+        let space = self.store.space();
+        if space != before {
+            warn!("disk space: {}, was {}", space.as_str(), before.as_str());
         }
         if let Some(witness) = &mut self.witness {
             witness.committed();

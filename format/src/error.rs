@@ -62,6 +62,12 @@ pub enum WriteError {
         /// Why not.
         source: io::Error,
     },
+    /// The disk is short of space, and this is not recorded until there is more.
+    #[error("the disk is short of space: `{}`", space.as_str())]
+    NoSpace {
+        /// How short.
+        space: crate::Space,
+    },
     /// More than the format can hold.
     #[error("event has {found} {what}, the format holds {limit}")]
     TooLarge {

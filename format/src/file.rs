@@ -18,6 +18,8 @@ fn careful() -> i32 {
 
 /// Makes a file that must not exist.
 pub(crate) fn create_new(path: &Path) -> io::Result<File> {
+    #[cfg(test)]
+    fault::check(fault::Call::Create)?;
     OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).custom_flags(careful()).open(path)
 }
 
@@ -57,13 +59,48 @@ pub(crate) fn create_dir(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)
 }
 
+/// As [`create_new`], and fills it; nothing is left behind when that fails.
+pub(crate) fn create_with(path: &Path, fill: impl FnOnce(&File) -> io::Result<()>) -> io::Result<File> {
+    let file = create_new(path)?;
+    match fill(&file) {
+        Ok(()) => Ok(file),
+        Err(error) => {
+            // Made by us a moment ago; where even this fails, the name is stepped over.
+            let _ = std::fs::remove_file(path);
+            Err(error)
+        }
+    }
+}
+
 /// Makes renames and removals in a directory durable.
 pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
+    #[cfg(test)]
+    fault::check(fault::Call::Sync)?;
     File::open(path)?.sync_all()
+}
+
+/// Makes what was written to a file durable.
+pub(crate) fn sync_data(file: &File) -> io::Result<()> {
+    #[cfg(test)]
+    fault::check(fault::Call::Sync)?;
+    file.sync_data()
+}
+
+/// Bytes that are free for us on the file system of `path`.
+#[cfg(unix)]
+pub(crate) fn free_bytes(path: &Path) -> io::Result<u64> {
+    #[cfg(test)]
+    if let Some(free) = fault::free() {
+        return Ok(free);
+    }
+    let about = rustix::fs::statvfs(path)?;
+    Ok(about.f_bavail.saturating_mul(about.f_frsize))
 }
 
 /// Writes all of `bytes` at `offset`.
 pub(crate) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    #[cfg(test)]
+    fault::check(fault::Call::Write)?;
     file.write_all_at(bytes, offset)
 }
 
@@ -90,6 +127,8 @@ pub(crate) fn read_at_most(file: &File, offset: u64, length: usize) -> io::Resul
 /// Reserves disk space up to `length`, where the platform can; the file then has that length.
 #[cfg(target_os = "linux")]
 pub(crate) fn reserve(file: &File, length: u64) -> io::Result<()> {
+    #[cfg(test)]
+    fault::check(fault::Call::Write)?;
     rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, length).map_err(io::Error::from)
 }
 
@@ -132,4 +171,57 @@ pub(crate) fn cpu_clock() -> u64 {
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn cpu_clock() -> u64 {
     0
+}
+
+/// Lets calls fail as a disk does, for tests of this thread.
+#[cfg(test)]
+pub(crate) mod fault {
+    use std::{cell::Cell, io};
+
+    /// What a call does.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub(crate) enum Call {
+        Create,
+        Write,
+        Sync,
+    }
+
+    /// Which calls fail: those of `call` (or all), after `after` good ones, with this error number.
+    #[derive(Debug, Clone, Copy)]
+    pub(crate) struct Fault {
+        pub(crate) call: Option<Call>,
+        pub(crate) after: u64,
+        pub(crate) errno: i32,
+    }
+
+    thread_local! {
+        static FAULT: Cell<Option<Fault>> = const { Cell::new(None) };
+        static FREE: Cell<Option<u64>> = const { Cell::new(None) };
+    }
+
+    /// From now on; `None` for a good disk.
+    pub(crate) fn set(fault: Option<Fault>) {
+        FAULT.set(fault);
+    }
+
+    /// What the file system says is free.
+    pub(crate) fn set_free(free: Option<u64>) {
+        FREE.set(free);
+    }
+
+    pub(super) fn free() -> Option<u64> {
+        FREE.get()
+    }
+
+    pub(super) fn check(call: Call) -> io::Result<()> {
+        let Some(mut fault) = FAULT.get().filter(|f| f.call.is_none_or(|only| only == call)) else {
+            return Ok(());
+        };
+        if fault.after > 0 {
+            fault.after -= 1;
+            FAULT.set(Some(fault));
+            return Ok(());
+        }
+        Err(io::Error::from_raw_os_error(fault.errno))
+    }
 }

@@ -58,4 +58,4 @@ pub use reader::{BlockFilter, BlockInfo, ColumnInfo, ContainerSummary, GramQuery
 pub use verify::{
     Finding, FindingKind, SegmentReport, SegmentState, Signer, VerifyOptions, VerifyReport, verify,
 };
-pub use writer::{PinError, StoreOptions, StoreStats, StoreWriter};
+pub use writer::{PinError, Space, StoreOptions, StoreStats, StoreWriter};

@@ -30,6 +30,7 @@ use crate::{
 
 mod container;
 mod containers;
+mod disk;
 mod held;
 mod pins;
 mod recover;
@@ -37,6 +38,8 @@ mod retention;
 mod rotate;
 
 use containers::Containers;
+use disk::Disk;
+pub use disk::Space;
 use held::Held;
 pub use pins::PinError;
 use pins::PinnedSum;
@@ -55,6 +58,9 @@ pub struct StoreOptions {
     pub budget_bytes: u64,
     /// Events older than this are removed. Nanoseconds; 0 for no limit.
     pub max_age: u64,
+    /// So much of the file system is to stay free: below twice this much the store gives up old events, below it only
+    /// what matters most is recorded, below a quarter of it nothing. Bytes; 0 to find out by failing.
+    pub reserve_bytes: u64,
     /// No container may take more than this part of the budget. Percent; 0 or 100 for no limit of its own.
     pub container_share: u8,
     /// Which class an event counts in, for the timeline counters.
@@ -82,10 +88,14 @@ pub struct StoreStats {
     pub evicted_events: u64,
     /// Bytes that retention copied to keep them.
     pub moved_bytes: u64,
+    /// Events that were refused because the disk was full.
+    pub refused: u64,
     /// Pins that had to be ended early because they had outgrown their part of the budget.
     pub pins_closed: u64,
 }
 
+/// Where there is an age, as many segments make it up at least.
+const SEGMENTS_OF_AGE: u64 = 16;
 /// No segment is left for a new one below this.
 const SEGMENT_BYTES_MIN: u64 = 16 << 10;
 /// A checkpoint is written this often.
@@ -101,6 +111,9 @@ const SPARE_BLOCKS: usize = 4;
 const SPARE_ROWS: usize = 4096;
 /// Rows of all open blocks may take this much; above, the largest block is cut.
 const OPEN_BYTES: usize = 64 << 20;
+
+/// A part of a commit.
+type Step = fn(&mut StoreWriter, BootNanos) -> Result<(), WriteError>;
 
 /// The one writer of a store. Dropping it without [`Self::seal`] leaves what a kill -9 would leave.
 #[derive(Debug)]
@@ -137,11 +150,14 @@ pub struct StoreWriter {
     /// When retention last looked at everything, and whether it found nothing that could go.
     tended: Option<Instant>,
     nothing_to_free: bool,
+    disk: Disk,
+    segment_begun: Instant,
     last_sync: Instant,
     /// Signs this segment's checkpoints.
     key: SigningKey,
-    /// Checkpoints in this segment.
+    /// Checkpoints in this segment, and the blocks before the one that ends it.
     checkpoints: u64,
+    final_at: Option<u64>,
     last_checkpoint: Instant,
     stats: StoreStats,
 }
@@ -156,6 +172,7 @@ impl Default for StoreOptions {
             budget_bytes: 0,
             max_age: 0,
             container_share: 0,
+            reserve_bytes: 0,
             classify: |_| Class::Other,
         }
     }
@@ -174,10 +191,19 @@ impl StoreWriter {
     /// Takes one event over. After the next [`Self::commit`] it survives a kill -9 of this process.
     ///
     /// # Errors
-    /// [`WriteError`]; the event is then not in the store, and the caller counts it as lost.
+    /// [`WriteError`]; the event is then not in the store. One that is too large the caller counts as lost; all others
+    /// the store counts itself, and writes them as losses for a full disk as soon as it can.
     pub fn push(&mut self, container: ContainerUid, event: &Event<'_>) -> Result<(), WriteError> {
         check_size(event)?;
         let class = (self.options.classify)(event);
+        let taken = self.admits(class).and_then(|()| self.take(container, event, class));
+        if taken.is_err() {
+            self.refuse(container.0, event.time);
+        }
+        taken
+    }
+
+    fn take(&mut self, container: ContainerUid, event: &Event<'_>, class: Class) -> Result<(), WriteError> {
         let entry = self.containers.entry(container.0);
         if entry.open.is_full_for(event) {
             self.cut(container.0, 0)?;
@@ -259,29 +285,55 @@ impl StoreWriter {
 
     /// Hands everything pushed so far to the operating system (the stage), cuts blocks that are full or old,
     /// syncs when the interval has passed, rotates the segment when it is full. Call it after each drain, some
-    /// hundred times a second at most. `now` is the time of the last event that can no longer be preceded.
+    /// hundred times a second at most. `now` is the time of the last event that can no longer be preceded. When the disk
+    /// is full it fails, and the writer stops ([`Self::space`]); calling it goes on to try once a second.
     ///
     /// # Errors
     /// [`WriteError`].
     pub fn commit(&mut self, now: BootNanos) -> Result<(), WriteError> {
-        self.flush_stage()?;
-        self.cut_old(now)?;
-        if self.open_bytes > OPEN_BYTES {
-            self.cut_largest()?;
+        if self.rests() {
+            return Ok(());
         }
-        if self.last_sync.elapsed() >= Duration::from_nanos(self.options.sync_interval) {
-            self.sync()?;
+        // Each is tried, whatever became of the one before: on a full disk the last ones make room.
+        const STEPS: [Step; 8] = [
+            |writer, _| writer.flush_stage(),
+            StoreWriter::cut_old,
+            |writer, _| if writer.open_bytes > OPEN_BYTES { writer.cut_largest() } else { Ok(()) },
+            |writer, _| if writer.is_sync_due() { writer.sync() } else { Ok(()) },
+            |writer, _| {
+                if writer.is_checkpoint_due() { writer.put_checkpoint(false).map(drop) } else { Ok(()) }
+            },
+            StoreWriter::rotate_stage,
+            |writer, _| if writer.is_segment_full() { writer.rotate_segment() } else { Ok(()) },
+            StoreWriter::enforce,
+        ];
+        let mut done = Ok(());
+        for step in STEPS {
+            let result = step(self, now);
+            done = done.and(result);
         }
-        if self.last_checkpoint.elapsed() >= CHECKPOINT_INTERVAL {
-            self.put_checkpoint(false)?;
-        }
-        self.rotate_stage(now)?;
+        self.committed(done)
+    }
+
+    fn is_sync_due(&self) -> bool {
+        self.last_sync.elapsed() >= Duration::from_nanos(self.options.sync_interval)
+    }
+
+    fn is_checkpoint_due(&self) -> bool {
+        self.last_checkpoint.elapsed() >= CHECKPOINT_INTERVAL
+    }
+
+    fn is_segment_full(&self) -> bool {
         // A reader takes so many blocks and no more; half of it leaves room for the containers that are open.
         let crowded = self.segment.tree().size() >= limits::SEGMENT_BLOCKS as u64 / 2;
-        if crowded || self.segment.len() >= self.segment_limit() {
-            self.rotate_segment()?;
-        }
-        self.enforce(now)
+        let full = crowded || self.segment.len() >= self.segment_limit();
+        self.segment.is_sealed() || full || self.is_segment_old()
+    }
+
+    /// A segment is left early where events have an age at which they go: it goes as a whole.
+    fn is_segment_old(&self) -> bool {
+        let age = Duration::from_nanos(self.options.max_age / SEGMENTS_OF_AGE);
+        self.options.max_age > 0 && !self.segment.entries().is_empty() && self.segment_begun.elapsed() >= age
     }
 
     /// Appends a signed checkpoint over all blocks written so far and gives its text (a C2SP signed note): whoever

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::AtomicBool};
 
-use afterimage_format::{OpenError, StoreOptions};
+use afterimage_format::{OpenError, Space, StoreOptions};
 use afterimage_model::class::classify;
 use clap::Args;
 
@@ -172,9 +172,10 @@ fn options(record: &RecordConfig) -> Options {
             segment_bytes: record.segment_size,
             block_age: 5_000_000_000,
             sync_interval: 500_000_000,
-            budget_bytes: 0,
-            max_age: 0,
-            container_share: 0,
+            budget_bytes: record.budget,
+            max_age: record.age,
+            container_share: record.container_share,
+            reserve_bytes: record.reserve,
             classify,
         },
     }
@@ -188,12 +189,17 @@ fn line(status: &Status, rate: u64) -> String {
         status.containers,
         status.bytes as f64 / f64::from(1 << 20),
     );
+    if status.store.space != Space::Enough {
+        line += &format!(", disk space {}", status.store.space.as_str());
+    }
     for (count, what) in [
         (status.sink.unattributed, "unattributed"),
         (status.kernel.unmarked, "processes of runtimes not followed"),
         (status.unread, "looks at metadata left out"),
         (status.malformed, "malformed"),
         (status.sink.refused, "refused by the store"),
+        (status.store.evicted_events, "evicted"),
+        (status.store.pins_closed, "pins ended early: too large for the budget"),
     ] {
         if count > 0 {
             line += &format!(", {count} {what}");

@@ -106,6 +106,7 @@ fn write(rows: &[(ContainerUid, OwnedEvent)], origin: &Origin, dir: &Path) {
         budget_bytes: 0,
         max_age: 0,
         container_share: 0,
+        reserve_bytes: 0,
         classify,
     };
     let mut store = StoreWriter::open(dir, origin.clone(), options).expect("the scratch store opens");

@@ -30,17 +30,19 @@ pub(crate) struct SegmentWriter {
     repeated_lengths: Vec<u64>,
     out: Vec<u8>,
     dirty: bool,
+    sealed: bool,
 }
 
 impl SegmentWriter {
     /// Makes the file, which must not exist, with its header.
     pub(crate) fn create(path: PathBuf, header: &SegmentHeader) -> io::Result<Self> {
-        let file = file::create_new(&path)?;
-        file::write_all_at(&file, &header.encode(), 0)?;
-        if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
-            file.sync_data()?;
-            file::sync_dir(dir)?;
-        }
+        let file = file::create_with(&path, |file| {
+            file::write_all_at(file, &header.encode(), 0)?;
+            match path.parent().filter(|d| !d.as_os_str().is_empty()) {
+                Some(dir) => file::sync_data(file).and_then(|()| file::sync_dir(dir)),
+                None => Ok(()),
+            }
+        })?;
         Ok(Self {
             path,
             file,
@@ -53,6 +55,7 @@ impl SegmentWriter {
             repeated_lengths: Vec::new(),
             out: Vec::new(),
             dirty: true,
+            sealed: false,
         })
     }
 
@@ -72,6 +75,11 @@ impl SegmentWriter {
     /// The tree over the blocks written so far.
     pub(crate) fn tree(&self) -> &Tree {
         &self.tree
+    }
+
+    /// Whether it has its footer.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.sealed
     }
 
     /// Bytes written.
@@ -101,6 +109,9 @@ impl SegmentWriter {
         block: &[u8],
         repeated: &[u8],
     ) -> io::Result<()> {
+        if self.sealed {
+            return Err(io::Error::other("the segment is sealed and the next one could not be made yet"));
+        }
         file::write_all_at(&self.file, block, self.end)?;
         self.entries.push(BlockEntry::of(self.end, header));
         self.repeated.extend_from_slice(repeated);
@@ -116,7 +127,7 @@ impl SegmentWriter {
     /// Makes what was written durable.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
         if self.dirty {
-            self.file.sync_data()?;
+            file::sync_data(&self.file)?;
             self.dirty = false;
         }
         Ok(())
@@ -137,6 +148,7 @@ impl SegmentWriter {
         let end = self.end + bytes.len() as u64;
         self.file.set_len(end)?;
         self.end = end;
-        self.file.sync_all()
+        self.sealed = true;
+        file::sync_data(&self.file)
     }
 }

@@ -57,25 +57,26 @@ impl StageWriter {
     /// Begins a new stage file that reserves space in steps of `step` bytes.
     pub(crate) fn create(dir: &Path, header: &StageHeader, step: u64) -> io::Result<Self> {
         let path = STAGES.path(dir, header.number);
-        let file = file::create_new(&path)?;
-        let mut writer = Self {
+        let mut reserved = 0;
+        let file = file::create_with(&path, |file| {
+            reserved = reserve(file, HEADER_LEN as u64, step);
+            file::write_all_at(file, &header.encode(), 0)?;
+            file::sync_dir(dir)
+        })?;
+        Ok(Self {
             path,
             file,
             number: header.number,
             end: HEADER_LEN as u64,
-            reserved: 0,
-            step: step.max(1),
+            reserved,
+            step,
             rows: RowWriter::new(),
             frame: FrameWriter::new()?,
             begins_frame: true,
             body: Vec::new(),
             out: Vec::new(),
             dirty: true,
-        };
-        writer.reserve(HEADER_LEN as u64);
-        file::write_all_at(&writer.file, &header.encode(), 0)?;
-        file::sync_dir(dir)?;
-        Ok(writer)
+        })
     }
 
     pub(crate) fn number(&self) -> u64 {
@@ -129,7 +130,9 @@ impl StageWriter {
         if written == 0 {
             return Ok(0);
         }
-        self.reserve(self.end + written);
+        if self.end + written > self.reserved {
+            self.reserved = reserve(&self.file, self.end + written, self.step);
+        }
         if let Err(error) = file::write_all_at(&self.file, &self.out, self.end) {
             if self.out.len() > WAITING_BYTES {
                 self.out.clear();
@@ -145,14 +148,6 @@ impl StageWriter {
         Ok(written)
     }
 
-    /// Reserves space ahead; where that is not possible, writing goes on without.
-    fn reserve(&mut self, needed: u64) {
-        if needed > self.reserved {
-            let length = needed.next_multiple_of(self.step);
-            self.reserved = if file::reserve(&self.file, length).is_ok() { length } else { needed };
-        }
-    }
-
     /// Gives back what was reserved and not used: nothing more will be written.
     pub(crate) fn trim(&mut self) -> io::Result<()> {
         if self.reserved > self.end {
@@ -165,11 +160,17 @@ impl StageWriter {
     /// Makes what was flushed durable.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
         if self.dirty {
-            self.file.sync_data()?;
+            file::sync_data(&self.file)?;
             self.dirty = false;
         }
         Ok(())
     }
+}
+
+/// Reserves space ahead, in steps; where that is not possible, writing goes on without. Gives how far it is reserved.
+fn reserve(file: &File, needed: u64, step: u64) -> u64 {
+    let length = needed.next_multiple_of(step.max(1));
+    if file::reserve(file, length).is_ok() { length } else { needed }
 }
 
 /// What an earlier or a present writer left in a stage file: checked batches.

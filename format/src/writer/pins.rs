@@ -120,6 +120,11 @@ impl StoreWriter {
         (self.pinned_sum(), self.pin_budget())
     }
 
+    /// Bytes that the store takes on disk, stage included.
+    pub fn used_bytes(&self) -> u64 {
+        self.total_bytes()
+    }
+
     /// A time of this boot as a time of the store: what readers show and pins are made of.
     pub fn store_time(&self, time: BootNanos) -> BootNanos {
         BootNanos(time.0.saturating_add(self.time_base))

@@ -15,6 +15,7 @@ use std::{
 use super::{
     STAGE_STEPS, StoreOptions, StoreStats, StoreWriter,
     containers::Containers,
+    disk::Disk,
     held::Held,
     retention::{Keeping, path_of},
     rotate::segment_header,
@@ -125,9 +126,12 @@ pub(super) fn open(dir: &Path, mut origin: Origin, options: StoreOptions) -> Res
         closed_at: None,
         tended: None,
         nothing_to_free: false,
+        disk: Disk::default(),
+        segment_begun: Instant::now(),
         last_sync: Instant::now(),
         key,
         checkpoints: 0,
+        final_at: None,
         last_checkpoint: Instant::now(),
         stats: StoreStats::default(),
     };

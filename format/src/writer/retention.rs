@@ -146,6 +146,7 @@ impl StoreWriter {
             self.close_pins(now)?;
             self.remove_old(now)?;
             self.remove_beyond_share()?;
+            self.yield_space()?;
         }
         let budget = self.options.budget_bytes;
         if budget == 0 {

@@ -31,12 +31,19 @@ impl StoreWriter {
     /// [`WriteError`].
     pub fn sync(&mut self) -> Result<(), WriteError> {
         self.stage.sync().map_err(|source| self.stage_error("sync", source))?;
-        self.segment.sync().map_err(|source| self.segment_error("sync", source))?;
+        self.sync_segment()?;
         self.last_sync = Instant::now();
         let pending = self.containers.iter().filter_map(|(_, e)| e.stage);
         let loose = (!self.loose.is_empty()).then_some(self.loose_stage);
         let needed = pending.chain(loose).chain([self.stage.number()]).min().unwrap_or(u64::MAX);
         self.remove_stages(needed)
+    }
+
+    pub(super) fn sync_segment(&mut self) -> Result<(), WriteError> {
+        self.segment.sync().map_err(|source| {
+            self.disk.sync_failed = true;
+            self.segment_error("sync", source)
+        })
     }
 
     /// Removes the stage files left behind whose number is below `needed`.
@@ -87,7 +94,9 @@ impl StoreWriter {
     /// Seals the present segment and begins the next.
     pub(super) fn rotate_segment(&mut self) -> Result<(), WriteError> {
         let key = keys::prepare(&self.dir).map_err(|source| self.key_error("prepare", source))?;
-        self.seal_segment()?;
+        if !self.segment.is_sealed() {
+            self.seal_segment()?;
+        }
         let sequence = self.segment.sequence() + 1;
         let path = SEGMENTS.path(&self.dir, sequence);
         let mut header = segment_header(&self.origin, sequence, self.time_base, self.next_uid);
@@ -96,20 +105,23 @@ impl StoreWriter {
         header.link.previous = Some(before);
         header.link.public_key = key.verifying_key().to_bytes();
         header.link.endorse(&self.origin.store_uuid, &self.key);
-        let sealed = self.segment.len();
-        self.held.add(FileId::Segment(sequence - 1), sealed, self.segment.entries());
-        self.segment = SegmentWriter::create(path.clone(), &header).map_err(|source| WriteError::Io {
+        let next = SegmentWriter::create(path.clone(), &header).map_err(|source| WriteError::Io {
             action: "create",
             path,
             source,
         })?;
-        keys::promote(&self.dir).map_err(|source| self.key_error("change", source))?;
-        (self.key, self.checkpoints) = (key, 0);
+        let left = std::mem::replace(&mut self.segment, next);
+        let sealed = left.len();
+        self.held.add(FileId::Segment(sequence - 1), sealed, left.entries());
+        self.segment_begun = Instant::now();
+        let promoted = keys::promote(&self.dir).map_err(|source| self.key_error("change", source));
+        (self.key, self.checkpoints, self.final_at) = (key, 0, None);
         self.stats.bytes += sealed;
         self.records = SegmentRecords::new(self.origin.clone());
         self.loose.insert(0, Record::Origin(self.origin.clone()));
-        self.put_keeping(&self.pin_records())?;
         self.containers.values_mut().for_each(|entry| entry.segment_rotated());
+        promoted?;
+        self.put_keeping(&self.pin_records())?;
         self.cut_loose()
     }
 
@@ -161,7 +173,11 @@ impl StoreWriter {
     }
 
     pub(super) fn seal_segment(&mut self) -> Result<(), WriteError> {
-        self.put_checkpoint(true)?;
+        // The last one is there when sealing failed behind it.
+        if self.final_at != Some(self.segment.tree().size()) {
+            self.put_checkpoint(true)?;
+            self.final_at = Some(self.segment.tree().size());
+        }
         let records = self.records.encode();
         self.segment.seal(&records).map_err(|source| self.segment_error("seal", source))?;
         self.stats.segments += 1;

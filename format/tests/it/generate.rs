@@ -30,6 +30,7 @@ pub(crate) fn options() -> StoreOptions {
         budget_bytes: 0,
         max_age: 0,
         container_share: 0,
+        reserve_bytes: 0,
         classify,
     }
 }

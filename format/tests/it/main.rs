@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod disk_full;
 mod generate;
 mod golden;
 mod hostile;

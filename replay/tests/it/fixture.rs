@@ -40,6 +40,7 @@ impl Fixture {
             budget_bytes: 0,
             max_age: 0,
             container_share: 0,
+            reserve_bytes: 0,
             classify: |_| Class::Other,
         };
         let mut writer =

@@ -149,6 +149,7 @@ fn options() -> StoreOptions {
         budget_bytes: 0,
         max_age: 0,
         container_share: 0,
+        reserve_bytes: 0,
         classify: afterimage_model::class::classify,
     }
 }

@@ -65,6 +65,19 @@ pub(super) fn status(status: &Value) -> String {
             of("unattributed"),
         );
     }
+    let space = &status["space"];
+    if space.is_object() {
+        let of = |key: &str| text(&space[key]);
+        let budget = if space["budget"] == 0 { "no limit".to_owned() } else { of("budget") };
+        let _ = writeln!(
+            out,
+            "space      {} bytes of {budget}, {} pinned; disk space {}; {} events evicted",
+            of("used"),
+            of("pinned"),
+            of("stage"),
+            of("evicted_events"),
+        );
+    }
     let _ = writeln!(out, "pins       {}", text(&status["pins"]));
     for count in status["triggers"].as_array().into_iter().flatten() {
         let (source, result) = (text(&count["source"]), text(&count["result"]));

@@ -56,6 +56,16 @@ impl Api {
                 "malformed": own.malformed,
                 "refused_by_store": own.sink.refused,
             });
+            status["space"] = json!({
+                "used": own.store.used,
+                "budget": own.store.budget,
+                "pinned": own.store.pinned,
+                "free": own.store.free,
+                "stage": own.store.space.as_str(),
+                "evicted_events": own.store.evicted_events,
+                "moved_bytes": own.store.moved_bytes,
+                "pins_ended_early": own.store.pins_closed,
+            });
         }
         match engine.await {
             Ok(Value::Object(engine)) => {
