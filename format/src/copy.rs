@@ -151,6 +151,11 @@ impl BlockCopy {
         self.own(header.map(|header| (BlockHeader { kind, ..header }, payload)))
     }
 
+    /// Events copied so far.
+    pub(crate) fn events(&self) -> u64 {
+        self.events
+    }
+
     /// Whether the copy has a record of this container.
     pub(crate) fn has_record(&self, uid: u64) -> bool {
         self.records.has_container(uid)
@@ -209,7 +214,7 @@ pub(crate) fn is_common(entry: &BlockEntry) -> bool {
 }
 
 /// Whether a block is what was hashed.
-fn is_whole(bytes: &[u8]) -> bool {
+pub(crate) fn is_whole(bytes: &[u8]) -> bool {
     let root = BlockHeader::parse(bytes).and_then(|header| {
         let payload = Payload::parse(checked_payload(&header, bytes)?)?;
         Ok(payload.root() == header.root)

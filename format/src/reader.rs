@@ -9,7 +9,10 @@ use std::{
 
 use crate::{
     Anchor, BootNanos, Class, ClockMap, ContainerRecord, ContainerUid, Defect, Direction, Event, EventId,
-    Eviction, Loss, OpenError, OwnedEvent, Pin, ReadError, meta::Record, segment::chain::Link,
+    Eviction, Loss, OpenError, OwnedEvent, Pin, ReadError,
+    meta::Record,
+    segment::chain::Link,
+    store::{KEPT, Numbered, SEGMENTS},
 };
 
 mod blocks;
@@ -135,6 +138,25 @@ impl Recording {
         load::open(path)
     }
 
+    /// What was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The store that it is, or comes from.
+    pub fn store_uuid(&self) -> [u8; 16] {
+        self.segments.first().map_or(self.origin.store_uuid, |segment| segment.loaded.header.store_uuid)
+    }
+
+    /// The files of a store that hold blocks; none where a file was opened.
+    pub(crate) fn segment_paths(&self) -> Vec<PathBuf> {
+        let of = |kind: Numbered| {
+            let numbers = if self.is_store { kind.list(&self.path).unwrap_or_default() } else { Vec::new() };
+            numbers.into_iter().map(move |number| kind.path(&self.path, number))
+        };
+        of(KEPT).chain(of(SEGMENTS)).collect()
+    }
+
     /// Where it was made.
     pub fn origin(&self) -> &Origin {
         &self.origin
@@ -158,6 +180,12 @@ impl Recording {
     /// What retention removed of containers that are still there.
     pub fn evictions(&self) -> &[Eviction] {
         &self.evictions
+    }
+
+    /// What retention removed of a container.
+    pub fn eviction(&self, uid: ContainerUid) -> Option<&Eviction> {
+        let at = self.evictions.binary_search_by_key(&uid, |eviction| eviction.container).ok()?;
+        self.evictions.get(at)
     }
 
     /// Links of segments that retention removed.

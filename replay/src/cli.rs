@@ -12,6 +12,7 @@ mod info;
 mod logs;
 mod ls;
 mod man;
+mod merge;
 mod net;
 mod replay;
 mod report;
@@ -77,6 +78,8 @@ enum Verb {
     Info(info::InfoArgs),
     Verify(verify::VerifyArgs),
     Extract(extract::ExtractArgs),
+    Merge(merge::MergeArgs),
+    Recover(merge::RecoverArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -122,6 +125,8 @@ fn print(verb: &Verb, style: Style, cli: &Cli) -> Result<ExitCode, Failure> {
         Verb::Info(args) => info::run(args, &mut session),
         Verb::Verify(args) => verify::run(args, &mut session),
         Verb::Extract(args) => extract::run(args, &mut session),
+        Verb::Merge(args) => merge::run(args, &mut session),
+        Verb::Recover(args) => merge::recover(args, &mut session),
         Verb::Completions(args) => completions::run(args, &mut session),
         Verb::Man(args) => man::run(args, &mut session),
     };
@@ -146,6 +151,8 @@ impl Verb {
                 | Self::Extract(_)
                 | Self::Completions(_)
                 | Self::Man(_)
+                | Self::Merge(_)
+                | Self::Recover(_)
         )
     }
 }

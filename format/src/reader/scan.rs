@@ -71,6 +71,19 @@ pub(crate) fn walk(path: &Path, in_store: bool) -> Result<Loaded, LoadError> {
     open(path, in_store, true)
 }
 
+/// Walks a segment of a store whose header is damaged, as if it had this one; an error where it is not damaged.
+pub(crate) fn salvage(path: &Path, header: SegmentHeader) -> io::Result<Loaded> {
+    let file = file::open_in_store(path)?;
+    let length = file.metadata()?.len();
+    let bytes = file::read_at_most(&file, 0, SEGMENT_HEADER_LEN)?;
+    if !matches!(SegmentHeader::parse(&bytes), Err(HeaderError::NotOurs | HeaderError::Damaged(_))) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut loaded = Loaded::new(path, file, header);
+    loaded.read(length, true)?;
+    Ok(loaded)
+}
+
 fn open(path: &Path, in_store: bool, walk: bool) -> Result<Loaded, LoadError> {
     let opened = if in_store { file::open_in_store(path) } else { file::open_named(path) };
     let io_error = |action, source| LoadError::Open(OpenError::Io { action, path: path.to_owned(), source });
@@ -81,20 +94,7 @@ fn open(path: &Path, in_store: bool, walk: bool) -> Result<Loaded, LoadError> {
         return Err(LoadError::Empty);
     }
     let header = SegmentHeader::parse(&bytes).map_err(|error| LoadError::Open(header_error(path, error)))?;
-    let mut loaded = Loaded {
-        path: path.to_owned(),
-        file,
-        header,
-        entries: Vec::new(),
-        records: Vec::new(),
-        records_cost: 0,
-        sealed: false,
-        footer: None,
-        footer_entries: None,
-        has_trailer: false,
-        end: SEGMENT_HEADER_LEN as u64,
-        defects: Vec::new(),
-    };
+    let mut loaded = Loaded::new(path, file, header);
     loaded.read(length, walk).map_err(|source| io_error("read", source))?;
     Ok(loaded)
 }
@@ -117,6 +117,23 @@ fn header_error(path: &Path, error: HeaderError) -> OpenError {
 }
 
 impl Loaded {
+    fn new(path: &Path, file: File, header: SegmentHeader) -> Self {
+        Self {
+            path: path.to_owned(),
+            file,
+            header,
+            entries: Vec::new(),
+            records: Vec::new(),
+            records_cost: 0,
+            sealed: false,
+            footer: None,
+            footer_entries: None,
+            has_trailer: false,
+            end: SEGMENT_HEADER_LEN as u64,
+            defects: Vec::new(),
+        }
+    }
+
     fn read(&mut self, length: u64, walk: bool) -> io::Result<()> {
         match self.read_footer(length)? {
             Found::Footer(_, footer) if walk => {

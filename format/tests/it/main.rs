@@ -7,6 +7,7 @@ mod generate;
 mod golden;
 mod hostile;
 mod model;
+mod merge;
 mod pages;
 #[cfg(target_os = "linux")]
 mod power;

@@ -34,6 +34,7 @@ pub(crate) fn write(sample: &Path, dir: &Path, events: u64) -> Result<(), Box<dy
         budget_bytes: 0,
         max_age: 0,
         container_share: 0,
+        reserve_bytes: 0,
         classify,
     };
     let mut store = StoreWriter::open(dir, recording.origin().clone(), options)?;

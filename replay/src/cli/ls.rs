@@ -60,6 +60,13 @@ const COLUMNS: &[Column] = &[
     Column::new("exit_signal", "EXIT SIGNAL", "number of the signal that ended it").hidden().integer(),
     Column::new("events", "EVENTS", "events kept").integer(),
     Column::new("lost", "LOST", "events lost, throttled ones included").integer(),
+    Column::new(
+        "evicted",
+        "EVICTED",
+        "events that retention removed, to stay within the store's budget or age",
+    )
+    .hidden()
+    .integer(),
     Column::new("recording", "RECORDING", "complete, or partial and why"),
     Column::new("partial", "PARTIAL", "why the recording of it is partial; empty where it is complete")
         .hidden()
@@ -165,6 +172,7 @@ impl Record for ContainerRow<'_> {
             },
             "events" => Cell::number(self.summary.events),
             "lost" => Cell::number(self.summary.lost),
+            "evicted" => Cell::number(self.trace.recording.eviction(record.uid).map_or(0, |e| e.events)),
             "recording" => self.recording(),
             "partial" => Cell::list(life.partial.iter().map(|p| Safe::literal(p.as_str()))),
             "preexisting" => Cell::flag(record.preexisting),

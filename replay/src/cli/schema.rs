@@ -25,6 +25,8 @@ const SHAPES: &[(&str, Shape)] = &[
     ("stats", super::stats::SHAPE),
     ("timeline", super::timeline::SHAPE),
     ("extract", super::extract::SHAPE),
+    ("merge", super::merge::MERGED),
+    ("recover", super::merge::RECOVERED),
 ];
 
 /// What holds for all of them.

@@ -111,8 +111,13 @@ fn read(path: &Path) -> Result<String, Failure> {
 /// The result in a few lines.
 fn summary(path: &Path, report: &VerifyReport) -> Vec<Safe> {
     let count = |state: SegmentState| report.segments.iter().filter(|s| s.state == state).count();
-    let states =
-        [SegmentState::Sealed, SegmentState::Active, SegmentState::Unfinished, SegmentState::Extract];
+    let states = [
+        SegmentState::Kept,
+        SegmentState::Sealed,
+        SegmentState::Active,
+        SegmentState::Unfinished,
+        SegmentState::Extract,
+    ];
     let words: Vec<String> = states
         .into_iter()
         .filter(|s| count(*s) > 0)

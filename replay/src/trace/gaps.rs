@@ -1,6 +1,6 @@
 //! What is missing from a recording in an asked range: lost events and damage, for people and for programs.
 
-use afterimage_format::{ContainerUid, Defect, Loss};
+use afterimage_format::{ContainerUid, Defect, Eviction, Loss};
 use afterimage_model::text::{Safe, escape};
 use serde_json::{Map, Value};
 
@@ -14,23 +14,30 @@ pub struct Gaps {
     pub list: Vec<Loss>,
     /// Damage.
     pub defects: Vec<Defect>,
+    /// What retention removed that may be of the asked range. Removed on purpose: neither lost nor damaged.
+    pub evicted: Vec<Eviction>,
 }
 
 impl Gaps {
     /// What may be missing of a container: its own losses and those of which nobody knows whose they are.
     pub fn of_container(trace: &Trace, uid: ContainerUid, span: Span) -> Self {
-        Self::select(trace, span, |loss| loss.container.is_none_or(|c| c == uid))
+        Self::select(trace, span, Some(uid))
     }
 
     /// What may be missing of any container.
     pub fn of_all(trace: &Trace, span: Span) -> Self {
-        Self::select(trace, span, |_| true)
+        Self::select(trace, span, None)
     }
 
-    fn select(trace: &Trace, span: Span, wanted: impl Fn(&Loss) -> bool) -> Self {
+    fn select(trace: &Trace, span: Span, uid: Option<ContainerUid>) -> Self {
         let losses = trace.recording.losses().iter();
-        let list = losses.filter(|l| span.overlaps(l.from, l.to) && wanted(l)).copied().collect();
-        Self { list, defects: trace.recording.defects() }
+        let wanted = |loss: &&Loss| uid.is_none() || loss.container.is_none() || loss.container == uid;
+        let list = losses.filter(|l| span.overlaps(l.from, l.to)).filter(wanted).copied().collect();
+        let evicted = trace.recording.evictions().iter().filter(|eviction| {
+            uid.is_none_or(|uid| uid == eviction.container)
+                && span.begin.is_none_or(|begin| begin <= eviction.until)
+        });
+        Self { list, defects: trace.recording.defects(), evicted: evicted.copied().collect() }
     }
 
     /// Damage that reading has found since.
@@ -61,6 +68,19 @@ impl Gaps {
                 self.list.len(),
                 shown(&trace.path),
                 self.causes().join(", ")
+            ));
+        }
+        if !self.evicted.is_empty() {
+            let events = self.evicted.iter().map(|eviction| eviction.events).fold(0, u64::saturating_add);
+            let mut reasons: Vec<_> = self.evicted.iter().map(|eviction| eviction.reason.as_str()).collect();
+            reasons.sort_unstable();
+            reasons.dedup();
+            let containers = if self.evicted.len() == 1 { "container" } else { "containers" };
+            lines.push(format!(
+                "evicted: {events} older events of {} {containers} of `{}`: {}",
+                self.evicted.len(),
+                shown(&trace.path),
+                reasons.join(", ")
             ));
         }
         lines.extend(self.defects.iter().map(|d| {

@@ -60,6 +60,8 @@ pub enum Partial {
     Lost,
     /// There are gaps in its life of which nobody knows whose events they hold.
     Gap,
+    /// Retention removed events of it.
+    Evicted,
     /// The recording is damaged.
     Damaged,
 }
@@ -72,6 +74,7 @@ impl Partial {
             Self::EndMissing => "recording ended before it",
             Self::Lost => "events lost",
             Self::Gap => "gaps in the recording",
+            Self::Evicted => "events evicted",
             Self::Damaged => "recording damaged",
         }
     }
@@ -137,6 +140,7 @@ impl Life {
             (self.state == State::Unknown && uid != ContainerUid::HOST, Partial::EndMissing),
             (lost, Partial::Lost),
             (unattributed, Partial::Gap),
+            (trace.recording.eviction(uid).is_some(), Partial::Evicted),
             (self.is_damaged(trace), Partial::Damaged),
         ]
         .into_iter()

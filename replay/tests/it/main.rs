@@ -6,6 +6,7 @@ mod files;
 mod fixture;
 mod grep;
 mod hostile;
+mod keep;
 mod ls;
 mod readme;
 mod run;
