@@ -33,15 +33,50 @@ impl ClockMap {
         i64::try_from(i128::from(pair.real) + delta).ok()
     }
 
-    /// Boot time at wall-clock `real`: the inverse of [`Self::real`] by the reading nearest in wall-clock time.
+    /// Boot time at wall-clock `real`: the inverse of [`Self::real`], so that a time that was shown leads back to
+    /// where it was shown. The first such moment where the clock was set back; by the reading nearest in wall-clock
+    /// time where it was set past `real`.
     pub fn boot(&self, real: i64) -> Option<BootNanos> {
-        let pair = self.pairs.iter().min_by_key(|p| p.real.abs_diff(real))?;
-        let at = i128::from(pair.boot.0) + i128::from(real) - i128::from(pair.real);
-        Some(BootNanos(u64::try_from(at.max(0)).unwrap_or(u64::MAX)))
+        let by = |pair: &ClockPair| {
+            let at = i128::from(pair.boot.0) + i128::from(real) - i128::from(pair.real);
+            BootNanos(u64::try_from(at.max(0)).unwrap_or(u64::MAX))
+        };
+        let exact = self.pairs.iter().map(by).find(|&at| self.real(at) == Some(real));
+        exact.or_else(|| self.pairs.iter().min_by_key(|p| p.real.abs_diff(real)).map(by))
     }
 
     /// All readings, in order.
     pub fn pairs(&self) -> &[ClockPair] {
         &self.pairs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(readings: &[(u64, i64)]) -> ClockMap {
+        ClockMap::new(
+            readings.iter().map(|&(boot, real)| ClockPair { boot: BootNanos(boot), real }).collect(),
+        )
+    }
+
+    #[test]
+    fn a_time_that_was_shown_leads_back_to_where_it_was_shown() {
+        // Drift by a nanosecond, and a step of 50 ahead.
+        let map = map(&[(1_000, 5_000), (1_100, 5_101), (1_200, 5_251)]);
+        for boot in 990..1_300 {
+            let real = map.real(BootNanos(boot)).expect("a reading");
+            assert_eq!(map.boot(real), Some(BootNanos(boot)), "{boot} is {real}");
+        }
+        // Times that the clock leapt over lie nowhere; something near has to do.
+        assert!(map.boot(5_225).is_some_and(|at| (1_150..1_250).contains(&at.0)));
+    }
+
+    #[test]
+    fn where_the_clock_was_set_back_the_first_moment_counts() {
+        let map = map(&[(1_000, 5_000), (1_100, 5_050)]);
+        assert_eq!(map.boot(5_060), Some(BootNanos(1_060)));
+        assert_eq!(map.real(BootNanos(1_110)), Some(5_060));
     }
 }

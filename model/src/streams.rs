@@ -123,13 +123,24 @@ impl Streams {
             return;
         }
         let name = syscalls::base_name(event.code);
-        let Some(way) = way(name) else { return };
-        let Some(process) = world.process_of_task(event.task) else { return };
-        let fd = event.args.first().map_or(-1, |&fd| fd as i32);
-        let Some((key, kind, label)) = identify(world, event, process.key, fd) else { return };
-        if way == Way::In && peeks(name, event) {
-            return;
+        if !peeks(name, event) {
+            for &(way, place) in ends(name) {
+                self.moved(world, container, event, (way, place));
+            }
         }
+    }
+
+    /// One end of a call: bytes that went through the descriptor in argument `place`.
+    fn moved(
+        &mut self,
+        world: &World,
+        container: ContainerUid,
+        event: &Event<'_>,
+        (way, place): (Way, usize),
+    ) {
+        let Some(process) = world.process_of_task(event.task) else { return };
+        let fd = event.args.get(place).map_or(-1, |&fd| fd as i32);
+        let Some((key, kind, label)) = identify(world, event, process.key, fd) else { return };
         let parts = event.fields.iter().filter(|f| f.tag == FieldTag::PAYLOAD);
         let redacted = parts.clone().any(|f| f.flags.contains(FieldFlags::REDACTED));
         let chunk = Chunk {
@@ -164,11 +175,15 @@ impl Streams {
     }
 }
 
-fn way(call: &str) -> Option<Way> {
+/// The ends of a call, each with the argument that holds its descriptor. What the kernel moves from one descriptor
+/// to another passes through no memory of the program: its bytes are missing, its length is known.
+fn ends(call: &str) -> &'static [(Way, usize)] {
     match call {
-        "read" | "readv" | "recvfrom" | "recvmsg" | "preadv2" => Some(Way::In),
-        "write" | "writev" | "sendto" | "sendmsg" | "pwritev2" => Some(Way::Out),
-        _ => None,
+        "read" | "readv" | "recvfrom" | "recvmsg" | "preadv2" => &[(Way::In, 0)],
+        "write" | "writev" | "sendto" | "sendmsg" | "pwritev2" | "vmsplice" => &[(Way::Out, 0)],
+        "sendfile" | "sendfile64" => &[(Way::In, 1), (Way::Out, 0)],
+        "splice" => &[(Way::In, 0), (Way::Out, 2)],
+        _ => &[],
     }
 }
 

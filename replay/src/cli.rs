@@ -16,7 +16,6 @@ mod merge;
 mod net;
 mod replay;
 mod report;
-#[cfg(test)]
 mod schema;
 mod scope;
 mod session;
@@ -28,13 +27,13 @@ mod verify;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::{
     crash,
     exit::{Exit, Verdict},
     failure::Failure,
-    output::{ColorWhen, Sink, Style, terminal},
+    output::{ColorWhen, Shape, Sink, Style, terminal},
 };
 use session::Session;
 
@@ -87,12 +86,14 @@ enum Verb {
 /// Parses the command line, runs the verb and tells the exit code.
 pub fn main() -> ExitCode {
     crash::guard(|| {
-        let cli = Cli::parse();
+        let matches = Cli::command().get_matches();
+        let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         let style = Style::detect(cli.color);
-        let result = match &cli.verb {
-            Verb::Replay(args) => replay::run(args, style, cli.ascii),
-            Verb::Demo(args) => demo::run(args, style, cli.ascii),
-            verb => print(verb, style, &cli),
+        let result = match (fields_help(&matches), &cli.verb) {
+            (Some(shape), _) => list_fields(shape),
+            (None, Verb::Replay(args)) => replay::run(args, style, cli.ascii),
+            (None, Verb::Demo(args)) => demo::run(args, style, cli.ascii),
+            (None, verb) => print(verb, style, &cli),
         };
         result.unwrap_or_else(|failure| {
             if !matches!(failure, Failure::Closed) {
@@ -101,6 +102,20 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.exit().code())
         })
     })
+}
+
+/// The rows whose members `--fields help` asks for.
+fn fields_help(matches: &ArgMatches) -> Option<Shape> {
+    let (verb, matches) = matches.subcommand()?;
+    schema::asked(verb, matches)
+}
+
+/// Lists what `--fields` takes. No recording is needed for it.
+fn list_fields(shape: Shape) -> Result<ExitCode, Failure> {
+    let mut sink = Sink::stdout();
+    let listed = schema::list(shape, &mut sink);
+    listed.and_then(|()| sink.close())?;
+    Ok(ExitCode::from(Exit::Found.code()))
 }
 
 /// Runs a verb that prints. What is to be said on stderr comes after the data, and after the pager was left.

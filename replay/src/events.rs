@@ -8,10 +8,12 @@ mod fold;
 mod roll;
 mod row;
 mod selection;
+mod saved;
 mod walk;
 
 pub(crate) use filters::Asked;
 pub use filters::{Filters, frame};
 pub use roll::roll;
 pub use row::{COLUMNS, EventRow, GapRow};
+pub use saved::{SHIPPED, trees};
 pub use walk::{Item, Options, Seen, walk};

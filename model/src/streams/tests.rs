@@ -75,6 +75,20 @@ fn what_was_cut_or_masked_is_a_gap_of_known_length() {
 }
 
 #[test]
+fn what_the_kernel_moves_is_a_gap_of_known_length_at_both_ends() {
+    let streams = streams(&[
+        open_fd(1, 1, 0, "pipe:[7]"),
+        open_fd(1, 1, 1, "socket:[8]"),
+        call(20, 1, "splice", &[0, 0, 1, 0, 4096, 0], 43),
+        call(21, 1, "sendfile", &[1, 5, 0, 4096], 7),
+        call(22, 1, "sendfile", &[1, 5, 0, 4096], 0),
+    ]);
+    let moved: Vec<_> =
+        streams.list(BOX).iter().map(|s| (s.bytes_in, s.bytes_out, s.is_complete())).collect();
+    assert_eq!(moved, [(43, 0, false), (0, 50, false)]);
+}
+
+#[test]
 fn vectors_are_joined_up_to_the_first_cut() {
     let mut event = moved(20, 1, "writev", 1, b"abc");
     event.fields.push(OwnedField { full_len: 9, bytes: b"def".to_vec(), ..event.fields[0].clone() });

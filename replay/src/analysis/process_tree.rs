@@ -12,7 +12,7 @@ use crate::{
     events,
     failure::Failure,
     output::{Cell, Column, Kind, Machine, Record, Shape, Tone},
-    time,
+    time::{self, Span},
     trace::{Ended, Trace},
 };
 
@@ -62,6 +62,8 @@ const DRAWN: usize = 24;
 pub struct Choice {
     /// The state at this moment, with the processes that lived then; the whole life where absent.
     pub at: Option<BootNanos>,
+    /// Those that lived in this range.
+    pub span: Span,
     /// Also those of the container's set-up.
     pub setup: bool,
     /// Draw with ASCII only.
@@ -121,7 +123,10 @@ pub fn of_container<'a>(
 /// The wanted processes with their depth. One that is not wanted itself stays where a wanted one is below it.
 fn kept(world: &World, uid: ContainerUid, choice: Choice) -> Vec<(usize, &Process)> {
     let rows = world.tree(uid);
-    let wanted = |p: &Process| (choice.setup || !p.setup) && (choice.at.is_none() || p.is_running());
+    let wanted = |p: &Process| {
+        let lived = choice.span.overlaps(p.began(), p.ended().unwrap_or(BootNanos(u64::MAX)));
+        (choice.setup || !p.setup) && if choice.at.is_some() { p.is_running() } else { lived }
+    };
     // Backwards: children come before their parents; the shallowest wanted depth met since says whether one is below.
     let mut below: Option<usize> = None;
     let mut out = Vec::with_capacity(rows.len());

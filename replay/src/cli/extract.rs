@@ -5,16 +5,16 @@ use std::{io, path::PathBuf};
 use afterimage_format::{ContainerUid, ExtractError, ExtractReport, extract};
 use clap::Args;
 
-use super::session::Session;
+use super::{scope::OneArgs, session::Session};
 use crate::{
     exit::Verdict,
     failure::{Failure, shown},
     output::{Cell, Column, OutputArgs, Record, Shape},
     time::Span,
-    trace::{Gaps, StoreArgs, Target, Trace, find},
+    trace::{Gaps, Target, Trace},
 };
 
-/// Copy containers into a file of their own.
+/// Copy containers into a file of their own; several are separated by commas.
 ///
 /// The file can be opened and verified alone and holds nothing of any other container. An existing file is never
 /// overwritten.
@@ -24,10 +24,8 @@ Examples:
   afterimage extract 3ad7b26ded6d --to incident.aftx
   afterimage extract web,db /mnt/evidence/store --to two.aftx")]
 pub(super) struct ExtractArgs {
-    /// The containers, separated by commas
-    container: String,
     #[command(flatten)]
-    stores: StoreArgs,
+    whose: OneArgs,
     /// The new file [default: a name made of the store's identity and the container's number]
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
@@ -46,9 +44,8 @@ const COLUMNS: &[Column] = &[
 pub(super) const SHAPE: Shape = Shape { rows: "extracts", row: "extract", columns: COLUMNS };
 
 pub(super) fn run(args: &ExtractArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
-    let traces = args.stores.open(false)?;
-    let targets: Vec<Target<'_>> =
-        args.container.split(',').map(|wanted| find(&traces, wanted)).collect::<Result<_, _>>()?;
+    let traces = args.whose.open(false)?;
+    let targets: Vec<Target<'_>> = args.whose.targets(&traces)?;
     let trace = one_recording(&targets)?;
     let mut uids: Vec<ContainerUid> = targets.iter().map(Target::uid).collect();
     uids.sort_unstable();

@@ -15,7 +15,7 @@ use afterimage_model::{
 use clap::{Args, builder::PossibleValuesParser};
 
 use super::{
-    scope::Part,
+    scope::OneArgs,
     session::{Session, missing, sources},
 };
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
     failure::{Failure, shown},
     output::{OutputArgs, terminal::defused},
     time::RangeArgs,
-    trace::StoreArgs,
+    trace::display_name,
 };
 
 /// Show what was done to the files of a container, and by whom.
@@ -40,10 +40,8 @@ Examples:
   afterimage files web --path '/etc/**' --act read
   afterimage files web --save /tmp/.x --to evidence.bin")]
 pub(super) struct FilesArgs {
-    /// The container: a prefix of its id, its name, `namespace/pod`, `uid:N` or `host`
-    container: String,
     #[command(flatten)]
-    stores: StoreArgs,
+    whose: OneArgs,
     /// Only files to which one of these was done
     #[arg(long, value_delimiter = ',', value_name = "ACT,...",
         value_parser = PossibleValuesParser::new(ACTS.map(|(word, _)| word)))]
@@ -73,8 +71,8 @@ pub(super) struct FilesArgs {
 const LARGEST: usize = 1 << 30;
 
 pub(super) fn run(args: &FilesArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
-    let traces = args.stores.open(args.range.local)?;
-    let part = Part::of_container(&traces, &args.container, &args.range)?;
+    let traces = args.whose.open(args.range.local)?;
+    let part = args.whose.part(&traces, &args.range)?;
     let Some(target) = part.target else {
         return Err(Failure::Usage("name a container".to_owned()));
     };
@@ -88,7 +86,7 @@ pub(super) fn run(args: &FilesArgs, session: &mut Session<'_>) -> Result<Verdict
     if let (Some(path), Some(to)) = (&args.save, &args.to) {
         let raw = unescape(path).unwrap_or_else(|| path.clone().into_bytes());
         let record = files.get(target.uid(), &raw).ok_or_else(|| {
-            let place = format!("the files of `{}`", defused(&args.container));
+            let place = format!("the files of `{}`", display_name(&target.summary.record));
             Failure::Usage(format!(
                 "no file `{}` among {place}; `afterimage files` lists them",
                 defused(path)

@@ -11,7 +11,7 @@ use afterimage_model::streams::{Chunk, Stream, Streams, Way};
 use clap::{Args, ValueEnum};
 
 use super::{
-    scope::Part,
+    scope::{OneArgs, Part},
     session::{Session, missing, sources},
 };
 use crate::{
@@ -21,7 +21,6 @@ use crate::{
     failure::{Failure, shown},
     output::{Format, OutputArgs},
     time::RangeArgs,
-    trace::StoreArgs,
 };
 
 /// Follow a stream or a terminal session: what was typed and what was seen.
@@ -35,10 +34,8 @@ Examples:
   afterimage follow web --stream 3 --as hex
   afterimage follow web --stream 3 --way out --as raw --to sent.bin")]
 pub(super) struct FollowArgs {
-    /// The container: a prefix of its id, its name, `namespace/pod`, `uid:N` or `host`
-    container: String,
     #[command(flatten)]
-    stores: StoreArgs,
+    whose: OneArgs,
     /// The stream, by its number in the list
     #[arg(short, long, value_name = "N")]
     stream: Option<usize>,
@@ -79,8 +76,8 @@ enum Form {
 }
 
 pub(super) fn run(args: &FollowArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
-    let traces = args.stores.open(args.range.local)?;
-    let part = Part::of_container(&traces, &args.container, &args.range)?;
+    let traces = args.whose.open(args.range.local)?;
+    let part = args.whose.part(&traces, &args.range)?;
     let Some(target) = part.target else {
         return Err(Failure::Usage("name a container".to_owned()));
     };
@@ -164,7 +161,9 @@ fn show(
     }
     let lacking: u64 = chunks.iter().map(|c| c.missing()).sum();
     if lacking > 0 {
-        session.say(format!("{lacking} bytes of the stream were not recorded (truncated or redacted)"));
+        session.say(format!(
+            "{lacking} bytes of the stream were not recorded (truncated, redacted, or moved by the kernel)"
+        ));
     }
     Ok(!chunks.is_empty())
 }

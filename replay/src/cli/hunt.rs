@@ -63,6 +63,9 @@ pub(super) struct HuntArgs {
     output: OutputArgs,
 }
 
+/// Most errors of rule files that are told.
+const TOLD: usize = 50;
+
 fn priority(text: &str) -> Result<Priority, String> {
     Priority::parse(text).ok_or_else(|| {
         "write emergency, alert, critical, error, warning, notice, informational or debug".to_owned()
@@ -144,11 +147,15 @@ fn emit(
 
 fn load(args: &HuntArgs, session: &mut Session<'_>) -> Result<RuleSet, Failure> {
     let mut rules = RuleSet::load(&args.rules).map_err(|error| {
-        let all: Vec<String> = error.errors.iter().map(|e| defused(&e.to_string())).collect();
-        let more =
-            if all.len() > 1 { format!(" (and {} more errors)", all.len() - 1) } else { String::new() };
-        let first = all.first().cloned().unwrap_or_else(|| "the rules cannot be used".to_owned());
-        Failure::Usage(format!("{first}{more}"))
+        // All of them, one line each: whoever mends a rule file wants to mend it once.
+        let mut lines: Vec<String> =
+            error.errors.iter().take(TOLD).map(|e| defused(&e.to_string())).collect();
+        let last = lines.pop().unwrap_or_else(|| "the rules cannot be used".to_owned());
+        lines.into_iter().for_each(|line| session.say(line));
+        match error.errors.len().saturating_sub(TOLD) {
+            0 => Failure::Usage(last),
+            more => Failure::Usage(format!("{last} (and {more} more errors)")),
+        }
     })?;
     for warning in rules.warnings() {
         session.say(format!("warning: {warning}"));

@@ -12,7 +12,7 @@ use afterimage_model::{
 use clap::{Args, ValueEnum};
 
 use super::{
-    scope::Part,
+    scope::{OneArgs, Part},
     session::{Session, missing, sources},
 };
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     failure::Failure,
     output::{Cell, Column, Format, Kind, OutputArgs, Record, Shape, Tone},
     time::RangeArgs,
-    trace::{StoreArgs, Trace},
+    trace::Trace,
 };
 
 /// Print what a container wrote to its standard output and standard error.
@@ -35,10 +35,8 @@ Examples:
   afterimage logs web --only stderr -t
   afterimage logs web --raw > log.txt")]
 pub(super) struct LogsArgs {
-    /// The container: a prefix of its id, its name, `namespace/pod`, `uid:N` or `host`
-    container: String,
     #[command(flatten)]
-    stores: StoreArgs,
+    whose: OneArgs,
     /// One of the two streams
     #[arg(long, value_enum, value_name = "STREAM")]
     only: Option<Which>,
@@ -96,8 +94,8 @@ pub(super) fn run(args: &LogsArgs, session: &mut Session<'_>) -> Result<Verdict,
                 .to_owned(),
         ));
     }
-    let traces = args.stores.open(args.range.local)?;
-    let part = Part::of_container(&traces, &args.container, &args.range)?;
+    let traces = args.whose.open(args.range.local)?;
+    let part = args.whose.part(&traces, &args.range)?;
     let lines = !args.raw && args.output.output == Format::Table && args.output.fields.is_empty();
     let mut lacking = 0_u64;
     let mut count = 0_u64;
@@ -120,7 +118,9 @@ pub(super) fn run(args: &LogsArgs, session: &mut Session<'_>) -> Result<Verdict,
         emitter.finish(&missing(&[(part.trace, part.gaps())]))?;
     }
     if lacking > 0 {
-        session.say(format!("{lacking} bytes of the output were not recorded (truncated or redacted)"));
+        session.say(format!(
+            "{lacking} bytes of the output were not recorded (truncated, redacted, or moved by the kernel)"
+        ));
     }
     Ok(session.conclude(&[(part.trace, part.gaps())], count > 0))
 }
@@ -151,15 +151,19 @@ fn each<'a>(
 
 /// Which of the container's own streams the event wrote to.
 fn own_stream(world: &World, event: &Event<'_>) -> Option<Which> {
-    const WRITES: [&str; 7] = ["write", "writev", "pwrite64", "pwritev", "pwritev2", "sendto", "sendmsg"];
-    let is_write = event.ret > 0
-        && !event.flags.contains(EventFlags::SETUP)
-        && event.code.as_syscall().is_some()
-        && WRITES.contains(&syscalls::base_name(event.code));
-    if !is_write {
+    let is_call =
+        event.ret > 0 && !event.flags.contains(EventFlags::SETUP) && event.code.as_syscall().is_some();
+    if !is_call {
         return None;
     }
-    let which = match event.args.first().map(|fd| fd & 0xffff_ffff)? {
+    // What the kernel moves by itself is output too, though its bytes are in no recording.
+    let place = match syscalls::base_name(event.code) {
+        "write" | "writev" | "pwrite64" | "pwritev" | "pwritev2" | "sendto" | "sendmsg" | "vmsplice" => 0,
+        "sendfile" | "sendfile64" => 0,
+        "splice" | "copy_file_range" => 2,
+        _ => return None,
+    };
+    let which = match event.args.get(place).map(|fd| fd & 0xffff_ffff)? {
         1 => Which::Stdout,
         2 => Which::Stderr,
         _ => return None,

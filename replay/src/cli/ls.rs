@@ -4,13 +4,16 @@ use afterimage_format::{ContainerSummary, ContainerUid, FactKey, Role};
 use afterimage_model::text::{Safe, escape};
 use clap::Args;
 
-use super::session::{Session, missing, sources};
+use super::{
+    scope::{Part, ScopeArgs},
+    session::{Session, missing, sources},
+};
 use crate::{
     exit::Verdict,
     failure::Failure,
     output::{Cell, Column, Kind, Machine, OutputArgs, Record, Shape, Tone},
-    time::{self, RangeArgs, Span},
-    trace::{self, Ended, Gaps, Life, State, StoreArgs, Target, Trace},
+    time::{self, Span},
+    trace::{self, Ended, Gaps, Life, State, Target, Trace},
 };
 
 /// List every container of a recording, running, exited or deleted.
@@ -26,15 +29,13 @@ Examples:
   afterimage ls --fields id,name,exit_code   some columns; `--fields help` lists them")]
 pub(super) struct LsArgs {
     #[command(flatten)]
-    stores: StoreArgs,
+    scope: ScopeArgs,
     /// Also list the host and the engines' own monitors
     #[arg(short, long)]
     all: bool,
     /// Only containers in this state: running, exited, deleted or unknown
     #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = ["running", "exited", "deleted", "unknown"])]
     state: Vec<String>,
-    #[command(flatten)]
-    range: RangeArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -94,14 +95,10 @@ pub(super) struct ContainerRow<'a> {
 }
 
 pub(super) fn run(args: &LsArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
-    let traces = args.stores.open(args.range.local)?;
-    let mut rows = Vec::new();
-    let mut gaps = Vec::new();
-    for trace in &traces {
-        let span = args.range.span(&trace.frame())?;
-        rows.extend(rows_of(trace, span, args));
-        gaps.push((trace, Gaps::of_all(trace, span)));
-    }
+    let traces = args.scope.open()?;
+    let parts = args.scope.parts(&traces)?;
+    let mut rows: Vec<_> = parts.iter().flat_map(|part| rows_of(part, args)).collect();
+    let gaps: Vec<(&Trace, Gaps)> = parts.iter().map(|part| (part.trace, part.gaps())).collect();
     if traces.len() > 1 {
         rows.sort_by_key(|row| row.trace.clock.map().real(row.life.begin));
     }
@@ -113,10 +110,14 @@ pub(super) fn run(args: &LsArgs, session: &mut Session<'_>) -> Result<Verdict, F
     Ok(session.conclude(&gaps, !rows.is_empty()))
 }
 
-fn rows_of<'a>(trace: &'a Trace, span: Span, args: &LsArgs) -> Vec<ContainerRow<'a>> {
+fn rows_of<'a>(part: &Part<'a>, args: &LsArgs) -> Vec<ContainerRow<'a>> {
     let long = args.output.no_trunc || args.output.is_machine();
     let in_state = |life: &Life| args.state.is_empty() || args.state.iter().any(|s| s == life.state.as_str());
-    let mut rows = rows_in(trace, span, long, |s| args.all || is_container(s));
+    let wanted = |s: &ContainerSummary| match part.uid() {
+        Some(uid) => s.record.uid == uid,
+        None => args.all || is_container(s),
+    };
+    let mut rows = rows_in(part.trace, part.span, long, wanted);
     rows.retain(|row| in_state(&row.life));
     rows
 }

@@ -5,7 +5,7 @@ use afterimage_model::net::Network;
 use clap::Args;
 
 use super::{
-    scope::Part,
+    scope::{OneArgs, Part},
     session::{Session, missing, sources},
 };
 use crate::{
@@ -15,7 +15,6 @@ use crate::{
     failure::Failure,
     output::{Format, OutputArgs, Record, Shape, Tone},
     time::RangeArgs,
-    trace::StoreArgs,
 };
 
 /// Show who a container talked to: connections, listeners, DNS names.
@@ -28,10 +27,8 @@ Examples:
   afterimage net web -o json | jq '.conversations[] | select(.direction == \"out\")'
   afterimage net web --lookups -o csv")]
 pub(super) struct NetArgs {
-    /// The container: a prefix of its id, its name, `namespace/pod`, `uid:N` or `host`
-    container: String,
     #[command(flatten)]
-    stores: StoreArgs,
+    whose: OneArgs,
     /// Sockets that waited for connections
     #[arg(long, conflicts_with = "lookups")]
     listeners: bool,
@@ -45,8 +42,8 @@ pub(super) struct NetArgs {
 }
 
 pub(super) fn run(args: &NetArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
-    let traces = args.stores.open(args.range.local)?;
-    let part = Part::of_container(&traces, &args.container, &args.range)?;
+    let traces = args.whose.open(args.range.local)?;
+    let part = args.whose.part(&traces, &args.range)?;
     let Some(target) = part.target else {
         return Err(Failure::Usage("name a container".to_owned()));
     };

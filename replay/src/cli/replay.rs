@@ -21,11 +21,16 @@ use crate::{
 Examples:
   afterimage replay                         the default store
   afterimage replay demo.aft                a file
-  afterimage replay demo.aft 3ad7b26ded6d   straight into one container")]
+  afterimage replay demo.aft 3ad7b26ded6d   straight into one container
+  afterimage replay -c web                  the same in the default store")]
 pub(super) struct ReplayArgs {
     /// A trace file or a store's directory [default: $AFTERIMAGE_STORE, else /var/lib/afterimage]
     path: Option<PathBuf>,
-    /// The container to begin with: a prefix of its id, its name, or `host`
+    /// The container to begin with: a prefix of its id, its name, `namespace/pod`, `uid:N` or `host`
+    #[arg(value_name = "CONTAINER")]
+    word: Option<String>,
+    /// The container to begin with
+    #[arg(short, long, value_name = "CONTAINER", conflicts_with = "word")]
     container: Option<String>,
     /// Show times in the local time zone instead of UTC
     #[arg(long)]
@@ -46,7 +51,7 @@ pub(super) fn run(args: &ReplayArgs, style: Style, ascii: bool) -> Result<ExitCo
     };
     let options = TuiOptions {
         path: path.clone(),
-        container: args.container.clone(),
+        container: args.container.clone().or_else(|| args.word.clone()),
         color: style.is_color(),
         ascii,
         local: args.local,

@@ -21,6 +21,7 @@ use crate::{
     exit::Verdict,
     failure::Failure,
     output::{Emitter, Format, OutputArgs, Record, Shape, Tone, object},
+    time::Span,
     trace::{Gaps, Target, Trace, display_name},
 };
 
@@ -62,19 +63,20 @@ enum As {
 struct Chapter<'a> {
     target: Target<'a>,
     findings: Vec<FindingRow<'a>>,
+    span: Span,
 }
 
 impl<'a> Chapter<'a> {
     fn of(part: &Part<'_>, target: Target<'a>) -> Result<Self, Failure> {
         let whose = (target.uid(), target.life().begin);
         let findings = findings::of_container(target.trace, whose, part.span, Severity::Info)?;
-        Ok(Self { target, findings })
+        Ok(Self { target, findings, span: part.span })
     }
 
     /// Its processes; asked for only where they are printed.
     fn processes(&self, ascii: bool) -> Result<Vec<ProcessRow<'a>>, Failure> {
         let life = self.target.life();
-        let choice = Choice { at: None, setup: false, ascii };
+        let choice = Choice { at: None, span: self.span, setup: false, ascii };
         let bounds = (life.begin, life.last);
         Ok(process_tree::of_container(self.target.trace, self.target.uid(), bounds, choice)?.rows)
     }

@@ -1,8 +1,11 @@
-//! The JSON of every verb written down: `docs/json.md` is made of the tables that the verbs print by.
+//! The JSON of every verb written down: `docs/json.md` and `--fields help` are made of the tables that the verbs
+//! print by.
 
-use std::fmt::Write as _;
+use std::io::{self, Write};
 
-use crate::output::Shape;
+use clap::ArgMatches;
+
+use crate::output::{Shape, display_width};
 
 /// The verbs with rows, each with its rows' shape.
 const SHAPES: &[(&str, Shape)] = &[
@@ -29,7 +32,36 @@ const SHAPES: &[(&str, Shape)] = &[
     ("recover", super::merge::RECOVERED),
 ];
 
+/// The rows of a verb, where its `--fields` ask for help and nothing else.
+pub(super) fn asked(verb: &str, matches: &ArgMatches) -> Option<Shape> {
+    let mut fields = matches.try_get_many::<String>("fields").ok()??;
+    if fields.next()? != "help" || fields.next().is_some() {
+        return None;
+    }
+    let given = |option: &str| {
+        let source = matches.try_contains_id(option).ok().and_then(|_| matches.value_source(option));
+        source.is_some_and(|source| source == clap::parser::ValueSource::CommandLine)
+    };
+    // The most special form whose option was given, else the verb's own.
+    let special = SHAPES.iter().find(|(name, _)| {
+        name.strip_prefix(verb).and_then(|rest| rest.strip_prefix(" --")).is_some_and(given)
+    });
+    special.or_else(|| SHAPES.iter().find(|(name, _)| *name == verb)).map(|(_, shape)| *shape)
+}
+
+/// Lists the members of rows: name, type, what it is.
+pub(super) fn list(shape: Shape, out: &mut dyn Write) -> io::Result<()> {
+    let widest =
+        |width: fn(&crate::output::Column) -> usize| shape.columns.iter().map(width).max().unwrap_or(0);
+    let (name, kind) = (widest(|c| display_width(c.key)), widest(|c| c.kind.as_str().len()));
+    for column in shape.columns {
+        writeln!(out, "{:name$}  {:kind$}  {}", column.key, column.kind.as_str(), column.about)?;
+    }
+    Ok(())
+}
+
 /// What holds for all of them.
+#[cfg(test)]
 const RULES: &str = "\
 # JSON of `afterimage`
 
@@ -59,7 +91,10 @@ version.
 ";
 
 /// The whole page.
+#[cfg(test)]
 fn page() -> String {
+    use std::fmt::Write as _;
+
     let mut out = RULES.to_owned();
     for (verb, shape) in SHAPES {
         let _ = writeln!(out, "\n## `afterimage {verb}`\n");
@@ -74,6 +109,7 @@ fn page() -> String {
 }
 
 /// The one document that has no rows of its own.
+#[cfg(test)]
 const REPORT: &str = "
 ## `afterimage report -o json`
 

@@ -1,13 +1,18 @@
 //! What a verb looks at: recordings, one container of them or all, a range of time.
 
+use std::path::{Path, PathBuf};
+
 use afterimage_format::{ContainerSummary, ContainerUid};
 use clap::Args;
 
 use crate::{
     failure::Failure,
     time::{RangeArgs, Span},
-    trace::{Gaps, StoreArgs, Target, Trace, find},
+    trace::{Gaps, StoreArgs, Target, Trace, display_name, find},
 };
+
+/// How many containers a message names.
+const NAMED: usize = 4;
 
 /// Options of verbs that look at any number of containers.
 #[derive(Debug, Clone, Args)]
@@ -19,6 +24,87 @@ pub(super) struct ScopeArgs {
     pub(super) container: Option<String>,
     #[command(flatten)]
     pub(super) range: RangeArgs,
+}
+
+/// The container that a verb looks at, and where.
+#[derive(Debug, Clone, Args)]
+pub(super) struct OneArgs {
+    /// The container: a prefix of its id, its name, `namespace/pod`, `uid:N` or `host`. May be left out where the
+    /// recording holds only one
+    #[arg(value_name = "CONTAINER")]
+    first: Option<PathBuf>,
+    #[command(flatten)]
+    stores: StoreArgs,
+    /// The container, named by an option: every word is a recording then
+    #[arg(short = 'c', long = "container", value_name = "CONTAINER")]
+    named: Option<String>,
+}
+
+impl OneArgs {
+    /// The container as the user named it, and the recordings.
+    pub(super) fn split(&self) -> (Option<String>, StoreArgs) {
+        let words = || self.first.iter().chain(&self.stores.stores).cloned().collect();
+        match (&self.named, &self.first) {
+            (Some(named), _) => (Some(named.clone()), StoreArgs { stores: words() }),
+            (None, Some(first)) if !is_recording(first) => {
+                (Some(first.to_string_lossy().into_owned()), self.stores.clone())
+            }
+            (None, _) => (None, StoreArgs { stores: words() }),
+        }
+    }
+
+    /// Opens the recordings.
+    pub(super) fn open(&self, local: bool) -> Result<Vec<Trace>, Failure> {
+        self.split().1.open(local)
+    }
+
+    /// The container that is meant.
+    pub(super) fn target<'a>(&self, traces: &'a [Trace]) -> Result<Target<'a>, Failure> {
+        match self.split().0 {
+            Some(wanted) => find(traces, &wanted),
+            None => only(traces),
+        }
+    }
+
+    /// The containers that are meant: several are separated by commas.
+    pub(super) fn targets<'a>(&self, traces: &'a [Trace]) -> Result<Vec<Target<'a>>, Failure> {
+        match self.split().0 {
+            Some(wanted) => wanted.split(',').map(|one| find(traces, one)).collect(),
+            None => Ok(vec![only(traces)?]),
+        }
+    }
+
+    /// The container in a range of its time.
+    pub(super) fn part<'a>(&self, traces: &'a [Trace], range: &RangeArgs) -> Result<Part<'a>, Failure> {
+        Part::of_target(self.target(traces)?, range)
+    }
+}
+
+/// Whether a word in a container's place is a recording: standard input, or what exists and is written like a path.
+pub(super) fn is_recording(word: &Path) -> bool {
+    let is_path = word.components().count() > 1 || word.is_absolute();
+    let is_file = word.extension().is_some_and(|e| e == "aft" || e == "aftx");
+    word.as_os_str() == "-" || (is_path || is_file) && word.exists()
+}
+
+/// The one container of recordings that hold no other.
+fn only(traces: &[Trace]) -> Result<Target<'_>, Failure> {
+    let all = traces.iter().flat_map(|trace| {
+        let containers = trace.recording.containers().iter().filter(|s| super::ls::is_container(s));
+        containers.map(move |summary| Target { trace, summary })
+    });
+    let all: Vec<Target<'_>> = all.collect();
+    match all.as_slice() {
+        [one] => Ok(*one),
+        several => {
+            let names: Vec<String> =
+                several.iter().take(NAMED).map(|t| display_name(&t.summary.record).into_string()).collect();
+            let more = if several.len() > NAMED { ", ..." } else { "" };
+            let which =
+                if names.is_empty() { String::new() } else { format!(": {}{more}", names.join(", ")) };
+            Err(Failure::Usage(format!("name one of {} containers{which}", several.len())))
+        }
+    }
 }
 
 /// One recording, or one container of it, in a range of time.
@@ -54,7 +140,10 @@ impl<'a> Part<'a> {
         wanted: &str,
         range: &RangeArgs,
     ) -> Result<Self, Failure> {
-        let target = find(traces, wanted)?;
+        Self::of_target(find(traces, wanted)?, range)
+    }
+
+    fn of_target(target: Target<'a>, range: &RangeArgs) -> Result<Self, Failure> {
         let life = target.life();
         let span = range.span(&target.trace.frame_between(life.begin, life.last))?;
         let (first, last) = target.summary.range.unwrap_or((life.begin, life.last));

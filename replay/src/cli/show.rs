@@ -6,7 +6,7 @@ use afterimage_model::findings::Severity;
 use clap::Args;
 
 use super::{
-    scope::Part,
+    scope::{OneArgs, Part},
     session::{Session, missing, sources},
 };
 use crate::{
@@ -16,7 +16,6 @@ use crate::{
     failure::Failure,
     output::{OutputArgs, Shape},
     time::RangeArgs,
-    trace::StoreArgs,
 };
 
 /// Show what happened in a container, in order of time.
@@ -31,10 +30,8 @@ Examples:
   afterimage show web --filter 'evt.type = connect and fd.sport != 443' -o json
   afterimage show web --fields time,pid,args -n 20")]
 pub(super) struct ShowArgs {
-    /// The container: a prefix of its id, its name, `namespace/pod`, `uid:N` or `host`
-    container: String,
     #[command(flatten)]
-    stores: StoreArgs,
+    whose: OneArgs,
     /// Only events that pass this filter, in Falco's language; several must all hold
     #[arg(short, long, value_name = "EXPR")]
     filter: Vec<String>,
@@ -64,10 +61,11 @@ pub(super) const SHAPE: Shape = Shape { rows: "events", row: "event", columns: e
 pub(super) fn run(args: &ShowArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
     let mut filters = Filters::parse(&args.filter)?;
     filters.warnings().for_each(|line| session.say(line));
-    let traces = args.stores.open(args.range.local)?;
-    let part = Part::of_container(&traces, &args.container, &args.range)?;
+    let traces = args.whose.open(args.range.local)?;
+    let part = args.whose.part(&traces, &args.range)?;
     if args.tree {
-        let choice = Choice { at: None, setup: args.setup, ascii: session.ascii };
+        let span = super::tree::asked(&args.range, &part);
+        let choice = Choice { at: None, span, setup: args.setup, ascii: session.ascii };
         return super::tree::draw(&part, choice, &args.output, session);
     }
     if args.findings {

@@ -14,7 +14,7 @@ use crate::{
     events::{self, EventRow, Filters, Item, Options},
     exit::Verdict,
     failure::Failure,
-    output::{Cell, Column, Kind, OutputArgs, Record, Shape},
+    output::{Cell, Column, Kind, Machine, OutputArgs, Record, Shape},
     time,
     trace::{Gaps, Trace},
 };
@@ -42,7 +42,7 @@ pub(super) struct StatsArgs {
     output: OutputArgs,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum By {
     /// System call or other event
     Event,
@@ -86,7 +86,8 @@ pub(super) const SHAPE: Shape = Shape { rows: "stats", row: "stat", columns: COL
 
 struct Stat<'a> {
     trace: &'a Trace,
-    key: Safe,
+    /// `None` where it is not known who did it.
+    key: Option<Safe>,
     count: u64,
     failed: u64,
     first: BootNanos,
@@ -113,7 +114,7 @@ pub(super) fn run(args: &StatsArgs, session: &mut Session<'_>) -> Result<Verdict
 }
 
 fn count<'a>(part: &Part<'a>, args: &StatsArgs) -> Result<Vec<Stat<'a>>, Failure> {
-    let mut stats: HashMap<Safe, Stat<'a>> = HashMap::new();
+    let mut stats: HashMap<Option<Safe>, Stat<'a>> = HashMap::new();
     let trace = part.trace;
     let options = Options {
         container: part.uid(),
@@ -134,16 +135,17 @@ fn count<'a>(part: &Part<'a>, args: &StatsArgs) -> Result<Vec<Stat<'a>>, Failure
     Ok(stats.into_values().collect())
 }
 
-fn add<'a>(stats: &mut HashMap<Safe, Stat<'a>>, trace: &'a Trace, row: &EventRow, by: By) {
+fn add<'a>(stats: &mut HashMap<Option<Safe>, Stat<'a>>, trace: &'a Trace, row: &EventRow, by: By) {
     let key = match by {
         // Names are not unique.
         By::Container => row.whose.id.clone(),
         // The cell's text is safe: this only makes it a key again.
         by => Safe::format(format_args!("{}", row.cell(by.column()).text())),
     };
-    if key.as_str().is_empty() {
+    if key.as_str().is_empty() && by == By::Error {
         return;
     }
+    let key = Some(key).filter(|key| !key.as_str().is_empty());
     let at = row.event.time;
     let stat = stats.entry(key.clone()).or_insert(Stat {
         trace,
@@ -166,7 +168,10 @@ fn add<'a>(stats: &mut HashMap<Safe, Stat<'a>>, trace: &'a Trace, row: &EventRow
 impl Record for Stat<'_> {
     fn cell(&self, key: &str) -> Cell {
         match key {
-            "key" => Cell::safe(self.key.clone()),
+            "key" => match &self.key {
+                Some(key) => Cell::safe(key.clone()),
+                None => Cell::both(Safe::literal("?"), Machine::NULL),
+            },
             "count" => Cell::number(self.count),
             "failed" => Cell::number(self.failed),
             "first" => self.trace.moment(self.first),

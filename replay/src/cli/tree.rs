@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{
-    scope::Part,
+    scope::{OneArgs, Part},
     session::{Session, missing, sources},
 };
 use crate::{
@@ -11,14 +11,13 @@ use crate::{
     exit::Verdict,
     failure::Failure,
     output::OutputArgs,
-    time::RangeArgs,
-    trace::StoreArgs,
+    time::{RangeArgs, Span},
 };
 
 /// Show the processes of a container as a tree.
 ///
 /// Each process with its life and its end; a program that is not part of the image is marked. With --at the
-/// processes that lived at that moment.
+/// processes that lived at that moment, with --begin and --end those that lived in that range.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -26,29 +25,38 @@ Examples:
   afterimage tree web demo.aft --at +19s
   afterimage tree web -o json | jq '.processes[] | select(.marks != [])'")]
 pub(super) struct TreeArgs {
-    /// The container: a prefix of its id, its name, `namespace/pod`, `uid:N` or `host`
-    container: String,
     #[command(flatten)]
-    stores: StoreArgs,
-    /// The processes that lived at this moment, written like --begin of `show`
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    whose: OneArgs,
+    /// The processes that lived at this moment, written like --begin
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, conflicts_with_all = ["begin", "end"])]
     at: Option<String>,
     /// Also show the processes that set the container up
     #[arg(long)]
     setup: bool,
-    /// Show and read clock times in the local time zone instead of UTC
-    #[arg(long)]
-    local: bool,
+    #[command(flatten)]
+    range: RangeArgs,
     #[command(flatten)]
     output: OutputArgs,
 }
 
 pub(super) fn run(args: &TreeArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
-    let traces = args.stores.open(args.local)?;
-    let range = RangeArgs { end: args.at.clone(), local: args.local, ..RangeArgs::default() };
-    let part = Part::of_container(&traces, &args.container, &range)?;
+    let traces = args.whose.open(args.range.local)?;
+    let range = match &args.at {
+        Some(at) => RangeArgs { end: Some(at.clone()), ..args.range.clone() },
+        None => args.range.clone(),
+    };
+    let part = args.whose.part(&traces, &range)?;
     let at = args.at.is_some().then_some(part.span.end).flatten();
-    draw(&part, Choice { at, setup: args.setup, ascii: session.ascii }, &args.output, session)
+    let choice = Choice { at, span: asked(&args.range, &part), setup: args.setup, ascii: session.ascii };
+    draw(&part, choice, &args.output, session)
+}
+
+/// The range that was asked for: open where nothing was, also towards what was before the container's first event.
+pub(super) fn asked(range: &RangeArgs, part: &Part<'_>) -> Span {
+    Span {
+        begin: part.span.begin.filter(|_| range.begin.is_some()),
+        end: part.span.end.filter(|_| range.end.is_some()),
+    }
 }
 
 /// Prints the tree of a part's container; `show --tree` is the same.

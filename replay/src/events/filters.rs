@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use afterimage_detect::{EventContext, Filter, Frame, Tracker, Verdict};
 use afterimage_format::{ContainerRecord, ContainerUid, Event, Query};
 
+use super::{SHIPPED, trees};
 use crate::{failure::Failure, output::terminal::defused, trace::Trace};
 
 /// Filters that must all hold.
@@ -19,9 +20,11 @@ impl Filters {
     /// # Errors
     /// The first that is none: where in it, what, and what to write instead.
     pub fn parse<T: AsRef<str>>(texts: &[T]) -> Result<Self, Failure> {
+        let saved = trees(SHIPPED);
         let read = |text: &T| {
             let text = text.as_ref();
-            Filter::parse(text).map_err(|e| Failure::Usage(format!("filter `{}`: {e}", defused(text))))
+            Filter::parse_with(text, &saved)
+                .map_err(|e| Failure::Usage(format!("filter `{}`: {e}", defused(text))))
         };
         Ok(Self { list: texts.iter().map(read).collect::<Result<_, _>>()? })
     }

@@ -28,7 +28,7 @@ const STDIN: &str = "-";
 /// The recordings that a verb reads.
 #[derive(Debug, Clone, Default, Args)]
 pub struct StoreArgs {
-    /// Trace files, store directories, or `-` for standard input [default: $AFTERIMAGE_STORE, else /var/lib/afterimage]
+    /// Trace files, store directories, directories of `.aftx` files, or `-` for standard input [default: $AFTERIMAGE_STORE, else /var/lib/afterimage]
     #[arg(value_name = "STORE")]
     pub stores: Vec<PathBuf>,
 }
@@ -57,7 +57,17 @@ impl StoreArgs {
     /// # Errors
     /// The first that cannot be opened.
     pub fn open(&self, local: bool) -> Result<Vec<Trace>, Failure> {
-        self.paths().into_iter().map(|path| Trace::open(path, local)).collect()
+        let mut traces = Vec::new();
+        for path in self.paths() {
+            match Trace::open(path.clone(), local) {
+                Err(Failure::Open(OpenError::NotARecording { .. })) if !files_in(&path).is_empty() => {
+                    let inside = files_in(&path).into_iter().map(|file| Trace::open(file, local));
+                    traces.extend(inside.collect::<Result<Vec<_>, _>>()?);
+                }
+                opened => traces.push(opened?),
+            }
+        }
+        Ok(traces)
     }
 
     /// The places as one text, for messages.
@@ -65,6 +75,15 @@ impl StoreArgs {
         let paths: Vec<String> = self.paths().iter().map(|p| shown(p)).collect();
         paths.join("`, `")
     }
+}
+
+/// The extracts in a directory that is no store, by name.
+fn files_in(path: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(path).into_iter().flatten().filter_map(Result::ok);
+    let mut files: Vec<PathBuf> =
+        entries.map(|entry| entry.path()).filter(|p| p.extension().is_some_and(|e| e == "aftx")).collect();
+    files.sort();
+    files
 }
 
 /// The store that is read when none is named.

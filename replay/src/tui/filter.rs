@@ -1,9 +1,7 @@
 //! The filter as the screens know it: its text, its parts as chips, and whether it is valid.
 
-use std::collections::HashMap;
-
 use afterimage_detect::{
-    Filter as Compiled, Saved,
+    Filter as Compiled,
     syntax::{
         self, Mode,
         ast::{Check, Expr, Literal, Name, Op, Right, Span, Term, Test},
@@ -11,28 +9,10 @@ use afterimage_detect::{
 };
 use afterimage_model::text::{Safe, escape};
 
-use crate::tui::text::safe;
-
-/// Filters that come with the program, to be used as `$name`.
-const SHIPPED: &[(&str, &str)] = &[
-    ("noise", "evt.type in (futex, mmap, munmap, mprotect, brk, madvise, rt_sigaction, rt_sigprocmask)"),
-    (
-        "write_exec",
-        "evt.type in (chmod, fchmod, fchmodat) or (proc.is_exe_upper_layer = true and evt.type = execve)",
-    ),
-    (
-        "persist",
-        "evt.category = file and (fd.name contains /cron or fd.name endswith .bashrc or fd.name endswith .profile \
-         or fd.name contains /systemd/system or fd.name endswith authorized_keys)",
-    ),
-    (
-        "creds",
-        "fd.name contains serviceaccount/token or fd.name endswith /shadow or fd.name contains .aws/credentials or \
-         fd.name contains /.ssh/",
-    ),
-    ("escape", "evt.type in (mount, setns, unshare, ptrace, init_module, finit_module, bpf, pivot_root)"),
-    ("failed", "evt.failed = true"),
-];
+use crate::{
+    events::{SHIPPED, trees},
+    tui::text::safe,
+};
 
 /// A filter in force: parts that must all hold, some of them switched off.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -81,20 +61,12 @@ impl Library {
         self.texts.push((name.to_owned(), text.to_owned()));
     }
 
-    fn trees(&self) -> Saved {
-        let trees = self
-            .texts
-            .iter()
-            .filter_map(|(name, text)| Some((name.clone(), syntax::parse(text, Mode::Lenient).ok()?)));
-        trees.collect::<HashMap<String, Expr>>()
-    }
-
     /// Compiles a text that may use saved filters.
     ///
     /// # Errors
     /// Why it is not understood.
     pub(crate) fn compile(&self, text: &str) -> Result<Compiled, afterimage_detect::FilterError> {
-        Compiled::parse_with(text, &self.trees())
+        Compiled::parse_with(text, &trees(&self.texts))
     }
 
     /// What is to be said of `text`.

@@ -1,5 +1,6 @@
 //! Tests of `afterimage` as a user runs it, on recordings made by the store's own writer.
 
+mod agreement;
 mod bad_input;
 mod demo;
 mod files;

@@ -38,6 +38,8 @@ fn talker() -> Store {
     io(2.5, 1, 1, b"first li", 8);
     io(2.6, 1, 2, b"warning\n", 8);
     io(2.7, 1, 1, b"ne\x1b[2J\nsecond\n", 14);
+    // `cat file` of busybox: the kernel moves 43 bytes from a file to standard output and to the connection.
+    fixture.call(1, 2.8, shell, Call { nr: 40, ret: 43, args: &[1, 5, 0, 4096], ..Call::default() });
     fixture.exit(1, 3.0, shell, 0);
     fixture.exit(2, 3.0, task(510, 1.0), 0);
     fixture.seal()
@@ -104,7 +106,7 @@ fn followed_bytes_are_saved_as_they_were() {
 fn logs_put_lines_together_and_leave_sockets_out() {
     let store = talker();
     let run = |more: &[&str]| afterimage(&[&["logs", "web", store.arg()], more].concat());
-    assert_eq!(run(&[]).stdout(), "warning\nfirst line\\x1b[2J\nsecond\n");
+    assert_eq!(run(&[]).stdout(), "warning\nfirst line\\x1b[2J\nsecond\n[43 bytes not recorded]\n");
     assert_eq!(run(&["--only", "stderr"]).stdout(), "warning\n");
     assert_eq!(run(&["--raw", "--only", "stdout"]).out, b"first line\x1b[2J\nsecond\n");
     assert!(run(&["-t", "--only", "stderr"]).stdout().starts_with("2026-11-21 11:58:04.600 warning"));
