@@ -22,6 +22,11 @@ const DEFAULT_STORE: &str = "/var/lib/afterimage";
 /// Names another default.
 const STORE_VARIABLE: &str = "AFTERIMAGE_STORE";
 
+/// Signals that stop a program at once.
+#[cfg(unix)]
+const STOPS: [i32; 3] =
+    [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP];
+
 /// Names standard input.
 const STDIN: &str = "-";
 
@@ -103,8 +108,25 @@ fn spool() -> Result<NamedTempFile, Failure> {
         )
     };
     let mut file = NamedTempFile::with_prefix("afterimage-").map_err(failed)?;
+    forget_on_signal(file.path().to_owned());
     io::copy(&mut io::stdin().lock(), &mut file).map_err(failed)?;
     Ok(file)
+}
+
+/// Takes the copy away when the program is stopped: a signal runs no destructor, and the copy holds evidence.
+fn forget_on_signal(path: PathBuf) {
+    #[cfg(unix)]
+    if let Ok(mut signals) = signal_hook::iterator::Signals::new(STOPS) {
+        std::thread::spawn(move || {
+            if let Some(signal) = signals.forever().next() {
+                // The program ends as the signal would have ended it, whether or not that worked.
+                let _ = std::fs::remove_file(&path);
+                let _ = signal_hook::low_level::emulate_default_handler(signal);
+            }
+        });
+    }
+    #[cfg(not(unix))]
+    let _ = path;
 }
 
 impl Trace {

@@ -117,3 +117,33 @@ fn cut_file_opens_and_says_that_it_is_torn() {
     let document = ran.json();
     assert_eq!(document["defects"][0]["kind"], "torn", "{document}");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_stopped_reader_leaves_no_copy_of_standard_input() {
+    use std::{io::Write as _, os::unix::process::ExitStatusExt as _, process::Stdio};
+
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut child = crate::run::command()
+        .args(["ls", "-"])
+        .env("TMPDIR", dir.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("afterimage runs");
+    let mut pipe = child.stdin.take().expect("a pipe");
+    pipe.write_all(b"evidence").expect("written");
+    let copied = || {
+        let entries = std::fs::read_dir(dir.path()).expect("the directory");
+        entries.filter_map(|e| e.ok()?.metadata().ok()).map(|m| m.len()).sum::<u64>()
+    };
+    while copied() < 8 {
+        assert!(child.try_wait().expect("a child").is_none(), "it ended by itself");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(killed.expect("kill runs").success());
+    assert_eq!(child.wait().expect("it ends").signal(), Some(2));
+    assert_eq!(std::fs::read_dir(dir.path()).expect("the directory").count(), 0);
+}

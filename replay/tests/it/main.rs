@@ -8,6 +8,7 @@ mod fixture;
 mod grep;
 mod hostile;
 mod keep;
+mod json;
 mod ls;
 mod readme;
 mod run;
