@@ -150,6 +150,21 @@ fn is_change(kind: ActKind) -> bool {
 }
 
 impl Difference {
+    /// Program, file, peer and so on.
+    pub fn kind(&self) -> &'static str {
+        self.what.as_str()
+    }
+
+    /// The program's path, the file's path, and so on.
+    pub fn item(&self) -> &Safe {
+        &self.item
+    }
+
+    /// How often in the first container and in the second.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.a, self.b)
+    }
+
     /// Whether only one of the two did it.
     pub fn is_one_sided(&self) -> bool {
         self.a == 0 || self.b == 0

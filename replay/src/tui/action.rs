@@ -138,6 +138,8 @@ actions! {
         LaterPart => "later part", "the window half its length later";
         Range => "range", "begin a range here, or end it: the window shows it";
         Fit => "fit", "the whole life in the timeline";
+        MarkContainer => "mark container", "the container to compare others with";
+        Compare => "compare", "what this container did and the marked one (or its sibling) did not";
         OtherRows => "all rows", "rows that are left out at first, or not";
         HotPaths => "hot paths", "only the ways to what stands out, or all";
         Hex => "hex or text", "bytes as hexadecimal or as text";

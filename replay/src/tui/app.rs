@@ -10,9 +10,9 @@ use crate::tui::{
     case::Case,
     edit::LineEdit,
     feed::{
-        Catalog, Center, Column, ContainerRow, DensityKey, HitsKey, KeepKey, Moment, MomentKey, Page,
-        PageKey, ProcessRow, Request, SeekKey, Story, StoryKey, StoryRow, StreamKey, Tally, Values,
-        ValuesKey,
+        Catalog, Center, Column, ContainerRow, DensityKey, DiffKey, DiffRow, HitsKey, KeepKey, Moment,
+        MomentKey, Page, PageKey, ProcessRow, Request, SeekKey, Story, StoryKey, StoryRow, StreamKey, Tally,
+        Values, ValuesKey,
     },
     filter::{Filter, Library, Verdict},
     hits::Hits,
@@ -89,10 +89,20 @@ pub(crate) enum Popup {
         set: bool,
     },
     Menu(Menu),
+    Diff(Diff),
     /// The whole of the event at the playhead.
     Event(Scroll),
     /// The filter's parts.
     Parts(Scroll),
+}
+
+/// What two containers did differently.
+#[derive(Debug, Clone)]
+pub(crate) struct Diff {
+    pub(crate) key: DiffKey,
+    /// None while they are being read.
+    pub(crate) rows: Option<Vec<DiffRow>>,
+    pub(crate) scroll: Scroll,
 }
 
 /// A message in the footer; the next key takes it away.
@@ -144,6 +154,8 @@ pub(crate) struct ContainerList {
     pub(crate) wanted: String,
     pub(crate) order: Vec<usize>,
     pub(crate) scroll: Scroll,
+    /// The one to compare with.
+    pub(crate) marked: Option<ContainerUid>,
     /// In the storyline of the selected one.
     pub(crate) story: Scroll,
     pub(crate) summary: Scroll,

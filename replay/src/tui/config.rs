@@ -153,6 +153,14 @@ mod tests {
     }
 
     #[test]
+    fn the_readmes_example_is_understood() {
+        let readme = include_str!("../../../README.md");
+        let example = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
+        let config = parse(example.expect("an example")).expect("no mistake");
+        assert_eq!((config.mouse, config.theme), (Some(false), Some(Theme::Light)));
+    }
+
+    #[test]
     fn mistakes_are_told_with_their_line() {
         assert_eq!(
             wrong("[keys]\n\n\"next thing\" = \"x\"\n"),

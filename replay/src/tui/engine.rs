@@ -1,6 +1,7 @@
 //! Answers to the questions of the screens, from the recording. Runs in the background; knows no screen.
 
 pub(crate) mod catalog;
+mod diff;
 mod film;
 mod hits;
 mod keep;
@@ -58,6 +59,7 @@ pub(crate) fn answer(
             let columns = trace.recording.density(key.uid, key.begin, key.end, key.columns);
             (job.tell)(Reply::Density(key, columns));
         }
+        Request::Diff(key) => diff::diff(trace, key, job)?,
         Request::Values(key) => values::values(trace, key, job)?,
         Request::Cells(key, purpose) => values::cells(trace, &mut cache.film, &key, purpose, job)?,
         Request::Report(key, items) => report::report(trace, &mut cache.film, key, &items, job)?,

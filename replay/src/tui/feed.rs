@@ -353,6 +353,22 @@ pub(crate) enum Purpose {
     Copy,
 }
 
+/// Which two containers: what only the second did is what is looked for first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DiffKey {
+    pub(crate) a: ContainerUid,
+    pub(crate) b: ContainerUid,
+}
+
+/// Something that only one of two containers did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DiffRow {
+    pub(crate) what: &'static str,
+    pub(crate) item: Safe,
+    /// How often in the first and in the second.
+    pub(crate) counts: (u64, u64),
+}
+
 /// A moment of the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ReportItem {
@@ -378,6 +394,7 @@ pub(crate) enum Request {
     /// With the filters that it may use by name.
     Seek(SeekKey, Library),
     Values(ValuesKey),
+    Diff(DiffKey),
     /// The values of an event's fields.
     Cells(MomentKey, Purpose),
     Report(StoryKey, Vec<ReportItem>),
@@ -403,6 +420,7 @@ pub(crate) enum Reply {
     Story(StoryKey, Story),
     Seek(SeekKey, Option<EventId>),
     Values(ValuesKey, Values),
+    Diff(DiffKey, Vec<DiffRow>),
     /// Field and value.
     Cells(Purpose, Vec<(&'static str, Vec<u8>)>),
     /// A report, as Markdown.

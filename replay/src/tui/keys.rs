@@ -220,6 +220,8 @@ const DEFAULT: &[(Action, &[&str], Screens)] = &[
         &["A"],
         Screens::of(&[Screen::Timeline, Screen::Files, Screen::Net, Screen::Findings]),
     ),
+    (Action::MarkContainer, &["Space"], Screens::of(&[Screen::Containers])),
+    (Action::Compare, &["d"], Screens::of(&[Screen::Containers])),
     (Action::HotPaths, &["H"], Screens::of(&[Screen::Tree])),
     (Action::EarlierPart, &["<"], Screens::of(&[Screen::Timeline])),
     (Action::LaterPart, &[">"], Screens::of(&[Screen::Timeline])),
@@ -259,6 +261,8 @@ const CONTAINERS_HINTS: &[Hint] = &[
     (&[Action::Down, Action::Up], "select"),
     (&[Action::EditFilter], "filter"),
     (&[Action::Sort], "sort"),
+    (&[Action::Compare], "compare"),
+    (&[Action::MarkContainer], "mark"),
     (&[Action::NextPane], "pane"),
     (&[Action::GoReplay], "replay"),
 ];
@@ -471,6 +475,6 @@ mod tests {
         let map = Keymap::default();
         let space = parse("Space").expect("key");
         assert_eq!(map.meaning(Screen::Replay, &[], space), Meaning::Action(Action::Play));
-        assert_eq!(map.meaning(Screen::Containers, &[], space), Meaning::Nothing);
+        assert_ne!(map.meaning(Screen::Containers, &[], space), Meaning::Action(Action::Play));
     }
 }

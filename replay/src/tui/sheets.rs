@@ -34,11 +34,19 @@ pub(crate) struct Sheet {
     pub(crate) list: Scroll,
     pub(crate) left: Scroll,
     pub(crate) right: Scroll,
+    /// The user has moved in it since it was entered.
+    pub(crate) moved: bool,
     /// The other choice of rows: hot paths only in the tree, everything elsewhere.
     pub(crate) other: bool,
 }
 
 impl Sheet {
+    /// The screen is entered: the list is made anew.
+    pub(crate) fn enter(&mut self) {
+        self.basis = None;
+        self.moved = false;
+    }
+
     /// What is seen of a pane about the selected row.
     pub(crate) fn of(&self, pane: Pane) -> Scroll {
         if pane == Pane::Notes { self.right } else { self.left }
@@ -76,12 +84,21 @@ pub(crate) fn arrange(app: &mut App) {
     let touched = hits.as_ref().map(|hits| Arc::clone(&hits.touched));
     let wanted = Wanted { other: basis.other, touched: touched.as_deref(), hits: hits.as_ref() };
     let order = order(screen, story, &wanted);
+    let near = (screen == Screen::Findings)
+        .then(|| story.rows.partition_point(|row| row.time <= opened.playhead.time).checked_sub(1))
+        .flatten();
     let sheet = app.opened.as_mut().map(|opened| opened.sheets.entry(screen).or_default());
     let Some(sheet) = sheet else { return };
     let selected = sheet.selected();
     sheet.order = order;
     let at = sheet.order.iter().position(|row| Some(*row) == selected);
     sheet.list.cursor = at.unwrap_or(sheet.list.cursor).min(sheet.order.len().saturating_sub(1));
+    // The selection is one: in the list of findings it is that of the playhead until the user moves.
+    if !sheet.moved
+        && let Some(near) = near
+    {
+        sheet.list.cursor = sheet.order.iter().rposition(|row| *row <= near).unwrap_or(0);
+    }
     sheet.basis = Some(basis);
 }
 

@@ -3,6 +3,7 @@
 mod case;
 mod cells;
 mod completion;
+mod diff;
 mod filtering;
 mod live;
 mod mouse;
@@ -20,6 +21,7 @@ use afterimage_model::text::Safe;
 pub(crate) use self::{
     case::{leave, restore, shown as noted},
     completion::ROWS as COMPLETIONS,
+    diff::name as container_name,
     filtering::{in_force, offered},
     live::grown,
     mouse::{Held, pointer},
@@ -138,6 +140,9 @@ pub(crate) fn go(app: &mut App, screen: Screen) {
         app.previous = app.screen;
         app.screen = screen;
         app.maximised = false;
+        if let Some(sheet) = app.opened.as_mut().and_then(|o| o.sheets.get_mut(&screen)) {
+            sheet.enter();
+        }
     }
 }
 
@@ -206,6 +211,8 @@ fn view(app: &mut App, action: Action) -> Option<Effect> {
             app.look.theme = app.look.theme.next();
             app.say(safe!("theme: {}", app.look.theme.name()));
         }
+        Action::MarkContainer => diff::mark(app),
+        Action::Compare => diff::compare(app),
         Action::OtherRows | Action::HotPaths => sheet::other_rows(app),
         Action::Hex if app.screen == Screen::Follow => app.stream_hex = !app.stream_hex,
         Action::Hex => app.hex = !app.hex,
@@ -314,6 +321,7 @@ pub(crate) fn receive(app: &mut App, reply: Reply) {
             arrange(app);
         }
         Reply::Seek(key, found) => steer::found(app, key, found),
+        Reply::Diff(key, rows) => diff::take(app, key, rows),
         Reply::Values(key, values) => completion::take(app, key, values),
         Reply::Cells(purpose, values) => cells::open(app, purpose, &values),
         Reply::Report(uid, text) => case::export(app, uid, text),

@@ -57,7 +57,7 @@ impl Lane {
             }
             Request::Seek(..) => Self::Seeks,
             Request::Values(_) => Self::Values,
-            Request::Rules(..) => Self::Rules,
+            Request::Rules(..) | Request::Diff(_) => Self::Rules,
             Request::Hits(..) => Self::Hits,
             Request::Story(_) => Self::Stories,
             Request::Tally(_) => Self::Tallies,

@@ -9,6 +9,7 @@ mod grep;
 mod hostile;
 mod keep;
 mod json;
+mod live;
 mod ls;
 mod readme;
 mod run;
@@ -17,7 +18,9 @@ mod show;
 mod staged;
 mod talk;
 mod terminal;
+mod tmux;
 mod tree;
+mod walks;
 
 /// A file in this directory that is no module here would never be run.
 #[test]

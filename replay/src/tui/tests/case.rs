@@ -99,7 +99,8 @@ fn report(harness: &mut Harness) -> (String, String) {
 #[test]
 fn the_report_has_what_was_put_into_it_with_its_evidence() {
     let mut harness = replay();
-    harness.press("8 j j j j *");
+    // The list begins with the finding of the playhead: the weightiest.
+    harness.press("8 *");
     answer(&mut harness, "c", "the dropper");
     let (name, text) = report(&mut harness);
     assert_eq!(name, "afterimage-report-7f9c0b2d4e6a.md");
@@ -211,4 +212,25 @@ fn rules_add_to_the_findings() {
     assert!(!harness.text().contains("rules matched 0"), "{}", harness.text());
     answer(&mut harness, "R", "/nowhere/at/all");
     assert!(harness.text().contains("/nowhere/at/all is no file"), "{}", harness.text());
+}
+
+#[test]
+fn two_containers_are_compared() {
+    let mut harness = Harness::new(120, 40);
+    harness.press("j j j d");
+    let text = harness.text();
+    assert!(text.contains("+ only in batch-job-7f9c") && text.contains("- only in batch-job-81aa"), "{text}");
+    assert!(text.lines().any(|l| l.contains("+ program") && l.contains("/tmp/.x")), "{text}");
+    harness.press("Esc k d");
+    assert!(harness.text().contains("no other container of this image"), "{}", harness.text());
+    harness.press("Space k k d");
+    assert!(harness.text().contains("only in web-frontend"), "{}", harness.text());
+    assert!(!harness.text().contains('\x1b'));
+}
+
+#[test]
+fn the_stream_of_a_container_is_that_of_its_weightiest_finding() {
+    let mut harness = Harness::new(120, 40);
+    harness.press("j j j 7");
+    assert!(harness.text().contains("<< rm -f /tmp/.x; exit"), "{}", harness.text());
 }

@@ -128,6 +128,9 @@ fn no_screen_popup_title_or_message_sends_a_hostile_byte() {
                 "Esc /",
                 "f d . n a m e Space = Space Down",
                 "Esc C",
+                "1",
+                "d",
+                "Esc Space",
                 "F3",
             ] {
                 harness.press(keys);

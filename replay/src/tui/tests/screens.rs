@@ -100,12 +100,22 @@ fn a_stream_as_text_and_as_bytes() {
 }
 
 #[test]
+fn findings_with_what_was_noted() {
+    let mut harness = replay();
+    harness.press("m a 8 * b");
+    harness.type_text("the dropper #ioc T1105");
+    harness.press("Enter Tab Tab");
+    keep("findings-noted", &mut harness);
+}
+
+#[test]
 fn popups() {
     for (name, keys) in [
         ("help", "?"),
         ("palette", ": z o o"),
         ("goto", "@"),
         ("event", "Enter"),
+        ("compare", "1 d"),
         ("keep", "="),
         ("copy", "y"),
         ("mark", "m a m"),

@@ -27,6 +27,7 @@ pub(super) fn step(app: &mut App, pane: Pane, by: isize, height: usize) {
         Some(0) => {
             let before = sheet.list.cursor;
             sheet.list.step(by, sheet.order.len(), height);
+            sheet.moved = true;
             if sheet.list.cursor != before {
                 sheet.left = Scroll::default();
                 // Notes are about the container, not about the row.

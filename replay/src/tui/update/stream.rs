@@ -42,7 +42,7 @@ pub(super) fn follow(app: &mut App) {
 /// The process of the playhead, where no other is followed yet.
 fn at_playhead(app: &App) -> Option<Target> {
     let opened = app.opened.as_ref()?;
-    if opened.target.is_some() {
+    if opened.target.is_some() || opened.is_behind() {
         return None;
     }
     process(app, opened.moment.value()?.pid?)
@@ -71,6 +71,13 @@ pub(super) fn step(app: &mut App, by: isize, height: usize) {
 pub(crate) fn arrange(app: &mut App) {
     if app.screen != Screen::Follow {
         return;
+    }
+    // Without a target it is the process of the playhead, as soon as that is known.
+    if let Some(target) = at_playhead(app)
+        && let Some(opened) = &mut app.opened
+    {
+        opened.target = Some(target);
+        opened.lines = Default::default();
     }
     let (hex, size) = (app.stream_hex, app.size);
     let height = app.rows_in(Pane::Stream);

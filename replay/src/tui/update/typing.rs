@@ -104,6 +104,14 @@ fn popup_key(app: &mut App, key: Key) -> Option<Effect> {
             }
             return None;
         }
+        Popup::Diff(diff) => {
+            if key.code == KeyCode::Char('q') || is_enter(key) {
+                return None;
+            }
+            let rows = diff.rows.as_ref().map_or(0, Vec::len);
+            let height = usize::from(app.size.1.saturating_sub(6));
+            diff.scroll.roll(rolled(app, key, height), rows, height);
+        }
         Popup::Menu(menu) => {
             if !menu_key(app, menu, key) {
                 return None;

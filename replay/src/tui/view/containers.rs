@@ -57,10 +57,11 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     heading(painter, inner, &columns);
     let body = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
     if app.list.order.is_empty() {
-        let text = if app.catalog.containers.is_empty() {
-            "no container in this recording"
-        } else {
-            "no container matches"
+        let known = app.list.kept.entry().is_some_and(|(key, _)| key.text == app.list.wanted);
+        let text = match (app.catalog.containers.is_empty(), known) {
+            (true, _) => "no container in this recording",
+            (false, true) => "no container matches",
+            (false, false) => "reading",
         };
         painter.text(body.x + 2, body.y, body.width.saturating_sub(2), text, Role::Dim);
         return;
@@ -71,6 +72,9 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
         let Some(row) = app.catalog.containers.get(*index) else { continue };
         let line = Rect { y, height: 1, ..body };
         draw_row(app, painter, line, &columns, row);
+        if app.list.marked == Some(row.uid) {
+            painter.text(line.x + 1, y, 1, "*", Role::Good);
+        }
         if at == scroll.cursor {
             let focus = app.focus() == Pane::Containers;
             painter.ground(line, if focus { Role::Selected } else { Role::SelectedQuiet });

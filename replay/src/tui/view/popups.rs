@@ -6,16 +6,17 @@ use ratatui::layout::Rect;
 
 use super::{detail, help};
 use crate::tui::{
-    app::{App, Popup},
+    app::{App, Diff, Popup},
     ask::Ask,
     edit::LineEdit,
+    feed::DiffRow,
     keys::Binding,
     menu::Menu,
     moment::since,
     paint::{Painter, Row},
     palette,
     scroll::Scroll,
-    text::{safe, width},
+    text::{fit, safe, width},
     theme::Role,
     update::{self, COMPLETIONS},
 };
@@ -31,6 +32,10 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, area: Rect) -> Option<(
         Popup::Ask(ask, line, error) => Some(question(painter, area, *ask, line, error.as_ref())),
         Popup::Letter { set } => {
             letter(app, painter, area, *set);
+            None
+        }
+        Popup::Diff(diff) => {
+            difference(app, painter, area, diff);
             None
         }
         Popup::Menu(menu) => {
@@ -131,6 +136,51 @@ fn letter(app: &App, painter: &mut Painter<'_>, area: Rect, set: bool) {
             .add(&safe!("  {}", escape(entry.author.as_bytes())), Role::Dim);
         painter.row(inner.x, y, inner.width, &row);
     }
+}
+
+/// What only one of two containers did; the selected one is the second.
+fn difference(app: &App, painter: &mut Painter<'_>, area: Rect, diff: &Diff) {
+    let frame = centred(area, area.width.saturating_sub(4).min(130), area.height.saturating_sub(2));
+    let title = Row::new().add("compare", Role::TitleFocus).add("  Esc closes", Role::Dim);
+    let inner = painter.frame(frame, &title);
+    // A long name leaves room for the other.
+    let room = usize::from(inner.width / 2).saturating_sub(16);
+    let names = [diff.key.a, diff.key.b].map(|uid| update::container_name(app, uid));
+    let names = names.map(|name| fit(name.as_str(), room, painter.symbols().ellipsis));
+    let Some(rows) = &diff.rows else {
+        painter.text(
+            inner.x,
+            inner.y,
+            inner.width,
+            &safe!("reading {} and {}", names[0], names[1]),
+            Role::Dim,
+        );
+        return;
+    };
+    let count = |second: bool| rows.iter().filter(|row| (row.counts.0 == 0) == second).count();
+    let head = Row::new()
+        .add(&safe!("+ only in {}: {}", names[1], count(true)), Role::Alert)
+        .add(&safe!("   - only in {}: {}", names[0], count(false)), Role::Exec);
+    painter.row(inner.x, inner.y, inner.width, &head);
+    if rows.is_empty() {
+        let text = "both did the same: programs, changed files, peers, listeners, names, calls";
+        painter.text(inner.x, inner.y + 1, inner.width, text, Role::Dim);
+    }
+    let body = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
+    // What the second did comes first: it is the one that was asked about.
+    let (new, gone): (Vec<&DiffRow>, Vec<&DiffRow>) = rows.iter().partition(|row| row.counts.0 == 0);
+    let shown = new.into_iter().chain(gone).skip(diff.scroll.top);
+    for (y, row) in (body.y..body.bottom()).zip(shown) {
+        let (sign, role, times) = match row.counts {
+            (0, times) => ("+ ", Role::Alert, times),
+            (times, _) => ("- ", Role::Exec, times),
+        };
+        painter.text(body.x, y, 2, sign, role);
+        painter.text(body.x + 2, y, 15, row.what, Role::Dim);
+        painter.path(body.x + 18, y, body.width.saturating_sub(29), &row.item, role);
+        painter.right(body.right().saturating_sub(2), y, 9, &safe!("{times}x"), Role::Dim);
+    }
+    painter.scroll(body, diff.scroll.top as u64, u64::from(body.height), rows.len() as u64);
 }
 
 fn choices(painter: &mut Painter<'_>, area: Rect, menu: &Menu) {

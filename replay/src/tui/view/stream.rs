@@ -24,6 +24,7 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let Some(stream) = opened.stream() else {
         let text = match opened.target {
             Some(_) => "reading",
+            None if opened.is_behind() || !app.all_read() => "reading",
             None => "nothing is followed: press 7 on a process (4), a conversation (6) or a finding (8)",
         };
         painter.text(inner.x + 2, inner.y, inner.width.saturating_sub(2), text, Role::Dim);
