@@ -24,6 +24,8 @@ pub struct Config {
     pub v1_hierarchy: u32,
     /// Id of the v2 hierarchy's root cgroup.
     pub root_cgroup: u32,
+    /// Inode of the host's mount namespace; 0 where it is not known.
+    pub host_mnt_ns: u32,
 }
 
 /// Bits of a cgroup's policy.

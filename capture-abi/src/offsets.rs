@@ -44,6 +44,7 @@ offsets! {
     task_status: "task_struct" "thread_info.status",
     task_tgid: "task_struct" "tgid",
     task_pid: "task_struct" "pid",
+    task_state: "task_struct" "__state",
     task_cgroups: "task_struct" "cgroups",
     task_files: "task_struct" "files",
     task_fs: "task_struct" "fs",

@@ -54,7 +54,8 @@ pub mod kind {
     pub const CGROUP_MKDIR: u8 = 5;
     /// A cgroup was removed; numbers as `format::layout::cgroup`.
     pub const CGROUP_RMDIR: u8 = 6;
-    /// A task was moved; numbers: cgroup id, hierarchy, level, then the task's `pid_tgid` and start.
+    /// A task was moved; numbers: cgroup id, hierarchy, level, then the task's `pid_tgid` and start, and the cgroup
+    /// that its records are stamped with from now on.
     pub const CGROUP_ATTACH: u8 = 7;
     /// A process that was there before, from the task iterator; numbers as `format::layout::exec`.
     pub const PROCESS: u8 = 8;
@@ -62,6 +63,8 @@ pub mod kind {
     pub const URING_SUBMIT: u8 = 9;
     /// An io_uring request completed; numbers as `format::layout::uring`, the result is `ret`.
     pub const URING_COMPLETE: u8 = 10;
+    /// A call that has not returned, from the task iterator; numbers are its arguments.
+    pub const IN_CALL: u8 = 11;
 }
 
 /// Bits of [`Header::flags`].

@@ -34,7 +34,9 @@ pub fn cgroup_rmdir(ctx: BtfTracePointContext) -> i32 {
 #[btf_tracepoint(function = "cgroup_attach_task")]
 pub fn cgroup_attach_task(ctx: BtfTracePointContext) -> i32 {
     let moved = Task(ctx.arg(2));
-    lineage::moved(moved);
+    if let Some(counters) = emit::counters() {
+        lineage::moved(counters, moved);
+    }
     cgroup(kind::CGROUP_ATTACH, ctx.arg(0), ctx.arg(1), Some(moved));
     0
 }
@@ -50,7 +52,7 @@ fn cgroup(kind: u8, cgroup: *const u8, path: u64, moved: Option<Task>) {
     let task = Task::current();
     let mut header = emit::header(counters, task, task.cgroup());
     header.kind = kind;
-    header.nargs = if moved.is_some() { 5 } else { 3 };
+    header.nargs = if moved.is_some() { 6 } else { 3 };
     let Some(mut record) = Record::new() else { return };
     record.begin(&header);
     record.number(0, cgroup_id(cgroup));
@@ -59,6 +61,7 @@ fn cgroup(kind: u8, cgroup: *const u8, path: u64, moved: Option<Task>) {
     if let Some(moved) = moved {
         record.number(3, moved.pid_tgid());
         record.number(4, moved.start());
+        record.number(5, moved.cgroup().0);
     }
     record.kernel_str::<PATH_MAX>(CGROUP, path);
     if record.submit(&CONTROL) {

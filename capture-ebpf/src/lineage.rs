@@ -11,9 +11,9 @@ use afterimage_capture_abi::{
 use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
 
 use crate::{
-    maps::{MARKED, MARKS, PROGRAMS, offset},
+    maps::{MARKED, MARKS, PROGRAMS, config, offset},
     read::kernel,
-    sys_exit::Call,
+    sys_exit::{Call, policy_of},
     task::Task,
 };
 
@@ -100,13 +100,22 @@ pub fn ended(task: Task) {
     let _ = MARKS.remove(tgid(task));
 }
 
-/// A process was moved: in another cgroup its mark means nothing.
+/// A process was moved: in another cgroup its mark means nothing. One that is in a mount namespace of its own and comes
+/// where less is kept may have left its container by that: it is marked until the recorder has judged.
 #[inline(always)]
-pub fn moved(task: Task) {
-    if let Some(mark) = mark_of(task)
-        && mark.cgroup != task.cgroup().0
-    {
-        let _ = MARKS.remove(tgid(task));
+pub fn moved(counters: &mut CpuCounters, task: Task) {
+    let cgroup = task.cgroup().0;
+    if let Some(mark) = mark_of(task) {
+        if mark.cgroup != cgroup {
+            let _ = MARKS.remove(tgid(task));
+        } else {
+            return;
+        }
+    }
+    let usual = config!(default_policy);
+    let apart = config!(host_mnt_ns) != 0 && mnt_ns(task) != config!(host_mnt_ns);
+    if apart && policy_of(cgroup) & usual != usual {
+        set(counters, tgid(task), Mark { cgroup, mnt_ns: 0, state: state::INSIDE });
     }
 }
 

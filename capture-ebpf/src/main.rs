@@ -9,6 +9,7 @@
 mod cgroup;
 mod emit;
 mod file;
+mod in_call;
 mod lineage;
 mod maps;
 mod path;

@@ -36,6 +36,7 @@ static CONFIG: Config = Config {
     exit_tells_group: 0,
     v1_hierarchy: u32::MAX,
     root_cgroup: 1,
+    host_mnt_ns: 0,
 };
 
 /// System calls; sized by the recorder.

@@ -355,9 +355,9 @@ fn memory(record: &mut Record, task: u64) {
 
 /// Context of a task iterator.
 #[repr(C)]
-struct IterTask {
+pub struct IterTask {
     meta: *const u8,
-    task: *const u8,
+    pub task: *const u8,
 }
 
 /// Runs for each task when the recorder starts and reads the iterator: what was there before.

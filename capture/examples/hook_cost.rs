@@ -40,6 +40,7 @@ fn traced(btf: &Btf, profiles: u32) -> f64 {
         exit_tells_group: 0,
         v1_hierarchy: u32::MAX,
         root_cgroup: cgroups.root as u32,
+        host_mnt_ns: 0,
     };
     let options = LoadOptions {
         config,

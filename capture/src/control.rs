@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod figures;
+pub mod in_calls;
 pub mod link;
 pub mod past;
 pub mod peer;

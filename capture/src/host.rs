@@ -172,6 +172,14 @@ pub fn walk(hierarchy: &Hierarchy) -> Vec<(Vec<u8>, u64)> {
     found
 }
 
+/// Inode of the host's mount namespace: the first process's, or where that may not be looked at, the recorder's own;
+/// 0 where neither can be read.
+pub fn host_mount_namespace() -> u32 {
+    use std::os::unix::fs::MetadataExt as _;
+    let inode = |path| fs::metadata(path).ok().and_then(|meta| u32::try_from(meta.ino()).ok());
+    inode("/proc/1/ns/mnt").or_else(|| inode("/proc/self/ns/mnt")).unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
 //! `afterimaged`: records what every container does at the system-call boundary.
 #![deny(unsafe_code)]
 
+pub mod artifacts;
 pub mod btf;
 pub mod cli;
 pub mod config;
@@ -16,6 +17,7 @@ pub mod metadata;
 pub mod metrics;
 pub mod procfs;
 pub mod programs;
+pub mod pulse;
 pub mod recorder;
 pub mod sink;
 pub mod snapshot;
@@ -23,5 +25,6 @@ pub mod specs;
 pub mod systemd;
 pub mod translate;
 pub mod trigger;
+
 pub mod webhook;
 pub mod witness;

@@ -51,6 +51,8 @@ const OPTIONAL: [(&str, &str, u32); 2] =
 
 /// The program that runs once for each task that exists.
 const TASKS: &str = "tasks";
+/// The iterator that tells of calls that have not returned.
+const IN_CALLS: &str = "in_calls";
 
 /// The programs could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -181,6 +183,14 @@ impl Marks {
         self.marks.insert(tgid, Mark { cgroup, mnt_ns: 0, state: state::INSIDE }, 0)
     }
 
+    /// A process is not recorded for its mark any more.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn clear(&mut self, tgid: u32) -> Result<(), MapError> {
+        self.marks.remove(&tgid)
+    }
+
     /// Tells the programs when there are no marks any more, so that they need not look.
     ///
     /// # Errors
@@ -204,6 +214,7 @@ pub fn offsets(btf: &Btf, hidden: &[&str]) -> (Offsets, Vec<String>) {
     for (value, (field, structure, member)) in values.iter_mut().zip(Offsets::NAMES) {
         // Members that moved or were renamed between kernels.
         let found = btf.offset(structure, member).or_else(|| match *field {
+            "task_state" => btf.offset("task_struct", "state"),
             "inode_ctime" => {
                 btf.offset("inode", "__i_ctime.tv_sec").or(btf.offset("inode", "i_ctime.tv_sec"))
             }
@@ -262,10 +273,12 @@ impl Programs {
                 degraded.push(format!("kernel has no tracepoint `{tracepoint}` with {arguments} arguments"));
             }
         }
-        let snapshot: &mut Iter = program(&mut ebpf, TASKS)?;
-        snapshot
-            .load("task", &aya_btf)
-            .map_err(|source| LoadError::Program { name: TASKS, source: Box::new(source) })?;
+        for name in [TASKS, IN_CALLS] {
+            let iterator: &mut Iter = program(&mut ebpf, name)?;
+            iterator
+                .load("task", &aya_btf)
+                .map_err(|source| LoadError::Program { name, source: Box::new(source) })?;
+        }
         let mut programs = Self { ebpf, attached, links: Vec::new(), degraded };
         programs.fill(&options.specs)?;
         Ok(programs)
@@ -335,8 +348,20 @@ impl Programs {
     /// # Errors
     /// [`LoadError`].
     pub fn snapshot(&mut self) -> Result<(), LoadError> {
-        let error = |source| LoadError::Program { name: TASKS, source: Box::new(source) };
-        let tasks: &mut Iter = program(&mut self.ebpf, TASKS)?;
+        self.iterate(TASKS)
+    }
+
+    /// The same of every call that a container's task is waiting in.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub fn in_calls(&mut self) -> Result<(), LoadError> {
+        self.iterate(IN_CALLS)
+    }
+
+    fn iterate(&mut self, name: &'static str) -> Result<(), LoadError> {
+        let error = |source| LoadError::Program { name, source: Box::new(source) };
+        let tasks: &mut Iter = program(&mut self.ebpf, name)?;
         let link = tasks.attach().map_err(error)?;
         let mut file = tasks
             .take_link(link)

@@ -1,6 +1,7 @@
 //! The recorder: attaches, scans, then drains until told to stop.
 
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
@@ -16,9 +17,10 @@ use afterimage_format::{
     StoreWriter, WriteError,
 };
 use aya::maps::{MapData, RingBuf};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::{
+    artifacts::Artifacts,
     btf::Btf,
     control::link::Link,
     drain::{Pending, WINDOW},
@@ -26,6 +28,7 @@ use crate::{
     losses::LossBook,
     metadata::{Metadata, scout},
     programs::{LoadError, LoadOptions, Programs},
+    pulse::Pulse,
     sink::{HostPolicy, Sink, SinkCounts, census::Census},
     snapshot::{self, Snapshot},
     specs,
@@ -199,6 +202,23 @@ pub struct Recorder {
     budget: u64,
     /// Who steers it between two passes.
     link: Option<Link>,
+    asked: Asked,
+    pulse: Pulse,
+}
+
+/// Of whom the calls that have not returned are wanted.
+#[derive(Debug, Default)]
+struct Asked {
+    containers: BTreeSet<ContainerUid>,
+    all: bool,
+    /// Every record of the last look is older.
+    until: BootNanos,
+}
+
+impl Asked {
+    fn wants(&self, uid: ContainerUid) -> bool {
+        uid != ContainerUid::HOST && (self.all || self.containers.contains(&uid))
+    }
 }
 
 impl Recorder {
@@ -229,7 +249,9 @@ impl Recorder {
         let store =
             StoreWriter::open(&options.store, host::origin(&degraded), options.store_options.clone())?;
         let metadata = Metadata::start().map_err(RecordError::Thread)?;
-        let mut sink = Sink::new(store, metadata, tables, cgroups, options.host.policy(options.profile));
+        let artifacts = Artifacts::start().map_err(RecordError::Thread)?;
+        let mut sink =
+            Sink::new(store, (metadata, artifacts), tables, cgroups, options.host.policy(options.profile));
         let now = host::boot_now();
         sink.store.put_clock(host::clock_pair())?;
         sink.store.put_container(&ContainerRecord::host(now))?;
@@ -265,6 +287,8 @@ impl Recorder {
             host: options.host,
             budget: options.store_options.budget_bytes,
             link: None,
+            asked: Asked::default(),
+            pulse: Pulse::new(now),
         })
     }
 
@@ -333,6 +357,15 @@ impl Recorder {
         self.sink.set_own_policy(uid, profile.map(Profile::policy), self.profile.policy())
     }
 
+    /// Records what the tasks of these containers wait in at this moment.
+    pub fn look_at_calls(&mut self, containers: &[ContainerUid]) {
+        self.asked.containers.extend(containers);
+        if let Err(error) = self.programs.in_calls() {
+            debug!("calls that have not returned are not recorded: {error}");
+        }
+        self.asked.until = host::boot_now();
+    }
+
     /// Drains until `stop`, calling `report` every `interval`.
     pub fn run(&mut self, stop: &AtomicBool, interval: Duration, mut report: impl FnMut(&Status)) {
         let mut reported = Instant::now();
@@ -345,6 +378,7 @@ impl Recorder {
             if books.elapsed() >= BOOKS {
                 books = Instant::now();
                 self.read_books(now);
+                self.look_after_programs(now);
                 self.sink.forget(now);
             }
             if clocks.elapsed() >= CLOCKS {
@@ -374,6 +408,8 @@ impl Recorder {
     /// [`RecordError`].
     pub fn finish(mut self) -> Result<(Status, PathBuf), RecordError> {
         self.programs.detach()?;
+        self.asked.all = true;
+        self.look_at_calls(&[]);
         while self.pass(BootNanos(u64::MAX)) {}
         let now = host::boot_now();
         self.read_books(now);
@@ -392,10 +428,13 @@ impl Recorder {
         self.malformed += taken.malformed;
         // What is left in the data ring is older than what came out of the control ring behind it.
         let horizon = taken.latest_left.map_or(horizon, |left| horizon.min(left));
-        let Self { pending, translator, snapshot, sink, malformed, full_host, .. } = self;
+        let Self { pending, translator, snapshot, sink, malformed, full_host, asked, .. } = self;
         // What a runtime's exec points at may be gone when its turn comes.
         for record in pending.since(known).filter(|record| record.first() == Some(&kind::EXEC)) {
-            let _ = translator.event(record, |event| scout::look(&mut sink.metadata, event));
+            let _ = translator.event(record, |event| {
+                scout::look(&mut sink.metadata, event);
+                sink.artifacts.look(event);
+            });
         }
         pending.release(horizon, |record| {
             let Ok(stamp) = head(record) else { return };
@@ -403,6 +442,11 @@ impl Recorder {
                 if event.code == EventCode::PROCESS {
                     let uid = sink.owner_of(stamp.header.cgroup, event);
                     snapshot.take(sink, uid, event, *full_host);
+                } else if event.code == EventCode::IN_CALL {
+                    let uid = sink.owner_of(stamp.header.cgroup, event);
+                    if asked.wants(uid) {
+                        sink.put(uid, event);
+                    }
                 } else {
                     sink.take(stamp.header.cgroup, event);
                 }
@@ -421,6 +465,9 @@ impl Recorder {
                 });
             }
         });
+        if horizon > asked.until {
+            asked.containers.clear();
+        }
         sink.learn(horizon);
         taken.more
     }
@@ -434,6 +481,19 @@ impl Recorder {
                 }
             }
             Err(error) => debug!("losses not read: {error}"),
+        }
+    }
+
+    /// Whether the programs still run.
+    fn look_after_programs(&mut self, now: BootNanos) {
+        match self.programs.counters() {
+            Ok(counters) => {
+                if let Some(gap) = self.pulse.look(now, counters.own) {
+                    warn!("the programs did not run: something has taken them off their hooks");
+                    self.sink.lost(&gap);
+                }
+            }
+            Err(error) => debug!("counters not read: {error}"),
         }
     }
 
@@ -477,5 +537,6 @@ fn config(options: &Options, btf: &Btf, cgroups: &host::Cgroups) -> Config {
         exit_tells_group: u32::from(btf.tracepoint_arguments("sched_process_exit") == Some(2)),
         v1_hierarchy: v1.map_or(u32::MAX, |(hierarchy, _)| hierarchy.id),
         root_cgroup: cgroups.root as u32,
+        host_mnt_ns: host::host_mount_namespace(),
     }
 }

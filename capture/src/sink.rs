@@ -17,6 +17,7 @@ use afterimage_format::{
 use tracing::{debug, warn};
 
 use crate::{
+    artifacts::Artifacts,
     host::{self, Cgroups},
     identity::{
         claims::{ClaimId, Claims},
@@ -60,6 +61,8 @@ pub struct Sink {
     pub counts: SinkCounts,
     /// What is known of containers beyond their cgroups.
     pub metadata: Metadata,
+    /// Executed images that are no part of a container's.
+    pub artifacts: Artifacts,
     phases: Phases,
     lineage: Lineage,
     claims: Claims,
@@ -104,7 +107,7 @@ impl Sink {
     /// Into `store`.
     pub fn new(
         store: StoreWriter,
-        metadata: Metadata,
+        (metadata, artifacts): (Metadata, Artifacts),
         (policy, marks): (Policies, Marks),
         cgroups: Cgroups,
         host: HostPolicy,
@@ -115,6 +118,7 @@ impl Sink {
             registry,
             counts: SinkCounts::default(),
             metadata,
+            artifacts,
             phases: Phases::default(),
             lineage: Lineage::default(),
             claims: Claims::default(),
@@ -184,6 +188,9 @@ impl Sink {
                 }
                 self.put(uid, event);
                 self.descend(event);
+                if event.code == EventCode::CGROUP_ATTACH {
+                    self.moved(event);
+                }
             }
         }
     }
@@ -258,6 +265,9 @@ impl Sink {
         }
         let runtime = self.lineage.member(event.task.tgid).and_then(|member| member.mnt_ns);
         let setup = self.phases.apply(uid, event, runtime);
+        if event.code == EventCode::EXEC {
+            self.artifacts.turned(event, Some(uid).filter(|uid| *uid != ContainerUid::HOST && !setup));
+        }
         if uid == ContainerUid::HOST && !self.keeps_of_host(event.code) {
             self.counts.filtered += 1;
             return;

@@ -124,6 +124,9 @@ impl Translator {
             self.args.truncate(syscalls::arg_count(code).max(usize::from(hidden.is_some())));
         }
         self.args.extend(hidden);
+        if code == EventCode::IN_CALL {
+            self.in_call(&header);
+        }
         self.fields(record, fields)?;
         if header.flags & flags::OVERFLOW != 0
             || self.parts.iter().any(|part| part.flags.contains(FieldFlags::FAULT))
@@ -158,6 +161,13 @@ impl Translator {
             fields: list.get(..self.parts.len()).ok_or(Malformed::Parts)?,
         };
         Ok(then(&event))
+    }
+
+    /// The numbers of a call that has not returned: what it is, then its own arguments.
+    fn in_call(&mut self, header: &Header) {
+        let (call, ..) = call_code(header);
+        self.args.truncate(syscalls::arg_count(call));
+        self.args.insert(0, u64::from(call.0));
     }
 
     fn fields(&mut self, record: &[u8], mut at: usize) -> Result<(), Malformed> {
@@ -324,9 +334,8 @@ fn sock_info(bytes: &[u8]) -> Option<SockInfo> {
 
 /// The event's code, its flags, and for numbers that fit no table the number itself.
 fn code(header: &Header) -> Result<(EventCode, EventFlags, Option<u64>), Malformed> {
-    const X32_BIT: u32 = 0x4000_0000;
     let code = match header.kind {
-        kind::SYSCALL => return Ok(call_code(header, X32_BIT)),
+        kind::SYSCALL => return Ok(call_code(header)),
         kind::FORK => EventCode::FORK,
         kind::EXEC => EventCode::EXEC,
         kind::EXIT => EventCode::EXIT,
@@ -334,6 +343,7 @@ fn code(header: &Header) -> Result<(EventCode, EventFlags, Option<u64>), Malform
         kind::CGROUP_RMDIR => EventCode::CGROUP_RMDIR,
         kind::CGROUP_ATTACH => EventCode::CGROUP_ATTACH,
         kind::PROCESS => EventCode::PROCESS,
+        kind::IN_CALL => EventCode::IN_CALL,
         kind::URING_SUBMIT => EventCode::URING_SUBMIT,
         kind::URING_COMPLETE => EventCode::URING_COMPLETE,
         kind => return Err(Malformed::Kind { kind }),
@@ -341,7 +351,8 @@ fn code(header: &Header) -> Result<(EventCode, EventFlags, Option<u64>), Malform
     Ok((code, EventFlags::default(), None))
 }
 
-fn call_code(header: &Header, x32_bit: u32) -> (EventCode, EventFlags, Option<u64>) {
+fn call_code(header: &Header) -> (EventCode, EventFlags, Option<u64>) {
+    const X32_BIT: u32 = 0x4000_0000;
     if header.nr == u32::MAX {
         return (EventCode(RT_SIGRETURN), EventFlags::SIGRETURN, None);
     }
@@ -355,8 +366,8 @@ fn call_code(header: &Header, x32_bit: u32) -> (EventCode, EventFlags, Option<u6
     }
     let (abi, nr) = if header.flags & flags::COMPAT != 0 {
         (Abi::I386, header.nr)
-    } else if header.nr & x32_bit != 0 {
-        (Abi::X32, header.nr & !x32_bit)
+    } else if header.nr & X32_BIT != 0 {
+        (Abi::X32, header.nr & !X32_BIT)
     } else {
         (Abi::X86_64, header.nr)
     };
@@ -465,6 +476,33 @@ mod tests {
         Translator::default()
             .event(&bytes, |event| {
                 assert_eq!((event.code, event.flags), (EventCode(15), EventFlags::SIGRETURN));
+            })
+            .unwrap();
+    }
+
+    #[test]
+    fn e6_calls_of_x32_have_their_own_table() {
+        let bytes = record(1, 0x4000_0000 | 257, 3, &[1, 2, 3, 4, 5, 6], &[]);
+        Translator::default()
+            .event(&bytes, |event| {
+                assert_eq!(event.code.as_syscall(), Some((Abi::X32, 257)));
+                assert_eq!((syscalls::name(event.code).as_ref(), event.args.len()), ("openat(x32)", 4));
+            })
+            .unwrap();
+        // Of the numbers that only x32 has, and one that it has not.
+        for (nr, name) in [(512, "rt_sigaction(x32)"), (520, "execve(x32)")] {
+            let bytes = record(1, 0x4000_0000 | nr, 0, &[0; 6], &[]);
+            let found = Translator::default().event(&bytes, |e| syscalls::name(e.code).into_owned());
+            assert_eq!(found, Ok(name.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_call_that_has_not_returned_says_which_it_is() {
+        let bytes = record(11, 0, 0, &[3, 2, 1, 7, 7, 7], &[]);
+        Translator::default()
+            .event(&bytes, |event| {
+                assert_eq!((event.code, event.args), (EventCode::IN_CALL, &[0, 3, 2, 1][..]));
             })
             .unwrap();
     }

@@ -130,7 +130,7 @@ pub(crate) fn listed(codes: &Codes) -> Option<Vec<EventCode>> {
 }
 
 /// Codes that are no system calls.
-const OTHERS: [EventCode; 10] = [
+const OTHERS: [EventCode; 12] = [
     EventCode::FORK,
     EventCode::EXEC,
     EventCode::EXIT,
@@ -139,6 +139,8 @@ const OTHERS: [EventCode; 10] = [
     EventCode::CGROUP_ATTACH,
     EventCode::PROCESS,
     EventCode::OPEN_FD,
+    EventCode::IN_CALL,
+    EventCode::ARTIFACT,
     EventCode::URING_SUBMIT,
     EventCode::URING_COMPLETE,
 ];

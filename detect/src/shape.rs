@@ -84,6 +84,8 @@ static EXIT: Shape = other("procexit", &["exit"], "process");
 static FORK: Shape = other("clone", &["fork"], "process");
 static PROCESS: Shape = other("process", &[], "internal");
 static OPEN_FD: Shape = other("open_fd", &[], "internal");
+static IN_CALL: Shape = other("in_call", &[], "internal");
+static ARTIFACT: Shape = other("artifact", &[], "internal");
 static CGROUP_MKDIR: Shape = other("cgroup_mkdir", &[], "internal");
 static CGROUP_RMDIR: Shape = other("cgroup_rmdir", &[], "internal");
 static CGROUP_ATTACH: Shape = other("cgroup_attach", &[], "internal");
@@ -116,6 +118,8 @@ pub(crate) fn of(code: EventCode) -> &'static Shape {
         EventCode::FORK => &FORK,
         EventCode::PROCESS => &PROCESS,
         EventCode::OPEN_FD => &OPEN_FD,
+        EventCode::IN_CALL => &IN_CALL,
+        EventCode::ARTIFACT => &ARTIFACT,
         EventCode::CGROUP_MKDIR => &CGROUP_MKDIR,
         EventCode::CGROUP_RMDIR => &CGROUP_RMDIR,
         EventCode::CGROUP_ATTACH => &CGROUP_ATTACH,

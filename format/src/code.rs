@@ -45,6 +45,13 @@ impl EventCode {
     /// An io_uring request completed.
     pub const URING_COMPLETE: Self = Self(0x8031);
 
+    /// A system call that had not returned when it was looked at: at a trigger, or when recording ended. Numbers:
+    /// [`crate::layout::in_call`].
+    pub const IN_CALL: Self = Self(0x8022);
+    /// An executed image that is not of the container's image (upper layer, memfd): its hash and its bytes, or why
+    /// they are missing. Numbers: [`crate::layout::artifact`]; fields `KPATH`, `HASH`, `CONTENT`.
+    pub const ARTIFACT: Self = Self(0x8040);
+
     /// Width of one ABI's number range.
     const ABI_SPAN: u16 = 0x1000;
 

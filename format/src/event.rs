@@ -89,6 +89,10 @@ impl FieldTag {
     pub const DATA: Self = Self(17);
     /// The path of the task's root directory as the host sees it.
     pub const ROOT: Self = Self(18);
+    /// The SHA-256 of a whole file.
+    pub const HASH: Self = Self(19);
+    /// A piece of a file's bytes.
+    pub const CONTENT: Self = Self(20);
 }
 
 /// Bits of [`Event::flags`].

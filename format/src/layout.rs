@@ -141,8 +141,52 @@ pub mod cgroup {
     pub const HIERARCHY: usize = 1;
     /// Its level below the root of the hierarchy.
     pub const LEVEL: usize = 2;
-    /// How many numbers this version writes.
+    /// How many numbers this version writes, of cgroups made and removed.
     pub const COUNT: usize = 3;
+
+    /// Of `CGROUP_ATTACH`: the process that was moved, in the upper half; the thread in the lower.
+    pub const MOVED: usize = 3;
+    /// Of `CGROUP_ATTACH`: start of the thread that was moved, boot nanoseconds.
+    pub const MOVED_START: usize = 4;
+    /// Of `CGROUP_ATTACH`: the cgroup that tells whose its calls are from now on; the top bit marks one of v1.
+    pub const MOVED_TO: usize = 5;
+}
+
+/// Numbers of `IN_CALL`.
+pub mod in_call {
+    /// The call's event code.
+    pub const CODE: usize = 0;
+    /// The first of its argument registers, as many as the call has.
+    pub const ARGS: usize = 1;
+}
+
+/// Numbers of `ARTIFACT`. An image of more than one piece has one event for each, in order, all with its `HASH`.
+pub mod artifact {
+    /// Size of the image.
+    pub const SIZE: usize = 0;
+    /// Its inode.
+    pub const INO: usize = 1;
+    /// When it was executed, boot nanoseconds.
+    pub const EXECUTED: usize = 2;
+    /// Where in the image this event's `CONTENT` begins.
+    pub const OFFSET: usize = 3;
+    /// What became of it.
+    pub const OUTCOME: usize = 4;
+    /// How many numbers this version writes.
+    pub const COUNT: usize = 5;
+
+    /// `OUTCOME`: hashed and kept.
+    pub const KEPT: u64 = 0;
+    /// `OUTCOME`: hashed; its bytes are in this container's recording already.
+    pub const KNOWN: u64 = 1;
+    /// `OUTCOME`: hashed, but larger than what is kept of one.
+    pub const TOO_LARGE: u64 = 2;
+    /// `OUTCOME`: hashed, but the budget for bytes was used up.
+    pub const OVER_BUDGET: u64 = 3;
+    /// `OUTCOME`: its process was gone before it could be opened.
+    pub const GONE: u64 = 4;
+    /// `OUTCOME`: the file changed or could not be read to its end.
+    pub const UNREADABLE: u64 = 5;
 }
 
 /// Numbers of `OPEN_FD`; what it is open on is field `TARGET`, as `/proc/PID/fd` tells it; sockets have `LOCAL` and

@@ -45,6 +45,7 @@ pub fn class_of(code: EventCode) -> Class {
     }
     match code {
         EventCode::FORK | EventCode::EXEC | EventCode::EXIT | EventCode::PROCESS => Class::Exec,
+        EventCode::ARTIFACT => Class::Exec,
         EventCode::OPEN_FD | EventCode::URING_SUBMIT | EventCode::URING_COMPLETE => Class::File,
         _ => Class::Other,
     }

@@ -2,6 +2,7 @@
 //! what an event says.
 #![forbid(unsafe_code)]
 
+pub mod artifacts;
 pub mod budget;
 pub mod class;
 pub mod codec;

@@ -14,6 +14,8 @@ static OTHERS: &[(EventCode, &str)] = &[
     (EventCode::CGROUP_ATTACH, "cgroup_attach"),
     (EventCode::PROCESS, "process"),
     (EventCode::OPEN_FD, "open_fd"),
+    (EventCode::IN_CALL, "in_call"),
+    (EventCode::ARTIFACT, "artifact"),
     (EventCode::URING_SUBMIT, "uring_submit"),
     (EventCode::URING_COMPLETE, "uring_complete"),
 ];

@@ -3,6 +3,7 @@
 pub mod behaviour;
 pub mod file_acts;
 pub mod findings;
+pub mod images;
 pub mod network;
 pub mod process_tree;
 pub mod transcript;

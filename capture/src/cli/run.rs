@@ -13,6 +13,7 @@ use crate::{
     control::{
         api::Api,
         figures::Shared,
+        in_calls::Asking,
         link::Link,
         past,
         peer::Allowed,
@@ -106,6 +107,7 @@ impl Control {
         let journal = Journal::open(store, config.triggers.bodies).map_err(|error| failed(&error))?;
         let shared = Arc::new(Shared::default());
         let (link, commands) = Link::new(Arc::clone(&shared));
+        let pins = Asking::new(Box::new(pins), commands.clone());
         let steer = Box::new(commands.clone());
         let (engine, triggers) = Engine::start(config.triggers.clone(), Box::new(pins), journal, steer)
             .map_err(|error| failed(&error))?;

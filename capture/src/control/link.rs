@@ -30,6 +30,8 @@ pub enum Command {
     /// Keep these calls of one container, or with `None` those of all others; the answer is whether there is such a
     /// container.
     Own(ContainerUid, Option<Profile>, oneshot::Sender<bool>),
+    /// Record what the tasks of this container wait in at this moment.
+    InCalls(ContainerUid),
 }
 
 /// The way of commands to the recording thread.
@@ -60,6 +62,7 @@ impl Link {
     /// Called between two passes.
     pub fn tend(&mut self, recorder: &mut Recorder) {
         self.shared.beat(host::boot_now());
+        let mut waiting = Vec::new();
         for command in self.commands.try_iter().take(COMMANDS) {
             match command {
                 Command::Host(host) => recorder.set_host(host),
@@ -68,7 +71,12 @@ impl Link {
                     // Who asked may have gone.
                     let _ = reply.send(recorder.set_own_profile(uid, profile));
                 }
+                Command::InCalls(uid) => waiting.push(uid),
             }
+        }
+        // However many ask, all tasks are looked at once.
+        if !waiting.is_empty() {
+            recorder.look_at_calls(&waiting);
         }
         if self.left.is_none_or(|(at, _)| at.elapsed() >= FIGURES) {
             let status = recorder.status();

@@ -108,6 +108,15 @@ impl Lineage {
         true
     }
 
+    /// A container's process stays the container's in a cgroup that is another's.
+    pub fn hold(&mut self, tgid: u32, container: ContainerUid, cgroup: u64, claim: ClaimId) {
+        self.leave(tgid);
+        if self.members.len() < MOST {
+            let held = Member { claim, mnt_ns: None, cgroup, inside: Some(container), entered: true };
+            self.insert(tgid, held);
+        }
+    }
+
     /// A member is in this container.
     pub fn enter(&mut self, tgid: u32, container: ContainerUid) {
         if let Some(member) = self.members.get(&tgid).copied() {
@@ -223,6 +232,15 @@ mod tests {
         lineage.enter(12, INNER);
         assert_eq!(lineage.container(12, HOST_CGROUP), Some(INNER));
         assert_eq!((lineage.leave(12), lineage.leave(11)), (Some(INNER), Some(BOX)));
+    }
+
+    #[test]
+    fn who_is_held_stays_in_its_container_with_what_it_forks() {
+        let mut lineage = Lineage::default();
+        lineage.hold(20, BOX, HOST_CGROUP, ClaimId { tgid: 20, time: BootNanos(2) });
+        assert_eq!(fork(&mut lineage, 20, 21, NEW_PID, HOST_CGROUP), None);
+        assert_eq!(lineage.container(21, HOST_CGROUP), Some(BOX));
+        assert_eq!(lineage.container(20, 77), None, "where it is moved on, it is judged again");
     }
 
     #[test]

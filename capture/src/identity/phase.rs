@@ -65,6 +65,11 @@ impl Phases {
         self.payload.get(&tgid) != Some(&container)
     }
 
+    /// The container that a process is payload of.
+    pub fn container(&self, tgid: u32) -> Option<ContainerUid> {
+        self.payload.get(&tgid).copied()
+    }
+
     /// A process is payload of `container` from now on.
     pub fn is_payload(&mut self, tgid: u32, container: ContainerUid) {
         if self.payload.len() < MOST {

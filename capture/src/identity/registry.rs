@@ -172,6 +172,14 @@ impl Registry {
         found
     }
 
+    /// Whether `inner` is `outer`, or in it.
+    pub fn is_within(&self, inner: ContainerUid, outer: ContainerUid) -> bool {
+        /// Deeper than any cgroup may be.
+        const DEEPEST: usize = 256;
+        let mut chain = std::iter::successors(Some(inner), |uid| self.containers.get(uid)?.outer);
+        chain.by_ref().take(DEEPEST).any(|uid| uid == outer)
+    }
+
     /// The container that something made by `maker` is in: a monitor stands for what it is in itself.
     pub fn outermost(&self, maker: ContainerUid) -> Option<ContainerUid> {
         let record = self.containers.get(&maker)?;

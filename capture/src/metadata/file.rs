@@ -78,6 +78,14 @@ impl Root {
     /// # Errors
     /// As [`Self::find`]; [`io::ErrorKind::InvalidData`] for what is no regular file or is too large.
     pub fn read(&self, path: &[u8], limit: u64) -> io::Result<Vec<u8>> {
+        read_whole(self.open(path)?, limit)
+    }
+
+    /// Opens the regular file at `path` for reading.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn open(&self, path: &[u8]) -> io::Result<File> {
         let found = self.find(path)?;
         let stat = fstat(&found)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
@@ -86,7 +94,7 @@ impl Root {
         if REFUSED.contains(&(fstatfs(&found)?.f_type as i64 & 0xffff_ffff)) {
             return Err(refused("on a file system that is not read from"));
         }
-        read_whole(reopen(found.as_fd())?, limit)
+        reopen(found.as_fd())
     }
 
     /// A path under which this process, and the kernel on its behalf, reaches `found`.

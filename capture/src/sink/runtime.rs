@@ -3,11 +3,12 @@
 use std::time::Instant;
 
 use afterimage_capture_abi::record::V1_BIT;
-use afterimage_format::{BootNanos, ContainerUid, Event, EventCode, Role, layout};
+use afterimage_format::{BootNanos, ContainerUid, Event, EventCode, Role, StoreWriter, layout};
 use tracing::debug;
 
-use super::Sink;
+use super::{Sink, SinkCounts};
 use crate::{
+    host,
     identity::{
         announce::{self, Announcement},
         claims::{self, Claim, ClaimId, Part},
@@ -189,6 +190,31 @@ impl Sink {
         }
     }
 
+    /// A process was moved to another cgroup. A container's payload stays the container's wherever it goes, but for a
+    /// container within it: nobody leaves by writing to `cgroup.procs`.
+    pub(super) fn moved(&mut self, event: &Event<'_>) {
+        let (Some(moved), Some(stamp)) =
+            (event.number(layout::cgroup::MOVED), event.number(layout::cgroup::MOVED_TO))
+        else {
+            return;
+        };
+        let tgid = (moved >> 32) as u32;
+        if self.lineage.container(tgid, stamp).is_some() {
+            return;
+        }
+        let Some(uid) = self.phases.container(tgid) else {
+            // The programs could not know that it is no container's; most are not marked at all.
+            if self.lineage.member(tgid).is_none() {
+                let _ = self.marks.clear(tgid);
+            }
+            return;
+        };
+        let owner = self.known_owner(stamp).unwrap_or(ContainerUid::HOST);
+        if !self.registry.is_within(owner, uid) {
+            self.lineage.hold(tgid, uid, stamp, ClaimId { tgid, time: event.time });
+        }
+    }
+
     /// The last process of a container has ended: where no cgroup goes away, this is the container's end.
     fn ended_without_cgroup(&mut self, uid: ContainerUid, now: BootNanos) {
         if self.registry.get(uid).is_some_and(|record| record.cgroup_path.is_empty()) {
@@ -197,8 +223,25 @@ impl Sink {
         }
     }
 
+    fn learnt_of_image(
+        store: &mut StoreWriter,
+        counts: &mut SinkCounts,
+        uid: ContainerUid,
+        event: &Event<'_>,
+    ) {
+        match store.push(uid, event) {
+            Ok(()) => counts.stored += 1,
+            // What a full disk refuses is told by the events of everybody.
+            Err(_) => counts.refused += 1,
+        }
+    }
+
     /// Takes answers about claims not younger than `horizon`: claims that have had their turn.
     pub fn learn(&mut self, horizon: BootNanos) {
+        let Self { artifacts, store, counts, .. } = self;
+        artifacts.learn(horizon.min(host::boot_now()), |uid, event| {
+            Self::learnt_of_image(store, counts, uid, event)
+        });
         while let Some(answer) = self.metadata.answer() {
             self.answers.push_back(answer);
         }
@@ -213,6 +256,10 @@ impl Sink {
 
     /// Waits for the answers that are due, but not longer than `until`.
     pub fn learn_last(&mut self, until: Instant) {
+        let Self { artifacts, store, counts, .. } = self;
+        artifacts.learn_last(host::boot_now(), until, |uid, event| {
+            Self::learnt_of_image(store, counts, uid, event);
+        });
         while let Some(answer) = self.metadata.last_answer(until) {
             self.answers.push_back(answer);
         }

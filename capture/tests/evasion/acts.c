@@ -169,6 +169,122 @@ static void mark(long which, long count, int code) {
   _exit(code);
 }
 
+static void say(long which) { syscall(SYS_getpgid, 0x5a000000 + which); }
+
+static char racing[] = "/tmp/race_a";
+static volatile int over;
+
+static void *flip(void *unused) {
+  (void)unused;
+  while (!over) racing[sizeof racing - 2] ^= 'a' ^ 'b';
+  return NULL;
+}
+
+/* The path changes all the time: what was opened is said after each open, by the file's inode. */
+static void race(long count) {
+  struct stat a, b, got;
+  pthread_t other;
+  close(open("/tmp/race_a", O_WRONLY | O_CREAT, 0600));
+  close(open("/tmp/race_b", O_WRONLY | O_CREAT, 0600));
+  check(stat("/tmp/race_a", &a) == 0 && stat("/tmp/race_b", &b) == 0, "stat");
+  pthread_create(&other, NULL, flip, NULL);
+  while (count > 0) {
+    int fd = syscall(SYS_openat, AT_FDCWD, racing, O_RDONLY, 0);
+    if (fd < 0) continue;
+    check(fstat(fd, &got) == 0, "fstat");
+    say(got.st_ino == a.st_ino ? 1 : 2);
+    close(fd);
+    count--;
+  }
+  over = 1;
+  pthread_join(other, NULL);
+}
+
+static void handled(int signal) { (void)signal; }
+
+/* Returns from signal handlers are calls that return something that is no result. */
+static void signals(long count) {
+  signal(SIGUSR1, handled);
+  for (long i = 0; i < count; i++) raise(SIGUSR1);
+}
+
+/* Many short processes. */
+static void storm(long count) {
+  for (long i = 0; i < count; i++) {
+    pid_t child = fork();
+    check(child >= 0, "fork");
+    if (child == 0) _exit(i & 63);
+    check(waitpid(child, NULL, 0) == child, "waitpid");
+  }
+}
+
+/* Tries to take every tracepoint's program of the machine off its hook. */
+static void detach(void) {
+  unsigned id[3] = {0, 0, 0};
+  unsigned char info[256] = {0};
+  for (;;) {
+    unsigned next[3] = {id[0], 0, 0};
+    if (syscall(SYS_bpf, 31, next, sizeof next) != 0) break;
+    id[0] = next[1];
+    unsigned by_id[3] = {id[0], 0, 0};
+    int link = syscall(SYS_bpf, 30, by_id, sizeof by_id);
+    if (link < 0) continue;
+    struct { unsigned fd, len; unsigned long info; } about = {link, sizeof info, (unsigned long)info};
+    if (syscall(SYS_bpf, 15, &about, sizeof about) == 0 && (*(unsigned *)info == 1 || *(unsigned *)info == 2))
+      syscall(SYS_bpf, 34, &link, sizeof link);
+    close(link);
+  }
+  say(1);
+}
+
+/* Lives in another time. */
+static void elsewhen(void) {
+  static const char offsets[] = "monotonic 100000 0\nboottime 100000 0\n";
+  check(unshare(0x80) == 0, "unshare time");
+  int fd = open("/proc/self/timens_offsets", O_WRONLY);
+  check(fd >= 0 && write(fd, offsets, sizeof offsets - 1) == sizeof offsets - 1, "offsets");
+  say(1);
+  pid_t child = fork();
+  if (child == 0) {
+    say(2);
+    _exit(0);
+  }
+  waitpid(child, NULL, 0);
+  say(3);
+}
+
+/* One process after the other with the same number, inside and outside. */
+static void reuse(long count) {
+  int numbers[2] = {77, 32000};
+  for (long i = 0; i < count;) {
+    struct { unsigned long flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup; } args = {
+        .exit_signal = SIGCHLD, .set_tid = (unsigned long)numbers, .set_tid_size = 2};
+    long child = syscall(SYS_clone3, &args, sizeof args);
+    if (child < 0 && errno == EEXIST && i == 0 && --numbers[1] > 30000) continue;
+    check(child >= 0, "clone3");
+    if (child == 0) {
+      say(i);
+      _exit(i);
+    }
+    check(waitpid(child, NULL, 0) == child, "waitpid");
+    i++;
+  }
+}
+
+/* Is moved elsewhere while it waits. */
+static void moved(void) {
+  say(1);
+  close(open("/tmp/ready", O_WRONLY | O_CREAT, 0600));
+  while (access("/tmp/go", F_OK) != 0) usleep(10000);
+  say(2);
+  pid_t child = fork();
+  if (child == 0) {
+    say(3);
+    _exit(0);
+  }
+  waitpid(child, NULL, 0);
+}
+
 int main(int argc, char **argv, char **environment) {
   const char *act = argc > 1 ? argv[1] : "";
   if (!strcmp(act, "untouched")) untouched();
@@ -191,6 +307,13 @@ int main(int argc, char **argv, char **environment) {
     pthread_join(other, NULL);
   } else if (!strcmp(act, "mark")) mark(atol(argv[2]), atol(argv[3]), atoi(argv[4]));
   else if (!strcmp(act, "idle")) pause();
+  else if (!strcmp(act, "race")) race(atol(argv[2]));
+  else if (!strcmp(act, "signals")) signals(atol(argv[2]));
+  else if (!strcmp(act, "storm")) storm(atol(argv[2]));
+  else if (!strcmp(act, "detach")) detach();
+  else if (!strcmp(act, "elsewhen")) elsewhen();
+  else if (!strcmp(act, "reuse")) reuse(atol(argv[2]));
+  else if (!strcmp(act, "moved")) moved();
   else if (strcmp(act, "nothing")) {
     fprintf(stderr, "no such act: %s\n", act);
     return 2;

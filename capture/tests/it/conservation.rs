@@ -34,6 +34,7 @@ fn check(setting: &Setting) -> (u64, u64) {
         exit_tells_group: u32::from(btf.tracepoint_arguments("sched_process_exit") == Some(2)),
         v1_hierarchy: u32::MAX,
         root_cgroup: cgroups.root as u32,
+        host_mnt_ns: 0,
     };
     let options = LoadOptions {
         config,

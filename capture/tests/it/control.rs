@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     bench::{Bench, TOKEN, busybox, falco},
-    harness::{RECORDER, Running, alone, container, events, open},
+    harness::{RECORDER, Running, alone, container, events, open, wait_until},
     http,
 };
 
@@ -53,6 +53,34 @@ fn an_alert_after_its_death_pins_a_container_from_its_first_instruction() {
     for event in &all {
         assert!((from..=to).contains(&real(event.time)), "{event:?} is outside of {from}..{to}");
     }
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
+fn a_pin_tells_what_its_container_was_waiting_in() {
+    let _alone = alone();
+    let bench = Bench::start("");
+    let (launcher, _root) = busybox();
+    let running = launcher.spawn(&["/bin/busybox", "sleep", "1000"], Stdio::default()).unwrap();
+    let id = running.id().to_string();
+    // In the sleep, and known to the engine.
+    let now = || fs::read_to_string(format!("/proc/{}/syscall", running.pid())).unwrap_or_default();
+    let nr = || now().split(' ').next().and_then(|nr| nr.parse::<u64>().ok());
+    wait_until("it sleeps", || matches!(nr(), Some(35 | 230)));
+    let nr = nr().unwrap();
+    let answer = bench.alert(&falco(&id));
+    assert_eq!(answer.json()["triggers"][0]["state"], "pinned", "{}", answer.body);
+    // The recorder's thread answers in order, so what was asked of it before is done.
+    let path = format!("/v1/containers/{}/profile", &id[..12]);
+    assert_eq!(http::unix(&bench.socket(), "PUT", &path, br#"{"profile":"full"}"#).status, 200);
+    bench.recorder.wait_for_round();
+    running.kill().unwrap();
+    running.wait().unwrap();
+    let (store, _) = bench.recorder.stop();
+    let recording = open(store.path());
+    let all = events(&recording, container(&recording, &id).record.uid);
+    let waits: Vec<_> = all.iter().filter(|e| e.code == EventCode::IN_CALL).map(|e| e.args[0]).collect();
+    assert_eq!(waits, [nr]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use afterimage_launch::{ExitStatus, Launcher, Outcome, Root, Stdio, Style, rootf
 use afterimage_model::syscalls;
 use tempfile::TempDir;
 
-use crate::harness::{Running, alone, container, events, open};
+use crate::harness::{Running, alone, container, events, open, wait_until};
 
 /// A busybox root with the acts in it, made once.
 fn root() -> &'static Path {
@@ -270,6 +270,7 @@ fn e21_what_a_stopped_recorder_loses_is_known_exactly() {
     rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
     let outcome = launch(&["/bin/acts", "flood", &CALLS.to_string()]);
     rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
+    recorder.wait_for_round();
     let after = launch(&["/bin/true"]);
     let (store, said) = recorder.stop();
     let recording = open(store.path());
@@ -282,4 +283,223 @@ fn e21_what_a_stopped_recorder_loses_is_known_exactly() {
     let made = kept + summary.lost;
     assert!((2 * CALLS..2 * CALLS + 200).contains(&(made + others)), "{kept} + {} + {others}", summary.lost);
     assert_eq!(container(&recording, &after.id.to_string()).lost, 0, "recovered at once");
+}
+
+/// The marks that a payload made, in order, with the event of each.
+fn marks(events: &[OwnedEvent]) -> Vec<(u64, &OwnedEvent)> {
+    let said = calls(events, "getpgid").into_iter().filter(|e| e.args[0] >> 24 == 0x5a);
+    said.map(|event| (event.args[0] & 0xff_ffff, event)).collect()
+}
+
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn e4_a_race_for_the_path_is_always_lost_to_the_kernels_own() {
+    const TRIES: usize = 10_000;
+    let (events, status) = act(&["race", &TRIES.to_string()]);
+    assert!(status.success());
+    let mut opened = None;
+    let (mut tries, mut lies) = (0, 0);
+    for event in &events {
+        let name = if event.code.as_syscall().is_some() { syscalls::name(event.code) } else { continue };
+        match name.as_ref() {
+            "openat" if event.ret >= 0 => opened = Some(event),
+            "getpgid" => {
+                let truth = if event.args[0] & 0xff_ffff == 1 { "/tmp/race_a" } else { "/tmp/race_b" };
+                let open: &OwnedEvent = opened.take().unwrap();
+                assert_eq!(text(open, FieldTag::KPATH), truth, "try {tries}");
+                let claims_another = text(open, FieldTag::PATH) != truth;
+                assert_eq!(open.flags.contains(EventFlags::DIFFERS), claims_another, "try {tries}");
+                lies += usize::from(claims_another);
+                tries += 1;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(tries, TRIES);
+    println!("{lies} of {TRIES} opens claimed another file than the one that was opened");
+}
+
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn e12_returns_from_signal_handlers_are_recorded_and_calls_without_a_return_are_no_loss() {
+    const SIGNALS: usize = 1000;
+    let (events, status) = act(&["signals", &SIGNALS.to_string()]);
+    assert!(status.success());
+    let returns = calls(&events, "rt_sigreturn");
+    assert_eq!(returns.len(), SIGNALS);
+    assert!(returns.iter().all(|e| e.flags.contains(EventFlags::SIGRETURN) && e.args.is_empty()));
+    assert!(calls(&events, "exit_group").is_empty());
+    assert_eq!(events.iter().filter(|e| e.code == EventCode::EXIT).count(), 1);
+}
+
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn e17_every_process_of_a_fork_storm_is_there_from_its_making_to_its_end() {
+    const CHILDREN: usize = 5000;
+    let (events, status) = act(&["storm", &CHILDREN.to_string()]);
+    assert!(status.success());
+    let made = events.iter().filter(|e| e.code == EventCode::FORK).count();
+    let ends: Vec<i64> = events.iter().filter(|e| e.code == EventCode::EXIT).map(|e| e.ret).collect();
+    assert_eq!((made, ends.len()), (CHILDREN, CHILDREN + 1));
+    for (child, end) in ends[..CHILDREN].iter().enumerate() {
+        assert_eq!(*end, child as i64 & 63);
+    }
+}
+
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn e22_e23_programs_cannot_be_taken_off_their_hooks_and_the_attempt_is_recorded() {
+    const LINK_DETACH: u64 = 34;
+    const EOPNOTSUPP: i64 = 95;
+    let (events, status) = act(&["detach"]);
+    assert!(status.success());
+    let attempts: Vec<_> =
+        calls(&events, "bpf").into_iter().filter(|e| e.args[0] == LINK_DETACH).map(|e| e.ret).collect();
+    assert!(!attempts.is_empty() && attempts.iter().all(|ret| *ret == -EOPNOTSUPP), "{attempts:?}");
+    assert_eq!(marks(&events).len(), 1, "recorded afterwards as before");
+}
+
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn e24_another_time_inside_is_no_other_time_in_the_recording() {
+    let (events, status) = act(&["elsewhen"]);
+    assert!(status.success());
+    let order: Vec<u64> = marks(&events).iter().map(|(which, _)| *which).collect();
+    assert_eq!(order, [1, 2, 3]);
+    let (first, last) = (events[0].time, events.last().unwrap().time);
+    assert!(last.0 - first.0 < 100_000_000_000_000, "the offset is in no time: {first:?} to {last:?}");
+    let child = marks(&events)[1].1;
+    assert!(child.task.start >= first && child.task.start <= child.time, "{child:?}");
+}
+
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn e25_processes_with_the_same_number_are_told_apart() {
+    const TIMES: u64 = 20;
+    let (events, status) = act(&["reuse", &TIMES.to_string()]);
+    assert!(status.success());
+    let said = marks(&events);
+    assert_eq!(said.iter().map(|(which, _)| *which).collect::<Vec<_>>(), (0..TIMES).collect::<Vec<_>>());
+    let pid = said[0].1.task.tgid;
+    let mut starts: Vec<_> = said.iter().map(|(_, event)| event.task.start).collect();
+    starts.dedup();
+    assert_eq!(starts.len() as u64, TIMES, "as many processes");
+    for (which, event) in said {
+        assert_eq!(event.task.tgid, pid);
+        let end = events.iter().find(|e| e.code == EventCode::EXIT && e.task == event.task).unwrap();
+        assert_eq!(end.ret, which as i64);
+    }
+}
+
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn e25_an_id_used_again_is_another_container() {
+    let _alone = alone();
+    let recorder = Running::start(&["--profile", "full", "--host", "none"]);
+    let (launcher, id) = (launcher(), afterimage_launch::ContainerId::random().unwrap());
+    for which in 1..=3 {
+        let argv = ["/bin/acts", "mark", &which.to_string(), "10", "0"];
+        launcher.spawn_as(id, &argv, Stdio::default()).unwrap().wait().unwrap();
+    }
+    let (store, _) = recorder.stop();
+    let recording = open(store.path());
+    let lives: Vec<_> =
+        recording.containers().iter().filter(|c| c.record.id == id.to_string().as_bytes()).collect();
+    assert_eq!(lives.len(), 3);
+    for (which, life) in (1..).zip(&lives) {
+        let all = events(&recording, life.record.uid);
+        assert_eq!(marks(&all).iter().map(|(which, _)| *which).collect::<Vec<_>>(), [which; 10]);
+    }
+}
+
+/// Where a hierarchy that has all tasks of the launcher's containers is mounted.
+fn unified() -> &'static Path {
+    let places = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(Path::new);
+    places.into_iter().find(|place| place.join("cgroup.procs").exists()).unwrap()
+}
+
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn e25_who_is_moved_out_of_its_cgroup_stays_in_its_container() {
+    let _alone = alone();
+    let recorder = Running::start(&["--profile", "full", "--host", "none"]);
+    let launcher = launcher();
+    let running = launcher.spawn(&["/bin/acts", "moved"], Stdio::default()).unwrap();
+    let inside = |name: &str| format!("/proc/{}/root/tmp/{name}", running.pid());
+    wait_until("the act is ready", || Path::new(&inside("ready")).exists());
+    std::fs::write(unified().join("cgroup.procs"), running.pid().to_string()).unwrap();
+    std::fs::write(inside("go"), "").unwrap();
+    let outcome = running.wait().unwrap();
+    assert!(outcome.status.success());
+    let (store, said) = recorder.stop();
+    let recording = open(store.path());
+    let uid = container(&recording, &outcome.id.to_string()).record.uid;
+    let all = events(&recording, uid);
+    assert_eq!(marks(&all).iter().map(|(which, _)| *which).collect::<Vec<_>>(), [1, 2, 3], "{said}");
+    assert_eq!(all.iter().filter(|e| e.code == EventCode::EXIT).count(), 2);
+    assert!(marks(&events(&recording, afterimage_format::ContainerUid::HOST)).is_empty());
+}
+
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn a_call_that_has_not_returned_when_recording_ends_is_told() {
+    const PAUSE: u64 = 34;
+    let _alone = alone();
+    let recorder = Running::start(&["--host", "none"]);
+    let launcher = launcher();
+    let running = launcher.spawn(&["/bin/acts", "idle"], Stdio::default()).unwrap();
+    let waiting = || std::fs::read_to_string(format!("/proc/{}/syscall", running.pid())).unwrap_or_default();
+    wait_until("the act pauses", || waiting().starts_with("34 "));
+    let id = running.id().to_string();
+    let (store, _) = recorder.stop();
+    running.kill().unwrap();
+    running.wait().unwrap();
+    let recording = open(store.path());
+    let all = events(&recording, container(&recording, &id).record.uid);
+    let last = all.iter().rfind(|e| e.code == EventCode::IN_CALL).unwrap();
+    assert_eq!(last.args, [PAUSE]);
+    let detail = last.with(|event| afterimage_model::describe::detail(event, None).into_string());
+    assert_eq!(detail, "still in pause");
+}
+
+/// What the recorder kept of executed images: outcome, path, hash, bytes.
+fn kept_images(events: &[OwnedEvent]) -> Vec<(u64, String, Vec<u8>, Vec<u8>)> {
+    let mut images: Vec<(u64, String, Vec<u8>, Vec<u8>)> = Vec::new();
+    for event in events.iter().filter(|e| e.code == EventCode::ARTIFACT) {
+        let field = |tag| event.fields.iter().find(|f| f.tag == tag).map_or(&[][..], |f| &f.bytes);
+        let offset = event.args[layout::artifact::OFFSET] as usize;
+        if offset == 0 {
+            let (path, hash) = (text(event, FieldTag::KPATH), field(FieldTag::HASH).to_vec());
+            images.push((event.args[layout::artifact::OUTCOME], path, hash, Vec::new()));
+        }
+        let (.., bytes) = images.last_mut().unwrap();
+        assert_eq!(bytes.len(), offset);
+        bytes.extend_from_slice(field(FieldTag::CONTENT));
+    }
+    images
+}
+
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn programs_that_are_not_of_the_image_are_kept_whole() {
+    use sha2::{Digest as _, Sha256};
+    let _alone = alone();
+    let recorder = Running::start(&["--host", "none"]);
+    // The last of them is gone before anybody can look: it runs no longer than an exec and an exit.
+    let script = "cp /bin/acts /tmp/.x && /tmp/.x storm 200 && /tmp/.x storm 200; /bin/acts memory";
+    let outcome = launch(&["/bin/sh", "-c", script]);
+    let (store, said) = recorder.stop();
+    assert!(said.contains(", 0 lost"), "{said}");
+    let recording = open(store.path());
+    let all = events(&recording, container(&recording, &outcome.id.to_string()).record.uid);
+    let images = kept_images(&all);
+    let program = std::fs::read(root().join("bin/acts")).unwrap();
+    let hash = Sha256::digest(&program).to_vec();
+    let told: Vec<_> = images.iter().map(|(outcome, path, ..)| (*outcome, path.as_str())).collect();
+    assert_eq!(told[..2], [(layout::artifact::KEPT, "/tmp/.x"), (layout::artifact::KNOWN, "/tmp/.x")]);
+    assert_eq!((&images[0].2, &images[0].3), (&hash, &program));
+    assert_eq!((&images[1].2, images[1].3.len()), (&hash, 0), "once for each container");
+    assert_eq!(told.len(), 3, "the memfd's too: {told:?}");
+    assert_eq!(told[2].1, "memfd:payload");
+    assert!(matches!(told[2].0, layout::artifact::KNOWN | layout::artifact::GONE), "{told:?}");
 }

@@ -21,6 +21,17 @@ pub(crate) fn alone() -> MutexGuard<'static, ()> {
     MACHINE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Waits until something holds; a minute is more than anything takes.
+pub(crate) fn wait_until(what: &str, holds: impl Fn() -> bool) {
+    for _ in 0..6000 {
+        if holds() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("{what}: not within a minute");
+}
+
 /// A recorder that has begun recording.
 pub(crate) struct Running {
     child: Child,
@@ -81,6 +92,14 @@ impl Running {
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits until it has gone round again: whatever was in its way, it has emptied the rings since.
+    pub(crate) fn wait_for_round(&self) {
+        let lines = || self.said.lock().unwrap().lines().count();
+        // The first line may have been on its way; a pass over the rings is between any two.
+        let enough = lines() + 3;
+        wait_until("status lines of the recorder", || lines() >= enough);
     }
 
     /// Ends it without warning.

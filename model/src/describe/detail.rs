@@ -4,6 +4,8 @@ use afterimage_format::{Event, EventCode, EventFlags, FieldTag, layout};
 
 use super::{FdNames, args, command, path, payload};
 use crate::{
+    artifacts,
+    names::event_name,
     sockaddr::SocketAddress,
     symbols, syscalls,
     text::{self, Safe},
@@ -26,6 +28,8 @@ pub fn detail(event: &Event<'_>, fds: Option<&dyn FdNames>) -> Safe {
         }
         EventCode::OPEN_FD => line.open_fd(),
         EventCode::URING_SUBMIT | EventCode::URING_COMPLETE => line.uring(),
+        EventCode::IN_CALL => line.in_call(),
+        EventCode::ARTIFACT => line.artifact(),
         _ if event.flags.contains(EventFlags::SIGRETURN) => String::new(),
         _ => line.call(),
     };
@@ -79,6 +83,24 @@ impl Line<'_> {
             }
         }
         line
+    }
+
+    /// The call that has not returned, as it would be shown if it had.
+    fn in_call(&self) -> String {
+        let Some((&code, args)) = self.event.args.split_first() else { return String::new() };
+        let code = EventCode(u16::try_from(code).unwrap_or(u16::MAX));
+        let call = Event { code, args, ..*self.event };
+        let line = Line { event: &call, fds: self.fds }.generic();
+        let space = if line.is_empty() { "" } else { " " };
+        format!("still in {}{space}{line}", event_name(code))
+    }
+
+    fn artifact(&self) -> String {
+        let number = |at| self.event.number(at).unwrap_or(0);
+        let hash = self.event.bytes(FieldTag::HASH).map(artifacts::hex);
+        let hash = hash.map_or(String::new(), |hash| format!(" sha256:{hash}"));
+        let outcome = artifacts::outcome(number(layout::artifact::OUTCOME));
+        format!("{}{hash} {} bytes, {outcome}", self.field(FieldTag::KPATH), number(layout::artifact::SIZE))
     }
 
     fn open_fd(&self) -> String {

@@ -2,13 +2,14 @@
 
 use afterimage_format::{BootNanos, ContainerUid};
 use afterimage_model::{
-    World,
+    World, artifacts,
     files::{Act, ActKind, Existence, FileRecord},
     process::{Process, ProcessKey},
     text::{Safe, escape},
 };
 
 use crate::{
+    analysis::images::Image,
     output::{Cell, Column, Kind, Machine, Record, Shape, Tone},
     time,
     trace::Trace,
@@ -46,6 +47,13 @@ const COLUMNS: &[Column] = &[
         .hidden()
         .kind(Kind::Boolean),
     Column::new("size", "SIZE", "its size when it was executed").hidden().integer(),
+    Column::new(
+        "sha256",
+        "SHA256",
+        "hash of its bytes when it was executed, where it is not part of the image",
+    )
+    .optional(),
+    Column::new("image", "IMAGE", "what became of these bytes: kept, or why they are missing").hidden(),
     Column::new("recorded", "RECORDED", "bytes of what was written that the recording holds")
         .hidden()
         .integer(),
@@ -90,6 +98,8 @@ pub struct FileRow<'a> {
     pub world: &'a World,
     /// The file.
     pub record: &'a FileRecord,
+    /// What was kept of it when it was executed.
+    pub image: Option<&'a Image>,
 }
 
 impl FileRow<'_> {
@@ -194,6 +204,11 @@ impl Record for FileRow<'_> {
             "deleted" => Cell::flag(record.deleted),
             "dropped_and_executed" => Cell::flag(record.was_dropped_and_executed()),
             "size" => Cell::option(record.size, Cell::number),
+            "sha256" => {
+                let hash = self.image.and_then(|image| image.hash);
+                Cell::option(hash, |hash| Cell::safe(Safe::format(format_args!("{}", artifacts::hex(&hash)))))
+            }
+            "image" => Cell::option(self.image, |image| Cell::word(artifacts::outcome(image.outcome))),
             "recorded" => Cell::number(record.content.kept()),
             "history" => self.history(),
             _ => Cell::absent(),

@@ -19,7 +19,10 @@ use super::{
     session::{Session, missing, sources},
 };
 use crate::{
-    analysis::file_acts::{ACTS, FileRow, SHAPE},
+    analysis::{
+        file_acts::{ACTS, FileRow, SHAPE},
+        images::{Image, Images},
+    },
     events,
     exit::Verdict,
     failure::{Failure, shown},
@@ -31,7 +34,8 @@ use crate::{
 /// Show what was done to the files of a container, and by whom.
 ///
 /// Without --act those that were made, changed, removed or executed. A file's content can be put together from what
-/// was written to it, as far as payloads were recorded.
+/// was written to it, as far as payloads were recorded. Of a program that was executed and is not part of the image
+/// the recorder keeps the file itself, with its hash: then that is saved.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -77,14 +81,22 @@ pub(super) fn run(args: &FilesArgs, session: &mut Session<'_>) -> Result<Verdict
         return Err(Failure::Usage("name a container".to_owned()));
     };
     let mut files = Files::new();
+    let saved_path =
+        args.save.as_ref().map(|path| unescape(path).unwrap_or_else(|| path.clone().into_bytes()));
+    let mut images = Images::new(saved_path.clone());
     let world = events::roll(part.trace, Some(target.uid()), part.span.end, &mut |world, uid, event| {
+        images.apply(event);
         if args.setup || !event.flags.contains(EventFlags::SETUP) {
             files.apply(world, uid, event);
         }
     })?;
     let gaps = [(part.trace, part.gaps())];
-    if let (Some(path), Some(to)) = (&args.save, &args.to) {
-        let raw = unescape(path).unwrap_or_else(|| path.clone().into_bytes());
+    if let (Some(path), Some(raw), Some(to)) = (&args.save, saved_path, &args.to) {
+        if let Some(bytes) = images.get(&raw).and_then(Image::bytes) {
+            create(to, bytes)?;
+            session.say(format!("`{}`: {} bytes, as they were executed", shown(to), bytes.len()));
+            return Ok(session.conclude(&gaps, true));
+        }
         let record = files.get(target.uid(), &raw).ok_or_else(|| {
             let place = format!("the files of `{}`", display_name(&target.summary.record));
             Failure::Usage(format!(
@@ -105,7 +117,9 @@ pub(super) fn run(args: &FilesArgs, session: &mut Session<'_>) -> Result<Verdict
     let start = target.life().begin;
     let mut emitter = session.emit(SHAPE, &args.output, &sources(std::slice::from_ref(part.trace)))?;
     for record in &records {
-        emitter.row(&FileRow { trace: part.trace, uid: target.uid(), start, world: &world, record })?;
+        let image = images.get(&record.path);
+        let uid = target.uid();
+        emitter.row(&FileRow { trace: part.trace, uid, start, world: &world, record, image })?;
     }
     emitter.finish(&missing(&gaps))?;
     let dropped = files.dropped(target.uid());
@@ -130,18 +144,7 @@ fn save(record: &FileRecord, to: &Path, session: &mut Session<'_>) -> Result<boo
         return Ok(false);
     }
     let assembled = record.content.assemble(LARGEST);
-    let failed = |source: std::io::Error| match source.kind() {
-        std::io::ErrorKind::AlreadyExists => {
-            Failure::Usage(format!("`{}` exists already; name another file with --to", shown(to)))
-        }
-        _ => Failure::output(format!("`{}`", shown(to)), source),
-    };
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    // What an attacker wrote must not be executed by mistake, and evidence must not be changed by it.
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o400);
-    options.open(to).and_then(|mut file| file.write_all(&assembled.bytes)).map_err(failed)?;
+    create(to, &assembled.bytes)?;
     let missing: u64 = assembled.holes.iter().map(|(_, length)| length).sum();
     let size = assembled.bytes.len();
     session.say(format!(
@@ -153,4 +156,20 @@ fn save(record: &FileRecord, to: &Path, session: &mut Session<'_>) -> Result<boo
         session.say(format!("{unplaced} writes whose place in the file is not known were left out"));
     }
     Ok(true)
+}
+
+/// Writes a new file.
+fn create(to: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let failed = |source: std::io::Error| match source.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            Failure::Usage(format!("`{}` exists already; name another file with --to", shown(to)))
+        }
+        _ => Failure::output(format!("`{}`", shown(to)), source),
+    };
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    // What an attacker wrote must not be executed by mistake, and evidence must not be changed by it.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o400);
+    options.open(to).and_then(|mut file| file.write_all(bytes)).map_err(failed)
 }

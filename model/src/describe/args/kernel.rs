@@ -4,6 +4,7 @@ use afterimage_format::{Event, EventCode, Field, FieldTag, layout};
 
 use super::{own, quoted};
 use crate::{
+    artifacts,
     describe::{command, image_marks, payload},
     sockaddr::SocketAddress,
     symbols,
@@ -76,6 +77,13 @@ static OPEN_FD: &[(usize, &str, Show)] = &[
     (layout::open_fd::INO, "inode", Show::Decimal),
 ];
 
+static ARTIFACT: &[(usize, &str, Show)] = &[
+    (layout::artifact::SIZE, "size", Show::Decimal),
+    (layout::artifact::INO, "inode", Show::Decimal),
+    (layout::artifact::EXECUTED, "executed", Show::Time),
+    (layout::artifact::OFFSET, "offset", Show::Decimal),
+];
+
 static URING: &[(usize, &str, Show)] = &[
     (layout::uring::OPCODE, "operation", Show::Operation),
     (layout::uring::USER_DATA, "user data", Show::Hex),
@@ -98,6 +106,7 @@ static FIELDS: &[(FieldTag, &str)] = &[
     (FieldTag::LOCAL, "local"),
     (FieldTag::PEER, "peer"),
     (FieldTag::ENVP, "environment"),
+    (FieldTag::HASH, "sha256"),
 ];
 
 /// Fields first, since they say what it was about, then the numbers that are known.
@@ -116,6 +125,7 @@ pub(super) fn args(event: &Event<'_>) -> Vec<(String, Safe)> {
         EventCode::EXIT => EXIT,
         EventCode::CGROUP_MKDIR | EventCode::CGROUP_RMDIR => CGROUP,
         EventCode::OPEN_FD => OPEN_FD,
+        EventCode::ARTIFACT => ARTIFACT,
         EventCode::URING_SUBMIT | EventCode::URING_COMPLETE => URING,
         _ => {
             let rest =
@@ -143,6 +153,7 @@ fn field_text(field: &Field<'_>) -> Safe {
         FieldTag::SOCKADDR | FieldTag::LOCAL | FieldTag::PEER => {
             SocketAddress::parse(field.bytes).map_or_else(|| quoted(field), |a| own(a.to_string()))
         }
+        FieldTag::HASH => own(artifacts::hex(field.bytes)),
         _ => quoted(field),
     }
 }
