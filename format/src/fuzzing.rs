@@ -12,13 +12,15 @@ use crate::{
         counts,
         decode::{EventDecoder, Rows},
         encode::{Around, EventEncoder},
+        filter::BlockFilter,
         ingest::OpenBlock,
+        repeated::Repeated,
     },
     limits, merkle,
     meta::Record,
     note::Checkpoint,
     payload::{Payload, Unpacker},
-    segment::{FooterCounts, SegmentHeader, parse_footer, parse_trailer, records::decode_records},
+    segment::{FooterRepeated, SegmentHeader, parse_footer, parse_trailer, records::decode_records},
     stage::{
         StageHeader, file,
         row::{Item, RowReader},
@@ -40,8 +42,11 @@ pub fn block(bytes: &[u8]) {
         if let Ok(bytes) = decoder.records(&columns) {
             let _ = decode_records(&bytes, header.base, &mut Vec::new(), &mut 0);
         }
-        if let Ok(bytes) = decoder.counts(&columns) {
-            let _ = counts::decode(&bytes, header.first, header.last);
+        if let Ok(bytes) = decoder.repeated(&columns)
+            && let Ok(repeated) = Repeated::decode(&bytes)
+        {
+            let _ = counts::decode(repeated.counts, header.first, header.last);
+            let _ = BlockFilter::decode(repeated.filter);
         }
     }
     if let Ok(rows) = decoder.rows(&header, payload) {
@@ -85,9 +90,12 @@ fn comes_back(header: &BlockHeader, rows: &Rows, decoder: &mut EventDecoder) {
 /// A footer block and the counters in it.
 pub fn footer(bytes: &[u8]) {
     let _ = parse_trailer(bytes, bytes.len() as u64);
-    let _ = FooterCounts::parse(bytes).map(|counts| {
+    let _ = FooterRepeated::parse(bytes).map(|repeated| {
         (0..4).for_each(|index| {
-            let _ = counts.get(index).map(|bytes| counts::decode(bytes, 0, 1 << 40));
+            if let Some(repeated) = repeated.get(index) {
+                let _ = counts::decode(repeated.counts, 0, 1 << 40);
+                let _ = BlockFilter::decode(repeated.filter);
+            }
         });
     });
     if let Ok(footer) = parse_footer(bytes, bytes.len() as u64) {

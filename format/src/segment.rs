@@ -9,6 +9,7 @@ use chain::Link;
 use crate::{
     block::{BlockHeader, HEADER_LEN, STORE_SCOPE, kind},
     bytes::{Input, Malformed, Output, checksum_is},
+    events::repeated::Repeated,
     limits,
     payload::{Hash, Payload, PayloadWriter, Unpacker},
     stream::{StreamWriter, read_stream},
@@ -197,8 +198,10 @@ mod column {
     pub(super) const RECORDS: u8 = 1;
     pub(super) const INDEX: u8 = 2;
     pub(super) const LEAVES: u8 = 3;
-    pub(super) const REPEATED_LENGTHS: u8 = 4;
-    pub(super) const REPEATED: u8 = 5;
+    pub(super) const COUNT_LENGTHS: u8 = 4;
+    pub(super) const COUNTS: u8 = 5;
+    pub(super) const FILTER_LENGTHS: u8 = 6;
+    pub(super) const FILTERS: u8 = 7;
 }
 
 /// What a footer holds.
@@ -209,16 +212,23 @@ pub(crate) struct Footer {
     pub(crate) records: Vec<u8>,
 }
 
+/// Bytes of each block one behind the other, and their lengths.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Pieces<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) lengths: &'a [u64],
+}
+
 /// What a footer is made of.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FooterParts<'a> {
     pub(crate) entries: &'a [BlockEntry],
     pub(crate) leaves: &'a [Hash],
     pub(crate) records: &'a [u8],
-    /// What is repeated of the blocks, one behind the other.
-    pub(crate) repeated: &'a [u8],
-    /// Length of what is repeated of each block.
-    pub(crate) repeated_lengths: &'a [u64],
+    /// The blocks' counters.
+    pub(crate) counts: Pieces<'a>,
+    /// The blocks' filters.
+    pub(crate) filters: Pieces<'a>,
 }
 
 /// Builds the bytes that end a segment: footer block and trailer, to be written at `offset`.
@@ -229,9 +239,13 @@ pub(crate) fn encode_footer(parts: &FooterParts<'_>, offset: u64) -> std::io::Re
     payload.column(column::INDEX, &encode_index(entries));
     payload.column(column::LEAVES, parts.leaves.as_flattened());
     let mut lengths = Vec::new();
-    StreamWriter::new().put(&mut lengths, parts.repeated_lengths);
-    payload.column(column::REPEATED_LENGTHS, &lengths);
-    payload.column(column::REPEATED, parts.repeated);
+    StreamWriter::new().put(&mut lengths, parts.counts.lengths);
+    payload.column(column::COUNT_LENGTHS, &lengths);
+    payload.column(column::COUNTS, parts.counts.bytes);
+    lengths.clear();
+    StreamWriter::new().put(&mut lengths, parts.filters.lengths);
+    payload.column(column::FILTER_LENGTHS, &lengths);
+    payload.column(column::FILTERS, parts.filters.bytes);
     let mut bytes = Vec::new();
     let root = payload.finish(&mut bytes);
     let mut header = BlockHeader {
@@ -300,6 +314,13 @@ fn footer_payload(block: &[u8]) -> Result<(BlockHeader, Payload<'_>), Malformed>
 /// What a segment's footer repeats of its blocks.
 #[derive(Debug, Default)]
 pub(crate) struct FooterRepeated {
+    counts: OfBlocks,
+    filters: OfBlocks,
+}
+
+/// Bytes of each block.
+#[derive(Debug, Default)]
+struct OfBlocks {
     ends: Vec<usize>,
     bytes: Vec<u8>,
 }
@@ -308,26 +329,40 @@ impl FooterRepeated {
     /// Reads them from a footer block.
     pub(crate) fn parse(block: &[u8]) -> Result<Self, Malformed> {
         let (header, payload) = footer_payload(block)?;
-        let (Some(lengths), Some(counts)) =
-            (payload.column(column::REPEATED_LENGTHS), payload.column(column::REPEATED))
-        else {
+        let rows = header.rows as usize;
+        Ok(Self {
+            counts: OfBlocks::parse(&payload, rows, (column::COUNT_LENGTHS, column::COUNTS))?,
+            filters: OfBlocks::parse(&payload, rows, (column::FILTER_LENGTHS, column::FILTERS))?,
+        })
+    }
+
+    /// What is repeated of the block with this number in the segment.
+    pub(crate) fn get(&self, index: usize) -> Option<Repeated<'_>> {
+        let (counts, filter) = (self.counts.get(index), self.filters.get(index));
+        (counts.is_some() || filter.is_some())
+            .then(|| Repeated { counts: counts.unwrap_or_default(), filter: filter.unwrap_or_default() })
+    }
+}
+
+impl OfBlocks {
+    fn parse(payload: &Payload<'_>, rows: usize, (lengths, bytes): (u8, u8)) -> Result<Self, Malformed> {
+        let (Some(lengths), Some(bytes)) = (payload.column(lengths), payload.column(bytes)) else {
             return Ok(Self::default());
         };
         let mut unpacker = Unpacker::new().map_err(|_| Malformed("no memory for a footer"))?;
         let (mut buffer, mut values) = (Vec::new(), Vec::new());
         let mut input = Input::new(unpacker.unpack(lengths, &mut buffer)?);
-        read_stream(&mut input, header.rows as usize, &mut values)?;
+        read_stream(&mut input, rows, &mut values)?;
         let mut end = 0usize;
         let add = |&length: &u64| {
             end = end.saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
             end
         };
         let ends = values.iter().map(add).collect();
-        Ok(Self { ends, bytes: unpacker.unpack(counts, &mut Vec::new())?.to_vec() })
+        Ok(Self { ends, bytes: unpacker.unpack(bytes, &mut Vec::new())?.to_vec() })
     }
 
-    /// What is repeated of the segment's block number `index`.
-    pub(crate) fn get(&self, index: usize) -> Option<&[u8]> {
+    fn get(&self, index: usize) -> Option<&[u8]> {
         let begin = if index == 0 { 0 } else { *self.ends.get(index - 1)? };
         self.bytes.get(begin..*self.ends.get(index)?).filter(|bytes| !bytes.is_empty())
     }
@@ -494,12 +529,12 @@ mod tests {
         };
         let mut block = Vec::new();
         crate::block::seal_block(&mut header, &payload, &mut block);
-        assert!(FooterCounts::parse(&block).is_err());
+        assert!(FooterRepeated::parse(&block).is_err());
         assert!(parse_footer(&block, 1 << 40).is_err());
         header.rows = 1;
         block.clear();
         crate::block::seal_block(&mut header, &payload, &mut block);
-        assert!(FooterCounts::parse(&block).is_ok());
+        assert!(FooterRepeated::parse(&block).is_ok());
     }
 
     #[test]
@@ -534,13 +569,13 @@ mod tests {
                 entries,
                 leaves: &leaves,
                 records: b"",
-                repeated: b"abc",
-                repeated_lengths: &lengths,
+                counts: Pieces { bytes: b"abc", lengths: &lengths },
+                filters: Pieces::default(),
             };
             let bytes = encode_footer(&parts, 8192).unwrap();
             let counts = FooterRepeated::parse(&bytes[..bytes.len() - TRAILER_LEN]).unwrap();
             assert_eq!(counts.get(0), None);
-            assert_eq!(counts.get(1), (entries.len() > 1).then_some(&b"abc"[..]));
+            assert_eq!(counts.get(1).map(|r| r.counts), (entries.len() > 1).then_some(&b"abc"[..]));
             let len = 8192 + bytes.len() as u64;
             let (offset, length) = parse_trailer(&bytes[bytes.len() - TRAILER_LEN..], len).unwrap();
             assert_eq!(offset, 8192);

@@ -19,7 +19,7 @@ use crate::{
     meta::Record,
     note::Checkpoint,
     segment::{
-        FooterParts, SegmentHeader, TRAILER_LEN,
+        FooterParts, Pieces, SegmentHeader, TRAILER_LEN,
         chain::{LINK_LEN, Link, Previous},
         encode_footer, origin_kind,
     },
@@ -104,7 +104,13 @@ fn records() -> Vec<u8> {
 }
 
 fn trailer() -> Vec<u8> {
-    let parts = FooterParts { entries: &[], leaves: &[], records: &[], repeated: &[], repeated_lengths: &[] };
+    let parts = FooterParts {
+        entries: &[],
+        leaves: &[],
+        records: &[],
+        counts: Pieces::default(),
+        filters: Pieces::default(),
+    };
     let bytes = encode_footer(&parts, 4096).unwrap();
     bytes[bytes.len() - TRAILER_LEN..].to_vec()
 }

@@ -7,8 +7,8 @@ mod filters;
 mod fold;
 mod roll;
 mod row;
-mod selection;
 mod saved;
+mod selection;
 mod walk;
 
 pub(crate) use filters::Asked;

@@ -1,8 +1,5 @@
-//! What a footer repeats of each block, so that nothing of the block itself has to be read for it.
-//!
-//! ```text
-//! length of the counters varint, the counters, the filter; no bytes for a block without rows
-//! ```
+//! What a footer repeats of each block, so that nothing of the block itself has to be read for it. On the way from
+//! the encoder to the footer both lie behind each other: length of the counters, the counters, the filter.
 #![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
 use crate::bytes::{Input, Malformed, Output};

@@ -236,18 +236,14 @@ impl Recording {
             Source::Segment(number) => self.segments.get(number).and_then(Segment::footer_repeated),
             Source::Memory(_) => None,
         };
-        let own;
-        let bytes = match footer.and_then(|repeated| repeated.get(place.number)) {
-            Some(bytes) => bytes,
-            None => {
-                let block = self.block_bytes(place).ok()?;
-                let header = header_as_indexed(&block, &place.entry).ok()?;
-                let payload = Payload::parse(block::checked_payload(&header, &block).ok()?).ok()?;
-                own = decoder.repeated(&payload).ok()?;
-                &own
-            }
-        };
-        read(Repeated::decode(bytes).ok()?)
+        if let Some(repeated) = footer.and_then(|repeated| repeated.get(place.number)) {
+            return read(repeated);
+        }
+        let block = self.block_bytes(place).ok()?;
+        let header = header_as_indexed(&block, &place.entry).ok()?;
+        let payload = Payload::parse(block::checked_payload(&header, &block).ok()?).ok()?;
+        let own = decoder.repeated(&payload).ok()?;
+        read(Repeated::decode(&own).ok()?)
     }
 
     fn found_damage(&self, place: &Place, what: &str) {

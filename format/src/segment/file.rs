@@ -6,9 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{BlockEntry, FooterParts, SEGMENT_HEADER_LEN, SegmentHeader, encode_footer};
+use super::{BlockEntry, FooterParts, Pieces, SEGMENT_HEADER_LEN, SegmentHeader, encode_footer};
 use crate::{
     block::{BlockHeader, HEADER_LEN, seal_block},
+    events::repeated::Repeated,
     file,
     merkle::{Tree, leaf},
     payload::Hash,
@@ -25,9 +26,12 @@ pub(crate) struct SegmentWriter {
     entries: Vec<BlockEntry>,
     leaves: Vec<Hash>,
     tree: Tree,
-    /// What the footer will repeat of the blocks, one behind the other, and the lengths.
-    repeated: Vec<u8>,
-    repeated_lengths: Vec<u64>,
+    /// The blocks' counters one behind the other, and their lengths.
+    counts: Vec<u8>,
+    count_lengths: Vec<u64>,
+    /// The same of their filters.
+    filters: Vec<u8>,
+    filter_lengths: Vec<u64>,
     out: Vec<u8>,
     dirty: bool,
     sealed: bool,
@@ -51,8 +55,10 @@ impl SegmentWriter {
             entries: Vec::new(),
             leaves: Vec::new(),
             tree: Tree::default(),
-            repeated: Vec::new(),
-            repeated_lengths: Vec::new(),
+            counts: Vec::new(),
+            count_lengths: Vec::new(),
+            filters: Vec::new(),
+            filter_lengths: Vec::new(),
             out: Vec::new(),
             dirty: true,
             sealed: false,
@@ -114,8 +120,11 @@ impl SegmentWriter {
         }
         file::write_all_at(&self.file, block, self.end)?;
         self.entries.push(BlockEntry::of(self.end, header));
-        self.repeated.extend_from_slice(repeated);
-        self.repeated_lengths.push(repeated.len() as u64);
+        let repeated = Repeated::decode(repeated).unwrap_or_default();
+        self.counts.extend_from_slice(repeated.counts);
+        self.count_lengths.push(repeated.counts.len() as u64);
+        self.filters.extend_from_slice(repeated.filter);
+        self.filter_lengths.push(repeated.filter.len() as u64);
         let leaf = leaf(block.get(..HEADER_LEN).unwrap_or(block));
         self.leaves.push(leaf);
         self.tree.push(leaf);
@@ -139,8 +148,8 @@ impl SegmentWriter {
             entries: &self.entries,
             leaves: &self.leaves,
             records,
-            repeated: &self.repeated,
-            repeated_lengths: &self.repeated_lengths,
+            counts: Pieces { bytes: &self.counts, lengths: &self.count_lengths },
+            filters: Pieces { bytes: &self.filters, lengths: &self.filter_lengths },
         };
         let bytes = encode_footer(&parts, self.end)?;
         file::write_all_at(&self.file, &bytes, self.end)?;

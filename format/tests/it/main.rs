@@ -6,8 +6,8 @@ mod disk_full;
 mod generate;
 mod golden;
 mod hostile;
-mod model;
 mod merge;
+mod model;
 mod pages;
 #[cfg(target_os = "linux")]
 mod power;

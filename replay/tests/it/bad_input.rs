@@ -124,7 +124,7 @@ fn a_stopped_reader_leaves_no_copy_of_standard_input() {
     use std::{io::Write as _, os::unix::process::ExitStatusExt as _, process::Stdio};
 
     let dir = tempfile::tempdir().expect("a directory");
-    let mut child = crate::run::command()
+    let mut child = command()
         .args(["ls", "-"])
         .env("TMPDIR", dir.path())
         .stdin(Stdio::piped())

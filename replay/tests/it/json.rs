@@ -1,7 +1,10 @@
 //! `docs/json.md` against what the verbs print: every member that is written down is there with its type, and no
 //! other; lines, documents and CSV have the same ones.
 
-use std::{collections::{BTreeMap, BTreeSet}, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use serde_json::{Map, Value};
 
@@ -16,7 +19,8 @@ struct Schema {
 }
 
 /// A rule that the intrusion trips.
-const RULE: &str = "- rule: r\n  desc: d\n  condition: evt.type = connect\n  output: o %fd.name\n  priority: INFO\n";
+const RULE: &str =
+    "- rule: r\n  desc: d\n  condition: evt.type = connect\n  output: o %fd.name\n  priority: INFO\n";
 
 /// A word between backticks, the `n`th of a line.
 fn quoted(line: &str, n: usize) -> String {

@@ -24,6 +24,7 @@ fn writer(dir: &std::path::Path) -> StoreWriter {
         budget_bytes: 0,
         max_age: 0,
         container_share: 0,
+        reserve_bytes: 0,
         classify: afterimage_model::class::classify,
     };
     StoreWriter::open(dir, origin, options).expect("a store")
