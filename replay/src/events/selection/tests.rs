@@ -173,6 +173,7 @@ fn store(dir: &std::path::Path, seed: u64) {
         budget_bytes: 0,
         max_age: 0,
         container_share: 0,
+        reserve_bytes: 0,
         classify: |_| Class::Other,
     };
     let writer = StoreWriter::open(dir, origin(), options).unwrap();
