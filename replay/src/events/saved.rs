@@ -23,11 +23,6 @@ pub const SHIPPED: &[(&str, &str)] = &[
          fd.name contains /.ssh/",
     ),
     ("escape", "evt.type in (mount, setns, unshare, ptrace, init_module, finit_module, bpf, pivot_root)"),
-    (
-        "susp_net",
-        "evt.type in (connect, sendto, sendmsg) and fd.typechar in (4, 6) and fd.sport exists and \
-         not fd.sport in (53, 80, 123, 443)",
-    ),
     ("failed", "evt.failed = true"),
 ];
 
