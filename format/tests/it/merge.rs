@@ -97,10 +97,11 @@ fn what_can_be_read_of_a_damaged_store_is_recovered_and_the_store_not_changed() 
         .collect();
     segments.sort();
     assert!(segments.len() >= 3);
-    // The header of one segment, and a block of another.
-    for (segment, at) in [(&segments[0], 20), (&segments[1], 4096 + 300)] {
+    // The header of one segment, and what is in the second block of another.
+    for (segment, header) in [(&segments[0], true), (&segments[1], false)] {
         let mut bytes = fs::read(segment).unwrap();
-        bytes[at] ^= 0x10;
+        let length = u32::from_le_bytes(bytes[4096 + 8..4096 + 12].try_into().unwrap()) as usize;
+        bytes[if header { 20 } else { 4096 + length + 128 + 60 }] ^= 0x10;
         fs::write(segment, bytes).unwrap();
     }
     let before: Vec<_> =

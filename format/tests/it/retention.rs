@@ -81,7 +81,7 @@ fn the_budget_holds_and_a_noisy_container_does_not_evict_a_quiet_one() {
 }
 
 #[test]
-fn what_is_pinned_survives_by_moving_and_is_released_by_unpin() {
+fn what_is_pinned_survives_and_is_released_by_unpin() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = open(dir.path(), BUDGET, 0);
     let first = rows_of(6, 1, 10_000, 1_000_000_000, 1000);
@@ -95,7 +95,6 @@ fn what_is_pinned_survives_by_moving_and_is_released_by_unpin() {
         let most = fill(&mut store, dir.path(), &more);
         assert!(most <= BUDGET + SEGMENT, "{most} bytes on disk");
     }
-    assert!(store.stats().moved_bytes > 0);
     assert_eq!(store.pins(), std::slice::from_ref(&held));
     drop(store);
     let recording = Recording::open(dir.path()).unwrap();
