@@ -1,7 +1,7 @@
 //! The recorder: attaches, scans, then drains until told to stop.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashSet},
     path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
@@ -13,8 +13,8 @@ use afterimage_capture_abi::{
     spec::profile,
 };
 use afterimage_format::{
-    BootNanos, ContainerRecord, ContainerUid, EventCode, Loss, LossCause, OpenError, Space, StoreOptions,
-    StoreWriter, WriteError,
+    BootNanos, ContainerRecord, ContainerUid, EventCode, Loss, LossCause, OpenError, PinError, Space,
+    StoreOptions, StoreWriter, WriteError,
 };
 use aya::maps::{MapData, RingBuf};
 use tracing::{debug, warn};
@@ -33,6 +33,7 @@ use crate::{
     snapshot::{self, Snapshot},
     specs,
     translate::{Translator, head},
+    trigger::pins::Pin,
     witness::Witness,
 };
 
@@ -366,6 +367,52 @@ impl Recorder {
         self.asked.until = host::boot_now();
     }
 
+    /// Has the store hold what is pinned.
+    ///
+    /// # Errors
+    /// [`PinError`]: it is not held, or as it was before.
+    pub fn hold(&mut self, pin: &Pin) -> Result<(), PinError> {
+        let store = &mut self.sink.store;
+        let at = |store: &StoreWriter, real: i64| store.store_time_at(real);
+        let own = afterimage_format::Pin {
+            id: pin.id.clone(),
+            containers: vec![ContainerUid(pin.uid)],
+            begin: Some(at(store, pin.from.0)),
+            end: pin.to.map(|to| at(store, to.0)),
+            reason: cut(&format!("{} {}: {}", pin.source, pin.rule, pin.reason)),
+            until: None,
+        };
+        store.pin(own)
+    }
+
+    /// Lets go of a pin.
+    ///
+    /// # Errors
+    /// [`WriteError`]: it is still held.
+    pub fn let_go(&mut self, id: &str) -> Result<(), WriteError> {
+        self.sink.store.unpin(id).map(drop)
+    }
+
+    /// Holds exactly what is pinned, whatever a crash cut off.
+    pub fn hold_all<'a>(&mut self, pins: impl Iterator<Item = &'a Pin>) {
+        let known: HashSet<String> = self.sink.store.pins().iter().map(|pin| pin.id.clone()).collect();
+        let mut wanted = HashSet::new();
+        for pin in pins {
+            wanted.insert(pin.id.clone());
+            if !known.contains(&pin.id)
+                && let Err(error) = self.hold(pin)
+            {
+                warn!("pin {} is not held: {error}", pin.id);
+            }
+        }
+        // Only those that triggers made: others are somebody else's.
+        for id in known.iter().filter(|id| id.starts_with("p-") && !wanted.contains(*id)) {
+            if let Err(error) = self.let_go(id) {
+                warn!("pin {id} is still held: {error}");
+            }
+        }
+    }
+
     /// Drains until `stop`, calling `report` every `interval`.
     pub fn run(&mut self, stop: &AtomicBool, interval: Duration, mut report: impl FnMut(&Status)) {
         let mut reported = Instant::now();
@@ -522,6 +569,16 @@ impl Recorder {
             store: figures,
         }
     }
+}
+
+/// As much of a reason as a store keeps.
+fn cut(reason: &str) -> Vec<u8> {
+    const LONGEST: usize = 4096;
+    let mut end = reason.len().min(LONGEST);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    reason.as_bytes()[..end].to_vec()
 }
 
 fn config(options: &Options, btf: &Btf, cgroups: &host::Cgroups) -> Config {

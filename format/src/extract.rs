@@ -7,9 +7,10 @@ use std::{
 };
 
 use crate::{
-    ContainerUid, ReadError, Recording,
+    BootNanos, ContainerUid, Incident, Part, ReadError, Recording,
     copy::{BlockCopy, CopyError, is_common},
     meta::Record,
+    segment::BlockEntry,
 };
 
 /// What an extract holds.
@@ -61,14 +62,37 @@ pub fn extract(
     containers: &[ContainerUid],
     out: &Path,
 ) -> Result<ExtractReport, ExtractError> {
-    for &uid in containers {
+    let parts: Vec<Part> = containers.iter().copied().map(Part::all).collect();
+    extract_parts(recording, &parts, None, out)
+}
+
+/// As [`extract`], with the blocks of these parts only, and with the incident that they belong to. Blocks are copied
+/// whole: what they have beside a part comes along.
+///
+/// # Errors
+/// [`ExtractError`]; nothing is left behind at `out` then.
+pub fn extract_incident(
+    recording: &Recording,
+    parts: &[Part],
+    incident: &Incident,
+    out: &Path,
+) -> Result<ExtractReport, ExtractError> {
+    extract_parts(recording, parts, Some(incident), out)
+}
+
+fn extract_parts(
+    recording: &Recording,
+    parts: &[Part],
+    incident: Option<&Incident>,
+    out: &Path,
+) -> Result<ExtractReport, ExtractError> {
+    for uid in parts.iter().map(|part| part.container) {
         if !recording.containers().iter().any(|c| c.record.uid == uid) {
             return Err(ExtractError::NoSuchContainer { uid });
         }
     }
-    let wanted: HashSet<u64> = containers.iter().map(|uid| uid.0).collect();
     let copy = BlockCopy::create(out.to_owned(), &recording.extract_header())?;
-    let copied = copy_all(copy, recording, &wanted);
+    let copied = copy_all(copy, recording, parts, incident);
     if copied.is_err() {
         // Made by us a moment ago, under a name that was free.
         let _ = std::fs::remove_file(out);
@@ -79,19 +103,25 @@ pub fn extract(
 fn copy_all(
     mut copy: BlockCopy,
     recording: &Recording,
-    wanted: &HashSet<u64>,
+    parts: &[Part],
+    incident: Option<&Incident>,
 ) -> Result<ExtractReport, ExtractError> {
+    let wanted: HashSet<u64> = parts.iter().map(|part| part.container.0).collect();
+    let touched = |entry: &BlockEntry| {
+        let at = |time: u64| BootNanos(time.saturating_add(entry.base));
+        parts.iter().any(|part| part.touches(entry.container, at(entry.first), at(entry.last)))
+    };
     for loaded in recording.segments() {
-        copy.add(loaded, &|_, entry| is_common(entry) || wanted.contains(&entry.container))?;
+        copy.add(loaded, &|_, entry| is_common(entry) || touched(entry))?;
     }
     copy.add_links(recording.gone_links());
-    for (_, block) in recording.staged_blocks().filter(|(entry, _)| wanted.contains(&entry.container)) {
+    for (_, block) in recording.staged_blocks().filter(|(entry, _)| touched(entry)) {
         copy.add_unproven(block)?;
     }
     let belongs = |record: &&Record| match record {
         Record::Container(container) => wanted.contains(&container.uid.0),
         Record::Loss(loss) => loss.container.is_none_or(|uid| wanted.contains(&uid.0)),
-        Record::Origin(_) | Record::Clock(_) => true,
+        Record::Origin(_) | Record::Clock(_) | Record::Incident(_) => true,
         Record::Tombstone(_) | Record::Eviction(_) | Record::Pin(_) | Record::Unpin(_) => false,
     };
     let mut loose: Vec<Record> = recording.staged_records().iter().filter(belongs).cloned().collect();
@@ -102,6 +132,7 @@ fn copy_all(
     loose.extend(missing.map(|c| Record::Container(Box::new(c.record.clone()))));
     let evictions = recording.evictions().iter().filter(|eviction| wanted.contains(&eviction.container.0));
     loose.extend(evictions.copied().map(Record::Eviction));
+    loose.extend(incident.cloned().map(Record::Incident));
     copy.add_records(&loose)?;
     let done = copy.finish(true)?;
     Ok(ExtractReport {

@@ -19,6 +19,7 @@ mod file;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod ids;
+mod incident;
 mod keeping;
 mod keys;
 pub mod layout;
@@ -49,8 +50,9 @@ pub use code::{Abi, EventCode};
 pub use container::{ContainerRecord, Engine, Fact, FactKey, FactSource, Role};
 pub use error::{Defect, DefectKind, OpenError, ReadError, WriteError};
 pub use event::{Event, EventFlags, Field, FieldFlags, FieldTag, MAX_ARGS, MAX_FIELD_LEN, MAX_FIELDS};
-pub use extract::{ExtractError, ExtractReport, extract};
+pub use extract::{ExtractError, ExtractReport, extract, extract_incident};
 pub use ids::{BootNanos, ContainerUid, TaskKey};
+pub use incident::{Incident, Part};
 pub use keeping::{Eviction, EvictionReason, Pin};
 pub use loss::{Loss, LossCause};
 pub use merge::{MergeError, MergeReport, merge};

@@ -9,7 +9,7 @@ use bincode::{Decode, Encode};
 
 use crate::{
     BootNanos, ClockPair, ContainerRecord, ContainerUid, Engine, Eviction, EvictionReason, Fact, FactKey,
-    FactSource, Loss, LossCause, Origin, Pin, Role, TaskKey,
+    FactSource, Incident, Loss, LossCause, Origin, Pin, Role, TaskKey,
     bytes::{Input, Malformed, Output},
     keeping::{FileId, Tombstone},
     limits,
@@ -25,6 +25,7 @@ mod kind {
     pub(super) const EVICTION: u16 = 6;
     pub(super) const PIN: u16 = 7;
     pub(super) const UNPIN: u16 = 8;
+    pub(super) const INCIDENT: u16 = 9;
 }
 
 const VERSION: u16 = 1;
@@ -41,6 +42,7 @@ pub(crate) enum Record {
     Pin(Pin),
     /// The pin with this id was taken away.
     Unpin(String),
+    Incident(Incident),
 }
 
 /// The one configuration of bincode.
@@ -145,6 +147,12 @@ struct PinV1 {
     until: Option<i64>,
 }
 
+#[derive(Encode, Decode)]
+struct IncidentV1 {
+    id: String,
+    document: Vec<u8>,
+}
+
 impl Record {
     /// Appends the record in its envelope; false, and nothing appended, when it is over the limit.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) -> bool {
@@ -157,6 +165,9 @@ impl Record {
             Self::Eviction(eviction) => put(out, kind::EVICTION, EvictionV1::from(eviction)),
             Self::Pin(pin) => put(out, kind::PIN, PinV1::from(pin)),
             Self::Unpin(id) => put(out, kind::UNPIN, id.clone()),
+            Self::Incident(Incident { id, document }) => {
+                put(out, kind::INCIDENT, IncidentV1 { id: id.clone(), document: document.clone() })
+            }
         }
     }
 
@@ -182,6 +193,10 @@ impl Record {
             kind::EVICTION => Self::Eviction(get::<EvictionV1>(bytes)?.into()),
             kind::PIN => Self::Pin(get::<PinV1>(bytes)?.into()),
             kind::UNPIN => Self::Unpin(get(bytes)?),
+            kind::INCIDENT => {
+                let IncidentV1 { id, document } = get(bytes)?;
+                Self::Incident(Incident { id, document })
+            }
             _ => return Ok(None),
         }))
     }
@@ -199,7 +214,12 @@ impl Record {
     fn shift(&mut self, shift: impl Fn(&mut BootNanos)) {
         match self {
             // What a store says of itself has the base in its times already.
-            Self::Origin(_) | Self::Tombstone(_) | Self::Eviction(_) | Self::Pin(_) | Self::Unpin(_) => {}
+            Self::Origin(_)
+            | Self::Tombstone(_)
+            | Self::Eviction(_)
+            | Self::Pin(_)
+            | Self::Unpin(_)
+            | Self::Incident(_) => {}
             Self::Container(record) => {
                 shift(&mut record.first_seen);
                 record.removed.iter_mut().for_each(&shift);
@@ -515,6 +535,7 @@ mod tests {
                 until: Some(4),
             }),
             Record::Unpin("p1".to_owned()),
+            Record::Incident(Incident { id: "t-1".to_owned(), document: b"{}".to_vec() }),
         ]
     }
 

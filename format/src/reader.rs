@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     Anchor, BootNanos, Class, ClockMap, ContainerRecord, ContainerUid, Defect, Direction, Event, EventId,
-    Eviction, Loss, OpenError, OwnedEvent, Pin, ReadError,
+    Eviction, Incident, Loss, OpenError, OwnedEvent, Pin, ReadError,
     meta::Record,
     segment::chain::Link,
     store::{KEPT, Numbered, SEGMENTS},
@@ -43,6 +43,7 @@ pub struct Recording {
     containers: Vec<ContainerSummary>,
     losses: Vec<Loss>,
     pins: Vec<Pin>,
+    incidents: Vec<Incident>,
     evictions: Vec<Eviction>,
     /// Containers that have a record.
     recorded: HashSet<ContainerUid>,
@@ -175,6 +176,11 @@ impl Recording {
     /// What is held against eviction.
     pub fn pins(&self) -> &[Pin] {
         &self.pins
+    }
+
+    /// The incidents that an extract was made for.
+    pub fn incidents(&self) -> &[Incident] {
+        &self.incidents
     }
 
     /// What retention removed of containers that are still there.

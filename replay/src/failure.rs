@@ -24,6 +24,14 @@ pub enum Failure {
         /// What to do.
         hint: String,
     },
+    /// No incident of that id, or none with a container.
+    #[error("no incident `{wanted}` with a container in `{place}`; `afterimaged trigger --list` lists them")]
+    NoSuchIncident {
+        /// As the user gave it.
+        wanted: String,
+        /// The store.
+        place: String,
+    },
     /// Several containers of that name.
     #[error("`{wanted}` names {count} containers: {}; give more digits of the id, or `uid:N`", candidates.join(", "))]
     Ambiguous {
@@ -61,7 +69,7 @@ impl Failure {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) | Self::Ambiguous { .. } => Exit::Usage,
-            Self::NoSuchContainer { .. } => Exit::Nothing,
+            Self::NoSuchContainer { .. } | Self::NoSuchIncident { .. } => Exit::Nothing,
             Self::Open(OpenError::NotARecording { .. } | OpenError::Damaged { .. }) => Exit::Damaged,
             Self::Closed => Exit::Found,
             Self::Open(_) | Self::Read(_) | Self::Output { .. } | Self::Environment(_) => Exit::Environment,

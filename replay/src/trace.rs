@@ -1,6 +1,7 @@
 //! Recordings as verbs use them: which to open, which container is meant, what became of it, what is missing.
 
 mod gaps;
+pub mod incident;
 mod life;
 mod lookup;
 mod names;

@@ -28,7 +28,7 @@ use crate::{
     trigger::{
         engine::{Engine, Handle},
         journal::Journal,
-        pins::PinFile,
+        pins::{PinFile, PinKeeper as _},
     },
     webhook::{self, Webhook},
 };
@@ -104,6 +104,7 @@ impl Control {
         let store = &config.record.store;
         let failed = |error: &dyn std::error::Error| Failure::new(error, "");
         let pins = PinFile::open(store).map_err(|error| failed(&error))?;
+        recorder.hold_all(pins.all());
         let journal = Journal::open(store, config.triggers.bodies).map_err(|error| failed(&error))?;
         let shared = Arc::new(Shared::default());
         let (link, commands) = Link::new(Arc::clone(&shared));

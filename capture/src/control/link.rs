@@ -7,12 +7,16 @@ use std::{
 
 use afterimage_format::ContainerUid;
 use tokio::sync::oneshot;
+use tracing::warn;
 
 use super::figures::{Figures, Shared};
 use crate::{
     host,
     recorder::{HostMode, Profile, Recorder},
-    trigger::engine::Steer,
+    trigger::{
+        engine::{Held, Steer},
+        pins::Pin,
+    },
 };
 
 /// How often figures are left.
@@ -32,6 +36,10 @@ pub enum Command {
     Own(ContainerUid, Option<Profile>, oneshot::Sender<bool>),
     /// Record what the tasks of this container wait in at this moment.
     InCalls(ContainerUid),
+    /// Hold what is pinned.
+    Hold(Box<Pin>, mpsc::Sender<Held>),
+    /// Let go of a pin.
+    LetGo(String),
 }
 
 /// The way of commands to the recording thread.
@@ -42,6 +50,17 @@ impl Steer for Commands {
     fn boost(&self, uid: ContainerUid, on: bool) {
         let (reply, _) = oneshot::channel();
         let _ = self.send(Command::Own(uid, on.then_some(Profile::Full), reply));
+    }
+
+    fn hold(&self, pin: &Pin, reply: mpsc::Sender<Held>) {
+        if self.send(Command::Hold(Box::new(pin.clone()), reply.clone())).is_err() {
+            // The store is sealed, and reads what is pinned when it is opened again.
+            let _ = reply.send((pin.id.clone(), Ok(())));
+        }
+    }
+
+    fn let_go(&self, id: &str) {
+        let _ = self.send(Command::LetGo(id.to_owned()));
     }
 }
 
@@ -72,6 +91,16 @@ impl Link {
                     let _ = reply.send(recorder.set_own_profile(uid, profile));
                 }
                 Command::InCalls(uid) => waiting.push(uid),
+                Command::Hold(pin, reply) => {
+                    let _ =
+                        reply.send((pin.id.clone(), recorder.hold(&pin).map_err(|error| error.to_string())));
+                }
+                Command::LetGo(id) => {
+                    if let Err(error) = recorder.let_go(&id) {
+                        // It is held for longer than asked for, and let go of at the next start.
+                        warn!("pin {id} is still held: {error}");
+                    }
+                }
             }
         }
         // However many ask, all tasks are looked at once.

@@ -27,7 +27,7 @@ use super::{
     meters::Meters,
     neighbours::Ends,
     outcome::{Outcome, State},
-    pins::PinKeeper,
+    pins::{Pin, PinKeeper},
 };
 use crate::config::TriggerConfig;
 
@@ -66,11 +66,26 @@ pub enum Update {
 pub trait Steer: Send {
     /// Records every call of a container, or as before.
     fn boost(&self, uid: ContainerUid, on: bool);
+
+    /// Has the store hold what is pinned; it answers with the pin's id, and why not where it does not.
+    fn hold(&self, pin: &Pin, reply: mpsc::Sender<Held>);
+
+    /// Lets go of a pin.
+    fn let_go(&self, id: &str);
 }
 
-/// Nobody records.
+/// What the store says to a pin: its id, and why it does not hold it.
+pub type Held = (String, Result<(), String>);
+
+/// Nobody records, and nothing is ever removed.
 impl Steer for () {
     fn boost(&self, _: ContainerUid, _: bool) {}
+
+    fn hold(&self, pin: &Pin, reply: mpsc::Sender<Held>) {
+        let _ = reply.send((pin.id.clone(), Ok(())));
+    }
+
+    fn let_go(&self, _: &str) {}
 }
 
 /// A question to the engine's state.
@@ -228,6 +243,9 @@ pub struct Engine {
     /// Containers of which every call is recorded, and until when.
     boosted: HashMap<ContainerUid, Option<Timer>>,
     steer: Box<dyn Steer>,
+    /// Answers of the store to pins, and how many are to come.
+    held: (mpsc::Sender<Held>, mpsc::Receiver<Held>),
+    asked: usize,
     waiting: Arc<Waiting>,
     meters: Arc<Meters>,
 }
@@ -263,6 +281,8 @@ impl Engine {
             late: Vec::new(),
             boosted: HashMap::new(),
             steer,
+            held: mpsc::channel(),
+            asked: 0,
             waiting: Arc::clone(&waiting),
             meters: Arc::clone(&meters),
         };

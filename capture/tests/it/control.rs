@@ -12,7 +12,7 @@ use afterimage_launch::Stdio;
 use serde_json::{Value, json};
 
 use crate::{
-    bench::{Bench, TOKEN, busybox, falco},
+    bench::{Bench, TOKEN, busybox, eventually, falco},
     harness::{RECORDER, Running, alone, container, events, open, wait_until},
     http,
 };
@@ -137,6 +137,35 @@ fn a_hundred_alerts_on_a_hundred_containers_are_all_kept() {
     });
     assert_eq!(found.unwrap()["state"], "deleted");
     again.stop();
+}
+
+/// Prints how long an alert takes from its arrival to the pin on disk:
+/// `cargo test -p afterimage-capture --test it thousand_containers -- --ignored --nocapture`.
+#[test]
+#[ignore = "needs root and eBPF"]
+fn a_thousand_alerts_on_a_thousand_containers_are_all_pinned() {
+    let _alone = alone();
+    let bench = Bench::start("rate = 1000000\n");
+    let (launcher, _root) = busybox();
+    let ids = std::sync::Mutex::new(Vec::new());
+    let done = |done: afterimage_launch::Outcome| ids.lock().unwrap().push(done.id.to_string());
+    launcher.run_many(1000, 4, &["/bin/true"], Stdio::default(), done).unwrap();
+    let ids = ids.into_inner().unwrap();
+    eventually("thousandth container", || {
+        let known = bench.get("/v1/status")["containers_known"].as_u64();
+        known.filter(|known| *known >= 1000)
+    });
+    for id in &ids {
+        let answer = bench.alert(&falco(id)).json();
+        assert_eq!(answer["triggers"][0]["state"], "pinned", "{id}: {answer}");
+    }
+    let metrics = http::unix(&bench.socket(), "GET", "/metrics", b"").body;
+    for line in metrics.lines().filter(|line| line.starts_with("afterimage_trigger_latency_seconds{")) {
+        println!("{line}");
+    }
+    assert_eq!(bench.get("/v1/pins")["pins"].as_array().unwrap().len(), 1000);
+    let (store, _) = bench.recorder.stop();
+    assert_eq!(open(store.path()).pins().len(), 1000, "and the store holds them");
 }
 
 #[test]

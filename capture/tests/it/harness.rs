@@ -49,7 +49,12 @@ impl Running {
 
     /// The same, on a store that exists.
     pub(crate) fn on(store: TempDir, args: &[&str]) -> Self {
-        let mut child = Command::new(RECORDER)
+        Self::of(Command::new(RECORDER), store, args)
+    }
+
+    /// The same, by a command that ends in the recorder's program.
+    pub(crate) fn of(mut command: Command, store: TempDir, args: &[&str]) -> Self {
+        let mut child = command
             .args(["run", "--status-interval", "1", "--store"])
             .arg(store.path())
             .args(args)

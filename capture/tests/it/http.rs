@@ -69,11 +69,22 @@ pub(crate) fn tcp(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Answer {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    try_tcp(address, method, path, headers, body).unwrap()
+}
+
+/// The same, where there may be no connection.
+pub(crate) fn try_tcp(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> std::io::Result<Answer> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     // What is refused early may not be taken whole.
     let _ = stream.write_all(&request(method, path, headers, body));
-    Answer::read(stream)
+    Ok(Answer::read(stream))
 }
 
 /// Over a unix socket.

@@ -75,6 +75,7 @@ pub(super) fn open(path: &Path) -> Result<Recording, OpenError> {
         containers: Vec::new(),
         losses: Vec::new(),
         pins: Vec::new(),
+        incidents: Vec::new(),
         evictions: Vec::new(),
         recorded: HashSet::new(),
         gone: Vec::new(),
@@ -547,6 +548,7 @@ impl Build {
     fn finish(mut self, recording: &mut Recording) {
         let mut origin = None;
         let mut pins = BTreeMap::new();
+        let mut incidents = BTreeMap::new();
         let mut evictions = HashMap::new();
         let mut clock: Vec<ClockPair> = Vec::new();
         let mut losses: Vec<Loss> = Vec::new();
@@ -565,6 +567,9 @@ impl Build {
                 }
                 Record::Pin(pin) => {
                     pins.insert(pin.id.clone(), pin);
+                }
+                Record::Incident(incident) => {
+                    incidents.insert(incident.id.clone(), incident);
                 }
                 Record::Unpin(id) if id.is_empty() => pins.clear(),
                 Record::Unpin(id) => {
@@ -587,6 +592,7 @@ impl Build {
         recording.clock = ClockMap::new(clock);
         recording.losses = losses;
         recording.pins = pins.into_values().collect();
+        recording.incidents = incidents.into_values().collect();
         recording.recorded = recorded;
         let gone = self.tombstones.values().filter(|tombstone| matches!(tombstone.file, FileId::Segment(_)));
         recording.gone = gone.filter_map(|tombstone| tombstone.link).collect();

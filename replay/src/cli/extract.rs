@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use afterimage_format::{ContainerUid, ExtractError, ExtractReport, extract};
+use afterimage_format::{ContainerUid, ExtractError, ExtractReport, extract, extract_incident};
 use clap::Args;
 
 use super::{scope::OneArgs, session::Session};
@@ -11,7 +11,7 @@ use crate::{
     failure::{Failure, shown},
     output::{Cell, Column, OutputArgs, Record, Shape},
     time::Span,
-    trace::{Gaps, Target, Trace},
+    trace::{Gaps, Target, Trace, incident},
 };
 
 /// Copy containers into a file of their own; several are separated by commas.
@@ -21,7 +21,8 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  afterimage extract 3ad7b26ded6d --to incident.aftx
+  afterimage extract 3ad7b26ded6d --to container.aftx
+  afterimage extract --incident t-5f0c2d7e --to incident.aftx
   afterimage extract web,db /mnt/evidence/store --to two.aftx")]
 pub(super) struct ExtractArgs {
     #[command(flatten)]
@@ -29,6 +30,9 @@ pub(super) struct ExtractArgs {
     /// The new file [default: a name made of the store's identity and the container's number]
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
+    /// What a trigger or a pin of this id pinned, with the alert and the pin itself
+    #[arg(long, value_name = "ID")]
+    incident: Option<String>,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -44,6 +48,9 @@ const COLUMNS: &[Column] = &[
 pub(super) const SHAPE: Shape = Shape { rows: "extracts", row: "extract", columns: COLUMNS };
 
 pub(super) fn run(args: &ExtractArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
+    if let Some(id) = &args.incident {
+        return of_incident(args, id, session);
+    }
     let traces = args.whose.open(false)?;
     let targets: Vec<Target<'_>> = args.whose.targets(&traces)?;
     let trace = one_recording(&targets)?;
@@ -52,8 +59,36 @@ pub(super) fn run(args: &ExtractArgs, session: &mut Session<'_>) -> Result<Verdi
     uids.dedup();
     let path = args.to.clone().unwrap_or_else(|| default_name(trace, &uids));
     let report = extract(&trace.recording, &uids, &path).map_err(failure)?;
+    tell(args, session, trace, &uids, Row { path, report })
+}
+
+/// What belongs to an incident.
+fn of_incident(args: &ExtractArgs, id: &str, session: &mut Session<'_>) -> Result<Verdict, Failure> {
+    let traces = args.whose.open(false)?;
+    let [trace] = traces.as_slice() else {
+        return Err(Failure::Usage("an incident is in one store".to_owned()));
+    };
+    let store = incident::directory(&trace.path);
+    let store =
+        store.ok_or_else(|| Failure::Usage("incidents are found in a store's directory".to_owned()))?;
+    let found = incident::find(&store, &trace.recording, id)?;
+    let mut uids: Vec<ContainerUid> = found.parts.iter().map(|part| part.container).collect();
+    uids.sort_unstable();
+    uids.dedup();
+    let path = args.to.clone().unwrap_or_else(|| default_name(trace, &uids));
+    let report = extract_incident(&trace.recording, &found.parts, &found.incident, &path).map_err(failure)?;
+    tell(args, session, trace, &uids, Row { path, report })
+}
+
+fn tell(
+    args: &ExtractArgs,
+    session: &mut Session<'_>,
+    trace: &Trace,
+    uids: &[ContainerUid],
+    row: Row,
+) -> Result<Verdict, Failure> {
     let mut emitter = session.emit(SHAPE, &args.output, &serde_json::Map::new())?;
-    emitter.row(&Row { path, report })?;
+    emitter.row(&row)?;
     let gaps: Vec<(&Trace, Gaps)> =
         uids.iter().map(|&uid| (trace, Gaps::of_container(trace, uid, Span::default()))).collect();
     emitter.finish(&super::session::missing(&gaps))?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use afterimage_format::{BootNanos, Role};
+use afterimage_format::{BootNanos, Incident, Role};
 use afterimage_model::text::{Safe, escape};
 use clap::Args;
 
@@ -27,6 +27,9 @@ pub(super) struct InfoArgs {
     /// Show times in the local time zone instead of UTC
     #[arg(long)]
     local: bool,
+    /// Print what it was extracted for instead: trigger, alert and pins, as a line of JSON
+    #[arg(long)]
+    incident: bool,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -55,6 +58,12 @@ const COLUMNS: &[Column] = &[
         .integer(),
     Column::new("degraded", "not recorded", "what this host did not allow to be recorded, and why")
         .kind(Kind::Texts),
+    Column::new(
+        "incidents",
+        "incidents",
+        "what it was extracted for: id and rule; --incident shows all of it",
+    )
+    .kind(Kind::Texts),
     Column::new("lost", "lost", "events that the recorder could not hand over").integer(),
     Column::new("gaps", "gaps", "gaps").hidden().integer(),
     Column::new("damage", "damage", "torn, corrupt, missing and unknown parts").integer(),
@@ -72,6 +81,9 @@ struct Row<'a> {
 
 pub(super) fn run(args: &InfoArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
     let traces = args.stores.open(args.local)?;
+    if args.incident {
+        return incidents(&traces, session);
+    }
     let gaps: Vec<(&Trace, Gaps)> =
         traces.iter().map(|t| (t, Gaps::of_all(t, time::Span::default()))).collect();
     let rows: Vec<Row<'_>> = gaps.iter().map(|(trace, gaps)| Row { trace, gaps }).collect();
@@ -87,6 +99,31 @@ pub(super) fn run(args: &InfoArgs, session: &mut Session<'_>) -> Result<Verdict,
         emitter.finish(&missing(&gaps))?;
     }
     Ok(session.conclude(&gaps, true))
+}
+
+/// The documents of incidents, in ASCII: their text is foreign.
+fn incidents(traces: &[Trace], session: &mut Session<'_>) -> Result<Verdict, Failure> {
+    let mut found = false;
+    for incident in traces.iter().flat_map(|trace| trace.recording.incidents()) {
+        let Ok(document) = serde_json::from_slice::<serde_json::Value>(&incident.document) else { continue };
+        found = true;
+        let mut line = String::new();
+        for unit in document.to_string().encode_utf16() {
+            match u8::try_from(unit).ok().filter(|byte| (0x20..0x7f).contains(byte)) {
+                Some(byte) => line.push(byte.into()),
+                None => line.push_str(&format!("\\u{unit:04x}")),
+            }
+        }
+        writeln!(session.out, "{line}")?;
+    }
+    Ok(Verdict { matched: found, ..Verdict::FOUND })
+}
+
+/// An incident in a few words.
+fn titled(incident: &Incident) -> Safe {
+    let document: serde_json::Value = serde_json::from_slice(&incident.document).unwrap_or_default();
+    let rule = document["trigger"]["rule"].as_str().unwrap_or("");
+    escape(format!("{} {rule}", incident.id).as_bytes())
 }
 
 /// One recording as lines of `what: value`.
@@ -133,6 +170,7 @@ impl Record for Row<'_> {
             "clock_readings" => Cell::number(recording.clock().pairs().len()),
             "clock_steps" => Cell::number(self.steps()),
             "degraded" => Cell::list(origin.degraded.iter().map(|d| escape(d))),
+            "incidents" => Cell::list(recording.incidents().iter().map(titled)),
             "lost" => Cell::number(self.gaps.lost()),
             "gaps" => Cell::number(self.gaps.list.len()),
             "damage" => Cell::number(self.gaps.defects.len()),

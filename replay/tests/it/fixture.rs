@@ -131,6 +131,11 @@ impl Fixture {
         );
     }
 
+    /// Commits, as a recorder does again and again: what is old enough becomes blocks.
+    pub(crate) fn commit(&mut self) {
+        self.writer.commit(self.last).expect("committed");
+    }
+
     /// Closes the store properly; where it is.
     pub(crate) fn seal(mut self) -> Store {
         self.writer.commit(self.last).expect("committed");

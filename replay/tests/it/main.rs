@@ -7,6 +7,7 @@ mod files;
 mod fixture;
 mod grep;
 mod hostile;
+mod incident;
 mod json;
 mod keep;
 mod live;

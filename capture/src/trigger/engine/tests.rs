@@ -18,11 +18,15 @@ struct Bench {
 }
 
 fn bench() -> Bench {
+    bench_with(Box::new(()))
+}
+
+fn bench_with(steer: Box<dyn Steer>) -> Bench {
     let dir = tempfile::tempdir().unwrap();
     let config = crate::config::Config::load(&crate::config::Sources::default()).unwrap().0.triggers;
     let pins = Box::new(PinFile::open(dir.path()).unwrap());
     let journal = Journal::open(dir.path(), 1 << 20).unwrap();
-    let (handle, thread) = Engine::start(config, pins, journal, Box::new(())).unwrap();
+    let (handle, thread) = Engine::start(config, pins, journal, steer).unwrap();
     Bench { handle, thread, dir, now: host::clock_pair().real }
 }
 
@@ -50,7 +54,7 @@ impl Bench {
         self.send(&body).remove(0)
     }
 
-    fn pins(&self) -> Vec<super::super::pins::Pin> {
+    fn pins(&self) -> Vec<Pin> {
         runtime().block_on(self.handle.ask(|engine| engine.pins.all().cloned().collect())).unwrap()
     }
 
@@ -238,4 +242,32 @@ fn a_full_queue_refuses_whole_bodies() {
         std::thread::sleep(Duration::from_millis(20));
     }
     panic!("the queue never emptied");
+}
+
+/// A store that holds nothing of one container.
+struct Refusing;
+
+impl Steer for Refusing {
+    fn boost(&self, _: ContainerUid, _: bool) {}
+
+    fn hold(&self, pin: &Pin, reply: mpsc::Sender<Held>) {
+        let held = if pin.uid == 2 { Err("no room".to_owned()) } else { Ok(()) };
+        reply.send((pin.id.clone(), held)).unwrap();
+    }
+
+    fn let_go(&self, _: &str) {}
+}
+
+#[test]
+fn what_the_store_does_not_hold_is_not_said_to_be_pinned() {
+    let bench = bench_with(Box::new(Refusing));
+    bench.learn(1, A, -3, Some(-2));
+    bench.learn(2, B, -3, Some(-2));
+    assert_eq!(bench.falco("r", A, 2).state, State::Pinned);
+    let refused = bench.falco("r", B, 2);
+    assert_eq!((refused.state, refused.containers[0].pin.as_deref()), (State::Failed, None), "{refused:?}");
+    assert!(refused.warnings.iter().any(|warning| warning == "no room"), "{refused:?}");
+    let pins = bench.pins();
+    assert_eq!(pins.iter().map(|pin| pin.uid).collect::<Vec<_>>(), [1]);
+    bench.wait_for(&refused.id, State::Failed);
 }

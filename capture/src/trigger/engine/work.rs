@@ -22,6 +22,8 @@ use crate::host;
 
 /// How far a sender's clock may be ahead.
 const FUTURE: i64 = 300_000_000_000;
+/// How long the recording thread may take to hold pins.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Latencies remembered.
 const LATENCIES: usize = 1024;
 
@@ -307,13 +309,69 @@ impl Engine {
         pin.to = pin.to.zip(covered.to).map(|(a, b)| a.max(b));
         (covered.pin, covered.from, covered.to) = (Some(pin.id.clone()), Some(pin.from), pin.to);
         if self.pins.get(&pin.id) != Some(&pin) {
-            self.pins.pin(pin.clone())?;
+            self.keep(pin.clone())?;
         }
         if self.cooling.len() > MAX_SEEN {
             self.cooling.retain(|_, (at, _)| warm(*at, cooldown));
         }
         self.cooling.insert(key, (received, pin.id));
         Ok(())
+    }
+
+    /// Makes a pin, or changes it: written down here, and held by the store.
+    fn keep(&mut self, pin: Pin) -> Result<(), super::super::pins::PinError> {
+        self.pins.pin(pin.clone())?;
+        self.steer.hold(&pin, self.held.0.clone());
+        self.asked += 1;
+        Ok(())
+    }
+
+    /// What the store says to the pins that it was asked to hold, those refused with the reason.
+    fn refused(&mut self) -> Vec<(String, String)> {
+        let until = Timer::now() + PATIENCE;
+        let mut refused = Vec::new();
+        while self.asked > 0 {
+            let left = until.saturating_duration_since(Timer::now());
+            match self.held.1.recv_timeout(left) {
+                Ok((_, Ok(()))) => self.asked = self.asked.saturating_sub(1),
+                Ok((id, Err(why))) => {
+                    self.asked = self.asked.saturating_sub(1);
+                    refused.push((id, why));
+                }
+                Err(_) => {
+                    // It holds them as soon as it goes on: what it is told is in waiting, and pins are read at a start.
+                    warn!("the recording thread has not answered for {} pins", self.asked);
+                    self.asked = 0;
+                }
+            }
+        }
+        refused
+    }
+
+    /// A pin that the store does not hold is none.
+    fn take_back(&mut self, id: &str, why: &str, answers: &mut [Answer]) {
+        error!("pin {id} is not held: {why}");
+        let concerned = |outcome: &Outcome| outcome.containers.iter().any(|c| c.pin.as_deref() == Some(id));
+        let mut new = false;
+        let fail = |outcome: &mut Outcome| {
+            outcome.state = State::Failed;
+            outcome.warnings.push(why.to_owned());
+            outcome.containers.iter_mut().filter(|c| c.pin.as_deref() == Some(id)).for_each(|c| c.pin = None);
+        };
+        let remembered = self.outcomes.iter_mut().rev().find(|outcome| concerned(outcome));
+        let remembered = remembered.map(|outcome| {
+            // What an earlier trigger pinned is still held, as it was.
+            new = outcome.containers.iter().any(|c| c.pin.as_deref() == Some(id) && !c.extended);
+            fail(outcome);
+            outcome.clone()
+        });
+        answers.iter_mut().flat_map(|answer| &mut answer.outcomes).filter(|o| concerned(o)).for_each(fail);
+        if let Some(outcome) = remembered {
+            self.settled(&outcome, true);
+        }
+        if new && let Err(error) = self.pins.unpin(id) {
+            warn!("that a pin is not held cannot be written down: {error}");
+        }
     }
 
     /// What a pin asks for of the time to come: an end by size, more detail.
@@ -353,7 +411,7 @@ impl Engine {
     pub(super) fn full(&mut self, id: &str, at: i64) {
         let Some(pin) = self.pins.get(id).cloned() else { return };
         let to = Instant(pin.to.map_or(at, |to| to.0.min(at)));
-        if let Err(error) = self.pins.pin(Pin { to: Some(to), full: true, ..pin }) {
+        if let Err(error) = self.keep(Pin { to: Some(to), full: true, ..pin }) {
             // More is kept than was asked for.
             warn!("the end of a pin cannot be written down: {error}");
         }
@@ -366,6 +424,7 @@ impl Engine {
     pub fn unpin(&mut self, id: &str, by: &str) -> Result<bool, super::super::pins::PinError> {
         let Some(pin) = self.pins.get(id).cloned() else { return Ok(false) };
         self.pins.unpin(id)?;
+        self.steer.let_go(id);
         if let Err(error) = self.journal.unpinned(&pin, by).and_then(|()| self.journal.sync()) {
             warn!("that a pin was taken away cannot be written down: {error}");
         }
@@ -379,7 +438,7 @@ impl Engine {
         let open: Vec<Pin> =
             self.pins.all().filter(|pin| pin.uid == known.uid.0 && pin.to.is_none()).cloned().collect();
         for pin in open {
-            if let Err(error) = self.pins.pin(Pin { to: Some(Instant(end)), ..pin }) {
+            if let Err(error) = self.keep(Pin { to: Some(Instant(end)), ..pin }) {
                 // The pin stays open: more is kept than was asked for.
                 warn!("the end of a pin cannot be written down: {error}");
             }
@@ -415,6 +474,13 @@ impl Engine {
 
     /// Makes everything safe, and then only tells that it is.
     pub(super) fn make_safe(&mut self, answers: &mut [Answer]) {
+        // The store works on its part meanwhile.
+        if let Err(error) = self.journal.sync() {
+            warn!("triggers cannot be written down: {error}");
+        }
+        for (id, why) in self.refused() {
+            self.take_back(&id, &why, answers);
+        }
         let journal = self.journal.sync();
         if let Err(error) = journal {
             warn!("triggers cannot be written down: {error}");

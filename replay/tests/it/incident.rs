@@ -1,0 +1,101 @@
+//! `extract --incident`: what a trigger pinned, and what is known of the trigger.
+
+use std::fs;
+
+use afterimage_format::{Engine, Recording};
+use serde_json::{Value, json};
+
+use crate::{
+    fixture::{Call, Fixture, Store, container, id, task},
+    run::afterimage,
+};
+
+/// Two containers over a minute, in blocks of about ten seconds; an alert pinned a part of the first one.
+fn store() -> Store {
+    let mut fixture = Fixture::new();
+    fixture.container(&container(1, Engine::Docker, &id("aa"), 0.0, &[]));
+    fixture.container(&container(2, Engine::Docker, &id("bb"), 0.0, &[]));
+    for second in (0..60).step_by(10) {
+        for uid in [1, 2] {
+            for step in 0..5 {
+                let at = f64::from(second) + f64::from(step) / 10.0;
+                fixture.call(uid, at, task(10, 0.0), Call { nr: 39, ..Call::default() });
+            }
+        }
+        fixture.commit();
+    }
+    let store = fixture.seal();
+    let trigger = |id: &str, rule: &str, pin: &str| {
+        json!({
+            "kind": "trigger", "id": id, "rule": rule, "source": "falco", "body_sha256": "5ha",
+            "containers": [{"uid": 1, "pin": pin, "from": "2026-11-21T11:58:22Z", "to": "2026-11-21T11:58:33Z"}],
+        })
+    };
+    let lines = [
+        json!({"kind": "body", "sha256": "5ha", "length": 2, "text": "{}"}),
+        trigger("t-0001", "before", "p-0001"),
+        // The last word of an id counts.
+        trigger("t-0001", "evil \u{202e}rule", "p-0001"),
+        trigger("t-0002", "other", "p-gone"),
+    ];
+    let text = |lines: &[Value]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+    // The end of the file was cut off by a crash.
+    fs::write(store.path.join("triggers.jsonl"), text(&lines) + "{\"kind\":\"trig").unwrap();
+    let pin = json!({"pin": {
+        "id": "p-0001", "uid": 1, "trigger": "t-0001",
+        "from": "2026-11-21T11:58:22Z", "to": "2026-11-21T11:58:33Z",
+    }});
+    fs::write(store.path.join("pins.jsonl"), text(&[pin])).unwrap();
+    store
+}
+
+#[test]
+fn an_incident_has_its_part_of_its_container_and_its_alert() {
+    let store = store();
+    for wanted in ["t-0001", "p-0001", "p-"] {
+        let file = store.path.join(format!("{wanted}.aftx"));
+        let file = file.to_str().unwrap();
+        let ran = afterimage(&["extract", "--incident", wanted, store.arg(), "--to", file]);
+        assert_eq!(ran.code, 0, "{wanted}: {ran:?}");
+        let incident = Recording::open(file.as_ref()).unwrap();
+        let [summary] = incident.containers() else { panic!("{:?}", incident.containers()) };
+        assert_eq!(
+            (summary.record.id.as_slice(), summary.events),
+            (id("aa").as_slice(), 10),
+            "seconds 20 and 30"
+        );
+        let shown = afterimage(&["info", "--incident", file]);
+        assert!(shown.out.is_ascii(), "foreign text is escaped: {shown:?}");
+        let document = shown.json();
+        assert_eq!(document["trigger"]["rule"], "evil \u{202e}rule");
+        assert_eq!(
+            (&document["alert"]["text"], &document["pins"][0]["id"]),
+            (&json!("{}"), &json!("p-0001"))
+        );
+        let sheet = afterimage(&["info", file]);
+        assert!(sheet.stdout().contains("t-0001 evil \\u{202e}rule"), "{sheet:?}");
+        assert_eq!(afterimage(&["verify", file]).code, 0);
+        // An extract of it still says what it is of.
+        let again = format!("{file}.again");
+        assert_eq!(afterimage(&["extract", "aa", file, "--to", &again]).code, 0);
+        assert_eq!(afterimage(&["info", "--incident", &again]).json(), document);
+    }
+}
+
+#[test]
+fn what_is_not_one_incident_is_refused() {
+    let store = store();
+    let code = |args: &[&str]| {
+        let ran = afterimage(&[&["extract"], args, &["--to", "/nowhere/x.aftx"]].concat());
+        (ran.code, ran.stderr().to_owned())
+    };
+    assert_eq!(code(&["--incident", "t-9", store.arg()]).0, 1);
+    let (several, said) = code(&["--incident", "t-000", store.arg()]);
+    assert!(several == 2 && said.contains("2 incidents"), "{several} {said}");
+    // A pin that is gone: what the trigger told of counts.
+    let file = store.path.join("gone.aftx");
+    let ran = afterimage(&["extract", "--incident", "t-0002", store.arg(), "--to", file.to_str().unwrap()]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let (in_file, said) = code(&["--incident", "t-0001", file.to_str().unwrap()]);
+    assert!(in_file == 2 && said.contains("store's directory"), "{in_file} {said}");
+}
