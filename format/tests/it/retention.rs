@@ -279,7 +279,7 @@ fn a_crash_at_any_step_of_retention_loses_nothing_that_is_kept() {
     let mut quiet = Vec::new();
     let mut images = 0;
     let mut before: Option<std::path::PathBuf> = None;
-    for round in 0..30 {
+    for round in 0..60 {
         let begin = 1_000_000_000 + round * 1_000_000_000;
         let own = rows_of(5, round, 100, begin, 1000);
         fill(&mut store, &live, &own);

@@ -65,7 +65,7 @@ fn arguments(verb: &str, dir: &Path) -> Vec<String> {
         "net --listeners" => vec!["net", "--listeners", &plain],
         "diff" => vec!["diff", "2b87", "5c5f", &intrusion, &plain],
         "hunt" => vec!["hunt", "--rules", rules, &intrusion],
-        "extract" => vec!["extract", "--to", extract, &intrusion],
+        "extract" | "merge" | "recover" => vec![verb, "--to", extract, &intrusion],
         verb => verb.split(' ').chain([intrusion.as_str()]).collect(),
     };
     words.into_iter().map(str::to_owned).collect()
