@@ -51,6 +51,15 @@ pub(crate) fn find(dir: &Path, public: &[u8; 32]) -> Option<SigningKey> {
         .find(|key| key.verifying_key().as_bytes() == public)
 }
 
+/// Finishes a change of keys that a crash interrupted: where the last segment's key still lies under the name of the
+/// next one, it takes its place. Before [`prepare`], which would remove the only copy of it.
+pub(crate) fn settle(dir: &Path, public: &[u8; 32]) -> io::Result<()> {
+    match read(&dir.join(NEXT_NAME)) {
+        Some(key) if key.verifying_key().as_bytes() == public => promote(dir),
+        _ => Ok(()),
+    }
+}
+
 /// Makes the key of the next segment and prepares its file.
 pub(crate) fn prepare(dir: &Path) -> io::Result<SigningKey> {
     let mut secret = [0u8; 32];

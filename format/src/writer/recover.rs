@@ -84,6 +84,9 @@ pub(super) fn open(dir: &Path, mut origin: Origin, options: StoreOptions) -> Res
         number: past.stage_numbers.last().map_or(0, |n| n.saturating_add(1)),
     };
     let mut first = segment_header(&origin, past.next_sequence, time_base, past.next_uid);
+    if let Some(last) = &past.last {
+        keys::settle(dir, &last.link.public_key).map_err(key_error("change"))?;
+    }
     let key = keys::prepare(dir).map_err(key_error("prepare"))?;
     first.link.public_key = key.verifying_key().to_bytes();
     first.link.previous = past.previous;

@@ -183,6 +183,11 @@ fn a_crash_breaks_no_chain_and_a_lost_key_does() {
             // A crash between preparing the next key and using it.
             fs::write(dir.path().join("key.next"), b"half").unwrap();
         }
+        if number == 2 {
+            // A crash between using the next key and giving it its name: the only copy is under the other one.
+            fs::rename(dir.path().join("key"), dir.path().join("key.next")).unwrap();
+            fs::write(dir.path().join("key"), [0; 44]).unwrap();
+        }
         drop(store);
     }
     writer(dir.path()).seal().unwrap();
