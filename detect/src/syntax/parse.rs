@@ -164,7 +164,7 @@ fn field_follows(c: &Cursor<'_>) -> bool {
     let signs = |text: &str| SIGNS.iter().any(|(sign, _)| text.starts_with(sign));
     if dotted.is_empty() {
         // A word and a sign: a field misspelt without its family, never text. A word of the language is no field.
-        return !["and", "or", "not"].contains(&name) && signs(tail.trim_start());
+        return !["and", "or", "not", "within", "under"].contains(&name) && signs(tail.trim_start());
     }
     let blank = tail.len() > tail.trim_start().len();
     let after = tail.trim_start();

@@ -202,7 +202,9 @@ proptest! {
 /// Found by fuzzing: `not` before a sign was a field, which printed is another filter.
 #[test]
 fn a_word_of_the_language_before_a_sign_is_no_field() {
-    for text in ["c#d not>>>>(d)", "not>1", "a not<b", "not=x and y"] {
+    for text in
+        ["c#d not>>>>(d)", "not>1", "a not<b", "not=x and y", "(a=b) within=d 412", "under=x y", "within=1"]
+    {
         if let Ok(tree) = parse(text, Mode::Lenient) {
             let printed = print(&tree);
             let again = parse(&printed, Mode::Lenient).map(|tree| print(&tree));

@@ -67,7 +67,7 @@ fn fill_and_free(how: &str, make_room: impl Fn(&Path), reserve_bytes: u64) {
     // While space was low, the oldest events were given up for the newest.
     let evicted: u64 = recording.evictions().iter().map(|eviction| eviction.events).sum();
     assert_eq!(read(&recording, &Query::default()).len() as u64 + evicted, taken, "{how}");
-    assert_eq!(evicted > 0, reserve_bytes > 0, "{how}");
+    assert!(evicted == 0 || reserve_bytes > 0, "{how}: {evicted}");
     let full = recording.losses().iter().filter(|loss| loss.cause == LossCause::DiskFull);
     assert_eq!(full.map(|loss| loss.count.unwrap()).sum::<u64>(), refused, "{how}");
     let report = verify(&dir, &VerifyOptions::default(), &mut |_, _| {}).unwrap();
