@@ -77,7 +77,16 @@ pub(super) fn text(c: &mut Cursor<'_>) -> Result<Expr, FilterError> {
     if ["and", "or", "not"].iter().any(|word| c.at_word(word)) || c.peek() == Some(b'=') {
         return Err(c.expected("a field, some text or `(`"));
     }
-    c.bare().map(Expr::Text).ok_or_else(|| c.expected("a field, some text or `(`"))
+    let start = c.at;
+    match c.bare() {
+        // As in `or|| c`: printed, it would be the word of the language.
+        Some(literal) if ["and", "or", "not"].iter().any(|word| literal.bytes == word.as_bytes()) => {
+            c.at = start;
+            Err(c.expected("a field, some text or `(`"))
+        }
+        Some(literal) => Ok(Expr::Text(literal)),
+        None => Err(c.expected("a field, some text or `(`")),
+    }
 }
 
 /// Reads an item of a rule file's `list`: a value as it stands in a condition, or, when it has blanks and no
