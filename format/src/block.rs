@@ -76,6 +76,26 @@ pub(crate) struct BlockHeader {
 }
 
 impl BlockHeader {
+    /// Of a block of the whole file; sealing it adds the payload's length and checksum.
+    pub(crate) fn of_store(kind: u8, rows: u32, root: Hash) -> Self {
+        Self {
+            kind,
+            flags: 0,
+            payload_len: 0,
+            container: STORE_SCOPE,
+            first_row: 0,
+            rows,
+            payload_crc: 0,
+            earliest: 0,
+            first: 0,
+            last: 0,
+            base: 0,
+            lost: 0,
+            number: 0,
+            root,
+        }
+    }
+
     /// Bytes of the block on disk.
     pub(crate) fn total_len(&self) -> usize {
         HEADER_LEN.saturating_add(self.payload_len as usize).next_multiple_of(ALIGN)

@@ -9,7 +9,7 @@
 use std::io;
 
 use crate::{
-    block::{self, BlockHeader, HEADER_LEN, STORE_SCOPE, kind},
+    block::{self, BlockHeader, HEADER_LEN, kind},
     bytes::{Input, Malformed, Output},
     events::column,
     file, limits,
@@ -124,22 +124,7 @@ fn single(kind: u8, id: u8, bytes: &[u8]) -> io::Result<(BlockHeader, Vec<u8>)> 
     columns.column(id, bytes);
     let mut payload = Vec::new();
     let root = columns.finish(&mut payload);
-    let header = BlockHeader {
-        kind,
-        flags: 0,
-        payload_len: 0,
-        container: STORE_SCOPE,
-        first_row: 0,
-        rows: 0,
-        payload_crc: 0,
-        earliest: 0,
-        first: 0,
-        last: 0,
-        base: 0,
-        lost: 0,
-        number: 0,
-        root,
-    };
+    let header = BlockHeader::of_store(kind, 0, root);
     Ok((header, payload))
 }
 

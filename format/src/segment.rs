@@ -7,9 +7,10 @@ pub(crate) mod records;
 use chain::Link;
 
 use crate::{
-    block::{BlockHeader, HEADER_LEN, STORE_SCOPE, kind},
+    block::{BlockHeader, HEADER_LEN, kind},
     bytes::{Input, Malformed, Output, checksum_is},
     events::repeated::Repeated,
+    file::{boot_clock, wall_clock},
     limits,
     payload::{Hash, Payload, PayloadWriter, Unpacker},
     stream::{StreamWriter, read_stream},
@@ -84,6 +85,28 @@ impl From<Malformed> for HeaderError {
 }
 
 impl SegmentHeader {
+    /// Of a file of blocks that were written elsewhere, made now: number `number` of its store, outside the chain.
+    pub(crate) fn of_copy(
+        (store_uuid, boot_id): ([u8; 16], [u8; 16]),
+        origin_kind: u8,
+        next_uid: u64,
+        number: u64,
+    ) -> Self {
+        Self {
+            incompat: 0,
+            ro_compat: 0,
+            compat: 0,
+            store_uuid,
+            boot_id,
+            time_base: 0,
+            created_boot: boot_clock(),
+            created_real: wall_clock(),
+            next_uid,
+            origin_kind,
+            link: Link::unsigned(number),
+        }
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(SEGMENT_HEADER_LEN);
         out.extend_from_slice(&MAGIC);
@@ -248,22 +271,7 @@ pub(crate) fn encode_footer(parts: &FooterParts<'_>, offset: u64) -> std::io::Re
     payload.column(column::FILTERS, parts.filters.bytes);
     let mut bytes = Vec::new();
     let root = payload.finish(&mut bytes);
-    let mut header = BlockHeader {
-        kind: kind::FOOTER,
-        flags: 0,
-        payload_len: 0,
-        container: STORE_SCOPE,
-        first_row: 0,
-        rows: entries.len() as u32,
-        payload_crc: 0,
-        earliest: 0,
-        first: 0,
-        last: 0,
-        base: 0,
-        lost: 0,
-        number: 0,
-        root,
-    };
+    let mut header = BlockHeader::of_store(kind::FOOTER, entries.len() as u32, root);
     let mut out = Vec::new();
     crate::block::seal_block(&mut header, &bytes, &mut out);
     let begin = out.len();
@@ -511,22 +519,11 @@ mod tests {
         columns.column(column::COUNT_LENGTHS, &[0x10, 0]);
         columns.column(column::COUNTS, &[1]);
         let mut payload = Vec::new();
-        let mut header = BlockHeader {
-            kind: kind::FOOTER,
-            flags: 0,
-            payload_len: 0,
-            container: STORE_SCOPE,
-            first_row: 0,
-            rows: limits::SEGMENT_BLOCKS as u32 + 1,
-            payload_crc: 0,
-            earliest: 0,
-            first: 0,
-            last: 0,
-            base: 0,
-            lost: 0,
-            number: 0,
-            root: columns.finish(&mut payload),
-        };
+        let mut header = BlockHeader::of_store(
+            kind::FOOTER,
+            limits::SEGMENT_BLOCKS as u32 + 1,
+            columns.finish(&mut payload),
+        );
         let mut block = Vec::new();
         crate::block::seal_block(&mut header, &payload, &mut block);
         assert!(FooterRepeated::parse(&block).is_err());

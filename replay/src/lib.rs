@@ -6,6 +6,7 @@ pub mod cli;
 pub mod crash;
 pub mod density;
 pub mod events;
+mod evidence;
 pub mod exit;
 pub mod failure;
 pub mod output;

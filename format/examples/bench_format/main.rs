@@ -99,16 +99,7 @@ fn number(name: &str, otherwise: usize) -> usize {
 }
 
 fn write(rows: &[(ContainerUid, OwnedEvent)], origin: &Origin, dir: &Path) {
-    let options = StoreOptions {
-        segment_bytes: 64 << 20,
-        block_age: 5_000_000_000,
-        sync_interval: 500_000_000,
-        budget_bytes: 0,
-        max_age: 0,
-        container_share: 0,
-        reserve_bytes: 0,
-        classify,
-    };
+    let options = StoreOptions { classify, ..StoreOptions::default() };
     let mut store = StoreWriter::open(dir, origin.clone(), options).expect("the scratch store opens");
     let count = rows.len() as f64;
     let begun = cpu();

@@ -17,7 +17,7 @@ use crate::{
     file, limits,
     meta::Record,
     payload::{Column, Payload},
-    segment::{BlockEntry, SegmentHeader, chain::Link, origin_kind},
+    segment::{BlockEntry, SegmentHeader, origin_kind},
 };
 
 /// Where a block's bytes are.
@@ -95,19 +95,7 @@ impl Cache {
 impl Recording {
     /// The header of an extract of this recording.
     pub(crate) fn extract_header(&self) -> SegmentHeader {
-        SegmentHeader {
-            incompat: 0,
-            ro_compat: 0,
-            compat: 0,
-            store_uuid: self.origin.store_uuid,
-            boot_id: self.origin.boot_id,
-            time_base: 0,
-            created_boot: file::boot_clock(),
-            created_real: file::wall_clock(),
-            next_uid: 0,
-            origin_kind: origin_kind::EXTRACT,
-            link: Link::unsigned(0),
-        }
+        SegmentHeader::of_copy((self.origin.store_uuid, self.origin.boot_id), origin_kind::EXTRACT, 0, 0)
     }
 
     /// The segments in order.

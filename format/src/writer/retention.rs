@@ -28,7 +28,7 @@ use crate::{
     keeping::{FileId, PinIndex, TOMBSTONES, Tombstone},
     meta::Record,
     reader::scan::{self, Loaded},
-    segment::{BlockEntry, SegmentHeader, chain::Link, origin_kind},
+    segment::{BlockEntry, SegmentHeader, origin_kind},
     store::{KEPT, KEPT_NEW, SEGMENTS},
 };
 
@@ -341,19 +341,12 @@ impl StoreWriter {
         leaving: &[Leaving],
         (evictions, reason): (&[Eviction], EvictionReason),
     ) -> Result<(Vec<Tombstone>, crate::copy::Copied), WriteError> {
-        let header = SegmentHeader {
-            incompat: 0,
-            ro_compat: 0,
-            compat: 0,
-            store_uuid: self.origin.store_uuid,
-            boot_id: self.origin.boot_id,
-            time_base: 0,
-            created_boot: file::boot_clock(),
-            created_real: file::wall_clock(),
-            next_uid: self.next_uid,
-            origin_kind: origin_kind::KEPT,
-            link: Link::unsigned(number),
-        };
+        let header = SegmentHeader::of_copy(
+            (self.origin.store_uuid, self.origin.boot_id),
+            origin_kind::KEPT,
+            self.next_uid,
+            number,
+        );
         let mut copy = BlockCopy::create(new, &header).map_err(copying)?;
         let mut tombstones = Vec::new();
         let mut records = Vec::new();

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::{STAGE_STEPS, StoreWriter};
 use crate::{
     BootNanos, Origin, WriteError,
-    block::{BlockHeader, STORE_SCOPE, kind},
+    block::{BlockHeader, kind},
     events::column,
     file,
     keeping::FileId,
@@ -149,20 +149,12 @@ impl StoreWriter {
         columns.column(column::NOTE, note.as_bytes());
         let root = columns.finish(&mut payload);
         let mut header = BlockHeader {
-            kind: kind::CHECKPOINT,
-            flags: 0,
-            payload_len: 0,
-            container: STORE_SCOPE,
-            first_row: 0,
-            rows: 0,
-            payload_crc: 0,
             earliest: boot,
             first: boot,
             last: boot,
             base: self.time_base,
-            lost: 0,
             number: self.checkpoints,
-            root,
+            ..BlockHeader::of_store(kind::CHECKPOINT, 0, root)
         };
         self.segment
             .append(&mut header, &payload, &[])

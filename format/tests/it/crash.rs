@@ -6,7 +6,7 @@ use afterimage_format::{BootNanos, ContainerUid, DefectKind, Query, Recording};
 
 use crate::generate::{assert_same, events, push_all, read, read_path, writer};
 
-fn copy_store(from: &Path, to: &Path) {
+pub(crate) fn copy_store(from: &Path, to: &Path) {
     fs::create_dir(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

@@ -23,16 +23,7 @@ pub(crate) fn origin() -> Origin {
 }
 
 pub(crate) fn options() -> StoreOptions {
-    StoreOptions {
-        segment_bytes: 64 << 20,
-        block_age: 5_000_000_000,
-        sync_interval: 500_000_000,
-        budget_bytes: 0,
-        max_age: 0,
-        container_share: 0,
-        reserve_bytes: 0,
-        classify,
-    }
+    StoreOptions { classify, ..StoreOptions::default() }
 }
 
 /// A class by the code alone.

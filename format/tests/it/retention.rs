@@ -7,6 +7,7 @@ use afterimage_format::{
     Signer, StoreOptions, StoreWriter, VerifyOptions, VerifyReport, extract, verify,
 };
 
+use crate::crash::copy_store;
 use crate::generate::{Row, events, options, origin, push_all, read};
 
 /// A segment of a store with a budget of 2 MiB.
@@ -327,14 +328,6 @@ fn a_crash_at_any_step_of_retention_loses_nothing_that_is_kept() {
         if images >= 2 {
             break;
         }
-    }
-}
-
-fn copy_store(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
     }
 }
 

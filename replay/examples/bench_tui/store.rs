@@ -27,16 +27,7 @@ pub(crate) fn write(sample: &Path, dir: &Path, events: u64) -> Result<(), Box<dy
     let summary = recording.containers().first().ok_or("the sample has no container")?;
     let (first, last) = recording.time_range().ok_or("the sample has no event")?;
     let round = last.0 - first.0 + PAUSE;
-    let options = StoreOptions {
-        segment_bytes: 64 << 20,
-        block_age: 5_000_000_000,
-        sync_interval: 500_000_000,
-        budget_bytes: 0,
-        max_age: 0,
-        container_share: 0,
-        reserve_bytes: 0,
-        classify,
-    };
+    let options = StoreOptions { classify, ..StoreOptions::default() };
     let mut store = StoreWriter::open(dir, recording.origin().clone(), options)?;
     store.put_clock(ClockPair { boot: first, real: 1_795_305_600_000_000_000 })?;
     let rounds = events / rows.len() as u64 + 1;

@@ -1,20 +1,15 @@
 //! The network of a container as rows: conversations, listeners, lookups.
 
-use afterimage_format::BootNanos;
 use afterimage_model::{
-    World,
     net::{Conversation, Direction, Listener, Lookup},
-    process::{Process, ProcessKey},
+    process::ProcessKey,
     sockaddr::SocketAddress,
     symbols,
     text::{Safe, escape},
 };
 
-use crate::{
-    output::{Cell, Column, Kind, Record, Shape, Tone},
-    time,
-    trace::Trace,
-};
+use super::around::Around;
+use crate::output::{Cell, Column, Kind, Record, Shape, Tone};
 
 /// How conversations are printed.
 pub const CONVERSATIONS: Shape = Shape {
@@ -83,32 +78,10 @@ pub const LOOKUPS: Shape = Shape {
     ],
 };
 
-/// What rows need to tell times and names.
-#[derive(Debug, Clone, Copy)]
-pub struct Around<'a> {
-    /// The recording.
-    pub trace: &'a Trace,
-    /// Tells names of processes.
-    pub world: &'a World,
-    /// The container's start.
-    pub start: BootNanos,
-}
-
-impl Around<'_> {
-    fn moment(&self, at: BootNanos) -> Cell {
-        let offset = time::offset(i128::from(at.0) - i128::from(self.start.0));
-        Cell::both(Safe::format(format_args!("{offset}")), self.trace.clock.rfc3339(at))
-    }
-
-    fn name(&self, key: ProcessKey) -> Option<Safe> {
-        self.world.process(key).and_then(Process::comm).map(escape)
-    }
-
-    fn pid_and_name(&self, key: ProcessKey) -> Safe {
-        match self.name(key) {
-            Some(name) => Safe::format(format_args!("{} {name}", key.tgid)),
-            None => Safe::format(format_args!("{}", key.tgid)),
-        }
+fn pid_and_name(around: &Around<'_>, key: ProcessKey) -> Safe {
+    match around.name(key) {
+        Some(name) => Safe::format(format_args!("{} {name}", key.tgid)),
+        None => Safe::format(format_args!("{}", key.tgid)),
     }
 }
 
@@ -147,7 +120,7 @@ impl Record for Row<'_, Conversation> {
             "received" => Cell::number(c.received),
             "messages_sent" => Cell::number(c.messages_sent),
             "messages_received" => Cell::number(c.messages_received),
-            "by" => Cell::list(c.processes.iter().map(|p| around.pid_and_name(*p))),
+            "by" => Cell::list(c.processes.iter().map(|p| pid_and_name(around, *p))),
             _ => Cell::absent(),
         }
     }

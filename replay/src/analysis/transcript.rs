@@ -2,19 +2,13 @@
 
 use std::fmt::Write as _;
 
-use afterimage_format::BootNanos;
 use afterimage_model::{
-    World,
-    process::{Process, ProcessKey},
     streams::{Chunk, Stream, Way},
     text::{Safe, escape},
 };
 
-use crate::{
-    output::{Cell, Column, Kind, Record, Shape},
-    time,
-    trace::Trace,
-};
+use super::around::Around;
+use crate::output::{Cell, Column, Kind, Record, Shape};
 
 /// How the list of streams is printed.
 pub const STREAMS: Shape = Shape {
@@ -59,32 +53,6 @@ pub const CHUNKS: Shape = Shape {
         Column::new("bytes", "BYTES", "the bytes, escaped").flexible(),
     ],
 };
-
-/// What rows need to tell times and names.
-#[derive(Debug, Clone, Copy)]
-pub struct Around<'a> {
-    /// The recording.
-    pub trace: &'a Trace,
-    /// Tells names of processes.
-    pub world: &'a World,
-    /// The container's start.
-    pub start: BootNanos,
-}
-
-impl Around<'_> {
-    fn offset(&self, at: BootNanos) -> String {
-        time::offset(i128::from(at.0) - i128::from(self.start.0))
-    }
-
-    fn moment(&self, at: BootNanos) -> Cell {
-        let text = Safe::format(format_args!("{}", self.offset(at)));
-        Cell::both(text, self.trace.clock.rfc3339(at))
-    }
-
-    fn name(&self, key: ProcessKey) -> Option<Safe> {
-        self.world.process(key).and_then(Process::comm).map(escape)
-    }
-}
 
 /// One stream with its number.
 #[derive(Debug, Clone, Copy)]

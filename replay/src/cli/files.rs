@@ -1,7 +1,6 @@
 //! `afterimage files`: which files of a container were written, dropped, executed, deleted.
 
 use std::{
-    fs::OpenOptions,
     io::Write as _,
     path::{Path, PathBuf},
 };
@@ -23,7 +22,7 @@ use crate::{
         file_acts::{ACTS, FileRow, SHAPE},
         images::{Image, Images},
     },
-    events,
+    events, evidence,
     exit::Verdict,
     failure::{Failure, shown},
     output::{OutputArgs, terminal::defused},
@@ -93,7 +92,7 @@ pub(super) fn run(args: &FilesArgs, session: &mut Session<'_>) -> Result<Verdict
     let gaps = [(part.trace, part.gaps())];
     if let (Some(path), Some(raw), Some(to)) = (&args.save, saved_path, &args.to) {
         if let Some(bytes) = images.get(&raw).and_then(Image::bytes) {
-            create(to, bytes)?;
+            evidence::save(to, |file| file.write_all(bytes))?;
             session.say(format!("`{}`: {} bytes, as they were executed", shown(to), bytes.len()));
             return Ok(session.conclude(&gaps, true));
         }
@@ -144,7 +143,7 @@ fn save(record: &FileRecord, to: &Path, session: &mut Session<'_>) -> Result<boo
         return Ok(false);
     }
     let assembled = record.content.assemble(LARGEST);
-    create(to, &assembled.bytes)?;
+    evidence::save(to, |file| file.write_all(&assembled.bytes))?;
     let missing: u64 = assembled.holes.iter().map(|(_, length)| length).sum();
     let size = assembled.bytes.len();
     session.say(format!(
@@ -156,20 +155,4 @@ fn save(record: &FileRecord, to: &Path, session: &mut Session<'_>) -> Result<boo
         session.say(format!("{unplaced} writes whose place in the file is not known were left out"));
     }
     Ok(true)
-}
-
-/// Writes a new file.
-fn create(to: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let failed = |source: std::io::Error| match source.kind() {
-        std::io::ErrorKind::AlreadyExists => {
-            Failure::Usage(format!("`{}` exists already; name another file with --to", shown(to)))
-        }
-        _ => Failure::output(format!("`{}`", shown(to)), source),
-    };
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    // What an attacker wrote must not be executed by mistake, and evidence must not be changed by it.
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o400);
-    options.open(to).and_then(|mut file| file.write_all(bytes)).map_err(failed)
 }

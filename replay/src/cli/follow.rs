@@ -1,9 +1,8 @@
 //! `afterimage follow`: what went through a stream or a terminal.
 
 use std::{
-    fs::OpenOptions,
     io::{IsTerminal as _, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
 use afterimage_format::EventFlags;
@@ -15,10 +14,13 @@ use super::{
     session::{Session, missing, sources},
 };
 use crate::{
-    analysis::transcript::{self, Around, CHUNKS, ChunkRow, STREAMS, StreamRow},
-    events,
+    analysis::{
+        around::Around,
+        transcript::{self, CHUNKS, ChunkRow, STREAMS, StreamRow},
+    },
+    events, evidence,
     exit::Verdict,
-    failure::{Failure, shown},
+    failure::Failure,
     output::{Format, OutputArgs},
     time::RangeArgs,
 };
@@ -138,7 +140,7 @@ fn show(
     };
     let chunks: Vec<&Chunk> = stream.chunks.iter().filter(wanted).collect();
     if let Some(to) = &args.to {
-        save(&chunks, to)?;
+        evidence::save(to, |file| write_raw(&chunks, file))?;
     } else if args.output.output != Format::Table || !args.output.fields.is_empty() {
         let mut emitter = session.emit(CHUNKS, &args.output, &sources(std::slice::from_ref(part.trace)))?;
         for chunk in &chunks {
@@ -170,18 +172,4 @@ fn show(
 
 fn write_raw(chunks: &[&Chunk], out: &mut dyn Write) -> std::io::Result<()> {
     chunks.iter().try_for_each(|chunk| out.write_all(&chunk.bytes))
-}
-
-fn save(chunks: &[&Chunk], to: &Path) -> Result<(), Failure> {
-    let failed = |source: std::io::Error| match source.kind() {
-        std::io::ErrorKind::AlreadyExists => {
-            Failure::Usage(format!("`{}` exists already; name another file with --to", shown(to)))
-        }
-        _ => Failure::output(format!("`{}`", shown(to)), source),
-    };
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o400);
-    options.open(to).and_then(|mut file| write_raw(chunks, &mut file)).map_err(failed)
 }

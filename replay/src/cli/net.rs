@@ -9,7 +9,10 @@ use super::{
     session::{Session, missing, sources},
 };
 use crate::{
-    analysis::network::{Around, CONVERSATIONS, LISTENERS, LOOKUPS, Row},
+    analysis::{
+        around::Around,
+        network::{CONVERSATIONS, LISTENERS, LOOKUPS, Row},
+    },
     events,
     exit::Verdict,
     failure::Failure,

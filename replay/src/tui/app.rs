@@ -372,6 +372,11 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
+    /// From the first moment to the last, nanoseconds.
+    pub(crate) fn length(&self) -> u64 {
+        self.whole.1.0.saturating_sub(self.whole.0.0)
+    }
+
     pub(crate) fn new(row: &ContainerRow) -> Self {
         let whole = row.whole();
         Self {

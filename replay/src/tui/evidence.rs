@@ -1,16 +1,18 @@
-//! Bytes of a recording as files of their own: new, readable only by their owner, never executable.
+//! Bytes of a recording as files of their own, under the first name that is free.
 
 use std::{
-    fs::OpenOptions,
     io::{self, Write},
     path::PathBuf,
 };
 
 use afterimage_model::text::escape;
 
-use crate::tui::{
-    app::App,
-    text::{bytes as amount, safe},
+use crate::{
+    evidence::create,
+    tui::{
+        app::App,
+        text::{bytes as amount, safe},
+    },
 };
 
 /// Names that are tried when the first is taken.
@@ -31,11 +33,7 @@ pub(crate) fn save(app: &mut App, name: &str, bytes: &[u8]) {
 fn write_new(name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
     for number in 0..TRIES {
         let path = PathBuf::from(if number == 0 { name.to_owned() } else { format!("{name}.{number}") });
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o400);
-        match options.open(&path) {
+        match create(&path) {
             Ok(mut file) => {
                 file.write_all(bytes)?;
                 return Ok(path);

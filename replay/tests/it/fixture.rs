@@ -33,16 +33,8 @@ pub(crate) struct Fixture {
 impl Fixture {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let options = StoreOptions {
-            segment_bytes: 64 << 20,
-            block_age: 1_000_000_000,
-            sync_interval: 500_000_000,
-            budget_bytes: 0,
-            max_age: 0,
-            container_share: 0,
-            reserve_bytes: 0,
-            classify: |_| Class::Other,
-        };
+        let options =
+            StoreOptions { block_age: 1_000_000_000, classify: |_| Class::Other, ..StoreOptions::default() };
         let mut writer =
             StoreWriter::open(&dir.path().join("store"), origin(), options).expect("a new store");
         writer.put_clock(ClockPair { boot: BootNanos(BOOT), real: REAL }).expect("written");

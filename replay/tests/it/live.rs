@@ -18,14 +18,10 @@ fn writer(dir: &std::path::Path) -> StoreWriter {
         recorder: b"0.1.0".to_vec(),
     };
     let options = StoreOptions {
-        segment_bytes: 64 << 20,
         block_age: 10_000_000_000,
         sync_interval: 0,
-        budget_bytes: 0,
-        max_age: 0,
-        container_share: 0,
-        reserve_bytes: 0,
         classify: afterimage_model::class::classify,
+        ..StoreOptions::default()
     };
     StoreWriter::open(dir, origin, options).expect("a store")
 }

@@ -143,13 +143,9 @@ fn origin() -> Origin {
 
 fn options() -> StoreOptions {
     StoreOptions {
-        segment_bytes: 64 << 20,
         block_age: 10_000_000_000,
         sync_interval: 0,
-        budget_bytes: 0,
-        max_age: 0,
-        container_share: 0,
-        reserve_bytes: 0,
         classify: afterimage_model::class::classify,
+        ..StoreOptions::default()
     }
 }

@@ -170,11 +170,8 @@ fn store(dir: &std::path::Path, seed: u64) {
         segment_bytes: 40 << 10,
         block_age: 60_000_000_000,
         sync_interval: 60_000_000_000,
-        budget_bytes: 0,
-        max_age: 0,
-        container_share: 0,
-        reserve_bytes: 0,
         classify: |_| Class::Other,
+        ..StoreOptions::default()
     };
     let writer = StoreWriter::open(dir, origin(), options).unwrap();
     let processes = (1..=4).map(|n| (100 + n, u64::from(n) - 1)).collect();

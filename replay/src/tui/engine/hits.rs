@@ -15,6 +15,7 @@ use super::{
     scan::{STRIDE, percent},
 };
 use crate::{
+    events::frame,
     trace::Trace,
     tui::{
         feed::{HitsKey, Reply},
@@ -34,23 +35,8 @@ const MOST_TOUCHED: usize = 100_000;
 /// # Errors
 /// The recording cannot be read.
 pub(super) fn hits(trace: &Trace, key: HitsKey, library: &Library, job: &Job<'_>) -> Result<(), ReadError> {
-    let mut filter = match library.compile(&key.text) {
-        Ok(filter) => filter,
-        Err(error) => {
-            (job.tell)(Reply::Failed(escape(error.to_string().as_bytes())));
-            return Ok(());
-        }
-    };
     let frame = frame(trace);
-    if filter.needs_survey() {
-        let over = walk(trace, key.uid, &frame, job, &mut |cx, _, _| {
-            filter.survey(cx);
-            ControlFlow::Continue(())
-        })?;
-        if over {
-            return Ok(());
-        }
-    }
+    let Some(filter) = ready(trace, (key.uid, &key.text), (library, &frame), job)? else { return Ok(()) };
     let mut found = Finder {
         filter: &filter,
         hits: Hits::default(),
@@ -77,15 +63,31 @@ pub(super) fn hits(trace: &Trace, key: HitsKey, library: &Library, job: &Job<'_>
     Ok(())
 }
 
-/// What holds for the recording.
-pub(super) fn frame(trace: &Trace) -> Frame {
-    Frame {
-        clock: trace.recording.clock().clone(),
-        range: trace.recording.time_range(),
-        hostname: trace.recording.origin().hostname.clone(),
-        alerts: Vec::new(),
-        marks: Vec::new(),
+/// A filter that is ready to be asked of a container's events; none where it cannot be, which is told, or where nobody
+/// waits any more.
+pub(super) fn ready(
+    trace: &Trace,
+    (uid, text): (ContainerUid, &str),
+    (library, frame): (&Library, &Frame),
+    job: &Job<'_>,
+) -> Result<Option<Filter>, ReadError> {
+    let mut filter = match library.compile(text) {
+        Ok(filter) => filter,
+        Err(error) => {
+            (job.tell)(Reply::Failed(escape(error.to_string().as_bytes())));
+            return Ok(None);
+        }
+    };
+    if filter.needs_survey() {
+        let over = walk(trace, uid, frame, job, &mut |cx, _, _| {
+            filter.survey(cx);
+            ControlFlow::Continue(())
+        })?;
+        if over {
+            return Ok(None);
+        }
     }
+    Ok(Some(filter))
 }
 
 /// Shows every event of a container to `look`, with the state at its moment; whether nobody waits any more.

@@ -3,8 +3,8 @@
 
 use afterimage_detect::{Filter, Verdict};
 
-use super::hits::frame;
 use crate::{
+    events::frame,
     trace::{self, Life, Trace},
     tui::filter::{Library, words},
 };

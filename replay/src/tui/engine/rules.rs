@@ -9,11 +9,9 @@ use afterimage_model::{
     text::{Safe, escape},
 };
 
-use super::{
-    Job,
-    hits::{frame, walk},
-};
+use super::{Job, hits::walk};
 use crate::{
+    events::frame,
     trace::Trace,
     tui::{
         case::is_technique,

@@ -3,17 +3,17 @@
 use std::ops::ControlFlow;
 
 use afterimage_format::{ContainerUid, Event, EventId, Query, ReadError};
-use afterimage_model::text::escape;
 
 use super::{
     Job,
-    hits::{frame, walk},
+    hits::{ready, walk},
     page::{anchor, is_process},
 };
 use crate::{
+    events::frame,
     trace::Trace,
     tui::{
-        feed::{Center, Heading, Reply, SeekKey, Sought},
+        feed::{Center, Heading, SeekKey, Sought},
         filter::Library,
     },
 };
@@ -58,23 +58,8 @@ fn matching(
     library: &Library,
     job: &Job<'_>,
 ) -> Result<Option<EventId>, ReadError> {
-    let mut filter = match library.compile(text) {
-        Ok(filter) => filter,
-        Err(error) => {
-            (job.tell)(Reply::Failed(escape(error.to_string().as_bytes())));
-            return Ok(None);
-        }
-    };
     let frame = frame(trace);
-    if filter.needs_survey() {
-        let over = walk(trace, key.uid, &frame, job, &mut |cx, _, _| {
-            filter.survey(cx);
-            ControlFlow::Continue(())
-        })?;
-        if over {
-            return Ok(None);
-        }
-    }
+    let Some(filter) = ready(trace, (key.uid, text), (library, &frame), job)? else { return Ok(None) };
     let is_after = |id: EventId| match key.from {
         Center::Event(from) => id > from,
         Center::Time(time) => id.time > time,

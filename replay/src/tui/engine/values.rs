@@ -8,11 +8,12 @@ use afterimage_format::{Query, ReadError};
 use super::{
     Job,
     film::Film,
-    hits::{frame, walk},
+    hits::walk,
     moment::event,
     scan::{STRIDE, percent},
 };
 use crate::{
+    events::frame,
     trace::Trace,
     tui::feed::{Center, MomentKey, Purpose, Reply, Values, ValuesKey},
 };

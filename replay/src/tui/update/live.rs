@@ -11,7 +11,7 @@ pub(crate) fn grown(app: &mut App, catalog: Catalog) {
     let Some(opened) = &mut app.opened else { return };
     let Some(row) = app.catalog.container(opened.uid) else { return };
     let before = opened.whole;
-    opened.whole = row.whole();
+    (opened.whole, opened.origin) = (row.whole(), row.life.begin);
     // A window that showed everything shows everything again.
     if opened.window == before || opened.window.1 == before.1 && opened.live {
         let length = opened.window.1.0.saturating_sub(opened.window.0.0);

@@ -206,7 +206,7 @@ pub(super) fn zoom(app: &mut App, action: Action) {
     let Some(opened) = &mut app.opened else { return };
     let (begin, end) = opened.window;
     let length = end.0.saturating_sub(begin.0);
-    let whole = opened.whole.1.0.saturating_sub(opened.whole.0.0);
+    let whole = opened.length();
     let new = match action {
         Action::ZoomIn => (length / 2).max(LEAST_WINDOW.min(whole)),
         Action::ZoomOut => length.saturating_mul(2).min(whole),

@@ -45,7 +45,7 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
         painter.text(inner.x + 2, inner.y, inner.width.saturating_sub(2), "reading", Role::Dim);
         return;
     };
-    let length = opened.whole.1.0.saturating_sub(opened.whole.0.0);
+    let length = opened.length();
     let columns = columns(app, inner.width, length);
     heading(app, painter, inner, &columns);
     let body = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };

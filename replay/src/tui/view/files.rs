@@ -8,14 +8,13 @@ use afterimage_model::{
 use ratatui::layout::Rect;
 
 use super::{
-    processes::{choice, cursor, list_style, nothing, whole},
+    processes::{FromRight, choice, cursor, list_style, nothing, time_width, whole},
     title,
 };
 use crate::tui::{
     app::App,
     hex,
     layout::Pane,
-    moment::Clocks,
     paint::{Painter, Row},
     text::{bytes, safe},
     theme::Role,
@@ -62,21 +61,16 @@ struct Columns {
 
 impl Columns {
     fn new(app: &App, inner: Rect) -> Self {
-        let length = app.opened.as_ref().map_or(0, |o| o.whole.1.0.saturating_sub(o.whole.0.0));
-        let time = Clocks::width(list_style(app), length);
-        let mut right = inner.right().saturating_sub(1);
-        let mut take = |width: u16| {
-            right = right.saturating_sub(width + 1);
-            (right + 1, width)
-        };
-        let by = (inner.width >= 96).then(|| take(18));
-        let last = (inner.width >= 118).then(|| take(time));
-        let first = take(time);
-        let layer = (inner.width >= 70).then(|| take(9));
-        let written = (inner.width >= 60).then(|| take(10));
-        let acts = take(10);
+        let time = time_width(app);
+        let mut places = FromRight::new(inner);
+        let by = (inner.width >= 96).then(|| places.take(18));
+        let last = (inner.width >= 118).then(|| places.take(time));
+        let first = places.take(time);
+        let layer = (inner.width >= 70).then(|| places.take(9));
+        let written = (inner.width >= 60).then(|| places.take(10));
+        let acts = places.take(10);
         let x = inner.x + 2;
-        Self { path: (x, right.saturating_sub(x)), acts, written, layer, first, last, by }
+        Self { path: (x, places.room(x)), acts, written, layer, first, last, by }
     }
 
     fn heading(&self, painter: &mut Painter<'_>, y: u16) {

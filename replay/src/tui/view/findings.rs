@@ -31,7 +31,7 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let note = choice(app, rows.len(), "A shows the whole story");
     let inner = title(app, painter, rect, Pane::FindingList, Row::new(), &note);
     let (Some(sheet), Some(opened)) = (app.sheet(), &app.opened) else { return };
-    let length = opened.whole.1.0.saturating_sub(opened.whole.0.0);
+    let length = opened.length();
     let time = Clocks::width(list_style(app), length);
     painter.right(inner.x + 2 + time, inner.y, time, "TIME", Role::Dim);
     // A narrow pane has the mark instead of the word, and no technique.

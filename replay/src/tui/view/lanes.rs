@@ -53,7 +53,7 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let names = name_columns(rect.width);
     let axis = Axis::with_names(opened.window, rect, names);
     let length = end.0.saturating_sub(begin.0);
-    let whole_length = opened.whole.1.0.saturating_sub(opened.whole.0.0);
+    let whole_length = opened.length();
     let note = safe!("{} of {}, 1 column = {}", human(length), human(whole_length), human(axis.scale()));
     let hot = app.sheet().is_none_or(|sheet| !sheet.other);
     let extra = Row::new().add(if hot { ", what stands out" } else { ", everything" }, Role::Dim);

@@ -8,14 +8,13 @@ use afterimage_model::{
 use ratatui::layout::Rect;
 
 use super::{
-    processes::{choice, cursor, list_style, nothing, paragraph, whole},
+    processes::{FromRight, choice, cursor, list_style, nothing, paragraph, time_width, whole},
     title,
 };
 use crate::tui::{
     app::App,
     feed::DetailLine,
     layout::Pane,
-    moment::Clocks,
     paint::{Painter, Row},
     text::{bytes, counted, grouped, safe},
     theme::Role,
@@ -61,22 +60,17 @@ struct Columns {
 
 impl Columns {
     fn new(app: &App, inner: Rect) -> Self {
-        let length = app.opened.as_ref().map_or(0, |o| o.whole.1.0.saturating_sub(o.whole.0.0));
-        let time = Clocks::width(list_style(app), length);
-        let mut right = inner.right().saturating_sub(1);
-        let mut take = |width: u16| {
-            right = right.saturating_sub(width + 1);
-            (right + 1, width)
-        };
-        let by = (inner.width >= 90).then(|| take(18));
-        let last = (inner.width >= 116).then(|| take(time));
-        let first = (inner.width >= 72).then(|| take(time));
-        let received = take(10);
-        let sent = take(10);
-        let protocol = (inner.width >= 60).then(|| take(8));
-        let name = (inner.width >= 100).then(|| take(22));
+        let time = time_width(app);
+        let mut places = FromRight::new(inner);
+        let by = (inner.width >= 90).then(|| places.take(18));
+        let last = (inner.width >= 116).then(|| places.take(time));
+        let first = (inner.width >= 72).then(|| places.take(time));
+        let received = places.take(10);
+        let sent = places.take(10);
+        let protocol = (inner.width >= 60).then(|| places.take(8));
+        let name = (inner.width >= 100).then(|| places.take(22));
         let x = inner.x + 2;
-        Self { peer: (x, right.saturating_sub(x)), name, protocol, sent, received, first, last, by }
+        Self { peer: (x, places.room(x)), name, protocol, sent, received, first, last, by }
     }
 
     fn heading(&self, painter: &mut Painter<'_>, y: u16) {

@@ -14,7 +14,7 @@ use crate::{
     time::human,
     trace::Ended,
     tui::{
-        app::App,
+        app::{App, Opened},
         feed::{DetailLine, ProcessRow, Story},
         layout::Pane,
         moment::{Clocks, TimeStyle},
@@ -81,6 +81,31 @@ pub(super) fn list_style(app: &App) -> TimeStyle {
     if app.time_style == TimeStyle::Delta { TimeStyle::Start } else { app.time_style }
 }
 
+/// Columns that times in lists take.
+pub(super) fn time_width(app: &App) -> u16 {
+    Clocks::width(list_style(app), app.opened.as_ref().map_or(0, Opened::length))
+}
+
+/// Places of columns, given out from the right end of a list; what is left belongs to the first column.
+pub(super) struct FromRight(u16);
+
+impl FromRight {
+    pub(super) fn new(inner: Rect) -> Self {
+        Self(inner.right().saturating_sub(1))
+    }
+
+    /// Where the next column to the left begins, and its width.
+    pub(super) fn take(&mut self, width: u16) -> (u16, u16) {
+        self.0 = self.0.saturating_sub(width + 1);
+        (self.0 + 1, width)
+    }
+
+    /// The width that is left from `x` on.
+    pub(super) fn room(&self, x: u16) -> u16 {
+        self.0.saturating_sub(x)
+    }
+}
+
 /// The list.
 pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let total = app.story().and_then(|story| story.whole.as_ref()).map_or(0, |whole| whole.tree.len());
@@ -131,22 +156,17 @@ struct Columns {
 
 impl Columns {
     fn new(app: &App, inner: Rect) -> Self {
-        let length = app.opened.as_ref().map_or(0, |o| o.whole.1.0.saturating_sub(o.whole.0.0));
-        let start = Clocks::width(list_style(app), length);
-        let mut right = inner.right().saturating_sub(1);
-        let mut take = |width: u16| {
-            right = right.saturating_sub(width + 1);
-            (right + 1, width)
-        };
-        let find = take(9);
-        let sent = (inner.width >= 110).then(|| take(9));
-        let written = (inner.width >= 96).then(|| take(9));
-        let events = (inner.width >= 72).then(|| take(6));
-        let exit = take(7);
-        let life = (inner.width >= 56).then(|| take(7));
-        let start = (inner.width >= 64).then(|| take(start));
+        let start = time_width(app);
+        let mut places = FromRight::new(inner);
+        let find = places.take(9);
+        let sent = (inner.width >= 110).then(|| places.take(9));
+        let written = (inner.width >= 96).then(|| places.take(9));
+        let events = (inner.width >= 72).then(|| places.take(6));
+        let exit = places.take(7);
+        let life = (inner.width >= 56).then(|| places.take(7));
+        let start = (inner.width >= 64).then(|| places.take(start));
         let x = inner.x + 2;
-        Self { process: (x, right.saturating_sub(x)), start, life, exit, events, written, sent, find }
+        Self { process: (x, places.room(x)), start, life, exit, events, written, sent, find }
     }
 
     fn heading(&self, painter: &mut Painter<'_>, y: u16) {

@@ -40,7 +40,7 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
         painter.text(inner.x + 2, inner.y, inner.width.saturating_sub(2), text, Role::Dim);
         return;
     }
-    let length = opened.whole.1.0.saturating_sub(opened.whole.0.0);
+    let length = opened.length();
     let time = Clocks::width(list_style(app), length);
     let mut scroll = opened.lines.scroll;
     scroll.show(lines.len(), usize::from(inner.height));

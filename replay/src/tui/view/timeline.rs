@@ -113,7 +113,7 @@ pub(super) fn timeline(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let axis = Axis::new(opened.window, rect);
     let title = Row::new().add("timeline", Role::Title);
     let length = axis.end.0.saturating_sub(axis.begin.0);
-    let whole = opened.whole.1.0.saturating_sub(opened.whole.0.0);
+    let whole = opened.length();
     let part = if length < whole { safe!(" of {}", human(whole)) } else { Safe::default() };
     let note = safe!("{}{part}, 1 column = {}", human(length), human(axis.scale()));
     painter.rule(Rect { height: 1, ..rect }, &title, &note, false);
