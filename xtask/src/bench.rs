@@ -19,6 +19,8 @@ enum Subject {
     Capture(Options),
     /// Size and speed of the file on a recorded workload: a store, and a scratch directory
     Format(Options),
+    /// Filters and rules over a generated store: how many events, and a file of rules
+    Query(Options),
     /// Record a mixed workload for `format` (as root)
     Workload(mixed::WorkloadArgs),
     /// The TUI through a real pseudo-terminal: first paint, seeks, keys during a scan, memory; a store, or `--events N`
@@ -36,6 +38,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<bool> {
     let (package, example, options) = match &args.subject {
         Subject::Capture(options) => ("afterimage-capture", "bench_capture", options),
         Subject::Format(options) => ("afterimage-format", "bench_format", options),
+        Subject::Query(options) => ("afterimage-detect", "bench_query", options),
         Subject::Workload(args) => return mixed::run(args),
         Subject::Tui(options) => ("afterimage-replay", "bench_tui", options),
     };

@@ -1,15 +1,5 @@
-//! How fast rules and filters are: `cargo run --release -p afterimage-detect --example bench [RULES.yaml]`.
-//!
-//! A generated mix of events is matched on one thread. The state is kept up to date outside of the measured time;
-//! what is measured is matching alone, in the time that the thread had a CPU: other load on the machine does not count. The mix: reads and writes 55 %, opens 20 %, closes 15 %, connects and datagrams
-//! 6 %, execs 2 %, others 2 %: a busy container's, with more execs than most.
+//! A busy container's events, made by a small generator, and what the benchmarks say of machine and CPU time.
 
-use std::{
-    hint::black_box,
-    time::{Duration, Instant},
-};
-
-use afterimage_detect::{EventContext, Filter, Frame, RuleSet, Tracker};
 use afterimage_format::{
     BootNanos, ContainerRecord, ContainerUid, EventCode, EventFlags, Field, FieldFlags, FieldTag, OwnedEvent,
     OwnedField, TaskKey,
@@ -19,101 +9,18 @@ use afterimage_model::syscalls;
 
 /// Processes in the mix.
 const PROCESSES: u32 = 64;
-/// Events of the mix; each measurement goes over them again and again.
-const EVENTS: usize = 20_000;
-/// How long each measurement lasts.
-const TIME: Duration = Duration::from_secs(2);
-const UID: ContainerUid = ContainerUid(1);
-
-const FILTERS: &[&str] = &[
-    "evt.type = execve and proc.name = xmrig",
-    "evt.type in (open, openat) and fd.name startswith /etc/shadow",
-    "fd.name contains id_rsa",
-    "proc.aname = nginx and fd.sport = 4444",
-    "proc.cmdline icontains secret",
-    "fd.snet in (10.0.0.0/8, 192.168.0.0/16)",
-];
-
-fn main() {
-    println!("{}", machine());
-    let (events, record) = mix();
-    let frame = Frame { range: Some((BootNanos(0), BootNanos(u64::MAX))), ..Frame::default() };
-    let mut tracker = Tracker::new();
-    for event in &events {
-        event.with(|event| tracker.apply(UID, event));
-    }
-    let visit = |each: &mut dyn FnMut(&EventContext<'_>)| {
-        for (number, event) in (1..).zip(&events) {
-            event.with(|event| {
-                each(&EventContext::new(event, (UID, Some(&record)), &tracker, &frame, number))
-            });
-        }
-    };
-    report("nothing (cost of visiting)", || {
-        visit(&mut |cx| {
-            black_box(cx.number());
-        });
-    });
-    for text in FILTERS {
-        let filter = Filter::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-        report(text, || {
-            visit(&mut |cx| {
-                black_box(filter.matches(cx));
-            });
-        });
-    }
-    let Some(path) = std::env::args().nth(1) else { return };
-    let begin = Instant::now();
-    let rules = RuleSet::load(&[&path]).unwrap_or_else(|error| panic!("{error}"));
-    println!("{} rules loaded in {:.1} ms", rules.rules().len(), begin.elapsed().as_secs_f64() * 1e3);
-    let mut hits = 0usize;
-    let mut passes = 0usize;
-    report("all rules in one pass", || {
-        visit(&mut |cx| hits += rules.evaluate(cx).len());
-        passes += 1;
-    });
-    println!("hits in one pass: {} of {EVENTS} events", hits / passes.max(1));
-    let mut live = Tracker::new();
-    report("state and all rules in one pass", || {
-        for (number, event) in (1..).zip(&events) {
-            event.with(|event| {
-                live.apply(UID, event);
-                black_box(rules.evaluate(&EventContext::new(
-                    event,
-                    (UID, Some(&record)),
-                    &live,
-                    &frame,
-                    number,
-                )));
-            });
-        }
-    });
-}
-
-fn report(what: &str, mut pass: impl FnMut()) {
-    pass();
-    let wall = Instant::now();
-    let begin = on_cpu();
-    let mut passes = 0u32;
-    while wall.elapsed() < TIME {
-        pass();
-        passes += 1;
-    }
-    let nanos = match (begin, on_cpu()) {
-        (Some(begin), Some(end)) => (end - begin) as f64,
-        _ => wall.elapsed().as_secs_f64() * 1e9,
-    };
-    let events = f64::from(passes) * EVENTS as f64;
-    println!("{:>9.2} M events/s {:>8.1} ns/event  {what}", events * 1e3 / nanos, nanos / events);
-}
+/// Events of the mix.
+pub(crate) const EVENTS: usize = 20_000;
+/// Whose they are.
+pub(crate) const UID: ContainerUid = ContainerUid(1);
 
 /// Nanoseconds this thread has had a CPU.
-fn on_cpu() -> Option<u64> {
+pub(crate) fn on_cpu() -> Option<u64> {
     std::fs::read_to_string("/proc/thread-self/schedstat").ok()?.split(' ').next()?.parse().ok()
 }
 
 /// The machine and kernel that the figures are of.
-fn machine() -> String {
+pub(crate) fn machine() -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     let cpu = read("/proc/cpuinfo");
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown");
@@ -134,7 +41,7 @@ impl Dice {
     }
 }
 
-fn mix() -> (Vec<OwnedEvent>, ContainerRecord) {
+pub(crate) fn mix() -> (Vec<OwnedEvent>, ContainerRecord) {
     let mut dice = Dice(0x5eed_cafe);
     let mut events = Vec::with_capacity(EVENTS);
     for pid in 0..PROCESSES {
@@ -211,7 +118,7 @@ fn executed(pid: u32, which: u32) -> OwnedEvent {
     bare(pid, EventCode::EXEC, &numbers, 0, fields)
 }
 
-fn opened(pid: u32, which: u64) -> OwnedEvent {
+pub(crate) fn opened(pid: u32, which: u64) -> OwnedEvent {
     let path = match which % 10 {
         0 => format!("/etc/conf.d/{which}"),
         1..5 => format!("/usr/lib/x86_64-linux-gnu/lib{which}.so.1"),

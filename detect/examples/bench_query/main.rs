@@ -1,0 +1,182 @@
+//! How fast a recording answers questions: `cargo xtask bench query [-- EVENTS [RULES.yaml]]`.
+//!
+//! Makes a store of so many events (two million where not said otherwise) of containers of 20,000 each, whose last one
+//! alone has what the rare filters look for, and asks it on one thread, through the same selection of blocks and the
+//! same state as `afterimage grep`. Times are of the thread's CPU.
+
+use std::{collections::HashSet, ops::ControlFlow, path::Path};
+
+use afterimage_detect::{EventContext, Filter, Frame, RuleSet, Tracker};
+use afterimage_format::{
+    BlockInfo, BootNanos, Class, ContainerRecord, ContainerUid, Event, FieldTag, Origin, OwnedEvent, Query,
+    Recording, StoreOptions, StoreWriter, TaskKey,
+};
+use mix::{EVENTS, machine, mix, on_cpu};
+
+#[path = "../bench/mix.rs"]
+mod mix;
+
+/// What only the last container has.
+const RARE: &[u8] = b"/root/.ssh/id_rsa_of_the_bench";
+
+const FILTERS: [(&str, &str); 6] = [
+    ("rare: a path", "fd.name contains id_rsa_of_the_bench"),
+    ("rare: a call", "evt.type=ptrace"),
+    ("rare: an address", "fd.rip=203.0.113.77"),
+    ("rare: a process", "proc.name=xmrig-of-the-bench"),
+    ("two fields", "evt.type=openat and evt.failed=true"),
+    ("two fields of state", "proc.name=nginx and fd.name startswith /etc"),
+];
+
+fn main() {
+    println!("{}", machine());
+    let mut args = std::env::args().skip(1);
+    let events: usize = args.next().and_then(|text| text.parse().ok()).unwrap_or(2_000_000);
+    let dir = std::env::temp_dir().join(format!("afterimage-bench-query-{}", std::process::id()));
+    make(&dir, events.div_ceil(EVENTS));
+    let (open, recording) = timed(|| Recording::open(&dir).expect("the store made a moment ago"));
+    let total: u64 = recording.blocks().iter().map(|block| u64::from(block.rows)).sum();
+    println!("{total} events in {} blocks; opened in {:.1} ms", recording.blocks().len(), open * 1e3);
+    for (what, text) in FILTERS {
+        ask(&recording, total, what, text);
+    }
+    if let Some(path) = args.next().or_else(|| std::env::var("AFTERIMAGE_FALCO_RULES").ok()) {
+        judge(&recording, total, &path);
+    }
+    println!("peak resident {} MiB, making the store included", peak_resident() / 1024);
+    std::fs::remove_dir_all(&dir).expect("the store made a moment ago");
+}
+
+/// Seconds of CPU that something took.
+fn timed<R>(work: impl FnOnce() -> R) -> (f64, R) {
+    let begin = on_cpu().unwrap_or(0);
+    let result = work();
+    ((on_cpu().unwrap_or(0) - begin) as f64 / 1e9, result)
+}
+
+fn make(dir: &Path, containers: usize) {
+    let origin = Origin {
+        store_uuid: [1; 16],
+        boot_id: [2; 16],
+        hostname: b"bench".to_vec(),
+        kernel: Vec::new(),
+        machine: Vec::new(),
+        degraded: Vec::new(),
+        recorder: Vec::new(),
+    };
+    let options = StoreOptions {
+        segment_bytes: 64 << 20,
+        block_age: 60_000_000_000,
+        sync_interval: 500_000_000,
+        budget_bytes: 0,
+        max_age: 0,
+        reserve_bytes: 0,
+        container_share: 0,
+        classify: |_| Class::Other,
+    };
+    let mut writer = StoreWriter::open(dir, origin, options).expect("a new store");
+    let (events, record) = mix();
+    for number in 0..containers {
+        let uid = ContainerUid(number as u64 + 1);
+        writer.put_container(&ContainerRecord { uid, ..record.clone() }).expect("written");
+        for event in &events {
+            let mut event = event.clone();
+            let ahead = (number * EVENTS * 1000) as u64;
+            event.time.0 += ahead;
+            let first = 1000 * number as u32;
+            let TaskKey { tgid, tid, start } = event.task;
+            event.task = TaskKey { tgid: tgid + first, tid: tid + first, start: BootNanos(start.0 + ahead) };
+            event.with(|event| writer.push(uid, event)).expect("written");
+        }
+        if number + 1 == containers {
+            rare(events.last(), number, uid, &mut writer);
+        }
+        writer.finish_container(uid).expect("written");
+        writer.commit(BootNanos(((number + 1) * EVENTS * 1000) as u64)).expect("written");
+    }
+    writer.seal().expect("sealed");
+}
+
+/// One event that all but the last container lack: an open of a path that nobody else opens.
+fn rare(last: Option<&OwnedEvent>, number: usize, uid: ContainerUid, writer: &mut StoreWriter) {
+    let Some(last) = last else { return };
+    let opened = mix::opened(last.task.tgid + 1000 * number as u32, 0);
+    let mut event = OwnedEvent { time: BootNanos(((number + 1) * EVENTS * 1000) as u64), ..opened };
+    for field in event.fields.iter_mut().filter(|f| [FieldTag::PATH, FieldTag::KPATH].contains(&f.tag)) {
+        field.bytes = RARE.to_vec();
+        field.full_len = RARE.len() as u32;
+    }
+    event.with(|event| writer.push(uid, event)).expect("written");
+}
+
+fn frame(recording: &Recording) -> Frame {
+    Frame { range: recording.time_range(), ..Frame::default() }
+}
+
+/// Selects blocks, reads those of their containers, rolls the state, matches.
+fn ask(recording: &Recording, total: u64, what: &str, text: &str) {
+    let filter = Filter::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+    let frame = frame(recording);
+    let (select, selected) = timed(|| filter.prefilter(&frame).blocks(recording));
+    let wanted: HashSet<usize> = selected.iter().copied().collect();
+    let containers: HashSet<ContainerUid> =
+        selected.iter().map(|index| recording.blocks()[*index].container).collect();
+    let mut found = 0u64;
+    let (read, ()) = timed(|| {
+        let reads = |block: &BlockInfo| containers.contains(&block.container);
+        walk(recording, &reads, &mut |block, cx| {
+            found += u64::from(wanted.contains(&(block as usize)) && filter.matches(cx));
+        });
+    });
+    println!(
+        "{what}: {found} found, {} of {} blocks, selected in {:.1} ms, read in {:.1} ms, {:.2} M events/s  {text}",
+        selected.len(),
+        recording.blocks().len(),
+        select * 1e3,
+        read * 1e3,
+        total as f64 / (select + read) / 1e6,
+    );
+}
+
+/// Every event of the blocks that are read, with the state after it.
+fn walk(
+    recording: &Recording,
+    reads: &dyn Fn(&BlockInfo) -> bool,
+    visit: &mut dyn FnMut(u32, &EventContext<'_>),
+) {
+    let frame = frame(recording);
+    let mut tracker = Tracker::new();
+    let mut number = 0;
+    let records: Vec<&ContainerRecord> = recording.containers().iter().map(|s| &s.record).collect();
+    let mut last: Option<&ContainerRecord> = None;
+    recording
+        .walk_blocks(&Query::default(), reads, &mut |id, uid, event: &Event<'_>| {
+            tracker.apply(uid, event);
+            number += 1;
+            if last.is_none_or(|record| record.uid != uid) {
+                last = records.iter().find(|record| record.uid == uid).copied();
+            }
+            visit(id.block, &EventContext::new(event, (uid, last), &tracker, &frame, number));
+            ControlFlow::Continue(())
+        })
+        .expect("a readable store");
+}
+
+/// All rules in one pass, with the state.
+fn judge(recording: &Recording, total: u64, path: &str) {
+    let rules = RuleSet::load(&[path]).unwrap_or_else(|error| panic!("{error}"));
+    let mut hits = 0;
+    let (seconds, ()) = timed(|| walk(recording, &|_| true, &mut |_, cx| hits += rules.evaluate(cx).len()));
+    println!(
+        "{} rules in one pass, reading and state included: {hits} hits, {:.2} M events/s",
+        rules.rules().len(),
+        total as f64 / seconds / 1e6
+    );
+}
+
+/// Kilobytes.
+fn peak_resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
+}
