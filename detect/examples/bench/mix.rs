@@ -15,8 +15,9 @@ pub(crate) const EVENTS: usize = 20_000;
 pub(crate) const UID: ContainerUid = ContainerUid(1);
 
 /// Nanoseconds this thread has had a CPU.
-pub(crate) fn on_cpu() -> Option<u64> {
-    std::fs::read_to_string("/proc/thread-self/schedstat").ok()?.split(' ').next()?.parse().ok()
+pub(crate) fn on_cpu() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    u64::try_from(time.tv_sec * 1_000_000_000 + time.tv_nsec).unwrap_or(0)
 }
 
 /// The machine and kernel that the figures are of.
@@ -53,7 +54,7 @@ pub(crate) fn mix() -> (Vec<OwnedEvent>, ContainerRecord) {
         let event = match dice.roll(100) {
             0..55 => call(pid, ["read", "write"][usize::from(dice.roll(2) == 0)], &[3, 0, 4096], 4096, &[]),
             55..75 => opened(pid, dice.roll(500)),
-            75..90 => call(pid, "close", &[9], 0, &[]),
+            75..90 => call(pid, "close", &[9], if dice.roll(50) == 0 { -9 } else { 0 }, &[]),
             90..96 => connected(pid, dice.roll(200)),
             96..98 => executed(pid, u32::try_from(dice.roll(500)).unwrap_or(0)),
             _ => call(pid, "fstat", &[3, 0], 0, &[]),
@@ -128,7 +129,8 @@ pub(crate) fn opened(pid: u32, which: u64) -> OwnedEvent {
     let at_cwd = (-100i64).cast_unsigned();
     let fields: &[(FieldTag, &[u8])] =
         &[(FieldTag::PATH, path.as_bytes()), (FieldTag::KPATH, path.as_bytes())];
-    call(pid, "openat", &[at_cwd, 0, flags, 0o644], 3, fields)
+    let ret = if which.is_multiple_of(50) { -2 } else { 3 };
+    call(pid, "openat", &[at_cwd, 0, flags, 0o644], ret, fields)
 }
 
 fn connected(pid: u32, which: u64) -> OwnedEvent {
