@@ -4,8 +4,11 @@
 
 mod duration;
 mod moment;
+mod named;
 mod zone;
 
 pub use duration::{human, offset, parse as parse_duration};
+pub(crate) use moment::shifted;
 pub use moment::{Frame, Moment, RangeArgs, Span};
+pub use named::{Named, Namer};
 pub use zone::Clock;

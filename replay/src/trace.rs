@@ -1,5 +1,6 @@
 //! Recordings as verbs use them: which to open, which container is meant, what became of it, what is missing.
 
+pub mod alerts;
 mod gaps;
 pub mod incident;
 mod life;

@@ -27,6 +27,7 @@ mod moment;
 mod paint;
 mod palette;
 mod player;
+mod presets;
 mod ribbon;
 mod screen;
 mod scroll;

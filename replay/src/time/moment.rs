@@ -163,7 +163,7 @@ impl Moment {
 }
 
 /// `+1s`, `-1s`, or nothing for 0.
-fn signed(text: &str) -> Option<i128> {
+pub(super) fn signed(text: &str) -> Option<i128> {
     match text.split_at_checked(1) {
         None => Some(0),
         Some(("+", rest)) => duration::parse(rest).map(i128::from),
@@ -172,7 +172,7 @@ fn signed(text: &str) -> Option<i128> {
     }
 }
 
-fn shifted(at: BootNanos, by: i128) -> BootNanos {
+pub(crate) fn shifted(at: BootNanos, by: i128) -> BootNanos {
     let moved = (i128::from(at.0) + by).clamp(0, i128::from(u64::MAX));
     BootNanos(u64::try_from(moved).unwrap_or(u64::MAX))
 }

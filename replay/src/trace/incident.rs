@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 use crate::failure::{Failure, shown};
 
 /// What the recorder calls its files, the older first.
-const TRIGGERS: [&str; 2] = ["triggers.1.jsonl", "triggers.jsonl"];
+pub(super) const TRIGGERS: [&str; 2] = ["triggers.1.jsonl", "triggers.jsonl"];
 const PINS: &str = "pins.jsonl";
 /// Longest line. An alert of 8 MiB may be written in twice as much.
-const MAX_LINE: u64 = 24 << 20;
+pub(super) const MAX_LINE: u64 = 24 << 20;
 
 /// An incident with what belongs to it.
 #[derive(Debug)]

@@ -38,7 +38,7 @@ macro_rules! actions {
         impl Action {
             pub(crate) const ALL: &[Self] = &[$($(Self::$variant,)*)*];
 
-            /// Its name in the palette and in `keys.toml`.
+            /// Its name in the palette and in `tui.toml`.
             pub(crate) const fn name(self) -> &'static str {
                 match self { $($(Self::$variant => $name,)*)* }
             }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use afterimage_format::{BootNanos, ContainerUid, EventId};
 use afterimage_model::{files::FileRecord, net::Conversation, text::Safe};
 
+use crate::trace::alerts::Alert;
 use crate::tui::{
     ask::Ask,
     case::Case,
@@ -71,8 +72,10 @@ pub(crate) struct App {
     pub(crate) held: Option<Held>,
     /// The mouse is ours.
     pub(crate) mouse: bool,
+    /// What came to the recorder, by generation.
+    pub(crate) alerts: Slot<u64, Arc<Vec<Alert>>>,
     /// What is seen of the panes of Health.
-    pub(crate) health: [Scroll; 3],
+    pub(crate) health: [Scroll; 4],
     /// The guided tour, where it was asked for.
     pub(crate) tour: Option<Tour>,
 }
@@ -218,6 +221,11 @@ impl Stories {
         }
         self.asked = Some(key);
         Some(key)
+    }
+
+    /// The containers whose storylines are there.
+    pub(crate) fn uids(&self) -> Vec<ContainerUid> {
+        self.kept.iter().map(|(key, _)| key.uid).collect()
     }
 
     /// Adds lines to the storyline of a container, in order of time.
@@ -509,7 +517,8 @@ impl App {
             questions: Vec::new(),
             held: None,
             mouse: true,
-            health: [Scroll::default(); 3],
+            alerts: Slot::default(),
+            health: [Scroll::default(); 4],
             tour: None,
         }
     }
@@ -546,6 +555,7 @@ impl App {
                 | Pane::Conversations
                 | Pane::FindingList
                 | Pane::Provenance
+                | Pane::Triggers
         );
         let heading = usize::from(heading);
         let height = self.plan().rect(pane).map_or(0, |rect| usize::from(rect.height));

@@ -3,6 +3,7 @@
 //! ```toml
 //! theme = "light"
 //! mouse = false
+//! preset = "less"
 //!
 //! [keys]
 //! "next finding" = "Ctrl-n"
@@ -22,6 +23,7 @@ use toml::Spanned;
 use crate::tui::{
     action::Action,
     keys::{Key, Keymap, parse_all},
+    presets::Preset,
     text::safe,
     theme::Theme,
 };
@@ -39,6 +41,7 @@ pub(crate) struct Config {
 struct Raw {
     theme: Option<Spanned<String>>,
     mouse: Option<bool>,
+    preset: Option<Spanned<String>>,
     #[serde(default)]
     keys: BTreeMap<Spanned<String>, Spanned<Ways>>,
 }
@@ -99,6 +102,11 @@ fn parse(text: &str) -> Result<Config, Mistake> {
             safe!("no theme `{}`: dark, light, high contrast or mono", escape(name.get_ref().as_bytes()));
         config.theme = Some(theme.ok_or(Mistake { line: line(name.span().start), what })?);
     }
+    if let Some(name) = &raw.preset {
+        let what = safe!("no preset `{}`: vim, arrows or less", escape(name.get_ref().as_bytes()));
+        let preset = Preset::named(name.get_ref());
+        config.keymap = preset.ok_or(Mistake { line: line(name.span().start), what })?.keymap();
+    }
     let mut bound: Vec<(Action, usize)> = Vec::new();
     for (name, ways) in &raw.keys {
         let action = Action::ALL.iter().copied().find(|action| action.name() == name.get_ref());
@@ -153,6 +161,19 @@ mod tests {
     }
 
     #[test]
+    fn single_keys_differ_from_the_preset_wherever_they_stand() {
+        let config = parse("preset = \"less\"\n[keys]\n\"play or pause\" = \"P\"\n").expect("fine");
+        let ways = |action| {
+            let ways = config.keymap.ways(Screen::Replay, action);
+            ways.map(|binding| binding.shown().into_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            (ways(Action::Play), ways(Action::Bookmark)),
+            (vec!["P".to_owned()], vec!["K".to_owned()])
+        );
+    }
+
+    #[test]
     fn the_readmes_example_is_understood() {
         let readme = include_str!("../../../README.md");
         let example = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next());
@@ -172,6 +193,7 @@ mod tests {
             wrong("theme = \"pink\"\n"),
             "tui.toml:1: no theme `pink`: dark, light, high contrast or mono"
         );
+        assert_eq!(wrong("preset = \"emacs\"\n"), "tui.toml:1: no preset `emacs`: vim, arrows or less");
         assert!(wrong("a\nb = 1\n").starts_with("tui.toml:1: "));
         assert!(wrong("mouse = true\ncolour = 1\n").starts_with("tui.toml:2: unknown field"));
     }

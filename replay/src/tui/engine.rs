@@ -1,5 +1,6 @@
 //! Answers to the questions of the screens, from the recording. Runs in the background; knows no screen.
 
+mod alerts;
 pub(crate) mod catalog;
 mod diff;
 mod film;
@@ -34,6 +35,7 @@ pub(crate) struct Job<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
     film: Film,
+    alerts: alerts::Known,
 }
 
 /// Answers a question.
@@ -80,6 +82,7 @@ pub(crate) fn answer(
         Request::Story(key) => story::story(trace, key, job)?,
         Request::Stream(key) => stream::stream(trace, key, job)?,
         Request::Tally(key) => story::tally(trace, key, job)?,
+        Request::Alerts(generation) => alerts::alerts(trace, &mut cache.alerts, generation, job),
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use afterimage_format::{BootNanos, Class, ContainerUid, EventId, Loss};
 use afterimage_model::{findings::Severity, process::ProcessKey, text::Safe};
 
 use crate::{
-    trace::{Ended, Life},
+    trace::{Ended, Life, alerts::Alert},
     tui::{
         filter::Library,
         hits::Hits,
@@ -406,6 +406,8 @@ pub(crate) enum Request {
     Stream(StreamKey),
     /// The findings of a container, as numbers only.
     Tally(StoryKey),
+    /// The alerts that came to the recorder, as of a generation.
+    Alerts(u64),
 }
 
 /// Counts of one column, by class.
@@ -430,6 +432,7 @@ pub(crate) enum Reply {
     Keep(KeepKey, Vec<bool>),
     Stream(StreamKey, Stream),
     Tally(StoryKey, Tally),
+    Alerts(u64, Arc<Vec<Alert>>),
     /// The recording could not be read.
     Failed(Safe),
 }

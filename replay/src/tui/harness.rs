@@ -9,7 +9,7 @@ use super::{
     app::App,
     case::Case,
     engine::{self, Cache, Job},
-    feed::Request,
+    feed::{Reply, Request},
     fixture, keys,
     paint::Look,
     symbols,
@@ -30,18 +30,21 @@ impl Harness {
     pub(crate) fn new(width: u16, height: u16) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         fixture::write_store(dir.path(), &fixture::staged());
+        fixture::write_triggers(dir.path());
         Self::on(dir.path(), width, height)
     }
 
     /// On a recording that exists.
     pub(crate) fn on(path: &std::path::Path, width: u16, height: u16) -> Self {
         let mut trace = Trace::open(path.to_owned(), false).expect("a recording");
+        let alerts = Arc::new(crate::trace::alerts::alerts(&trace).expect("alerts"));
         // The directory's name differs from run to run.
         trace.path = "/var/lib/afterimage".into();
         let look = Look { theme: Theme::Dark, depth: Depth::True, symbols: &symbols::UNICODE };
         let catalog = Arc::new(engine::catalog::catalog(&trace, 0));
         let mut app = App::new(look, (width, height), catalog);
         app.case = Case::read("07".to_owned(), "ana".to_owned(), "");
+        update::receive(&mut app, Reply::Alerts(0, alerts));
         let mut this = Self { app, trace: Arc::new(trace), cache: Cache::default() };
         this.settle();
         this

@@ -328,6 +328,7 @@ const FINDINGS_HINTS: &[Hint] = &[
 
 const HEALTH_HINTS: &[Hint] = &[
     (&[Action::NextPane], "pane"),
+    (&[Action::Enter], "open trigger"),
     (&[Action::Down, Action::Up], "scroll"),
     (&[Action::GoContainers], "containers"),
 ];

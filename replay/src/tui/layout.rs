@@ -43,6 +43,7 @@ pub(crate) enum Pane {
     Recording,
     Gaps,
     Damage,
+    Triggers,
 }
 
 impl Pane {
@@ -79,6 +80,7 @@ impl Pane {
             Self::Recording => "recording",
             Self::Gaps => "lost",
             Self::Damage => "damage",
+            Self::Triggers => "triggers",
         }
     }
 
@@ -108,6 +110,7 @@ impl Pane {
             | Self::Notes
             | Self::Gaps
             | Self::Damage => (28, 4),
+            Self::Triggers => (40, 4),
         }
     }
 }
@@ -123,7 +126,7 @@ pub(crate) const fn focusable(screen: Screen) -> &'static [Pane] {
         Screen::Net => &[Pane::Conversations, Pane::Conversation, Pane::Lookups],
         Screen::Follow => &[Pane::Stream],
         Screen::Findings => &[Pane::FindingList, Pane::Explain, Pane::Notes],
-        Screen::Health => &[Pane::Recording, Pane::Gaps, Pane::Damage],
+        Screen::Health => &[Pane::Recording, Pane::Gaps, Pane::Damage, Pane::Triggers],
     }
 }
 
@@ -203,6 +206,7 @@ pub(crate) fn plan(width: u16, height: u16, wish: Wish) -> Plan {
         Screen::Containers => containers(&mut plan, rest, wish),
         Screen::Replay => replay(&mut plan, rest, wish),
         Screen::Timeline | Screen::Follow => whole(&mut plan, rest, wish),
+        Screen::Health => health(&mut plan, rest, wish),
         _ => sheet(&mut plan, rest, wish),
     }
     plan
@@ -254,8 +258,7 @@ fn sheet(plan: &mut Plan, mut rest: Rest, wish: Wish) {
         plan.put(wish.focus, rest.0);
         return;
     }
-    let share = if wish.screen == Screen::Health { height / 2 } else { (height / 2).min(28) };
-    let mut lower = Rest(rest.bottom(share));
+    let mut lower = Rest(rest.bottom((height / 2).min(28)));
     plan.put(list, rest.0);
     if width >= 100 {
         plan.put(left, lower.left(lower.0.width / 2));
@@ -263,6 +266,26 @@ fn sheet(plan: &mut Plan, mut rest: Rest, wish: Wish) {
     } else {
         plan.put(if wish.focus == right { right } else { left }, lower.0);
     }
+}
+
+/// What the recording is and what it lacks, and under it what came to the recorder.
+fn health(plan: &mut Plan, mut rest: Rest, wish: Wish) {
+    let Rect { width, height, .. } = rest.0;
+    if wish.maximised || height < 14 {
+        plan.put(wish.focus, rest.0);
+        return;
+    }
+    let below = rest.bottom(height / 2);
+    // Two panes above one another need four rows each.
+    if width < 100 || rest.0.height < 8 {
+        plan.put(Pane::Recording, rest.0);
+        plan.put(if wish.focus == Pane::Recording { Pane::Triggers } else { wish.focus }, below);
+        return;
+    }
+    plan.put(Pane::Recording, rest.left(width / 2));
+    plan.put(Pane::Gaps, rest.top(rest.0.height.div_ceil(2)));
+    plan.put(Pane::Damage, rest.0);
+    plan.put(Pane::Triggers, below);
 }
 
 fn replay(plan: &mut Plan, mut rest: Rest, wish: Wish) {

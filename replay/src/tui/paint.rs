@@ -194,6 +194,12 @@ impl<'a> Painter<'a> {
         }
     }
 
+    /// Where a pane's rule begins at a side.
+    pub(crate) fn branch(&mut self, x: u16, y: u16) {
+        let style = self.style(Role::Rule);
+        self.write(x, y, 1, self.look.symbols.corners.left, style);
+    }
+
     /// The top of a side, where a rule is in the way.
     pub(crate) fn cross(&mut self, x: u16, y: u16) {
         let style = self.style(Role::Rule);

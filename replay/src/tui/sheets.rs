@@ -239,7 +239,9 @@ fn findings(story: &Story, wanted: &Wanted<'_>) -> Vec<usize> {
             let at = hits.partition(|hit| hit < id);
             hits.get(at).is_some_and(|hit| hit.id == id)
         }
-        _ => wanted.other || row.severity >= Severity::Notice,
+        // An alert is no event, so that no filter of events keeps it.
+        (Some(_), None) => false,
+        (None, _) => wanted.other || row.severity >= Severity::Notice,
     });
     kept.map(|(at, _)| at).collect()
 }

@@ -1,5 +1,6 @@
 //! What an action does to the state. No terminal, no files: what must happen outside is an [`Effect`].
 
+mod alerts;
 mod case;
 mod cells;
 mod completion;
@@ -176,6 +177,7 @@ fn enter(app: &mut App) {
             }
             go(app, Screen::Replay);
         }
+        (Screen::Health, Pane::Triggers) => alerts::open(app),
         (Screen::Replay, Pane::Tree) => walk::keep_process(app),
         (Screen::Replay, _) => app.popup = Some(Popup::Event(Scroll::default())),
         _ => sheet::enter(app),
@@ -272,6 +274,7 @@ pub(crate) fn receive(app: &mut App, reply: Reply) {
                 take_tally(app, key, tally);
             }
             app.stories.fill(key, story);
+            alerts::tell(app, key.uid);
             steer::begin_with_story(app, key.uid);
         }
         Reply::Density(key, columns) if key.uid.is_none() => app.overview.fill(key, columns),
@@ -326,6 +329,7 @@ pub(crate) fn receive(app: &mut App, reply: Reply) {
         Reply::Cells(purpose, values) => cells::open(app, purpose, &values),
         Reply::Report(uid, text) => case::export(app, uid, text),
         Reply::Rules(uid, rows) => case::take_rules(app, uid, rows),
+        Reply::Alerts(generation, all) => alerts::take(app, generation, all),
     }
 }
 

@@ -77,6 +77,7 @@ fn draw(app: &App, area: Rect, buffer: &mut Buffer) -> Option<(u16, u16)> {
             Pane::Recording => health::recording(app, &mut painter, *rect),
             Pane::Gaps => health::gaps(app, &mut painter, *rect),
             Pane::Damage => health::damage(app, &mut painter, *rect),
+            Pane::Triggers => health::triggers(app, &mut painter, *rect),
             Pane::Lanes => lanes::draw(app, &mut painter, *rect),
             Pane::Stream => stream::draw(app, &mut painter, *rect),
         }
@@ -86,6 +87,10 @@ fn draw(app: &App, area: Rect, buffer: &mut Buffer) -> Option<(u16, u16)> {
         painter.cross(x, top);
     }
     painter.join(area);
+    for (x, top, bottom) in layout::sides(&plan) {
+        let begins = plan.panes().iter().map(|(_, rect)| *rect).filter(|rect| rect.x == x + 1);
+        begins.filter(|rect| rect.y > top && rect.y < bottom).for_each(|rect| painter.branch(x, rect.y));
+    }
     if let Some(bar) = plan.rect(Pane::Filter) {
         popups::candidates(app, &mut painter, bar, area);
     }

@@ -33,6 +33,7 @@ pub(crate) fn requests(app: &mut App) -> Vec<Request> {
         let key = KeepKey { text: app.list.wanted.clone(), generation };
         asked.extend(app.list.kept.want(key).map(|key| Request::Keep(key, app.bar.library.clone())));
     }
+    asked.extend(app.alerts.want(generation).map(Request::Alerts));
     if let Some(uid) = app.subject().map(|row| row.uid) {
         let whole = app.screen != Screen::Containers;
         asked.extend(app.stories.want(StoryKey { uid, generation }, whole).map(Request::Story));

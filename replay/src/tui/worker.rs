@@ -60,7 +60,7 @@ impl Lane {
             Request::Rules(..) | Request::Diff(_) => Self::Rules,
             Request::Hits(..) => Self::Hits,
             Request::Story(_) => Self::Stories,
-            Request::Tally(_) => Self::Tallies,
+            Request::Tally(_) | Request::Alerts(_) => Self::Tallies,
             Request::Stream(_) => Self::Streams,
         }
     }

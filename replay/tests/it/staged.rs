@@ -149,3 +149,31 @@ fn options() -> StoreOptions {
         ..StoreOptions::default()
     }
 }
+
+/// Writes what came to the recorder: an alert about the incident, one about nobody, and a hostile one.
+#[allow(dead_code, reason = "not every test that has the stage has alerts")]
+pub(crate) fn write_triggers(dir: &Path) {
+    let hostile = String::from_utf8_lossy(HOSTILE_TEXT);
+    let covered = |uid: ContainerUid, complete: bool| serde_json::json!([{"uid": uid.0, "pin": format!("p-{}", uid.0), "complete": complete}]);
+    let line = |id: &str, time: &str, rule: &str, (state, containers): (&str, serde_json::Value)| {
+        serde_json::json!({"kind": "trigger", "id": id, "source": "falco", "priority": "critical", "rule": rule,
+            "reason": "", "time": time, "state": state, "containers": containers})
+    };
+    let none = || ("queued", serde_json::json!([]));
+    let lines = [
+        serde_json::json!({"kind": "body", "sha256": "5ha", "length": 2, "text": "{}"}),
+        line("t-1a2b", "2026-11-21T11:58:21.5Z", "Drop and execute new binary in container", none()),
+        line("t-3c4d", "2026-11-21T11:59:02Z", "PodCPUThrottled", ("unmatched", serde_json::json!([]))),
+        line("t-5e6f", "2026-11-21T11:59:33Z", &hostile, ("pinned", covered(HOSTILE, false))),
+        // The last line of an id counts.
+        line(
+            "t-1a2b",
+            "2026-11-21T11:58:21.5Z",
+            "Drop and execute new binary in container",
+            ("pinned", covered(INCIDENT, true)),
+        ),
+    ];
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    // A crash cut the last line off.
+    std::fs::write(dir.join("triggers.jsonl"), text + "{\"kind\":\"trig").expect("triggers");
+}

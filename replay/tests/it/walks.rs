@@ -14,6 +14,7 @@ impl Desk {
         let store = folder.path().join("store");
         std::fs::create_dir(&store).expect("a directory");
         staged::write_store(&store, &staged::staged());
+        staged::write_triggers(&store);
         let tmux = Tmux::new(120, 40);
         tmux.line(&format!("cd '{}'; export USER=ana", folder.path().display()));
         tmux.replay(&store, "");

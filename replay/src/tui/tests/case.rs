@@ -234,3 +234,44 @@ fn the_stream_of_a_container_is_that_of_its_weightiest_finding() {
     harness.press("j j j 7");
     assert!(harness.text().contains("<< rm -f /tmp/.x; exit"), "{}", harness.text());
 }
+
+#[test]
+fn alerts_are_in_the_storyline_and_gone_to_by_number_id_and_from_health() {
+    let mut harness = replay();
+    answer(&mut harness, "@", "alert:1");
+    assert!((seconds(&harness) - 19.382).abs() < 0.001, "{}", seconds(&harness));
+    answer(&mut harness, "@", "alert:t-1a-2s");
+    assert!((seconds(&harness) - 17.382).abs() < 0.001, "{}", seconds(&harness));
+    answer(&mut harness, "@", "alert:2");
+    assert!(harness.text().contains("no alert `2`: this container has 1"), "{}", harness.text());
+    harness.press("Esc 8");
+    let said = "alert: Drop and execute new binary in container (falco, pinned)";
+    assert!(harness.text().contains(said), "{}", harness.text());
+    // The newest alert is first; the one about nobody opens nothing.
+    harness.press("0 S-Tab j Enter");
+    assert!(harness.text().contains("about no container"), "{}", harness.text());
+    harness.press("j Enter");
+    assert!(harness.text().contains("[2 Replay]"), "{}", harness.text());
+    assert!((seconds(&harness) - 19.382).abs() < 0.001, "{}", seconds(&harness));
+}
+
+#[test]
+fn what_was_noted_is_seen_on_the_timeline() {
+    let mut harness = replay();
+    at(&mut harness, "+5s");
+    harness.press("m a");
+    at(&mut harness, "+10s");
+    answer(&mut harness, "b", "the beginning #ioc");
+    at(&mut harness, "+30s");
+    answer(&mut harness, "c", "look again");
+    answer(&mut harness, "@", "mark:a+15s");
+    assert!((seconds(&harness) - 20.0).abs() < 0.5, "{}", seconds(&harness));
+    for (width, height, screen) in [(120, 40, "2"), (80, 24, "2"), (120, 40, "3"), (80, 24, "3")] {
+        harness.resize(width, height);
+        harness.press(screen);
+        let text = harness.text();
+        let axis = text.lines().rfind(|line| line.contains('▲')).expect("the axis").to_owned();
+        let places = ['a', '*', '▲', '#'].map(|mark| axis.find(mark));
+        assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{axis}");
+    }
+}

@@ -90,12 +90,18 @@ pub(super) fn letter(app: &mut App, set: bool, letter: char) {
 
 /// Goes to a mark.
 pub(super) fn jump(app: &mut App, letter: char) -> Result<(), Safe> {
-    let uid = app.opened.as_ref().map(|o| o.uid);
-    let marks = uid.map(|uid| app.case.marks(uid)).unwrap_or_default();
-    let to = marks.get(&letter).map(|entry| playhead(entry));
-    let Some(to) = to else { return Err(safe!("no mark {letter} in this container")) };
+    let to = mark(app, letter)?;
     arrive(app, to);
     Ok(())
+}
+
+/// Where a mark is.
+pub(super) fn mark(app: &App, letter: char) -> Result<Playhead, Safe> {
+    let uid = app.opened.as_ref().map(|o| o.uid);
+    let marks = uid.map(|uid| app.case.marks(uid)).unwrap_or_default();
+    let letter_shown = escape(letter.to_string().as_bytes());
+    let to = marks.get(&letter).map(|entry| playhead(entry));
+    to.ok_or_else(|| safe!("no mark {letter_shown} in this container"))
 }
 
 fn playhead(entry: &Entry) -> Playhead {

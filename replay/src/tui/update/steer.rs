@@ -5,9 +5,9 @@ use std::time::Duration;
 use afterimage_format::{BootNanos, ContainerUid, EventId};
 use afterimage_model::text::{Safe, escape};
 
-use super::case;
+use super::{alerts, case};
 use crate::{
-    time::{Frame, Moment},
+    time::{Frame, Moment, Named, Namer, shifted},
     tui::{
         action::Action,
         app::{App, Opened, Popup},
@@ -168,17 +168,33 @@ pub(super) fn begin_with_story(app: &mut App, uid: ContainerUid) {
 
 /// Goes to a moment as typed.
 pub(super) fn go_to(app: &mut App, text: &str) -> Result<(), Safe> {
-    if let Some(letter) = text.trim().strip_prefix("mark:") {
-        let mut letters = letter.chars();
-        return match (letters.next(), letters.next()) {
-            (Some(letter), None) => case::jump(app, letter),
-            _ => Err(safe!("write `mark:` and one letter")),
+    if let Some(named) = Named::parse(text) {
+        let at = match named.by {
+            Namer::Alert => alerts::moment(app, named.name)?,
+            Namer::Mark if named.offset == 0 => return case::jump(app, mark(named.name)?),
+            Namer::Mark => case::mark(app, mark(named.name)?)?.time,
         };
+        return arrive_within(app, shifted(at, named.offset));
     }
     let Some(opened) = &mut app.opened else { return Ok(()) };
     let clock = app.catalog.clocks.typed(app.time_style);
     let frame = Frame { clock, start: opened.origin, end: opened.whole.1, now: app.now };
     let to = Moment::parse(text).and_then(|moment| moment.resolve(&frame)).map_err(|e| safe!("{e}"))?;
+    arrive_within(app, to)
+}
+
+/// The letter of a mark as typed.
+fn mark(name: &str) -> Result<char, Safe> {
+    let mut letters = name.chars();
+    match (letters.next(), letters.next()) {
+        (Some(letter), None) => Ok(letter),
+        _ => Err(safe!("write `mark:` and one letter")),
+    }
+}
+
+/// Goes to a moment, or to the end of the life that is nearest to it.
+fn arrive_within(app: &mut App, to: BootNanos) -> Result<(), Safe> {
+    let Some(opened) = &mut app.opened else { return Ok(()) };
     let (begin, end) = opened.whole;
     opened.arrive(Playhead::at_time(to));
     if to < begin || to > end {

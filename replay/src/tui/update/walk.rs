@@ -68,6 +68,7 @@ pub(super) fn scroll_of(app: &App, pane: Pane) -> Option<Scroll> {
         Pane::Containers => Some(app.list.scroll),
         Pane::Storyline => Some(app.list.story),
         Pane::Tree => app.opened.as_ref().map(|o| o.tree),
+        Pane::Triggers => app.health.last().copied(),
         Pane::Stream => app.opened.as_ref().map(|o| o.lines.scroll),
         Pane::Provenance | Pane::Notes => app.sheet().map(|sheet| sheet.of(pane)),
         _ if layout::focusable(app.screen).first() == Some(&pane) => app.sheet().map(|sheet| sheet.list),
@@ -83,6 +84,12 @@ pub(super) fn roll(app: &mut App, pane: Pane, by: isize) {
         Pane::Storyline => {
             let len = app.story().map_or(0, |story| story.rows.len());
             app.list.story.step(by, len, height);
+        }
+        Pane::Triggers => {
+            let count = app.alerts.value().map_or(0, |all| all.len());
+            if let Some(scroll) = app.health.last_mut() {
+                scroll.step(by, count, height);
+            }
         }
         Pane::Recording | Pane::Gaps | Pane::Damage => {
             let at = layout::focusable(app.screen).iter().position(|p| *p == pane).unwrap_or(0);

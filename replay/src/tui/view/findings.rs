@@ -87,7 +87,10 @@ fn about(app: &App, row: &StoryRow, out: &mut Vec<DetailLine>) {
         let process = whole.world.process_by_pid(row.pid)?;
         Some(safe!("{} {}", whole.named(process.key), process.title()))
     });
-    add("process", process.unwrap_or_else(|| safe!("{}", row.pid)));
+    // An alert is about a container, not about a process.
+    if row.pid != 0 {
+        add("process", process.unwrap_or_else(|| safe!("{}", row.pid)));
+    }
     if !row.tag.as_str().is_empty() {
         add("ATT&CK", safe!("{} (may be part of)", row.tag));
     }

@@ -3,9 +3,13 @@
 use afterimage_model::text::Safe;
 use ratatui::layout::Rect;
 
-use super::{processes::paragraph, title};
+use super::{
+    processes::{cursor, paragraph},
+    title,
+};
 use crate::{
     time::human,
+    trace::alerts::Alert,
     tui::{
         app::App,
         feed::DetailLine,
@@ -92,4 +96,115 @@ pub(super) fn damage(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let out: Vec<DetailLine> =
         app.catalog.defects.iter().map(|text| DetailLine::Warn(text.clone())).collect();
     paragraph(painter, inner, &out, app.health[2].top);
+}
+
+/// What came to the recorder, the newest first, and what became of it.
+pub(super) fn triggers(app: &App, painter: &mut Painter<'_>, rect: Rect) {
+    let all = app.alerts.value().map_or(&[][..], |all| all.as_slice());
+    let note = match all.len() {
+        0 => Safe::default(),
+        count => safe!("{}, Enter opens it in Replay", counted(count as u64, "alert")),
+    };
+    let inner = title(app, painter, rect, Pane::Triggers, Row::new(), &note);
+    let columns = TriggerColumns::new(app, inner);
+    columns.heading(painter, inner.y);
+    let body = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
+    if all.is_empty() {
+        let text = if app.alerts.value().is_none() {
+            "reading"
+        } else {
+            "none: no alert came to the recorder, or this file was not extracted for one"
+        };
+        painter.text(body.x + 2, body.y, body.width.saturating_sub(3), text, Role::Dim);
+    }
+    let mut scroll = app.health.last().copied().unwrap_or_default();
+    scroll.show(all.len(), usize::from(body.height));
+    let shown = all.iter().rev().enumerate().skip(scroll.top).take(usize::from(body.height));
+    for (y, (at, alert)) in (body.y..).zip(shown) {
+        columns.draw(app, painter, y, alert);
+        if at == scroll.cursor && app.focus() == Pane::Triggers {
+            cursor(app, painter, Rect { y, height: 1, ..body }, Pane::Triggers);
+        }
+    }
+    painter.scroll(body, scroll.top as u64, u64::from(body.height), all.len() as u64);
+}
+
+/// Places and widths of the columns of triggers.
+struct TriggerColumns {
+    x: u16,
+    time: u16,
+    source: u16,
+    rule: u16,
+    container: u16,
+    priority: u16,
+    state: u16,
+}
+
+impl TriggerColumns {
+    fn new(app: &App, inner: Rect) -> Self {
+        let date = app.catalog.clocks.date_time(app.time_style, app.catalog.range.0);
+        let wide = inner.width >= 100;
+        let time = match date {
+            Some(_) if wide => 19,
+            _ => 8,
+        };
+        let (source, priority) = if wide { (14, 9) } else { (0, 0) };
+        let (container, state) = if inner.width >= 60 { (16, 12) } else { (0, 12) };
+        let taken = time + source + priority + container + state + 8;
+        let rule = inner.width.saturating_sub(taken);
+        Self { x: inner.x + 2, time, source, rule, container, priority, state }
+    }
+
+    /// Each column's place and width, from the left.
+    fn places(&self) -> [(u16, u16); 6] {
+        let mut x = self.x;
+        [self.time, self.source, self.rule, self.container, self.priority, self.state].map(|width| {
+            let at = x;
+            x += if width == 0 { 0 } else { width + 1 };
+            (at, width)
+        })
+    }
+
+    fn heading(&self, painter: &mut Painter<'_>, y: u16) {
+        let names = ["TIME", "SOURCE", "RULE", "CONTAINER", "PRIORITY", "BECAME"];
+        for ((x, width), name) in self.places().into_iter().zip(names) {
+            painter.text(x, y, width, name, Role::Dim);
+        }
+    }
+
+    fn draw(&self, app: &App, painter: &mut Painter<'_>, y: u16, alert: &Alert) {
+        let clocks = &app.catalog.clocks;
+        let time = alert.at.and_then(|at| clocks.date_time(app.time_style, at)).unwrap_or_default();
+        // A narrow column has the time of the day alone.
+        let time = match time.as_str().get(11..) {
+            Some(day_time) if self.time < 19 => safe!("{day_time}"),
+            _ => time,
+        };
+        let mut about = alert.containers.iter();
+        let first = about.next().and_then(|covered| app.catalog.container(covered.uid));
+        let others = about.len();
+        let container = match (first, others) {
+            (None, _) => Safe::literal("none here"),
+            (Some(row), 0) => row.name.clone(),
+            (Some(row), _) => safe!("{} +{others}", row.name),
+        };
+        let whole = alert.containers.iter().all(|covered| covered.complete);
+        let state = if whole { alert.state.clone() } else { safe!("{}, gaps", alert.state) };
+        let state_role = match alert.state.as_str() {
+            "pinned" => Role::Good,
+            "failed" | "unmatched" => Role::Bad,
+            _ => Role::Dim,
+        };
+        let texts = [
+            (&time, Role::Dim),
+            (&alert.source, Role::Text),
+            (&alert.title, Role::Strong),
+            (&container, Role::Text),
+            (&alert.priority, Role::Text),
+            (&state, state_role),
+        ];
+        for ((x, width), (text, role)) in self.places().into_iter().zip(texts) {
+            painter.text(x, y, width, text, role);
+        }
+    }
 }

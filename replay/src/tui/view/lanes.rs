@@ -94,7 +94,7 @@ fn below(app: &App, opened: &Opened, painter: &mut Painter<'_>, axis: Axis, area
     if area.height > 1 {
         losses(app, painter, axis, area.bottom().saturating_sub(2), Some(opened.uid));
     }
-    playhead(painter, axis, area.bottom().saturating_sub(1), opened.playhead.time, opened.origin);
+    playhead(app, painter, axis, area.bottom().saturating_sub(1));
 }
 
 /// The lanes that are seen.

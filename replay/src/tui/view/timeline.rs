@@ -1,8 +1,13 @@
 //! Counts over time: of all containers, and of the one that is replayed. Zero is a dot, what was not recorded is
 //! blank, what was lost is a cross.
 
+use std::collections::BTreeMap;
+
 use afterimage_format::{BootNanos, ContainerUid};
-use afterimage_model::{findings::Severity, text::Safe};
+use afterimage_model::{
+    findings::Severity,
+    text::{Safe, escape},
+};
 use ratatui::layout::Rect;
 
 use super::events::class_role;
@@ -10,6 +15,7 @@ use crate::{
     time::human,
     tui::{
         app::App,
+        case::What,
         feed::{Column, StoryRow},
         moment::since,
         paint::{Painter, Row},
@@ -135,7 +141,7 @@ pub(super) fn timeline(app: &App, painter: &mut Painter<'_>, rect: Rect) {
         findings_over(painter, axis, y, rows);
     }
     losses(app, painter, axis, y, Some(opened.uid));
-    playhead(painter, axis, rect.bottom() - 1, opened.playhead.time, opened.origin);
+    playhead(app, painter, axis, rect.bottom() - 1);
 }
 
 fn name(painter: &mut Painter<'_>, axis: Axis, y: u16, text: &'static str, role: Role) {
@@ -189,9 +195,16 @@ pub(super) fn losses(app: &App, painter: &mut Painter<'_>, axis: Axis, y: u16, u
     let _ = grouped(count);
 }
 
-/// The row of ticks with the playhead.
-pub(super) fn playhead(painter: &mut Painter<'_>, axis: Axis, y: u16, at: BootNanos, start: BootNanos) {
-    let taken = playhead_mark(painter, axis, y, at, start);
+/// The row of ticks with the playhead, and with what people noted: a mark's letter, `*` for a bookmark, `#` for a note.
+pub(super) fn playhead(app: &App, painter: &mut Painter<'_>, axis: Axis, y: u16) {
+    let Some(opened) = &app.opened else { return };
+    let start = opened.origin;
+    let marks = noted(app, opened.uid, axis);
+    let taken = playhead_mark(painter, axis, y, opened.playhead.time, start);
+    let is_free = |first: u16, last: u16| {
+        taken.is_none_or(|(from, to)| last < from || first > to)
+            && !marks.keys().any(|column| (first..=last + 1).contains(column))
+    };
     let step = tick(axis.scale().saturating_mul(14));
     let origin = axis.begin.0.saturating_sub(start.0);
     let mut offset = origin.div_ceil(step).saturating_mul(step);
@@ -200,12 +213,35 @@ pub(super) fn playhead(painter: &mut Painter<'_>, axis: Axis, y: u16, at: BootNa
         let Some(column) = axis.column(time) else { break };
         let label = safe!("+{}", tick_text(offset));
         let end = column + u16::try_from(label.as_str().len()).unwrap_or(u16::MAX / 2);
-        let free = taken.is_none_or(|(first, last)| end < first || column > last);
-        if free && end <= axis.columns {
+        if end <= axis.columns && is_free(column, end) {
             painter.text(axis.x + column, y, end - column, &label, Role::Dim);
         }
         offset = offset.saturating_add(step);
     }
+    for (column, letter) in &marks {
+        // The playhead itself stays; a mark under its label is seen.
+        if taken.is_none_or(|(first, _)| first != *column) {
+            painter.text(axis.x + column, y, 1, letter, Role::Key);
+        }
+    }
+}
+
+/// What was noted of a container, by column of the axis; of several in one column the mark is shown.
+fn noted(app: &App, uid: ContainerUid, axis: Axis) -> BTreeMap<u16, Safe> {
+    let mut marks: BTreeMap<u16, (bool, Safe)> = BTreeMap::new();
+    for entry in app.case.noted(uid) {
+        let Some(column) = entry.at.and_then(|at| axis.column(BootNanos(at))) else { continue };
+        let shown = match &entry.what {
+            What::Mark { letter } => (true, escape(letter.to_string().as_bytes())),
+            What::Bookmark { .. } => (false, Safe::literal("*")),
+            _ => (false, Safe::literal("#")),
+        };
+        let place = marks.entry(column).or_insert_with(|| shown.clone());
+        if shown.0 && !place.0 {
+            *place = shown;
+        }
+    }
+    marks.into_iter().map(|(column, (_, shown))| (column, shown)).collect()
 }
 
 /// The playhead and its moment; the columns they take.
