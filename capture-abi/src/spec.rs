@@ -34,8 +34,8 @@ pub const NONE: u8 = 0xff;
 pub mod handler {
     /// Numbers only.
     pub const PLAIN: u8 = 0;
-    /// `a`, `b`: user strings that are paths; `c` = 1: also the kernel's path of the returned descriptor;
-    /// `c` = 2: also the kernel's path of descriptor argument `d`.
+    /// `a`, `b`: user strings that are paths; `c`, bits of [`super::path`]: also the kernel's path of the returned
+    /// descriptor, and what `d` points to.
     pub const PATH: u8 = 1;
     /// `a`: descriptor, `b`: buffer; the result is its length; `c`: socket address argument, `d`: argument with its
     /// length (or a pointer to it).
@@ -49,10 +49,30 @@ pub mod handler {
     pub const SOCKET: u8 = 5;
     /// `a`: two descriptors written to memory.
     pub const FDS: u8 = 6;
-    /// `a`: pointer to `b` bytes of data; `c` = 1: a string.
+    /// `a`: pointer to `b` bytes of data; `c`, one of [`super::data`]: all of them, a string, or as many as `d` says.
     pub const DATA: u8 = 7;
     /// How many handlers.
     pub const COUNT: u32 = 8;
+}
+
+/// Bits of [`CallSpec::c`] of [`handler::PATH`].
+pub mod path {
+    /// The result is a descriptor with a path of its own.
+    pub const OPENS: u8 = 1;
+    /// `d` points to a `struct open_how`.
+    pub const OPEN_HOW: u8 = 2;
+    /// `d` points to a string.
+    pub const STRING: u8 = 4;
+}
+
+/// Values of [`CallSpec::c`] of [`handler::DATA`].
+pub mod data {
+    /// `b` bytes.
+    pub const WHOLE: u8 = 0;
+    /// A string.
+    pub const STRING: u8 = 1;
+    /// As many bytes as argument `d` says, at most `b`.
+    pub const COUNTED: u8 = 2;
 }
 
 /// Values of [`CallSpec::special`].

@@ -2,7 +2,7 @@
 
 use afterimage_capture_abi::{
     record::CpuCounters,
-    spec::{CallSpec, NONE},
+    spec::{self, CallSpec, NONE},
 };
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
@@ -33,6 +33,10 @@ const PATH_MAX: usize = 4096;
 const PAYLOAD_SMALL: u64 = 64;
 /// Most payload bytes of one call.
 const PAYLOAD_MAX: usize = 4096;
+/// Longest structure or string of a call that is about something else.
+const DATA_MAX: usize = 256;
+/// Size of `struct open_how`, in bytes.
+const OPEN_HOW: u64 = 24;
 /// Longest socket address.
 const SOCKADDR_MAX: usize = 128;
 
@@ -135,12 +139,16 @@ pub fn call_path(ctx: BtfTracePointContext) -> i32 {
             Fields::faulted(counters, read);
         }
     }
-    if config!(kernel_paths) == 1 {
-        let fd = match spec.c {
-            1 => fields.call.ret,
-            2 => fields.arg(spec.d).unwrap_or(u64::MAX) as i32 as i64,
-            _ => -1,
+    if let Some(address) = fields.arg(spec.d).filter(|address| *address != 0) {
+        let read = if spec.c & spec::path::OPEN_HOW == 0 {
+            fields.record.user_str::<DATA_MAX>(tag::DATA, address)
+        } else {
+            fields.record.user_bytes::<DATA_MAX>(tag::DATA, address, OPEN_HOW, OPEN_HOW)
         };
+        Fields::faulted(counters, read);
+    }
+    if spec.c & spec::path::OPENS != 0 && config!(kernel_paths) == 1 {
+        let fd = fields.call.ret;
         if fd >= 0 {
             let open = file::of_descriptor(fields.call.task, fd);
             if open != 0 {
@@ -307,16 +315,17 @@ pub fn call_fds(ctx: BtfTracePointContext) -> i32 {
 /// A structure or a string.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn call_data(ctx: BtfTracePointContext) -> i32 {
-    const DATA_MAX: usize = 256;
     let Some(counters) = emit::counters() else { return 0 };
     let Some(mut fields) = Fields::begin(&ctx, counters) else { return 0 };
     let spec = fields.spec;
     let address = fields.arg(spec.a).unwrap_or(0);
     if address != 0 {
-        let read = if spec.c == 1 {
+        let read = if spec.c == spec::data::STRING {
             fields.record.user_str::<DATA_MAX>(tag::DATA, address)
         } else {
-            let len = u64::from(spec.b);
+            let most = u64::from(spec.b);
+            let said = if spec.c == spec::data::COUNTED { fields.arg(spec.d).unwrap_or(0) } else { most };
+            let len = if said < most { said } else { most };
             fields.record.user_bytes::<DATA_MAX>(tag::DATA, address, len, len)
         };
         Fields::faulted(counters, read);

@@ -1,6 +1,6 @@
 //! The table that tells the programs what to record of each call, made from the model's signatures.
 
-use afterimage_capture_abi::spec::{CallSpec, MAX_NR, NONE, handler, profile, special};
+use afterimage_capture_abi::spec::{CallSpec, MAX_NR, NONE, data, handler, path as paths, profile, special};
 use afterimage_format::{Abi, EventCode};
 use afterimage_model::syscalls::{self, ArgKind, Signature};
 
@@ -159,9 +159,15 @@ fn fields(signature: &Signature) -> CallSpec {
     let fd = at(&|kind| matches!(kind, ArgKind::Fd));
     let path = at(&|kind| matches!(kind, ArgKind::Path));
     let path2 = at(&|kind| matches!(kind, ArgKind::Path2));
-    let opens = u8::from(OPENS.contains(&signature.name));
-    if path != NONE || opens == 1 {
-        return of(handler::PATH, path, path2, opens, NONE);
+    let opens = if OPENS.contains(&signature.name) { paths::OPENS } else { 0 };
+    if path != NONE || opens != 0 {
+        let (data, kind) = match signature.name {
+            "openat2" => (at(&|kind| matches!(kind, ArgKind::OpenHow)), paths::OPEN_HOW),
+            // The type of the file system.
+            "mount" => (2, paths::STRING),
+            _ => (NONE, 0),
+        };
+        return of(handler::PATH, path, path2, opens | kind, data);
     }
     let address = at(&|kind| matches!(kind, ArgKind::Sockaddr | ArgKind::SockaddrOut));
     let length = if address == NONE { NONE } else { address + 1 };
@@ -190,10 +196,14 @@ fn fields(signature: &Signature) -> CallSpec {
     }
     match signature.name {
         // `struct clone_args`: 11 words.
-        "clone3" => of(handler::DATA, 0, 88, 0, NONE),
+        "clone3" => of(handler::DATA, 0, 88, data::WHOLE, NONE),
         // The option that names a thread takes a string; others ignore what is read.
-        "prctl" => of(handler::DATA, 1, 0, 1, NONE),
-        "capset" => of(handler::DATA, 1, 24, 0, NONE),
+        "prctl" => of(handler::DATA, 1, 0, data::STRING, NONE),
+        "capset" => of(handler::DATA, 1, 24, data::WHOLE, NONE),
+        "setsockopt" => of(handler::DATA, 3, 64, data::COUNTED, 4),
+        // `struct rlimit64`, which this table's `struct rlimit` is too.
+        "setrlimit" => of(handler::DATA, 1, 16, data::WHOLE, NONE),
+        "prlimit64" => of(handler::DATA, 2, 16, data::WHOLE, NONE),
         _ => of(handler::PLAIN, NONE, NONE, NONE, NONE),
     }
 }
@@ -214,6 +224,9 @@ mod tests {
             (s.handler, s.a, s.b, s.c, s.d)
         };
         assert_eq!(parts("openat"), (handler::PATH, 1, NONE, 1, NONE));
+        assert_eq!(parts("openat2"), (handler::PATH, 1, NONE, 3, 2));
+        assert_eq!(parts("mount"), (handler::PATH, 0, 1, 4, 2));
+        assert_eq!(parts("setsockopt"), (handler::DATA, 3, 64, 2, 4));
         assert_eq!(parts("renameat"), (handler::PATH, 1, 3, 0, NONE));
         assert_eq!(parts("write"), (handler::BUFFER, 0, 1, NONE, NONE));
         assert_eq!(parts("sendto"), (handler::BUFFER, 0, 1, 4, 5));

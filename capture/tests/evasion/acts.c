@@ -6,6 +6,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/io_uring.h>
+#include <linux/openat2.h>
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
@@ -15,7 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -35,6 +39,19 @@ static void untouched(void) {
   char *page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0);
   check(page != MAP_FAILED, "mmap");
   check(syscall(SYS_openat, AT_FDCWD, page, O_RDONLY, 0) >= 0, "openat");
+}
+
+/* Calls whose meaning lies behind a pointer. */
+static void behind(void) {
+  struct open_how how = {.flags = O_RDONLY | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS};
+  check(syscall(SYS_openat2, AT_FDCWD, "/etc/passwd", &how, sizeof how) >= 0, "openat2");
+  check(mount("nothing", "/does/not/exist", "cgroup", MS_NOSUID, NULL) < 0, "mount");
+  check(mount("/tmp", "/does/not/exist", NULL, MS_BIND, NULL) < 0, "bind");
+  int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+  check(setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one) == 0, "setsockopt");
+  setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "eth0", 4);
+  struct rlimit limit = {.rlim_cur = 64, .rlim_max = RLIM_INFINITY};
+  check(syscall(SYS_prlimit64, 0, RLIMIT_CORE, &limit, NULL) == 0 || errno == EPERM, "prlimit64");
 }
 
 static char path[64] = "/tmp/evil_fifo";
@@ -289,6 +306,7 @@ int main(int argc, char **argv, char **environment) {
   const char *act = argc > 1 ? argv[1] : "";
   if (!strcmp(act, "untouched")) untouched();
   else if (!strcmp(act, "rewritten")) rewritten();
+  else if (!strcmp(act, "behind")) behind();
   else if (!strcmp(act, "compat")) compat();
   else if (!strcmp(act, "refused")) refused();
   else if (!strcmp(act, "killed")) killed();

@@ -6,7 +6,7 @@ use std::{path::Path, process::Command, sync::OnceLock};
 
 use afterimage_format::{EventCode, EventFlags, FieldFlags, FieldTag, OwnedEvent, layout};
 use afterimage_launch::{ExitStatus, Launcher, Outcome, Root, Stdio, Style, rootfs};
-use afterimage_model::syscalls;
+use afterimage_model::{describe, syscalls};
 use tempfile::TempDir;
 
 use crate::harness::{Running, alone, container, events, open, wait_until};
@@ -87,6 +87,26 @@ fn e2_a_path_rewritten_during_the_call_is_kept_beside_the_kernels() {
     assert!(lies[0].flags.contains(EventFlags::DIFFERS));
     let honest = calls(&events, "openat").into_iter().find(|e| text(e, FieldTag::PATH) == "/tmp/evil_fifo");
     assert!(!honest.unwrap().flags.contains(EventFlags::DIFFERS));
+}
+
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn what_lies_behind_pointers_is_read() {
+    let (events, status) = act(&["behind"]);
+    assert!(status.success(), "{status}");
+    let said = |name: &str| -> Vec<String> {
+        let found = calls(&events, name).into_iter();
+        found.map(|e| e.with(describe::args).iter().map(|(n, v)| format!("{n}={v} ")).collect()).collect()
+    };
+    let has = |name: &str, part: &str| {
+        assert!(said(name).iter().any(|call| call.contains(part)), "{name}: no `{part}` in {:?}", said(name));
+    };
+    has("openat2", "how={flags=O_RDONLY|O_CLOEXEC, mode=000, resolve=RESOLVE_NO_SYMLINKS}");
+    has("mount", "filesystemtype=\"cgroup\" mountflags=MS_NOSUID");
+    has("mount", "filesystemtype=NULL mountflags=MS_BIND");
+    has("setsockopt", "optname=SO_KEEPALIVE optval=[1]");
+    has("setsockopt", "optname=SO_BINDTODEVICE optval=");
+    has("prlimit64", "new_limit={rlim_cur=64, rlim_max=RLIM64_INFINITY}");
 }
 
 #[test]
@@ -335,7 +355,7 @@ fn e12_returns_from_signal_handlers_are_recorded_and_calls_without_a_return_are_
 #[test]
 #[ignore = "needs root, eBPF and gcc"]
 fn e17_every_process_of_a_fork_storm_is_there_from_its_making_to_its_end() {
-    const CHILDREN: usize = 5000;
+    const CHILDREN: usize = 10_000;
     let (events, status) = act(&["storm", &CHILDREN.to_string()]);
     assert!(status.success());
     let made = events.iter().filter(|e| e.code == EventCode::FORK).count();
@@ -458,7 +478,7 @@ fn a_call_that_has_not_returned_when_recording_ends_is_told() {
     let all = events(&recording, container(&recording, &id).record.uid);
     let last = all.iter().rfind(|e| e.code == EventCode::IN_CALL).unwrap();
     assert_eq!(last.args, [PAUSE]);
-    let detail = last.with(|event| afterimage_model::describe::detail(event, None).into_string());
+    let detail = last.with(|event| describe::detail(event, None).into_string());
     assert_eq!(detail, "still in pause");
 }
 

@@ -225,6 +225,21 @@ impl Call<'_> {
                 let flags = symbols::CLONE.flags(*words.first()?);
                 Some(own(format!("{{flags={flags}, exit_signal={}}}", symbols::signal_or_number(signal))))
             }
+            // The structure of an i386 `setrlimit` has words of half the size.
+            ("prlimit64", "new_limit") | ("setrlimit", "rlim")
+                if self.name == "prlimit64"
+                    || matches!(self.event.code.as_syscall(), Some((Abi::X86_64, _))) =>
+            {
+                let words = self.data_words();
+                let limit = |word: &u64| {
+                    if *word == u64::MAX { "RLIM64_INFINITY".to_owned() } else { word.to_string() }
+                };
+                Some(own(format!(
+                    "{{rlim_cur={}, rlim_max={}}}",
+                    limit(words.first()?),
+                    limit(words.get(1)?)
+                )))
+            }
             ("setsockopt", "optval") => match data.bytes.first_chunk::<4>() {
                 Some(int) if data.bytes.len() == 4 => Some(own(format!("[{}]", i32::from_le_bytes(*int)))),
                 _ => Some(quoted(data)),
