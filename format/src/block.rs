@@ -23,6 +23,8 @@ pub(crate) mod kind {
     pub(crate) const EVENTS: u8 = 1;
     /// Metadata records only.
     pub(crate) const META: u8 = 2;
+    /// A container's state between two of its blocks, as bytes that mean nothing here.
+    pub(crate) const STATE: u8 = 3;
     /// A signed checkpoint ([`crate::note`]) over the blocks before it.
     pub(crate) const CHECKPOINT: u8 = 6;
     /// Proves the blocks before it, copied from a signed segment ([`crate::proof`]).

@@ -63,6 +63,8 @@ pub(crate) mod column {
     pub(crate) const CHAIN: u8 = 22;
     /// What can be in the block ([`super::filter`]).
     pub(crate) const FILTER: u8 = 23;
+    /// A container's state; in STATE blocks.
+    pub(crate) const STATE: u8 = 24;
     /// By code: stream of the first number; the next ids for the numbers after it.
     pub(crate) const ARG0: u8 = 32;
     /// How many numbers have columns of their own; the rest share the next id.
@@ -96,6 +98,7 @@ pub(crate) mod column {
             PROOF => "proof",
             CHAIN => "chain",
             FILTER => "filter",
+            STATE => "state",
             ARG0..=ARG_REST => "numbers",
             _ => "unknown",
         }

@@ -8,6 +8,7 @@ use std::{
 
 use crate::{
     BootNanos, ContainerUid, Incident, Part, ReadError, Recording,
+    block::kind,
     copy::{BlockCopy, CopyError, is_common},
     meta::Record,
     segment::BlockEntry,
@@ -107,7 +108,11 @@ fn copy_all(
     incident: Option<&Incident>,
 ) -> Result<ExtractReport, ExtractError> {
     let wanted: HashSet<u64> = parts.iter().map(|part| part.container.0).collect();
+    let keyframes = needed_keyframes(recording, parts);
     let touched = |entry: &BlockEntry| {
+        if entry.kind == kind::STATE && keyframes.contains(&(entry.container, entry.first_row)) {
+            return true;
+        }
         let at = |time: u64| BootNanos(time.saturating_add(entry.base));
         parts.iter().any(|part| part.touches(entry.container, at(entry.first), at(entry.last)))
     };
@@ -141,6 +146,17 @@ fn copy_all(
         blocks: done.blocks,
         bytes: done.bytes,
     })
+}
+
+/// Of each part the keyframe before its first block: what began earlier is known from there.
+fn needed_keyframes(recording: &Recording, parts: &[Part]) -> HashSet<(u64, u64)> {
+    let of_part = |part: &Part| {
+        let touched = recording.blocks().iter().filter(|b| part.touches(b.container.0, b.first, b.last));
+        let first = touched.map(|block| block.first_row).min()?;
+        let before = recording.keyframes_of(part.container).iter().rev().find(|k| k.row <= first)?;
+        Some((before.container.0, before.row))
+    };
+    parts.iter().filter_map(of_part).collect()
 }
 
 impl From<CopyError> for ExtractError {

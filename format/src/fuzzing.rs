@@ -42,6 +42,7 @@ pub fn block(bytes: &[u8]) {
         if let Ok(bytes) = decoder.records(&columns) {
             let _ = decode_records(&bytes, header.base, &mut Vec::new(), &mut 0);
         }
+        let _ = decoder.state(&columns);
         if let Ok(bytes) = decoder.repeated(&columns)
             && let Ok(repeated) = Repeated::decode(&bytes)
         {

@@ -58,7 +58,9 @@ pub use loss::{Loss, LossCause};
 pub use merge::{MergeError, MergeReport, merge};
 pub use owned::{OwnedEvent, OwnedField};
 pub use page::{Anchor, Direction, EventId};
-pub use reader::{BlockFilter, BlockInfo, ColumnInfo, ContainerSummary, GramQuery, Origin, Query, Recording};
+pub use reader::{
+    BlockFilter, BlockInfo, ColumnInfo, ContainerSummary, GramQuery, Keyframe, Origin, Query, Recording,
+};
 pub use verify::{
     Finding, FindingKind, SegmentReport, SegmentState, Signer, VerifyOptions, VerifyReport, verify,
 };

@@ -18,6 +18,8 @@ pub(crate) const BLOCK_ARGS: usize = 1 << 20;
 pub(crate) const BLOCK_FIELDS: usize = 1 << 19;
 /// Bytes of one metadata record.
 pub(crate) const RECORD_BYTES: usize = 1 << 20;
+/// Bytes of a container's state.
+pub(crate) const STATE_BYTES: usize = 8 << 20;
 /// Blocks of one segment.
 pub(crate) const SEGMENT_BLOCKS: usize = 1 << 18;
 /// Bytes of one batch of the stage after decompression.

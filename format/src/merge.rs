@@ -216,8 +216,8 @@ fn choose(
     };
     for (file, origin) in origins.iter().enumerate() {
         for (number, entry) in origin.loaded.entries.iter().enumerate() {
-            let of_container =
-                entry.container != STORE_SCOPE && matches!(entry.kind, kind::EVENTS | kind::META);
+            let of_container = entry.container != STORE_SCOPE
+                && matches!(entry.kind, kind::EVENTS | kind::META | kind::STATE);
             if !of_container && !is_common(entry) {
                 continue;
             }

@@ -18,6 +18,7 @@ use crate::{
 mod blocks;
 mod density;
 mod filters;
+mod keyframes;
 mod load;
 mod merge;
 pub(crate) mod scan;
@@ -25,6 +26,7 @@ pub(crate) mod scan;
 pub use crate::events::filter::{BlockFilter, GramQuery};
 pub use blocks::ColumnInfo;
 use blocks::{Cache, Place};
+pub use keyframes::Keyframe;
 use load::Segment;
 
 /// A recording: everything that one path holds, a single trace file or a whole store.
@@ -40,6 +42,8 @@ pub struct Recording {
     staged_records: Vec<Record>,
     places: Vec<Place>,
     blocks: Vec<BlockInfo>,
+    /// By container and row.
+    keyframes: Vec<Keyframe>,
     containers: Vec<ContainerSummary>,
     losses: Vec<Loss>,
     pins: Vec<Pin>,
@@ -119,6 +123,8 @@ pub struct BlockInfo {
     pub index: usize,
     /// Whose.
     pub container: ContainerUid,
+    /// Number of its first row among all rows of the container.
+    pub first_row: u64,
     /// Rows.
     pub rows: u32,
     /// First event's time.

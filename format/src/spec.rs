@@ -10,14 +10,16 @@ use ed25519_dalek::SigningKey;
 use crate::{
     BootNanos, ClockPair, ContainerUid, Event, EventCode, EventFlags, Field, FieldFlags, FieldTag, Loss,
     LossCause, TaskKey,
-    block::{BlockHeader, seal_block},
+    block::{BlockHeader, kind, seal_block},
     events::{
+        column,
         encode::{Around, EventEncoder},
         ingest::OpenBlock,
     },
     limits,
     meta::Record,
     note::Checkpoint,
+    payload::PayloadWriter,
     segment::{
         FooterParts, Pieces, SegmentHeader, TRAILER_LEN,
         chain::{LINK_LEN, Link, Previous},
@@ -74,6 +76,25 @@ fn events_block() -> Vec<u8> {
     let mut payload = Vec::new();
     let around = Around { container: 5, ..Around::default() };
     let mut header: BlockHeader = EventEncoder::new().unwrap().encode(&open, &around, &mut payload);
+    let mut block = Vec::new();
+    seal_block(&mut header, &payload, &mut block);
+    block
+}
+
+fn state_block() -> Vec<u8> {
+    let mut payload = Vec::new();
+    let mut columns = PayloadWriter::new().unwrap();
+    columns.column(column::STATE, b"abc");
+    let root = columns.finish(&mut payload);
+    let mut header = BlockHeader {
+        container: 5,
+        first_row: 2,
+        earliest: 1010,
+        first: 1010,
+        last: 1010,
+        number: 1,
+        ..BlockHeader::of_store(kind::STATE, 0, root)
+    };
     let mut block = Vec::new();
     seal_block(&mut header, &payload, &mut block);
     block
@@ -151,6 +172,7 @@ fn the_examples_of_the_specification_are_what_is_written() {
         ("```hex segment-header\n", dump(&segment_header())),
         ("```hex streams\n", dump(&streams())),
         ("```hex events-block\n", dump(&events_block())),
+        ("```hex state-block\n", dump(&state_block())),
         ("```hex records\n", dump(&records())),
         ("```hex trailer\n", dump(&trailer())),
         ("```text note\n", note()),
@@ -183,6 +205,7 @@ fn limits_are_as_written_down() {
         ("numbers of all rows of a block", limits::BLOCK_ARGS),
         ("byte fields of all rows of a block", limits::BLOCK_FIELDS),
         ("bytes of a metadata record", limits::RECORD_BYTES),
+        ("bytes of a container's state", limits::STATE_BYTES),
         ("blocks of a segment", limits::SEGMENT_BLOCKS),
         ("bytes of a batch of the stage, unpacked", limits::BATCH_BYTES),
         ("bytes of a stage file", limits::STAGE_BYTES),

@@ -36,6 +36,7 @@ mod pins;
 mod recover;
 mod retention;
 mod rotate;
+mod states;
 
 use containers::Containers;
 use disk::Disk;
@@ -80,6 +81,10 @@ pub struct StoreStats {
     pub blocks: u64,
     /// Segments sealed.
     pub segments: u64,
+    /// Keyframes written.
+    pub keyframes: u64,
+    /// Bytes of keyframes on disk.
+    pub keyframe_bytes: u64,
     /// CPU time spent encoding blocks: sorting, columns, compression, hashes. Nanoseconds.
     pub encode_time: u64,
     /// CPU time spent compressing and writing the stage. Nanoseconds.
@@ -211,9 +216,10 @@ impl StoreWriter {
         if self.stage.pending() >= BATCH_BYTES {
             self.flush_stage()?;
         }
-        let stage = self.stage.number();
+        let (stage, sequence) = (self.stage.number(), self.segment.sequence());
         let entry = self.containers.entry(container.0);
         entry.pending_since(stage, event.time);
+        entry.states.pushed(sequence, event.time);
         self.stage.event(container.0, entry.next_row, event, class as u8);
         let before = entry.open.raw_bytes();
         entry.open.push(event, class as u8);
@@ -304,7 +310,7 @@ impl StoreWriter {
                 if writer.is_checkpoint_due() { writer.put_checkpoint(false).map(drop) } else { Ok(()) }
             },
             StoreWriter::rotate_stage,
-            |writer, _| if writer.is_segment_full() { writer.rotate_segment() } else { Ok(()) },
+            |writer, _| if writer.is_segment_full() { writer.leave_segment() } else { Ok(()) },
             StoreWriter::enforce,
         ];
         let mut done = Ok(());

@@ -444,7 +444,7 @@ fn blocks_that_cannot_match_are_skipped() {
     let scene = connected();
     let frame = scene.frame();
     let (first, last) = (BootNanos(5 * SECOND), BootNanos(6 * SECOND));
-    let block = BlockInfo { index: 0, container: CONTAINER, rows: 1, first, last, stored: 1 };
+    let block = BlockInfo { index: 0, container: CONTAINER, first_row: 0, rows: 1, first, last, stored: 1 };
     for (filter, verdict) in [
         ("container.name = other", Verdict::Never),
         ("container.name = web", Verdict::Always),
@@ -480,6 +480,7 @@ fn an_explanation_says_what_is_read() {
     let block = |index: usize, container, first: u64| BlockInfo {
         index,
         container,
+        first_row: 0,
         rows: 1,
         first: BootNanos(first * SECOND),
         last: BootNanos((first + 1) * SECOND),

@@ -171,6 +171,15 @@ impl EventDecoder {
         self.plain(payload, column::RECORDS)
     }
 
+    /// The state in the payload of a STATE block.
+    pub(crate) fn state(&mut self, payload: &Payload<'_>) -> Result<Vec<u8>, Malformed> {
+        let column = payload.column(column::STATE).ok_or(Malformed("a keyframe without a state"))?;
+        if column.raw_len() > limits::STATE_BYTES {
+            return Err(Malformed("a state is over the limit"));
+        }
+        Ok(self.unpacker.unpack(column, &mut self.buffer)?.to_vec())
+    }
+
     /// What a footer repeats of a payload; empty where there is nothing.
     pub(crate) fn repeated(&mut self, payload: &Payload<'_>) -> Result<Vec<u8>, Malformed> {
         let (counts, filter) = (self.plain(payload, column::COUNTS)?, self.plain(payload, column::FILTER)?);

@@ -234,7 +234,7 @@ impl Recording {
         read(Repeated::decode(&own).ok()?)
     }
 
-    fn found_damage(&self, place: &Place, what: &str) {
+    pub(super) fn found_damage(&self, place: &Place, what: &str) {
         let path = match place.source {
             Source::Segment(number) => self.segments.get(number).map(|s| s.loaded.path.clone()),
             Source::Memory(_) => None,

@@ -11,9 +11,9 @@ use std::{
 };
 
 use super::{
-    BlockInfo, ContainerSummary, Origin, Recording,
+    BlockInfo, ContainerSummary, Keyframe, Origin, Recording,
     blocks::{Cache, Place, Source},
-    range_of,
+    keyframes, range_of,
     scan::{self, LoadError, Loaded},
 };
 use crate::{
@@ -72,6 +72,7 @@ pub(super) fn open(path: &Path) -> Result<Recording, OpenError> {
         staged_records: Vec::new(),
         places: Vec::new(),
         blocks: Vec::new(),
+        keyframes: Vec::new(),
         containers: Vec::new(),
         losses: Vec::new(),
         pins: Vec::new(),
@@ -157,6 +158,7 @@ struct Build {
     staged_records: Vec<Record>,
     places: Vec<Place>,
     blocks: Vec<BlockInfo>,
+    keyframes: Vec<Keyframe>,
     records: Vec<Record>,
     seen: HashSet<Vec<u8>>,
     seen_bytes: usize,
@@ -399,12 +401,16 @@ impl Build {
         *number_after = (*number_after).max(entry.number.saturating_add(1));
         let lost = self.lost.entry(entry.container).or_default();
         *lost = (*lost).max(entry.lost);
+        if entry.kind == kind::STATE {
+            self.keyframes.push(Keyframe::at(Place { source, number, entry: *entry }));
+        }
         if !is_rows(entry) {
             return;
         }
         self.blocks.push(BlockInfo {
             index: self.blocks.len(),
             container: ContainerUid(entry.container),
+            first_row: entry.first_row,
             rows: entry.rows,
             first: BootNanos(entry.first.saturating_add(entry.base)),
             last: BootNanos(entry.last.saturating_add(entry.base)),
@@ -603,6 +609,7 @@ impl Build {
         recording.staged_records = self.staged_records;
         recording.places = self.places;
         recording.blocks = self.blocks;
+        recording.keyframes = keyframes::in_order(self.keyframes);
         recording.defects = self.defects;
         recording.unsealed = self.unsealed;
         recording.found = Mutex::default();

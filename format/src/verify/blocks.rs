@@ -28,6 +28,9 @@ pub(super) fn check(bytes: &[u8], decoder: &mut EventDecoder) -> Result<BlockHea
     if header.kind == kind::EVENTS {
         decoder.rows(&header, payload_bytes)?;
     }
+    if header.kind == kind::STATE {
+        decoder.state(&payload)?;
+    }
     Ok(header)
 }
 
@@ -57,7 +60,7 @@ pub(super) struct Continuity {
 impl Continuity {
     /// Notes a block.
     pub(super) fn follow(&mut self, entry: &BlockEntry, place: Place) {
-        if entry.container == STORE_SCOPE || !matches!(entry.kind, kind::EVENTS | kind::META) {
+        if entry.container == STORE_SCOPE || !matches!(entry.kind, kind::EVENTS | kind::META | kind::STATE) {
             return;
         }
         self.of.entry(entry.container).or_default().push(Seen {

@@ -1,5 +1,6 @@
 //! What the writer holds of one container.
 
+use super::states::Wanted;
 use crate::{BootNanos, ContainerRecord, Loss, events::ingest::OpenBlock, meta::Record};
 
 /// A container's pending rows and records, and its counters.
@@ -24,6 +25,8 @@ pub(super) struct Container {
     /// The stage file of the first thing pending.
     pub(super) stage: Option<u64>,
     pub(super) finished: bool,
+    /// When its state is wanted.
+    pub(super) states: Wanted,
 }
 
 impl Default for Container {
@@ -40,6 +43,7 @@ impl Default for Container {
             since: 0,
             stage: None,
             finished: false,
+            states: Wanted::default(),
         }
     }
 }

@@ -64,8 +64,7 @@ impl HeldBlock {
 
 impl Held {
     pub(super) fn add(&mut self, id: FileId, bytes: u64, entries: &[BlockEntry]) {
-        let blocks = entries.iter().enumerate().filter_map(|(n, entry)| HeldBlock::of(n, entry));
-        let mut blocks: Vec<HeldBlock> = blocks.collect();
+        let mut blocks = held_blocks(entries);
         blocks.sort_by_key(|block| (block.container, block.number));
         self.bytes += bytes;
         let last = entries.iter().map(|entry| entry.last.saturating_add(entry.base)).max().unwrap_or(0);
@@ -165,6 +164,24 @@ impl Held {
             }
         }
     }
+}
+
+/// A file's blocks of containers. A keyframe counts as of all the time until the next one: what lies between needs it,
+/// so that it is pinned with it and goes behind it.
+fn held_blocks(entries: &[BlockEntry]) -> Vec<HeldBlock> {
+    let mut latest: HashMap<u64, BootNanos> = HashMap::new();
+    let mut blocks = Vec::new();
+    for (number, entry) in entries.iter().enumerate().rev() {
+        let Some(mut block) = HeldBlock::of(number, entry) else { continue };
+        let last = latest.entry(block.container).or_insert(block.last);
+        *last = (*last).max(block.last);
+        if entry.kind == kind::STATE {
+            block.last = *last;
+            latest.remove(&block.container);
+        }
+        blocks.push(block);
+    }
+    blocks
 }
 
 /// The greatest share such that nobody gets more than it and all together at most `room`.

@@ -145,6 +145,7 @@ pub(super) fn open(dir: &Path, mut origin: Origin, options: StoreOptions) -> Res
         entry.finished = true;
     }
     writer.bring_home(&past, time_base).map_err(opening)?;
+    writer.containers.values_mut().for_each(|entry| entry.states.taken_over());
     writer.take_over(past).map_err(opening)?;
     Ok(writer)
 }

@@ -91,6 +91,14 @@ impl StoreWriter {
         Ok(())
     }
 
+    /// Cuts all blocks and begins the next segment: rows of the one before are in none of the next.
+    pub(super) fn leave_segment(&mut self) -> Result<(), WriteError> {
+        if !self.segment.is_sealed() {
+            self.cut_all(0)?;
+        }
+        self.rotate_segment()
+    }
+
     /// Seals the present segment and begins the next.
     pub(super) fn rotate_segment(&mut self) -> Result<(), WriteError> {
         let key = keys::prepare(&self.dir).map_err(|source| self.key_error("prepare", source))?;

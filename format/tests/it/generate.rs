@@ -122,7 +122,15 @@ fn event(random: &mut Random, uid: u64, time: u64) -> OwnedEvent {
     event
 }
 
+/// Stands for the state of a container before a row.
+pub(crate) fn state_before(row: &Row) -> Vec<u8> {
+    format!("{} before {}", row.0.0, row.1.time.0).into_bytes()
+}
+
 pub(crate) fn push(writer: &mut StoreWriter, row: &Row) {
+    if writer.wants_state(row.0) {
+        writer.push_state(row.0, &state_before(row)).unwrap();
+    }
     row.1.with(|event| writer.push(row.0, event)).unwrap();
 }
 

@@ -6,6 +6,7 @@ mod disk_full;
 mod generate;
 mod golden;
 mod hostile;
+mod keyframes;
 mod merge;
 mod model;
 mod pages;

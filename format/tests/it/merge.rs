@@ -97,11 +97,14 @@ fn what_can_be_read_of_a_damaged_store_is_recovered_and_the_store_not_changed() 
         .collect();
     segments.sort();
     assert!(segments.len() >= 3);
-    // The header of one segment, and what is in the second block of another.
+    // The header of one segment, and what is in the first block with rows of another.
     for (segment, header) in [(&segments[0], true), (&segments[1], false)] {
         let mut bytes = fs::read(segment).unwrap();
-        let length = u32::from_le_bytes(bytes[4096 + 8..4096 + 12].try_into().unwrap()) as usize;
-        bytes[if header { 20 } else { 4096 + length + 128 + 60 }] ^= 0x10;
+        let mut block = 4096;
+        while bytes[block + 6] != 1 {
+            block += u32::from_le_bytes(bytes[block + 8..block + 12].try_into().unwrap()) as usize;
+        }
+        bytes[if header { 20 } else { block + 128 + 60 }] ^= 0x10;
         fs::write(segment, bytes).unwrap();
     }
     let before: Vec<_> =

@@ -123,11 +123,15 @@ fn what_is_pinned_survives_and_is_released_by_unpin() {
 fn a_pin_that_does_not_fit_is_refused_with_what_and_how_much() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = open(dir.path(), BUDGET, 0);
-    for round in 0..4 {
-        let rows = rows_of(6, round, 40_000, 1_000_000_000 + round * 10_000_000_000, 100_000);
+    // Retention frees more than it must at a time: only now and then is there more than three quarters.
+    let error = (0..1000).find_map(|round| {
+        let rows = rows_of(6, round, 500, 1_000_000_000 + round * 100_000_000, 100_000);
         fill(&mut store, dir.path(), &rows);
-    }
-    let error = store.pin(pin("all", 6)).unwrap_err();
+        let refused = store.pin(pin("all", 6)).err();
+        assert!(refused.is_some() || store.unpin("all").unwrap());
+        refused
+    });
+    let error = error.expect("a pin of all that was refused");
     let PinError::DoesNotFit { id, needed, available, limit } = &error else { panic!("{error}") };
     assert_eq!((id.as_str(), *limit), ("all", BUDGET / 4 * 3));
     assert!(needed > available, "{error}");

@@ -1,0 +1,137 @@
+//! Keyframes: a container's state as whoever records it knows it, written between two of its blocks. What is in it is
+//! not looked at here.
+//!
+//! One is wanted before a container's first row in a segment where it has rows before, and again behind so many rows
+//! that keyframes take a small part of the bytes. Not of a container that an earlier writer had rows of: whoever is
+//! asked now has not seen them.
+
+use super::StoreWriter;
+use crate::{
+    BootNanos, ContainerUid, Space, WriteError,
+    block::{BlockHeader, kind},
+    events::column,
+    file, limits,
+    payload::PayloadWriter,
+};
+
+/// Rows between two keyframes, at least and at most: a block and what a reader rolls over in a moment.
+const ROWS_MIN: u64 = limits::CUT_ROWS as u64;
+const ROWS_MAX: u64 = 500_000;
+/// Rows that pay for ten bytes of keyframes.
+const ROWS_FOR_TEN_BYTES: u64 = 33;
+
+/// When a container's state is wanted.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    /// An earlier writer had rows of it.
+    taken_over: bool,
+    /// The segment in which the state was asked for last, or that has the first row.
+    segment: Option<u64>,
+    /// Number of the row before which that was.
+    row: u64,
+    /// Rows until the next.
+    rows: u64,
+    /// Time of the latest row.
+    latest: u64,
+}
+
+impl Default for Wanted {
+    fn default() -> Self {
+        Self { taken_over: false, segment: None, row: 0, rows: ROWS_MIN, latest: 0 }
+    }
+}
+
+impl Wanted {
+    /// An earlier writer had rows of the container.
+    pub(super) fn taken_over(&mut self) {
+        self.taken_over = true;
+    }
+
+    /// A row was taken.
+    pub(super) fn pushed(&mut self, sequence: u64, time: BootNanos) {
+        self.segment.get_or_insert(sequence);
+        self.latest = self.latest.max(time.0);
+    }
+
+    /// Whether the state is wanted before the row of this number.
+    fn is_due(&self, sequence: u64, next_row: u64) -> bool {
+        let begins = self.segment.is_some_and(|segment| segment != sequence);
+        !self.taken_over && (begins || next_row.saturating_sub(self.row) >= self.rows)
+    }
+
+    /// The state was asked for, and took so many bytes.
+    fn asked(&mut self, sequence: u64, next_row: u64, bytes: u64) {
+        (self.segment, self.row) = (Some(sequence), next_row);
+        self.rows = (bytes.saturating_mul(ROWS_FOR_TEN_BYTES) / 10).clamp(ROWS_MIN, ROWS_MAX);
+    }
+}
+
+impl StoreWriter {
+    /// Whether the state of a container, after all events of it that were pushed, is to be given to
+    /// [`Self::push_state`] before the next is pushed.
+    pub fn wants_state(&self, uid: ContainerUid) -> bool {
+        let entry = self.containers.get(uid.0);
+        entry.is_some_and(|entry| entry.states.is_due(self.segment.sequence(), entry.next_row))
+            && self.space() < Space::Shedding
+    }
+
+    /// Writes the state of a container after all events of it that were pushed: a keyframe, from which readers roll
+    /// forward. It is not in the stage: a kill can lose it, and nothing with it. No bytes: the state is not known, and is
+    /// asked for again later.
+    ///
+    /// # Errors
+    /// [`WriteError`]; nothing is written then, and it is asked for again later.
+    pub fn push_state(&mut self, uid: ContainerUid, state: &[u8]) -> Result<(), WriteError> {
+        let begun = file::cpu_clock();
+        let written = self.write_state(uid.0, state);
+        let sequence = self.segment.sequence();
+        if let Some(entry) = self.containers.get_mut(uid.0) {
+            let bytes = written.as_ref().copied().unwrap_or(u64::MAX);
+            entry.states.asked(sequence, entry.next_row, bytes);
+        }
+        self.stats.encode_time += file::cpu_clock().saturating_sub(begun);
+        written.map(drop)
+    }
+
+    fn write_state(&mut self, uid: u64, state: &[u8]) -> Result<u64, WriteError> {
+        if state.is_empty() {
+            return Ok(0);
+        }
+        let (found, limit) = (state.len(), limits::STATE_BYTES);
+        if found > limit {
+            return Err(WriteError::TooLarge { what: "bytes of state", found, limit });
+        }
+        self.cut(uid, 0)?;
+        let base = self.time_base;
+        let Some(entry) = self.containers.get_mut(uid) else { return Ok(0) };
+        let mut payload = Vec::new();
+        let root = PayloadWriter::new().map(|mut columns| {
+            columns.column(column::STATE, state);
+            columns.finish(&mut payload)
+        });
+        let latest = entry.states.latest;
+        let appended = root.and_then(|root| {
+            let mut header = BlockHeader {
+                container: uid,
+                first_row: entry.next_row,
+                earliest: latest,
+                first: latest,
+                last: latest,
+                base,
+                lost: entry.lost,
+                number: entry.next_block,
+                ..BlockHeader::of_store(kind::STATE, 0, root)
+            };
+            self.segment.append(&mut header, &payload, &[])?;
+            Ok(header.total_len() as u64)
+        });
+        let bytes = appended.map_err(|source| self.segment_error("write", source))?;
+        if let Some(entry) = self.containers.get_mut(uid) {
+            entry.next_block += 1;
+        }
+        self.stats.blocks += 1;
+        self.stats.keyframes += 1;
+        self.stats.keyframe_bytes += bytes;
+        Ok(bytes)
+    }
+}
