@@ -34,6 +34,7 @@ mod scroll;
 mod session;
 mod sheets;
 mod slot;
+mod sorting;
 mod stream;
 mod symbols;
 mod terminal;

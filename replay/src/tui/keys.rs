@@ -229,7 +229,7 @@ const DEFAULT: &[(Action, &[&str], Screens)] = &[
     (Action::Side, &["s"], Screens::of(&[Screen::Follow])),
     (Action::Hex, &["X"], Screens::of(&[Screen::Files, Screen::Follow])),
     (Action::Save, &["W"], Screens::of(&[Screen::Files, Screen::Follow])),
-    (Action::Sort, &["s"], Screens::of(&[Screen::Containers])),
+    (Action::Sort, &["s"], Screens::of(&[Screen::Containers, Screen::Files, Screen::Net, Screen::Findings])),
     (Action::TimeFormat, &["Ctrl-t"], ALL),
     (Action::Theme, &["F4"], ALL),
     (Action::Redraw, &["Ctrl-l"], ALL),
@@ -300,6 +300,7 @@ const TREE_HINTS: &[Hint] = &[
 const FILES_HINTS: &[Hint] = &[
     (&[Action::OpenInReplay], "replay at this act"),
     (&[Action::OtherRows], "all files"),
+    (&[Action::Sort], "sort"),
     (&[Action::NextPane], "pane"),
     (&[Action::Hex], "hex"),
     (&[Action::Save], "save"),
@@ -310,6 +311,7 @@ const NET_HINTS: &[Hint] = &[
     (&[Action::Enter], "follow"),
     (&[Action::OpenInReplay], "replay at its beginning"),
     (&[Action::OtherRows], "all"),
+    (&[Action::Sort], "sort"),
     (&[Action::NextPane], "pane"),
     (&[Action::EditFilter], "filter"),
 ];

@@ -12,6 +12,7 @@ use crate::tui::{
     layout::Pane,
     screen::Screen,
     scroll::Scroll,
+    sorting::Sorting,
     whole::{Whole, end_of},
 };
 
@@ -24,6 +25,7 @@ struct Basis {
     /// The filter, how many of its hits are known, and whether these are all.
     filter: Option<(String, usize, bool)>,
     other: bool,
+    sorting: Sorting,
 }
 
 /// A list: its rows by place, the cursor, and what is seen of the panes about the selected row.
@@ -38,6 +40,7 @@ pub(crate) struct Sheet {
     pub(crate) moved: bool,
     /// The other choice of rows: hot paths only in the tree, everything elsewhere.
     pub(crate) other: bool,
+    pub(crate) sorting: Sorting,
 }
 
 impl Sheet {
@@ -75,6 +78,7 @@ pub(crate) fn arrange(app: &mut App) {
             (filter, hits.as_ref().map_or(0, Hits::len), done)
         }),
         other: sheet.is_some_and(|sheet| sheet.other),
+        sorting: sheet.map(|sheet| sheet.sorting).unwrap_or_default(),
     };
     if sheet.and_then(|sheet| sheet.basis.as_ref()) == Some(&basis) {
         return;
@@ -83,7 +87,8 @@ pub(crate) fn arrange(app: &mut App) {
     let hits = hits.filter(|_| filtered);
     let touched = hits.as_ref().map(|hits| Arc::clone(&hits.touched));
     let wanted = Wanted { other: basis.other, touched: touched.as_deref(), hits: hits.as_ref() };
-    let order = order(screen, story, &wanted);
+    let mut order = order(screen, story, &wanted);
+    basis.sorting.apply(screen, story, &mut order);
     let near = (screen == Screen::Findings)
         .then(|| story.rows.partition_point(|row| row.time <= opened.playhead.time).checked_sub(1))
         .flatten();

@@ -3,12 +3,14 @@
 mod alerts;
 mod case;
 mod cells;
+mod command_line;
 mod completion;
 mod diff;
 mod filtering;
 mod live;
 mod mouse;
 mod sheet;
+mod sort;
 mod steer;
 mod stream;
 mod typing;
@@ -203,11 +205,7 @@ fn view(app: &mut App, action: Action) -> Option<Effect> {
         Action::ZoomIn | Action::ZoomOut | Action::Fit => steer::zoom(app, action),
         Action::EarlierPart | Action::LaterPart => steer::pan(app, action),
         Action::Range => steer::range(app),
-        Action::Sort => {
-            app.list.sort = app.list.sort.next();
-            arrange(app);
-            app.say(safe!("{}", app.list.sort.name()));
-        }
+        Action::Sort => sort::next(app),
         Action::TimeFormat => app.time_style = app.time_style.next(),
         Action::Theme => {
             app.look.theme = app.look.theme.next();

@@ -38,6 +38,20 @@ pub(crate) fn view(app: &App, frame: &mut Frame<'_>) {
     }
 }
 
+/// The word that stands at a place of the screen, as it is drawn.
+pub(crate) fn word_at(app: &App, (x, y): (u16, u16)) -> String {
+    let area = Rect { x: 0, y: 0, width: app.size.0, height: app.size.1 };
+    let mut buffer = Buffer::empty(area);
+    draw(app, area, &mut buffer);
+    let is_word = |x: u16| buffer.cell((x, y)).is_some_and(|cell| cell.symbol() != " ");
+    if !is_word(x) {
+        return String::new();
+    }
+    let first = (0..x).rev().take_while(|x| is_word(*x)).last().unwrap_or(x);
+    let cells = (first..area.width).take_while(|x| is_word(*x));
+    cells.filter_map(|x| buffer.cell((x, y))).map(|cell| cell.symbol()).collect()
+}
+
 /// Draws into a buffer; where the cursor is, if text is being typed.
 fn draw(app: &App, area: Rect, buffer: &mut Buffer) -> Option<(u16, u16)> {
     let mut painter = Painter::new(buffer, app.look);

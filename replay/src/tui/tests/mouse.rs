@@ -104,3 +104,56 @@ fn the_mouse_anywhere_does_no_harm_and_can_be_given_back() {
     assert_eq!(harness.press("F2"), Some(Effect::Mouse(false)));
     assert_eq!(harness.press("F2"), Some(Effect::Mouse(true)));
 }
+
+#[test]
+fn a_heading_puts_the_list_in_its_order_and_again_the_other_way() {
+    let mut harness = Harness::new(120, 40);
+    let first = |harness: &Harness| {
+        let screen = harness.text();
+        let heading = screen.lines().position(|line| line.contains("EVENTS")).expect("headings");
+        screen.lines().nth(heading + 1).expect("a row").to_owned()
+    };
+    let (x, y) = find(&harness, "EVENTS");
+    click(&mut harness, x + 1, y);
+    assert!(harness.text().contains("most events first") && first(&harness).contains("batch-job-81aa"));
+    let (x, y) = find(&harness, "STARTED");
+    click(&mut harness, x, y);
+    assert!(harness.text().contains("newest first"));
+    click(&mut harness, x, y);
+    assert!(harness.text().contains("oldest first") && first(&harness).contains("batch-job-7f9c"));
+
+    harness.press("1 G k k k");
+    assert_eq!(harness.app.selected().map(|row| row.uid), Some(fixture::INCIDENT));
+    harness.press("6");
+    let (x, y) = find(&harness, "SENT");
+    let top = |harness: &Harness| harness.text().lines().nth(usize::from(y) + 1).expect("a row").to_owned();
+    assert!(top(&harness).contains("10.0.0.53:53"), "{}", top(&harness));
+    click(&mut harness, x, y);
+    assert!(top(&harness).contains("203.0.113.9:4444"), "{}", top(&harness));
+    assert!(harness.text().contains("4, by sent"), "{}", harness.text());
+    click(&mut harness, x, y);
+    assert!(harness.text().contains("by sent, reversed"));
+    // By key: each order, and then as it comes.
+    harness.press("s s s s s");
+    assert!(top(&harness).contains("10.0.0.53:53"), "{}", top(&harness));
+}
+
+#[test]
+fn parts_of_the_filter_are_switched_and_taken_away() {
+    let mut harness = Harness::new(120, 40);
+    harness.press("j j j Enter /");
+    harness.type_text("proc.name = sh and evt.type = openat");
+    harness.press("Enter");
+    let (x, y) = find(&harness, "evt.type");
+    click(&mut harness, x, y);
+    assert!(harness.text().contains("(off: evt.type = openat) x"), "{}", harness.text());
+    let (x, y) = find(&harness, "x and (off");
+    click(&mut harness, x, y);
+    assert!(!harness.text().contains("proc.name"), "{}", harness.text());
+    let (x, _) = find(&harness, "(off: evt.type = openat) x");
+    click(&mut harness, x + 25, y);
+    assert!(harness.text().contains("no filter"), "{}", harness.text());
+    // Beside the parts, the filter is edited.
+    click(&mut harness, 60, y);
+    assert!(harness.app.bar.edit.is_some());
+}

@@ -9,7 +9,7 @@ use afterimage_model::{
 };
 use jiff::Timestamp;
 
-use super::{Effect, cells, filtering, go};
+use super::{Effect, cells, command_line::command_line, go};
 use crate::tui::{
     action::Action,
     app::{App, Popup},
@@ -29,7 +29,7 @@ pub(super) fn action(app: &mut App, action: Action) {
     match action {
         Action::Copy => cells::ask(app, crate::tui::feed::Purpose::Copy),
         Action::Cli => {
-            let line = cells::command_line(app);
+            let line = command_line(app);
             app.say(line);
         }
         _ if app.opened.is_none() => app.complain(safe!("no container is open")),
@@ -291,9 +291,4 @@ pub(crate) fn leave(app: &mut App) {
     if app.opened.is_some() {
         add(app, What::Place { screen });
     }
-}
-
-/// The filter in force, for the command line.
-pub(super) fn filter_text(app: &App) -> String {
-    filtering::in_force(app).text()
 }

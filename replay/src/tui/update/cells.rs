@@ -6,7 +6,7 @@ use afterimage_model::{
     text::{Safe, escape, unescape},
 };
 
-use super::{Effect, case, filtering};
+use super::{Effect, command_line::command_line, filtering};
 use crate::tui::{
     app::{App, Popup},
     feed::{Center, ContainerRow, MomentKey, Purpose, Request},
@@ -168,40 +168,6 @@ fn line(app: &App) -> Option<Safe> {
     }
 }
 
-/// The command line that prints what the screen shows, quoted for a shell.
-pub(super) fn command_line(app: &App) -> Safe {
-    let verb = match app.screen {
-        Screen::Containers => "ls",
-        Screen::Replay | Screen::Follow => "show",
-        Screen::Timeline => "timeline",
-        Screen::Tree => "tree",
-        Screen::Files => "files",
-        Screen::Net => "net",
-        Screen::Findings => "report",
-        Screen::Health => "verify",
-    };
-    let mut text = format!("afterimage {verb} {}", quoted(app.catalog.place.as_str()));
-    if app.screen.needs_container()
-        && let Some(row) = app.subject()
-    {
-        text.push_str(&format!(" -c {}", quoted(row.short_id.as_str())));
-    }
-    let filter = case::filter_text(app);
-    if verb == "show" && !filter.is_empty() {
-        text.push_str(&format!(" --filter {}", quoted(escape(filter.as_bytes()).as_str())));
-    }
-    safe!("{text}")
-}
-
-/// A word for a shell: nothing in it is anything but itself.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-:,@%+".contains(c);
-    if !word.is_empty() && !word.starts_with('-') && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
-
 /// Does what was chosen.
 pub(super) fn choose(app: &mut App, choice: Choice) {
     match choice {
@@ -210,19 +176,5 @@ pub(super) fn choose(app: &mut App, choice: Choice) {
             app.say(safe!("copied: {text}"));
             app.outbox.push(Effect::Copy(text));
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_word_is_one_word_for_a_shell() {
-        assert_eq!(quoted("/var/lib/afterimage"), "/var/lib/afterimage");
-        assert_eq!(quoted("a b"), "'a b'");
-        assert_eq!(quoted("-rf"), "'-rf'");
-        assert_eq!(quoted("$(id)';id;'"), r"'$(id)'\'';id;'\'''");
-        assert_eq!(quoted(""), "''");
     }
 }

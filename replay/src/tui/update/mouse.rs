@@ -4,14 +4,19 @@ use afterimage_format::BootNanos;
 use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::Rect;
 
-use super::{go, steer, update, walk};
+use super::{filtering, go, sort, steer, update, walk};
 use crate::tui::{
     action::Action,
     app::App,
     layout::{self, Pane},
     player::Playhead,
     screen::Screen,
-    view::{bars::tab_at, events, lanes::name_columns},
+    view::{
+        self,
+        bars::{chip_at, tab_at},
+        events,
+        lanes::name_columns,
+    },
     wants::LANE_NAME,
 };
 
@@ -92,16 +97,34 @@ fn press(app: &mut App, pane: Pane, rect: Rect, (x, y): (u16, u16)) {
                 to_screen(app, screen);
             }
         }
-        Pane::Filter => {
-            update(app, Action::EditFilter);
-        }
+        Pane::Filter => filter_pressed(app, rect, x),
         Pane::Transport => {
             update(app, Action::Play);
         }
         Pane::Timeline | Pane::Lanes if in_time(app, pane, rect, x).is_some() => {
             time_pressed(app, pane, rect, (x, y));
         }
+        _ if heading_pressed(app, pane, rect, (x, y)) => {}
         _ => row_pressed(app, pane, rect, y),
+    }
+}
+
+/// A press on the heading of a column puts the list in its order.
+fn heading_pressed(app: &mut App, pane: Pane, rect: Rect, (x, y): (u16, u16)) -> bool {
+    let is_list = layout::focusable(app.screen).first() == Some(&pane);
+    is_list && y == rect.y + 1 && sort::by_heading(app, &view::word_at(app, (x, y)))
+}
+
+/// On a part of the filter: its `x` takes it away, its text switches it off and on. Elsewhere the filter is edited.
+fn filter_pressed(app: &mut App, rect: Rect, x: u16) {
+    let at = app.bar.edit.is_none().then(|| chip_at(app, rect, x)).flatten();
+    let filter = filtering::in_force(app).clone();
+    match at {
+        Some((at, true)) => filtering::put(app, filter.without(at)),
+        Some((at, false)) => filtering::put(app, filter.toggled(at)),
+        None => {
+            update(app, Action::EditFilter);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::tui::{
     action::Action,
     app::App,
     feed::Heading,
-    filter::{Verdict, sentence},
+    filter::{Chip, Verdict, sentence},
     keys,
     moment::since,
     paint::{Painter, Row},
@@ -146,7 +146,7 @@ pub(super) fn filter(app: &App, painter: &mut Painter<'_>, rect: Rect) -> Option
     None
 }
 
-/// The parts of the filter; those switched off in parentheses.
+/// The parts of the filter; those switched off in parentheses. Behind each is an `x` that takes it away.
 fn chips(app: &App, painter: &mut Painter<'_>, x: u16, y: u16, room: u16) {
     let chips = update::in_force(app).chips();
     if chips.is_empty() {
@@ -156,16 +156,38 @@ fn chips(app: &App, painter: &mut Painter<'_>, x: u16, y: u16, room: u16) {
     let mut row = Row::new();
     for (at, chip) in chips.iter().enumerate() {
         if at > 0 {
-            row.push(" and ", Role::Dim);
+            row.push(AND, Role::Dim);
         }
-        let text = escape(chip.text.as_bytes());
-        if chip.on {
-            row.push(&text, Role::Match);
-        } else {
-            row.push(&safe!("(off: {text})"), Role::Dim);
-        }
+        row.push(&chip_text(chip), if chip.on { Role::Match } else { Role::Dim });
+        row.push(CLOSE, Role::Dim);
     }
     painter.row(x, y, room, &row);
+}
+
+/// Between two parts, and behind each.
+const AND: &str = " and ";
+const CLOSE: &str = " x";
+
+fn chip_text(chip: &Chip) -> Safe {
+    let text = escape(chip.text.as_bytes());
+    if chip.on { text } else { safe!("(off: {text})") }
+}
+
+/// The part of the filter at a column of the screen, and whether it is its `x`.
+pub(crate) fn chip_at(app: &App, rect: Rect, column: u16) -> Option<(usize, bool)> {
+    let mut from = usize::from(rect.x) + 3;
+    let column = usize::from(column);
+    for (at, chip) in update::in_force(app).chips().iter().enumerate() {
+        let end = from + width(chip_text(chip).as_str());
+        if (from..end).contains(&column) {
+            return Some((at, false));
+        }
+        if (end..end + CLOSE.len()).contains(&column) {
+            return Some((at, true));
+        }
+        from = end + CLOSE.len() + AND.len();
+    }
+    None
 }
 
 /// The end of a text that is longer than its field: where one types.

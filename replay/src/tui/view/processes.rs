@@ -49,10 +49,14 @@ pub(super) fn choice(app: &App, total: usize, other: &'static str) -> Safe {
     let Some(sheet) = app.sheet() else { return Safe::default() };
     let shown = sheet.order.len();
     let filtered = !app.bar.filter.is_empty();
-    match (filtered, shown == total) {
+    let count = match (filtered, shown == total) {
         (true, _) => safe!("{} of {}, by the filter", grouped(shown as u64), grouped(total as u64)),
         (false, true) => safe!("{}", grouped(total as u64)),
         (false, false) => safe!("{} of {}, {other}", grouped(shown as u64), grouped(total as u64)),
+    };
+    match sheet.sorting.words() {
+        Some(words) => safe!("{count}, {words}"),
+        None => count,
     }
 }
 
