@@ -45,22 +45,73 @@ struct Execution {
     time: BootNanos,
 }
 
+/// An image that is asked for.
 #[derive(Debug)]
-struct Request {
+pub struct Request {
     of: Execution,
     task: TaskKey,
-    parent: u32,
-    ino: u64,
-    size: u64,
-    path: Vec<u8>,
+    /// Its process's parent.
+    pub parent: u32,
+    /// Its inode.
+    pub ino: u64,
+    /// Its size.
+    pub size: u64,
+    /// Its path.
+    pub path: Vec<u8>,
 }
 
+impl Request {
+    /// The process that executes it.
+    pub fn tgid(&self) -> u32 {
+        self.of.tgid
+    }
+}
+
+/// What of a request is needed to look at the image.
 #[derive(Debug)]
-struct Answer {
+pub struct Wanted {
+    /// The process that executes it.
+    pub tgid: u32,
+    /// That process's parent.
+    pub parent: u32,
+    /// Its inode.
+    pub ino: u64,
+    /// Its size.
+    pub size: u64,
+    /// Its path.
+    pub path: Vec<u8>,
+}
+
+/// What was seen of an image.
+#[derive(Debug)]
+pub struct Seen {
+    /// Of [`artifact`].
+    pub outcome: u64,
+    /// SHA-256, where it was read to its end.
+    pub hash: Option<[u8; 32]>,
+    /// The image, where it is kept.
+    pub bytes: Vec<u8>,
+}
+
+/// What was seen of an image that was asked for.
+#[derive(Debug)]
+pub struct Answer {
     request: Request,
     outcome: u64,
     hash: Option<[u8; 32]>,
     bytes: Vec<u8>,
+}
+
+impl Answer {
+    /// To a request.
+    pub fn new(request: Request, Seen { outcome, hash, bytes }: Seen) -> Self {
+        Self { request, outcome, hash, bytes }
+    }
+
+    /// Nobody looked, or not in time.
+    pub fn gone(request: Request) -> Self {
+        Self { request, outcome: artifact::GONE, hash: None, bytes: Vec::new() }
+    }
 }
 
 /// Whose an execution was.
@@ -78,6 +129,8 @@ pub struct Artifacts {
     answers: Receiver<Answer>,
     /// Executions that were asked for and whose answer is not stored.
     open: HashMap<Execution, Owner>,
+    /// Requests without an answer.
+    due: usize,
     ready: Vec<Answer>,
     /// What is in whose recording.
     kept: HashSet<(ContainerUid, [u8; 32])>,
@@ -94,30 +147,22 @@ fn is_foreign(event: &Event<'_>) -> bool {
 }
 
 impl Artifacts {
-    /// Starts the thread.
-    ///
-    /// # Errors
-    /// When it cannot be made.
-    pub fn start() -> io::Result<Self> {
+    /// With the ends for whoever looks: what is asked, and where answers go.
+    pub fn new() -> (Self, Receiver<Request>, SyncSender<Answer>) {
         let (requests, asked) = mpsc::sync_channel(QUEUE);
         let (answer, answers) = mpsc::sync_channel(ANSWERS);
-        std::thread::Builder::new().name("artifacts".to_owned()).spawn(move || {
-            for request in asked {
-                if answer.send(look_at(request)).is_err() {
-                    return;
-                }
-            }
-        })?;
-        Ok(Self {
+        let own = Self {
             requests: Some(requests),
             answers,
             open: HashMap::new(),
+            due: 0,
             ready: Vec::new(),
             kept: HashSet::new(),
             budget: BUDGET,
             since: Instant::now(),
             host_mounts: u64::from(crate::host::host_mount_namespace()),
-        })
+        };
+        (own, asked, answer)
     }
 
     /// Looks at an exec before its turn. What runs among the host's own mounts is no container's.
@@ -139,9 +184,11 @@ impl Artifacts {
             return;
         }
         self.open.insert(of, Owner::Unknown);
-        if let Err(refused) = requests.try_send(request) {
-            let (mpsc::TrySendError::Full(request) | mpsc::TrySendError::Disconnected(request)) = refused;
-            self.ready.push(Answer { request, outcome: artifact::GONE, hash: None, bytes: Vec::new() });
+        match requests.try_send(request) {
+            Ok(()) => self.due += 1,
+            Err(mpsc::TrySendError::Full(request) | mpsc::TrySendError::Disconnected(request)) => {
+                self.ready.push(Answer::gone(request));
+            }
         }
     }
 
@@ -156,10 +203,15 @@ impl Artifacts {
         }
     }
 
+    fn take(&mut self, answer: Answer) {
+        self.due = self.due.saturating_sub(1);
+        self.ready.push(answer);
+    }
+
     /// Hands `put` the events of what was learnt of executions that have had their turn, at the time `now`.
     pub fn learn(&mut self, now: BootNanos, mut put: impl FnMut(ContainerUid, &Event<'_>)) {
         while let Ok(answer) = self.answers.try_recv() {
-            self.ready.push(answer);
+            self.take(answer);
         }
         for answer in std::mem::take(&mut self.ready) {
             match self.open.get(&answer.request.of) {
@@ -186,9 +238,12 @@ impl Artifacts {
         self.requests = None;
         loop {
             self.learn(now, &mut put);
+            if self.due == 0 {
+                break;
+            }
             let wait = until.saturating_duration_since(Instant::now());
             match self.answers.recv_timeout(wait) {
-                Ok(answer) => self.ready.push(answer),
+                Ok(answer) => self.take(answer),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
             }
         }
@@ -261,28 +316,28 @@ impl Artifacts {
 }
 
 /// Opens what a process executes: through the process, or where it has ended, by its path as its parent sees it.
-fn open(request: &Request) -> io::Result<File> {
+fn open(wanted: &Wanted) -> io::Result<File> {
     let same = |file: File| {
         let meta = file.metadata()?;
-        if meta.ino() == request.ino && meta.file_type().is_file() {
+        if meta.ino() == wanted.ino && meta.file_type().is_file() {
             return Ok((file, meta.len()));
         }
         Err(io::Error::from(io::ErrorKind::NotFound))
     };
-    let own = File::open(format!("/proc/{}/exe", request.of.tgid)).and_then(same);
+    let own = File::open(format!("/proc/{}/exe", wanted.tgid)).and_then(same);
     let (file, _) = own.or_else(|_| {
-        let root = Root::of_process(request.parent)?;
-        same(root.open(&request.path)?)
+        let root = Root::of_process(wanted.parent)?;
+        same(root.open(&wanted.path)?)
     })?;
     Ok(file)
 }
 
-/// Hashes an image, and keeps its bytes where there are not too many.
-fn look_at(request: Request) -> Answer {
-    let nothing = |request, outcome| Answer { request, outcome, hash: None, bytes: Vec::new() };
-    let Ok(mut file) = open(&request) else { return nothing(request, artifact::GONE) };
-    if request.size > LARGEST_HASHED {
-        return nothing(request, artifact::TOO_LARGE);
+/// Hashes an image, and takes its bytes where there are not too many.
+pub fn look_at(wanted: &Wanted) -> Seen {
+    let nothing = |outcome| Seen { outcome, hash: None, bytes: Vec::new() };
+    let Ok(mut file) = open(wanted) else { return nothing(artifact::GONE) };
+    if wanted.size > LARGEST_HASHED {
+        return nothing(artifact::TOO_LARGE);
     }
     let mut hash = Sha256::new();
     let (mut bytes, mut read) = (Vec::new(), 0);
@@ -298,20 +353,20 @@ fn look_at(request: Request) -> Answer {
                 }
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return nothing(request, artifact::UNREADABLE),
+            Err(_) => return nothing(artifact::UNREADABLE),
         }
-        if read > request.size {
-            return nothing(request, artifact::UNREADABLE);
+        if read > wanted.size {
+            return nothing(artifact::UNREADABLE);
         }
     }
-    if read != request.size {
-        return nothing(request, artifact::UNREADABLE);
+    if read != wanted.size {
+        return nothing(artifact::UNREADABLE);
     }
     let outcome = if read > LARGEST { artifact::TOO_LARGE } else { artifact::KEPT };
     if outcome != artifact::KEPT {
         bytes = Vec::new();
     }
-    Answer { request, outcome, hash: Some(hash.finalize().into()), bytes }
+    Seen { outcome, hash: Some(hash.finalize().into()), bytes }
 }
 
 #[cfg(test)]
@@ -321,7 +376,16 @@ mod tests {
     const BOX: ContainerUid = ContainerUid(3);
 
     fn artifacts() -> Artifacts {
-        Artifacts { host_mounts: 1, ..Artifacts::start().unwrap() }
+        let (own, asked, answers) = Artifacts::new();
+        std::thread::spawn(move || {
+            for request in asked {
+                let (parent, ino, size, path) =
+                    (request.parent, request.ino, request.size, request.path.clone());
+                let wanted = Wanted { tgid: request.tgid(), parent, ino, size, path };
+                answers.send(Answer::new(request, look_at(&wanted))).unwrap();
+            }
+        });
+        Artifacts { host_mounts: 1, ..own }
     }
 
     /// Has this test's own program looked at, as if it were executed from an upper layer.

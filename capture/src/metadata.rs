@@ -1,8 +1,8 @@
 //! What is known of a container beyond its cgroup: name, image, pod, host name, mounts.
 //!
 //! Sources vanish with the container, some of them milliseconds after it, so they are opened the moment a runtime's or
-//! monitor's exec is taken from the ring, and parsed later. All of it happens on threads of its own: the drain thread
-//! hands over a request without ever waiting (what does not fit the queue is counted), and takes answers when there
+//! monitor's exec is taken from the ring, and parsed later. All of it happens in a process of its own
+//! ([`crate::helpers::metadata`]): the drain thread hands over a request without ever waiting (what does not fit the queue is counted), and takes answers when there
 //! are any. A fact that comes late still labels its container.
 //!
 //! Nothing learnt here is trusted: files are read by [`mod@file`]'s rules, parsed under limits, and each fact says where it
@@ -27,14 +27,14 @@ use std::{
 use afterimage_format::Engine;
 
 pub use findings::Findings;
-use worker::{Answer, Request, Target, Worker};
+use worker::{Answer, Request, Target};
 
 /// Most requests in waiting.
 const REQUESTS: usize = 8192;
-/// Most answers in waiting: the threads wait when they are not taken.
+/// Most answers in waiting: those who look wait when they are not taken.
 const ANSWERS: usize = 1024;
 
-/// The way to the threads that look things up.
+/// The way to those who look things up.
 #[derive(Debug)]
 pub struct Metadata {
     requests: Option<SyncSender<Request>>,
@@ -46,26 +46,16 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    /// Starts the threads.
-    ///
-    /// # Errors
-    /// When a thread cannot be made.
-    pub fn start() -> std::io::Result<Self> {
+    /// With the ends for those who look: what is asked, and where answers go.
+    pub fn new() -> (Self, Receiver<Request>, SyncSender<Answer>) {
         let (requests, asked) = mpsc::sync_channel(REQUESTS);
         let (answer, answers) = mpsc::sync_channel(ANSWERS);
-        std::thread::Builder::new()
-            .name("metadata".to_owned())
-            .spawn(move || Worker::default().run(&asked, &answer))?;
-        Ok(Self { requests: Some(requests), answers, open: HashMap::new(), refused: 0 })
+        (Self { requests: Some(requests), answers, open: HashMap::new(), refused: 0 }, asked, answer)
     }
 
     /// Asks, without ever waiting.
     pub fn ask(&mut self, request: Request) {
-        let target = match &request {
-            Request::Announced { claim, .. } => Some(Target::Claim(*claim)),
-            Request::Found { container, .. } => Some(Target::Container(*container)),
-            Request::Tasks { .. } | Request::Dockerd { .. } => None,
-        };
+        let target = request.target();
         let Some(requests) = &self.requests else { return };
         match requests.try_send(request) {
             Ok(()) => {
@@ -87,6 +77,9 @@ impl Metadata {
     /// Asks nothing more; the next answer of those that are due, unless it takes too long.
     pub fn last_answer(&mut self, until: Instant) -> Option<Answer> {
         self.requests = None;
+        if self.open.is_empty() {
+            return None;
+        }
         let wait = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         match self.answers.recv_timeout(wait) {
             Ok(answer) => {

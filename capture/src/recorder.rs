@@ -3,7 +3,10 @@
 use std::{
     collections::{BTreeSet, HashSet},
     path::PathBuf,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -24,6 +27,7 @@ use crate::{
     btf::Btf,
     control::link::Link,
     drain::{Pending, WINDOW},
+    helpers::watch::Helpers,
     host,
     losses::LossBook,
     metadata::{Metadata, scout},
@@ -47,7 +51,7 @@ const ANSWERS: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Scheduling priority of the recorder.
-const NICE: i32 = -10;
+pub(crate) const NICE: i32 = -10;
 
 /// Which calls are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -127,9 +131,6 @@ pub enum RecordError {
     /// The store, at the start.
     #[error(transparent)]
     Store(#[from] OpenError),
-    /// The threads that look for metadata.
-    #[error("cannot start a thread")]
-    Thread(#[source] std::io::Error),
     /// The store, at the end.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -185,6 +186,16 @@ impl Status {
     }
 }
 
+/// Those who look at files, and which processes are the recorder's own.
+pub struct Looking {
+    /// What is known of containers beyond their cgroups.
+    pub metadata: Metadata,
+    /// Executed images that are no part of a container's.
+    pub artifacts: Artifacts,
+    /// The recorder's other processes.
+    pub helpers: Arc<Helpers>,
+}
+
 /// A running recorder.
 pub struct Recorder {
     programs: Programs,
@@ -227,7 +238,7 @@ impl Recorder {
     ///
     /// # Errors
     /// [`RecordError`].
-    pub fn start(options: &Options) -> Result<Self, RecordError> {
+    pub fn start(options: &Options, helpers: Looking) -> Result<Self, RecordError> {
         // A recorder that waits for a CPU loses events to a flood; it is best effort, since not everybody may ask.
         if let Err(error) = rustix::process::setpriority_process(None, NICE) {
             debug!("priority not raised: {error}");
@@ -249,10 +260,7 @@ impl Recorder {
         let tables = (programs.take_policy()?, programs.take_marks()?);
         let store =
             StoreWriter::open(&options.store, host::origin(&degraded), options.store_options.clone())?;
-        let metadata = Metadata::start().map_err(RecordError::Thread)?;
-        let artifacts = Artifacts::start().map_err(RecordError::Thread)?;
-        let mut sink =
-            Sink::new(store, (metadata, artifacts), tables, cgroups, options.host.policy(options.profile));
+        let mut sink = Sink::new(store, helpers, tables, cgroups, options.host.policy(options.profile));
         let now = host::boot_now();
         sink.store.put_clock(host::clock_pair())?;
         sink.store.put_container(&ContainerRecord::host(now))?;

@@ -6,6 +6,7 @@ mod runtime;
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -18,6 +19,7 @@ use tracing::{debug, warn};
 
 use crate::{
     artifacts::Artifacts,
+    helpers::watch::Helpers,
     host::{self, Cgroups},
     identity::{
         claims::{ClaimId, Claims},
@@ -30,6 +32,7 @@ use crate::{
         worker::{Answer, Target},
     },
     programs::{Marks, Policies},
+    recorder::Looking,
     witness::Witness,
 };
 
@@ -63,6 +66,7 @@ pub struct Sink {
     pub metadata: Metadata,
     /// Executed images that are no part of a container's.
     pub artifacts: Artifacts,
+    helpers: Arc<Helpers>,
     phases: Phases,
     lineage: Lineage,
     claims: Claims,
@@ -107,7 +111,7 @@ impl Sink {
     /// Into `store`.
     pub fn new(
         store: StoreWriter,
-        (metadata, artifacts): (Metadata, Artifacts),
+        Looking { metadata, artifacts, helpers }: Looking,
         (policy, marks): (Policies, Marks),
         cgroups: Cgroups,
         host: HostPolicy,
@@ -119,6 +123,7 @@ impl Sink {
             counts: SinkCounts::default(),
             metadata,
             artifacts,
+            helpers,
             phases: Phases::default(),
             lineage: Lineage::default(),
             claims: Claims::default(),
@@ -176,6 +181,11 @@ impl Sink {
 
     /// Takes an event; `cgroup` is as the kernel stamped it.
     pub fn take(&mut self, cgroup: u64, event: &Event<'_>) {
+        if self.helpers.are(event.task.tgid) {
+            // It does not record itself: of its first process the programs see to that.
+            self.counts.filtered += 1;
+            return;
+        }
         match event.code {
             EventCode::CGROUP_MKDIR => self.made(cgroup, event),
             EventCode::CGROUP_RMDIR => self.removed(event),

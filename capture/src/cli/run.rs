@@ -1,6 +1,9 @@
 //! `afterimaged run`.
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::{
+    os::unix::net::UnixStream,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use afterimage_format::{OpenError, Space, StoreOptions};
 use afterimage_model::class::classify;
@@ -21,9 +24,11 @@ use crate::{
         server::{Plane, Server, Sockets},
         tap::Tap,
     },
+    helpers::{self, watch::Helpers},
     live::watch,
+    privilege::{self, Capture, Role, spawner::Spawner},
     programs::LoadError,
-    recorder::{Options, RecordError, Recorder, Status},
+    recorder::{Looking, Options, RecordError, Recorder, Status},
     systemd,
     trigger::{
         engine::{Engine, Handle},
@@ -50,12 +55,22 @@ impl RunArgs {
 /// Runs until a signal.
 pub(super) fn run(args: &RunArgs, config: &Config, settings: Settings) -> Result<(), Failure> {
     log::start(&config.log.filter);
+    // Before there is a thread, a program or a socket.
+    let spawner = Spawner::start(work).map_err(|error| Failure::new(&error, "no process can be started"))?;
+    let helpers = Arc::new(Helpers::new(spawner.pid().as_raw_nonzero().get()));
+    let also = privilege::for_store(&config.record.store);
+    privilege::begin(Capture { also, files: None });
+    let (metadata, artifacts) = helpers::metadata::start(Arc::new(spawner), Arc::clone(&helpers))
+        .map_err(|error| Failure::new(&error, "the metadata process does not begin"))?;
+    let looking = Looking { metadata, artifacts, helpers: Arc::clone(&helpers) };
     let sockets = Sockets::bind(config).map_err(|error| Failure::new(&error, ""))?;
     let record = &config.record;
-    let mut recorder = Recorder::start(&options(record)).map_err(|error| explain(&error))?;
+    let mut recorder = Recorder::start(&options(record), looking).map_err(|error| explain(&error))?;
     let stop = Arc::new(AtomicBool::new(false));
-    let control = Control::start(args, config, settings, sockets, &mut recorder, &stop)?;
+    let control =
+        Control::start(args, config, settings, sockets, (&mut recorder, Arc::clone(&helpers)), &stop)?;
     recorder.begin();
+    helpers.refuse(privilege::settle_recording());
     systemd::ready();
     eprintln!(
         "recording to {}: {} processes were there, rings {}+{} MiB",
@@ -83,6 +98,17 @@ pub(super) fn run(args: &RunArgs, config: &Config, settings: Settings) -> Result
     Ok(())
 }
 
+/// What the other processes do.
+fn work(role: Role, socket: UnixStream, refused: Vec<String>) {
+    let done = match role {
+        Role::Metadata => helpers::metadata::serve(&socket, refused),
+        Role::Control | Role::Capture | Role::Spawner => Ok(()),
+    };
+    if let Err(error) = done {
+        tracing::debug!("the {} process ends: {error}", role.as_str());
+    }
+}
+
 /// Everything besides recording.
 struct Control {
     server: Server,
@@ -98,7 +124,7 @@ impl Control {
         config: &Config,
         settings: Settings,
         sockets: Sockets,
-        recorder: &mut Recorder,
+        (recorder, helpers): (&mut Recorder, Arc<Helpers>),
         stop: &Arc<AtomicBool>,
     ) -> Result<Self, Failure> {
         let store = &config.record.store;
@@ -137,6 +163,7 @@ impl Control {
             webhook: webhook.clone(),
             allowed: Allowed::new(config.api.group.as_deref()),
             store: store.clone(),
+            helpers,
             watch: watch.clone(),
             budget: Api::budget(),
         };
@@ -233,7 +260,7 @@ fn explain(error: &RecordError) -> Failure {
         RecordError::Load(LoadError::Program { .. }) => {
             "does the kernel's lockdown or the container's seccomp profile forbid bpf()?"
         }
-        RecordError::Load(_) | RecordError::Thread(_) => "",
+        RecordError::Load(_) => "",
         RecordError::Store(OpenError::Io { .. }) => "choose a writable directory with --store",
         RecordError::Store(OpenError::InUse { .. }) => "stop the other recorder, or choose another --store",
         RecordError::Store(OpenError::Version { .. }) => {

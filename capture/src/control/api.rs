@@ -13,6 +13,7 @@ use tracing::debug;
 
 use super::{figures::Shared, link::Commands, peer::Allowed, reload::Reloader};
 use crate::{
+    helpers::watch::Helpers,
     http::{
         body::{self, Budget},
         query,
@@ -52,6 +53,8 @@ pub struct Api {
     pub allowed: Allowed,
     /// Where it keeps the recording.
     pub store: std::path::PathBuf,
+    /// The recorder's other processes.
+    pub helpers: Arc<Helpers>,
     /// Whoever looks on.
     pub watch: watch::Handle,
     /// What bodies may take.

@@ -20,7 +20,7 @@ const PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
 pub fn tell(store: PathBuf, engine: Handle) -> std::io::Result<()> {
     let thread = std::thread::Builder::new().name("past".to_owned());
     thread.spawn(move || {
-        super::server::be_ordinary();
+        crate::privilege::settle();
         match Recording::open(&store) {
             Ok(recording) => read(&recording, &engine),
             Err(error) => warn!("what the store knew before cannot be read: {error}"),

@@ -70,12 +70,6 @@ pub struct Server {
     thread: std::thread::JoinHandle<()>,
 }
 
-/// The recorder's own priority is for the recording thread.
-pub fn be_ordinary() {
-    // Raising a nice value is always allowed; a failure only costs priority.
-    let _ = rustix::process::setpriority_process(None, 0);
-}
-
 impl Sockets {
     /// Binds everything that the configuration wants. The usual socket may be out of reach; a chosen one may not.
     ///
@@ -173,7 +167,7 @@ impl Server {
         let thread = std::thread::Builder::new()
             .name("control".to_owned())
             .spawn(move || {
-                be_ordinary();
+                crate::privilege::settle();
                 LocalSet::new().block_on(&runtime, async {
                     let signals = Signals::wait();
                     let failed = signals.as_ref().err().map(|error| std::io::Error::from(error.kind()));

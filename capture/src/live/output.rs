@@ -140,7 +140,7 @@ impl Outputs {
         std::thread::Builder::new()
             .name("outputs".to_owned())
             .spawn(move || {
-                crate::control::server::be_ordinary();
+                crate::privilege::settle();
                 let mut complained = vec![false; sinks.len()];
                 for line in lines {
                     for (sink, complained) in sinks.iter_mut().zip(&mut complained) {

@@ -237,7 +237,7 @@ pub fn start(
     let thread = std::thread::Builder::new()
         .name("watch".to_owned())
         .spawn(move || {
-            crate::control::server::be_ordinary();
+            crate::privilege::settle();
             watch.run(&messages);
         })
         .map_err(RulesError::Thread)?;

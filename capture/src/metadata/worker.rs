@@ -76,6 +76,17 @@ pub enum Request {
     },
 }
 
+impl Request {
+    /// Whom answers are about; of some requests there are none.
+    pub fn target(&self) -> Option<Target> {
+        match self {
+            Self::Announced { claim, .. } => Some(Target::Claim(*claim)),
+            Self::Found { container, .. } => Some(Target::Container(*container)),
+            Self::Tasks { .. } | Self::Dockerd { .. } => None,
+        }
+    }
+}
+
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {

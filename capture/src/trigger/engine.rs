@@ -286,8 +286,10 @@ impl Engine {
             waiting: Arc::clone(&waiting),
             meters: Arc::clone(&meters),
         };
-        let thread =
-            std::thread::Builder::new().name("triggers".to_owned()).spawn(move || engine.run(&receiver))?;
+        let thread = std::thread::Builder::new().name("triggers".to_owned()).spawn(move || {
+            crate::privilege::settle_urgent();
+            engine.run(&receiver);
+        })?;
         Ok((Handle { sender, waiting, meters }, thread))
     }
 

@@ -14,6 +14,7 @@ mod incident;
 mod kill;
 mod live;
 mod packaging;
+mod privilege;
 mod rules;
 mod runtimes;
 mod storm;

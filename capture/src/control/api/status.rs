@@ -6,10 +6,28 @@ use serde_json::{Value, json};
 use super::Api;
 use crate::{
     http::reply::{self, Reply},
+    privilege::Role,
     trigger::outcome::Instant,
 };
 
 impl Api {
+    /// The recorder's own processes.
+    fn processes(&self) -> Value {
+        let own = json!({ "role": Role::Capture.as_str(), "pid": std::process::id(), "running": true });
+        let others = [Role::Spawner, Role::Metadata, Role::Control].map(|role| {
+            let seen = self.helpers.of(role).seen();
+            json!({
+                "role": role.as_str(),
+                "pid": seen.pid,
+                "running": seen.running,
+                "restarts": seen.restarts,
+                "rejected": seen.rejected,
+            })
+        });
+        let all = others.into_iter().filter(|other| other["pid"] != 0);
+        std::iter::once(own).chain(all).collect()
+    }
+
     pub(super) async fn status(&self) -> Reply {
         let engine = self.engine.ask(|engine| {
             let counts: Vec<Value> = engine
@@ -37,6 +55,8 @@ impl Api {
             "not_ready": self.not_ready(),
             "recorder_silence_ms": self.shared.silence().as_millis() as u64,
             "triggers_waiting": self.engine.waiting(),
+            "processes": self.processes(),
+            "not_confined": self.helpers.refused(),
         });
         if let Some(figures) = self.shared.figures() {
             let (kernel, own) = (&figures.status.kernel, &figures.status);

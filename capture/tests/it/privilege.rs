@@ -1,0 +1,134 @@
+//! What each process of a recorder at work may do, as the kernel tells it, and that one that ends is replaced.
+
+use std::{collections::BTreeMap, fs, time::Duration};
+
+use afterimage_launch::Stdio;
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use serde_json::Value;
+
+use crate::{
+    bench::{Bench, busybox, eventually, falco},
+    harness::{alone, container, events, open, wait_until},
+};
+
+const BPF: u64 = 1 << 39;
+const PERFMON: u64 = 1 << 38;
+const PTRACE: u64 = 1 << 19;
+const READ_SEARCH: u64 = 1 << 2;
+
+/// The processes by role, as the status has them.
+fn processes(bench: &Bench) -> BTreeMap<String, Value> {
+    let all = bench.get("/v1/status")["processes"].clone();
+    let all = all.as_array().unwrap().iter();
+    all.map(|own| (own["role"].as_str().unwrap().to_owned(), own.clone())).collect()
+}
+
+fn pid(process: &Value) -> u64 {
+    process["pid"].as_u64().unwrap()
+}
+
+fn of(pid: u64) -> Pid {
+    Pid::from_raw(i32::try_from(pid).unwrap()).unwrap()
+}
+
+/// A line of `/proc/PID/status`, or of a thread's.
+fn field(status: &str, name: &str) -> String {
+    let text = fs::read_to_string(status).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.unwrap_or_else(|| panic!("{name} in {text}")).trim().to_owned()
+}
+
+fn set(status: &str, name: &str) -> u64 {
+    u64::from_str_radix(&field(status, name), 16).unwrap()
+}
+
+/// The threads of a process: what `/proc` has of each.
+fn threads(pid: u64) -> Vec<String> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    tasks.flatten().map(|task| format!("{}/status", task.path().display())).collect()
+}
+
+/// What the descriptors of a process are of.
+fn descriptors(pid: u64) -> Vec<String> {
+    let all = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    all.flatten()
+        .filter_map(|fd| Some(fs::read_link(fd.path()).ok()?.to_string_lossy().into_owned()))
+        .collect()
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
+fn each_process_has_the_rights_that_it_needs_and_no_others() {
+    let _alone = alone();
+    let bench = Bench::start("");
+    let all = processes(&bench);
+    for (role, process) in &all {
+        assert_eq!(process["running"], true, "{role}: {process}");
+        for thread in threads(pid(process)) {
+            let (wanted, permitted) = match role.as_str() {
+                // Its recording thread is the first.
+                "capture" if thread.contains(&format!("/task/{}/", pid(process))) => {
+                    (BPF | PERFMON, BPF | PERFMON)
+                }
+                "metadata" => (PTRACE | READ_SEARCH, PTRACE | READ_SEARCH),
+                "spawner" => (0, PTRACE | READ_SEARCH),
+                _ => (0, 0),
+            };
+            let has = |name| set(&thread, name);
+            assert_eq!((has("CapEff"), has("CapPrm")), (wanted, permitted), "{role} {thread}");
+            assert_eq!((has("CapInh"), has("CapAmb")), (0, 0), "{role} {thread}");
+            // Root of this machine may change it; under a unit it is the unit's.
+            assert_eq!(has("CapBnd"), permitted, "{role} {thread}");
+            assert_eq!((field(&thread, "NoNewPrivs"), field(&thread, "Seccomp")), ("1".into(), "2".into()));
+        }
+        let has = |what: &str| descriptors(pid(process)).iter().any(|own| own.contains(what));
+        assert_eq!(has("bpf"), role == "capture", "{role}: {:?}", descriptors(pid(process)));
+        let store = bench.recorder.store.path().display().to_string();
+        assert_eq!(has(&store), role == "capture", "{role}: {:?}", descriptors(pid(process)));
+    }
+    bench.recorder.stop();
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
+fn a_process_that_is_killed_is_replaced_and_no_event_is_missing() {
+    let _alone = alone();
+    let bench = Bench::start("");
+    let (launcher, _root) = busybox();
+    let before = processes(&bench);
+    let killed = before.get("metadata").unwrap();
+    let running = launcher
+        .spawn(&["/bin/busybox", "sh", "-c", "while :; do busybox true; echo; done"], Stdio::default())
+        .unwrap();
+    let id = running.id().to_string();
+    std::thread::sleep(Duration::from_millis(300));
+    kill_process(of(pid(killed)), Signal::KILL).unwrap();
+    let now = eventually("metadata process in its place", || {
+        let now = processes(&bench).get("metadata").unwrap().clone();
+        (now["running"] == true && now["pid"] != killed["pid"]).then_some(now)
+    });
+    assert_eq!(now["restarts"], 1, "{now}");
+    assert_eq!(bench.alert(&falco(&id)).json()["triggers"][0]["state"], "pinned");
+    running.kill().unwrap();
+    running.wait().unwrap();
+    assert_eq!(bench.get("/v1/status")["recording"]["lost"], 0);
+    let (store, said) = bench.recorder.stop();
+    assert!(said.contains("the metadata process has ended"), "{said}");
+    let recording = open(store.path());
+    assert!(recording.losses().is_empty(), "{:?}", recording.losses());
+    let all = events(&recording, container(&recording, &id).record.uid);
+    assert!(all.len() > 100, "{}", all.len());
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
+fn nothing_of_a_killed_recorder_stays() {
+    let _alone = alone();
+    let bench = Bench::start("");
+    let all: Vec<u64> = processes(&bench).values().map(pid).collect();
+    assert!(all.len() >= 3, "{all:?}");
+    bench.recorder.kill();
+    for pid in all {
+        wait_until("end of all its processes", || test_kill_process(of(pid)).is_err());
+    }
+}
