@@ -21,6 +21,10 @@ pub struct Explanation {
     pub types: Option<Vec<String>>,
     /// The earliest and latest moment that can match.
     pub range: (Option<BootNanos>, Option<BootNanos>),
+    /// Parts that columns of rows answer, of how many.
+    pub vectorised: (usize, usize),
+    /// The columns that are asked for it.
+    pub columns: Vec<&'static str>,
     /// How often the events are read: twice for `near` and `seq`.
     pub passes: u32,
     /// Blocks to read, of how many.
@@ -47,6 +51,7 @@ impl Filter {
     /// What the filter asks for and what has to be read for it, when these of the blocks are selected.
     pub fn explain(&self, frame: &Frame, blocks: &[BlockInfo], selected: &[usize]) -> Explanation {
         let prefilter = self.prefilter(frame);
+        let rows = self.row_filter(frame);
         let read: HashSet<usize> = selected.iter().copied().collect();
         let stored = |block: &BlockInfo| block.stored;
         let types = prefilter.codes().map(|codes| {
@@ -61,6 +66,8 @@ impl Filter {
             parts: self.size(),
             types,
             range: prefilter.range(),
+            vectorised: rows.parts(),
+            columns: if rows.is_any() { rows.columns() } else { Vec::new() },
             passes: if self.needs_survey() { 2 } else { 1 },
             blocks: (selected.len(), blocks.len()),
             bytes: (
@@ -91,6 +98,9 @@ impl std::fmt::Display for Explanation {
             writeln!(f, "boottime {} .. {}", bound(self.range.0, "start"), bound(self.range.1, "end"))?;
         }
         writeln!(f, "parts    {}", self.parts)?;
+        let from = if self.columns.is_empty() { "" } else { ": " };
+        let (known, all) = self.vectorised;
+        writeln!(f, "columns  answer {known} of {all} checks{from}{}", self.columns.join(", "))?;
         writeln!(f, "passes   {}", self.passes)?;
         writeln!(
             f,

@@ -8,6 +8,7 @@ use crate::{
     expand::Expander,
     prefilter::Prefilter,
     program::Node,
+    rows::RowFilter,
     syntax::{self, FilterError, Mode, ast::Expr},
 };
 
@@ -111,6 +112,11 @@ impl Filter {
     /// What it says of containers, blocks and codes before events are read.
     pub fn prefilter<'f>(&'f self, frame: &'f Frame) -> Prefilter<'f> {
         Prefilter::new(&self.node, frame)
+    }
+
+    /// What it says of rows by some of their columns.
+    pub fn row_filter<'f>(&'f self, frame: &'f Frame) -> RowFilter<'f> {
+        RowFilter::new(&self.node, frame)
     }
 
     /// How many parts are left after everything that is decided already was left out.

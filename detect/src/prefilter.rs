@@ -166,7 +166,7 @@ fn bound(node: &Node, known: Known<'_>) -> Verdict {
 }
 
 /// Whether a term is a property of the container that does not change with its events.
-fn of_container(source: &Source) -> bool {
+pub(crate) fn of_container(source: &Source) -> bool {
     let fixed = |field: &FieldRef| {
         let name = field.def().name;
         (name.starts_with("container.") || name.starts_with("k8s."))
@@ -187,7 +187,14 @@ fn settle(node: &Node, known: Known<'_>) -> Verdict {
     if record.is_none() && uid != ContainerUid::HOST {
         return Verdict::Maybe;
     }
-    let event = Event {
+    let event = no_event();
+    let cx = EventContext::new(&event, (uid, record), &Nothing, frame, 1);
+    Verdict::of(node.holds(&cx))
+}
+
+/// An event of which nothing is known.
+pub(crate) fn no_event() -> Event<'static> {
+    Event {
         time: BootNanos(0),
         duration: None,
         task: TaskKey::default(),
@@ -197,9 +204,7 @@ fn settle(node: &Node, known: Known<'_>) -> Verdict {
         ret: 0,
         args: &[],
         fields: &[],
-    };
-    let cx = EventContext::new(&event, (uid, record), &Nothing, frame, 1);
-    Verdict::of(node.holds(&cx))
+    }
 }
 
 fn time(test: &TimeTest, known: Known<'_>) -> Verdict {
@@ -249,7 +254,7 @@ fn range(node: &Node, frame: &Frame) -> (Option<BootNanos>, Option<BootNanos>) {
 }
 
 /// No state at all.
-struct Nothing;
+pub(crate) struct Nothing;
 
 impl Facts for Nothing {
     fn process(&self, _: TaskKey) -> Option<Process<'_>> {

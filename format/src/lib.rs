@@ -59,7 +59,8 @@ pub use merge::{MergeError, MergeReport, merge};
 pub use owned::{OwnedEvent, OwnedField};
 pub use page::{Anchor, Direction, EventId};
 pub use reader::{
-    BlockFilter, BlockInfo, ColumnInfo, ContainerSummary, GramQuery, Keyframe, Origin, Query, Recording,
+    BlockFilter, BlockInfo, ColumnInfo, ColumnReader, Columns, ContainerSummary, GramQuery, Keyframe, Origin,
+    Query, Recording, StringId, Wanted,
 };
 pub use verify::{
     Finding, FindingKind, SegmentReport, SegmentState, Signer, VerifyOptions, VerifyReport, verify,

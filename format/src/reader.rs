@@ -16,6 +16,7 @@ use crate::{
 };
 
 mod blocks;
+mod columns;
 mod density;
 mod filters;
 mod keyframes;
@@ -26,6 +27,7 @@ pub(crate) mod scan;
 pub use crate::events::filter::{BlockFilter, GramQuery};
 pub use blocks::ColumnInfo;
 use blocks::{Cache, Place};
+pub use columns::{ColumnReader, Columns, StringId, Wanted};
 pub use keyframes::Keyframe;
 use load::Segment;
 

@@ -1,15 +1,20 @@
 //! How fast a recording answers questions: `cargo xtask bench query [-- EVENTS [RULES.yaml]]`.
 //!
 //! Makes a store of so many events (two million where not said otherwise) of containers of 20,000 each, whose last one
-//! alone has what the rare filters look for, and asks it on one thread, through the same selection of blocks and the
-//! same state as `afterimage grep`. Times are of the thread's CPU.
+//! alone has what the rare filters look for, and asks it on one thread as `afterimage grep --count` does: blocks are
+//! selected, columns asked, and where these leave rows in doubt, events are read with the state at them. Times are of
+//! the thread's CPU.
 
-use std::{collections::HashSet, ops::ControlFlow, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::ControlFlow,
+    path::Path,
+};
 
-use afterimage_detect::{EventContext, Filter, Frame, RuleSet, Tracker};
+use afterimage_detect::{EventContext, Filter, Frame, RowFilter, Rows, RuleSet, Tracker};
 use afterimage_format::{
-    BlockInfo, BootNanos, Class, ContainerRecord, ContainerUid, Event, FieldTag, Origin, OwnedEvent, Query,
-    Recording, StoreOptions, StoreWriter, TaskKey,
+    BlockInfo, BootNanos, Class, ContainerRecord, ContainerUid, Event, EventId, FieldTag, Origin, OwnedEvent,
+    Query, Recording, StoreOptions, StoreWriter, TaskKey,
 };
 use mix::{EVENTS, machine, mix, on_cpu};
 
@@ -120,36 +125,57 @@ fn frame(recording: &Recording) -> Frame {
     Frame { range: recording.time_range(), ..Frame::default() }
 }
 
-/// Selects blocks, reads those of their containers, rolls the state, matches.
+/// Selects blocks, asks their columns, and where these do not suffice reads their containers, rolls the state, matches.
 fn ask(recording: &Recording, total: u64, what: &str, text: &str) {
     let filter = Filter::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
     let frame = frame(recording);
     let (select, selected) = timed(|| filter.prefilter(&frame).blocks(recording));
-    let wanted: HashSet<usize> = selected.iter().copied().collect();
-    let containers: HashSet<ContainerUid> =
-        selected.iter().map(|index| recording.blocks()[*index].container).collect();
-    let mut found = 0u64;
-    let (read, ()) = timed(|| {
-        let reads = |block: &BlockInfo| containers.contains(&block.container);
-        walk(recording, &reads, &mut |block, cx| {
-            found += u64::from(wanted.contains(&(block as usize)) && filter.matches(cx));
-        });
-    });
+    let (rows, asked) = timed(|| by_columns(recording, &filter.row_filter(&frame), &selected));
+    let decided = asked.iter().all(|(_, rows)| rows.may == rows.sure);
+    let mut found = asked.iter().map(|(_, rows)| rows.sure.count()).sum::<usize>();
+    let mut read = 0.0;
+    if !decided {
+        (read, found) = timed(|| by_events(recording, &filter, &asked));
+    }
     println!(
-        "{what}: {found} found, {} of {} blocks, selected in {:.1} ms, read in {:.1} ms, {:.2} M events/s  {text}",
+        "{what}: {found} found, {} of {} blocks, selected in {:.1} ms, columns in {:.1} ms, events in {:.1} ms, {:.2} M \
+         events/s  {text}",
         selected.len(),
         recording.blocks().len(),
         select * 1e3,
+        rows * 1e3,
         read * 1e3,
-        total as f64 / (select + read) / 1e6,
+        total as f64 / (select + rows + read) / 1e6,
     );
+}
+
+fn by_columns(recording: &Recording, filter: &RowFilter<'_>, selected: &[usize]) -> HashMap<usize, Rows> {
+    let mut reader = recording.column_reader();
+    let asked = selected.iter().map(|index| {
+        let columns = reader.read(*index, filter.wanted()).expect("readable").expect("whole");
+        (*index, filter.rows(&columns, None))
+    });
+    asked.filter(|(_, rows)| !rows.may.is_none()).collect()
+}
+
+fn by_events(recording: &Recording, filter: &Filter, asked: &HashMap<usize, Rows>) -> usize {
+    let containers: HashSet<ContainerUid> =
+        asked.keys().map(|index| recording.blocks()[*index].container).collect();
+    let reads = |block: &BlockInfo| containers.contains(&block.container);
+    let mut found = 0;
+    walk(recording, &reads, &mut |id, cx| {
+        let Some(rows) = asked.get(&(id.block as usize)) else { return };
+        let row = id.row as usize;
+        found += usize::from(rows.sure.has(row) || rows.may.has(row) && filter.matches(cx));
+    });
+    found
 }
 
 /// Every event of the blocks that are read, with the state after it.
 fn walk(
     recording: &Recording,
     reads: &dyn Fn(&BlockInfo) -> bool,
-    visit: &mut dyn FnMut(u32, &EventContext<'_>),
+    visit: &mut dyn FnMut(EventId, &EventContext<'_>),
 ) {
     let frame = frame(recording);
     let mut tracker = Tracker::new();
@@ -163,7 +189,7 @@ fn walk(
             if last.is_none_or(|record| record.uid != uid) {
                 last = records.iter().find(|record| record.uid == uid).copied();
             }
-            visit(id.block, &EventContext::new(event, (uid, last), &tracker, &frame, number));
+            visit(id, &EventContext::new(event, (uid, last), &tracker, &frame, number));
             ControlFlow::Continue(())
         })
         .expect("a readable store");

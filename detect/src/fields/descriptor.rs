@@ -20,9 +20,11 @@ pub(crate) fn descriptor_of<'a>(cx: &EventContext<'a>) -> Option<Descriptor<'a>>
     let event = cx.event();
     let mut own = known.unwrap_or_default();
     if cx.shape().opens || cx.shape().name == "creat" {
-        if known.is_none() {
+        if known.is_none() || own.socket.is_some() {
             own.kind = DescriptorKind::File;
         }
+        // What had the number before was no longer there.
+        own.socket = None;
         own.path = event.bytes(FieldTag::KPATH).or(own.path);
         own.claimed = event.bytes(FieldTag::PATH).or(own.claimed);
         own.renamed = Some(event.time);

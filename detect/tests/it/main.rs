@@ -6,6 +6,7 @@ mod matching;
 mod parse_cases;
 mod print_round_trip;
 mod reference;
+mod rows;
 mod rule_files;
 mod samples;
 mod scene;

@@ -15,6 +15,7 @@ use crate::{
     bytes::{Input, Malformed, unzigzag},
     limits,
     payload::{Payload, Unpacker},
+    reader::{StringId, Wanted},
     stream::read_stream,
 };
 
@@ -58,6 +59,36 @@ impl Rows {
         self.time.len()
     }
 
+    pub(crate) fn codes(&self) -> &[u16] {
+        &self.code
+    }
+
+    pub(crate) fn results(&self) -> &[i64] {
+        &self.ret
+    }
+
+    pub(crate) fn times(&self) -> &[u64] {
+        &self.time
+    }
+
+    pub(crate) fn cpus(&self) -> &[u16] {
+        &self.cpu
+    }
+
+    pub(crate) fn flags(&self) -> &[u32] {
+        &self.flags
+    }
+
+    pub(crate) fn tasks(&self) -> (&[u32], &[TaskKey]) {
+        (&self.task, &self.tasks)
+    }
+
+    /// The first field of a row with this tag: equal strings of a block lie at one place.
+    pub(crate) fn string(&self, row: usize, tag: FieldTag) -> Option<StringId> {
+        let at = span(&self.field_end, row, &self.fields)?.iter().find(|at| at.tag == tag.0)?;
+        Some(StringId(at.begin, at.len))
+    }
+
     pub(crate) fn time(&self, row: usize) -> u64 {
         self.time.get(row).copied().unwrap_or(0)
     }
@@ -83,7 +114,7 @@ impl Rows {
     /// Lends a row as an event.
     pub(crate) fn with<R>(&self, row: usize, f: impl FnOnce(&Event<'_>) -> R) -> Option<R> {
         // Most events have few fields: clearing room for all that are possible costs more than all the rest.
-        match span(&self.field_end, row, &self.fields)? {
+        match lent(&self.field_end, row, &self.fields)? {
             [] => self.lend(row, &[], f),
             at if at.len() <= FEW_FIELDS => self.lend_fields(row, at, [NO_FIELD; FEW_FIELDS], f),
             at => self.lend_fields(row, at, [NO_FIELD; MAX_FIELDS], f),
@@ -112,14 +143,14 @@ impl Rows {
     fn lend<R>(&self, row: usize, fields: &[Field<'_>], f: impl FnOnce(&Event<'_>) -> R) -> Option<R> {
         let task = *self.task.get(row)?;
         Some(f(&Event {
-            time: BootNanos(*self.time.get(row)?),
+            time: BootNanos(self.time(row)),
             duration: self.duration.get(row).copied().flatten(),
             task: *self.tasks.get(task as usize)?,
             code: EventCode(*self.code.get(row)?),
             flags: EventFlags(self.flags.get(row).copied().unwrap_or(0)),
-            cpu: *self.cpu.get(row)?,
-            ret: *self.ret.get(row)?,
-            args: span(&self.arg_end, row, &self.args)?,
+            cpu: self.cpu.get(row).copied().unwrap_or(0),
+            ret: self.ret.get(row).copied().unwrap_or(0),
+            args: lent(&self.arg_end, row, &self.args)?,
             fields,
         }))
     }
@@ -145,6 +176,11 @@ impl Rows {
             begin = end as usize;
         }
     }
+}
+
+/// As [`span`], and nothing where the column was not decoded.
+fn lent<'a, T>(ends: &[u32], row: usize, items: &'a [T]) -> Option<&'a [T]> {
+    if ends.is_empty() { Some(&[]) } else { span(ends, row, items) }
 }
 
 /// The part of `items` that belongs to `row`, by the rows' ends.
@@ -209,6 +245,16 @@ impl EventDecoder {
 
     /// The rows of an EVENTS block whose checksums were found right.
     pub(crate) fn rows(&mut self, header: &BlockHeader, payload: &[u8]) -> Result<Rows, Malformed> {
+        self.columns(header, payload, Wanted::ALL)
+    }
+
+    /// As [`Self::rows`], with the wanted columns only.
+    pub(crate) fn columns(
+        &mut self,
+        header: &BlockHeader,
+        payload: &[u8],
+        wanted: Wanted,
+    ) -> Result<Rows, Malformed> {
         let count = header.rows as usize;
         if count > limits::BLOCK_ROWS {
             return Err(Malformed("a block has too many rows"));
@@ -229,10 +275,16 @@ impl EventDecoder {
         if count > 0 {
             decode.tasks()?;
             decode.codes()?;
-            decode.plain_columns()?;
-            decode.times()?;
-            decode.arguments()?;
-            decode.fields()?;
+            decode.plain_columns(wanted)?;
+            if wanted.has(Wanted::TIMES) {
+                decode.times()?;
+            }
+            if wanted.has(Wanted::NUMBERS) {
+                decode.arguments()?;
+            }
+            if wanted.has(Wanted::FIELDS) {
+                decode.fields()?;
+            }
         }
         Ok(decode.rows)
     }
@@ -357,17 +409,25 @@ impl Decode<'_> {
         Ok(())
     }
 
-    fn plain_columns(&mut self) -> Result<(), Malformed> {
+    fn plain_columns(&mut self, wanted: Wanted) -> Result<(), Malformed> {
         let count = self.count;
-        self.rows.ret = self.per_code(column::RET, |v| Ok(unzigzag(v)))?.ok_or(MISSING)?;
-        self.rows.flags = self.per_code(column::FLAGS, narrow)?.unwrap_or_default();
-        self.rows.class = self.per_code(column::CLASS, narrow)?.unwrap_or_default();
-        self.rows.cpu = self
-            .column(column::CPU, |input, values, _| {
-                read_stream(input, count, values)?;
-                values.iter().map(|&v| narrow(v)).collect()
-            })?
-            .ok_or(MISSING)?;
+        if wanted.has(Wanted::RESULTS) {
+            self.rows.ret = self.per_code(column::RET, |v| Ok(unzigzag(v)))?.ok_or(MISSING)?;
+        }
+        if wanted.has(Wanted::FLAGS) {
+            self.rows.flags = self.per_code(column::FLAGS, narrow)?.unwrap_or_default();
+        }
+        if wanted == Wanted::ALL {
+            self.rows.class = self.per_code(column::CLASS, narrow)?.unwrap_or_default();
+        }
+        if wanted.has(Wanted::CPUS) {
+            self.rows.cpu = self
+                .column(column::CPU, |input, values, _| {
+                    read_stream(input, count, values)?;
+                    values.iter().map(|&v| narrow(v)).collect()
+                })?
+                .ok_or(MISSING)?;
+        }
         Ok(())
     }
 
