@@ -131,8 +131,8 @@ fn ask(recording: &Recording, total: u64, what: &str, text: &str) {
     let frame = frame(recording);
     let (select, selected) = timed(|| filter.prefilter(&frame).blocks(recording));
     let (rows, asked) = timed(|| by_columns(recording, &filter.row_filter(&frame), &selected));
-    let decided = asked.iter().all(|(_, rows)| rows.may == rows.sure);
-    let mut found = asked.iter().map(|(_, rows)| rows.sure.count()).sum::<usize>();
+    let decided = asked.values().all(|rows| rows.may == rows.sure);
+    let mut found = asked.values().map(|rows| rows.sure.count()).sum::<usize>();
     let mut read = 0.0;
     if !decided {
         (read, found) = timed(|| by_events(recording, &filter, &asked));

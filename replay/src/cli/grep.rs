@@ -85,7 +85,7 @@ pub(super) fn run(args: &GrepArgs, session: &mut Session<'_>) -> Result<Verdict,
     let mut found = 0;
     if args.count {
         for part in &parts {
-            found += search(part, args, u64::MAX, &mut filters, None)?.shown;
+            found += events::count(part.trace, options(part, args, u64::MAX, false, &mut filters))?.shown;
         }
         writeln!(session.out, "{found}")?;
     } else {
@@ -93,7 +93,7 @@ pub(super) fn run(args: &GrepArgs, session: &mut Session<'_>) -> Result<Verdict,
         let mut more = false;
         for part in &parts {
             let left = args.limit.unwrap_or(u64::MAX) - found;
-            let seen = search(part, args, left, &mut filters, Some(&mut emitter))?;
+            let seen = search(part, args, left, &mut filters, &mut emitter)?;
             found += seen.shown;
             more |= seen.more;
         }
@@ -112,31 +112,31 @@ fn gaps<'a>(parts: &[Part<'a>]) -> Vec<(&'a Trace, Gaps)> {
     parts.iter().map(|p| (p.trace, p.gaps())).collect()
 }
 
+fn options<'f>(
+    part: &Part<'_>,
+    args: &GrepArgs,
+    limit: u64,
+    streams: bool,
+    filters: &'f mut Filters,
+) -> Options<'f> {
+    let GrepArgs { setup, raw, .. } = *args;
+    Options { container: part.uid(), span: part.span, setup, raw, skip: true, limit, streams, filters }
+}
+
 fn search(
     part: &Part<'_>,
     args: &GrepArgs,
     limit: u64,
     filters: &mut Filters,
-    mut emitter: Option<&mut Emitter<'_>>,
+    emitter: &mut Emitter<'_>,
 ) -> Result<events::Seen, Failure> {
     let mut written = Ok(());
-    let options = Options {
-        container: part.uid(),
-        span: part.span,
-        setup: args.setup,
-        raw: args.raw,
-        skip: true,
-        limit,
-        streams: emitter.is_some() && std::io::stdout().is_terminal(),
-        filters,
-    };
+    let options = options(part, args, limit, std::io::stdout().is_terminal(), filters);
     let seen = events::walk(part.trace, options, &mut |item| {
-        if let Some(emitter) = emitter.as_deref_mut() {
-            written = match &item {
-                Item::Event(row) => emitter.row(row.as_ref()),
-                Item::Gap(gap) => emitter.row_as("gap", gap),
-            };
-        }
+        written = match &item {
+            Item::Event(row) => emitter.row(row.as_ref()),
+            Item::Gap(gap) => emitter.row_as("gap", gap),
+        };
         if written.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     written?;

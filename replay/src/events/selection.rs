@@ -23,6 +23,11 @@ impl Selection {
         self.wanted.get(id.block as usize).copied().unwrap_or(true)
     }
 
+    /// The blocks in which any event can match, by their positions.
+    pub(super) fn wanted(&self) -> impl Iterator<Item = usize> {
+        self.wanted.iter().enumerate().filter(|(_, wanted)| **wanted).map(|(index, _)| index)
+    }
+
     /// Whether the block has to be read.
     pub(super) fn reads(&self, block: &BlockInfo) -> bool {
         self.last.is_some_and(|last| block.first <= last) && self.containers.contains(&block.container)

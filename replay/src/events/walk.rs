@@ -11,8 +11,10 @@ use afterimage_model::{
 
 use super::{
     Asked, EventRow, Filters, GapRow,
+    filters::frame,
     fold::{Emit, Folder},
     row::Whose,
+    rows::RowSelection,
 };
 use crate::{
     failure::Failure,
@@ -61,9 +63,20 @@ pub struct Seen {
     pub more: bool,
 }
 
+/// What of [`Options`] holds for every event.
+#[derive(Clone, Copy)]
+struct Asks {
+    container: Option<ContainerUid>,
+    span: Span,
+    setup: bool,
+    raw: bool,
+    limit: u64,
+}
+
 struct Walk<'a, 'b> {
     trace: &'a Trace,
-    options: Options<'b>,
+    options: Asks,
+    filters: &'b Filters,
     clock: Arc<Clock>,
     whose: HashMap<ContainerUid, Arc<Whose>>,
     asked: Asked<'a>,
@@ -88,9 +101,14 @@ pub fn walk(trace: &Trace, options: Options<'_>, emit: &mut Emit<'_>) -> Result<
     let query = query(trace, &options);
     options.filters.survey(trace, &query)?;
     let selection = if options.skip { options.filters.select(trace, options.container) } else { None };
+    let Options { container, span, setup, raw, skip, limit, streams, filters } = options;
+    let filters: &Filters = filters;
+    let frame = frame(trace);
+    let rows = if skip && selection.is_some() { RowSelection::new(trace, filters, &frame) } else { None };
     let mut walk = Walk {
         trace,
-        options,
+        options: Asks { container, span, setup, raw, limit },
+        filters,
         clock: Arc::new(trace.clock.clone()),
         whose: HashMap::new(),
         asked: Asked::new(trace),
@@ -99,12 +117,13 @@ pub fn walk(trace: &Trace, options: Options<'_>, emit: &mut Emit<'_>) -> Result<
         gaps,
         seen: Seen::default(),
     };
-    let mut progress = Progress::new(trace.recording.count_hint(&query), walk.options.streams);
+    let mut progress = Progress::new(trace.recording.count_hint(&query), streams);
     let mut stopped = false;
     let reads = |block: &BlockInfo| selection.as_ref().is_none_or(|selection| selection.reads(block));
     trace.recording.walk_blocks(&query, &reads, &mut |id, uid, event| {
         progress.tick();
-        let can = selection.as_ref().is_none_or(|selection| selection.wants(id));
+        let can = selection.as_ref().is_none_or(|selection| selection.wants(id))
+            && rows.as_ref().is_none_or(|rows| rows.may(id));
         let flow = walk.event(uid, event, can, emit);
         stopped = flow.is_break();
         flow
@@ -145,7 +164,7 @@ impl Walk<'_, '_> {
             self.seen.setup += 1;
             return ControlFlow::Continue(());
         }
-        let filters = &*self.options.filters;
+        let filters = self.filters;
         let wanted = filters.is_empty() || can && filters.matches(&self.asked.context(uid, event));
         // Both returns of a restarted call are one row, whichever of them the filter wants.
         let folds = event.flags.contains(EventFlags::RESTART) || self.folder.waits_for(event.task.tid);

@@ -65,6 +65,9 @@ fn explain_reads_nothing_and_says_what_would_be_read() {
     assert_eq!(ran.code, 0);
     assert!(ran.stdout().contains("types    openat"), "{}", ran.stdout());
     assert!(ran.stdout().contains("reads    1 of "), "{}", ran.stdout());
+    assert!(ran.stdout().contains("columns  answer 2 of 2 checks: threads, codes\n"), "{}", ran.stdout());
+    let ran = afterimage(&["grep", "--explain", "evt.failed = true and proc.name = sh", store.arg()]);
+    assert!(ran.stdout().contains("answer 1 of 2 checks: threads, codes, results\n"), "{}", ran.stdout());
 }
 
 const RULES: &str = r#"

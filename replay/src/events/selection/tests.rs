@@ -219,6 +219,22 @@ fn found(trace: &Trace, text: &str, skip: bool) -> Vec<String> {
     found
 }
 
+/// What `--count` prints.
+fn counted(trace: &Trace, text: &str) -> u64 {
+    let mut filters = Filters::parse(&[text]).unwrap();
+    let options = Options {
+        container: None,
+        span: Span::default(),
+        setup: false,
+        raw: false,
+        skip: true,
+        limit: u64::MAX,
+        streams: true,
+        filters: &mut filters,
+    };
+    events::count(trace, options).unwrap().shown
+}
+
 fn leaf() -> impl Strategy<Value = String> {
     let phase = 0..8u64;
     prop_oneof![
@@ -245,6 +261,8 @@ fn leaf() -> impl Strategy<Value = String> {
         Just("fd.name startswith <UNKNOWN>".to_owned()),
         Just("proc.name=\"<NA>\"".to_owned()),
         Just("evt.failed=true".to_owned()),
+        (3..9u32).prop_map(|fd| format!("fd.num={fd}")),
+        (0..300u64).prop_map(|us| format!("evt.reltime<{us}us")),
         Just("fd.name exists".to_owned()),
         Just("evt.num<500".to_owned()),
     ]
@@ -272,7 +290,9 @@ proptest! {
         store(dir.path(), seed);
         let trace = Trace::open(dir.path().to_owned(), false).unwrap();
         for text in filters {
-            prop_assert_eq!(found(&trace, &text, true), found(&trace, &text, false), "{}", text);
+            let all = found(&trace, &text, false);
+            prop_assert_eq!(counted(&trace, &text), all.len() as u64, "{}", text);
+            prop_assert_eq!(found(&trace, &text, true), all, "{}", text);
         }
     }
 }

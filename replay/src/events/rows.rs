@@ -1,0 +1,105 @@
+//! Which rows of a block a search has to look at, told from columns.
+
+use std::{cell::RefCell, collections::HashMap};
+
+use afterimage_detect::{Bits, Frame, RowFilter, Rows};
+use afterimage_format::{ColumnReader, ContainerRecord, EventFlags, EventId, Wanted};
+
+use super::{
+    Filters,
+    walk::{Options, Seen},
+};
+use crate::{failure::Failure, trace::Trace};
+
+/// Filters made ready for columns, with what was found for each block.
+pub(super) struct RowSelection<'a> {
+    trace: &'a Trace,
+    filters: Vec<RowFilter<'a>>,
+    reader: RefCell<ColumnReader<'a>>,
+    /// Rows that can match; none kept where columns could not be read.
+    blocks: RefCell<HashMap<u32, Option<Bits>>>,
+}
+
+impl<'a> RowSelection<'a> {
+    /// `None` where no filter asks for anything that columns know.
+    pub(super) fn new(trace: &'a Trace, filters: &'a Filters, frame: &'a Frame) -> Option<Self> {
+        let filters: Vec<RowFilter<'a>> =
+            filters.iter().map(|filter| filter.row_filter(frame)).filter(RowFilter::is_any).collect();
+        (!filters.is_empty()).then(|| Self {
+            trace,
+            filters,
+            reader: RefCell::new(trace.recording.column_reader()),
+            blocks: RefCell::default(),
+        })
+    }
+
+    /// Whether an event can match.
+    pub(super) fn may(&self, id: EventId) -> bool {
+        let mut blocks = self.blocks.borrow_mut();
+        let rows = blocks
+            .entry(id.block)
+            .or_insert_with(|| self.rows(id.block as usize, Wanted::default()).map(|rows| rows.0.may));
+        rows.as_ref().is_none_or(|rows| rows.has(id.row as usize))
+    }
+
+    /// What all filters together say of a block's rows, and the columns with those wanted besides.
+    fn rows(&self, block: usize, besides: Wanted) -> Option<(Rows, afterimage_format::Columns)> {
+        let wanted = self.filters.iter().fold(besides, |wanted, filter| wanted.with(filter.wanted()));
+        let columns = self.reader.borrow_mut().read(block, wanted).ok()??;
+        let record = self.record(columns.container());
+        let all = Rows { may: Bits::all(columns.len()), sure: Bits::all(columns.len()) };
+        let rows = self.filters.iter().fold(all, |mut all, filter| {
+            let own = filter.rows(&columns, record);
+            all.may.and(&own.may);
+            all.sure.and(&own.sure);
+            all
+        });
+        Some((rows, columns))
+    }
+
+    fn record(&self, uid: afterimage_format::ContainerUid) -> Option<&'a ContainerRecord> {
+        self.trace.recording.containers().iter().find(|s| s.record.uid == uid).map(|s| &s.record)
+    }
+}
+
+/// How many events pass: from columns where these decide it, else event by event.
+///
+/// # Errors
+/// [`Failure::Read`].
+pub fn count(trace: &Trace, options: Options<'_>) -> Result<Seen, Failure> {
+    if let Some(shown) = from_columns(trace, &options) {
+        return Ok(Seen { shown, ..Seen::default() });
+    }
+    super::walk(trace, options, &mut |_| std::ops::ControlFlow::Continue(()))
+}
+
+/// `None` where the state decides, where restarted calls are to be folded, or where not every block can be read.
+fn from_columns(trace: &Trace, options: &Options<'_>) -> Option<u64> {
+    let frame = super::frame(trace);
+    let rows = RowSelection::new(trace, options.filters, &frame)?;
+    if rows.filters.len() < options.filters.iter().count() || options.limit < u64::MAX {
+        return None;
+    }
+    let selection = options.filters.select(trace, options.container)?;
+    let bounded = options.span.begin.is_some() || options.span.end.is_some();
+    let besides = if bounded { Wanted::FLAGS.with(Wanted::TIMES) } else { Wanted::FLAGS };
+    let mut found = 0;
+    for block in selection.wanted() {
+        let (rows, columns) = rows.rows(block, besides)?;
+        if rows.may != rows.sure {
+            return None;
+        }
+        let has = |row: usize, flag: EventFlags| {
+            columns.flags().get(row).is_some_and(|flags| EventFlags(*flags).contains(flag))
+        };
+        for row in rows.sure.rows() {
+            if has(row, EventFlags::RESTART) && !options.raw {
+                return None;
+            }
+            let at = columns.times().get(row).copied().map(afterimage_format::BootNanos);
+            let inside = at.is_none_or(|at| options.span.contains(at));
+            found += u64::from(inside && (options.setup || !has(row, EventFlags::SETUP)));
+        }
+    }
+    Some(found)
+}
