@@ -15,6 +15,7 @@ use afterimage_format::{
     BootNanos, ContainerUid, Event, EventCode, EventFlags, FieldTag, Loss, LossCause, Space, StoreWriter,
     WriteError, layout,
 };
+use afterimage_model::keeper::Keeper;
 use tracing::{debug, warn};
 
 use crate::{
@@ -67,6 +68,8 @@ pub struct Sink {
     /// Executed images that are no part of a container's.
     pub artifacts: Artifacts,
     helpers: Arc<Helpers>,
+    /// The containers' states, for keyframes.
+    keeper: Keeper,
     phases: Phases,
     lineage: Lineage,
     claims: Claims,
@@ -94,6 +97,13 @@ pub struct Sink {
     container_policy: Option<u32>,
     /// Policies of single containers.
     own_policies: HashMap<ContainerUid, u32>,
+}
+
+/// Gives the store the state of a container, where it wants one before the next event.
+fn keep_state(keeper: &mut Keeper, store: &mut StoreWriter, uid: ContainerUid) {
+    if let Err(error) = keeper.before(store, uid) {
+        debug!("a keyframe could not be written: {error}");
+    }
 }
 
 /// How the host itself is recorded.
@@ -124,6 +134,7 @@ impl Sink {
             metadata,
             artifacts,
             helpers,
+            keeper: Keeper::default(),
             phases: Phases::default(),
             lineage: Lineage::default(),
             claims: Claims::default(),
@@ -258,6 +269,7 @@ impl Sink {
         if let Err(error) = self.store.finish_container(uid) {
             self.refused(now, &error);
         }
+        self.keeper.forget(uid);
     }
 
     /// Whether an event of the host is kept: some come for what they tell of containers.
@@ -288,8 +300,12 @@ impl Sink {
         } else if uid != ContainerUid::HOST {
             self.life(uid, &event);
         }
+        keep_state(&mut self.keeper, &mut self.store, uid);
         match self.store.push(uid, &event) {
-            Ok(()) => self.counts.stored += 1,
+            Ok(()) => {
+                self.counts.stored += 1;
+                self.keeper.apply(uid, &event);
+            }
             Err(error) => self.refused(event.time, &error),
         }
         if let Some(witness) = &mut self.witness {

@@ -6,7 +6,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    hash::Hash,
+    hash::{BuildHasher, Hash},
 };
 
 use afterimage_format::{BootNanos, ContainerUid, EventCode, TaskKey};
@@ -41,11 +41,27 @@ pub enum SnapshotError {
 pub(crate) struct Input<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// Added to every time that is known.
+    base: u64,
 }
 
 impl<'a> Input<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self { bytes, at: 0, base: 0 }
+    }
+
+    /// Of bytes whose times lie so far behind those of the recording.
+    pub(crate) fn with_base(bytes: &'a [u8], base: u64) -> Self {
+        Self { bytes, at: 0, base }
+    }
+
+    /// So many bytes as an input of their own.
+    pub(crate) fn part(&mut self) -> Result<Self, SnapshotError> {
+        let count = self.count()?;
+        let bytes = self.bytes.get(self.at..self.at.saturating_add(count));
+        let bytes = bytes.ok_or(SnapshotError::Short { at: self.at })?;
+        self.at += count;
+        Ok(Self::with_base(bytes, self.base))
     }
 
     fn byte(&mut self) -> Result<u8, SnapshotError> {
@@ -206,7 +222,7 @@ impl<K: Stored + Ord, V: Stored> Stored for BTreeMap<K, V> {
     }
 }
 
-impl<K: Stored + Ord + Hash, V: Stored> Stored for HashMap<K, V> {
+impl<K: Stored + Ord + Hash, V: Stored, S: BuildHasher + Default> Stored for HashMap<K, V, S> {
     fn put(&self, out: &mut Vec<u8>) {
         let mut sorted: Vec<_> = self.iter().collect();
         sorted.sort_by(|a, b| a.0.cmp(b.0));
@@ -286,7 +302,9 @@ impl Stored for BootNanos {
     }
 
     fn get(input: &mut Input<'_>) -> Result<Self, SnapshotError> {
-        u64::get(input).map(Self)
+        // 0 stands for a time that is not known.
+        let time = u64::get(input)?;
+        Ok(Self(if time == 0 { 0 } else { time.saturating_add(input.base) }))
     }
 }
 

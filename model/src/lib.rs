@@ -12,6 +12,7 @@ pub mod dns;
 pub mod fds;
 pub mod files;
 pub mod findings;
+pub mod keeper;
 pub mod mounts;
 mod names;
 pub mod net;
@@ -27,4 +28,4 @@ pub mod text;
 mod world;
 
 pub use names::{event_codes, event_name};
-pub use world::{World, changes_state};
+pub use world::{Restoring, World, changes_state};

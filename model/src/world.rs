@@ -6,6 +6,7 @@
 
 mod calls;
 mod fd_calls;
+mod keyframe;
 mod lifecycle;
 mod process_calls;
 mod processes;
@@ -14,10 +15,11 @@ mod socket_calls;
 mod state;
 mod tree;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use afterimage_format::{BootNanos, ContainerUid, Event, EventCode, TaskKey};
 
+pub use keyframe::Restoring;
 pub use tree::TreeRow;
 
 use crate::{
@@ -28,7 +30,7 @@ use crate::{
     process::{End, Origin, Process, ProcessKey},
     text::Safe,
 };
-use state::State;
+use state::{Map, State};
 
 /// Whether an event of this code can change more of the state than when a process last acted and how much went through
 /// a descriptor: who follows only what happens, and does not ask for that, can leave the others out.
@@ -45,7 +47,7 @@ pub fn changes_state(code: EventCode) -> bool {
 pub struct World {
     containers: BTreeMap<ContainerUid, State>,
     /// The process that last had an id, and where it is.
-    holders: HashMap<u32, (ContainerUid, ProcessKey)>,
+    holders: Map<u32, (ContainerUid, ProcessKey)>,
     limits: Limits,
     /// Budget used by all containers.
     used: u64,
@@ -67,7 +69,7 @@ impl World {
 
     /// Nothing known.
     pub fn with_limits(limits: Limits) -> Self {
-        Self { containers: BTreeMap::new(), holders: HashMap::new(), limits, used: 0, refused: 0 }
+        Self { containers: BTreeMap::new(), holders: Map::default(), limits, used: 0, refused: 0 }
     }
 
     /// Takes one event in. Events of all containers come in order of time.
@@ -178,6 +180,11 @@ impl World {
             self.used = self.used.saturating_sub(state.budget.used());
             self.holders.retain(|_, (home, _)| *home != uid);
         }
+    }
+
+    /// Bytes that everything known takes.
+    pub(crate) fn used(&self) -> u64 {
+        self.used
     }
 
     /// The containers that are known.

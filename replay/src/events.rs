@@ -10,6 +10,7 @@ mod row;
 mod rows;
 mod saved;
 mod selection;
+mod state;
 mod walk;
 
 pub(crate) use filters::Asked;
@@ -18,4 +19,5 @@ pub use roll::roll;
 pub use row::{COLUMNS, EventRow, GapRow};
 pub use rows::count;
 pub use saved::{SHIPPED, trees};
+pub use state::{nearest, state_at};
 pub use walk::{Item, Options, Seen, walk};

@@ -4,9 +4,10 @@ use std::time::Instant;
 
 use afterimage_capture_abi::record::V1_BIT;
 use afterimage_format::{BootNanos, ContainerUid, Event, EventCode, Role, StoreWriter, layout};
+use afterimage_model::keeper::Keeper;
 use tracing::debug;
 
-use super::{Sink, SinkCounts};
+use super::{Sink, SinkCounts, keep_state};
 use crate::{
     host,
     identity::{
@@ -224,13 +225,17 @@ impl Sink {
     }
 
     fn learnt_of_image(
-        store: &mut StoreWriter,
+        (store, keeper): (&mut StoreWriter, &mut Keeper),
         counts: &mut SinkCounts,
         uid: ContainerUid,
         event: &Event<'_>,
     ) {
+        keep_state(keeper, store, uid);
         match store.push(uid, event) {
-            Ok(()) => counts.stored += 1,
+            Ok(()) => {
+                counts.stored += 1;
+                keeper.apply(uid, event);
+            }
             // What a full disk refuses is told by the events of everybody.
             Err(_) => counts.refused += 1,
         }
@@ -238,9 +243,9 @@ impl Sink {
 
     /// Takes answers about claims not younger than `horizon`: claims that have had their turn.
     pub fn learn(&mut self, horizon: BootNanos) {
-        let Self { artifacts, store, counts, .. } = self;
+        let Self { artifacts, store, keeper, counts, .. } = self;
         artifacts.learn(horizon.min(host::boot_now()), |uid, event| {
-            Self::learnt_of_image(store, counts, uid, event)
+            Self::learnt_of_image((store, keeper), counts, uid, event)
         });
         while let Some(answer) = self.metadata.answer() {
             self.answers.push_back(answer);
@@ -256,9 +261,9 @@ impl Sink {
 
     /// Waits for the answers that are due, but not longer than `until`.
     pub fn learn_last(&mut self, until: Instant) {
-        let Self { artifacts, store, counts, .. } = self;
+        let Self { artifacts, store, keeper, counts, .. } = self;
         artifacts.learn_last(host::boot_now(), until, |uid, event| {
-            Self::learnt_of_image(store, counts, uid, event);
+            Self::learnt_of_image((store, keeper), counts, uid, event);
         });
         while let Some(answer) = self.metadata.last_answer(until) {
             self.answers.push_back(answer);

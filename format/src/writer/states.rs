@@ -67,6 +67,11 @@ impl Wanted {
 }
 
 impl StoreWriter {
+    /// Whether the container has rows, of this writer or of an earlier one.
+    pub fn has_rows(&self, uid: ContainerUid) -> bool {
+        self.containers.get(uid.0).is_some_and(|entry| entry.next_row > 0)
+    }
+
     /// Whether the state of a container, after all events of it that were pushed, is to be given to
     /// [`Self::push_state`] before the next is pushed.
     pub fn wants_state(&self, uid: ContainerUid) -> bool {

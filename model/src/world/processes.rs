@@ -1,7 +1,9 @@
 //! The processes of a container. Copies of a state share those that did not change since: keeping a state for every so many
 //! events costs the changes, not the whole.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
+
+use super::state::Map;
 
 use crate::{
     codec::{Input, SnapshotError, Stored},
@@ -10,7 +12,7 @@ use crate::{
 
 /// Processes by their identity.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct Processes(HashMap<ProcessKey, Arc<Process>>);
+pub(crate) struct Processes(Map<ProcessKey, Arc<Process>>);
 
 impl Processes {
     pub(crate) fn get(&self, key: &ProcessKey) -> Option<&Process> {

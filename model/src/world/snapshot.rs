@@ -4,11 +4,14 @@ use std::{collections::HashMap, sync::Arc};
 
 use afterimage_format::ContainerUid;
 
-use super::{World, state::State};
+use super::{
+    World,
+    state::{Map, State},
+};
 use crate::{
     budget::Budget,
     codec::{Input, SnapshotError, Stored},
-    process::{Exec, Process},
+    process::{Exec, Process, ProcessKey},
 };
 
 /// The version written and read.
@@ -55,7 +58,7 @@ impl World {
         }
         let uid = ContainerUid::get(&mut input)?;
         let state = State::get(&mut input)?;
-        let holders = Vec::<crate::process::ProcessKey>::get(&mut input)?;
+        let holders = Vec::<ProcessKey>::get(&mut input)?;
         if !input.is_done() || !holders.iter().all(|key| state.processes.contains_key(key)) {
             return Err(input.invalid());
         }
@@ -71,26 +74,7 @@ impl World {
 
 impl Stored for State {
     fn put(&self, out: &mut Vec<u8>) {
-        self.processes.put(out);
-        self.ended.put(out);
-        self.tables.put(out);
-        self.descriptions.put(out);
-        self.next_id.put(out);
-        self.mounts.put(out);
-        self.overflow.put(out);
-        self.events.put(out);
-        self.last.put(out);
-        let mut execs: Vec<&Exec> = self.all_execs().map(Arc::as_ref).collect();
-        execs.sort_unstable_by_key(|e| e.id);
-        execs.dedup_by_key(|e| e.id);
-        (execs.len() as u64).put(out);
-        for exec in execs {
-            exec.put(out);
-        }
-        for process in self.sorted() {
-            process.execs.iter().map(|e| e.id).collect::<Vec<_>>().put(out);
-            process.inherited.as_ref().map(|e| e.id).put(out);
-        }
+        self.put_part(&self.sorted(), out);
     }
 
     fn get(input: &mut Input<'_>) -> Result<Self, SnapshotError> {
@@ -99,12 +83,13 @@ impl Stored for State {
             ended: Stored::get(input)?,
             tables: Stored::get(input)?,
             descriptions: Stored::get(input)?,
-            exec_refs: HashMap::new(),
+            exec_refs: Map::default(),
             next_id: Stored::get(input)?,
             mounts: Stored::get(input)?,
             overflow: Stored::get(input)?,
             events: Stored::get(input)?,
             last: Stored::get(input)?,
+            shed: 0,
             budget: Budget::default(),
             removed: Vec::new(),
             pinned: None,
@@ -136,6 +121,24 @@ impl Stored for State {
     }
 }
 
+/// What these processes executed, each execution once.
+pub(super) fn put_execs(processes: &[&Process], out: &mut Vec<u8>) {
+    let all = processes.iter().flat_map(|p| p.execs.iter().chain(&p.inherited));
+    let mut execs: Vec<&Exec> = all.map(Arc::as_ref).collect();
+    execs.sort_unstable_by_key(|e| e.id);
+    execs.dedup_by_key(|e| e.id);
+    (execs.len() as u64).put(out);
+    for exec in execs {
+        exec.put(out);
+    }
+}
+
+/// Which of them are a process's.
+pub(super) fn put_exec_ids(process: &Process, out: &mut Vec<u8>) {
+    process.execs.iter().map(|e| e.id).collect::<Vec<_>>().put(out);
+    process.inherited.as_ref().map(|e| e.id).put(out);
+}
+
 impl State {
     fn sorted(&self) -> Vec<&Process> {
         let mut out: Vec<_> = self.processes.values().collect();
@@ -143,8 +146,26 @@ impl State {
         out
     }
 
-    fn all_execs(&self) -> impl Iterator<Item = &Arc<Exec>> {
-        self.processes.values().flat_map(|p| p.execs.iter().chain(&p.inherited))
+    /// The state with these processes only, in order of their identity; the others have ended.
+    pub(super) fn put_part(&self, processes: &[&Process], out: &mut Vec<u8>) {
+        (processes.len() as u64).put(out);
+        for process in processes {
+            process.key.put(out);
+            process.put(out);
+        }
+        let is_there = |key: &&ProcessKey| processes.binary_search_by_key(*key, |p| p.key).is_ok();
+        self.ended.iter().filter(is_there).copied().collect::<Vec<_>>().put(out);
+        self.tables.put(out);
+        self.descriptions.put(out);
+        self.next_id.put(out);
+        self.mounts.put(out);
+        self.overflow.put(out);
+        self.events.put(out);
+        self.last.put(out);
+        put_execs(processes, out);
+        for process in processes {
+            put_exec_ids(process, out);
+        }
     }
 
     /// Counts of references that a snapshot claims must be true: wrong ones would leak or free too early.

@@ -14,6 +14,9 @@ use crate::{
     process::{Exec, Process, ProcessKey},
 };
 
+/// Looked up several times for each event. Keys are numbers that the kernel gives out.
+pub(crate) type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+
 /// What a process costs besides its strings and descriptors, its table included.
 const PROCESS: usize = size_of::<Process>() + size_of::<FdTable>() + 128;
 /// What an execution costs besides its strings.
@@ -31,10 +34,10 @@ pub(crate) struct State {
     pub(crate) processes: Processes,
     /// Ended processes in order of their ends: the first to be forgotten.
     pub(crate) ended: VecDeque<ProcessKey>,
-    pub(crate) tables: HashMap<u64, FdTable>,
-    pub(crate) descriptions: HashMap<u64, FdInfo>,
+    pub(crate) tables: Map<u64, FdTable>,
+    pub(crate) descriptions: Map<u64, FdInfo>,
     /// How many processes refer to an execution, by its id.
-    pub(crate) exec_refs: HashMap<u64, u32>,
+    pub(crate) exec_refs: Map<u64, u32>,
     /// The next id for a table, a description, a pipe or a pair.
     pub(crate) next_id: u64,
     pub(crate) mounts: crate::mounts::Mounts,
@@ -42,6 +45,8 @@ pub(crate) struct State {
     pub(crate) events: u64,
     pub(crate) last: BootNanos,
     pub(crate) budget: Budget,
+    /// Ended processes that were left to keyframes.
+    pub(crate) shed: u64,
     /// Processes taken out since the world last looked: they hold no id any more.
     pub(crate) removed: Vec<ProcessKey>,
     /// The process whose event is being applied: not forgotten meanwhile.
@@ -100,6 +105,33 @@ impl State {
         }
         self.processes.insert(key, process);
         Some(key)
+    }
+
+    /// Puts a process that ended before all others back, when there is room for it without forgetting another. True when
+    /// it is there now.
+    pub(super) fn put_before(&mut self, process: Process) -> bool {
+        let key = process.key;
+        if self.processes.contains_key(&key) {
+            return true;
+        }
+        let execs = || process.execs.iter().chain(&process.inherited);
+        let mut cost = PROCESS + own_strings(&process);
+        let mut paid: Vec<u64> = Vec::new();
+        for exec in execs() {
+            if !self.exec_refs.contains_key(&exec.id) && !paid.contains(&exec.id) {
+                cost += EXEC + exec.bytes();
+                paid.push(exec.id);
+            }
+        }
+        if !self.budget.take(cost) {
+            return false;
+        }
+        for exec in execs() {
+            *self.exec_refs.entry(exec.id).or_default() += 1;
+        }
+        self.processes.insert(key, process);
+        self.ended.push_front(key);
+        true
     }
 
     fn new_table(&mut self) -> u64 {

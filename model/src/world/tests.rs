@@ -388,7 +388,7 @@ fn snapshots_that_lie_are_refused() {
 }
 
 /// Events of a small world, in which ids, descriptors and names are often the same.
-fn any_event() -> impl Strategy<Value = OwnedEvent> {
+pub(crate) fn any_event() -> impl Strategy<Value = OwnedEvent> {
     let names = prop::sample::select(vec![
         "openat",
         "close",

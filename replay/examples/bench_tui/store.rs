@@ -4,9 +4,9 @@ use std::{ops::ControlFlow, path::Path};
 
 use afterimage_format::{
     BootNanos, ClockPair, ContainerRecord, ContainerUid, OwnedEvent, Query, Recording, StoreOptions,
-    StoreWriter,
+    StoreWriter, WriteError,
 };
-use afterimage_model::class::classify;
+use afterimage_model::{class::classify, keeper::Keeper};
 
 /// Events of the long container for each event of another one.
 const LONG: u64 = 3;
@@ -34,6 +34,7 @@ pub(crate) fn write(sample: &Path, dir: &Path, events: u64) -> Result<(), Box<dy
     let mut record = ContainerRecord { uid: SUBJECT, first_seen: first, ..summary.record.clone() };
     (record.started, record.exited, record.removed) = (Some(first), None, None);
     store.put_container(&record)?;
+    let mut keeper = Keeper::default();
     for number in 0..rounds {
         let shift = number * round;
         let uid = if number % (LONG + 1) == LONG { ContainerUid(2 + number) } else { SUBJECT };
@@ -44,7 +45,12 @@ pub(crate) fn write(sample: &Path, dir: &Path, events: u64) -> Result<(), Box<dy
             let mut event = row.clone();
             event.time.0 += shift;
             event.task.start.0 += shift;
-            event.with(|event| store.push(uid, event))?;
+            keeper.before(&mut store, uid)?;
+            event.with(|event| {
+                store.push(uid, event)?;
+                keeper.apply(uid, event);
+                Ok::<_, WriteError>(())
+            })?;
         }
         store.commit(BootNanos(last.0 + shift))?;
     }

@@ -101,7 +101,7 @@ pub fn of_container<'a>(
     (start, last): (BootNanos, BootNanos),
     choice: Choice,
 ) -> Result<Tree<'a>, Failure> {
-    let world = events::roll(trace, Some(uid), choice.at, &mut |_, _, _| {})?;
+    let world = events::state_at(trace, uid, choice.at)?;
     let kept = kept(&world, uid, choice);
     let branches = branches(&kept.iter().map(|(depth, _)| *depth).collect::<Vec<_>>(), choice.ascii);
     let rows = kept

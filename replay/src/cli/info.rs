@@ -52,6 +52,13 @@ const COLUMNS: &[Column] = &[
     Column::new("events", "events", "events kept").integer(),
     Column::new("blocks", "blocks", "blocks").integer(),
     Column::new("bytes", "block bytes", "bytes of all blocks on disk").integer(),
+    Column::new(
+        "keyframes",
+        "keyframes",
+        "states of containers that are written out: a seek begins at the nearest",
+    )
+    .integer(),
+    Column::new("keyframe_bytes", "keyframe bytes", "bytes of all keyframes on disk").integer(),
     Column::new("clock_readings", "clock readings", "how often boot time and wall clock were compared")
         .integer(),
     Column::new("clock_steps", "clock steps", "how often the wall clock was set by more than 100 ms")
@@ -167,6 +174,8 @@ impl Record for Row<'_> {
             "events" => Cell::number(recording.containers().iter().map(|c| c.events).sum::<u64>()),
             "blocks" => Cell::number(blocks.len()),
             "bytes" => Cell::number(blocks.iter().map(|b| b.stored).sum::<u64>()),
+            "keyframes" => Cell::number(recording.keyframes().len()),
+            "keyframe_bytes" => Cell::number(recording.keyframes().iter().map(|k| k.stored).sum::<u64>()),
             "clock_readings" => Cell::number(recording.clock().pairs().len()),
             "clock_steps" => Cell::number(self.steps()),
             "degraded" => Cell::list(origin.degraded.iter().map(|d| escape(d))),

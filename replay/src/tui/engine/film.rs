@@ -1,16 +1,21 @@
-//! The state of a container at any event: kept pictures, and the way from the nearest one to the event asked for.
+//! The state of a container at any event: kept pictures and the recording's keyframes, and the way from the nearest one
+//! to the event asked for.
 
 use std::ops::ControlFlow;
 
-use afterimage_format::{Anchor, BootNanos, ContainerUid, Direction, Event, EventId, Query, ReadError};
+use afterimage_format::{
+    Anchor, BootNanos, ContainerUid, Direction, Event, EventId, Keyframe, Query, ReadError,
+};
 use afterimage_model::{World, budget::Limits};
 
-use crate::trace::Trace;
+use crate::{events, trace::Trace};
 
 /// Events between two pictures, at first.
 const STRIDE: u64 = 20_000;
 /// Pictures kept; when there are more, every second one goes and the stride doubles.
 const PICTURES: usize = 16;
+/// To restore a keyframe costs about as much as to roll over so many rows.
+const RESTORED: u64 = 16_384;
 /// Memory for the state of one container, bytes: beyond it the processes that ended first are forgotten. Pictures share
 /// what did not change between them, so in the worst case all of them together take this many times their number.
 const STATE: u64 = 8 << 20;
@@ -22,6 +27,10 @@ pub(super) struct Film {
     world: World,
     /// The last event that the state has seen.
     at: Option<EventId>,
+    /// Where it began.
+    begin: Option<Keyframe>,
+    /// A keyframe is not worth it for fewer rows.
+    near: u64,
     pictures: Vec<(EventId, World)>,
     stride: u64,
     since: u64,
@@ -82,25 +91,53 @@ impl Film {
         with: bool,
     ) -> Result<&World, ReadError> {
         if self.of != Some(of) {
-            *self = Self { of: Some(of), stride: STRIDE, world: fresh(), ..Self::default() };
+            *self = Self { of: Some(of), stride: STRIDE, near: RESTORED, world: fresh(), ..Self::default() };
         }
         let is_wanted = |id: EventId| if with { id <= to } else { id < to };
         if self.at.is_some_and(|at| !is_wanted(at)) {
             let after = self.pictures.partition_point(|(id, _)| is_wanted(*id));
             let picture = after.checked_sub(1).and_then(|at| self.pictures.get(at)).cloned();
             let (at, world) = picture.map_or_else(|| (None, fresh()), |(id, world)| (Some(id), world));
-            (self.at, self.world, self.since) = (at, world, 0);
+            (self.at, self.world, self.begin, self.since) = (at, world, None, 0);
         }
+        if self.at.is_none() && self.begin.is_some_and(|keyframe| keyframe.at >= to.time) {
+            (self.world, self.begin) = (fresh(), None);
+        }
+        self.jump(trace, of.0, to)?;
         let query = Query { containers: vec![of.0], begin: None, end: Some(to.time) };
         let from = self.at.map_or(Anchor::Time(BootNanos(0)), Anchor::Event);
-        trace.recording.walk(&query, Some(from), Direction::Forward, &mut |id, uid, event| {
+        let begin = self.begin.filter(|_| self.at.is_none());
+        let mut visit = |id, uid, event: &Event<'_>| {
             if !is_wanted(id) {
                 return ControlFlow::Break(());
             }
             self.apply(id, uid, event);
             ControlFlow::Continue(())
-        })?;
+        };
+        match begin {
+            Some(keyframe) => trace.recording.walk_behind(&keyframe, Some(to.time), &mut visit)?,
+            None => trace.recording.walk(&query, Some(from), Direction::Forward, &mut visit)?,
+        }
         Ok(&self.world)
+    }
+
+    /// To the newest keyframe before `to`, when that is much nearer than where the film stands.
+    fn jump(&mut self, trace: &Trace, uid: ContainerUid, to: EventId) -> Result<(), ReadError> {
+        let recording = &trace.recording;
+        let Some(newest) = recording.keyframes_before(uid, to.time).last() else { return Ok(()) };
+        let block = self.at.and_then(|at| recording.blocks().get(at.block as usize));
+        let row = match (block, self.begin) {
+            (Some(block), _) => block.first_row,
+            (None, Some(keyframe)) => keyframe.row,
+            (None, None) => 0,
+        };
+        if newest.row.saturating_sub(row) < self.near {
+            return Ok(());
+        }
+        if let Some((keyframe, world)) = events::nearest(recording, uid, to.time, limits())? {
+            (self.at, self.world, self.begin, self.since) = (None, world, Some(keyframe), 0);
+        }
+        Ok(())
     }
 
     fn keep(&mut self, id: EventId) {
@@ -121,19 +158,25 @@ impl Film {
 
 /// Nothing known yet.
 fn fresh() -> World {
-    World::with_limits(Limits { container_bytes: STATE, total_bytes: STATE, ..Limits::default() })
+    World::with_limits(limits())
+}
+
+fn limits() -> Limits {
+    Limits { container_bytes: STATE, total_bytes: STATE, ..Limits::default() }
 }
 
 #[cfg(test)]
 mod tests {
+    use afterimage_format::{
+        Incident, Origin, Part, Recording, StoreOptions, StoreWriter, WriteError, extract_incident,
+    };
+    use afterimage_model::keeper::Keeper;
+
     use super::*;
     use crate::tui::fixture;
 
-    #[test]
-    fn the_state_is_the_same_from_whatever_side_it_is_reached() {
-        let dir = tempfile::tempdir().expect("a directory");
-        fixture::write_store(dir.path(), &fixture::staged());
-        let trace = Trace::open(dir.path().to_owned(), false).expect("a recording");
+    /// Each event of the incident and the state after it.
+    fn states(trace: &Trace) -> Vec<(EventId, World)> {
         let query = Query { containers: vec![fixture::INCIDENT], ..Query::default() };
         let mut world = fresh();
         let mut states = Vec::new();
@@ -143,18 +186,117 @@ mod tests {
             ControlFlow::Continue(())
         };
         trace.recording.walk(&query, None, Direction::Forward, &mut visit).expect("read");
-        let of = (fixture::INCIDENT, 0);
-        // Pictures every few events, so that going back uses them.
-        let mut film = Film { of: Some(of), stride: 7, world: fresh(), ..Film::default() };
+        states
+    }
+
+    fn assert_same_from_all_sides(trace: &Trace, of: (ContainerUid, u64), mut film: Film) -> Film {
+        let states = states(trace);
         for step in [1, 97, 13, 200, 59] {
             for i in 0..states.len() {
                 let (id, state) = &states[i * step % states.len()];
-                assert_eq!(film.after(&trace, of, *id).expect("read"), state);
+                assert_eq!(film.after(trace, of, *id).expect("read"), state);
             }
         }
         for i in (1..states.len()).rev().step_by(11) {
-            assert_eq!(film.before(&trace, of, states[i].0).expect("read"), &states[i - 1].1);
+            assert_eq!(film.before(trace, of, states[i].0).expect("read"), &states[i - 1].1);
         }
+        film
+    }
+
+    #[test]
+    fn the_state_is_the_same_from_whatever_side_it_is_reached() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fixture::write_store(dir.path(), &fixture::staged());
+        let trace = Trace::open(dir.path().to_owned(), false).expect("a recording");
+        let of = (fixture::INCIDENT, 0);
+        // Pictures every few events, so that going back uses them.
+        let film = Film { of: Some(of), stride: 7, world: fresh(), ..Film::default() };
+        let film = assert_same_from_all_sides(&trace, of, film);
         assert!(film.pictures.len() <= PICTURES && film.stride > 7);
+    }
+
+    /// The staged recording in segments of some thirty events, each with its keyframes.
+    fn write_segments(dir: &std::path::Path) {
+        let origin = Origin {
+            store_uuid: [7; 16],
+            boot_id: [9; 16],
+            hostname: Vec::new(),
+            kernel: Vec::new(),
+            machine: Vec::new(),
+            degraded: Vec::new(),
+            recorder: Vec::new(),
+        };
+        let options = StoreOptions { segment_bytes: 1, ..StoreOptions::default() };
+        let mut store = StoreWriter::open(dir, origin, options).expect("a store");
+        let mut keeper = Keeper::default();
+        for (number, (uid, event)) in fixture::staged().events.iter().enumerate() {
+            keeper.before(&mut store, *uid).expect("a keyframe");
+            let pushed = event.with(|event| {
+                store.push(*uid, event)?;
+                keeper.apply(*uid, event);
+                Ok::<_, WriteError>(())
+            });
+            pushed.expect("an event");
+            if number % 30 == 29 {
+                store.commit(event.time).expect("a segment");
+            }
+        }
+        store.seal().expect("sealed");
+    }
+
+    #[test]
+    fn the_state_by_keyframes_is_that_by_all_events() {
+        let dir = tempfile::tempdir().expect("a directory");
+        write_segments(dir.path());
+        let trace = Trace::open(dir.path().to_owned(), false).expect("a recording");
+        assert!(trace.recording.keyframes_of(fixture::INCIDENT).len() > 5);
+        let of = (fixture::INCIDENT, 0);
+        // No pictures.
+        let film = Film { of: Some(of), stride: u64::MAX, world: fresh(), ..Film::default() };
+        let mut film = assert_same_from_all_sides(&trace, of, film);
+        let states = states(&trace);
+        film.after(&trace, of, states[states.len() - 1].0).expect("read");
+        assert!(film.begin.is_some(), "it began at a keyframe");
+        for (id, state) in states.iter().step_by(17) {
+            let begun = events::state_at(&trace, fixture::INCIDENT, Some(id.time)).expect("a state");
+            if begun.events(fixture::INCIDENT) == state.events(fixture::INCIDENT) {
+                assert_eq!(begun.save(fixture::INCIDENT), state.save(fixture::INCIDENT));
+            }
+        }
+    }
+
+    #[test]
+    fn a_late_part_alone_knows_parents_names_and_descriptors() {
+        let dir = tempfile::tempdir().expect("a directory");
+        write_segments(&dir.path().join("store"));
+        let recording = Recording::open(&dir.path().join("store")).expect("a recording");
+        let whole = Trace::open(dir.path().join("store"), false).expect("a recording");
+        let states = states(&whole);
+        // The last instant at which a process is known to have something open.
+        let has_open = |world: &World| {
+            world.processes(fixture::INCIDENT).iter().any(|process| !world.fds(process).is_empty())
+        };
+        let (at, state) = states.iter().rev().find(|(_, world)| has_open(world)).expect("descriptors");
+        let part = Part { container: fixture::INCIDENT, begin: Some(at.time), end: Some(at.time) };
+        let path = dir.path().join("late.aftx");
+        let incident = Incident { id: "late".to_owned(), document: b"{}".to_vec() };
+        extract_incident(&recording, &[part], &incident, &path).expect("an extract");
+        let late = Trace::open(path, false).expect("a recording");
+        let rows = late.recording.count_hint(&Query::default());
+        assert!(rows < states.len() as u64 / 2, "{rows} of {} rows", states.len());
+        let first = late.recording.time_range().expect("events").0;
+        assert!(first > states[states.len() / 4].0.time, "what was before is not there");
+        let alone = events::state_at(&late, fixture::INCIDENT, Some(at.time)).expect("a state");
+        let running = |world: &World| -> Vec<String> {
+            let all = world.processes(fixture::INCIDENT).into_iter().filter(|process| process.is_running());
+            all.map(|process| {
+                let parents: Vec<_> = world.ancestors(process).map(|p| p.title()).collect();
+                format!("{} {} < {parents:?}: {:?}", process.key.tgid, process.title(), world.fds(process))
+            })
+            .collect()
+        };
+        let known = running(&alone);
+        assert_eq!(known, running(state));
+        assert!(known.iter().any(|line| !line.ends_with(": []")), "one has descriptors");
     }
 }
