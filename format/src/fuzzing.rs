@@ -8,6 +8,7 @@ use crate::{
     ContainerUid, Event, MAX_ARGS, MAX_FIELDS, OwnedEvent,
     block::{BlockHeader, checked_payload, kind},
     bytes::{Input, unzigzag},
+    catalog::Catalog,
     events::{
         counts,
         decode::{EventDecoder, Rows},
@@ -101,6 +102,13 @@ pub fn footer(bytes: &[u8]) {
     });
     if let Ok(footer) = parse_footer(bytes, bytes.len() as u64) {
         let _ = decode_records(&footer.records, 0, &mut Vec::new(), &mut 0);
+    }
+}
+
+/// A store's catalog.
+pub fn catalog(bytes: &[u8]) {
+    if let Ok(catalog) = Catalog::parse(bytes) {
+        let _ = catalog.disagrees(None, &[0], &[0, 1]);
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod block;
 mod bytes;
+mod catalog;
 mod class;
 mod clock;
 mod code;
@@ -59,8 +60,8 @@ pub use merge::{MergeError, MergeReport, merge};
 pub use owned::{OwnedEvent, OwnedField};
 pub use page::{Anchor, Direction, EventId};
 pub use reader::{
-    BlockFilter, BlockInfo, ColumnInfo, ColumnReader, Columns, ContainerSummary, GramQuery, Keyframe, Origin,
-    Query, Recording, StringId, Wanted,
+    BlockFilter, BlockInfo, CatalogUse, ColumnInfo, ColumnReader, Columns, ContainerSummary, GramQuery,
+    Keyframe, Origin, Query, Recording, StringId, Wanted,
 };
 pub use verify::{
     Finding, FindingKind, SegmentReport, SegmentState, Signer, VerifyOptions, VerifyReport, verify,

@@ -41,3 +41,12 @@ pub(crate) const CUT_ROWS: usize = 16_384;
 pub(crate) const CUT_BYTES: usize = 4 << 20;
 /// Bytes of all fields of one event: a block can always hold one event.
 pub(crate) const EVENT_BYTES: usize = 8 << 20;
+
+/// Bytes of a catalog.
+pub(crate) const CATALOG_BYTES: usize = 64 << 20;
+/// Bytes of one column of a catalog after decompression.
+pub(crate) const CATALOG_COLUMN_BYTES: usize = 64 << 20;
+/// Files that a catalog lists.
+pub(crate) const CATALOG_FILES: usize = 1 << 16;
+/// Blocks that a catalog lists: 50 GB of full ones.
+pub(crate) const CATALOG_BLOCKS: usize = 1 << 19;

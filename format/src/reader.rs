@@ -22,6 +22,7 @@ mod filters;
 mod keyframes;
 mod load;
 mod merge;
+mod opened;
 pub(crate) mod scan;
 
 pub use crate::events::filter::{BlockFilter, GramQuery};
@@ -29,7 +30,7 @@ pub use blocks::ColumnInfo;
 use blocks::{Cache, Place};
 pub use columns::{ColumnReader, Columns, StringId, Wanted};
 pub use keyframes::Keyframe;
-use load::Segment;
+use opened::Segment;
 
 /// A recording: everything that one path holds, a single trace file or a whole store.
 #[derive(Debug)]
@@ -64,6 +65,22 @@ pub struct Recording {
     cache: Mutex<Cache>,
     unsealed: bool,
     sealed_range: Option<(BootNanos, BootNanos)>,
+    catalog: CatalogUse,
+}
+
+/// What a store's catalog was good for when it was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CatalogUse {
+    /// There is none.
+    #[default]
+    Absent,
+    /// It stood for this many files, whose footers were not read.
+    Used {
+        /// How many.
+        files: usize,
+    },
+    /// It is damaged, or of other files than those that are there; all footers were read.
+    Ignored(&'static str),
 }
 
 /// A container as a recording knows it.
@@ -338,6 +355,11 @@ impl Recording {
     /// [`ReadError`] only for I/O failures.
     pub fn refresh(&mut self) -> Result<bool, ReadError> {
         load::refresh(self)
+    }
+
+    /// What the store's catalog was good for.
+    pub fn catalog(&self) -> CatalogUse {
+        self.catalog
     }
 
     /// First and last event's time.

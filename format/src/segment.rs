@@ -26,7 +26,8 @@ pub(crate) const MAJOR: u16 = 1;
 pub(crate) const MINOR: u16 = 0;
 /// Bytes of a segment's header.
 pub(crate) const SEGMENT_HEADER_LEN: usize = 4096;
-const LINK_AT: usize = 112;
+/// Bytes of a header's fields behind the version.
+pub(crate) const FIELDS_LEN: usize = 256;
 const HEADER_CRC_AT: usize = 4092;
 
 /// Bytes of a segment's trailer.
@@ -113,6 +114,15 @@ impl SegmentHeader {
         out.put_u32(SEGMENT_HEADER_LEN as u32);
         out.put_u16(MAJOR);
         out.put_u16(MINOR);
+        self.put_fields(&mut out);
+        out.resize(HEADER_CRC_AT, 0);
+        let crc = crc32c::crc32c(&out);
+        out.put_u32(crc);
+        out
+    }
+
+    /// Appends all fields behind the version: [`FIELDS_LEN`] bytes.
+    pub(crate) fn put_fields(&self, out: &mut Vec<u8>) {
         out.put_u64(self.incompat);
         out.put_u64(self.ro_compat);
         out.put_u64(self.compat);
@@ -123,12 +133,8 @@ impl SegmentHeader {
         out.put_u64(self.created_real.cast_unsigned());
         out.put_u64(self.next_uid);
         out.put_u8(self.origin_kind);
-        out.resize(LINK_AT, 0);
-        self.link.encode(&mut out);
-        out.resize(HEADER_CRC_AT, 0);
-        let crc = crc32c::crc32c(&out);
-        out.put_u32(crc);
-        out
+        out.extend_from_slice(&[0; 7]);
+        self.link.encode(out);
     }
 
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, HeaderError> {
@@ -150,7 +156,16 @@ impl SegmentHeader {
             return Err(Malformed("the segment header's checksum is wrong").into());
         }
         let _minor = input.u16()?;
-        let header = Self {
+        let header = Self::parse_fields(&mut input)?;
+        if header.incompat & !KNOWN_INCOMPAT != 0 {
+            return Err(HeaderError::Version(major));
+        }
+        Ok(header)
+    }
+
+    /// The inverse of [`Self::put_fields`].
+    pub(crate) fn parse_fields(input: &mut Input<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
             incompat: input.u64()?,
             ro_compat: input.u64()?,
             compat: input.u64()?,
@@ -163,13 +178,9 @@ impl SegmentHeader {
             origin_kind: input.u8()?,
             link: {
                 let _reserved = input.bytes::<7>()?;
-                Link::parse(&mut input)?
+                Link::parse(input)?
             },
-        };
-        if header.incompat & !KNOWN_INCOMPAT != 0 {
-            return Err(HeaderError::Version(major));
-        }
-        Ok(header)
+        })
     }
 }
 
@@ -233,6 +244,8 @@ pub(crate) struct Footer {
     pub(crate) entries: Vec<BlockEntry>,
     /// The latest metadata records, encoded, their times with the base added.
     pub(crate) records: Vec<u8>,
+    /// Content root of the footer block.
+    pub(crate) root: Hash,
 }
 
 /// Bytes of each block one behind the other, and their lengths.
@@ -386,10 +399,11 @@ pub(crate) fn parse_footer(block: &[u8], offset: u64) -> Result<Footer, Malforme
         None => Ok(Vec::new()),
     };
     let entries = decode_index(&column(column::INDEX)?, header.rows as usize, offset)?;
-    Ok(Footer { entries, records: column(column::RECORDS)? })
+    Ok(Footer { entries, records: column(column::RECORDS)?, root: header.root })
 }
 
-fn encode_index(entries: &[BlockEntry]) -> Vec<u8> {
+/// The index of a footer's or catalog's blocks.
+pub(crate) fn encode_index(entries: &[BlockEntry]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut streams = StreamWriter::new();
     let mut values = Vec::new();
@@ -414,7 +428,8 @@ fn encode_index(entries: &[BlockEntry]) -> Vec<u8> {
     out
 }
 
-fn decode_index(bytes: &[u8], count: usize, footer: u64) -> Result<Vec<BlockEntry>, Malformed> {
+/// The inverse of [`encode_index`]; the entries lie in order before the footer.
+pub(crate) fn decode_index(bytes: &[u8], count: usize, footer: u64) -> Result<Vec<BlockEntry>, Malformed> {
     if count > limits::SEGMENT_BLOCKS {
         return Err(Malformed("a segment has too many blocks"));
     }

@@ -8,14 +8,15 @@ use std::{fmt::Write, fs, path::Path};
 use ed25519_dalek::SigningKey;
 
 use crate::{
-    BootNanos, ClockPair, ContainerUid, Event, EventCode, EventFlags, Field, FieldFlags, FieldTag, Loss,
-    LossCause, TaskKey,
+    BootNanos, ClockPair, ContainerUid, Event, EventCode, EventFlags, Eviction, EvictionReason, Field,
+    FieldFlags, FieldTag, Loss, LossCause, Pin, TaskKey,
     block::{BlockHeader, kind, seal_block},
     events::{
         column,
         encode::{Around, EventEncoder},
         ingest::OpenBlock,
     },
+    keeping::{FileId, Tombstone},
     limits,
     meta::Record,
     note::Checkpoint,
@@ -124,6 +125,41 @@ fn records() -> Vec<u8> {
     out
 }
 
+/// What a store says of what it keeps and removed: records 5 to 8.
+fn keeping_records() -> Vec<u8> {
+    let tombstone = Tombstone {
+        file: FileId::Kept(4),
+        link: None,
+        size: 5,
+        root: [0xaa; 32],
+        moved_to: Some(6),
+        moved_blocks: 2,
+        reason: EvictionReason::Budget,
+        real: 1_700_000_000_000_000_000,
+    };
+    let eviction = Eviction {
+        container: ContainerUid(5),
+        events: 9,
+        blocks: 3,
+        until: BootNanos(1000),
+        reason: EvictionReason::Age,
+    };
+    let pin = Pin {
+        id: "p1".to_owned(),
+        containers: vec![ContainerUid(5)],
+        begin: Some(BootNanos(10)),
+        end: None,
+        reason: b"alert".to_vec(),
+        until: Some(-1),
+    };
+    let mut out = Vec::new();
+    assert!(Record::Tombstone(Box::new(tombstone)).encode(&mut out));
+    assert!(Record::Eviction(eviction).encode(&mut out));
+    assert!(Record::Pin(pin).encode(&mut out));
+    assert!(Record::Unpin("p1".to_owned()).encode(&mut out));
+    out
+}
+
 fn trailer() -> Vec<u8> {
     let parts = FooterParts {
         entries: &[],
@@ -174,7 +210,9 @@ fn the_examples_of_the_specification_are_what_is_written() {
         ("```hex events-block\n", dump(&events_block())),
         ("```hex state-block\n", dump(&state_block())),
         ("```hex records\n", dump(&records())),
+        ("```hex keeping-records\n", dump(&keeping_records())),
         ("```hex trailer\n", dump(&trailer())),
+        ("```hex catalog\n", dump(&crate::catalog::example(UUID))),
         ("```text note\n", note()),
     ] {
         let (before, after) = rest.split_once(fence).expect("the specification has each example");
@@ -212,6 +250,10 @@ fn limits_are_as_written_down() {
         ("bytes of all stage files of a store", limits::ALL_STAGES_BYTES),
         ("bytes of the rows of all stage files, encoded as blocks", limits::STAGED_BYTES),
         ("bytes of all distinct metadata records of a recording", limits::ALL_RECORDS_BYTES),
+        ("bytes of a catalog", limits::CATALOG_BYTES),
+        ("bytes of a column of a catalog, unpacked", limits::CATALOG_COLUMN_BYTES),
+        ("files that a catalog lists", limits::CATALOG_FILES),
+        ("blocks that a catalog lists", limits::CATALOG_BLOCKS),
     ] {
         assert!(page.contains(&format!("| {what} | {limit} |\n")), "{what}: {limit}");
     }

@@ -7,6 +7,7 @@
 //! kept-0123456789abcdef.aft  what retention kept of older files; `.new` while it is written
 //! stage-0123456789abcdef     rows of blocks that are not cut yet
 //! key, key.next          secrets (crate::keys)
+//! catalog                what opening needs of all of them (crate::catalog)
 //! ```
 //! Directories are 0700, files 0600, made with O_EXCL and opened with O_NOFOLLOW.
 

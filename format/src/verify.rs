@@ -11,6 +11,7 @@ use crate::{BootNanos, ContainerUid, OpenError};
 const TRIES: u32 = 4;
 
 mod blocks;
+mod catalog;
 mod chain;
 mod evicted;
 mod segment;
@@ -194,6 +195,8 @@ kinds! {
     CheckpointMismatch true "checkpoint_mismatch",
     /// The footer says other than the blocks.
     BadFooter true "bad_footer",
+    /// The catalog is damaged, or says other than the files that it lists.
+    BadCatalog true "bad_catalog",
     /// The last write was cut by a crash.
     TornTail false "torn_tail",
     /// The recorder was killed before it sealed the segment.

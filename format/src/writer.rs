@@ -28,6 +28,7 @@ use crate::{
     store::StoreLock,
 };
 
+mod catalog;
 mod container;
 mod containers;
 mod disk;
@@ -38,6 +39,7 @@ mod retention;
 mod rotate;
 mod states;
 
+use catalog::CatalogParts;
 use containers::Containers;
 use disk::Disk;
 pub use disk::Space;
@@ -148,6 +150,7 @@ pub struct StoreWriter {
     open_bytes: usize,
     next_uid: u64,
     held: Held,
+    catalog: CatalogParts,
     keeping: Keeping,
     /// What pins hold, as last summed up, and as it was when one was closed.
     pinned: Option<PinnedSum>,
@@ -318,6 +321,7 @@ impl StoreWriter {
             let result = step(self, now);
             done = done.and(result);
         }
+        self.tend_catalog();
         self.committed(done)
     }
 
@@ -379,6 +383,8 @@ impl StoreWriter {
         self.seal_segment()?;
         self.old_stages.push(self.stage.number());
         self.remove_stages(u64::MAX)?;
+        self.list_file(self.here());
+        self.write_catalog();
         Ok(self.segment.path().to_owned())
     }
 

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use afterimage_format::{OwnedEvent, Query, Recording, fuzzing};
+use afterimage_format::{Origin, OwnedEvent, Query, Recording, StoreOptions, StoreWriter, fuzzing};
 use afterimage_model::World;
 
 /// Bytes of a seed at most: larger ones only slow a fuzzer down.
@@ -79,6 +79,7 @@ pub fn write(target: &str, dir: &Path) {
                 put(block);
             }
         }),
+        "catalog" => catalogs(&repository).iter().for_each(|file| put(file)),
         "stage" => stages(&repository).iter().for_each(|file| put(file)),
         "rows" | "events" => {
             for file in stages(&repository) {
@@ -164,6 +165,40 @@ fn read_below(repository: &Path, chosen: &dyn Fn(&str) -> bool) -> Vec<Vec<u8>> 
 /// Segments and extracts.
 fn traces(repository: &Path) -> Vec<Vec<u8>> {
     read_below(repository, &|name| name.ends_with(".aft") || name.ends_with(".aftx"))
+}
+
+/// Catalogs: of a new store, and of the golden ones once a writer has opened and sealed them.
+fn catalogs(repository: &Path) -> Vec<Vec<u8>> {
+    let mut versions = vec![PathBuf::from("none")];
+    versions.extend(
+        fs::read_dir(repository.join("format/tests/golden"))
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|e| e.path()),
+    );
+    let catalog = |version: &PathBuf| {
+        let dir = tempfile::tempdir().expect("a folder for a store");
+        let mut origin = None;
+        if version.join("store").is_dir() {
+            for entry in fs::read_dir(version.join("store")).expect("a golden store").flatten() {
+                fs::copy(entry.path(), dir.path().join(entry.file_name())).expect("room for a store");
+            }
+            origin = Recording::open(dir.path()).ok().map(|recording| recording.origin().clone());
+        }
+        let origin = origin.unwrap_or_else(|| Origin {
+            store_uuid: [7; 16],
+            boot_id: [8; 16],
+            hostname: b"host".to_vec(),
+            kernel: b"6.18".to_vec(),
+            machine: b"x86_64".to_vec(),
+            degraded: Vec::new(),
+            recorder: b"0.1.0".to_vec(),
+        });
+        StoreWriter::open(dir.path(), origin, StoreOptions::default()).ok()?.seal().ok()?;
+        fs::read(dir.path().join("catalog")).ok()
+    };
+    versions.iter().filter_map(catalog).collect()
 }
 
 /// Stage files.

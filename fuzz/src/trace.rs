@@ -14,7 +14,7 @@ use afterimage_model::{
     streams::{Streams, Way},
 };
 
-pub use fuzzing::{block, footer, records, stage, stream};
+pub use fuzzing::{block, catalog, footer, records, stage, stream};
 
 /// Proofs, chains and notes.
 pub fn proof(data: &[u8]) {

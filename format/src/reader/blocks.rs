@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::VecDeque, ops::ControlFlow, sync::Arc};
 
-use super::{Query, Recording, load::Segment, scan::Loaded};
+use super::{Query, Recording, opened::Segment, scan::Loaded};
 use crate::{
     BootNanos, ContainerUid, Defect, DefectKind, Event, EventId, ReadError,
     block::{self, BlockHeader},
@@ -142,7 +142,10 @@ impl Recording {
             Source::Memory(number) => Ok(Cow::Borrowed(self.staged.get(number).map_or(&[], Vec::as_slice))),
             Source::Segment(number) => {
                 let Some(segment) = self.segments.get(number) else { return Ok(Cow::Borrowed(&[])) };
-                if let Some(map) = &segment.map {
+                if segment.is_found_to_differ() {
+                    self.found_damage(place, "the footer is not the one in the catalog");
+                }
+                if let Some(map) = segment.map() {
                     let begin = usize::try_from(entry.offset).unwrap_or(usize::MAX);
                     let end = begin.saturating_add(entry.len as usize);
                     return Ok(Cow::Borrowed(map.bytes().get(begin..end).unwrap_or(&[])));

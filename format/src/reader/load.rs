@@ -7,13 +7,15 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     io,
     path::{Path, PathBuf},
-    sync::{Mutex, OnceLock},
+    sync::Mutex,
 };
 
 use super::{
-    BlockInfo, ContainerSummary, Keyframe, Origin, Recording,
+    BlockInfo, CatalogUse, ContainerSummary, Keyframe, Origin, Recording,
     blocks::{Cache, Place, Source},
-    keyframes, range_of,
+    keyframes,
+    opened::{Listed, Segment, open_listed},
+    range_of,
     scan::{self, LoadError, Loaded},
 };
 use crate::{
@@ -21,42 +23,21 @@ use crate::{
     Loss, OpenError, ReadError, Role,
     block::{STORE_SCOPE, kind, seal_block},
     bytes::Malformed,
+    catalog::Catalog,
     events::{
         encode::{Around, EventEncoder},
         ingest::OpenBlock,
     },
-    file,
     keeping::{FileId, TOMBSTONES, Tombstone},
     limits,
-    map::Map,
     meta::Record,
-    segment::{BlockEntry, FooterRepeated, origin_kind, records::cost},
+    segment::{BlockEntry, origin_kind, records::cost},
     stage::{
         file::{StageError, StageFile},
         row::Item,
     },
     store::{self, KEPT, SEGMENTS, STAGES, StoreFile},
 };
-
-/// A segment that is open for reading.
-#[derive(Debug)]
-pub(super) struct Segment {
-    pub(super) loaded: Loaded,
-    pub(super) map: Option<Map>,
-    /// What its footer repeats of its blocks, read when it is first asked for.
-    pub(super) repeated: OnceLock<FooterRepeated>,
-}
-
-impl Segment {
-    /// What its footer repeats of its blocks, when it has one.
-    pub(super) fn footer_repeated(&self) -> Option<&FooterRepeated> {
-        let (offset, length) = self.loaded.footer?;
-        Some(self.repeated.get_or_init(|| {
-            let bytes = file::read_at_most(&self.loaded.file, offset, length).unwrap_or_default();
-            FooterRepeated::parse(&bytes).unwrap_or_default()
-        }))
-    }
-}
 
 pub(super) fn open(path: &Path) -> Result<Recording, OpenError> {
     let about = std::fs::metadata(path).map_err(|source| OpenError::Io {
@@ -87,6 +68,7 @@ pub(super) fn open(path: &Path) -> Result<Recording, OpenError> {
         cache: Mutex::default(),
         unsealed: false,
         sealed_range: None,
+        catalog: CatalogUse::Absent,
     };
     load(&mut recording)?;
     Ok(recording)
@@ -140,7 +122,7 @@ fn load(recording: &mut Recording) -> Result<(), OpenError> {
             LoadError::Open(error) => error,
             LoadError::Empty => OpenError::NotARecording { path: path.clone() },
         })?;
-        build.segment(Segment { loaded, map: None, repeated: OnceLock::new() });
+        build.segment(Segment::new(loaded, false));
     }
     build.finish(recording);
     Ok(())
@@ -162,12 +144,11 @@ struct Build {
     records: Vec<Record>,
     seen: HashSet<Vec<u8>>,
     seen_bytes: usize,
-    /// Next row number of each container, by the blocks.
-    rows: HashMap<u64, u64>,
-    /// Next block number of each container, by the blocks.
-    numbers: HashMap<u64, u64>,
-    /// Lost events of each container, by the blocks.
-    lost: HashMap<u64, u64>,
+    /// Where each container stands, by the blocks.
+    stands: HashMap<u64, Stand, foldhash::fast::RandomState>,
+    /// What the catalog lists, and whether it was used.
+    listed: HashMap<FileId, Listed>,
+    catalog: CatalogUse,
     defects: Vec<Defect>,
     uuid: [u8; 16],
     unsealed: bool,
@@ -175,6 +156,19 @@ struct Build {
     tombstones: HashMap<FileId, Tombstone>,
     /// Segments that should be there by their numbers.
     gaps: Vec<(u64, PathBuf)>,
+}
+
+/// A container, as the headers of its blocks tell.
+#[derive(Debug, Clone, Copy, Default)]
+struct Stand {
+    /// Number of the next row and of the next block.
+    rows: u64,
+    number: u64,
+    /// Events lost.
+    lost: u64,
+    /// Events, and the times of the first and the last.
+    events: u64,
+    range: Option<(BootNanos, BootNanos)>,
 }
 
 /// How often a store is read that retention changes meanwhile.
@@ -207,7 +201,9 @@ impl Build {
         }
         let mut known: BTreeMap<FileId, Segment> =
             kept.into_iter().filter(|s| s.loaded.sealed).map(|s| (file_id(&s.loaded), s)).collect();
-        self.kept_files(dir, &mut known, store)?;
+        let kept_numbers = KEPT.list(dir).map_err(reading)?;
+        self.open_catalog(dir, store, (&kept_numbers, &numbers), &mut known);
+        self.kept_files(dir, &kept_numbers, &mut known, store)?;
         let last = numbers.last().copied();
         let mut before = None;
         for number in numbers {
@@ -218,16 +214,7 @@ impl Build {
             if self.is_moved(id) {
                 continue;
             }
-            let segment = match known.remove(&id) {
-                Some(segment) => segment,
-                None => match self.load_segment(&path, number, store) {
-                    Ok(Some(segment)) => segment,
-                    Ok(None) => continue,
-                    // Retention may remove a segment between listing and opening.
-                    Err(OpenError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => continue,
-                    Err(error) => return Err(error),
-                },
-            };
+            let Some(segment) = self.store_file(&path, id, &mut known, store)? else { continue };
             let is_last = Some(number) == last;
             let being_written = live && is_last;
             if !(segment.loaded.sealed || being_written || has_torn(&segment.loaded)) {
@@ -249,24 +236,76 @@ impl Build {
         self.stages(stages).map_err(reading)
     }
 
+    /// Takes the catalog's word for the files that it lists, when it lists the ones that are there.
+    fn open_catalog(
+        &mut self,
+        dir: &Path,
+        store: Option<StoreFile>,
+        (kept, segments): (&[u64], &[u64]),
+        known: &mut BTreeMap<FileId, Segment>,
+    ) {
+        let catalog = match Catalog::read(dir) {
+            Ok(Some(catalog)) => catalog,
+            Ok(None) => return,
+            Err(Malformed(why)) => {
+                self.catalog = CatalogUse::Ignored(why);
+                return;
+            }
+        };
+        let files = catalog.files.len();
+        let opened = match catalog.disagrees(store.map(|store| store.uuid), kept, segments) {
+            Some(why) => Err(why),
+            None => open_listed(dir, catalog.files, known),
+        };
+        match opened {
+            Ok(listed) => {
+                self.listed = listed;
+                self.catalog = CatalogUse::Used { files };
+                catalog.records.into_iter().for_each(|record| self.told(record));
+            }
+            Err(why) => self.catalog = CatalogUse::Ignored(why),
+        }
+    }
+
+    /// A file of the store: as it is known, as the catalog lists it, or as it says itself.
+    fn store_file(
+        &mut self,
+        path: &Path,
+        id: FileId,
+        known: &mut BTreeMap<FileId, Segment>,
+        store: Option<StoreFile>,
+    ) -> Result<Option<Segment>, OpenError> {
+        let listed = self.listed.remove(&id);
+        let in_catalog = listed.is_some();
+        if let Some(Listed::Sealed(segment)) = listed {
+            return Ok(Some(*segment));
+        }
+        if let Some(segment) = known.remove(&id).filter(|segment| !segment.in_catalog) {
+            return Ok(Some(segment));
+        }
+        let (FileId::Kept(number) | FileId::Segment(number)) = id;
+        match self.load_segment(path, number, store) {
+            Ok(segment) => Ok(segment.map(|mut segment| {
+                segment.in_catalog = in_catalog;
+                segment
+            })),
+            // Retention may remove a file between listing and opening.
+            Err(OpenError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Adds what retention kept: it is older than all segments.
     fn kept_files(
         &mut self,
         dir: &Path,
+        numbers: &[u64],
         known: &mut BTreeMap<FileId, Segment>,
         store: Option<StoreFile>,
     ) -> Result<(), OpenError> {
-        let reading = |source| OpenError::Io { action: "read", path: dir.to_owned(), source };
         let mut files = Vec::new();
-        for number in KEPT.list(dir).map_err(reading)? {
-            let found = match known.remove(&FileId::Kept(number)) {
-                Some(segment) => Some(segment),
-                None => match self.load_segment(&KEPT.path(dir, number), number, store) {
-                    Err(OpenError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
-                    other => other?,
-                },
-            };
-            files.extend(found);
+        for &number in numbers {
+            files.extend(self.store_file(&KEPT.path(dir, number), FileId::Kept(number), known, store)?);
         }
         // A newer one can say that an older one was moved into it.
         for segment in &files {
@@ -360,8 +399,7 @@ impl Build {
             self.defect(path, DefectKind::Corrupt, &format!("the header says it is segment `{found}`"));
             return Ok(None);
         }
-        let map = if loaded.sealed { Map::of_own(&loaded.file).ok().flatten() } else { None };
-        Ok(Some(Segment { loaded, map, repeated: OnceLock::new() }))
+        Ok(Some(Segment::new(loaded, false)))
     }
 
     fn defect(&mut self, path: &Path, kind: DefectKind, detail: &str) {
@@ -382,38 +420,45 @@ impl Build {
         {
             self.sealed_blocks = self.blocks.len();
         }
-        for record in loaded.records.clone() {
-            if let Record::Tombstone(tombstone) = &record {
-                self.tombstones.insert(tombstone.file, **tombstone);
-            }
-            self.record(record);
+        if !segment.in_catalog {
+            loaded.records.clone().into_iter().for_each(|record| self.told(record));
         }
         self.segments.push(segment);
+    }
+
+    /// Takes a record of a file.
+    fn told(&mut self, record: Record) {
+        if let Record::Tombstone(tombstone) = &record {
+            self.tombstones.insert(tombstone.file, **tombstone);
+        }
+        self.record(record);
     }
 
     fn block(&mut self, entry: &BlockEntry, source: Source, number: usize) {
         if entry.kind >= kind::IGNORABLE || entry.container == STORE_SCOPE {
             return;
         }
-        let rows = self.rows.entry(entry.container).or_default();
-        *rows = (*rows).max(entry.first_row + u64::from(entry.rows));
-        let number_after = self.numbers.entry(entry.container).or_default();
-        *number_after = (*number_after).max(entry.number.saturating_add(1));
-        let lost = self.lost.entry(entry.container).or_default();
-        *lost = (*lost).max(entry.lost);
+        let stand = self.stands.entry(entry.container).or_default();
+        stand.rows = stand.rows.max(entry.first_row + u64::from(entry.rows));
+        stand.number = stand.number.max(entry.number.saturating_add(1));
+        stand.lost = stand.lost.max(entry.lost);
         if entry.kind == kind::STATE {
             self.keyframes.push(Keyframe::at(Place { source, number, entry: *entry }));
         }
         if !is_rows(entry) {
             return;
         }
+        let first = BootNanos(entry.first.saturating_add(entry.base));
+        let last = BootNanos(entry.last.saturating_add(entry.base));
+        stand.events += u64::from(entry.rows);
+        stand.range = Some(stand.range.map_or((first, last), |(a, b)| (a.min(first), b.max(last))));
         self.blocks.push(BlockInfo {
             index: self.blocks.len(),
             container: ContainerUid(entry.container),
             first_row: entry.first_row,
             rows: entry.rows,
-            first: BootNanos(entry.first.saturating_add(entry.base)),
-            last: BootNanos(entry.last.saturating_add(entry.base)),
+            first,
+            last,
             stored: u64::from(entry.len),
         });
         self.places.push(Place { source, number, entry: *entry });
@@ -477,11 +522,11 @@ impl Build {
                         if self.staged_bytes > limits::STAGED_BYTES {
                             return;
                         }
-                        let next = self.rows.entry(uid).or_default();
-                        if row < *next {
+                        let stand = self.stands.entry(uid).or_default();
+                        if row < stand.rows {
                             return;
                         }
-                        *next = row.saturating_add(1);
+                        stand.rows = row.saturating_add(1);
                         let (first, block) = open.entry(uid).or_insert_with(|| (row, OpenBlock::new()));
                         if block.is_full_for(&event) || row != first.saturating_add(block.rows() as u64) {
                             let full = std::mem::replace(block, OpenBlock::new());
@@ -539,8 +584,7 @@ impl Build {
         }
         let mut payload = Vec::new();
         // An extract copies it as it is: it continues what is in the segments.
-        let of_container = |counts: &HashMap<u64, u64>| counts.get(&uid).copied().unwrap_or(0);
-        let (number, lost) = (of_container(&self.numbers), of_container(&self.lost));
+        let Stand { number, lost, .. } = self.stands.get(&uid).copied().unwrap_or_default();
         let around = Around { container: uid, first_row, base, number, lost, ..Around::default() };
         let mut header = encoder.encode(block, &around, &mut payload);
         let mut bytes = Vec::new();
@@ -604,6 +648,7 @@ impl Build {
         recording.gone = gone.filter_map(|tombstone| tombstone.link).collect();
         recording.evictions = evictions.into_values().collect();
         recording.evictions.sort_by_key(|eviction: &Eviction| eviction.container);
+        recording.catalog = self.catalog;
         recording.segments = self.segments;
         recording.staged = self.staged;
         recording.staged_records = self.staged_records;
@@ -621,11 +666,6 @@ impl Build {
         mut records: BTreeMap<u64, ContainerRecord>,
         losses: &[Loss],
     ) -> Vec<ContainerSummary> {
-        let mut counts: HashMap<u64, (u64, BootNanos, BootNanos)> = HashMap::new();
-        for block in &self.blocks {
-            let count = counts.entry(block.container.0).or_insert((0, block.first, block.last));
-            *count = (count.0 + u64::from(block.rows), count.1.min(block.first), count.2.max(block.last));
-        }
         let mut lost: HashMap<u64, u64> = HashMap::new();
         for loss in losses {
             if let Some(uid) = loss.container {
@@ -634,19 +674,20 @@ impl Build {
             }
         }
         // A container whose record is gone or never came is still one.
-        for (&uid, &(_, first, _)) in &counts {
-            records.entry(uid).or_insert_with(|| unknown_container(uid, first));
+        for (&uid, stand) in &self.stands {
+            if let Some((first, _)) = stand.range {
+                records.entry(uid).or_insert_with(|| unknown_container(uid, first));
+            }
         }
         let mut summaries: Vec<ContainerSummary> = records
             .into_values()
             .map(|record| {
                 let uid = record.uid.0;
-                let count = counts.get(&uid);
-                let by_records = lost.get(&uid).copied().unwrap_or(0);
+                let stand = self.stands.get(&uid).copied().unwrap_or_default();
                 ContainerSummary {
-                    events: count.map_or(0, |c| c.0),
-                    lost: by_records.max(self.lost.get(&uid).copied().unwrap_or(0)),
-                    range: count.map(|c| (c.1, c.2)),
+                    events: stand.events,
+                    lost: lost.get(&uid).copied().unwrap_or(0).max(stand.lost),
+                    range: stand.range,
                     record,
                 }
             })

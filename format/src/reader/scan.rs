@@ -11,11 +11,12 @@ use crate::{
     Defect, DefectKind, OpenError,
     block::{self, ALIGN, BlockHeader, HEADER_LEN, flag, kind},
     bytes::Malformed,
+    catalog::Sealed,
     events::decode::EventDecoder,
     file, limits,
     merkle::{self, Tree},
     meta::Record,
-    payload::Payload,
+    payload::{Hash, Payload},
     segment::{
         BlockEntry, Footer, HeaderError, MAJOR, SEGMENT_HEADER_LEN, SegmentHeader, TRAILER_LEN, parse_footer,
         parse_trailer, records::decode_records,
@@ -27,6 +28,8 @@ use crate::{
 pub(crate) struct Loaded {
     pub(crate) path: PathBuf,
     pub(crate) file: File,
+    /// It is a store's own.
+    pub(crate) in_store: bool,
     pub(crate) header: SegmentHeader,
     pub(crate) entries: Vec<BlockEntry>,
     /// Its metadata records in order, their times with the base added.
@@ -35,6 +38,8 @@ pub(crate) struct Loaded {
     pub(crate) sealed: bool,
     /// Where the footer is and how long, when it is sealed.
     pub(crate) footer: Option<(u64, usize)>,
+    /// Content root of the footer that was read, or that the catalog says is there.
+    pub(crate) footer_root: Option<Hash>,
     /// What its footer says, when it was opened by walking.
     footer_entries: Option<Vec<BlockEntry>>,
     /// It has a trailer: it was sealed, whatever has become of it.
@@ -94,7 +99,7 @@ fn open(path: &Path, in_store: bool, walk: bool) -> Result<Loaded, LoadError> {
         return Err(LoadError::Empty);
     }
     let header = SegmentHeader::parse(&bytes).map_err(|error| LoadError::Open(header_error(path, error)))?;
-    let mut loaded = Loaded::new(path, file, header);
+    let mut loaded = Loaded { in_store, ..Loaded::new(path, file, header) };
     loaded.read(length, walk).map_err(|source| io_error("read", source))?;
     Ok(loaded)
 }
@@ -121,16 +126,32 @@ impl Loaded {
         Self {
             path: path.to_owned(),
             file,
+            in_store: false,
             header,
             entries: Vec::new(),
             records: Vec::new(),
             records_cost: 0,
             sealed: false,
             footer: None,
+            footer_root: None,
             footer_entries: None,
             has_trailer: false,
             end: SEGMENT_HEADER_LEN as u64,
             defects: Vec::new(),
+        }
+    }
+
+    /// A sealed segment as the catalog lists it; its records are in the catalog, merged with those of the others.
+    pub(crate) fn listed(path: &Path, file: File, length: u64, sealed: Sealed) -> Self {
+        Self {
+            entries: sealed.entries,
+            in_store: true,
+            sealed: true,
+            footer: Some(sealed.footer),
+            footer_root: Some(sealed.root),
+            has_trailer: true,
+            end: length,
+            ..Self::new(path, file, sealed.header)
         }
     }
 
@@ -139,10 +160,12 @@ impl Loaded {
             Found::Footer(_, footer) if walk => {
                 self.has_trailer = true;
                 self.footer_entries = Some(footer.entries);
+                self.footer_root = Some(footer.root);
             }
             Found::Footer(place, footer) => {
                 self.has_trailer = true;
                 self.footer = Some(place);
+                self.footer_root = Some(footer.root);
                 self.entries = footer.entries;
                 if let Err(Malformed(what)) =
                     decode_records(&footer.records, 0, &mut self.records, &mut self.records_cost)
@@ -166,6 +189,12 @@ impl Loaded {
     pub(crate) fn footer_disagrees(&self) -> Option<&'static str> {
         let entries = self.footer_entries.as_ref()?;
         (*entries != self.entries).then_some("its index is not of these blocks")
+    }
+
+    /// Whether it has a good footer, opened by walking, and that is another one.
+    pub(crate) fn footer_is_not(&self, entries: &[BlockEntry], root: &Hash) -> bool {
+        let is = |footer: &Vec<BlockEntry>| footer == entries && self.footer_root.as_ref() == Some(root);
+        self.footer_entries.as_ref().is_some_and(|footer| !is(footer))
     }
 
     /// The tree over its blocks.

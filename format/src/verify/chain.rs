@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Finding, FindingKind, SegmentState, Signer, VerifyOptions, VerifyReport, blocks::Continuity,
-    evicted::Evicted, segment,
+    catalog::CatalogCheck, evicted::Evicted, segment,
 };
 use crate::{
     Eviction, OpenError,
@@ -98,6 +98,12 @@ impl<'a> Verifier<'a> {
             ),
         }
         let live = store::is_live(dir);
+        let kept = KEPT.list(dir).map_err(reading)?;
+        let (mut catalog, damaged) = CatalogCheck::read(dir, &kept, &numbers);
+        let catalog_path = dir.join(crate::catalog::NAME);
+        if let Some(what) = damaged {
+            self.found(FindingKind::BadCatalog, &catalog_path, None, what.to_owned());
+        }
         let files = self.list(dir, &numbers).map_err(reading)?;
         for &(id, ref path, length) in &files {
             let active = live && id == FileId::Segment(numbers.last().copied().unwrap_or_default());
@@ -108,7 +114,13 @@ impl<'a> Verifier<'a> {
             }
             let last = Some(id) == numbers.last().map(|&number| FileId::Segment(number));
             match scan::walk(path, true) {
-                Ok(loaded) => self.store_file(&loaded, id, active)?,
+                Ok(loaded) => {
+                    self.store_file(&loaded, id, active)?;
+                    if let Some(what) = catalog.file(id, &loaded) {
+                        let detail = format!("{what} `{}`", path.display());
+                        self.found(FindingKind::BadCatalog, &catalog_path, None, detail);
+                    }
+                }
                 Err(LoadError::Empty) if last => {}
                 Err(LoadError::Open(OpenError::Io { source, .. }))
                     if source.kind() == io::ErrorKind::NotFound =>
@@ -119,6 +131,9 @@ impl<'a> Verifier<'a> {
                 Err(LoadError::Open(error)) => self.unreadable(path, id, error.to_string()),
                 Err(LoadError::Empty) => self.unreadable(path, id, "it is empty".to_owned()),
             }
+        }
+        if let Some(what) = catalog.finish() {
+            self.found(FindingKind::BadCatalog, &catalog_path, None, what.to_owned());
         }
         self.follow(dir);
         self.missing_blocks(true);

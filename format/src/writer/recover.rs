@@ -14,6 +14,7 @@ use std::{
 
 use super::{
     STAGE_STEPS, StoreOptions, StoreStats, StoreWriter,
+    catalog::CatalogParts,
     containers::Containers,
     disk::Disk,
     held::Held,
@@ -24,6 +25,7 @@ use super::{
 use crate::{
     BootNanos, ContainerRecord, Event, OpenError, Origin, WriteError,
     block::{STORE_SCOPE, flag},
+    catalog::Part,
     events::encode::EventEncoder,
     file,
     keeping::FileId,
@@ -46,6 +48,7 @@ struct Past {
     /// What the new segment says of the last.
     previous: Option<Previous>,
     held: Held,
+    catalog: CatalogParts,
     keeping: Keeping,
     /// Files that are there and have a tombstone: a crash came before they were removed.
     gone: Vec<FileId>,
@@ -124,6 +127,7 @@ pub(super) fn open(dir: &Path, mut origin: Origin, options: StoreOptions) -> Res
         open_bytes: 0,
         next_uid: past.next_uid,
         held: Held::default(),
+        catalog: CatalogParts::default(),
         keeping: Keeping::default(),
         pinned: None,
         closed_at: None,
@@ -147,6 +151,7 @@ pub(super) fn open(dir: &Path, mut origin: Origin, options: StoreOptions) -> Res
     writer.bring_home(&past, time_base).map_err(opening)?;
     writer.containers.values_mut().for_each(|entry| entry.states.taken_over());
     writer.take_over(past).map_err(opening)?;
+    writer.write_catalog();
     Ok(writer)
 }
 
@@ -172,8 +177,10 @@ fn read_past(dir: &Path) -> Result<Past, OpenError> {
     }
     for number in KEPT.list(dir).map_err(reading)? {
         past.keeping.next_kept = number.saturating_add(1);
-        if let Ok(loaded) = scan::load(&KEPT.path(dir, number), true) {
-            past.add_kept(&loaded, number);
+        let path = KEPT.path(dir, number);
+        match scan::load(&path, true) {
+            Ok(loaded) => past.add_kept(&loaded, number),
+            Err(_) => past.add_unreadable(FileId::Kept(number), &path),
         }
     }
     for sequence in SEGMENTS.list(dir).map_err(reading)? {
@@ -184,11 +191,12 @@ fn read_past(dir: &Path) -> Result<Past, OpenError> {
             Err(scan::LoadError::Open(OpenError::Io { action, path, source })) => {
                 return Err(OpenError::Io { action, path, source });
             }
-            Err(_) => {}
+            Err(_) => past.add_unreadable(FileId::Segment(sequence), &SEGMENTS.path(dir, sequence)),
         }
     }
     for id in past.keeping.tombstones.keys() {
         if past.held.remove(*id).is_some() {
+            past.catalog.remove(*id);
             past.gone.push(*id);
         }
     }
@@ -207,8 +215,14 @@ fn read_past(dir: &Path) -> Result<Past, OpenError> {
 }
 
 impl Past {
+    fn add_unreadable(&mut self, id: FileId, path: &Path) {
+        let length = std::fs::metadata(path).map_or(0, |about| about.len());
+        self.catalog.insert(id, Part::unreadable(id, length));
+    }
+
     fn add_kept(&mut self, loaded: &Loaded, number: u64) {
         let id = FileId::Kept(number);
+        self.catalog.insert(id, Part::of(id, loaded));
         let bytes = loaded.file.metadata().map_or(0, |about| about.len());
         self.held.add(id, bytes, &loaded.entries);
         for record in &loaded.records {
@@ -267,6 +281,7 @@ impl Past {
 
     fn add_segment(&mut self, loaded: Loaded, sequence: u64) -> io::Result<()> {
         let id = FileId::Segment(sequence);
+        self.catalog.insert(id, Part::of(id, &loaded));
         loaded.records.iter().for_each(|record| self.keeping.learn(record, id));
         self.held.add(id, loaded.file.metadata()?.len(), &loaded.entries);
         let tree = loaded.tree()?;
@@ -350,7 +365,7 @@ impl StoreWriter {
 
     /// Takes over what the store keeps, and ends removals that a crash interrupted.
     fn take_over(&mut self, past: Past) -> Result<(), WriteError> {
-        (self.held, self.keeping) = (past.held, past.keeping);
+        (self.held, self.keeping, self.catalog) = (past.held, past.keeping, past.catalog);
         let pins = self.pin_records();
         let here = self.here();
         let tombstones = past.gone.iter().filter_map(|id| self.keeping.tombstones.get(id));

@@ -127,7 +127,8 @@ impl StoreWriter {
 
     /// Bytes of everything that counts against the budget.
     pub(super) fn total_bytes(&self) -> u64 {
-        self.held.bytes() + self.segment.len() + self.stage.disk_bytes() + self.old_stage_bytes()
+        let rows = self.stage.disk_bytes() + self.old_stage_bytes();
+        self.held.bytes() + self.segment.len() + rows + self.catalog.bytes()
     }
 
     fn old_stage_bytes(&self) -> u64 {
@@ -303,6 +304,7 @@ impl StoreWriter {
                 return Err(WriteError::Io { action: "remove", path, source });
             }
             self.held.remove(file.id);
+            self.catalog.remove(file.id);
         }
         Ok(())
     }
@@ -330,6 +332,7 @@ impl StoreWriter {
             }
         };
         self.held.add(FileId::Kept(number), copied.bytes, &copied.entries);
+        self.list_file(FileId::Kept(number));
         self.stats.moved_bytes += copied.bytes;
         Ok(tombstones)
     }

@@ -121,6 +121,7 @@ impl StoreWriter {
         let left = std::mem::replace(&mut self.segment, next);
         let sealed = left.len();
         self.held.add(FileId::Segment(sequence - 1), sealed, left.entries());
+        self.list_file(FileId::Segment(sequence - 1));
         self.segment_begun = Instant::now();
         let promoted = keys::promote(&self.dir).map_err(|source| self.key_error("change", source));
         (self.key, self.checkpoints, self.final_at) = (key, 0, None);

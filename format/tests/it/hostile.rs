@@ -4,8 +4,8 @@
 use std::{env, fs, ops::ControlFlow, path::Path, process::Command};
 
 use afterimage_format::{
-    BootNanos, ContainerRecord, ContainerUid, Fact, FactKey, FactSource, FieldFlags, FieldTag, Loss,
-    LossCause, OwnedEvent, OwnedField, Query, Recording, VerifyOptions, extract, verify,
+    BootNanos, CatalogUse, ContainerRecord, ContainerUid, Fact, FactKey, FactSource, FieldFlags, FieldTag,
+    Loss, LossCause, OwnedEvent, OwnedField, Query, Recording, VerifyOptions, extract, verify,
 };
 
 use crate::generate::{events, push, writer};
@@ -155,8 +155,60 @@ fn a_footer_of_a_million_blocks_is_read_within_bounds() {
     });
 }
 
-/// A footer block and a trailer that say what they like with right checksums.
-fn footer(count: u32, offset: u64) -> Vec<u8> {
+/// A catalog that lists as many blocks as may be, in two files that are holes.
+#[test]
+fn a_catalog_of_half_a_million_blocks_is_read_within_bounds() {
+    stays_small("a_catalog_of_half_a_million_blocks_is_read_within_bounds", |dir| {
+        let store = dir.join("store");
+        let fields = fs::read(writer(&store).seal().unwrap()).unwrap()[16..272].to_vec();
+        let count: u32 = 1 << 18;
+        let (offset, length) = (4096 + u64::from(count) * 128, (4096 + u64::from(count) * 128) + 264);
+        for number in 0..2u64 {
+            let path = store.join(format!("seg-{number:016x}.aft"));
+            fs::OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(path)
+                .unwrap()
+                .set_len(length)
+                .unwrap();
+        }
+        let index = index(count);
+        let wide = |value: u64| [&[0x80][..], &value.to_le_bytes()].concat();
+        let files = [
+            vec![0x10, 1],
+            vec![0x11, 0, 1],
+            wide(length),
+            wide(offset),
+            vec![0x10, 200],
+            wide(u64::from(count)),
+            wide(index.len() as u64),
+        ];
+        let columns = [(2, files.concat()), (3, fields.repeat(2)), (4, vec![0; 64]), (5, index.repeat(2))];
+        let mut payload = vec![columns.len() as u8];
+        for (id, bytes) in &columns {
+            payload.extend([*id, 0]);
+            payload.extend(varint(bytes.len() as u64));
+        }
+        columns.iter().for_each(|(_, bytes)| payload.extend(bytes));
+        let mut catalog = b"\x89AFC\r\n\x1a\n\x01\0\0\0\x02\0\0\0".to_vec();
+        catalog.extend([7; 16]);
+        catalog.extend((payload.len() as u64).to_le_bytes());
+        catalog.extend(crc32c::crc32c(&payload).to_le_bytes());
+        catalog.resize(60, 0);
+        catalog.extend(crc32c::crc32c(&catalog).to_le_bytes());
+        catalog.extend(payload);
+        fs::write(store.join("catalog"), catalog).unwrap();
+        let recording = Recording::open(&store).unwrap();
+        assert_eq!(recording.catalog(), CatalogUse::Used { files: 2 });
+        assert_eq!(recording.blocks().len(), 2 << 18);
+        store
+    });
+}
+
+/// A footer's index: blocks of a row each, one behind the other.
+fn index(count: u32) -> Vec<u8> {
     let constant = |value: u8| vec![0x10, value];
     let mut index = vec![0x22]; // delta, two bytes: offsets 128 apart
     index.extend(varint(4096));
@@ -166,6 +218,12 @@ fn footer(count: u32, offset: u64) -> Vec<u8> {
     for value in [128, 1, 0, 5, 0, 1, 0, 0, 0, 0, 0, 0] {
         index.extend(constant(value));
     }
+    index
+}
+
+/// A footer block and a trailer that say what they like with right checksums.
+fn footer(count: u32, offset: u64) -> Vec<u8> {
+    let index = index(count);
     let mut payload = vec![1, 2, 0];
     payload.extend(varint(index.len() as u64));
     payload.extend(index);

@@ -1,5 +1,6 @@
 //! Tests of the store through its public interface.
 
+mod catalog;
 mod crash;
 mod damage;
 mod disk_full;

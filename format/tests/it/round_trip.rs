@@ -38,7 +38,7 @@ fn a_sealed_store_has_every_event_in_order() {
     assert!(recording.blocks().iter().all(|b| b.rows <= 16_384));
     assert_eq!(recording.time_range(), recording.sealed_range());
     assert_same(read(&recording, &Query::default()), rows);
-    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 4, "STORE, lock, key, one segment");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 5, "STORE, lock, key, catalog, one segment");
 }
 
 #[test]

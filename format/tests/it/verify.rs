@@ -136,6 +136,8 @@ fn a_cut_at_the_very_end_is_found_by_a_checkpoint_kept_elsewhere_alone() {
     assert!(check_with(dir.path(), &kept).is_good());
     let bytes = fs::read(&path).unwrap();
     fs::write(&path, &bytes[..4096]).unwrap();
+    assert_eq!(check(dir.path()).first_damage().unwrap().kind, FindingKind::BadCatalog, "it was forgotten");
+    fs::remove_file(dir.path().join("catalog")).unwrap();
     let report = check(dir.path());
     assert!(report.is_good(), "nothing here can tell that there was more");
     assert_eq!(kinds(&report), [FindingKind::Unfinished]);
@@ -159,6 +161,7 @@ fn a_segment_rewritten_with_another_key_breaks_the_chain() {
     for number in 0..segments(&forged) {
         fs::copy(segment(&forged, number), segment(&real, number)).unwrap();
     }
+    fs::copy(forged.join("catalog"), real.join("catalog")).unwrap();
     assert!(check(&real).is_good());
     let pinned = VerifyOptions { key: Some(key), ..VerifyOptions::default() };
     assert_eq!(check_with(&real, &pinned).signer, Signer::Other);

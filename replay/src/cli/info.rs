@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use afterimage_format::{BootNanos, Incident, Role};
+use afterimage_format::{BootNanos, CatalogUse, Incident, Role};
 use afterimage_model::text::{Safe, escape};
 use clap::Args;
 
@@ -48,6 +48,11 @@ const COLUMNS: &[Column] = &[
     Column::new("length_ns", "length ns", "the same in nanoseconds").hidden().integer(),
     Column::new("sealed", "sealed", "closed properly; otherwise the recorder has it open, or was killed")
         .kind(Kind::Boolean),
+    Column::new(
+        "catalog",
+        "catalog",
+        "`used` where it stood for the footers of the segments, `none`, or `ignored` and why",
+    ),
     Column::new("containers", "containers", "how many containers it knows, by state").kind(Kind::Object),
     Column::new("events", "events", "events kept").integer(),
     Column::new("blocks", "blocks", "blocks").integer(),
@@ -133,6 +138,17 @@ fn titled(incident: &Incident) -> Safe {
     escape(format!("{} {rule}", incident.id).as_bytes())
 }
 
+/// What the store's catalog was good for.
+fn catalog(used: CatalogUse) -> Cell {
+    match used {
+        CatalogUse::Absent => Cell::safe(Safe::literal("none")),
+        CatalogUse::Used { files } => {
+            Cell::both(Safe::format(format_args!("used for {files} segments")), "used")
+        }
+        CatalogUse::Ignored(why) => Cell::both(Safe::format(format_args!("ignored: {why}")), "ignored"),
+    }
+}
+
 /// One recording as lines of `what: value`.
 fn sheet(row: &Row<'_>, spaced: bool, session: &mut Session<'_>) -> Result<(), Failure> {
     if spaced {
@@ -170,6 +186,7 @@ impl Record for Row<'_> {
                 true => Cell::both(Safe::literal("no: the recorder has it open, or was killed"), false),
                 false => Cell::flag(true),
             },
+            "catalog" => catalog(recording.catalog()),
             "containers" => self.containers(),
             "events" => Cell::number(recording.containers().iter().map(|c| c.events).sum::<u64>()),
             "blocks" => Cell::number(blocks.len()),

@@ -1,0 +1,106 @@
+//! The segments of a recording, opened by their footers or as the catalog lists them.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+    sync::OnceLock,
+};
+
+use super::scan::Loaded;
+use crate::{
+    block::{BlockHeader, HEADER_LEN, kind},
+    catalog, file,
+    keeping::FileId,
+    map::Map,
+    segment::FooterRepeated,
+    store::{KEPT, SEGMENTS},
+};
+
+/// A segment that is open for reading.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) loaded: Loaded,
+    /// Its records are in the catalog.
+    pub(super) in_catalog: bool,
+    /// Our own, in memory from when it is first read from.
+    map: OnceLock<Option<Map>>,
+    /// What its footer repeats of its blocks, read when it is first asked for.
+    pub(super) repeated: OnceLock<FooterRepeated>,
+    /// Whether its footer is another one than the catalog says, found out when it is first read from.
+    differs: OnceLock<bool>,
+}
+
+impl Segment {
+    pub(super) fn new(loaded: Loaded, in_catalog: bool) -> Self {
+        Self { loaded, in_catalog, map: OnceLock::new(), repeated: OnceLock::new(), differs: OnceLock::new() }
+    }
+
+    /// The sealed segment of a store in memory; `None` for anything else.
+    pub(super) fn map(&self) -> Option<&Map> {
+        let may = self.loaded.sealed && self.loaded.in_store;
+        self.map
+            .get_or_init(|| if may { Map::of_own(&self.loaded.file).ok().flatten() } else { None })
+            .as_ref()
+    }
+
+    /// Whether the catalog was made for a segment with another footer; true the first time only.
+    pub(super) fn is_found_to_differ(&self) -> bool {
+        if !self.in_catalog || self.differs.get().is_some() {
+            return false;
+        }
+        let Some(((offset, _), root)) = self.loaded.footer.zip(self.loaded.footer_root) else { return false };
+        let bytes = file::read_at_most(&self.loaded.file, offset, HEADER_LEN).unwrap_or_default();
+        let header = BlockHeader::parse(&bytes);
+        let same = header.is_ok_and(|header| header.kind == kind::FOOTER && header.root == root);
+        self.differs.set(!same).is_ok() && !same
+    }
+
+    /// What its footer repeats of its blocks, when it has one.
+    pub(super) fn footer_repeated(&self) -> Option<&FooterRepeated> {
+        let (offset, length) = self.loaded.footer?;
+        Some(self.repeated.get_or_init(|| {
+            let bytes = file::read_at_most(&self.loaded.file, offset, length).unwrap_or_default();
+            FooterRepeated::parse(&bytes).unwrap_or_default()
+        }))
+    }
+}
+
+/// A file that the catalog lists.
+pub(super) enum Listed {
+    Sealed(Box<Segment>),
+    /// It must be asked itself; its records are in the catalog.
+    Unsealed,
+}
+
+/// Opens the files that the catalog lists; why it must not be used, where one is not as long as it says.
+pub(super) fn open_listed(
+    dir: &Path,
+    files: Vec<catalog::Listed>,
+    known: &mut BTreeMap<FileId, Segment>,
+) -> Result<HashMap<FileId, Listed>, &'static str> {
+    let mut listed = HashMap::with_capacity(files.len());
+    for file in files {
+        let path = match file.id {
+            FileId::Kept(number) => KEPT.path(dir, number),
+            FileId::Segment(number) => SEGMENTS.path(dir, number),
+        };
+        let opened = file::open_in_store(&path).map_err(|_| "it lists a file that cannot be opened")?;
+        let length = opened.metadata().map_or(0, |about| about.len());
+        if length != file.length {
+            return Err("it lists a file that has another length");
+        }
+        let found = match (file.sealed, known.remove(&file.id)) {
+            (None, _) => Listed::Unsealed,
+            // Its memory map and what was read of its footer are there already.
+            (Some(sealed), Some(segment)) if segment.loaded.footer_root == Some(sealed.root) => {
+                Listed::Sealed(Box::new(Segment { in_catalog: true, ..segment }))
+            }
+            (Some(sealed), _) => {
+                let loaded = Loaded::listed(&path, opened, length, sealed);
+                Listed::Sealed(Box::new(Segment::new(loaded, true)))
+            }
+        };
+        listed.insert(file.id, found);
+    }
+    Ok(listed)
+}
