@@ -173,6 +173,7 @@ fn happen(app: &mut App, trace: &mut Arc<Trace>, happening: Happening) -> Step {
             Step::On
         }
         Happening::Input(event) => {
+            fail_on_purpose();
             app.now = now();
             input(app, event).map_or(Step::On, Step::Do)
         }
@@ -181,6 +182,17 @@ fn happen(app: &mut App, trace: &mut Arc<Trace>, happening: Happening) -> Step {
         Happening::Gone => Step::Out(Ended::Gone),
     }
 }
+
+/// A test's way to a panic with the terminal taken: the words of it are in this variable.
+#[cfg(debug_assertions)]
+fn fail_on_purpose() {
+    if let Some(words) = std::env::var_os("AFTERIMAGE_TEST_PANIC") {
+        panic!("{}", words.to_string_lossy());
+    }
+}
+
+#[cfg(not(debug_assertions))]
+const fn fail_on_purpose() {}
 
 fn input(app: &mut App, event: Event) -> Option<Effect> {
     match event {
@@ -252,7 +264,28 @@ fn listen(tell: &mpsc::Sender<Happening>) -> io::Result<()> {
             }
         }
     })?;
+    attend(tell.clone())?;
     signals(tell.clone())
+}
+
+/// Time between two looks whether the terminal is still there.
+const ATTENTION: Duration = Duration::from_millis(500);
+
+/// Starts the thread that sees the terminal go. Where the signal that says so is ignored (`nohup`), reading keys does
+/// not end: the end of a terminal that was hung up is read again and again.
+fn attend(tell: mpsc::Sender<Happening>) -> io::Result<()> {
+    let has_size = || terminal_size::terminal_size_of(io::stdout()).is_some();
+    if !has_size() {
+        // A serial line has none from the beginning; nothing can be told by it.
+        return Ok(());
+    }
+    thread::Builder::new().name("terminal".to_owned()).spawn(move || {
+        while has_size() {
+            thread::sleep(ATTENTION);
+        }
+        let _ = tell.send(Happening::Gone);
+    })?;
+    Ok(())
 }
 
 #[cfg(unix)]

@@ -1,6 +1,11 @@
 //! The TUI in a real terminal, left as found on every way out.
 
-use crate::{staged, tmux::Tmux};
+use std::path::Path;
+
+use crate::{
+    staged,
+    tmux::{PATIENCE, Tmux},
+};
 
 fn store() -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a directory");
@@ -57,10 +62,75 @@ fn hostile_text_changes_neither_title_nor_clipboard() {
 #[cfg_attr(not(has_tmux), ignore = "needs tmux")]
 fn a_signal_ends_it_and_leaves_the_terminal_as_found() {
     let (tmux, store) = (Tmux::new(80, 24), store());
+    for (signal, code) in [("TERM", 143), ("HUP", 129), ("INT", 130)] {
+        tmux.line("clear");
+        tmux.replay(store.path(), "");
+        tmux.signal(signal);
+        tmux.wait_for(&format!("ended with {code}"));
+        tmux.is_as_found();
+    }
+}
+
+#[test]
+#[cfg_attr(not(has_tmux), ignore = "needs tmux")]
+#[cfg_attr(not(debug_assertions), ignore = "needs a debug build")]
+fn a_panic_leaves_the_terminal_as_found_and_says_its_words_escaped() {
+    let (tmux, store) = (Tmux::new(100, 30), store());
+    tmux.run(&["set-option", "-g", "set-clipboard", "on"]);
+    tmux.run(&["set-buffer", "mine"]);
+    let title = tmux.state("#{pane_title}");
+    tmux.line(r"export AFTERIMAGE_TEST_PANIC=$(printf 'a\033]52;c;cm0gLXJmIC8=\007\033]0;own\007\033[2Jb')");
     tmux.replay(store.path(), "");
-    tmux.signal("TERM");
-    tmux.wait_for("ended with 143");
+    tmux.press(&["j"]);
+    let screen = tmux.wait_for("ended with 5");
+    // The words may be wrapped by the terminal.
+    let said = screen.replace('\n', "");
+    assert!(said.contains(r"a\x1b]52;c;cm0gLXJmIC8=\x07\x1b]0;own\x07\x1b[2Jb"), "{screen}");
+    assert!(said.contains("internal error at") && said.contains("please report this"), "{screen}");
+    assert_eq!(tmux.state("#{pane_title}"), title);
+    assert_eq!(tmux.run(&["show-buffer"]), "mine");
     tmux.is_as_found();
+}
+
+#[test]
+#[cfg_attr(not(has_tmux), ignore = "needs tmux")]
+fn when_the_connection_breaks_it_ends_by_itself() {
+    for size in [(120, 40), (40, 10)] {
+        let (tmux, store) = (Tmux::new(size.0, size.1), store());
+        tmux.replay(store.path(), "");
+        let pid = tmux.program();
+        // As a connection that breaks: the other end of the terminal is closed.
+        tmux.run(&["kill-server"]);
+        let begin = std::time::Instant::now();
+        while Path::new(&format!("/proc/{pid}/exe")).exists() {
+            assert!(begin.elapsed() < PATIENCE, "it goes on without a terminal");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(not(has_tmux), ignore = "needs tmux")]
+fn a_hang_up_that_is_ignored_ends_it_too() {
+    // As `nohup` starts it: the signal does not come, the closed terminal does.
+    let (tmux, store) = (Tmux::new(80, 24), store());
+    tmux.line("trap '' HUP");
+    tmux.replay(store.path(), "");
+    let pid = tmux.program();
+    tmux.run(&["kill-server"]);
+    let begin = std::time::Instant::now();
+    while Path::new(&format!("/proc/{pid}/exe")).exists() {
+        assert!(begin.elapsed() < PATIENCE, "it goes on without a terminal");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn without_a_terminal_it_says_so_and_ends() {
+    let store = store();
+    let ran = crate::run::afterimage(&["replay", store.path().to_str().expect("a path")]);
+    assert_eq!(ran.code, 5, "{ran:?}");
+    assert!(ran.stderr().contains("terminal") && !ran.stdout().contains('\x1b'), "{ran:?}");
 }
 
 #[test]

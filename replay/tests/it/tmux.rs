@@ -8,7 +8,7 @@ use std::{
 };
 
 /// The longest that a screen may take to appear: generous, only a hang reaches it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A terminal of its own tmux server, which ends with it.
 pub(crate) struct Tmux {
@@ -88,14 +88,16 @@ impl Tmux {
     }
 
     pub(crate) fn is_as_found(&self) {
-        assert_eq!(self.state("#{alternate_on} #{cursor_flag} #{mouse_any_flag}"), "0 1 0");
+        // The shell has the terminal again: what was typed before would be read in the mode of the TUI.
+        let format = "#{alternate_on} #{cursor_flag} #{mouse_any_flag} #{pane_current_command}";
+        self.wait("the terminal as it was found", |_| self.state(format) == "0 1 0 sh");
         // Raw mode would leave the line unfinished.
         self.line("echo still $((40 + 2))");
         self.wait_for("still 42");
     }
 
-    /// Sends a signal to the TUI.
-    pub(crate) fn signal(&self, name: &str) {
+    /// The process of the TUI.
+    pub(crate) fn program(&self) -> String {
         let shell = self.state("#{pane_pid}");
         let children = Command::new("ps").args(["-o", "pid=,comm=", "--ppid", &shell]).output().expect("ps");
         let children = String::from_utf8_lossy(&children.stdout).into_owned();
@@ -103,8 +105,13 @@ impl Tmux {
             .lines()
             .find(|line| line.contains("afterimage"))
             .and_then(|line| line.split_whitespace().next());
-        let pid = pid.unwrap_or_else(|| panic!("no TUI among {children:?}"));
-        let sent = Command::new("kill").args([&format!("-{name}"), pid]).status().expect("kill");
+        pid.unwrap_or_else(|| panic!("no TUI among {children:?}")).to_owned()
+    }
+
+    /// Sends a signal to the TUI.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.program();
+        let sent = Command::new("kill").args([format!("-{name}"), pid]).status().expect("kill");
         assert!(sent.success());
     }
 }
