@@ -2,6 +2,7 @@
 //! under a limit. What comes is untrusted: it answers something that was asked, or it is counted and left out; what is no
 //! frame ends the process, and another takes its place.
 
+pub mod control;
 pub mod frame;
 pub mod keeper;
 pub mod metadata;

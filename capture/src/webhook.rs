@@ -20,18 +20,17 @@ use hyper::{
     body::Incoming,
     header::{HeaderValue, RETRY_AFTER, USER_AGENT, WWW_AUTHENTICATE},
 };
-use serde_json::json;
-use tokio::sync::oneshot;
 
 use crate::{
     config::WebhookConfig,
+    helpers::control::gate::Gate,
     http::{
         body::{self, Budget},
         query,
         reply::{self, Reply},
         serve::{Peer, Service},
     },
-    trigger::{self, Body, Source, engine::Handle, outcome::Outcome, sender},
+    trigger::{self, Source, sender},
 };
 use auth::{Presented, Secrets, Verdict};
 use nonces::Nonces;
@@ -49,7 +48,7 @@ pub struct Webhook {
     rates: Mutex<Rates>,
     budget: Budget,
     limit: usize,
-    engine: Handle,
+    gate: Option<Gate>,
     answers: Mutex<BTreeMap<u16, u64>>,
 }
 
@@ -65,16 +64,22 @@ impl Webhook {
     ///
     /// # Errors
     /// When a file of secrets cannot be used.
-    pub fn new(config: &WebhookConfig, engine: Handle) -> Result<Self, auth::SecretError> {
+    pub fn new(config: &WebhookConfig) -> Result<Self, auth::SecretError> {
         Ok(Self {
             secrets: Mutex::new(Arc::new(Secrets::read(config)?)),
             nonces: Mutex::default(),
             rates: Mutex::new(Rates::new(config.rate)),
             budget: Budget::new(ALL_BODIES),
             limit: config.body_limit,
-            engine,
+            gate: None,
             answers: Mutex::default(),
         })
+    }
+
+    /// With the way to the recorder.
+    #[must_use]
+    pub fn over(self, gate: Gate) -> Self {
+        Self { gate: Some(gate), ..self }
     }
 
     /// Reads the files of secrets again.
@@ -129,11 +134,12 @@ impl Webhook {
             }
         }
         let uri = request.uri().to_string();
-        submit(&self.engine, taken.into_bytes(), target.sender, address.to_string(), wait(&uri))
+        let Some(gate) = &self.gate else { return busy(target.sender, &request) };
+        gate.submit(taken.into_bytes(), target.sender, address.to_string(), wait(&uri))
             .await
             .unwrap_or_else(|error| match error {
                 SubmitError::Body(error) => reply::error(StatusCode::BAD_REQUEST, &error.to_string()),
-                SubmitError::Full => busy(target.sender, &request),
+                SubmitError::Full | SubmitError::Silent => busy(target.sender, &request),
             })
     }
 }
@@ -203,59 +209,9 @@ pub enum SubmitError {
     /// The queue is full.
     #[error("too many triggers in waiting")]
     Full,
-}
-
-/// Hands a body's triggers to the engine, and says what became of them as far as `wait` allows.
-///
-/// # Errors
-/// [`SubmitError`]: nothing of it is taken.
-pub async fn submit(
-    engine: &Handle,
-    bytes: Vec<u8>,
-    sender: Option<Source>,
-    from: String,
-    wait: Option<Duration>,
-) -> Result<Reply, SubmitError> {
-    let triggers = sender::parse(&bytes, sender)?;
-    let body = Body::new(bytes, from);
-    let ids: Vec<String> = (0..triggers.len()).map(|place| body.trigger_id(place)).collect();
-    let (reply, outcomes) = wait
-        .map(|wait| (oneshot::channel(), wait))
-        .map_or((None, None), |(ends, wait)| (Some(ends.0), Some((ends.1, wait))));
-    engine.submit(triggers, body, reply).map_err(|_| SubmitError::Full)?;
-    let outcomes: Vec<Outcome> = match outcomes {
-        Some((outcomes, wait)) => settled(engine, outcomes, wait).await,
-        None => Vec::new(),
-    };
-    let answer = if outcomes.is_empty() {
-        json!({ "schema": 1, "kind": "accepted", "accepted": ids.len(), "triggers": ids })
-    } else {
-        json!({ "schema": 1, "kind": "accepted", "accepted": ids.len(), "triggers": outcomes })
-    };
-    Ok(reply::json(StatusCode::OK, &answer))
-}
-
-/// What became of triggers within `wait`, those in waiting included as far as they got.
-async fn settled(engine: &Handle, outcomes: oneshot::Receiver<Vec<Outcome>>, wait: Duration) -> Vec<Outcome> {
-    const PAUSE: Duration = Duration::from_millis(50);
-    let begun = tokio::time::Instant::now();
-    let Ok(Ok(mut outcomes)) = tokio::time::timeout(wait, outcomes).await else { return Vec::new() };
-    while outcomes.iter().any(|outcome| outcome.state == trigger::outcome::State::Queued)
-        && begun.elapsed() < wait
-    {
-        tokio::time::sleep(PAUSE).await;
-        let ids: Vec<String> = outcomes.iter().map(|outcome| outcome.id.clone()).collect();
-        let now = engine.ask(move |engine| {
-            ids.iter()
-                .map(|id| engine.outcomes.iter().rev().find(|o| o.id == *id).cloned())
-                .collect::<Vec<_>>()
-        });
-        let Ok(now) = now.await else { break };
-        for (outcome, now) in outcomes.iter_mut().zip(now) {
-            *outcome = now.unwrap_or_else(|| outcome.clone());
-        }
-    }
-    outcomes
+    /// The recorder says nothing.
+    #[error("the recorder does not answer")]
+    Silent,
 }
 
 fn unauthorised(message: &str) -> Reply {

@@ -1,6 +1,7 @@
 //! `afterimaged run`.
 
 use std::{
+    cell::RefCell,
     os::unix::net::UnixStream,
     sync::{Arc, atomic::AtomicBool},
 };
@@ -12,19 +13,18 @@ use clap::Args;
 use super::{Failure, log, settings::SourceArgs};
 use crate::{
     btf::{BtfError, VMLINUX},
-    config::{Config, ConfigError, RecordConfig, Settings},
+    config::{Config, ConfigError, RecordConfig, Settings, Sources},
     control::{
         api::Api,
         figures::Shared,
         in_calls::Asking,
         link::Link,
         past,
-        peer::Allowed,
         reload::{Reloader, Told},
         server::{Plane, Server, Sockets},
         tap::Tap,
     },
-    helpers::{self, watch::Helpers},
+    helpers::{self, control::back, watch::Helpers},
     live::watch,
     privilege::{self, Capture, Role, spawner::Spawner},
     programs::LoadError,
@@ -35,7 +35,6 @@ use crate::{
         journal::Journal,
         pins::{PinFile, PinKeeper as _},
     },
-    webhook::{self, Webhook},
 };
 
 /// Arguments of `run`.
@@ -55,20 +54,25 @@ impl RunArgs {
 /// Runs until a signal.
 pub(super) fn run(args: &RunArgs, config: &Config, settings: Settings) -> Result<(), Failure> {
     log::start(&config.log.filter);
-    // Before there is a thread, a program or a socket.
-    let spawner = Spawner::start(work).map_err(|error| Failure::new(&error, "no process can be started"))?;
+    let sockets = Sockets::bind(config).map_err(|error| Failure::new(&error, ""))?;
+    // Before there is a thread or a program. The sockets are the spawner's from here on.
+    let sources = args.sources.sources();
+    let spawner = Spawner::start(work(config, &sources, sockets))
+        .map_err(|error| Failure::new(&error, "no process can be started"))?;
     let helpers = Arc::new(Helpers::new(spawner.pid().as_raw_nonzero().get()));
-    let also = privilege::for_store(&config.record.store);
-    privilege::begin(Capture { also, files: None });
-    let (metadata, artifacts) = helpers::metadata::start(Arc::new(spawner), Arc::clone(&helpers))
+    let spawner = Arc::new(spawner);
+    privilege::begin(Capture { also: privilege::for_store(&config.record.store), files: None });
+    let (metadata, artifacts) = helpers::metadata::start(Arc::clone(&spawner), Arc::clone(&helpers))
         .map_err(|error| Failure::new(&error, "the metadata process does not begin"))?;
     let looking = Looking { metadata, artifacts, helpers: Arc::clone(&helpers) };
-    let sockets = Sockets::bind(config).map_err(|error| Failure::new(&error, ""))?;
     let record = &config.record;
     let mut recorder = Recorder::start(&options(record), looking).map_err(|error| explain(&error))?;
     let stop = Arc::new(AtomicBool::new(false));
     let control =
-        Control::start(args, config, settings, sockets, (&mut recorder, Arc::clone(&helpers)), &stop)?;
+        {
+        let others = (Arc::clone(&spawner), Arc::clone(&helpers));
+        Control::start((config, sources, settings), others, &mut recorder, &stop)?
+    };
     recorder.begin();
     helpers.refuse(privilege::settle_recording());
     systemd::ready();
@@ -99,19 +103,35 @@ pub(super) fn run(args: &RunArgs, config: &Config, settings: Settings) -> Result
 }
 
 /// What the other processes do.
-fn work(role: Role, socket: UnixStream, refused: Vec<String>) {
-    let done = match role {
-        Role::Metadata => helpers::metadata::serve(&socket, refused),
-        Role::Control | Role::Capture | Role::Spawner => Ok(()),
-    };
-    if let Err(error) = done {
-        tracing::debug!("the {} process ends: {error}", role.as_str());
+fn work(
+    config: &Config,
+    sources: &Sources,
+    sockets: Sockets,
+) -> impl Fn(Role, UnixStream, Vec<String>) {
+    // Each process has its own: one that does not serve closes them.
+    let sockets = RefCell::new(Some(sockets));
+    move |role, socket, refused| {
+        let sockets = sockets.take();
+        let done = match (role, sockets) {
+            (Role::Metadata, sockets) => {
+                drop(sockets);
+                helpers::metadata::serve(&socket, refused)
+            }
+            (Role::Control, Some(sockets)) => {
+                helpers::control::front::serve(socket, refused, (config, sources), sockets)
+            }
+            (Role::Control | Role::Capture | Role::Spawner, _) => Ok(()),
+        };
+        if let Err(error) = done {
+            tracing::debug!("the {} process ends: {error}", role.as_str());
+        }
     }
 }
 
 /// Everything besides recording.
 struct Control {
     server: Server,
+    process: back::Control,
     engine: Handle,
     triggers: std::thread::JoinHandle<()>,
     watch: watch::Handle,
@@ -120,11 +140,9 @@ struct Control {
 
 impl Control {
     fn start(
-        args: &RunArgs,
-        config: &Config,
-        settings: Settings,
-        sockets: Sockets,
-        (recorder, helpers): (&mut Recorder, Arc<Helpers>),
+        (config, sources, settings): (&Config, Sources, Settings),
+        (spawner, helpers): (Arc<Spawner>, Arc<Helpers>),
+        recorder: &mut Recorder,
         stop: &Arc<AtomicBool>,
     ) -> Result<Self, Failure> {
         let store = &config.record.store;
@@ -138,39 +156,33 @@ impl Control {
         let steer = Box::new(commands.clone());
         let (engine, triggers) = Engine::start(config.triggers.clone(), Box::new(pins), journal, steer)
             .map_err(|error| failed(&error))?;
+        let undelivered = Arc::default();
+        let (process, desk, asked) =
+            back::start(spawner, Arc::clone(&helpers), Arc::clone(&undelivered)).map_err(|error| failed(&error))?;
         let (watch, feed, watching) =
-            watch::start(&config.rules, engine.clone()).map_err(|error| failed(&error))?;
+            watch::start(&config.rules, engine.clone(), (desk.clone(), undelivered))
+                .map_err(|error| failed(&error))?;
         recorder.attach(link, Box::new(Tap::new(engine.clone(), Some(Box::new(feed)))));
         past::tell(store.clone(), engine.clone()).map_err(|error| failed(&error))?;
-        let (mut webhook, mut tls) = (None, None);
-        if config.webhook.enabled {
-            let made = Webhook::new(&config.webhook, engine.clone()).map_err(|error| failed(&error))?;
-            webhook = Some(Arc::new(made));
-            tls = webhook::tls::acceptor(&config.webhook).map_err(|error| failed(&error))?;
-        }
         let told = Told {
             engine: engine.clone(),
             commands: commands.clone(),
-            webhook: webhook.clone(),
+            desk: desk.clone(),
             watch: watch.clone(),
         };
-        let reloader = Reloader::new(args.sources.sources(), settings, told);
+        let reloader = Reloader::new(sources, settings, told);
         let api = Api {
             shared,
             engine: engine.clone(),
             commands,
             reloader: Arc::new(reloader),
-            webhook: webhook.clone(),
-            allowed: Allowed::new(config.api.group.as_deref()),
             store: store.clone(),
             helpers,
             watch: watch.clone(),
-            budget: Api::budget(),
         };
-        let plane = Plane { api: Arc::new(api), webhook, tls };
-        let server =
-            Server::start(config, sockets, plane, Arc::clone(stop)).map_err(|error| failed(&error))?;
-        Ok(Self { server, engine, triggers, watch, watching })
+        let plane = Plane { api: Arc::new(api), asked: (desk, asked) };
+        let server = Server::start(plane, Arc::clone(stop)).map_err(|error| failed(&error))?;
+        Ok(Self { server, process, engine, triggers, watch, watching })
     }
 
     /// Takes nothing more, and works off what was taken.
@@ -185,6 +197,8 @@ impl Control {
         if self.triggers.join().is_err() {
             tracing::error!("the trigger engine had failed");
         }
+        // Last: hits of rules were still on their way.
+        self.process.stop();
     }
 }
 

@@ -1,42 +1,30 @@
-//! The control API: versioned JSON over HTTP on a unix socket.
+//! The control API: versioned JSON, asked for by the control process, which serves it as HTTP on a unix socket.
 
 mod containers;
 mod live;
 mod pins;
 mod status;
+mod submit;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use hyper::{Method, Request, StatusCode, body::Incoming};
+use hyper::StatusCode;
 use serde_json::json;
-use tracing::debug;
 
-use super::{figures::Shared, link::Commands, peer::Allowed, reload::Reloader};
+use super::{figures::Shared, link::Commands, reload::Reloader};
 use crate::{
-    helpers::watch::Helpers,
+    helpers::{control::Call, watch::Helpers},
     http::{
-        body::{self, Budget},
         query,
         reply::{self, Reply},
-        serve::{Peer, Service},
     },
     live::watch,
     metrics::{self, Scrape},
-    trigger::{Source, engine::Handle, outcome::Outcome},
-    webhook::{self, SubmitError, Target, Webhook},
+    trigger::{engine::Handle, outcome::Outcome},
 };
 
 /// How old the recording thread's last word may be for the recorder to be healthy.
 const ALIVE: std::time::Duration = std::time::Duration::from_secs(15);
-/// Longest body of anything but a trigger.
-const MAX_REQUEST: usize = 64 << 10;
-/// Longest body of a trigger.
-const MAX_TRIGGER: usize = 8 << 20;
-/// What all bodies together may take while they come in.
-const ALL_BODIES: usize = 32 << 20;
-/// How long a person waits for what becomes of a trigger, unless told otherwise.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
-
 /// The API's state.
 pub struct Api {
     /// The recording thread's figures.
@@ -47,33 +35,22 @@ pub struct Api {
     pub commands: Commands,
     /// Reads the configuration again.
     pub reloader: Arc<Reloader>,
-    /// The webhook, where there is one.
-    pub webhook: Option<Arc<Webhook>>,
-    /// Who may use it.
-    pub allowed: Allowed,
     /// Where it keeps the recording.
     pub store: std::path::PathBuf,
     /// The recorder's other processes.
     pub helpers: Arc<Helpers>,
     /// Whoever looks on.
     pub watch: watch::Handle,
-    /// What bodies may take.
-    pub budget: Budget,
 }
 
 impl Api {
-    /// What bodies of all requests may take.
-    pub fn budget() -> Budget {
-        Budget::new(ALL_BODIES)
-    }
-
     /// Whether the recording thread goes on.
     pub fn is_alive(&self) -> bool {
         self.shared.silence() < ALIVE
     }
 
     /// Health, readiness and metrics: also served on TCP.
-    pub async fn public(&self, path: &str) -> Option<Reply> {
+    async fn public(&self, path: &str, answers: BTreeMap<u16, u64>) -> Option<Reply> {
         match path {
             "/healthz" if self.is_alive() => Some(reply::text(StatusCode::OK, "ok\n".to_owned())),
             "/healthz" => {
@@ -85,7 +62,7 @@ impl Api {
                 None => reply::text(StatusCode::OK, "ok\n".to_owned()),
                 Some(why) => reply::text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
             }),
-            "/metrics" => Some(reply::text_of(metrics::CONTENT_TYPE, self.scrape().await.text())),
+            "/metrics" => Some(reply::text_of(metrics::CONTENT_TYPE, self.scrape(answers).await.text())),
             _ => None,
         }
     }
@@ -98,7 +75,7 @@ impl Api {
         (figures.status.refusing).then_some("the store refuses events")
     }
 
-    async fn scrape(&self) -> Scrape {
+    async fn scrape(&self, webhook: BTreeMap<u16, u64>) -> Scrape {
         let of_engine = self.engine.ask(|engine| {
             (
                 engine.counts.clone(),
@@ -119,43 +96,31 @@ impl Api {
             unsafe_pins,
             known,
             latency,
-            webhook: self.webhook.as_ref().map(|webhook| webhook.answers()).unwrap_or_default(),
+            webhook,
             rules: Some(self.watch.figures()),
         }
     }
 
-    async fn route(&self, from: &str, mut request: Request<Incoming>) -> Reply {
-        let path = request.uri().path().to_owned();
-        if let Some(reply) = self.public(&path).await {
+    /// Answers a call.
+    pub async fn route(&self, call: Call) -> Reply {
+        let Call { method, uri, from, body, answers } = call;
+        let path = uri.split('?').next().unwrap_or_default();
+        if let Some(reply) = self.public(path, answers.into_iter().collect()).await {
             return reply;
         }
-        let members = query::members(&request.uri().to_string());
+        let members = query::members(&uri);
         let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
-        match (request.method().clone(), parts.as_slice()) {
-            (Method::GET, ["v1", "status"]) => self.status().await,
-            (Method::GET, ["v1", "containers"]) => self.containers(&members).await,
-            (Method::PUT, ["v1", "containers", id, "profile"]) => {
-                let id = query::decode(id);
-                match self.body(&mut request, MAX_REQUEST).await {
-                    Ok(body) => self.profile(&id, &body).await,
-                    Err(reply) => reply,
-                }
-            }
-            (Method::GET, ["v1", "triggers"]) => self.triggers(&members).await,
-            (Method::GET, ["v1", "triggers", id]) => self.trigger(id).await,
-            (Method::POST, ["v1", "triggers" | "pins"]) => {
-                self.submit(from, Some(Source::Person), None, request).await
-            }
-            (Method::POST, ["v1", "trigger", ..]) => match Target::of(&path) {
-                // No tokens here: the socket itself says who it is.
-                Some(Target { sender, token: None }) => self.submit(from, sender, Some(()), request).await,
-                _ => reply::error(StatusCode::NOT_FOUND, "no such sender"),
-            },
-            (Method::GET, ["v1", "pins"]) => self.pins().await,
-            (Method::DELETE, ["v1", "pins", id]) => self.unpin(id, from).await,
-            (Method::GET, ["v1", "live"]) => self.live(&members).await,
-            (Method::POST, ["v1", "reload"]) => self.reload(),
-            (Method::GET, ["v1", "config"]) => {
+        match (method.as_str(), parts.as_slice()) {
+            ("GET", ["v1", "status"]) => self.status().await,
+            ("GET", ["v1", "containers"]) => self.containers(&members).await,
+            ("PUT", ["v1", "containers", id, "profile"]) => self.profile(&query::decode(id), &body).await,
+            ("GET", ["v1", "triggers"]) => self.triggers(&members).await,
+            ("GET", ["v1", "triggers", id]) => self.trigger(id).await,
+            ("GET", ["v1", "pins"]) => self.pins().await,
+            ("DELETE", ["v1", "pins", id]) => self.unpin(id, &from).await,
+            ("GET", ["v1", "live"]) => self.live(&members).await,
+            ("POST", ["v1", "reload"]) => self.reload().await,
+            ("GET", ["v1", "config"]) => {
                 reply::json(StatusCode::OK, &self.reloader.settings().to_json())
             }
             (
@@ -170,35 +135,7 @@ impl Api {
         }
     }
 
-    async fn body(&self, request: &mut Request<Incoming>, limit: usize) -> Result<Vec<u8>, Reply> {
-        match body::take(request, limit, &self.budget).await {
-            Ok(taken) => Ok(taken.into_bytes()),
-            Err(refused) => Err(reply::error(refused.status(), &refused.to_string())),
-        }
-    }
-
-    /// Takes triggers; a program's are queued, a person's are waited for.
-    async fn submit(
-        &self,
-        from: &str,
-        sender: Option<Source>,
-        program: Option<()>,
-        mut request: Request<Incoming>,
-    ) -> Reply {
-        let uri = request.uri().to_string();
-        let wait = webhook::wait(&uri).or(program.is_none().then_some(PATIENCE));
-        let body = match self.body(&mut request, MAX_TRIGGER).await {
-            Ok(body) => body,
-            Err(reply) => return reply,
-        };
-        let submitted = webhook::submit(&self.engine, body, sender, from.to_owned(), wait).await;
-        submitted.unwrap_or_else(|error| match error {
-            SubmitError::Body(error) => reply::error(StatusCode::BAD_REQUEST, &error.to_string()),
-            SubmitError::Full => reply::error(StatusCode::TOO_MANY_REQUESTS, "too many triggers in waiting"),
-        })
-    }
-
-    async fn triggers(&self, members: &std::collections::BTreeMap<String, String>) -> Reply {
+    async fn triggers(&self, members: &BTreeMap<String, String>) -> Reply {
         let limit = limit(members, 100);
         let state = members.get("state").cloned();
         let found = self.engine.ask(move |engine| {
@@ -226,8 +163,8 @@ impl Api {
         }
     }
 
-    fn reload(&self) -> Reply {
-        match self.reloader.reload() {
+    async fn reload(&self) -> Reply {
+        match self.reloader.reload().await {
             Ok(done) => reply::json(
                 StatusCode::OK,
                 &json!({ "schema": 1, "kind": "reloaded", "applied": done.applied, "restart": done.restart }),
@@ -238,34 +175,7 @@ impl Api {
 }
 
 /// How many to list.
-fn limit(members: &std::collections::BTreeMap<String, String>, usual: usize) -> usize {
+fn limit(members: &BTreeMap<String, String>, usual: usize) -> usize {
     const MOST: usize = 100_000;
     members.get("limit").and_then(|limit| limit.parse().ok()).unwrap_or(usual).min(MOST)
-}
-
-impl Service for Api {
-    async fn answer(self: Arc<Self>, peer: Peer, request: Request<Incoming>) -> Reply {
-        let Peer::Local(credentials) = peer else {
-            return reply::error(StatusCode::FORBIDDEN, "over the unix socket only");
-        };
-        if let Err(denied) = self.allowed.check(credentials) {
-            debug!("control socket: {denied}");
-            return reply::error(StatusCode::FORBIDDEN, &denied.to_string());
-        }
-        let from = format!("uid {} pid {}", credentials.uid(), credentials.pid().unwrap_or(0));
-        self.route(&from, request).await
-    }
-}
-
-/// Health, readiness and metrics over TCP, and nothing else.
-pub struct Public(pub Arc<Api>);
-
-impl Service for Public {
-    async fn answer(self: Arc<Self>, _: Peer, request: Request<Incoming>) -> Reply {
-        if request.method() != Method::GET {
-            return reply::error(StatusCode::METHOD_NOT_ALLOWED, "not with this method");
-        }
-        let reply = self.0.public(request.uri().path()).await;
-        reply.unwrap_or_else(|| reply::error(StatusCode::NOT_FOUND, "no such path"))
-    }
 }

@@ -8,9 +8,9 @@ use tracing::{info, warn};
 use super::link::{Command, Commands};
 use crate::{
     config::{Config, ConfigError, Settings, Sources, reloaded},
+    helpers::control::back::Desk,
     live::watch,
     trigger::engine::Handle,
-    webhook::Webhook,
 };
 
 /// What a reload did.
@@ -47,8 +47,8 @@ pub struct Told {
     pub engine: Handle,
     /// The recording thread.
     pub commands: Commands,
-    /// The webhook.
-    pub webhook: Option<std::sync::Arc<Webhook>>,
+    /// The control process.
+    pub desk: Desk,
     /// The thread of rules.
     pub watch: watch::Handle,
 }
@@ -68,23 +68,18 @@ impl Reloader {
     ///
     /// # Errors
     /// [`ReloadError`].
-    pub fn reload(&self) -> Result<Reloaded, ReloadError> {
+    pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
         let (config, settings) = Config::load(&self.sources)?;
         let before = self.settings();
         let (applied, restart) = reloaded(&before, &settings);
         // What can fail comes first, and has no effect when it does. Files are read even where no key has changed: what
         // is in them may have.
-        let Told { engine, commands, webhook, watch } = &self.told;
+        let Told { engine, commands, desk, watch } = &self.told;
         let part = |error: &dyn std::error::Error| ReloadError::Part(error.to_string());
-        let secrets = match webhook {
-            Some(webhook) => Some((webhook, webhook.prepare(&config.webhook).map_err(|e| part(&e))?)),
-            None => None,
-        };
         let rules = watch.prepare(&config.rules).map_err(|e| part(&e))?;
+        desk.prepare().await.map_err(ReloadError::Part)?;
+        desk.install().await;
         watch.install(rules);
-        if let Some((webhook, secrets)) = secrets {
-            webhook.install(secrets);
-        }
         engine.configure(config.triggers);
         // The recording thread ends last of all.
         let changed = |key: &str| applied.contains(&key);

@@ -1,5 +1,5 @@
-//! The control plane's thread: one single-threaded runtime for the API, the webhook, metrics, files that are watched,
-//! signals and the watchdog.
+//! The control plane's thread in the capture process: one single-threaded runtime that answers what the control process
+//! asks, and for signals and the watchdog. And the sockets that the control process serves, bound before it begins.
 
 use std::{
     fs,
@@ -24,8 +24,17 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tracing::{error, info, warn};
 
-use super::api::{Api, Public};
-use crate::{config::Config, http::serve, systemd, trigger::tail, webhook::Webhook};
+use super::api::Api;
+use crate::{
+    config::Config,
+    helpers::control::{
+        back::{Asked, Desk},
+        front::{Front, Public},
+    },
+    http::serve,
+    systemd,
+    webhook::Webhook,
+};
 
 /// Connections of the control socket, and of metrics, at a time.
 const CONNECTIONS: usize = 64;
@@ -138,32 +147,24 @@ fn bind_api(path: &Path, group: Option<&str>) -> std::io::Result<std::os::unix::
     Ok(listener)
 }
 
-/// What the control plane serves, besides the API's own state.
+/// What the control plane's thread answers with.
 pub struct Plane {
     /// The API.
     pub api: Arc<Api>,
-    /// The webhook.
-    pub webhook: Option<Arc<Webhook>>,
-    /// Its TLS.
-    pub tls: Option<TlsAcceptor>,
+    /// The way to the control process, and what it asks.
+    pub asked: (Desk, Asked),
 }
 
 impl Server {
-    /// Starts serving.
+    /// Starts answering.
     ///
     /// # Errors
     /// [`ServeError`].
-    pub fn start(
-        config: &Config,
-        sockets: Sockets,
-        plane: Plane,
-        stop_recording: Arc<AtomicBool>,
-    ) -> Result<Self, ServeError> {
+    pub fn start(plane: Plane, stop_recording: Arc<AtomicBool>) -> Result<Self, ServeError> {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Thread)?;
         let (stop, stopped) = oneshot::channel();
         let (ready, begun) = std::sync::mpsc::channel();
-        let config = config.clone();
         let thread = std::thread::Builder::new()
             .name("control".to_owned())
             .spawn(move || {
@@ -172,10 +173,15 @@ impl Server {
                     let signals = Signals::wait();
                     let failed = signals.as_ref().err().map(|error| std::io::Error::from(error.kind()));
                     let _ = ready.send(failed);
-                    if let Ok(signals) = signals {
-                        tokio::task::spawn_local(signals.obey(Arc::clone(&plane.api), stop_recording));
-                        serve_all(config, sockets, plane, stopped).await;
+                    let Ok(signals) = signals else { return };
+                    let Plane { api, asked: (desk, asked) } = plane;
+                    tokio::task::spawn_local(signals.obey(Arc::clone(&api), stop_recording));
+                    if let Some(interval) = systemd::watchdog() {
+                        tokio::task::spawn_local(watchdog(Arc::clone(&api), interval));
                     }
+                    tokio::task::spawn_local(desk.answer_all(api, asked));
+                    // Whoever holds the other end is the recorder: it ends with it.
+                    let _ = stopped.await;
                 });
             })
             .map_err(ServeError::Thread)?;
@@ -197,8 +203,13 @@ impl Server {
     }
 }
 
-async fn serve_all(config: Config, sockets: Sockets, plane: Plane, stopped: oneshot::Receiver<()>) {
-    let Plane { api, webhook, tls } = plane;
+/// Serves everything that is bound, in the control process; gives the path of the API's socket.
+pub fn serve_all(
+    connections: usize,
+    sockets: Sockets,
+    front: &Arc<Front>,
+    (webhook, tls): (Option<Arc<Webhook>>, Option<TlsAcceptor>),
+) -> Option<PathBuf> {
     let mut socket = None;
     if let Some((path, error)) = sockets.missed {
         warn!("no control API at `{}`: {error}", path.display());
@@ -206,29 +217,19 @@ async fn serve_all(config: Config, sockets: Sockets, plane: Plane, stopped: ones
     if let Some((listener, path)) = sockets.api {
         match UnixListener::from_std(listener) {
             Ok(listener) => {
-                tokio::task::spawn_local(serve::unix(listener, Arc::clone(&api), CONNECTIONS));
+                tokio::task::spawn_local(serve::unix(listener, Arc::clone(front), CONNECTIONS));
                 socket = Some(path);
             }
             Err(error) => error!("the control API cannot be served: {error}"),
         }
     }
     if let Some(listener) = sockets.metrics {
-        tcp(listener, Arc::new(Public(Arc::clone(&api))), CONNECTIONS, None);
+        tcp(listener, Arc::new(Public(Arc::clone(front))), CONNECTIONS, None);
     }
     if let (Some(listener), Some(webhook)) = (sockets.webhook, webhook) {
-        tcp(listener, webhook, config.webhook.connections, tls);
+        tcp(listener, webhook, connections, tls);
     }
-    for (path, sender) in config.triggers.tail {
-        tokio::task::spawn_local(tail::follow(path, sender, api.engine.clone()));
-    }
-    if let Some(interval) = systemd::watchdog() {
-        tokio::task::spawn_local(watchdog(Arc::clone(&api), interval));
-    }
-    // Whoever holds the other end is the recorder: it ends with it.
-    let _ = stopped.await;
-    if let Some(path) = socket {
-        let _ = fs::remove_file(path);
-    }
+    socket
 }
 
 fn tcp<S: serve::Service>(
@@ -268,7 +269,7 @@ impl Signals {
                 _ = self.int.recv() => break,
                 _ = self.hangup.recv() => {
                     systemd::reloading();
-                    match api.reloader.reload() {
+                    match api.reloader.reload().await {
                         Ok(done) => info!("reloaded: {done:?}"),
                         Err(error) => error!("the configuration stays as it was: {error}"),
                     }

@@ -43,14 +43,36 @@ pub fn text_of(kind: &'static str, text: String) -> Reply {
     full(StatusCode::OK, kind, text)
 }
 
+/// Whatever another process made; what is no kind is plain text.
+pub fn any(status: StatusCode, kind: &str, bytes: Vec<u8>) -> Reply {
+    let mut reply = full(status, "text/plain; charset=utf-8", bytes);
+    if let Ok(kind) = HeaderValue::from_str(kind) {
+        reply.headers_mut().insert(CONTENT_TYPE, kind);
+    }
+    reply
+}
+
 /// JSON lines that come as they come.
 pub fn lines(receiver: mpsc::Receiver<Bytes>) -> Reply {
-    let mut reply = Response::new(LineStream(receiver).boxed_unsync());
+    lines_then(receiver, || {})
+}
+
+/// The same; `then` is done when nobody reads them any more.
+pub fn lines_then(receiver: mpsc::Receiver<Bytes>, then: impl FnOnce() + Send + 'static) -> Reply {
+    let mut reply = Response::new(LineStream(receiver, Some(Box::new(then))).boxed_unsync());
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
     reply
 }
 
-struct LineStream(mpsc::Receiver<Bytes>);
+struct LineStream(mpsc::Receiver<Bytes>, Option<Box<dyn FnOnce() + Send>>);
+
+impl Drop for LineStream {
+    fn drop(&mut self) {
+        if let Some(then) = self.1.take() {
+            then();
+        }
+    }
+}
 
 impl hyper::body::Body for LineStream {
     type Data = Bytes;

@@ -25,12 +25,12 @@ use tracing::{info, warn};
 use super::{
     batch::{Batch, Item},
     feed::{Feed, Queue},
-    output::{OutputError, Outputs},
     rules::{Rules, shed_json},
     show,
 };
 use crate::{
     config::RulesConfig,
+    helpers::control::back::Desk,
     host,
     metrics::RuleFigures,
     trigger::{Body, engine::Handle as Engine},
@@ -58,7 +58,8 @@ pub enum Message {
 /// Rules that were read and are not in force yet.
 pub struct Prepared {
     rules: Option<Rules>,
-    outputs: Outputs,
+    /// Whether hits go anywhere.
+    told: bool,
 }
 
 /// Somebody who looks on.
@@ -111,9 +112,6 @@ pub enum RulesError {
     /// A file of them.
     #[error(transparent)]
     Load(#[from] afterimage_detect::rules::LoadError),
-    /// An output.
-    #[error(transparent)]
-    Output(#[from] OutputError),
     /// No thread.
     #[error("no thread for rules: {0}")]
     Thread(std::io::Error),
@@ -129,14 +127,13 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Reads the rules, and opens the outputs; those that are in force stay.
+    /// Reads the rules; those that are in force stay.
     ///
     /// # Errors
     /// [`RulesError`].
     pub fn prepare(&self, config: &RulesConfig) -> Result<Prepared, RulesError> {
         let rules = load(config)?;
-        let outputs = Outputs::open(&config.outputs, Arc::clone(&self.undelivered))?;
-        Ok(Prepared { rules, outputs })
+        Ok(Prepared { rules, told: !config.outputs.is_empty() })
     }
 
     /// Puts rules in force. No event is left out: what comes before is judged by the rules before, what comes after by
@@ -202,7 +199,8 @@ struct Watch {
     ended: VecDeque<(BootNanos, ContainerUid)>,
     frame: Frame,
     rules: Option<Rules>,
-    outputs: Outputs,
+    desk: Desk,
+    told: bool,
     subscribers: Vec<Subscriber>,
     number: u64,
     figures: Arc<Mutex<RuleFigures>>,
@@ -215,11 +213,10 @@ struct Watch {
 pub fn start(
     config: &RulesConfig,
     engine: Engine,
+    (desk, undelivered): (Desk, Arc<AtomicU64>),
 ) -> Result<(Handle, Feed, std::thread::JoinHandle<()>), RulesError> {
     let (sender, messages) = mpsc::channel();
     let (queue, figures) = (Arc::new(Queue::default()), Arc::new(Mutex::new(RuleFigures::default())));
-    let undelivered = Arc::new(AtomicU64::new(0));
-    let outputs = Outputs::open(&config.outputs, Arc::clone(&undelivered))?;
     let watch = Watch {
         queue: Arc::clone(&queue),
         engine,
@@ -228,7 +225,8 @@ pub fn start(
         ended: VecDeque::new(),
         frame: Frame { hostname: host::origin(&[]).hostname, ..Frame::default() },
         rules: load(config)?,
-        outputs,
+        desk,
+        told: !config.outputs.is_empty(),
         subscribers: Vec::new(),
         number: 0,
         figures: Arc::clone(&figures),
@@ -263,13 +261,20 @@ impl Watch {
                     let _ = seated.send(place);
                 }
                 Ok(Message::Rules(prepared)) => {
-                    (self.rules, self.outputs) = (prepared.rules, prepared.outputs);
+                    (self.rules, self.told) = (prepared.rules, prepared.told);
                     self.want();
                 }
                 Ok(Message::Stop) | Err(mpsc::RecvTimeoutError::Disconnected) => return,
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
             }
             self.look();
+        }
+    }
+
+    /// Hands a hit to the outputs, where there are any.
+    fn tell(&self, line: &str) {
+        if self.told {
+            self.desk.deliver(line);
         }
     }
 
@@ -307,7 +312,7 @@ impl Watch {
             self.tracker.forget(ended);
         }
         self.tracker.apply(uid, event);
-        let Self { rules, tracker, records, frame, number, subscribers, .. } = self;
+        let Self { rules, tracker, records, frame, number, subscribers, desk, told, engine, .. } = self;
         let record = records.get(&uid);
         let cx = EventContext::new(event, (uid, record), tracker, frame, *number);
         if !subscribers.is_empty() {
@@ -328,9 +333,11 @@ impl Watch {
         let Some(rules) = rules.as_mut().filter(|rules| rules.admits(event.code)) else { return };
         for hit in rules.evaluate(&cx) {
             let json = hit.to_falco_json();
-            self.outputs.send(&json);
+            if *told {
+                desk.deliver(&json);
+            }
             if let Some(trigger) = rules.trigger(&hit, event.task.tgid)
-                && self.engine.submit(vec![trigger], Body::new(json.into_bytes(), "rules"), None).is_err()
+                && engine.submit(vec![trigger], Body::new(json.into_bytes(), "rules"), None).is_err()
             {
                 warn!("too many triggers in waiting: a hit of `{}` pins nothing", hit.name);
             }
@@ -344,7 +351,7 @@ impl Watch {
         let mut changed = before != self.subscribers.len();
         if let Some(shed) = self.rules.as_mut().and_then(Rules::look) {
             let hostname = afterimage_model::text::escape(&self.frame.hostname).into_string();
-            self.outputs.send(&shed_json(&shed, &hostname, host::clock_pair().real));
+            self.tell(&shed_json(&shed, &hostname, host::clock_pair().real));
             changed = true;
         }
         if changed {

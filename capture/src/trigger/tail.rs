@@ -13,7 +13,8 @@ use std::{
 
 use tracing::{debug, info, warn};
 
-use super::{Body, Source, engine::Handle, sender};
+use super::{Body, Source, sender};
+use crate::helpers::control::gate::Gate;
 
 /// How often the file is looked at.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -23,7 +24,7 @@ const MAX_LINE: usize = 1 << 20;
 const MAX_READ: u64 = 8 << 20;
 
 /// Reads a file for ever.
-pub async fn follow(path: PathBuf, format: String, engine: Handle) {
+pub async fn follow(path: PathBuf, format: String, gate: Gate) {
     let source = Source::parse(&format);
     let from = format!("file {}", path.display());
     let mut tail = Tail::new(path);
@@ -31,7 +32,7 @@ pub async fn follow(path: PathBuf, format: String, engine: Handle) {
         match tail.lines() {
             Ok(lines) => {
                 for line in lines {
-                    take(&engine, source, &from, line).await;
+                    take(&gate, source, &from, line).await;
                 }
             }
             Err(error) => tail.complain(&error),
@@ -40,17 +41,12 @@ pub async fn follow(path: PathBuf, format: String, engine: Handle) {
     }
 }
 
-async fn take(engine: &Handle, source: Option<Source>, from: &str, line: Vec<u8>) {
-    let triggers = match sender::parse(&line, source) {
-        Ok(triggers) => triggers,
-        Err(error) => return debug!("{from}: {error}"),
-    };
+async fn take(gate: &Gate, source: Option<Source>, from: &str, line: Vec<u8>) {
     // Most lines of Tetragon's export are routine, and cost nothing more than this.
-    if triggers.is_empty() {
-        return;
-    }
-    while engine.submit(triggers.clone(), Body::new(line.as_slice(), from), None).is_err() {
-        tokio::time::sleep(PAUSE).await;
+    match sender::parse(&line, source) {
+        Ok(triggers) if triggers.is_empty() => {}
+        Ok(_) => gate.insist(&Body::new(line, from), source, PAUSE).await,
+        Err(error) => debug!("{from}: {error}"),
     }
 }
 
