@@ -108,6 +108,17 @@ pub fn cgroups(btf: &Btf) -> (Cgroups, Vec<String>) {
     (Cgroups { v2, v1, root }, degraded)
 }
 
+/// Where cgroups are mounted, whole or in part.
+pub fn cgroup_mounts() -> Vec<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let of = |line: &str| {
+        let (front, back) = line.split_once(" - ")?;
+        let point = front.split(' ').nth(4)?;
+        matches!(back.split(' ').next()?, "cgroup" | "cgroup2").then(|| PathBuf::from(unescape(point)))
+    };
+    mounts.lines().filter_map(of).collect()
+}
+
 /// Mount point of the first mount whose type and superblock options `wanted` accepts.
 fn mount_point(mountinfo: &str, wanted: impl Fn(&str, &str) -> bool) -> Option<PathBuf> {
     mountinfo.lines().find_map(|line| {

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | capture: programs, rings, store | `CAP_BPF`, `CAP_PERFMON`, in its recording thread alone | Landlock: the store, what it reads; no IP socket |
 //! | metadata: files of containers and runtimes | `CAP_SYS_PTRACE`, `CAP_DAC_READ_SEARCH` | no eBPF, no IP socket |
-//! | control: API, webhook, metrics, outputs | none | no eBPF |
+//! | control: API, webhook, metrics, outputs | none | no eBPF; Landlock: what its configuration names, not the store |
 //! | spawner: starts the two anew when they end | permitted, not in force: what metadata has | reads one byte at a time |
 //!
 //! Rules. All of them lose the way back: `no_new_privs`, an emptied bounding set where they may, and a seccomp filter
@@ -16,6 +16,7 @@
 
 pub mod capabilities;
 pub mod landlock;
+pub mod reach;
 pub mod seccomp;
 pub mod spawner;
 
@@ -75,8 +76,8 @@ static TOLD: AtomicBool = AtomicBool::new(false);
 pub struct Capture {
     /// Capabilities that all its threads need besides, because of whose the store is.
     pub also: Set,
-    /// Files, where they are confined.
-    pub files: Option<landlock::Files>,
+    /// Files.
+    pub files: landlock::Files,
 }
 
 /// What threads of the capture process need besides, to write to this store: the files of another user are written only
@@ -123,7 +124,7 @@ fn be_ordinary() {
 /// Confines this thread, which needs no capability, and leaves it the priority that it has.
 pub fn settle_urgent() {
     let Some(capture) = CAPTURE.get() else { return };
-    let refused = confine_thread(capture, Role::Control, capture.also);
+    let refused = confine_thread(capture, capture.also);
     if !refused.is_empty() && !TOLD.swap(true, Ordering::Relaxed) {
         warn!("threads are confined less than they could be: {}", refused.join("; "));
     }
@@ -133,13 +134,13 @@ pub fn settle_urgent() {
 #[must_use]
 pub fn settle_recording() -> Vec<String> {
     let Some(capture) = CAPTURE.get() else { return Vec::new() };
-    confine_thread(capture, Role::Capture, Role::Capture.keeps().with(capture.also))
+    confine_thread(capture, Role::Capture.keeps().with(capture.also))
 }
 
-fn confine_thread(capture: &Capture, role: Role, kept: Set) -> Vec<String> {
+fn confine_thread(capture: &Capture, kept: Set) -> Vec<String> {
     let mut refused = Vec::new();
     refused.extend(capabilities::keep(kept, true).err());
-    refused.extend(capture.files.as_ref().and_then(|files| landlock::restrict(files).err()));
-    refused.extend(seccomp::forbid(role).err());
+    refused.extend(landlock::restrict(&capture.files).err());
+    refused.extend(seccomp::forbid(Role::Capture).err());
     refused.into_iter().map(|why| format!("capture: {why}")).collect()
 }

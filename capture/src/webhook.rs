@@ -135,12 +135,12 @@ impl Webhook {
         }
         let uri = request.uri().to_string();
         let Some(gate) = &self.gate else { return busy(target.sender, &request) };
-        gate.submit(taken.into_bytes(), target.sender, address.to_string(), wait(&uri))
-            .await
-            .unwrap_or_else(|error| match error {
+        gate.submit(taken.into_bytes(), target.sender, address.to_string(), wait(&uri)).await.unwrap_or_else(
+            |error| match error {
                 SubmitError::Body(error) => reply::error(StatusCode::BAD_REQUEST, &error.to_string()),
                 SubmitError::Full | SubmitError::Silent => busy(target.sender, &request),
-            })
+            },
+        )
     }
 }
 

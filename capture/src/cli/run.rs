@@ -61,15 +61,15 @@ pub(super) fn run(args: &RunArgs, config: &Config, settings: Settings) -> Result
         .map_err(|error| Failure::new(&error, "no process can be started"))?;
     let helpers = Arc::new(Helpers::new(spawner.pid().as_raw_nonzero().get()));
     let spawner = Arc::new(spawner);
-    privilege::begin(Capture { also: privilege::for_store(&config.record.store), files: None });
+    let also = privilege::for_store(&config.record.store);
+    privilege::begin(Capture { also, files: privilege::reach::capture(config, &sources) });
     let (metadata, artifacts) = helpers::metadata::start(Arc::clone(&spawner), Arc::clone(&helpers))
         .map_err(|error| Failure::new(&error, "the metadata process does not begin"))?;
     let looking = Looking { metadata, artifacts, helpers: Arc::clone(&helpers) };
     let record = &config.record;
     let mut recorder = Recorder::start(&options(record), looking).map_err(|error| explain(&error))?;
     let stop = Arc::new(AtomicBool::new(false));
-    let control =
-        {
+    let control = {
         let others = (Arc::clone(&spawner), Arc::clone(&helpers));
         Control::start((config, sources, settings), others, &mut recorder, &stop)?
     };
@@ -103,11 +103,7 @@ pub(super) fn run(args: &RunArgs, config: &Config, settings: Settings) -> Result
 }
 
 /// What the other processes do.
-fn work(
-    config: &Config,
-    sources: &Sources,
-    sockets: Sockets,
-) -> impl Fn(Role, UnixStream, Vec<String>) {
+fn work(config: &Config, sources: &Sources, sockets: Sockets) -> impl Fn(Role, UnixStream, Vec<String>) {
     // Each process has its own: one that does not serve closes them.
     let sockets = RefCell::new(Some(sockets));
     move |role, socket, refused| {
@@ -157,8 +153,8 @@ impl Control {
         let (engine, triggers) = Engine::start(config.triggers.clone(), Box::new(pins), journal, steer)
             .map_err(|error| failed(&error))?;
         let undelivered = Arc::default();
-        let (process, desk, asked) =
-            back::start(spawner, Arc::clone(&helpers), Arc::clone(&undelivered)).map_err(|error| failed(&error))?;
+        let (process, desk, asked) = back::start(spawner, Arc::clone(&helpers), Arc::clone(&undelivered))
+            .map_err(|error| failed(&error))?;
         let (watch, feed, watching) =
             watch::start(&config.rules, engine.clone(), (desk.clone(), undelivered))
                 .map_err(|error| failed(&error))?;

@@ -120,9 +120,7 @@ impl Api {
             ("DELETE", ["v1", "pins", id]) => self.unpin(id, &from).await,
             ("GET", ["v1", "live"]) => self.live(&members).await,
             ("POST", ["v1", "reload"]) => self.reload().await,
-            ("GET", ["v1", "config"]) => {
-                reply::json(StatusCode::OK, &self.reloader.settings().to_json())
-            }
+            ("GET", ["v1", "config"]) => reply::json(StatusCode::OK, &self.reloader.settings().to_json()),
             (
                 _,
                 [

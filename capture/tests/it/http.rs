@@ -94,3 +94,11 @@ pub(crate) fn unix(socket: &Path, method: &str, path: &str, body: &[u8]) -> Answ
     stream.write_all(&request(method, path, &[], body)).unwrap();
     Answer::read(stream)
 }
+
+/// Over a unix socket that may not answer.
+pub(crate) fn try_unix(socket: &Path, method: &str, path: &str) -> std::io::Result<Answer> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    stream.write_all(&request(method, path, &[], b""))?;
+    Ok(Answer::read(stream))
+}

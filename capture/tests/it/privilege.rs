@@ -1,6 +1,6 @@
 //! What each process of a recorder at work may do, as the kernel tells it, and that one that ends is replaced.
 
-use std::{collections::BTreeMap, fs, time::Duration};
+use std::{collections::BTreeMap, fs};
 
 use afterimage_launch::Stdio;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::{
     bench::{Bench, busybox, eventually, falco},
     harness::{alone, container, events, open, wait_until},
+    http,
 };
 
 const BPF: u64 = 1 << 39;
@@ -56,6 +57,19 @@ fn descriptors(pid: u64) -> Vec<String> {
         .collect()
 }
 
+/// Inodes of the IP sockets of this machine, and whether they listen.
+fn ip_sockets() -> BTreeMap<String, bool> {
+    let mut all = BTreeMap::new();
+    for table in ["tcp", "tcp6", "udp", "udp6", "raw", "raw6"] {
+        let text = fs::read_to_string(format!("/proc/net/{table}")).unwrap_or_default();
+        for line in text.lines().skip(1) {
+            let columns: Vec<&str> = line.split_whitespace().collect();
+            all.insert(format!("socket:[{}]", columns[9]), columns[3] == "0A");
+        }
+    }
+    all
+}
+
 #[test]
 #[ignore = "needs root and eBPF"]
 fn each_process_has_the_rights_that_it_needs_and_no_others() {
@@ -77,15 +91,25 @@ fn each_process_has_the_rights_that_it_needs_and_no_others() {
             let has = |name| set(&thread, name);
             assert_eq!((has("CapEff"), has("CapPrm")), (wanted, permitted), "{role} {thread}");
             assert_eq!((has("CapInh"), has("CapAmb")), (0, 0), "{role} {thread}");
-            // Root of this machine may change it; under a unit it is the unit's.
-            assert_eq!(has("CapBnd"), permitted, "{role} {thread}");
+            // The spawner gave away what it takes to change it; without an exec it is the upper bound of nothing.
+            let bound = if role == "control" { PTRACE | READ_SEARCH } else { permitted };
+            assert_eq!(has("CapBnd"), bound, "{role} {thread}");
             assert_eq!((field(&thread, "NoNewPrivs"), field(&thread, "Seccomp")), ("1".into(), "2".into()));
         }
         let has = |what: &str| descriptors(pid(process)).iter().any(|own| own.contains(what));
         assert_eq!(has("bpf"), role == "capture", "{role}: {:?}", descriptors(pid(process)));
         let store = bench.recorder.store.path().display().to_string();
         assert_eq!(has(&store), role == "capture", "{role}: {:?}", descriptors(pid(process)));
+        // Only the control process serves; the spawner holds what a next one would serve, and never reads from it.
+        let ip = ip_sockets();
+        let listening =
+            descriptors(pid(process)).iter().filter_map(|own| ip.get(own)).copied().collect::<Vec<_>>();
+        let serves = role == "control" || role == "spawner";
+        assert_eq!(listening, vec![true; usize::from(serves)], "{role}: the webhook's socket");
     }
+    assert_eq!(all.len(), 4, "{all:?}");
+    let status = bench.get("/v1/status");
+    assert_eq!(status["not_confined"], serde_json::json!([]), "{status}");
     bench.recorder.stop();
 }
 
@@ -95,25 +119,29 @@ fn a_process_that_is_killed_is_replaced_and_no_event_is_missing() {
     let _alone = alone();
     let bench = Bench::start("");
     let (launcher, _root) = busybox();
-    let before = processes(&bench);
-    let killed = before.get("metadata").unwrap();
     let running = launcher
         .spawn(&["/bin/busybox", "sh", "-c", "while :; do busybox true; echo; done"], Stdio::default())
         .unwrap();
     let id = running.id().to_string();
-    std::thread::sleep(Duration::from_millis(300));
-    kill_process(of(pid(killed)), Signal::KILL).unwrap();
-    let now = eventually("metadata process in its place", || {
-        let now = processes(&bench).get("metadata").unwrap().clone();
-        (now["running"] == true && now["pid"] != killed["pid"]).then_some(now)
-    });
-    assert_eq!(now["restarts"], 1, "{now}");
-    assert_eq!(bench.alert(&falco(&id)).json()["triggers"][0]["state"], "pinned");
+    for role in ["metadata", "control", "metadata", "control"] {
+        let killed = processes(&bench).get(role).unwrap().clone();
+        kill_process(of(pid(&killed)), Signal::KILL).unwrap();
+        let now = eventually("process in its place", || {
+            let answer = http::try_unix(&bench.socket(), "GET", "/v1/status").ok()?;
+            let all = serde_json::from_str::<Value>(&answer.body).ok()?["processes"].clone();
+            let now = all.as_array()?.iter().find(|own| own["role"] == role)?.clone();
+            (now["running"] == true && now["pid"] != killed["pid"]).then_some(now)
+        });
+        assert_eq!(now["restarts"].as_u64(), Some(killed["restarts"].as_u64().unwrap() + 1), "{now}");
+    }
+    assert_eq!(bench.alert(&falco(&id)).json()["triggers"][0]["state"], "pinned", "they do their work");
     running.kill().unwrap();
     running.wait().unwrap();
     assert_eq!(bench.get("/v1/status")["recording"]["lost"], 0);
     let (store, said) = bench.recorder.stop();
-    assert!(said.contains("the metadata process has ended"), "{said}");
+    for role in ["metadata", "control"] {
+        assert!(said.contains(&format!("the {role} process has ended")), "{said}");
+    }
     let recording = open(store.path());
     assert!(recording.losses().is_empty(), "{:?}", recording.losses());
     let all = events(&recording, container(&recording, &id).record.uid);

@@ -60,9 +60,7 @@ async fn settled(engine: &Handle, outcomes: oneshot::Receiver<Vec<Outcome>>, wai
     const PAUSE: Duration = Duration::from_millis(50);
     let begun = tokio::time::Instant::now();
     let Ok(Ok(mut outcomes)) = tokio::time::timeout(wait, outcomes).await else { return Vec::new() };
-    while outcomes.iter().any(|outcome| outcome.state == State::Queued)
-        && begun.elapsed() < wait
-    {
+    while outcomes.iter().any(|outcome| outcome.state == State::Queued) && begun.elapsed() < wait {
         tokio::time::sleep(PAUSE).await;
         let ids: Vec<String> = outcomes.iter().map(|outcome| outcome.id.clone()).collect();
         let now = engine.ask(move |engine| {

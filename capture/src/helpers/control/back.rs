@@ -112,8 +112,7 @@ pub fn start(
     let (asked, questions) = mpsc::channel(QUEUE);
     let (said, mut to_say) = mpsc::channel::<Tell>(QUEUE);
     let promised = Promised::default();
-    let inbox =
-        Inbox { asked, promised: Arc::clone(&promised), undelivered: Arc::clone(&undelivered) };
+    let inbox = Inbox { asked, promised: Arc::clone(&promised), undelivered: Arc::clone(&undelivered) };
     let line = Keeper::start(Role::Control, spawner, Arc::clone(&helpers), inbox)?;
     let desk = Desk { said, promised, next: Arc::default(), undelivered: Arc::clone(&undelivered) };
     let own = Arc::clone(&line);

@@ -30,6 +30,7 @@ use crate::{
         serve::{Peer, Service},
     },
     live::output::Outputs,
+    privilege::{landlock, reach},
     trigger::{Source, tail},
     webhook::{self, Prepared, SubmitError, Target, Webhook},
 };
@@ -73,10 +74,12 @@ impl Parts {
 /// The socket's, or what a runtime needs is not there.
 pub fn serve(
     socket: UnixStream,
-    refused: Vec<String>,
+    mut refused: Vec<String>,
     (config, sources): (&Config, &Sources),
     sockets: Sockets,
 ) -> io::Result<()> {
+    let confined = landlock::restrict(&reach::control(config, sources));
+    refused.extend(confined.err().map(|why| format!("control: {why}")));
     let parts = match Parts::new(config) {
         Ok(parts) => {
             frame::write(&socket, &Hello { refused, failed: None })?;
@@ -219,8 +222,14 @@ impl Front {
                     Err(reply) => return reply,
                 };
                 let uri = request.uri().to_string();
-                self.call(Call { method: method.to_string(), uri, from: from.to_owned(), body, ..Call::default() })
-                    .await
+                self.call(Call {
+                    method: method.to_string(),
+                    uri,
+                    from: from.to_owned(),
+                    body,
+                    ..Call::default()
+                })
+                .await
             }
         }
     }

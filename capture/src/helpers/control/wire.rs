@@ -50,8 +50,7 @@ struct Asked {
 }
 
 const ACTIONS: [ActionKind; 3] = [ActionKind::Pin, ActionKind::Mark, ActionKind::Ignore];
-const SCOPES: [Scope; 5] =
-    [Scope::Container, Scope::Pod, Scope::ProcessTree, Scope::Neighbours, Scope::Host];
+const SCOPES: [Scope; 5] = [Scope::Container, Scope::Pod, Scope::ProcessTree, Scope::Neighbours, Scope::Host];
 const PRIORITIES: [Priority; 8] = [
     Priority::Emergency,
     Priority::Alert,
