@@ -11,6 +11,7 @@ use std::{
 use crate::{
     btf::{Btf, VMLINUX},
     host,
+    privilege::{landlock, seccomp},
     programs::{self, LoadError, LoadOptions, Programs},
     specs,
 };
@@ -91,6 +92,7 @@ pub fn examine(store: &Path) -> Vec<Check> {
             "use a kernel built with CONFIG_DEBUG_INFO_BTF=y",
         )),
     }
+    checks.push(confinement());
     checks.push(space(store));
     checks.push(runtimes());
     checks.push(clock());
@@ -261,6 +263,22 @@ fn runtimes() -> Check {
     } else {
         Check::good("runtimes", found.join(", "))
     }
+}
+
+/// Whether the recorder's processes can give up what they do not need.
+fn confinement() -> Check {
+    let mut less = Vec::new();
+    if !seccomp::is_there() {
+        less.push("no system call is refused to the recorder: this kernel has no seccomp filters");
+    }
+    if !landlock::is_there() {
+        less.push("files of the recorder are not confined: this kernel has no Landlock, or it is off");
+    }
+    if less.is_empty() {
+        return Check::good("confinement", "capabilities, seccomp and Landlock");
+    }
+    let advice = "recording works; for less trust in it, a kernel with seccomp and `landlock` in `lsm=`";
+    Check::less("confinement", less.join("; "), advice)
 }
 
 fn clock() -> Check {

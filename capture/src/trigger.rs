@@ -8,6 +8,7 @@ pub mod action;
 pub mod directory;
 pub mod engine;
 pub mod journal;
+pub mod kept;
 pub mod meters;
 pub mod neighbours;
 pub mod outcome;

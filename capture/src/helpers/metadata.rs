@@ -239,3 +239,6 @@ fn forward_images(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

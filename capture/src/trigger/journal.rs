@@ -5,9 +5,8 @@
 
 use std::{
     collections::VecDeque,
-    fs::{File, OpenOptions},
+    fs::File,
     io::{self, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -15,7 +14,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::json;
 
 use super::{
-    Body,
+    Body, kept,
     outcome::{Instant, Outcome},
     pins::Pin,
 };
@@ -44,7 +43,7 @@ impl Journal {
     /// # Errors
     /// What the operating system says.
     pub fn open(store: &Path, room: u64) -> io::Result<Self> {
-        let file = open(&store.join(FILE))?;
+        let file = kept::open(&store.join(FILE))?;
         let size = file.metadata()?.len();
         Ok(Self {
             store: store.to_owned(),
@@ -126,7 +125,7 @@ impl Journal {
     fn turn(&mut self) -> io::Result<()> {
         self.file.sync_data()?;
         std::fs::rename(self.store.join(FILE), self.store.join(OLDER))?;
-        self.file = open(&self.store.join(FILE))?;
+        self.file = kept::open(&self.store.join(FILE))?;
         self.size = 0;
         self.bodies.clear();
         Ok(())
@@ -142,10 +141,6 @@ impl Journal {
         }
         Ok(())
     }
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o600).custom_flags(libc::O_NOFOLLOW).open(path)
 }
 
 #[cfg(test)]

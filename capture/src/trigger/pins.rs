@@ -14,7 +14,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::outcome::Instant;
+use super::{kept, outcome::Instant};
 
 /// The file's name in the store.
 const FILE: &str = "pins.jsonl";
@@ -121,9 +121,7 @@ impl PinFile {
             let path = path.clone();
             move |source| PinError { action, path, source }
         };
-        let mut options = OpenOptions::new();
-        options.read(true).append(true).create(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
-        let file = options.open(&path).map_err(failed("open"))?;
+        let file = kept::open(&path).map_err(failed("open"))?;
         let mut text = Vec::new();
         (&file).take(MAX_FILE + 1).read_to_end(&mut text).map_err(failed("read"))?;
         if text.len() as u64 > MAX_FILE {

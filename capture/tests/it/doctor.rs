@@ -12,7 +12,17 @@ fn a_machine_that_can_be_recorded_passes_every_check() {
     let text = String::from_utf8(out.stdout).unwrap();
     assert!(out.status.success(), "{text}");
     assert!(!text.contains("FAIL"), "{text}");
-    for what in ["kernel", "rights", "type info", "tracepoints", "programs", "cgroups", "disk", "clock"] {
+    for what in [
+        "kernel",
+        "rights",
+        "type info",
+        "tracepoints",
+        "programs",
+        "cgroups",
+        "confinement",
+        "disk",
+        "clock",
+    ] {
         assert!(text.lines().any(|line| line.contains(what)), "{what}: {text}");
     }
 }

@@ -7,6 +7,7 @@ mod control;
 mod degrade;
 mod doctor;
 mod evasion;
+mod faults;
 mod harness;
 mod helm;
 mod http;
