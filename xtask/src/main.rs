@@ -18,6 +18,7 @@ mod step;
 mod syscalls;
 mod tally;
 mod test;
+mod vm;
 mod workload;
 
 use std::process::ExitCode;
@@ -37,7 +38,7 @@ enum Task {
     /// Record a container that is broken into and deleted, then open the recording
     Demo(demo::DemoArgs),
     /// Everything that CI tests, on any machine; what needs root runs when root is there
-    Test,
+    Test(test::TestArgs),
     /// What CI does: install what is missing (Debian, as root), then test
     Ci,
     /// Measure what recording costs, or what the file does
@@ -68,7 +69,7 @@ fn main() -> ExitCode {
         Task::Package => package::run(),
         Task::Samples => samples::run(),
         Task::Golden => golden::run(),
-        Task::Test => test::run(),
+        Task::Test(args) => test::run(&args),
         Task::Ci => ci::run(),
         Task::Syscalls(args) => syscalls::run(&args),
         Task::Ebpf { check: false } => ebpf::build(),

@@ -3,12 +3,27 @@
 //! Tests that need root are marked `#[ignore = "needs …"]`. The first run of the tests names each of them as
 //! ignored; the second runs exactly those, one at a time, when the machine allows it.
 
+use clap::Args;
+
 use crate::soak::fuzz;
 use crate::step::{Steps, Verdict};
 use crate::tally::{self, Tally};
-use crate::{checkout, ebpf, foreign, policy, privilege, syscalls};
+use crate::{checkout, ebpf, foreign, policy, privilege, syscalls, vm};
 
-pub(crate) fn run() -> anyhow::Result<bool> {
+#[derive(Args)]
+pub(crate) struct TestArgs {
+    /// Instead: the recorder's tests on a second kernel, Debian's, in an emulated machine (slow; needs qemu-system-x86)
+    #[arg(long)]
+    vm: bool,
+    /// With `--vm`, only tests with this in their name; may be given several times
+    #[arg(long, requires = "vm", value_name = "NAME")]
+    only: Vec<String>,
+}
+
+pub(crate) fn run(args: &TestArgs) -> anyhow::Result<bool> {
+    if args.vm {
+        return vm::run(&args.only);
+    }
     let mut steps = Steps::default();
     steps.run("formatting", || cargo(&["fmt", "--all", "--check"]));
     steps.run("formatting of the eBPF programs", || {
