@@ -5,6 +5,7 @@ use std::{
     net::{TcpListener, TcpStream},
     path::PathBuf,
     process::{Command, ExitCode, Stdio},
+    time::{Duration, Instant},
 };
 
 /// A workload.
@@ -18,8 +19,8 @@ pub(crate) struct Load {
     pub(crate) unit: &'static str,
     /// Programs it needs.
     needs: &'static [&'static str],
-    /// Its command line, for a shell.
-    pub(crate) command: String,
+    /// Its script, for a shell.
+    pub(crate) script: String,
     /// Too slow under tracers that stop at each call.
     pub(crate) long: bool,
 }
@@ -35,27 +36,30 @@ impl Load {
             operations,
             unit,
             needs: &[],
-            command: format!("{own} --load {name} {count}"),
+            script: format!("exec {own} --load {name} {count}"),
             long: false,
         };
-        let external = |name, needs, command: String| Self {
+        let external = |name, needs, script: String| Self {
             name,
             operations: 0,
             unit: "run",
             needs,
-            command,
+            script,
             long: true,
         };
+        let steady = STEADY_RATE * if quick { 10 } else { STEADY_SECONDS };
         vec![
             internal("getppid", "call", 400_000 * scale, 400_000 * scale),
             internal("getppid-2-threads", "call", 200_000 * scale, 400_000 * scale),
+            internal("open-close", "round of 2 calls", 60_000 * scale, 60_000 * scale),
             internal("open-read-close", "round of 3 calls", 60_000 * scale, 60_000 * scale),
             internal("tcp-ping-pong", "round trip", 8_000 * scale, 8_000 * scale),
             internal("fork-exec", "process", 200 * scale, 200 * scale),
             external("tar-gzip", &["tar", "gzip"], "tar cf - /usr/include | gzip -1 > /dev/null".to_owned()),
             external("c-build", &["gcc", "make"], build()),
             external("redis", &["redis-server", "redis-benchmark"], redis(scale)),
-            external("pgbench", &["pgbench"], "pgbench -n -S -T 3 postgres".to_owned()),
+            external("pgbench", &["pgbench", "runuser"], pgbench(scale)),
+            Self { long: true, ..internal("steady", "call", steady, 0) },
         ]
     }
 
@@ -67,6 +71,10 @@ impl Load {
     }
 }
 
+/// Calls in a second that no event of may be lost, and how long, in seconds.
+const STEADY_RATE: u64 = 300_000;
+const STEADY_SECONDS: u64 = 60;
+
 /// A small C project, made anew in a directory of its own.
 fn build() -> String {
     "d=$(mktemp -d); cd $d; for i in $(seq 24); do \
@@ -75,10 +83,22 @@ fn build() -> String {
         .to_owned()
 }
 
+/// A database of its own, made, filled, asked, and removed.
+fn pgbench(scale: u64) -> String {
+    format!(
+        "set -e; d=$(mktemp -d); chown postgres $d; cd $d; b=$(ls -d /usr/lib/postgresql/*/bin | tail -n 1); \
+         as() {{ runuser -u postgres -- \"$@\"; }}; as $b/initdb -D $d/db >/dev/null; \
+         as $b/pg_ctl -D $d/db -l $d/log -w -o \"-c listen_addresses= -k $d\" start >/dev/null; \
+         as pgbench -h $d -i -q postgres 2>/dev/null; as pgbench -h $d -n -S -c 4 -t {} postgres >/dev/null; \
+         as $b/pg_ctl -D $d/db -m fast -w stop >/dev/null; cd /; rm -rf $d",
+        4000 * scale
+    )
+}
+
 fn redis(scale: u64) -> String {
     format!(
         "redis-server --port 16399 --bind 127.0.0.1 --save '' --daemonize no >/dev/null & p=$!; \
-         sleep 0.3; redis-benchmark -p 16399 -n {} -c 20 -t set,get -q >/dev/null; kill $p; wait $p",
+         sleep 0.3; redis-benchmark -p 16399 -n {} -c 20 -t set,get -q >/dev/null; kill $p; wait $p || true",
         20_000 * scale
     )
 }
@@ -95,7 +115,12 @@ pub(crate) fn run_named(name: &str, count: u64) -> ExitCode {
             getppid(count);
             other.join().map_err(|_| std::io::Error::other("a thread panicked"))
         }
+        "open-close" => open_close(count),
         "open-read-close" => open_read_close(count),
+        "steady" => {
+            steady(count);
+            Ok(())
+        }
         "tcp-ping-pong" => ping_pong(count),
         "fork-exec" => fork_exec(count),
         _ => Err(std::io::Error::other("no such load")),
@@ -113,6 +138,23 @@ fn getppid(count: u64) {
     for _ in 0..count {
         std::hint::black_box(rustix::process::getppid());
     }
+}
+
+/// `count` calls at the steady rate, in bursts of a millisecond's worth.
+fn steady(count: u64) {
+    let begun = Instant::now();
+    for done in (0..count).step_by((STEADY_RATE / 1000) as usize) {
+        getppid(STEADY_RATE / 1000);
+        let due = Duration::from_nanos((done + STEADY_RATE / 1000) * 1_000_000_000 / STEADY_RATE);
+        std::thread::sleep(due.saturating_sub(begun.elapsed()));
+    }
+}
+
+fn open_close(count: u64) -> std::io::Result<()> {
+    for _ in 0..count {
+        std::hint::black_box(std::fs::File::open("/etc/hostname")?);
+    }
+    Ok(())
 }
 
 fn open_read_close(count: u64) -> std::io::Result<()> {

@@ -68,13 +68,16 @@ impl Tracer {
             recorded("afterimage, filtered", &["--profile", "full", "--host", "lifecycle"][..]),
         ];
         if Path::new("/usr/bin/strace").exists() {
-            let command = "strace -f -o /dev/null sh -c '{}'".to_owned();
+            let command = "strace -f -o /dev/null {}".to_owned();
             all.push(Self::Peer { name: "strace -f".to_owned(), command, stops: true });
         }
         if Path::new("/usr/bin/trace-cmd").exists() {
-            let command =
-                "trace-cmd record -q -o /tmp/afterimage-bench.dat -e raw_syscalls sh -c '{}' >/dev/null";
+            let command = "trace-cmd record -q -o /tmp/afterimage-bench.dat -e raw_syscalls {} >/dev/null";
             all.push(Self::Peer { name: "trace-cmd".to_owned(), command: command.to_owned(), stops: false });
+        }
+        if runs("perf trace -o /dev/null true") {
+            let command = "perf trace -o /dev/null {}".to_owned();
+            all.push(Self::Peer { name: "perf trace".to_owned(), command, stops: true });
         }
         all.extend(peers.iter().map(|command| Self::Peer {
             name: command.split(' ').next().unwrap_or("peer").to_owned(),
@@ -102,10 +105,37 @@ impl Tracer {
     /// Runs the load once.
     pub(crate) fn measure(&self, load: &Load) -> Run {
         match self {
-            Self::Untraced => workload(&load.command),
-            Self::Peer { command, .. } => workload(&command.replace("{}", &load.command)),
+            Self::Untraced => workload(&script(load).command()),
+            Self::Peer { command, .. } => workload(&command.replace("{}", &script(load).command())),
             Self::Recorder { program, args, .. } => recorded(program, args, load),
         }
+    }
+}
+
+/// Whether a command works here.
+fn runs(command: &str) -> bool {
+    let quiet = Command::new("sh").args(["-c", command]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    quiet.is_ok_and(|status| status.success())
+}
+
+/// The load's script as a file: quoting it into another command's line would change it.
+struct Script(PathBuf);
+
+impl Script {
+    fn command(&self) -> String {
+        format!("sh {}", self.0.display())
+    }
+}
+
+fn script(load: &Load) -> Script {
+    let path = std::env::temp_dir().join(format!("afterimage-bench-{}.sh", std::process::id()));
+    fs::write(&path, &load.script).unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
+    Script(path)
+}
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
     }
 }
 
@@ -158,7 +188,7 @@ fn recorded(program: &Path, args: &[&str], load: &Load) -> Run {
     let begun = lines.by_ref().map_while(Result::ok).find(|line| line.starts_with("recording"));
     assert!(begun.is_some(), "the recorder did not begin");
     let cpu = process_cpu(recorder.id());
-    let mut run = workload(&load.command);
+    let mut run = workload(&script(load).command());
     // What is still in the rings belongs to the workload.
     std::thread::sleep(std::time::Duration::from_millis(300));
     run.recorder_cpu = process_cpu(recorder.id()) - cpu;
