@@ -41,6 +41,8 @@ pub struct Taken {
 pub struct Pending {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
+    /// What [`Self::bytes`] was before the last release: room for the next.
+    spare: Vec<u8>,
 }
 
 impl Pending {
@@ -88,13 +90,13 @@ impl Pending {
             self.bytes.clear();
             return;
         }
-        let mut kept = Vec::with_capacity(self.entries.iter().map(|entry| entry.len).sum());
+        self.spare.clear();
         for entry in &mut self.entries {
-            let from = kept.len();
-            kept.extend_from_slice(&self.bytes[entry.from..entry.from + entry.len]);
+            let from = self.spare.len();
+            self.spare.extend_from_slice(&self.bytes[entry.from..entry.from + entry.len]);
             entry.from = from;
         }
-        self.bytes = kept;
+        std::mem::swap(&mut self.bytes, &mut self.spare);
     }
 
     /// The records in waiting from the `known`th on: after [`Self::take`], those that it added.

@@ -90,13 +90,13 @@ pub struct Sink {
     refused_since: Option<(BootNanos, u64)>,
     /// Containers whose cgroup was found by a scan and of which nothing has been seen: an empty cgroup that somebody
     /// left behind is not told of.
-    silent: HashSet<ContainerUid>,
+    silent: HashSet<ContainerUid, foldhash::fast::RandomState>,
     /// Who is told besides the store.
     witness: Option<Box<dyn Witness>>,
     /// Policy of containers, where it is not the one the programs were loaded with.
     container_policy: Option<u32>,
     /// Policies of single containers.
-    own_policies: HashMap<ContainerUid, u32>,
+    own_policies: HashMap<ContainerUid, u32, foldhash::fast::RandomState>,
 }
 
 /// Gives the store the state of a container, where it wants one before the next event.
@@ -148,10 +148,10 @@ impl Sink {
             host_lifecycle: host.lifecycle,
             rescanned: None,
             refused_since: None,
-            silent: HashSet::new(),
+            silent: HashSet::default(),
             witness: None,
             container_policy: None,
-            own_policies: HashMap::new(),
+            own_policies: HashMap::default(),
         }
     }
 

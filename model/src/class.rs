@@ -20,9 +20,9 @@ pub fn classify(event: &Event<'_>) -> Class {
     if matches!(event.code, EventCode::URING_SUBMIT | EventCode::URING_COMPLETE) {
         return event.number(layout::uring::OPCODE).map_or(Class::Other, request_class);
     }
-    let class = class_of(event.code);
+    let Entry { class, opens } = entry(event.code);
     match class {
-        Class::File if opens_for_writing(event) => Class::FileWrite,
+        Class::File if opens_for_writing(opens, event) => Class::FileWrite,
         Class::Net if speaks_dns(event) => Class::Dns,
         other => other,
     }
@@ -30,24 +30,57 @@ pub fn classify(event: &Event<'_>) -> Class {
 
 /// The class of a kind of event, before its arguments are looked at.
 pub fn class_of(code: EventCode) -> Class {
-    static TABLE: OnceLock<Vec<Class>> = OnceLock::new();
+    entry(code).class
+}
+
+/// What the table says of a kind of event.
+#[derive(Clone, Copy)]
+struct Entry {
+    class: Class,
+    opens: Opens,
+}
+
+/// Where a call has the flags that a file is opened with.
+#[derive(Clone, Copy)]
+enum Opens {
+    /// It opens none.
+    Nothing,
+    /// In an argument.
+    Argument(u8),
+    /// In a `struct open_how`.
+    How,
+}
+
+fn entry(code: EventCode) -> Entry {
+    static TABLE: OnceLock<Vec<Entry>> = OnceLock::new();
+    const OTHER: Entry = Entry { class: Class::Other, opens: Opens::Nothing };
     if code.as_syscall().is_some() {
         let table = TABLE.get_or_init(|| {
-            let mut table = vec![Class::Other; SPAN * ABIS];
+            let mut table = vec![OTHER; SPAN * ABIS];
             for (code, signature) in syscalls::all() {
                 if let Some(slot) = table.get_mut(usize::from(code.0)) {
-                    *slot = by_name(signature.name);
+                    *slot = Entry { class: by_name(signature.name), opens: opens(signature.name) };
                 }
             }
             table
         });
-        return table.get(usize::from(code.0)).copied().unwrap_or(Class::Other);
+        return table.get(usize::from(code.0)).copied().unwrap_or(OTHER);
     }
-    match code {
+    let class = match code {
         EventCode::FORK | EventCode::EXEC | EventCode::EXIT | EventCode::PROCESS => Class::Exec,
         EventCode::ARTIFACT => Class::Exec,
         EventCode::OPEN_FD | EventCode::URING_SUBMIT | EventCode::URING_COMPLETE => Class::File,
         _ => Class::Other,
+    };
+    Entry { class, opens: Opens::Nothing }
+}
+
+fn opens(name: &str) -> Opens {
+    match name {
+        "open" => Opens::Argument(1),
+        "openat" => Opens::Argument(2),
+        "openat2" => Opens::How,
+        _ => Opens::Nothing,
     }
 }
 
@@ -131,12 +164,11 @@ fn by_arguments(name: &str) -> Class {
     if !waits && syscalls::codes_by_name(name).iter().any(about_files) { Class::File } else { Class::Other }
 }
 
-fn opens_for_writing(event: &Event<'_>) -> bool {
-    let flags = match syscalls::base_name(event.code) {
-        "open" => event.args.get(1),
-        "openat" => event.args.get(2),
-        "openat2" => return open_how_flags(event).is_some_and(|flags| flags & OPEN_WRITES != 0),
-        _ => None,
+fn opens_for_writing(opens: Opens, event: &Event<'_>) -> bool {
+    let flags = match opens {
+        Opens::Nothing => None,
+        Opens::Argument(index) => event.args.get(usize::from(index)).copied(),
+        Opens::How => open_how_flags(event),
     };
     flags.is_some_and(|flags| flags & OPEN_WRITES != 0)
 }

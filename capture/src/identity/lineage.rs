@@ -10,6 +10,7 @@ use std::collections::HashMap;
 
 use afterimage_capture_abi::lineage::CONTAINING;
 use afterimage_format::{ContainerUid, Event, EventCode, layout};
+use foldhash::fast::RandomState;
 
 use super::claims::ClaimId;
 
@@ -36,9 +37,9 @@ pub struct Member {
 /// All members.
 #[derive(Debug, Default)]
 pub struct Lineage {
-    members: HashMap<u32, Member>,
+    members: HashMap<u32, Member, RandomState>,
     /// How many processes each container has.
-    living: HashMap<ContainerUid, u32>,
+    living: HashMap<ContainerUid, u32, RandomState>,
 }
 
 impl Lineage {

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 
 use afterimage_format::{ContainerUid, Event, EventCode, FieldTag, layout};
+use foldhash::fast::RandomState;
 
 /// Runtimes that execute themselves again inside the container's cgroup.
 const RUNTIMES: [&[u8]; 9] = [
@@ -28,7 +29,7 @@ const MOST: usize = 1 << 20;
 /// Who is payload, of the living processes.
 #[derive(Debug, Default)]
 pub struct Phases {
-    payload: HashMap<u32, ContainerUid>,
+    payload: HashMap<u32, ContainerUid, RandomState>,
 }
 
 impl Phases {

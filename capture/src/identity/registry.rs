@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use afterimage_format::{BootNanos, ContainerRecord, ContainerUid, Engine, Fact, FactKey, FactSource, Role};
+use foldhash::fast::RandomState;
 
 use super::cgroup_path::{self, PathIdentity};
 
@@ -60,14 +61,14 @@ pub struct Making {
 /// All cgroups and containers of this run.
 #[derive(Debug)]
 pub struct Registry {
-    cgroups: HashMap<CgroupKey, ContainerUid>,
+    cgroups: HashMap<CgroupKey, ContainerUid, RandomState>,
     /// Living containers by the path of their cgroup: the same container's cgroups of two hierarchies meet here.
     by_path: HashMap<Vec<u8>, ContainerUid>,
     /// Living containers by their engine's id, monitors left out.
     by_id: HashMap<Vec<u8>, Vec<ContainerUid>>,
     /// The host's cgroups by path: a bundle that is read late may turn one into a container's.
     hosts: HashMap<Vec<u8>, Vec<CgroupKey>>,
-    containers: HashMap<ContainerUid, ContainerRecord>,
+    containers: HashMap<ContainerUid, ContainerRecord, RandomState>,
     next: ContainerUid,
     /// cgroups whose directory has gone, to be forgotten when no event of theirs can come any more.
     gone: Vec<(BootNanos, CgroupKey, Vec<u8>)>,
@@ -77,11 +78,11 @@ impl Registry {
     /// `next` is the first uid to give out.
     pub fn new(next: ContainerUid) -> Self {
         Self {
-            cgroups: HashMap::new(),
+            cgroups: HashMap::default(),
             by_path: HashMap::new(),
             by_id: HashMap::new(),
             hosts: HashMap::new(),
-            containers: HashMap::new(),
+            containers: HashMap::default(),
             next,
             gone: Vec::new(),
         }

@@ -1,5 +1,9 @@
 //! Cuts an open block: sorts its rows and writes them as columns.
 
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
 use super::{
     column, counts,
     filter::{self, Grams},
@@ -428,24 +432,28 @@ pub(super) fn result_length(ret: i64) -> u32 {
     u32::try_from(ret.max(0)).unwrap_or(0)
 }
 
-/// The shapes in order of first appearance, and each row's.
+/// The shapes in order of first appearance, and each row's. Rows of one code mostly have one shape, so a row is compared
+/// with the last of its code before it is looked up.
 fn shapes(sorted: &Sorted<'_>) -> (Vec<Vec<u8>>, Vec<u32>) {
     let mut shapes: Vec<Vec<u8>> = Vec::new();
-    let mut ids = std::collections::HashMap::new();
-    let mut last = 0u32;
-    let shape_of = (0..sorted.order.len() as u32)
-        .map(|row| {
-            let fields = sorted.block.fields_of(sorted.arrival(row));
+    let mut ids: HashMap<Vec<u8>, u32, RandomState> = HashMap::default();
+    let mut last_of = vec![0u32; sorted.codes.len()];
+    let shape_of = sorted
+        .code_index
+        .iter()
+        .enumerate()
+        .map(|(row, &code)| {
+            let fields = sorted.block.fields_of(sorted.arrival(row as u32));
             let tags = || fields.iter().map(|f| f.tag);
-            if shapes.get(last as usize).is_some_and(|s| s.iter().copied().eq(tags())) {
-                return last;
+            let last = &mut last_of[code as usize];
+            if shapes.get(*last as usize).is_some_and(|s| s.iter().copied().eq(tags())) {
+                return *last;
             }
-            let shape: Vec<u8> = tags().collect();
-            last = *ids.entry(shape).or_insert_with_key(|shape| {
+            *last = *ids.entry(tags().collect()).or_insert_with_key(|shape| {
                 shapes.push(shape.clone());
                 (shapes.len() - 1) as u32
             });
-            last
+            *last
         })
         .collect();
     (shapes, shape_of)

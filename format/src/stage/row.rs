@@ -16,6 +16,8 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use crate::{
     BootNanos, Event, EventCode, EventFlags, Field, FieldFlags, FieldTag, MAX_ARGS, MAX_FIELDS, TaskKey,
     bytes::{Input, Malformed, Output, unzigzag, zigzag},
@@ -34,7 +36,7 @@ const SLOTS: usize = 256;
 #[derive(Debug)]
 pub(crate) struct RowWriter {
     bytes: Vec<u8>,
-    containers: HashMap<u64, u64>,
+    containers: HashMap<u64, u64, RandomState>,
     last_container: Option<u64>,
     tasks: Box<[Option<TaskKey>; SLOTS]>,
     last_time: u64,
@@ -48,7 +50,7 @@ impl RowWriter {
     pub(crate) fn new() -> Self {
         Self {
             bytes: Vec::new(),
-            containers: HashMap::new(),
+            containers: HashMap::default(),
             last_container: None,
             tasks: Box::new([None; SLOTS]),
             last_time: 0,
