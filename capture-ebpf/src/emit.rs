@@ -137,6 +137,49 @@ pub fn throttled(counters: &mut CpuCounters, cgroup: u64) -> bool {
     true
 }
 
+/// `base + at` where `at` is at most `LIMIT`.
+///
+/// Comparison and addition are one piece, because the compiler may put a copy of `at` on the stack, compare one and add
+/// the other: verifiers before Linux 6.8 then do not know that both are bounded, and refuse the program.
+#[inline(always)]
+pub fn within<const LIMIT: usize>(base: *mut u8, at: usize) -> Option<*mut u8> {
+    let mut place = base;
+    // SAFETY: adds to a register, or sets it to zero; touches no memory.
+    unsafe {
+        core::arch::asm!(
+            "if {at} > {limit} goto 1f",
+            "{place} += {at}",
+            "goto 2f",
+            "1:",
+            "{place} = 0",
+            "2:",
+            at = in(reg) at,
+            limit = const LIMIT,
+            place = inout(reg) place,
+            options(pure, nomem, nostack),
+        );
+    }
+    if place.is_null() { None } else { Some(place) }
+}
+
+/// The lesser of `len` and `MAX`, for the reasons of [`within`] in one piece.
+#[inline(always)]
+fn at_most<const MAX: usize>(len: u64) -> u64 {
+    let mut least = len;
+    // SAFETY: changes a register; touches no memory.
+    unsafe {
+        core::arch::asm!(
+            "if {least} <= {max} goto 1f",
+            "{least} = {max}",
+            "1:",
+            least = inout(reg) least,
+            max = const MAX,
+            options(pure, nomem, nostack),
+        );
+    }
+    least
+}
+
 /// A record in the making, in this CPU's scratch.
 pub struct Record {
     base: *mut u8,
@@ -210,12 +253,11 @@ impl Record {
     #[inline(always)]
     pub fn room(&mut self) -> Option<(*mut u8, usize)> {
         let at = self.len();
-        if at > FIELD_LIMIT {
+        let place = within::<FIELD_LIMIT>(self.base, at);
+        if place.is_none() {
             self.overflow();
-            return None;
         }
-        // SAFETY: `at` is inside the scratch.
-        Some((unsafe { self.base.add(at) }, at))
+        Some((place?, at))
     }
 
     /// Ends a field of `len` bytes that was written behind the header at `at`.
@@ -266,7 +308,7 @@ impl Record {
     #[inline(always)]
     pub fn user_bytes<const MAX: usize>(&mut self, tag: u8, address: u64, len: u64, full: u64) -> bool {
         let Some((field, at)) = self.room() else { return true };
-        let len = if len > MAX as u64 { MAX as u64 } else { len };
+        let len = at_most::<MAX>(len);
         // SAFETY: as in `user_str`; `len` is at most `MAX`.
         let failed = unsafe { bpf_probe_read_user(field.add(8).cast(), len as u32, address as *const _) };
         self.end_bytes(field, at, tag, len, full, failed != 0);
@@ -277,7 +319,7 @@ impl Record {
     #[inline(always)]
     pub fn kernel_bytes<const MAX: usize>(&mut self, tag: u8, address: u64, len: u64) {
         let Some((field, at)) = self.room() else { return };
-        let len = if len > MAX as u64 { MAX as u64 } else { len };
+        let len = at_most::<MAX>(len);
         // SAFETY: as in `user_bytes`.
         let failed = unsafe { bpf_probe_read_kernel(field.add(8).cast(), len as u32, address as *const _) };
         self.end_bytes(field, at, tag, len, len, failed != 0);

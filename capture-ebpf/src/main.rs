@@ -5,6 +5,8 @@
 //! an untyped pointer is a probe read.
 #![no_std]
 #![no_main]
+// One addition of `emit::within` is written in assembly.
+#![feature(asm_experimental_arch)]
 
 mod cgroup;
 mod emit;

@@ -9,7 +9,11 @@ use afterimage_capture_abi::{
 };
 use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
 
-use crate::{emit::Record, maps::offset, read::kernel};
+use crate::{
+    emit::{Record, within},
+    maps::offset,
+    read::kernel,
+};
 
 /// Most steps, a component or a mount each.
 const STEPS: usize = 40;
@@ -89,16 +93,10 @@ pub fn add(record: &mut Record, tag: u8, place: Place, root: Place) {
         let parent: u64 = kernel(here.dentry, offset!(dentry_parent));
         let name: u64 = kernel(here.dentry, offset!(dentry_name) + offset!(qstr_name));
         let len = record.part();
-        if len > PATH {
-            break;
-        }
+        let Some(place) = within::<PATH>(field, len) else { break };
         // SAFETY: `room` leaves 4096 bytes behind the field's header, and `len` is at most that less a name.
         let got = unsafe {
-            bpf_probe_read_kernel_str(
-                field.add(8 + len).cast(),
-                NAME as u32,
-                name as *const core::ffi::c_void,
-            )
+            bpf_probe_read_kernel_str(place.add(8).cast(), NAME as u32, name as *const core::ffi::c_void)
         };
         if got < 0 {
             flags |= FAULT;

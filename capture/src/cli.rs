@@ -11,6 +11,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::programs::last_words;
+
 /// Exit status where the environment does not allow what was asked: rights, kernel, disk.
 const EXIT_ENVIRONMENT: u8 = 5;
 /// Exit status where what was asked makes no sense.
@@ -93,10 +95,8 @@ impl Failure {
         let mut what = error.to_string();
         let mut source = error.source();
         while let Some(cause) = source {
-            // A verifier's log is many pages: its last words say why.
             let text = cause.to_string();
-            let line = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("").trim();
-            let short: String = line.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
+            let short: String = last_words(&text).chars().filter(|c| !c.is_control()).take(LONGEST).collect();
             what = format!("{what}: {short}");
             source = cause.source();
         }

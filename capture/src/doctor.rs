@@ -202,7 +202,8 @@ fn load(btf: &Btf) -> Check {
                 }
                 _ => "see the line above",
             };
-            Check::bad("programs", error.to_string(), advice)
+            let why = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+            Check::bad("programs", format!("{error}: {}", programs::last_words(&why)), advice)
         }
     }
 }

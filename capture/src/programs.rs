@@ -97,6 +97,14 @@ pub enum LoadError {
     },
 }
 
+/// Why an error's text says it happened. A verifier's log is many pages: its last words are the reason, but for the lines
+/// in which it counts its work.
+pub fn last_words(text: &str) -> &str {
+    const COUNTS: [&str; 3] = ["processed ", "stack depth ", "verification time "];
+    let mut lines = text.lines().map(str::trim).rev();
+    lines.find(|line| !line.is_empty() && !COUNTS.iter().any(|count| line.starts_with(count))).unwrap_or("")
+}
+
 /// How to load.
 #[derive(Debug, Clone)]
 pub struct LoadOptions {

@@ -10,8 +10,8 @@ use anyhow::{Context as _, bail};
 use crate::checkout;
 
 /// Packages that the tests call programs of; what they depend on comes along.
-const PACKAGES: [&str; 21] = [
-    "bash",
+const PACKAGES: [&str; 22] = [
+    "bash", "dash",
     "coreutils",
     "util-linux",
     "mount",
