@@ -3,10 +3,14 @@
 //! Rust eBPF has no CO-RE relocations, so the recorder reads offsets here and hands them to the programs as read-only
 //! globals. A member that is not found is `None`: its source is left out and named by `doctor` and the trace's header.
 
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashMap, ops::Range, path::Path};
 
 /// Where the running kernel keeps its BTF.
 pub const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
+/// Where it keeps that of overlayfs, when that is a module and loaded.
+const OVERLAY: &str = "/sys/kernel/btf/overlay";
+/// A type that overlayfs alone has.
+const OF_OVERLAY: &str = "ovl_inode";
 
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
@@ -45,10 +49,19 @@ pub enum BtfError {
 #[derive(Debug)]
 pub struct Btf {
     data: Vec<u8>,
-    strings: usize,
+    /// Where the strings are, and where those of a module, with the offset that its first one has.
+    strings: (usize, Option<(u32, usize)>),
+    /// Length of the strings: what a module's count on from.
+    strings_len: u32,
     /// Offset of each type's record, by id.
     types: Vec<usize>,
     by_name: HashMap<Vec<u8>, Vec<u32>>,
+}
+
+struct Sections {
+    types: Range<usize>,
+    strings: usize,
+    strings_len: u32,
 }
 
 struct Member {
@@ -58,12 +71,22 @@ struct Member {
 }
 
 impl Btf {
-    /// The running kernel's.
+    /// The running kernel's, with that of overlayfs where it is a module.
     ///
     /// # Errors
     /// [`BtfError`].
     pub fn of_kernel() -> Result<Self, BtfError> {
-        Self::read(Path::new(VMLINUX))
+        let mut btf = Self::read(Path::new(VMLINUX))?;
+        if btf.named(OF_OVERLAY, &[KIND_STRUCT]).is_none() && Path::new(OVERLAY).exists() {
+            let data = std::fs::read(OVERLAY)
+                .map_err(|source| BtfError::Read { path: OVERLAY.to_owned(), source })?;
+            btf.add_module(&data).map_err(|(what, offset)| BtfError::Malformed {
+                path: OVERLAY.to_owned(),
+                what,
+                offset,
+            })?;
+        }
+        Ok(btf)
     }
 
     /// A file's.
@@ -81,18 +104,46 @@ impl Btf {
     /// # Errors
     /// What is wrong with them, and where.
     pub fn parse(data: Vec<u8>) -> Result<Self, (&'static str, usize)> {
-        let u32_at = |at: usize| word(&data, at).ok_or(("cut short", at));
-        if data.get(..2) != Some(&[0x9f, 0xeb]) {
-            return Err(("no magic number", 0));
+        let mut btf =
+            Self { data, strings: (0, None), strings_len: 0, types: vec![0], by_name: HashMap::new() };
+        let sections = btf.sections(0)?;
+        btf.strings.0 = sections.strings;
+        btf.strings_len = sections.strings_len;
+        btf.add_types(sections.types)?;
+        Ok(btf)
+    }
+
+    /// Adds the types of one module, whose ids and strings count on from the kernel's.
+    ///
+    /// # Errors
+    /// As of [`Self::parse`].
+    pub fn add_module(&mut self, data: &[u8]) -> Result<(), (&'static str, usize)> {
+        let begin = self.data.len();
+        self.data.extend_from_slice(data);
+        let sections = self.sections(begin)?;
+        self.strings.1 = Some((self.strings_len, sections.strings));
+        self.add_types(sections.types)
+    }
+
+    /// Where the parts of the BTF at `begin` are.
+    fn sections(&self, begin: usize) -> Result<Sections, (&'static str, usize)> {
+        let u32_at = |at: usize| self.word(at).ok_or(("cut short", at));
+        if self.data.get(begin..begin + 2) != Some(&[0x9f, 0xeb]) {
+            return Err(("no magic number", begin));
         }
-        let header = u32_at(4)? as usize;
-        let types_at = header + u32_at(8)? as usize;
-        let types_end = types_at + u32_at(12)? as usize;
-        let strings = header + u32_at(16)? as usize;
-        let mut types = vec![0];
-        let mut by_name: HashMap<Vec<u8>, Vec<u32>> = HashMap::new();
-        let mut at = types_at;
-        while at < types_end {
+        let header = begin + u32_at(begin + 4)? as usize;
+        let types = header + u32_at(begin + 8)? as usize;
+        Ok(Sections {
+            types: types..types + u32_at(begin + 12)? as usize,
+            strings: header + u32_at(begin + 16)? as usize,
+            strings_len: u32_at(begin + 20)?,
+        })
+    }
+
+    fn add_types(&mut self, range: Range<usize>) -> Result<(), (&'static str, usize)> {
+        let mut at = range.start;
+        while at < range.end {
+            let u32_at = |at: usize| self.word(at).ok_or(("cut short", at));
             let info = u32_at(at + 4)?;
             let vlen = (info & 0xffff) as usize;
             let extra = match info >> 24 & 0x1f {
@@ -103,14 +154,23 @@ impl Btf {
                 2 | 7..=12 | 16 | KIND_TYPE_TAG => 0,
                 _ => return Err(("unknown kind of type", at)),
             };
-            let name = string(&data, strings, u32_at(at)?);
+            let name = self.string(u32_at(at)?).to_vec();
             if !name.is_empty() {
-                by_name.entry(name.to_vec()).or_default().push(types.len() as u32);
+                self.by_name.entry(name).or_default().push(self.types.len() as u32);
             }
-            types.push(at);
+            self.types.push(at);
             at += 12 + extra;
         }
-        Ok(Self { data, strings, types, by_name })
+        Ok(())
+    }
+
+    fn string(&self, offset: u32) -> &[u8] {
+        let at = match self.strings.1 {
+            Some((first, at)) if offset >= first => at + (offset - first) as usize,
+            _ => self.strings.0 + offset as usize,
+        };
+        let Some(rest) = self.data.get(at..) else { return &[] };
+        rest.split(|&b| b == 0).next().unwrap_or(&[])
     }
 
     fn word(&self, at: usize) -> Option<u32> {
@@ -158,7 +218,7 @@ impl Btf {
             return None;
         }
         for member in self.members(self.resolve(id)) {
-            let own = string(&self.data, self.strings, member.name);
+            let own = self.string(member.name);
             if own == name {
                 return Some((member.bit_offset / 8, member.kind));
             }
@@ -189,7 +249,7 @@ impl Btf {
         let (_, vlen, at) = self.kind(self.named(enumeration, &[KIND_ENUM])?)?;
         (0..vlen as usize).find_map(|index| {
             let entry = at + 12 + 8 * index;
-            let own = string(&self.data, self.strings, self.word(entry)?);
+            let own = self.string(self.word(entry)?);
             if own == name.as_bytes() { self.word(entry + 4) } else { None }
         })
     }
@@ -207,11 +267,6 @@ impl Btf {
 
 fn word(data: &[u8], at: usize) -> Option<u32> {
     data.get(at..at.checked_add(4)?)?.try_into().ok().map(u32::from_le_bytes)
-}
-
-fn string(data: &[u8], strings: usize, offset: u32) -> &[u8] {
-    let Some(rest) = data.get(strings + offset as usize..) else { return &[] };
-    rest.split(|&b| b == 0).next().unwrap_or(&[])
 }
 
 #[cfg(test)]
@@ -234,5 +289,30 @@ mod tests {
         assert_eq!(btf.offset("pt_regs", "orig_ax"), Some(120));
         assert!(btf.tracepoint_arguments("sched_process_exit").is_some_and(|n| n == 1 || n == 2));
         assert_eq!(btf.tracepoint_arguments("no_such_tracepoint"), None);
+    }
+
+    /// BTF of the types given as words and of strings.
+    fn made(types: &[u32], strings: &[u8]) -> Vec<u8> {
+        let len = types.len() as u32 * 4;
+        let mut data = vec![0x9f, 0xeb, 1, 0];
+        [24, 0, len, len, strings.len() as u32].iter().for_each(|word: &u32| data.extend(word.to_le_bytes()));
+        types.iter().for_each(|word| data.extend(word.to_le_bytes()));
+        data.extend(strings);
+        data
+    }
+
+    #[test]
+    fn a_modules_types_and_strings_count_on_from_the_kernels() {
+        // 1: int; 2: struct in_kernel { int here; }
+        let kernel = [1, 1 << 24, 4, 32, 5, KIND_STRUCT << 24 | 1, 4, 15, 1, 0];
+        let mut btf = Btf::parse(made(&kernel, b"\0int\0in_kernel\0here\0")).unwrap();
+        assert_eq!(btf.offset("in_kernel", "here"), Some(0));
+        // 3: struct in_module { int pad; struct in_kernel here; }
+        let module = [20, KIND_STRUCT << 24 | 2, 8, 30, 1, 0, 15, 2, 32];
+        btf.add_module(&made(&module, b"in_module\0pad\0")).unwrap();
+        assert_eq!(btf.offset("in_module", "here"), Some(4));
+        assert_eq!(btf.offset("in_module", "here.here"), Some(4));
+        assert_eq!(btf.offset("in_module", "pad"), Some(0));
+        assert!(btf.add_module(b"nonsense").is_err());
     }
 }

@@ -167,11 +167,12 @@ fn members(btf: &Btf) -> Check {
     if missing.is_empty() {
         Check::good("members", "all that are read are there")
     } else {
-        Check::less(
-            "members",
-            missing.join("; "),
-            "what they tell is left out of the recording, and said in it",
-        )
+        let advice = if missing.iter().all(|member| member.contains("ovl_inode")) {
+            "`modprobe overlay` before the recorder starts: until then programs from an upper layer are not told apart"
+        } else {
+            "what they tell is left out of the recording, and said in it"
+        };
+        Check::less("members", missing.join("; "), advice)
     }
 }
 

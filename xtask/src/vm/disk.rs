@@ -11,7 +11,8 @@ use crate::checkout;
 
 /// Packages that the tests call programs of; what they depend on comes along.
 const PACKAGES: [&str; 22] = [
-    "bash", "dash",
+    "bash",
+    "dash",
     "coreutils",
     "util-linux",
     "mount",
@@ -71,9 +72,9 @@ pub(crate) struct Programs {
     started: Vec<PathBuf>,
 }
 
-/// Builds the tests in release: an emulated processor is slow enough.
+/// Builds the tests as `cargo test` does, so that nothing is built twice.
 pub(crate) fn programs() -> anyhow::Result<Programs> {
-    let args = ["test", "--release", "--package", "afterimage-capture", "--test", "it", "--no-run"];
+    let args = ["test", "--package", "afterimage-capture", "--test", "it", "--no-run"];
     let mut build = checkout::cargo(args);
     build.arg("--message-format=json-render-diagnostics").stdin(Stdio::null()).stderr(Stdio::inherit());
     let output = build.output().context("could not start cargo")?;
