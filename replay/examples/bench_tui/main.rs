@@ -60,7 +60,7 @@ fn measure(program: &Path, path: &Path) -> Result<()> {
     let mut terminal = Terminal::start(program, path)?;
     terminal.until("the list", |screen| screen.contains('›'))?;
     // The longest container.
-    let from = terminal.press("sss")?;
+    let from = terminal.press("ss")?;
     terminal.until("the order", |screen| screen.contains("most events first"))?;
     terminal.press("g")?;
     terminal.press("g\r")?;

@@ -84,7 +84,14 @@ impl OneArgs {
 pub(super) fn is_recording(word: &Path) -> bool {
     let is_path = word.components().count() > 1 || word.is_absolute();
     let is_file = word.extension().is_some_and(|e| e == "aft" || e == "aftx");
-    word.as_os_str() == "-" || (is_path || is_file) && word.exists()
+    word.as_os_str() == "-" || (is_path || is_file) && word.exists() || holds_recordings(word)
+}
+
+/// Whether a word is the directory of a store, or one of extracts: nobody means a container by it.
+fn holds_recordings(word: &Path) -> bool {
+    let entries = word.read_dir().into_iter().flatten().filter_map(Result::ok);
+    let mut ends = entries.map(|entry| entry.path());
+    ends.any(|path| path.extension().is_some_and(|end| end == "aft" || end == "aftx"))
 }
 
 /// The one container of recordings that hold no other.
@@ -168,5 +175,16 @@ impl<'a> Part<'a> {
             Some(uid) => Gaps::of_container(self.trace, uid, self.span),
             None => Gaps::of_all(self.trace, self.span),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_of_recordings_is_no_container() {
+        assert!(is_recording(Path::new("../samples")) && holds_recordings(Path::new("../samples")));
+        assert!(!is_recording(Path::new("src")) && !is_recording(Path::new("web")));
     }
 }

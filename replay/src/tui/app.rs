@@ -128,7 +128,7 @@ pub(crate) enum Sort {
 }
 
 impl Sort {
-    const ALL: [Self; 6] = [Self::Newest, Self::Oldest, Self::Findings, Self::Events, Self::Lost, Self::Name];
+    const ALL: [Self; 6] = [Self::Newest, Self::Findings, Self::Events, Self::Lost, Self::Name, Self::Oldest];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {

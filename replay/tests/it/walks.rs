@@ -46,7 +46,7 @@ impl Desk {
 fn which_container_ran_a_dropped_binary() {
     let desk = Desk::new();
     // Worst findings first, and to the top: the storyline below says what happened there.
-    desk.tmux.press(&["s", "s", "g", "g"]);
+    desk.tmux.press(&["s", "g", "g"]);
     desk.tmux.wait("the worst container", |screen| {
         screen.lines().any(|l| l.starts_with('›') && l.contains("batch-job-7f9c"))
             && screen.contains("written, then executed: /tmp/.x -q")
