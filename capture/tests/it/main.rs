@@ -12,6 +12,7 @@ mod harness;
 mod helm;
 mod http;
 mod incident;
+mod keyframes;
 mod kill;
 mod live;
 mod packaging;
