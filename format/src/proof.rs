@@ -18,8 +18,9 @@ use crate::{
     payload::{Hash, Payload, PayloadWriter, Unpacker},
     reader::scan::Loaded,
     segment::{
+        BlockEntry,
         chain::{LINK_LEN, Link},
-        origin_kind,
+        origin_kind, parse_leaves,
     },
     stream::{StreamWriter, read_stream},
 };
@@ -184,15 +185,26 @@ pub(crate) fn read_checkpoint(block: &[u8]) -> Result<(String, Checkpoint), Malf
     Ok((note, checkpoint))
 }
 
+/// The leaves of its blocks, as the footer has them; none when it was not opened by it.
+fn leaves(loaded: &Loaded) -> Vec<Hash> {
+    let Some((offset, length)) = loaded.footer else { return Vec::new() };
+    let block = file::read_at_most(&loaded.file, offset, length).unwrap_or_default();
+    parse_leaves(&block).ok().filter(|leaves| leaves.len() == loaded.entries.len()).unwrap_or_default()
+}
+
 /// Finds out where the blocks of an opened file come from. Proves nothing yet.
 pub(crate) fn provenance(loaded: &Loaded) -> io::Result<Provenance> {
     let mut found = Provenance::default();
     // Number and leaf of blocks that nothing covers so far.
     let mut before: Vec<(usize, Hash)> = Vec::new();
     let mut checkpoint = None;
+    let mut footer = None;
     for (number, entry) in loaded.entries.iter().enumerate() {
         let head = file::read_at_most(&loaded.file, entry.offset, HEADER_LEN)?;
-        let leaf = merkle::leaf(&head);
+        let is_whole = BlockHeader::parse(&head).is_ok_and(|h| BlockEntry::of(entry.offset, &h) == *entry);
+        // A damaged header takes only its own block out of the tree: what it was, the footer tells.
+        let leaf = if is_whole { None } else { footer.get_or_insert_with(|| leaves(loaded)).get(number) };
+        let leaf = leaf.copied().unwrap_or_else(|| merkle::leaf(&head));
         let whole = || file::read_at_most(&loaded.file, entry.offset, entry.len as usize);
         match entry.kind {
             kind::CHECKPOINT => match read_checkpoint(&whole()?) {

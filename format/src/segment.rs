@@ -389,6 +389,19 @@ impl OfBlocks {
     }
 }
 
+/// The leaves of the blocks before a footer block, as they were written.
+pub(crate) fn parse_leaves(block: &[u8]) -> Result<Vec<Hash>, Malformed> {
+    let (header, payload) = footer_payload(block)?;
+    let column = payload.column(column::LEAVES).ok_or(Malformed("a footer without leaves"))?;
+    let mut unpacker = Unpacker::new().map_err(|_| Malformed("no memory for a footer"))?;
+    let mut buffer = Vec::new();
+    let (leaves, rest) = unpacker.unpack(column, &mut buffer)?.as_chunks();
+    if leaves.len() != header.rows as usize || !rest.is_empty() {
+        return Err(Malformed("a footer has not one leaf for each block"));
+    }
+    Ok(leaves.to_vec())
+}
+
 /// Reads a footer block at `offset`; its entries lie in order before it.
 pub(crate) fn parse_footer(block: &[u8], offset: u64) -> Result<Footer, Malformed> {
     let (header, payload) = footer_payload(block)?;

@@ -14,7 +14,7 @@
 use std::net::IpAddr;
 
 use crate::{
-    EventCode,
+    Event, EventCode, FieldTag,
     bytes::{Input, Malformed, Output},
     stream::{StreamWriter, read_stream},
 };
@@ -231,6 +231,32 @@ impl BlockFilter {
 
     fn may_have_key(&self, bytes: &[u8]) -> bool {
         self.keys.as_ref().is_none_or(|keys| keys.binary_search(&key(bytes)).is_ok())
+    }
+
+    /// What of this event it says is not in the block.
+    pub(crate) fn denies(&self, event: &Event<'_>) -> Option<&'static str> {
+        if self.codes.binary_search(&event.code.0).is_err() {
+            return Some("the filter has not all codes");
+        }
+        if !(self.may_have_task(event.task.tgid) && self.may_have_task(event.task.tid)) {
+            return Some("the filter has not all tasks");
+        }
+        let mut keys = Vec::new();
+        for field in event.fields {
+            if [FieldTag::SOCKADDR, FieldTag::LOCAL, FieldTag::PEER].contains(&field.tag) {
+                add_keys(field.bytes, &mut keys);
+            }
+            let mask = (1u32 << self.power).wrapping_sub(1);
+            let is_set = |bit: u32| {
+                let bit = bit & mask;
+                self.grams.get((bit >> 3) as usize).is_none_or(|byte| byte >> (bit & 7) & 1 == 1)
+            };
+            if self.power != 0 && field.tag != FieldTag::PAYLOAD && !bits(field.bytes).all(is_set) {
+                return Some("the filter has not all strings");
+            }
+        }
+        let has = |key: &u32| self.keys.as_ref().is_none_or(|keys| keys.binary_search(key).is_ok());
+        (!keys.iter().all(has)).then_some("the filter has not all addresses")
     }
 
     /// Whether it can have a string or data (no payload) with the asked bytes in it.

@@ -40,7 +40,8 @@ pub(crate) struct Loaded {
     pub(crate) footer: Option<(u64, usize)>,
     /// Content root of the footer that was read, or that the catalog says is there.
     pub(crate) footer_root: Option<Hash>,
-    /// What its footer says, when it was opened by walking.
+    /// What its footer says and where it is, when it was opened by walking.
+    walked_footer: Option<(u64, usize)>,
     footer_entries: Option<Vec<BlockEntry>>,
     /// It has a trailer: it was sealed, whatever has become of it.
     pub(crate) has_trailer: bool,
@@ -134,6 +135,7 @@ impl Loaded {
             sealed: false,
             footer: None,
             footer_root: None,
+            walked_footer: None,
             footer_entries: None,
             has_trailer: false,
             end: SEGMENT_HEADER_LEN as u64,
@@ -157,8 +159,9 @@ impl Loaded {
 
     fn read(&mut self, length: u64, walk: bool) -> io::Result<()> {
         match self.read_footer(length)? {
-            Found::Footer(_, footer) if walk => {
+            Found::Footer(place, footer) if walk => {
                 self.has_trailer = true;
+                self.walked_footer = Some(place);
                 self.footer_entries = Some(footer.entries);
                 self.footer_root = Some(footer.root);
             }
@@ -189,6 +192,13 @@ impl Loaded {
     pub(crate) fn footer_disagrees(&self) -> Option<&'static str> {
         let entries = self.footer_entries.as_ref()?;
         (*entries != self.entries).then_some("its index is not of these blocks")
+    }
+
+    /// The bytes of its footer, when it was opened by walking and the footer lists the blocks that were found.
+    pub(crate) fn agreeing_footer(&self) -> io::Result<Option<Vec<u8>>> {
+        let agrees = self.footer_entries.as_ref() == Some(&self.entries);
+        let place = self.walked_footer.filter(|_| agrees);
+        place.map(|(offset, length)| file::read_at_most(&self.file, offset, length)).transpose()
     }
 
     /// Whether it has a good footer, opened by walking, and that is another one.

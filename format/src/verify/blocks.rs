@@ -6,12 +6,12 @@ use crate::{
     ContainerUid,
     block::{self, BlockHeader, STORE_SCOPE, kind},
     bytes::Malformed,
-    events::decode::EventDecoder,
+    events::{decode::EventDecoder, filter::BlockFilter, repeated::Repeated},
     payload::Payload,
     segment::{BlockEntry, records::decode_records},
 };
 
-/// Checks a block's content root and that everything in it can be decoded.
+/// Checks a block's content root, that everything in it can be decoded, and that its filter lets all its rows pass.
 pub(super) fn check(bytes: &[u8], decoder: &mut EventDecoder) -> Result<BlockHeader, Malformed> {
     let header = BlockHeader::parse(bytes)?;
     let payload_bytes = block::checked_payload(&header, bytes)?;
@@ -26,12 +26,31 @@ pub(super) fn check(bytes: &[u8], decoder: &mut EventDecoder) -> Result<BlockHea
     let records = decoder.records(&payload)?;
     decode_records(&records, header.base, &mut Vec::new(), &mut 0)?;
     if header.kind == kind::EVENTS {
-        decoder.rows(&header, payload_bytes)?;
+        let rows = decoder.rows(&header, payload_bytes)?;
+        let repeated = decoder.repeated(&payload)?;
+        let filter = Repeated::decode(&repeated)?.filter;
+        if !filter.is_empty() {
+            let filter = BlockFilter::decode(filter)?;
+            let denied =
+                (0..rows.len()).find_map(|row| rows.with(row, |event| filter.denies(event)).flatten());
+            denied.map_or(Ok(()), |what| Err(Malformed(what)))?;
+        }
     }
     if header.kind == kind::STATE {
         decoder.state(&payload)?;
     }
     Ok(header)
+}
+
+/// Whether what a footer repeats of a block is what the block says.
+pub(super) fn is_repeated(bytes: &[u8], decoder: &mut EventDecoder, footer: Option<Repeated<'_>>) -> bool {
+    let own = BlockHeader::parse(bytes).and_then(|header| {
+        let payload = Payload::parse(block::checked_payload(&header, bytes)?)?;
+        decoder.repeated(&payload)
+    });
+    // What cannot be read is told of elsewhere.
+    let Ok(own) = own else { return true };
+    Repeated::decode(&own).unwrap_or_default() == footer.unwrap_or_default()
 }
 
 /// Where a block was found: file among those reported, block, offset.
@@ -114,5 +133,103 @@ impl Continuity {
         }
         gaps.sort_by_key(|(container, place, _)| (place.segment, place.block, *container));
         gaps
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        BootNanos, Event, EventCode, EventFlags, Field, FieldFlags, FieldTag, FindingKind, TaskKey,
+        VerifyOptions,
+        block::seal_block,
+        events::{
+            column,
+            encode::{Around, EventEncoder},
+            ingest::OpenBlock,
+        },
+        payload::{PayloadWriter, Unpacker},
+        segment::{SegmentHeader, file::SegmentWriter, origin_kind},
+        verify,
+    };
+
+    /// A block with one event: header, payload, and what a footer repeats of it.
+    fn encoded(code: u16, tid: u32, tag: FieldTag, text: &[u8]) -> (BlockHeader, Vec<u8>, Vec<u8>) {
+        let fields = [Field { tag, flags: FieldFlags(0), full_len: text.len() as u32, bytes: text }];
+        let mut open = OpenBlock::new();
+        let event = Event {
+            time: BootNanos(1000),
+            duration: None,
+            task: TaskKey { tgid: 100, tid, start: BootNanos(50) },
+            code: EventCode(code),
+            flags: EventFlags(0),
+            cpu: 1,
+            ret: 0,
+            args: &[],
+            fields: &fields,
+        };
+        open.push(&event, 1);
+        let (mut payload, mut encoder) = (Vec::new(), EventEncoder::new().unwrap());
+        let header = encoder.encode(&open, &Around { container: 5, ..Around::default() }, &mut payload);
+        (header, payload, encoder.repeated().to_vec())
+    }
+
+    /// The first with the filter of the second, and hashes that fit.
+    fn with_filter_of(
+        (mut header, payload, _): (BlockHeader, Vec<u8>, Vec<u8>),
+        other: &(BlockHeader, Vec<u8>, Vec<u8>),
+    ) -> Vec<u8> {
+        let (own, other) = (Payload::parse(&payload).unwrap(), Payload::parse(&other.1).unwrap());
+        let mut columns = PayloadWriter::new().unwrap();
+        let mut unpacker = Unpacker::new().unwrap();
+        for column in own.columns() {
+            let from =
+                if column.id == column::FILTER { other.column(column::FILTER).unwrap() } else { column };
+            columns.column(column.id, unpacker.unpack(from, &mut Vec::new()).unwrap());
+        }
+        let mut changed = Vec::new();
+        header.root = columns.finish(&mut changed);
+        let mut block = Vec::new();
+        seal_block(&mut header, &changed, &mut block);
+        block
+    }
+
+    #[test]
+    fn a_filter_that_denies_what_is_in_the_rows_is_found() {
+        let own = || encoded(257, 101, FieldTag::PATH, b"/etc/shadow");
+        let check = |other: &(BlockHeader, Vec<u8>, Vec<u8>)| {
+            let block = with_filter_of(own(), other);
+            check(&block, &mut EventDecoder::new().unwrap()).map(drop)
+        };
+        assert_eq!(check(&own()), Ok(()));
+        let denied = |what| Err(Malformed(what));
+        let other = encoded(3, 101, FieldTag::PATH, b"/etc/shadow");
+        assert_eq!(check(&other), denied("the filter has not all codes"));
+        let other = encoded(257, 102, FieldTag::PATH, b"/etc/shadow");
+        assert_eq!(check(&other), denied("the filter has not all tasks"));
+        let other = encoded(257, 101, FieldTag::PATH, b"/etc/passwd");
+        assert_eq!(check(&other), denied("the filter has not all strings"));
+        let address = |port| encoded(42, 101, FieldTag::PEER, &[2, 0, 0, port, 10, 0, 0, 1]);
+        let block = with_filter_of(address(22), &address(80));
+        let found = super::check(&block, &mut EventDecoder::new().unwrap());
+        assert!(matches!(found, Err(Malformed(what)) if what.starts_with("the filter has not all")));
+    }
+
+    #[test]
+    fn a_footer_that_repeats_another_filter_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let other = encoded(3, 7, FieldTag::PATH, b"/other").2;
+        for (name, changed) in [("good", None), ("bad", Some(other))] {
+            let path = dir.path().join(name);
+            let header = SegmentHeader::of_copy(([1; 16], [2; 16]), origin_kind::EXTRACT, 0, 0);
+            let mut segment = SegmentWriter::create(path.clone(), &header).unwrap();
+            let (mut header, payload, repeated) = encoded(257, 101, FieldTag::PATH, b"/etc/shadow");
+            let is_changed = changed.is_some();
+            segment.append(&mut header, &payload, &changed.unwrap_or(repeated)).unwrap();
+            segment.seal(&[]).unwrap();
+            let report = verify(&path, &VerifyOptions::default(), &mut |_, _| {}).unwrap();
+            let bad = report.findings.iter().any(|finding| finding.kind == FindingKind::BadFooter);
+            assert_eq!(bad, is_changed, "{name}: {:?}", report.findings);
+        }
     }
 }

@@ -5,7 +5,7 @@ use ed25519_dalek::VerifyingKey;
 use super::{Finding, FindingKind, SegmentReport, SegmentState, blocks};
 use crate::{
     BootNanos, ContainerUid, DefectKind,
-    block::{STORE_SCOPE, kind},
+    block::{HEADER_LEN, STORE_SCOPE, kind},
     bytes::Malformed,
     events::decode::EventDecoder,
     file,
@@ -13,7 +13,7 @@ use crate::{
     note::Checkpoint,
     proof::{Group, provenance, read_checkpoint},
     reader::scan::Loaded,
-    segment::{BlockEntry, chain::Link, origin_kind},
+    segment::{BlockEntry, FooterRepeated, chain::Link, origin_kind, parse_leaves},
 };
 
 /// Checkpoints further apart than this many nanoseconds are told: two and a half times the interval.
@@ -65,8 +65,22 @@ pub(super) fn check(
     let is_extract = loaded.header.origin_kind != origin_kind::STORE;
     check.defects(active);
     let mut decoder = EventDecoder::new()?;
+    let footer = loaded.agreeing_footer()?;
+    let leaves = footer.as_ref().and_then(|footer| parse_leaves(footer).ok());
+    let repeated = footer.as_ref().and_then(|footer| FooterRepeated::parse(footer).ok());
     for (number, entry) in loaded.entries.iter().enumerate() {
         let bytes = file::read_at_most(&loaded.file, entry.offset, entry.len as usize)?;
+        if let Some(repeated) = repeated.as_ref().filter(|_| entry.kind == kind::EVENTS)
+            && !blocks::is_repeated(&bytes, &mut decoder, repeated.get(number))
+        {
+            let detail = "the footer repeats other counters or another filter than the block has".to_owned();
+            check.found(FindingKind::BadFooter, Some(number as u64), detail);
+        }
+        let leaf = leaves.as_ref().and_then(|leaves| leaves.get(number));
+        if leaf.is_some_and(|leaf| *leaf != merkle::leaf(bytes.get(..HEADER_LEN).unwrap_or(&bytes))) {
+            let detail = "the footer has another hash of the block".to_owned();
+            check.found(FindingKind::BadFooter, Some(number as u64), detail);
+        }
         check.block(number as u64, entry, &bytes, &mut decoder, is_extract);
         let at = blocks::Place { segment: place, block: number as u64, offset: entry.offset };
         continuity.follow(entry, at);
@@ -147,7 +161,7 @@ impl Check<'_> {
                 }
             }
         }
-        let head = bytes.get(..crate::block::HEADER_LEN).unwrap_or(bytes);
+        let head = bytes.get(..HEADER_LEN).unwrap_or(bytes);
         self.tree.push(merkle::leaf(head));
     }
 

@@ -146,6 +146,36 @@ fn a_cut_at_the_very_end_is_found_by_a_checkpoint_kept_elsewhere_alone() {
 }
 
 #[test]
+fn a_damaged_header_spoils_no_proof_but_its_own_blocks() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = events(57, 3000, 3);
+    let mut store = writer(&dir.path().join("store"));
+    push_all(&mut store, &rows);
+    (0..3).for_each(|uid| store.finish_container(ContainerUid(uid)).unwrap());
+    let path = store.seal().unwrap();
+    let recording = Recording::open(&dir.path().join("store")).unwrap();
+    let out = dir.path().join("before.aftx");
+    extract(&recording, &[ContainerUid(2)], &out).unwrap();
+    let signed = check(&out).signed_blocks;
+    assert!(signed > 0);
+    // The header of the block of container 0.
+    let mut bytes = fs::read(&path).unwrap();
+    let is_its = |at: &usize| bytes[*at..].starts_with(b"AFB1") && bytes[at + 6] == 1 && bytes[at + 16] == 0;
+    let at = (4096..bytes.len()).step_by(8).find(is_its).unwrap();
+    bytes[at + 40] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    let recording = Recording::open(&dir.path().join("store")).unwrap();
+    let out = dir.path().join("after.aftx");
+    extract(&recording, &[ContainerUid(2)], &out).unwrap();
+    let report = check(&out);
+    assert!(report.is_good(), "{:?}", report.findings);
+    assert_eq!(report.signed_blocks, signed);
+    // What was damaged is in no extract.
+    let out = dir.path().join("damaged.aftx");
+    assert_eq!(extract(&recording, &[ContainerUid(0)], &out).unwrap().events, 0);
+}
+
+#[test]
 fn a_segment_rewritten_with_another_key_breaks_the_chain() {
     let dir = tempfile::tempdir().unwrap();
     let (real, forged) = (dir.path().join("real"), dir.path().join("forged"));
