@@ -3,10 +3,11 @@
 //! `PAYLOAD=n` cuts payloads to n bytes, `TIMED=1` keeps durations.
 //!
 //! Reads the recording into memory, writes it again into SCRATCH (a directory that is made and removed; best on a
-//! tmpfs), and reads that; then the same events as others keep them, and as a thousand segments (`SEGMENTS=n`). `ROUNDS=n`
-//! writes and reads n times: take the median. All times are CPU time of one thread. `cargo xtask bench workload` makes a
+//! tmpfs), and reads that; then the same events as others keep them; then opens stores of many segments with and without
+//! their catalog (`SEGMENTS=n BLOCKS=n`; `OPEN_ONLY=1` only that). `ROUNDS=n` writes and reads n times: take the median. All times are CPU time of one thread. `cargo xtask bench workload` makes a
 //! recording to measure on.
 
+mod opening;
 mod rows;
 
 use std::{collections::BTreeMap, ops::ControlFlow, path::Path, process::ExitCode};
@@ -50,36 +51,6 @@ fn load(path: &Path, timed: bool, longest: usize) -> Vec<(ContainerUid, OwnedEve
         })
         .expect("the recording reads");
     rows
-}
-
-/// Writes a part of the events as many small segments, and opens those.
-fn many_segments(rows: &[(ContainerUid, OwnedEvent)], origin: &Origin, dir: &Path) {
-    let wanted = number("SEGMENTS", 1000);
-    let rows = &rows[..rows.len().min(wanted * 500)];
-    // So small that each commit begins a new one.
-    let options = StoreOptions { segment_bytes: 1, classify, ..StoreOptions::default() };
-    let mut store = StoreWriter::open(dir, origin.clone(), options).expect("the scratch store opens");
-    for chunk in rows.chunks(rows.len().div_ceil(wanted)) {
-        for (uid, event) in chunk {
-            event.with(|event| store.push(*uid, event)).expect("the event is taken");
-        }
-        store.commit(BootNanos(u64::MAX)).expect("the commit succeeds");
-    }
-    store.seal().expect("the store is sealed");
-    let segments = std::fs::read_dir(dir)
-        .expect("the store lists")
-        .filter(|entry| entry.as_ref().is_ok_and(|e| e.path().extension().is_some_and(|e| e == "aft")))
-        .count();
-    for round in 0..3 {
-        let (begun, wall) = (cpu(), std::time::Instant::now());
-        let recording = Recording::open(dir).expect("the scratch store reads");
-        let (taken, waited) = ((cpu() - begun) / 1e6, wall.elapsed().as_secs_f64() * 1e3);
-        let blocks = recording.blocks().len();
-        println!(
-            "open {segments} segments, {blocks} blocks, round {round}: {taken:.2} ms of CPU, {waited:.2} ms waited"
-        );
-    }
-    std::fs::remove_dir_all(dir).expect("the scratch store is ours");
 }
 
 /// The moment from nothing to the first hundred events.
@@ -187,6 +158,10 @@ fn main() -> ExitCode {
     let last = rows.last().map_or(BootNanos(0), |r| r.1.time);
     let seconds = (last.0 - first.0) as f64 / 1e9;
     println!("events: {}, containers: {}, seconds: {seconds:.1}", rows.len(), containers.len());
+    if std::env::var_os("OPEN_ONLY").is_some() {
+        opening::measure(&rows[0].1, &origin, scratch);
+        return ExitCode::SUCCESS;
+    }
     for round in 0..number("ROUNDS", 1) {
         println!("== round {round}");
         write(&rows, &origin, scratch);
@@ -198,7 +173,7 @@ fn main() -> ExitCode {
     }
     if std::env::var_os("WRITE_ONLY").is_none() {
         rows::compare(&rows);
-        many_segments(&rows, &origin, scratch);
+        opening::measure(&rows[0].1, &origin, scratch);
     }
     ExitCode::SUCCESS
 }
