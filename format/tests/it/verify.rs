@@ -304,3 +304,12 @@ fn an_extract_proves_itself_alone_and_so_does_an_extract_of_it() {
     }
     assert!(read_path(&again).iter().all(|(uid, _)| uid.0 == 2));
 }
+
+#[test]
+fn what_an_earlier_recorder_wrote_is_still_good() {
+    for name in ["intrusion.aftx", "plain.aftx"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples").join(name);
+        let report = check(&path);
+        assert!(report.is_good() && report.events > 0, "{name}: {:?}", report.findings);
+    }
+}
