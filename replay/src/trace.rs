@@ -5,11 +5,14 @@ mod gaps;
 pub mod incident;
 mod life;
 mod lookup;
+mod named;
 mod names;
 mod open;
 
 pub use gaps::Gaps;
 pub use life::{Ended, Life, Partial, State};
 pub use lookup::{Target, find};
+pub use named::named;
+pub(crate) use named::{CASE_LIMIT, case_file};
 pub use names::{display_name, id, image, label, name, pod, short_id};
 pub use open::{StoreArgs, Trace};

@@ -59,6 +59,9 @@ pub(super) struct HuntArgs {
     /// Print hits as Falco's own JSON output, one object per line
     #[arg(long, conflicts_with_all = ["output", "fields"])]
     falco_json: bool,
+    /// At most so many hits
+    #[arg(short = 'n', long, value_name = "N")]
+    limit: Option<u64>,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -109,40 +112,35 @@ pub(super) fn run(args: &HuntArgs, session: &mut Session<'_>) -> Result<Verdict,
     let rules = load(args, session)?;
     let traces = args.scope.open()?;
     let parts = args.scope.parts(&traces)?;
-    let mut found = 0_u64;
+    let mut seen = Seen { found: 0, limit: args.limit.unwrap_or(u64::MAX), more: false };
     let gaps = |parts: &[Part<'_>]| -> Vec<Gaps> { parts.iter().map(Part::gaps).collect() };
     if args.falco_json {
         for part in &parts {
             let out = &mut *session.out;
-            search(part, args, &rules, &mut |row| {
-                found += 1;
+            search(part, args, &rules, &mut seen, &mut |row| {
                 writeln!(out, "{}", guarded(&row.hit.to_falco_json()))
             })?;
         }
     } else {
         let mut emitter = session.emit(SHAPE, &args.output, &sources(&traces))?;
         for part in &parts {
-            found += emit(part, args, &rules, &mut emitter)?;
+            search(part, args, &rules, &mut seen, &mut |row| emitter.row(&row))?;
         }
         let all: Vec<(&Trace, Gaps)> = parts.iter().map(|p| p.trace).zip(gaps(&parts)).collect();
         emitter.finish(&missing(&all))?;
     }
+    if seen.more {
+        session.say("stopped at --limit; there are more hits");
+    }
     let all: Vec<(&Trace, Gaps)> = parts.iter().map(|p| p.trace).zip(gaps(&parts)).collect();
-    Ok(session.conclude(&all, found > 0))
+    Ok(session.conclude(&all, seen.found > 0))
 }
 
-fn emit(
-    part: &Part<'_>,
-    args: &HuntArgs,
-    rules: &RuleSet,
-    emitter: &mut Emitter<'_>,
-) -> Result<u64, Failure> {
-    let mut found = 0;
-    search(part, args, rules, &mut |row| {
-        found += 1;
-        emitter.row(&row)
-    })?;
-    Ok(found)
+/// How many hits were shown, and whether there are more.
+struct Seen {
+    found: u64,
+    limit: u64,
+    more: bool,
 }
 
 fn load(args: &HuntArgs, session: &mut Session<'_>) -> Result<RuleSet, Failure> {
@@ -174,13 +172,17 @@ fn load(args: &HuntArgs, session: &mut Session<'_>) -> Result<RuleSet, Failure> 
     Ok(rules)
 }
 
-/// Shows every hit to `visit`.
+/// Shows every hit to `visit`, up to the limit.
 fn search(
     part: &Part<'_>,
     args: &HuntArgs,
     rules: &RuleSet,
+    seen: &mut Seen,
     visit: &mut dyn FnMut(Row<'_>) -> std::io::Result<()>,
 ) -> Result<(), Failure> {
+    if seen.more {
+        return Ok(());
+    }
     let trace = part.trace;
     // The host's processes are the ancestors of all.
     let containers = part.uid().map(|uid| vec![ContainerUid::HOST, uid]).unwrap_or_default();
@@ -199,6 +201,11 @@ fn search(
             return ControlFlow::Continue(());
         }
         for hit in rules.evaluate(&asked.context(uid, event)) {
+            if seen.found >= seen.limit {
+                seen.more = true;
+                return ControlFlow::Break(());
+            }
+            seen.found += 1;
             written = visit(Row::new(trace, hit, &asked, event));
             if written.is_err() {
                 return ControlFlow::Break(());

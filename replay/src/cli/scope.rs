@@ -7,8 +7,8 @@ use clap::Args;
 
 use crate::{
     failure::Failure,
-    time::{RangeArgs, Span},
-    trace::{Gaps, StoreArgs, Target, Trace, display_name, find},
+    time::{Named, RangeArgs, Span},
+    trace::{Gaps, StoreArgs, Target, Trace, display_name, find, named},
 };
 
 /// How many containers a message names.
@@ -134,7 +134,10 @@ impl ScopeArgs {
             Some(wanted) => Ok(vec![Part::of_container(traces, wanted, &self.range)?]),
             None => traces
                 .iter()
-                .map(|trace| Ok(Part { trace, target: None, span: self.range.span(&trace.frame())? }))
+                .map(|trace| {
+                    let names = |name: &Named<'_>| named(trace, None, name);
+                    Ok(Part { trace, target: None, span: self.range.span(&trace.frame(), &names)? })
+                })
                 .collect(),
         }
     }
@@ -152,7 +155,8 @@ impl<'a> Part<'a> {
 
     fn of_target(target: Target<'a>, range: &RangeArgs) -> Result<Self, Failure> {
         let life = target.life();
-        let span = range.span(&target.trace.frame_between(life.begin, life.last))?;
+        let names = |name: &Named<'_>| named(target.trace, Some(target.uid()), name);
+        let span = range.span(&target.trace.frame_between(life.begin, life.last), &names)?;
         let (first, last) = target.summary.range.unwrap_or((life.begin, life.last));
         let begin = span.begin.or(Some(first.min(life.begin)));
         let end = span.end.or(Some(last.max(life.last)));

@@ -8,7 +8,7 @@ use jiff::{
     tz::TimeZone,
 };
 
-use super::{Clock, duration};
+use super::{Clock, Named, duration};
 use crate::{failure::Failure, output::terminal::defused};
 
 /// What `--begin` and `--end` take, for their help.
@@ -17,7 +17,8 @@ const MOMENT: &str = "TIME";
 /// The range of time that a verb looks at.
 #[derive(Debug, Clone, Default, Args)]
 pub struct RangeArgs {
-    /// From here: RFC 3339, `12:03:11.5`, `3m ago`, `+19s` after the start, `-5s` before the end
+    /// From here: RFC 3339, `12:03:11.5`, `3m ago`, `+19s` after the start, `-5s` before the end, `alert:1-30s`,
+    /// `mark:a`
     #[arg(short, long, value_name = MOMENT, allow_hyphen_values = true)]
     pub begin: Option<String>,
     /// To here, written like --begin
@@ -63,14 +64,21 @@ pub struct Frame<'a> {
 }
 
 impl RangeArgs {
-    /// The range in boot time.
+    /// The range in boot time; `named` knows the moments that have names.
     ///
     /// # Errors
-    /// A moment that cannot be read; wall-clock time in a recording without a clock reading; an end before the
-    /// begin.
-    pub fn span(&self, frame: &Frame<'_>) -> Result<Span, Failure> {
-        let resolve =
-            |text: &Option<String>| text.as_deref().map(|t| Moment::parse(t)?.resolve(frame)).transpose();
+    /// A moment that cannot be read, or a name that nothing has; wall-clock time in a recording without a clock
+    /// reading; an end before the begin.
+    pub fn span(
+        &self,
+        frame: &Frame<'_>,
+        named: &dyn Fn(&Named<'_>) -> Result<BootNanos, Failure>,
+    ) -> Result<Span, Failure> {
+        let moment = |text: &str| match Named::parse(text) {
+            Some(name) => named(&name),
+            None => Moment::parse(text)?.resolve(frame),
+        };
+        let resolve = |text: &Option<String>| text.as_deref().map(moment).transpose();
         let span = Span { begin: resolve(&self.begin)?, end: resolve(&self.end)? };
         match (span.begin, span.end) {
             (Some(begin), Some(end)) if end < begin => {
@@ -107,8 +115,8 @@ impl Moment {
         let trimmed = text.trim();
         Self::read(trimmed).ok_or_else(|| {
             Failure::Usage(format!(
-                "`{}` is no moment; write `2026-11-21T12:03:11Z`, `12:03:11.5`, `3m ago`, `+19s`, `-5s`, `start` or \
-                 `end-2s`",
+                "`{}` is no moment; write `2026-11-21T12:03:11Z`, `12:03:11.5`, `3m ago`, `+19s`, `-5s`, `start`, \
+                 `end-2s`, `alert:1` or `mark:a`",
                 defused(text)
             ))
         })

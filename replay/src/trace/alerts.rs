@@ -188,12 +188,12 @@ fn alert(trace: &Trace, line: Line) -> Alert {
     }
 }
 
-/// The moment of an alert about a container, by its number (the first is 1) or the beginning of its id.
+/// The moment of an alert about a container, or of any, by its number (the first is 1) or the beginning of its id.
 ///
 /// # Errors
 /// No such alert, several, or one without a time.
-pub fn moment(alerts: &[Alert], uid: ContainerUid, wanted: &str) -> Result<BootNanos, Failure> {
-    let own: Vec<&Alert> = alerts.iter().filter(|alert| alert.is_about(uid)).collect();
+pub fn moment(alerts: &[Alert], of: Option<ContainerUid>, wanted: &str) -> Result<BootNanos, Failure> {
+    let own: Vec<&Alert> = alerts.iter().filter(|alert| of.is_none_or(|uid| alert.is_about(uid))).collect();
     let by_number = wanted.parse::<usize>().ok().and_then(|number| own.get(number.checked_sub(1)?));
     let found = match by_number {
         Some(alert) => alert,
@@ -211,8 +211,9 @@ pub fn moment(alerts: &[Alert], uid: ContainerUid, wanted: &str) -> Result<BootN
                 (None, _) => {
                     let count = own.len();
                     return Err(Failure::Usage(format!(
-                        "no alert `{}`: this container has {count}, counted from 1",
-                        escape(wanted.as_bytes())
+                        "no alert `{}`: {} has {count}, counted from 1",
+                        escape(wanted.as_bytes()),
+                        if of.is_some() { "this container" } else { "the recording" },
                     )));
                 }
             }

@@ -8,10 +8,10 @@ use std::{
 
 use afterimage_model::text::escape;
 
-use crate::tui::{app::App, text::safe};
-
-/// A case file of more bytes is not read: nobody noted that much.
-const LIMIT: u64 = 64 << 20;
+use crate::{
+    trace::{CASE_LIMIT, case_file},
+    tui::{app::App, text::safe},
+};
 
 /// Where a recording's case file is.
 #[derive(Debug, Clone)]
@@ -22,15 +22,9 @@ pub(crate) struct CaseFile {
 }
 
 impl CaseFile {
-    /// Beside the recording: `demo.aftx` has `demo.case.jsonl`, the store `/var/lib/afterimage` has
-    /// `/var/lib/afterimage.case.jsonl`.
+    /// Beside the recording.
     pub(crate) fn beside(recording: &Path) -> Self {
-        let whole = std::path::absolute(recording).unwrap_or_else(|_| recording.to_owned());
-        let is_trace = whole.extension().is_some_and(|end| end == "aft" || end == "aftx");
-        let stem = if is_trace { whole.file_stem() } else { whole.file_name() };
-        let mut name = stem.unwrap_or_else(|| "afterimage".as_ref()).to_owned();
-        name.push(".case.jsonl");
-        Self { path: whole.with_file_name(name), failed: false }
+        Self { path: case_file(recording), failed: false }
     }
 
     /// At a place that the user named.
@@ -48,7 +42,7 @@ impl CaseFile {
             other => other?,
         };
         let mut bytes = Vec::new();
-        file.take(LIMIT).read_to_end(&mut bytes)?;
+        file.take(CASE_LIMIT).read_to_end(&mut bytes)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 

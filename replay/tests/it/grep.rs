@@ -109,6 +109,12 @@ fn hunt_runs_rules_over_the_past() {
     let falco = run(&["--falco-json", "--rule", "New"]).json_lines();
     assert_eq!((&falco[0]["rule"], &falco[0]["source"]), (&"New program".into(), &"syscall".into()));
     assert_eq!(run(&["-c", "other"]).code, 1);
+    let first = run(&["-o", "json", "--limit", "1"]);
+    assert_eq!(first.json()["hits"].as_array().map(Vec::len), Some(1));
+    assert!(first.stderr().contains("there are more hits"), "{}", first.stderr());
+    let all = run(&["--falco-json", "-n", "2"]);
+    assert_eq!(all.json_lines().len(), 2);
+    assert!(!all.stderr().contains("more hits"), "{}", all.stderr());
 }
 
 #[test]

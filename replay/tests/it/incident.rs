@@ -6,7 +6,7 @@ use afterimage_format::{Engine, Recording};
 use serde_json::{Value, json};
 
 use crate::{
-    fixture::{Call, Fixture, Store, container, id, task},
+    fixture::{Call, Fixture, Store, at, container, id, task},
     run::afterimage,
 };
 
@@ -28,6 +28,7 @@ fn store() -> Store {
     let trigger = |id: &str, rule: &str, pin: &str| {
         json!({
             "kind": "trigger", "id": id, "rule": rule, "source": "falco", "body_sha256": "5ha",
+            "time": "2026-11-21T11:58:22Z",
             "containers": [{"uid": 1, "pin": pin, "from": "2026-11-21T11:58:22Z", "to": "2026-11-21T11:58:33Z"}],
         })
     };
@@ -98,4 +99,42 @@ fn what_is_not_one_incident_is_refused() {
     assert_eq!(ran.code, 0, "{ran:?}");
     let (in_file, said) = code(&["--incident", "t-0001", file.to_str().unwrap()]);
     assert!(in_file == 2 && said.contains("store's directory"), "{in_file} {said}");
+}
+
+#[test]
+fn moments_have_the_names_of_alerts_and_marks() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    fs::rename(&store().path, &path).unwrap();
+    let mark = |second: f64| json!({"kind": "mark", "letter": "a", "container": 1, "at": at(second).0});
+    // A mark that is set again has moved.
+    let lines = format!("{}\n{}\nnonsense\n", mark(3.0), mark(40.0));
+    fs::write(dir.path().join("store.case.jsonl"), lines).unwrap();
+    let path = path.to_str().unwrap();
+    let count = |begin: &str, end: &str, more: &[&str]| {
+        let ran = afterimage(
+            &[&["grep", "evt.type exists", path, "--count", "-b", begin, "-e", end], more].concat(),
+        );
+        assert!(ran.code == 0 || ran.out == "0\n", "{ran:?}");
+        ran.stdout().trim().parse::<u64>().unwrap()
+    };
+    let first = ["-c", "aa"];
+    assert_eq!(count("alert:1", "alert:1+1s", &[]), 10, "of both containers");
+    assert_eq!(count("alert:t-0001", "alert:2+1s", &first), 5);
+    assert_eq!(count("alert:1-10s", "alert:1-1ms", &first), 5);
+    assert_eq!(count("mark:a", "mark:a+1s", &first), 5);
+    assert_eq!(count("mark:a-10s", "mark:a-1ms", &first), 5);
+    let tree = afterimage(&["tree", "--at", "mark:a", "-c", "aa", path]);
+    assert_eq!(tree.code, 0, "{tree:?}");
+    for (wrong, told) in [
+        (["-b", "alert:9", "-c", "aa"], "this container has 2, counted from 1"),
+        (["-b", "alert:t-", "-c", "aa"], "begins the ids of several alerts"),
+        (["-b", "alert:1", "-c", "bb"], "this container has 0"),
+        (["-b", "mark:z", "-c", "aa"], "no mark `z`"),
+        (["-b", "mark:a", "-c", "bb"], "no mark `a`"),
+    ] {
+        let ran = afterimage(&[&["grep", "evt.type exists", path], &wrong[..]].concat());
+        assert_eq!(ran.code, 2, "{ran:?}");
+        assert!(ran.stderr().contains(told), "{ran:?}");
+    }
 }

@@ -79,5 +79,5 @@ pub(super) fn open(app: &mut App) {
 pub(super) fn moment(app: &App, wanted: &str) -> Result<BootNanos, Safe> {
     let Some(opened) = &app.opened else { return Err(safe!("no container is open")) };
     let all = app.alerts.value().map_or(&[][..], |all| all.as_slice());
-    alerts::moment(all, opened.uid, wanted).map_err(|error| safe!("{error}"))
+    alerts::moment(all, Some(opened.uid), wanted).map_err(|error| safe!("{error}"))
 }

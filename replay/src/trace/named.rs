@@ -1,0 +1,94 @@
+//! Moments that have names: alerts of the store, marks of the case file beside it.
+
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+use afterimage_format::{BootNanos, ContainerUid};
+use afterimage_model::text::escape;
+use serde::Deserialize;
+
+use super::{Trace, alerts};
+use crate::{
+    failure::{Failure, shown},
+    time::{Named, Namer},
+};
+
+/// A case file of more bytes is not read: nobody noted that much.
+pub(crate) const CASE_LIMIT: u64 = 64 << 20;
+
+/// Where a recording's case file is: `demo.aftx` has `demo.case.jsonl`, the store `/var/lib/afterimage` has
+/// `/var/lib/afterimage.case.jsonl`.
+pub(crate) fn case_file(recording: &Path) -> PathBuf {
+    let whole = std::path::absolute(recording).unwrap_or_else(|_| recording.to_owned());
+    let is_trace = whole.extension().is_some_and(|end| end == "aft" || end == "aftx");
+    let stem = if is_trace { whole.file_stem() } else { whole.file_name() };
+    let mut name = stem.unwrap_or_else(|| "afterimage".as_ref()).to_owned();
+    name.push(".case.jsonl");
+    whole.with_file_name(name)
+}
+
+/// A mark as a line of the case file has it; of other lines these members are missing or not needed.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Line {
+    kind: String,
+    letter: String,
+    container: Option<u64>,
+    at: Option<u64>,
+}
+
+/// The moment that a name stands for, in a container or in the whole recording.
+///
+/// # Errors
+/// Nothing has this name; files that are there and cannot be read.
+pub fn named(trace: &Trace, of: Option<ContainerUid>, named: &Named<'_>) -> Result<BootNanos, Failure> {
+    let at = match named.by {
+        Namer::Alert => alerts::moment(&alerts::alerts(trace)?, of, named.name)?,
+        Namer::Mark => mark(trace, of, named.name)?,
+    };
+    Ok(crate::time::shifted(at, named.offset))
+}
+
+fn mark(trace: &Trace, of: Option<ContainerUid>, name: &str) -> Result<BootNanos, Failure> {
+    let path = case_file(&trace.path);
+    let failed =
+        |source: io::Error| Failure::Environment(format!("cannot read `{}`: {source}", shown(&path)));
+    let mut text = Vec::new();
+    match File::open(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        opened => {
+            opened.and_then(|file| file.take(CASE_LIMIT).read_to_end(&mut text)).map_err(failed)?;
+        }
+    }
+    // A later mark of the same letter moved it.
+    let lines = text.split(|byte| *byte == b'\n').rev();
+    let found = lines.filter_map(|line| serde_json::from_slice::<Line>(line).ok()).find(|line| {
+        line.kind == "mark"
+            && line.letter == name
+            && of.is_none_or(|uid| line.container == Some(uid.0))
+            && line.at.is_some()
+    });
+    found
+        .and_then(|line| line.at)
+        .map(BootNanos)
+        .ok_or_else(|| Failure::Usage(format!("no mark `{}` in `{}`", escape(name.as_bytes()), shown(&path))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_case_lies_beside_its_recording() {
+        for (recording, case) in [
+            ("/e/demo.aftx", "/e/demo.case.jsonl"),
+            ("/var/lib/afterimage/", "/var/lib/afterimage.case.jsonl"),
+            ("/e/7f9c.d", "/e/7f9c.d.case.jsonl"),
+        ] {
+            assert_eq!(case_file(Path::new(recording)), Path::new(case));
+        }
+    }
+}
