@@ -115,7 +115,7 @@ fn moments_have_the_names_of_alerts_and_marks() {
         let ran = afterimage(
             &[&["grep", "evt.type exists", path, "--count", "-b", begin, "-e", end], more].concat(),
         );
-        assert!(ran.code == 0 || ran.out == "0\n", "{ran:?}");
+        assert!(ran.code == 0 || ran.code == 1, "{ran:?}");
         ran.stdout().trim().parse::<u64>().unwrap()
     };
     let first = ["-c", "aa"];
