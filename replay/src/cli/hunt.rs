@@ -22,9 +22,7 @@ use crate::{
     events::Asked,
     exit::Verdict,
     failure::Failure,
-    output::{
-        Cell, Column, Emitter, Kind, Machine, OutputArgs, Record, Shape, Tone, guarded, terminal::defused,
-    },
+    output::{Cell, Column, Kind, Machine, OutputArgs, Record, Shape, Tone, guarded, terminal::defused},
     progress::Progress,
     trace::{self, Gaps, Trace},
 };
