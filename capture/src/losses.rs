@@ -21,6 +21,11 @@ impl LossBook {
         Self { seen: HashMap::new(), read: now }
     }
 
+    /// When the books were read last.
+    pub fn last_read(&self) -> BootNanos {
+        self.read
+    }
+
     /// What was lost since the last reading; `owner` tells whose a cgroup is. What was lost of a cgroup that is not
     /// known yet (the record of its making is still on its way) is told at a later reading.
     pub fn update(

@@ -206,6 +206,8 @@ pub struct Recorder {
     snapshot: Snapshot,
     sink: Sink,
     book: LossBook,
+    /// The log says already that the kernel's counts cannot be read.
+    complained: bool,
     malformed: u64,
     full_host: bool,
     profile: Profile,
@@ -290,6 +292,7 @@ impl Recorder {
             snapshot: Snapshot::default(),
             sink,
             book: LossBook::new(now),
+            complained: false,
             malformed: 0,
             full_host: options.host == HostMode::Full,
             profile: options.profile,
@@ -467,7 +470,7 @@ impl Recorder {
         self.look_at_calls(&[]);
         while self.pass(BootNanos(u64::MAX)) {}
         let now = host::boot_now();
-        self.read_books(now);
+        self.close_books(now);
         self.sink.learn_last(Instant::now() + ANSWERS);
         self.sink.store.put_clock(host::clock_pair())?;
         self.sink.commit(now);
@@ -527,7 +530,8 @@ impl Recorder {
         taken.more
     }
 
-    fn read_books(&mut self, now: BootNanos) {
+    /// Books what was lost since the last reading; false where that cannot be read.
+    fn read_books(&mut self, now: BootNanos) -> bool {
         match self.programs.losses() {
             Ok(slots) => {
                 let Self { book, sink, .. } = self;
@@ -535,7 +539,22 @@ impl Recorder {
                     sink.lost(&loss);
                 }
             }
-            Err(error) => debug!("losses not read: {error}"),
+            // The kernel's counts only grow: a later reading makes up for this one.
+            Err(error) => {
+                self.complain("what was lost since the last reading is not known yet", &error);
+                return false;
+            }
+        }
+        self.complained = false;
+        true
+    }
+
+    /// The last reading: what it cannot tell is in the recording as a gap of unknown size.
+    fn close_books(&mut self, now: BootNanos) {
+        let from = self.book.last_read();
+        if !self.read_books(now) {
+            let cause = LossCause::CountsUnread;
+            self.sink.lost(&Loss { container: None, cause, cpu: None, from, to: now, count: None });
         }
     }
 
@@ -548,7 +567,15 @@ impl Recorder {
                     self.sink.lost(&gap);
                 }
             }
-            Err(error) => debug!("counters not read: {error}"),
+            Err(error) => self.complain("whether the programs run is not known", &error),
+        }
+    }
+
+    /// Says once what cannot be read, until it can be read again.
+    fn complain(&mut self, what: &str, error: &LoadError) {
+        if !std::mem::replace(&mut self.complained, true) {
+            let reason = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+            warn!("{what}: {error}: {reason}");
         }
     }
 

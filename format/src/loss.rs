@@ -39,12 +39,14 @@ pub enum LossCause {
     Malformed,
     /// The programs were detached.
     Detached,
+    /// The kernel's counts of what was lost could not be read to the end.
+    CountsUnread,
     /// A cause of a later version.
     Other(u16),
 }
 
 impl LossCause {
-    const TABLE: [(Self, u16, &'static str); 8] = [
+    const TABLE: [(Self, u16, &'static str); 9] = [
         (Self::RingFull, 1, "ring full"),
         (Self::ControlRingFull, 2, "control ring full"),
         (Self::Throttled, 3, "throttled"),
@@ -53,6 +55,7 @@ impl LossCause {
         (Self::DiskFull, 6, "disk full"),
         (Self::Malformed, 7, "malformed record"),
         (Self::Detached, 8, "programs detached"),
+        (Self::CountsUnread, 9, "counts of losses not read"),
     ];
 
     /// The code in the file.

@@ -30,10 +30,14 @@ fn configuration(config: &Config, sources: &Sources) -> Vec<PathBuf> {
     files.map(|path| directory(path)).collect()
 }
 
+/// How many processors there may be: read with every map that has a value for each of them.
+const PROCESSORS: &str = "/sys/devices/system/cpu";
+
 /// The capture process: the store, and what it reads while it records.
 pub fn capture(config: &Config, sources: &Sources) -> Files {
     let mut read = configuration(config, sources);
     read.extend(host::cgroup_mounts());
+    read.push(PathBuf::from(PROCESSORS));
     Files { written: vec![config.record.store.clone()], read }
 }
 
