@@ -58,6 +58,9 @@ pub struct Btf {
     by_name: HashMap<Vec<u8>, Vec<u32>>,
 }
 
+/// Most members that are looked at for one: no structure of the kernel has a hundredth of it.
+const MEMBERS: u32 = 1 << 18;
+
 struct Sections {
     types: Range<usize>,
     strings: usize,
@@ -205,7 +208,7 @@ impl Btf {
         let (kind, vlen, at) = self.kind(id).unwrap_or((0, 0, 0));
         let count = if matches!(kind, KIND_STRUCT | KIND_UNION) { vlen as usize } else { 0 };
         let bitfields = self.word(at + 4).unwrap_or(0) >> 31 == 1;
-        (0..count).filter_map(move |index| {
+        (0..count).map_while(move |index| {
             let member = at + 12 + 12 * index;
             let offset = self.word(member + 8)?;
             let bit_offset = if bitfields { offset & 0x00ff_ffff } else { offset };
@@ -213,19 +216,21 @@ impl Btf {
         })
     }
 
-    fn find(&self, id: u32, name: &[u8], depth: u32) -> Option<(u32, u32)> {
+    /// Looks for a member; `budget` is how many may be looked at, which bounds what nested structures cost.
+    fn find(&self, id: u32, name: &[u8], depth: u32, budget: &mut u32) -> Option<(u32, u32)> {
         if depth > 8 {
             return None;
         }
         for member in self.members(self.resolve(id)) {
+            *budget = budget.checked_sub(1)?;
             let own = self.string(member.name);
             if own == name {
                 return Some((member.bit_offset / 8, member.kind));
             }
             if own.is_empty() {
                 // Members of anonymous structures and unions belong to the outer one.
-                if let Some((inner, kind)) = self.find(member.kind, name, depth + 1) {
-                    return Some((member.bit_offset / 8 + inner, kind));
+                if let Some((inner, kind)) = self.find(member.kind, name, depth + 1, budget) {
+                    return Some(((member.bit_offset / 8).saturating_add(inner), kind));
                 }
             }
         }
@@ -237,8 +242,8 @@ impl Btf {
         let mut id = self.named(structure, &[KIND_STRUCT, KIND_UNION])?;
         let mut offset = 0;
         for part in member.split('.') {
-            let (inner, kind) = self.find(id, part.as_bytes(), 0)?;
-            offset += inner;
+            let (inner, kind) = self.find(id, part.as_bytes(), 0, &mut { MEMBERS })?;
+            offset = inner.saturating_add(offset);
             id = kind;
         }
         Some(offset)
@@ -247,11 +252,11 @@ impl Btf {
     /// Value of an enumerator.
     pub fn enumerator(&self, enumeration: &str, name: &str) -> Option<u32> {
         let (_, vlen, at) = self.kind(self.named(enumeration, &[KIND_ENUM])?)?;
-        (0..vlen as usize).find_map(|index| {
+        let mut entries = (0..vlen as usize).map_while(|index| {
             let entry = at + 12 + 8 * index;
-            let own = self.string(self.word(entry)?);
-            if own == name.as_bytes() { self.word(entry + 4) } else { None }
-        })
+            Some((self.word(entry)?, self.word(entry + 4)?))
+        });
+        entries.find(|(own, _)| self.string(*own) == name.as_bytes()).map(|(_, value)| value)
     }
 
     /// How many arguments a tracepoint hands to its programs; `None` when the kernel has no such tracepoint.
