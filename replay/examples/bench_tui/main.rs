@@ -101,7 +101,7 @@ fn seeks(terminal: &mut Terminal) -> Result<()> {
         state ^= state << 17;
         let to = (state % 1_000_000) as f64 / 1e6 * length;
         terminal.press("@")?;
-        terminal.until("the prompt", |screen| screen.contains("Enter goes"))?;
+        terminal.until("the prompt", |screen| screen.contains("Enter does"))?;
         terminal.press(&format!("+{to:.3}s"))?;
         terminal.until("the moment typed", |screen| screen.contains(&format!("+{to:.3}s")))?;
         let from = terminal.press("\r")?;
