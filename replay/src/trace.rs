@@ -13,6 +13,6 @@ pub use gaps::Gaps;
 pub use life::{Ended, Life, Partial, State};
 pub use lookup::{Target, find};
 pub use named::named;
-pub(crate) use named::{CASE_LIMIT, case_file};
+pub(crate) use named::{CASE_LIMIT, case_file, marks};
 pub use names::{display_name, id, image, label, name, pod, short_id};
 pub use open::{StoreArgs, Trace};

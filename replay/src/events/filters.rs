@@ -6,7 +6,11 @@ use afterimage_detect::{EventContext, Filter, Frame, Tracker, Verdict};
 use afterimage_format::{ContainerRecord, ContainerUid, Event, Query};
 
 use super::{SHIPPED, trees};
-use crate::{failure::Failure, output::terminal::defused, trace::Trace};
+use crate::{
+    failure::Failure,
+    output::terminal::defused,
+    trace::{Trace, alerts::alerts, marks},
+};
 
 /// Filters that must all hold.
 #[derive(Debug, Default)]
@@ -95,14 +99,14 @@ impl Filters {
     }
 }
 
-/// What holds for a whole recording.
+/// What holds for a whole recording. Alerts and marks are those that can be read: `time > alert:1` says nothing of others.
 pub fn frame(trace: &Trace) -> Frame {
     Frame {
         clock: trace.recording.clock().clone(),
         range: trace.recording.time_range(),
         hostname: trace.recording.origin().hostname.clone(),
-        alerts: Vec::new(),
-        marks: Vec::new(),
+        alerts: alerts(trace).unwrap_or_default().iter().map_while(|alert| alert.at).collect(),
+        marks: marks(trace).unwrap_or_default(),
     }
 }
 

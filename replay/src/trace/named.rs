@@ -52,7 +52,15 @@ pub fn named(trace: &Trace, of: Option<ContainerUid>, named: &Named<'_>) -> Resu
     Ok(crate::time::shifted(at, named.offset))
 }
 
-fn mark(trace: &Trace, of: Option<ContainerUid>, name: &str) -> Result<BootNanos, Failure> {
+/// A mark of the case: its letter, whose it is, and when.
+struct Mark {
+    letter: String,
+    container: Option<ContainerUid>,
+    at: BootNanos,
+}
+
+/// All marks of the case, the latest first: a later one of the same letter moved it.
+fn latest(trace: &Trace) -> Result<Vec<Mark>, Failure> {
     let path = case_file(&trace.path);
     let failed =
         |source: io::Error| Failure::Environment(format!("cannot read `{}`: {source}", shown(&path)));
@@ -63,18 +71,34 @@ fn mark(trace: &Trace, of: Option<ContainerUid>, name: &str) -> Result<BootNanos
             opened.and_then(|file| file.take(CASE_LIMIT).read_to_end(&mut text)).map_err(failed)?;
         }
     }
-    // A later mark of the same letter moved it.
     let lines = text.split(|byte| *byte == b'\n').rev();
-    let found = lines.filter_map(|line| serde_json::from_slice::<Line>(line).ok()).find(|line| {
-        line.kind == "mark"
-            && line.letter == name
-            && of.is_none_or(|uid| line.container == Some(uid.0))
-            && line.at.is_some()
+    let marks = lines.filter_map(|line| serde_json::from_slice::<Line>(line).ok()).filter_map(|line| {
+        let at = BootNanos(line.at.filter(|_| line.kind == "mark")?);
+        Some(Mark { letter: line.letter, container: line.container.map(ContainerUid), at })
     });
-    found
-        .and_then(|line| line.at)
-        .map(BootNanos)
-        .ok_or_else(|| Failure::Usage(format!("no mark `{}` in `{}`", escape(name.as_bytes()), shown(&path))))
+    Ok(marks.collect())
+}
+
+/// Where each letter's mark is, whosever it is.
+pub(crate) fn marks(trace: &Trace) -> Result<Vec<(char, BootNanos)>, Failure> {
+    let mut marks: Vec<(char, BootNanos)> = Vec::new();
+    for mark in latest(trace)? {
+        if let Some(letter) = mark.letter.chars().next()
+            && marks.iter().all(|(known, _)| *known != letter)
+        {
+            marks.push((letter, mark.at));
+        }
+    }
+    Ok(marks)
+}
+
+fn mark(trace: &Trace, of: Option<ContainerUid>, name: &str) -> Result<BootNanos, Failure> {
+    let mut marks = latest(trace)?.into_iter();
+    let found = marks.find(|mark| mark.letter == name && of.is_none_or(|uid| mark.container == Some(uid)));
+    found.map(|mark| mark.at).ok_or_else(|| {
+        let path = case_file(&trace.path);
+        Failure::Usage(format!("no mark `{}` in `{}`", escape(name.as_bytes()), shown(&path)))
+    })
 }
 
 #[cfg(test)]

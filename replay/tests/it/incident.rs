@@ -124,6 +124,13 @@ fn moments_have_the_names_of_alerts_and_marks() {
     assert_eq!(count("alert:1-10s", "alert:1-1ms", &first), 5);
     assert_eq!(count("mark:a", "mark:a+1s", &first), 5);
     assert_eq!(count("mark:a-10s", "mark:a-1ms", &first), 5);
+    // The same names inside a filter.
+    let within = |filter: &str| {
+        let ran = afterimage(&["grep", filter, path, "--count", "-c", "aa"]);
+        ran.stdout().trim().parse::<u64>().unwrap()
+    };
+    assert_eq!(within("time >= alert:1 and time <= alert:1+1s"), 5);
+    assert_eq!(within("time >= mark:a and time <= mark:a+1s"), 5);
     let tree = afterimage(&["tree", "--at", "mark:a", "-c", "aa", path]);
     assert_eq!(tree.code, 0, "{tree:?}");
     for (wrong, told) in [
