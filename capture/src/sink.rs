@@ -99,11 +99,18 @@ pub struct Sink {
     own_policies: HashMap<ContainerUid, u32, foldhash::fast::RandomState>,
 }
 
-/// Gives the store the state of a container, where it wants one before the next event.
-fn keep_state(keeper: &mut Keeper, store: &mut StoreWriter, uid: ContainerUid) {
+/// Stores an event, behind the state of its container where the store wants that first.
+fn push(
+    (store, keeper): (&mut StoreWriter, &mut Keeper),
+    uid: ContainerUid,
+    event: &Event<'_>,
+) -> Result<(), WriteError> {
     if let Err(error) = keeper.before(store, uid) {
         debug!("a keyframe could not be written: {error}");
     }
+    store.push(uid, event)?;
+    keeper.apply(uid, event);
+    Ok(())
 }
 
 /// How the host itself is recorded.
@@ -300,12 +307,8 @@ impl Sink {
         } else if uid != ContainerUid::HOST {
             self.life(uid, &event);
         }
-        keep_state(&mut self.keeper, &mut self.store, uid);
-        match self.store.push(uid, &event) {
-            Ok(()) => {
-                self.counts.stored += 1;
-                self.keeper.apply(uid, &event);
-            }
+        match push((&mut self.store, &mut self.keeper), uid, &event) {
+            Ok(()) => self.counts.stored += 1,
             Err(error) => self.refused(event.time, &error),
         }
         if let Some(witness) = &mut self.witness {

@@ -109,6 +109,12 @@ impl Filter {
         })
     }
 
+    /// Whether it may ask for a moment by its name: then the frame has to know alerts and marks.
+    pub fn names_moments(&self) -> bool {
+        // What is in a scope over neighbours is looked at in a survey.
+        self.needs_survey() || self.node.any(&|node| matches!(node, Node::Time(test) if test.names_moments()))
+    }
+
     /// What it says of containers, blocks and codes before events are read.
     pub fn prefilter<'f>(&'f self, frame: &'f Frame) -> Prefilter<'f> {
         Prefilter::new(&self.node, frame)

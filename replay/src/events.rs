@@ -14,7 +14,7 @@ mod state;
 mod walk;
 
 pub(crate) use filters::Asked;
-pub use filters::{Filters, frame};
+pub use filters::{Filters, frame, frame_with_names};
 pub use roll::roll;
 pub use row::{COLUMNS, EventRow, GapRow};
 pub use rows::count;

@@ -7,7 +7,7 @@ use afterimage_format::{BootNanos, ContainerUid, Event, EventCode, Role, StoreWr
 use afterimage_model::keeper::Keeper;
 use tracing::debug;
 
-use super::{Sink, SinkCounts, keep_state};
+use super::{Sink, SinkCounts, push};
 use crate::{
     host,
     identity::{
@@ -225,17 +225,13 @@ impl Sink {
     }
 
     fn learnt_of_image(
-        (store, keeper): (&mut StoreWriter, &mut Keeper),
+        store: (&mut StoreWriter, &mut Keeper),
         counts: &mut SinkCounts,
         uid: ContainerUid,
         event: &Event<'_>,
     ) {
-        keep_state(keeper, store, uid);
-        match store.push(uid, event) {
-            Ok(()) => {
-                counts.stored += 1;
-                keeper.apply(uid, event);
-            }
+        match push(store, uid, event) {
+            Ok(()) => counts.stored += 1,
             // What a full disk refuses is told by the events of everybody.
             Err(_) => counts.refused += 1,
         }

@@ -3,7 +3,7 @@
 //! Positions ([`Span`]) are no part of an expression's identity: two trees are equal when they say the same, wherever
 //! it was written. That makes `parse(print(tree)) == tree` a property that can be tested.
 
-use super::instant::Instant;
+use super::instant::{Base, Instant};
 
 /// Where in the filter's text something was written: byte offsets, half open.
 #[derive(Debug, Clone, Copy, Default)]
@@ -308,6 +308,17 @@ pub enum TimeTest {
     In(Instant, Instant),
     /// `time >= A` and the like.
     Compare(Op, Instant),
+}
+
+impl TimeTest {
+    /// Whether an alert or a mark gives one of its moments.
+    pub(crate) fn names_moments(&self) -> bool {
+        let named = |instant: &Instant| matches!(instant.base, Base::Alert(_) | Base::Mark(_));
+        match self {
+            Self::In(low, high) => named(low) || named(high),
+            Self::Compare(_, moment) => named(moment),
+        }
+    }
 }
 
 /// `life < 5s` and the like.

@@ -146,7 +146,7 @@ fn search(
 fn explain(filters: &Filters, parts: &[Part<'_>], session: &mut Session<'_>) -> Result<Verdict, Failure> {
     for part in parts {
         let recording = &part.trace.recording;
-        let frame = events::frame(part.trace);
+        let frame = filters.frame(part.trace);
         for filter in filters.iter() {
             let text = filter
                 .explain(&frame, recording.blocks(), &filter.prefilter(&frame).blocks(recording))

@@ -19,7 +19,7 @@ use super::{
     session::{Session, missing, sources},
 };
 use crate::{
-    events::Asked,
+    events::{self, Asked},
     exit::Verdict,
     failure::Failure,
     output::{Cell, Column, Kind, Machine, OutputArgs, Record, Shape, Tone, guarded, terminal::defused},
@@ -185,7 +185,7 @@ fn search(
     // The host's processes are the ancestors of all.
     let containers = part.uid().map(|uid| vec![ContainerUid::HOST, uid]).unwrap_or_default();
     let query = Query { containers, begin: None, end: part.span.end };
-    let mut asked = Asked::new(trace);
+    let mut asked = Asked::new(trace, events::frame(trace));
     let mut progress = Progress::new(trace.recording.count_hint(&query), false);
     let mut written = Ok(());
     trace.recording.for_each(&query, &mut |uid, event| {

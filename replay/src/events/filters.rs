@@ -63,7 +63,7 @@ impl Filters {
         if !self.list.iter().any(Filter::needs_survey) {
             return Ok(());
         }
-        let mut asked = Asked::new(trace);
+        let mut asked = Asked::new(trace, self.frame(trace));
         trace.recording.for_each(query, &mut |uid, event| {
             asked.apply(uid, event);
             let cx = asked.context(uid, event);
@@ -79,7 +79,7 @@ impl Filters {
         if self.list.is_empty() {
             return None;
         }
-        let frame = frame(trace);
+        let frame = self.frame(trace);
         let filters: Vec<_> = self.list.iter().map(|f| f.prefilter(&frame)).collect();
         let all = trace.recording.containers();
         let may = |uid, record| filters.iter().all(|f| f.container(uid, Some(record)) != Verdict::Never);
@@ -94,19 +94,34 @@ impl Filters {
         Some(kept)
     }
 
+    /// What holds for the whole recording, as far as these filters ask.
+    pub fn frame(&self, trace: &Trace) -> Frame {
+        if self.list.iter().any(Filter::names_moments) { frame_with_names(trace) } else { frame(trace) }
+    }
+
     pub(super) fn matches(&self, cx: &EventContext<'_>) -> bool {
         self.list.iter().all(|f| f.matches(cx))
     }
 }
 
-/// What holds for a whole recording. Alerts and marks are those that can be read: `time > alert:1` says nothing of others.
+/// What holds for a whole recording, without the names of moments.
 pub fn frame(trace: &Trace) -> Frame {
     Frame {
         clock: trace.recording.clock().clone(),
         range: trace.recording.time_range(),
         hostname: trace.recording.origin().hostname.clone(),
-        alerts: alerts(trace).unwrap_or_default().iter().map_while(|alert| alert.at).collect(),
+        alerts: Vec::new(),
+        marks: Vec::new(),
+    }
+}
+
+/// The same with alerts and marks, which lie in files of their own: those that can be read.
+pub fn frame_with_names(trace: &Trace) -> Frame {
+    let alerts = alerts(trace).unwrap_or_default();
+    Frame {
+        alerts: alerts.iter().map_while(|alert| alert.at).collect(),
         marks: marks(trace).unwrap_or_default(),
+        ..frame(trace)
     }
 }
 
@@ -121,8 +136,8 @@ pub(crate) struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    pub(crate) fn new(trace: &'a Trace) -> Self {
-        Self { trace, frame: frame(trace), tracker: Tracker::new(), number: 0, last: None }
+    pub(crate) fn new(trace: &'a Trace, frame: Frame) -> Self {
+        Self { trace, frame, tracker: Tracker::new(), number: 0, last: None }
     }
 
     pub(crate) fn apply(&mut self, uid: ContainerUid, event: &Event<'_>) {

@@ -75,7 +75,7 @@ pub fn count(trace: &Trace, options: Options<'_>) -> Result<Seen, Failure> {
 
 /// `None` where the state decides, where restarted calls are to be folded, or where not every block can be read.
 fn from_columns(trace: &Trace, options: &Options<'_>) -> Option<u64> {
-    let frame = super::frame(trace);
+    let frame = options.filters.frame(trace);
     let rows = RowSelection::new(trace, options.filters, &frame)?;
     if rows.filters.len() < options.filters.iter().count() || options.limit < u64::MAX {
         return None;

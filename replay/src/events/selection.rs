@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use afterimage_format::{BlockInfo, BootNanos, ContainerUid, EventId};
 
-use super::{Filters, filters::frame};
+use super::Filters;
 use crate::trace::Trace;
 
 /// Blocks of a recording, by their positions.
@@ -41,7 +41,7 @@ impl Filters {
             return None;
         }
         let recording = &trace.recording;
-        let frame = frame(trace);
+        let frame = self.frame(trace);
         let is_asked = |block: &BlockInfo| only.is_none_or(|uid| uid == block.container);
         let mut wanted: Vec<bool> = recording.blocks().iter().map(is_asked).collect();
         for filter in self.iter() {

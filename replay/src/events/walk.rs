@@ -11,7 +11,6 @@ use afterimage_model::{
 
 use super::{
     Asked, EventRow, Filters, GapRow,
-    filters::frame,
     fold::{Emit, Folder},
     row::Whose,
     rows::RowSelection,
@@ -103,7 +102,7 @@ pub fn walk(trace: &Trace, options: Options<'_>, emit: &mut Emit<'_>) -> Result<
     let selection = if options.skip { options.filters.select(trace, options.container) } else { None };
     let Options { container, span, setup, raw, skip, limit, streams, filters } = options;
     let filters: &Filters = filters;
-    let frame = frame(trace);
+    let frame = filters.frame(trace);
     let rows = if skip && selection.is_some() { RowSelection::new(trace, filters, &frame) } else { None };
     let mut walk = Walk {
         trace,
@@ -111,7 +110,7 @@ pub fn walk(trace: &Trace, options: Options<'_>, emit: &mut Emit<'_>) -> Result<
         filters,
         clock: Arc::new(trace.clock.clone()),
         whose: HashMap::new(),
-        asked: Asked::new(trace),
+        asked: Asked::new(trace, frame.clone()),
         folder: Folder::default(),
         next_gap: gaps.next(),
         gaps,

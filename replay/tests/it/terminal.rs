@@ -92,20 +92,24 @@ fn a_panic_leaves_the_terminal_as_found_and_says_its_words_escaped() {
     tmux.is_as_found();
 }
 
+/// As a connection that breaks: the other end of the terminal is closed, and the program has to end.
+fn ends_without_a_terminal(tmux: &Tmux) {
+    let pid = tmux.program();
+    tmux.run(&["kill-server"]);
+    let begin = std::time::Instant::now();
+    while Path::new(&format!("/proc/{pid}/exe")).exists() {
+        assert!(begin.elapsed() < PATIENCE, "it goes on without a terminal");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
 #[test]
 #[cfg_attr(not(has_tmux), ignore = "needs tmux")]
 fn when_the_connection_breaks_it_ends_by_itself() {
     for size in [(120, 40), (40, 10)] {
         let (tmux, store) = (Tmux::new(size.0, size.1), store());
         tmux.replay(store.path(), "");
-        let pid = tmux.program();
-        // As a connection that breaks: the other end of the terminal is closed.
-        tmux.run(&["kill-server"]);
-        let begin = std::time::Instant::now();
-        while Path::new(&format!("/proc/{pid}/exe")).exists() {
-            assert!(begin.elapsed() < PATIENCE, "it goes on without a terminal");
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
+        ends_without_a_terminal(&tmux);
     }
 }
 
@@ -116,13 +120,7 @@ fn a_hang_up_that_is_ignored_ends_it_too() {
     let (tmux, store) = (Tmux::new(80, 24), store());
     tmux.line("trap '' HUP");
     tmux.replay(store.path(), "");
-    let pid = tmux.program();
-    tmux.run(&["kill-server"]);
-    let begin = std::time::Instant::now();
-    while Path::new(&format!("/proc/{pid}/exe")).exists() {
-        assert!(begin.elapsed() < PATIENCE, "it goes on without a terminal");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    ends_without_a_terminal(&tmux);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::{
     scan::{STRIDE, percent},
 };
 use crate::{
-    events::frame,
+    events::frame_with_names,
     trace::Trace,
     tui::{
         feed::{HitsKey, Reply},
@@ -35,7 +35,7 @@ const MOST_TOUCHED: usize = 100_000;
 /// # Errors
 /// The recording cannot be read.
 pub(super) fn hits(trace: &Trace, key: HitsKey, library: &Library, job: &Job<'_>) -> Result<(), ReadError> {
-    let frame = frame(trace);
+    let frame = frame_with_names(trace);
     let Some(filter) = ready(trace, (key.uid, &key.text), (library, &frame), job)? else { return Ok(()) };
     let mut found = Finder {
         filter: &filter,

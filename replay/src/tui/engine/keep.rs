@@ -4,7 +4,7 @@
 use afterimage_detect::{Filter, Verdict};
 
 use crate::{
-    events::frame,
+    events::frame_with_names,
     trace::{self, Life, Trace},
     tui::filter::{Library, words},
 };
@@ -20,7 +20,7 @@ pub(super) fn keep(trace: &Trace, text: &str, library: &Library) -> Vec<bool> {
 }
 
 fn admitted(trace: &Trace, filter: &Filter) -> Vec<bool> {
-    let frame = frame(trace);
+    let frame = frame_with_names(trace);
     let before = filter.prefilter(&frame);
     let containers = trace.recording.containers().iter().map(|summary| &summary.record);
     containers.map(|record| before.container(record.uid, Some(record)) != Verdict::Never).collect()

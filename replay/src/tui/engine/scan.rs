@@ -10,7 +10,7 @@ use super::{
     page::{anchor, is_process},
 };
 use crate::{
-    events::frame,
+    events::frame_with_names,
     trace::Trace,
     tui::{
         feed::{Center, Heading, SeekKey, Sought},
@@ -58,7 +58,7 @@ fn matching(
     library: &Library,
     job: &Job<'_>,
 ) -> Result<Option<EventId>, ReadError> {
-    let frame = frame(trace);
+    let frame = frame_with_names(trace);
     let Some(filter) = ready(trace, (key.uid, text), (library, &frame), job)? else { return Ok(None) };
     let is_after = |id: EventId| match key.from {
         Center::Event(from) => id > from,
