@@ -45,6 +45,11 @@ impl Desk {
 #[cfg_attr(not(has_tmux), ignore = "needs tmux")]
 fn which_container_ran_a_dropped_binary() {
     let desk = Desk::new();
+    // Findings are counted in the background, and the cursor stays on its container when the order changes: as a person
+    // does, wait for the count.
+    desk.tmux.wait("its findings counted", |screen| {
+        screen.lines().any(|l| l.contains("batch-job-7f9c") && l.contains("!!"))
+    });
     // Worst findings first, and to the top: the storyline below says what happened there.
     desk.tmux.press(&["s", "g", "g"]);
     desk.tmux.wait("the worst container", |screen| {
