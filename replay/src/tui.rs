@@ -43,6 +43,7 @@ mod tests;
 mod text;
 mod theme;
 mod tour;
+mod trail;
 mod update;
 mod view;
 mod wants;

@@ -65,13 +65,16 @@ actions! {
         SecondBack => "back 1 s", "one second earlier";
         NextProcess => "next process start or exit", "next process start or exit";
         PrevProcess => "previous process start or exit", "previous process start or exit";
-        NextFinding => "next finding", "next finding of the storyline";
-        PrevFinding => "previous finding", "previous finding of the storyline";
+        NextFinding => "next finding", "next finding, or match of find";
+        PrevFinding => "previous finding", "previous finding, or match of find";
         Begin => "begin of the container", "first event";
         End => "end of the container", "last event";
-        GoTo => "go to a moment", "go to a time, an offset, begin or end";
+        GoTo => "go to a moment", "go to a time, offset, mark or alert";
         NextMark => "next mark", "next mark, bookmark or note";
         PrevMark => "previous mark", "previous mark, bookmark or note";
+        JumpBack => "jump back", "where the playhead jumped from";
+        JumpForward => "jump forward", "where jump back came from";
+        Find => "find", "go to matches (n N), hide nothing";
         RunUntil => "run until", "run until a filter matches";
         RunBack => "run back until", "run back until a filter matches";
         Live => "follow live", "stay at the newest event of what is being recorded";
@@ -90,6 +93,7 @@ actions! {
         PageUp => "page up", "page up";
         First => "first row", "first row";
         Last => "last row", "last row";
+        Count => "count", "a number for the next key: # 1 0 n";
         NextPane => "next pane", "next pane";
         PrevPane => "previous pane", "previous pane";
         Maximise => "maximise pane", "this pane alone, or all";
@@ -112,11 +116,11 @@ actions! {
     Filter {
         EditFilter => "filter", "edit the filter";
         ClearFilter => "clear filter", "show everything again";
-        FilterParts => "filter parts", "switch parts of the filter on and off";
+        FilterParts => "filter parts", "parts of the filter on and off";
         UndoFilter => "undo filter", "the filter before this one";
         RedoFilter => "redo filter", "the filter that undoing left";
-        Keep => "keep this value", "only events with a value of this row";
-        Drop => "drop this value", "no events with a value of this row";
+        Keep => "keep this value", "only events with this row's value";
+        Drop => "drop this value", "no events with this row's value";
         SaveFilter => "save filter", "give the filter a name to use it by";
         SetUp => "set-up events", "show or hide the runtime's set-up of the container";
     }

@@ -29,6 +29,7 @@ use crate::tui::{
     slot::Slot,
     stream::{Line, Side, Stream, Target},
     tour::{self, Tour},
+    trail::{Place, Trail},
     update::{Effect, Held},
     whole::Whole,
 };
@@ -47,6 +48,8 @@ pub(crate) struct App {
     pub(crate) popup: Option<Popup>,
     /// Keys of a sequence that is not complete.
     pub(crate) pending: Vec<Key>,
+    /// A number that is being typed for the next key.
+    pub(crate) count: Option<usize>,
     pub(crate) time_style: TimeStyle,
     pub(crate) notice: Option<Notice>,
     /// Wall clock of the machine that shows, nanoseconds since 1970; for `3m ago`.
@@ -124,11 +127,13 @@ pub(crate) enum Sort {
     Events,
     Findings,
     Lost,
+    Alerts,
     Name,
 }
 
 impl Sort {
-    const ALL: [Self; 6] = [Self::Newest, Self::Findings, Self::Events, Self::Lost, Self::Name, Self::Oldest];
+    const ALL: [Self; 7] =
+        [Self::Newest, Self::Findings, Self::Events, Self::Lost, Self::Alerts, Self::Name, Self::Oldest];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -137,6 +142,7 @@ impl Sort {
             Self::Findings => "worst findings first",
             Self::Events => "most events first",
             Self::Lost => "most lost first",
+            Self::Alerts => "most alerts first",
             Self::Name => "by name",
         }
     }
@@ -157,8 +163,12 @@ pub(crate) struct ContainerList {
     pub(crate) wanted: String,
     pub(crate) order: Vec<usize>,
     pub(crate) scroll: Scroll,
+    /// The cursor was sent to the first row: it stays there while the order becomes known.
+    pub(crate) at_top: bool,
     /// The one to compare with.
     pub(crate) marked: Option<ContainerUid>,
+    /// How many alerts are about each.
+    pub(crate) alerts: BTreeMap<ContainerUid, u32>,
     /// In the storyline of the selected one.
     pub(crate) story: Scroll,
     pub(crate) summary: Scroll,
@@ -183,11 +193,15 @@ impl ContainerList {
             }
             Sort::Events => order.sort_by_key(|i| row(i).map(|r| std::cmp::Reverse(r.events))),
             Sort::Lost => order.sort_by_key(|i| row(i).map(|r| std::cmp::Reverse(r.lost))),
+            Sort::Alerts => {
+                order.sort_by_key(|i| std::cmp::Reverse(row(i).and_then(|r| self.alerts.get(&r.uid))));
+            }
             Sort::Name => order.sort_by(|a, b| row(a).map(|r| &r.name).cmp(&row(b).map(|r| &r.name))),
         }
         // The host is where everything else comes from, not a container that anybody looks for first.
         order.sort_by_key(|i| row(i).is_some_and(|r| r.uid == ContainerUid::HOST));
         let at = order.iter().position(|i| row(i).map(|r| r.uid) == keep);
+        let at = if self.at_top { Some(0) } else { at };
         self.scroll.cursor = at.unwrap_or(self.scroll.cursor).min(order.len().saturating_sub(1));
         self.order = order;
     }
@@ -298,6 +312,8 @@ pub(crate) struct FilterBar {
     /// In force for the list of containers.
     pub(crate) list: Filter,
     pub(crate) library: Library,
+    /// What is gone to from match to match.
+    pub(crate) find: Option<Arc<str>>,
     /// Set-up events of the runtime are shown too.
     pub(crate) setup: bool,
     /// What could stand at the cursor.
@@ -354,6 +370,10 @@ pub(crate) struct Opened {
     pub(crate) hits: Slot<HitsKey, Hits>,
     pub(crate) seek: Option<SeekKey>,
     pub(crate) seek_asked: bool,
+    /// Where the playhead was before it jumped.
+    pub(crate) trail: Trail,
+    /// Rows that are still to be gone when the next page is there.
+    pub(crate) due: isize,
     /// Screen row of the cursor in the event list; `None`: a third from the top, to show what led there.
     pub(crate) line: Option<usize>,
     pub(crate) tree: Scroll,
@@ -401,6 +421,8 @@ impl Opened {
             hits: Slot::default(),
             seek: None,
             seek_asked: false,
+            trail: Trail::default(),
+            due: 0,
             line: None,
             tree: Scroll::default(),
             tree_follows: true,
@@ -426,6 +448,7 @@ impl Opened {
         self.live = false;
         self.tree_follows = true;
         self.detail.top = 0;
+        self.due = 0;
         let (begin, end) = self.window;
         if time < begin || time > end {
             let length = end.0 - begin.0;
@@ -435,8 +458,21 @@ impl Opened {
         }
     }
 
-    /// Moves the playhead to a place far from here: what led there is shown above it.
+    /// Where the playhead is.
+    pub(crate) fn place(&self) -> Place {
+        Place { uid: self.uid, playhead: self.playhead }
+    }
+
+    /// Moves the playhead to a place far from here, with a way back.
     pub(crate) fn arrive(&mut self, at: Playhead) {
+        if at != self.playhead {
+            self.trail.leave(self.place());
+        }
+        self.put(at);
+    }
+
+    /// Puts the playhead at a place: what led there is shown above it.
+    pub(crate) fn put(&mut self, at: Playhead) {
         self.player.motion = Motion::Paused;
         self.line = None;
         self.move_to(at);
@@ -500,6 +536,7 @@ impl App {
             maximised: false,
             popup: None,
             pending: Vec::new(),
+            count: None,
             time_style: TimeStyle::Start,
             notice: None,
             now: 0,

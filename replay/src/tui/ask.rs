@@ -11,6 +11,8 @@ pub(crate) enum Ask {
     Note,
     /// Run until a filter matches.
     Until(Heading),
+    /// Go from match to match.
+    Find,
     /// The name of the filter in force.
     SaveFilter,
     /// A file of Falco rules.
@@ -25,6 +27,7 @@ impl Ask {
             Self::Note => "note",
             Self::Until(Heading::Forward) => "run until",
             Self::Until(Heading::Backward) => "run back until",
+            Self::Find => "find",
             Self::SaveFilter => "save filter as",
             Self::Rules => "rules",
         }
@@ -33,7 +36,7 @@ impl Ask {
     pub(crate) const fn sign(self) -> &'static str {
         match self {
             Self::Moment => "@",
-            Self::Until(_) => "/",
+            Self::Until(_) | Self::Find => "/",
             Self::SaveFilter => "$",
             _ => ">",
         }
@@ -42,12 +45,15 @@ impl Ask {
     pub(crate) const fn hint(self) -> &'static str {
         match self {
             Self::Moment => {
-                "12:03:11.5, +19s after the start, -5s before the end, start, end, 3m ago, a date and time, or mark:a"
+                "12:03:11.5, +19s after the start, -5s before the end, start, end, 3m ago, a date and time, mark:a, or alert:1"
             }
             Self::Bookmark => "what this is, with #tags and techniques like T1105; goes into the case file",
             Self::Note => "a note on this moment; goes into the case file",
             Self::Until(_) => {
                 "a filter; the playhead goes to the next event that it keeps, Esc stops looking"
+            }
+            Self::Find => {
+                "a word or a filter; n and N go to its next and previous match, nothing is hidden; empty ends it"
             }
             Self::SaveFilter => "a name; then $name is this filter",
             Self::Rules => "a file of Falco rules; what they match is added to the findings",

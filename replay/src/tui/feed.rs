@@ -327,6 +327,8 @@ pub(crate) struct SeekKey {
     pub(crate) from: Center,
     pub(crate) heading: Heading,
     pub(crate) sought: Sought,
+    /// The how manyth, from 1; the last where there are fewer.
+    pub(crate) nth: usize,
 }
 
 /// Which field's values.

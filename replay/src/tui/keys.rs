@@ -156,6 +156,7 @@ const DEFAULT: &[(Action, &[&str], Screens)] = &[
     (Action::PageUp, &["PgUp"], ALL),
     (Action::First, &["g g", "Home"], ALL),
     (Action::Last, &["G", "End"], ALL),
+    (Action::Count, &["#"], ALL),
     (Action::NextPane, &["Tab"], ALL),
     (Action::PrevPane, &["S-Tab"], ALL),
     (Action::Maximise, &["\\"], ALL),
@@ -187,6 +188,10 @@ const DEFAULT: &[(Action, &[&str], Screens)] = &[
     (Action::GoTo, &["@"], TIMED),
     (Action::NextMark, &["]"], TIMED),
     (Action::PrevMark, &["["], TIMED),
+    (Action::JumpBack, &["Ctrl-o"], TIMED),
+    // What terminals send for Ctrl-i is Tab.
+    (Action::JumpForward, &["Alt-o"], TIMED),
+    (Action::Find, &["Ctrl-f"], TIMED),
     (Action::RunUntil, &["w"], TIMED),
     (Action::RunBack, &["B"], TIMED),
     (Action::Live, &["L"], ALL),

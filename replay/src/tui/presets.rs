@@ -34,6 +34,7 @@ const ARROWS: &[Change] = &[
     (Action::NextFinding, &["F8", "n"]),
     (Action::PrevFinding, &["F7", "N"]),
     (Action::EditFilter, &["Ctrl-f", "/"]),
+    (Action::Find, &["Alt-f"]),
     (Action::UndoFilter, &["Ctrl-z"]),
     (Action::RedoFilter, &["Ctrl-y"]),
     (Action::GoTo, &["Ctrl-g", "@"]),

@@ -71,13 +71,14 @@ pub(crate) fn key(app: &mut App, key: Key) -> Option<Effect> {
 /// Does an action.
 pub(crate) fn update(app: &mut App, action: Action) -> Option<Effect> {
     app.notice = None;
+    let times = app.count.take().unwrap_or(1).max(1);
     match action.group() {
         Group::Clock => {
-            steer::clock(app, action);
+            steer::clock(app, action, times);
             None
         }
         Group::Move => {
-            walk::step(app, action);
+            walk::step(app, action, times);
             None
         }
         Group::Screens => {
@@ -92,7 +93,16 @@ pub(crate) fn update(app: &mut App, action: Action) -> Option<Effect> {
             case::action(app, action);
             None
         }
-        Group::View => view(app, action),
+        Group::View => {
+            let repeated = matches!(
+                action,
+                Action::ZoomIn | Action::ZoomOut | Action::EarlierPart | Action::LaterPart | Action::Sort
+            );
+            for _ in 1..if repeated { times } else { 1 } {
+                view(app, action);
+            }
+            view(app, action)
+        }
         Group::Program => program(app, action),
     }
 }
@@ -156,6 +166,11 @@ pub(crate) fn open(app: &mut App, uid: ContainerUid) {
     if let Some(first) = app.stories.of(uid).and_then(Story::beginning) {
         opened.playhead = first.id.map_or(Playhead::at_time(first.time), Playhead::at_event);
     }
+    if let Some(old) = app.opened.take() {
+        let place = old.place();
+        opened.trail = old.trail;
+        opened.trail.leave(place);
+    }
     app.opened = Some(opened);
 }
 
@@ -191,6 +206,8 @@ fn back(app: &mut App) {
     if let Some(opened) = app.opened.as_mut().filter(|o| o.seek.is_some()) {
         opened.seek = None;
         app.say(safe!("stopped looking"));
+    } else if app.screen.needs_container() && app.bar.find.take().is_some() {
+        app.say(safe!("find ended; n and N go to findings"));
     } else if app.maximised {
         app.maximised = false;
     } else if app.screen != Screen::Containers {
@@ -294,6 +311,7 @@ pub(crate) fn receive(app: &mut App, reply: Reply) {
                     opened.page.fill(key, page);
                 }
             }
+            steer::go_on(app);
         }
         Reply::Moment(key, moment) => {
             if let Some(opened) = app.opened.as_mut().filter(|o| o.uid == key.uid) {

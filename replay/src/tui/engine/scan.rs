@@ -1,6 +1,6 @@
 //! Long readings: they look now and then whether anybody still waits, and tell how far they are.
 
-use std::ops::ControlFlow;
+use std::{collections::VecDeque, ops::ControlFlow};
 
 use afterimage_format::{ContainerUid, Event, EventId, Query, ReadError};
 
@@ -21,7 +21,7 @@ use crate::{
 /// Events between two looks.
 pub(super) const STRIDE: u64 = 4_096;
 
-/// The next or previous event of a kind; none where there is none, or nobody waits any more.
+/// The next or previous event of a kind, or the how manyth; none where there is none, or nobody waits any more.
 ///
 /// # Errors
 /// The recording cannot be read.
@@ -38,15 +38,15 @@ pub(super) fn seek(
     let query = Query { containers: vec![key.uid], ..Query::default() };
     let direction = if key.heading == Heading::Forward { Direction::Forward } else { Direction::Backward };
     let mut seen = 0_u64;
-    // The page ends with its first row; a reading that nobody waits for is ended by keeping any row.
+    // The page ends with its last row; a reading that nobody waits for is ended by keeping any row.
     let mut ended = false;
     let mut keep = |_: ContainerUid, event: &Event<'_>| {
         seen += 1;
         ended = ended || (seen.is_multiple_of(STRIDE) && (job.over)());
         ended || is_process(event)
     };
-    let found = trace.recording.page(&query, anchor(key.from), direction, 1, &mut keep)?;
-    Ok(found.first().filter(|_| !ended).map(|(id, ..)| *id))
+    let found = trace.recording.page(&query, anchor(key.from), direction, key.nth, &mut keep)?;
+    Ok(found.last().filter(|_| !ended).map(|(id, ..)| *id))
 }
 
 /// The next or previous event that a filter keeps. What an event means depends on what was before it, so the
@@ -68,23 +68,30 @@ fn matching(
         Center::Event(from) => id < from,
         Center::Time(time) => id.time < time,
     };
-    let mut found = None;
+    // Forwards the last one found, backwards the last `nth` of them.
+    let mut found: VecDeque<EventId> = VecDeque::new();
+    let mut left = key.nth;
     let over = walk(trace, key.uid, &frame, job, &mut |cx, id, _| {
         let matches = filter.matches(cx);
         match key.heading {
             Heading::Forward if matches && is_after(id) => {
-                found = Some(id);
-                ControlFlow::Break(())
+                found.clear();
+                found.push_back(id);
+                left = left.saturating_sub(1);
+                if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             }
             Heading::Backward if !is_before(id) => ControlFlow::Break(()),
             Heading::Backward if matches => {
-                found = Some(id);
+                if found.len() >= key.nth {
+                    found.pop_front();
+                }
+                found.push_back(id);
                 ControlFlow::Continue(())
             }
             _ => ControlFlow::Continue(()),
         }
     })?;
-    Ok(found.filter(|_| !over))
+    Ok(found.front().copied().filter(|_| !over))
 }
 
 /// How much of `total` was seen, at most 99: what is whole is told otherwise.

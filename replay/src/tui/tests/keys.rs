@@ -5,6 +5,7 @@ use std::time::Duration;
 use afterimage_format::BootNanos;
 
 use crate::tui::{
+    feed::{Reply, StoryKey, Tally},
     fixture::{self, START},
     harness::Harness,
     player::Motion,
@@ -215,6 +216,29 @@ fn sorting_keeps_the_container_under_the_cursor() {
 }
 
 #[test]
+fn the_first_row_stays_the_first_while_findings_are_still_being_counted() {
+    let mut harness = Harness::new(120, 40);
+    harness.press("s g g");
+    let selected = |harness: &Harness| harness.app.selected().map(|row| row.uid);
+    assert_eq!(selected(&harness), Some(fixture::INCIDENT));
+    harness.press("s s g g j k");
+    let newest = selected(&harness);
+    harness.press("s s s s s s");
+    assert_eq!(selected(&harness), newest, "after any other step the cursor stays on its container");
+    // Counted only after the keys.
+    let mut harness = Harness::new(120, 40);
+    harness.app.tallies = Default::default();
+    let key = StoryKey { uid: fixture::SIBLING, generation: 0 };
+    update::receive(&mut harness.app, Reply::Tally(key, Tally::default()));
+    for key in ["s", "g", "g"] {
+        update::key(&mut harness.app, crate::tui::keys::parse_all(key).expect("a key")[0]);
+    }
+    assert_ne!(selected(&harness), Some(fixture::INCIDENT));
+    harness.settle();
+    assert_eq!(selected(&harness), Some(fixture::INCIDENT));
+}
+
+#[test]
 fn a_list_longer_than_a_page_is_walked_to_its_end_and_back() {
     let mut harness = Harness::new(60, 20);
     harness.press("j Enter (");
@@ -264,4 +288,135 @@ fn the_tour_goes_on_as_its_steps_are_done_and_hides_nothing() {
     harness.press("8 F3");
     assert_eq!(number(&harness), None);
     assert!(!harness.text().contains("tour"));
+}
+
+#[test]
+fn a_number_before_a_key_does_it_so_often() {
+    let mut harness = replay();
+    harness.press("( # 1 0 .");
+    let by_number = harness.app.opened.as_ref().and_then(|o| o.event());
+    harness.press("( . . . . . . . . . .");
+    assert_eq!(harness.app.opened.as_ref().and_then(|o| o.event()), by_number);
+    harness.press("( # 1 2 t # 2 T");
+    assert!((seconds(&harness) - 10.0).abs() < 0.001, "{}", seconds(&harness));
+    at(&mut harness, "+19.2s");
+    harness.press("} } }");
+    let third = event(&harness);
+    let when = seconds(&harness);
+    at(&mut harness, "+19.2s");
+    harness.press("# 3 }");
+    assert_eq!((event(&harness), seconds(&harness)), (third, when));
+    harness.press("# 3 {");
+    assert!((seconds(&harness) - 18.7).abs() < 0.001, "{}", seconds(&harness));
+    harness.press("( # 3 n");
+    let third = seconds(&harness);
+    harness.press("( n n n");
+    assert!((seconds(&harness) - third).abs() < 1e-9);
+}
+
+#[test]
+fn a_number_is_shown_and_is_given_up_by_escape_and_by_keys_that_mean_nothing() {
+    let mut harness = replay();
+    harness.press("( # 4 2");
+    assert!(harness.text().contains("# 42"), "{}", harness.text());
+    assert!(harness.text().contains("[2 Replay]"), "the digits went to no screen");
+    harness.press("Esc .");
+    assert_eq!(event(&harness), "openat");
+    harness.press("( # 4 F12 .");
+    assert_eq!(event(&harness), "openat");
+    harness.press("4");
+    assert!(harness.text().contains("[4 Tree]"));
+}
+
+#[test]
+fn a_number_leads_beyond_the_page_that_is_known() {
+    let mut harness = Harness::new(60, 20);
+    harness.press("j Enter ( # 7 0 0 j");
+    let opened = harness.app.opened.as_ref().expect("a container");
+    assert_eq!(opened.event().map(|id| id.time), Some(opened.whole.1));
+    harness.press("# 5 0 0 k # 5 0 0 j");
+    let opened = harness.app.opened.as_ref().expect("a container");
+    assert_eq!(opened.event().map(|id| id.time), Some(opened.whole.1));
+}
+
+#[test]
+fn jumps_are_gone_back_and_forth_and_steps_are_none() {
+    let mut harness = replay();
+    at(&mut harness, "+3s");
+    harness.press(". t");
+    let left = seconds(&harness);
+    harness.press("n");
+    let finding = seconds(&harness);
+    at(&mut harness, "+30s");
+    harness.press("Ctrl-o");
+    assert!((seconds(&harness) - finding).abs() < 1e-9);
+    harness.press("Ctrl-o");
+    assert!((seconds(&harness) - left).abs() < 1e-9, "where the jump began, steps included");
+    harness.press("# 2 Alt-o");
+    assert!((seconds(&harness) - 30.0).abs() < 0.001);
+    harness.press("Alt-o");
+    assert!(harness.text().contains("no jump was gone back from"), "{}", harness.text());
+    harness.press("' '");
+    assert!((seconds(&harness) - finding).abs() < 1e-9);
+}
+
+#[test]
+fn a_jump_leads_back_into_the_container_before() {
+    let mut harness = replay();
+    at(&mut harness, "+20s");
+    harness.press("1 k 2");
+    assert_eq!(harness.app.opened.as_ref().map(|o| o.uid), Some(fixture::RUNNING));
+    harness.press("Ctrl-o");
+    assert_eq!(harness.app.opened.as_ref().map(|o| o.uid), Some(fixture::INCIDENT));
+    assert!((seconds(&harness) - 20.0).abs() < 0.001);
+    harness.press("Alt-o");
+    assert_eq!(harness.app.opened.as_ref().map(|o| o.uid), Some(fixture::RUNNING));
+}
+
+#[test]
+fn what_is_found_is_gone_to_and_nothing_is_hidden() {
+    let mut harness = replay();
+    harness.press("( Ctrl-f");
+    harness.type_text("proc.name=curl and evt.type=connect");
+    harness.press("Enter");
+    assert_eq!(event(&harness), "connect");
+    let first = seconds(&harness);
+    assert!(harness.text().contains("find proc.name=curl"), "{}", harness.text());
+    assert!(harness.text().contains("268 events"), "nothing is hidden: {}", harness.text());
+    harness.press("n");
+    assert!(harness.text().contains("nothing later matches"), "{}", harness.text());
+    harness.press(") N");
+    assert!((seconds(&harness) - first).abs() < 1e-9);
+    // Among what a filter keeps, only that is found.
+    harness.press("( /");
+    harness.type_text("proc.name=sh");
+    harness.press("Enter n");
+    assert!(harness.text().contains("nothing later matches"), "{}", harness.text());
+    harness.press("Ctrl-x Esc");
+    assert!(harness.text().contains("find ended"), "{}", harness.text());
+    harness.press("( n");
+    let row = harness.app.story().and_then(|story| story.rows.get(1)).expect("a finding");
+    assert_eq!(harness.app.opened.as_ref().map(|o| o.playhead.time), Some(row.time));
+}
+
+#[test]
+fn the_list_says_how_many_alerts_are_about_a_container() {
+    let mut harness = Harness::new(120, 40);
+    let screen = harness.text();
+    let heading = screen.lines().find(|line| line.contains("ALERTS")).expect("the heading");
+    let end = heading.find("ALERTS").expect("the column") + "ALERTS".len();
+    let count = |name: &str| {
+        let row = screen.lines().find(|line| line.contains(name)).expect("a row").chars();
+        let cells: String = row.take(end).collect();
+        cells.split_whitespace().next_back().map(str::to_owned)
+    };
+    let expected = harness.app.list.alerts.get(&fixture::INCIDENT).expect("alerts").to_string();
+    assert_eq!(count("batch-job-7f9c "), Some(expected));
+    assert_eq!(count("batch-job-81aa "), Some("0".to_owned()));
+    harness.press("s s s s");
+    assert!(harness.text().contains("most alerts first"), "{}", harness.text());
+    assert_eq!(
+        harness.app.list.order.first().map(|at| harness.app.catalog.containers[*at].uid),
+        Some(fixture::INCIDENT)
+    );
 }

@@ -8,12 +8,26 @@ use afterimage_model::{findings::Severity, text::Safe};
 use super::{go, walk};
 use crate::{
     trace::alerts::{self, Alert},
-    tui::{app::App, feed::StoryRow, layout::Pane, player::Playhead, screen::Screen, text::safe},
+    tui::{
+        app::{App, Sort},
+        feed::StoryRow,
+        layout::Pane,
+        player::Playhead,
+        screen::Screen,
+        text::safe,
+    },
 };
 
 /// The alerts came: they are lines of the storylines that are there.
 pub(super) fn take(app: &mut App, generation: u64, all: Arc<Vec<Alert>>) {
+    app.list.alerts.clear();
+    for covered in all.iter().flat_map(|alert| &alert.containers) {
+        *app.list.alerts.entry(covered.uid).or_default() += 1;
+    }
     app.alerts.fill(generation, all);
+    if app.list.sort == Sort::Alerts {
+        super::arrange(app);
+    }
     for uid in app.stories.uids() {
         tell(app, uid);
     }

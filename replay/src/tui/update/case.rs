@@ -9,7 +9,7 @@ use afterimage_model::{
 };
 use jiff::Timestamp;
 
-use super::{Effect, cells, command_line::command_line, go};
+use super::{Effect, cells, command_line::command_line, go, steer};
 use crate::tui::{
     action::Action,
     app::{App, Popup},
@@ -78,7 +78,9 @@ pub(super) fn add(app: &mut App, what: What) {
 
 /// A letter was pressed for a mark.
 pub(super) fn letter(app: &mut App, set: bool, letter: char) {
-    if !letter.is_alphanumeric() {
+    if letter == '\'' && !set {
+        steer::jump(app, true);
+    } else if !letter.is_alphanumeric() {
         app.complain(safe!("a mark is a letter or a digit"));
     } else if set {
         add(app, What::Mark { letter });
@@ -114,15 +116,15 @@ fn arrive(app: &mut App, to: Playhead) {
     }
 }
 
-/// To the next or previous moment that something was noted on.
-pub(super) fn step(app: &mut App, forward: bool) {
+/// To the next or previous moment that something was noted on, so many times.
+pub(super) fn step(app: &mut App, forward: bool, times: usize) {
     let Some(opened) = &app.opened else { return };
     let here = opened.event().map_or(opened.playhead.time.0, |id| id.time.0);
     let all = app.case.noted(opened.uid);
     let found = if forward {
-        all.iter().find(|entry| entry.at.is_some_and(|at| at > here))
+        all.iter().filter(|entry| entry.at.is_some_and(|at| at > here)).take(times).last()
     } else {
-        all.iter().rev().find(|entry| entry.at.is_some_and(|at| at < here))
+        all.iter().rev().filter(|entry| entry.at.is_some_and(|at| at < here)).take(times).last()
     };
     let when = if forward { "later" } else { "earlier" };
     match found.map(|entry| (playhead(entry), shown(entry))) {
@@ -279,7 +281,9 @@ pub(crate) fn restore(app: &mut App, with_place: bool) {
         return;
     }
     super::begin_in(app, uid);
-    arrive(app, to);
+    if let Some(opened) = &mut app.opened {
+        opened.put(to);
+    }
     let screen = Screen::ALL.iter().find(|screen| screen.digit() == digit);
     go(app, screen.copied().unwrap_or(Screen::Replay));
     app.say(safe!("back where the recording was left"));

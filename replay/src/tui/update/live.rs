@@ -24,7 +24,7 @@ pub(crate) fn grown(app: &mut App, catalog: Catalog) {
     opened.playhead = Playhead::at_time(opened.playhead.time);
     if opened.live {
         let end = opened.whole.1;
-        opened.arrive(Playhead::at_time(end));
+        opened.put(Playhead::at_time(end));
         opened.live = true;
     }
 }

@@ -175,12 +175,19 @@ fn arrive(app: &mut App, time: BootNanos) {
     }
 }
 
+/// The playhead is dragged: where the drag began is the place to come back to.
+fn scrub(app: &mut App, time: BootNanos) {
+    if let Some(opened) = &mut app.opened {
+        opened.put(Playhead::at_time(time));
+    }
+}
+
 fn drag(app: &mut App, x: u16) {
     let Some(Held::Playhead(pane)) = app.held else { return };
     let Some(rect) = app.plan().rect(pane) else { return };
     let names = if pane == Pane::Lanes { name_columns(rect.width) } else { LANE_NAME };
     if let Some(time) = in_time(app, pane, rect, x.clamp(rect.x + names, rect.right().saturating_sub(1))) {
-        arrive(app, time);
+        scrub(app, time);
     }
 }
 

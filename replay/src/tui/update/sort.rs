@@ -27,6 +27,7 @@ pub(super) fn by_heading(app: &mut App, heading: &str) -> bool {
             "FINDINGS" => Sort::Findings,
             "EVENTS" => Sort::Events,
             "LOST" => Sort::Lost,
+            "ALERTS" => Sort::Alerts,
             "CONTAINER" => Sort::Name,
             _ => return false,
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use afterimage_format::{BootNanos, ContainerUid, EventId};
 use afterimage_model::text::{Safe, escape};
 
-use super::{alerts, case};
+use super::{alerts, case, walk};
 use crate::{
     time::{Frame, Moment, Named, Namer, shifted},
     tui::{
@@ -25,41 +25,49 @@ const SECOND: u64 = 1_000_000_000;
 /// The least part of a life that the timeline shows.
 const LEAST_WINDOW: u64 = 1_000;
 
-/// Does an action of the clock.
-pub(super) fn clock(app: &mut App, action: Action) {
+/// Does an action of the clock so many times.
+pub(super) fn clock(app: &mut App, action: Action, times: usize) {
     let height = app.rows_in(Pane::Events);
     let asked = match action {
         Action::GoTo => Some(Ask::Moment),
+        Action::Find => Some(Ask::Find),
         Action::RunUntil => Some(Ask::Until(Heading::Forward)),
         Action::RunBack => Some(Ask::Until(Heading::Backward)),
         _ => None,
     };
     if let Some(ask) = asked {
-        app.popup = Some(Popup::Ask(ask, LineEdit::default(), None));
+        let text = app.bar.find.as_deref().filter(|_| ask == Ask::Find).unwrap_or_default();
+        app.popup = Some(Popup::Ask(ask, LineEdit::new(text), None));
         return;
     }
     match action {
-        Action::NextMark => return case::step(app, true),
-        Action::PrevMark => return case::step(app, false),
+        Action::NextMark => return case::step(app, true, times),
+        Action::PrevMark => return case::step(app, false, times),
+        Action::NextFinding => return finding(app, Heading::Forward, times),
+        Action::PrevFinding => return finding(app, Heading::Backward, times),
+        Action::JumpBack | Action::JumpForward => {
+            (0..times).for_each(|_| jump(app, action == Action::JumpBack));
+            return;
+        }
         Action::Live => return live(app),
         _ => {}
     }
     let Some(opened) = &mut app.opened else { return };
+    let rows = isize::try_from(times).unwrap_or(isize::MAX);
+    let nanos = i128::from(SECOND) * times as i128;
     match action {
         Action::Play => toggle(opened, Motion::Forward),
         Action::PlayBack => toggle(opened, Motion::Backward),
-        Action::StepForward => step(opened, 1, height),
-        Action::StepBack => step(opened, -1, height),
-        Action::SecondForward => by_time(opened, i128::from(SECOND)),
-        Action::SecondBack => by_time(opened, -i128::from(SECOND)),
-        Action::NextProcess => seek(opened, Heading::Forward, Sought::Process),
-        Action::PrevProcess => seek(opened, Heading::Backward, Sought::Process),
-        Action::NextFinding => finding(app, true),
-        Action::PrevFinding => finding(app, false),
+        Action::StepForward => step(opened, rows, height),
+        Action::StepBack => step(opened, -rows, height),
+        Action::SecondForward => by_time(opened, nanos),
+        Action::SecondBack => by_time(opened, -nanos),
+        Action::NextProcess => seek(opened, Heading::Forward, Sought::Process, times),
+        Action::PrevProcess => seek(opened, Heading::Backward, Sought::Process, times),
         Action::Begin => opened.arrive(Playhead::at_time(opened.whole.0)),
         Action::End => opened.arrive(Playhead::at_time(opened.whole.1)),
-        Action::Faster => opened.player.faster(),
-        Action::Slower => opened.player.slower(),
+        Action::Faster => (0..times).for_each(|_| opened.player.faster()),
+        Action::Slower => (0..times).for_each(|_| opened.player.slower()),
         Action::SkipIdle => opened.player.skip_idle = !opened.player.skip_idle,
         _ => {}
     }
@@ -93,26 +101,60 @@ fn toggle(opened: &mut Opened, motion: Motion) {
     opened.fresh = false;
 }
 
-/// Moves by `rows` events, as far as they are known.
+/// Moves by `rows` events; what lies beyond those that are known is gone when they are.
 pub(super) fn step(opened: &mut Opened, rows: isize, height: usize) {
     opened.player.motion = Motion::Paused;
     let Some((page, at)) = opened.at() else { return };
     let to = at.saturating_add_signed(rows).min(page.rows.len().saturating_sub(1));
     let Some(id) = page.rows.get(to).map(|row| row.id) else { return };
     let line = opened.line(height).saturating_add_signed(to as isize - at as isize);
+    let at_edge = if rows < 0 { page.at_start } else { page.at_end };
+    let due = rows.saturating_sub(to as isize - at as isize);
     opened.line = Some(line.min(height.saturating_sub(1)));
     opened.move_to(Playhead::at_event(id));
+    opened.due = if at_edge { 0 } else { due };
+}
+
+/// The next page came: the rows that are still to be gone are gone.
+pub(super) fn go_on(app: &mut App) {
+    let height = app.rows_in(Pane::Events);
+    if let Some(opened) = app.opened.as_mut().filter(|o| o.due != 0) {
+        let due = opened.due;
+        step(opened, due, height);
+    }
+}
+
+/// Back to where the playhead was before it jumped, or forward again.
+pub(super) fn jump(app: &mut App, back: bool) {
+    let Some(opened) = &mut app.opened else { return };
+    let here = opened.place();
+    let to = if back { opened.trail.back(here) } else { opened.trail.forward(here) };
+    let Some(to) = to else {
+        app.say(if back { safe!("no jump to go back from") } else { safe!("no jump was gone back from") });
+        return;
+    };
+    if to.uid != here.uid && app.catalog.container(to.uid).is_some() {
+        let trail = std::mem::take(&mut opened.trail);
+        walk::select_container(app, to.uid);
+        super::open(app, to.uid);
+        if let Some(opened) = &mut app.opened {
+            opened.trail = trail;
+        }
+    }
+    if let Some(opened) = app.opened.as_mut().filter(|o| o.uid == to.uid) {
+        opened.put(to.playhead);
+    }
 }
 
 fn by_time(opened: &mut Opened, by: i128) {
     let time = (i128::from(opened.playhead.time.0) + by).max(0);
-    opened.arrive(Playhead::at_time(BootNanos(u64::try_from(time).unwrap_or(u64::MAX))));
+    opened.put(Playhead::at_time(BootNanos(u64::try_from(time).unwrap_or(u64::MAX))));
 }
 
-pub(super) fn seek(opened: &mut Opened, heading: Heading, sought: Sought) {
+fn seek(opened: &mut Opened, heading: Heading, sought: Sought, nth: usize) {
     opened.player.motion = Motion::Paused;
     let from = opened.event().map_or_else(|| opened.playhead.center(), |id| Playhead::at_event(id).center());
-    opened.seek = Some(SeekKey { uid: opened.uid, from, heading, sought });
+    opened.seek = Some(SeekKey { uid: opened.uid, from, heading, sought, nth });
     opened.seek_asked = false;
 }
 
@@ -131,8 +173,12 @@ pub(super) fn found(app: &mut App, key: SeekKey, found: Option<EventId>) {
     opened.arrive(Playhead::at_event(id));
 }
 
-/// The next or previous line of the storyline.
-fn finding(app: &mut App, forward: bool) {
+/// The next or previous line of the storyline; where something is looked for, its next or previous match.
+fn finding(app: &mut App, heading: Heading, times: usize) {
+    if let Some(text) = app.bar.find.clone() {
+        return next_match(app, heading, &text, times);
+    }
+    let forward = heading == Heading::Forward;
     let Some(opened) = &app.opened else { return };
     let here = opened.event();
     let at = opened.playhead.time;
@@ -145,7 +191,10 @@ fn finding(app: &mut App, forward: bool) {
         _ => row.time < at,
     };
     let rows = app.story().map_or(&[][..], |story| story.rows.as_slice());
-    let target = if forward { rows.iter().find(after) } else { rows.iter().rev().find(before) };
+    let target = match forward {
+        true => rows.iter().filter(after).take(times).last(),
+        false => rows.iter().rev().filter(before).take(times).last(),
+    };
     let Some(row) = target.cloned() else {
         let reading = app.story().is_none_or(|story| story.reading.is_some());
         let way = if forward { "later" } else { "earlier" };
@@ -162,7 +211,7 @@ fn finding(app: &mut App, forward: bool) {
 pub(super) fn begin_with_story(app: &mut App, uid: ContainerUid) {
     let Some(first) = app.stories.of(uid).and_then(Story::beginning).cloned() else { return };
     if let Some(opened) = app.opened.as_mut().filter(|o| o.uid == uid && o.fresh) {
-        opened.arrive(first.id.map_or(Playhead::at_time(first.time), Playhead::at_event));
+        opened.put(first.id.map_or(Playhead::at_time(first.time), Playhead::at_event));
     }
 }
 
@@ -212,9 +261,33 @@ pub(super) fn run_until(app: &mut App, heading: Heading, text: &str) -> Result<(
         return Err(sentence(&verdict));
     }
     if let Some(opened) = &mut app.opened {
-        seek(opened, heading, Sought::Filter(text.into()));
+        seek(opened, heading, Sought::Filter(text.into()), 1);
     }
     Ok(())
+}
+
+/// What is to be looked for was typed: the playhead goes to its next match, and from there to the others.
+pub(super) fn find(app: &mut App, text: &str) -> Result<(), Safe> {
+    let text = text.trim();
+    if text.is_empty() {
+        app.bar.find = None;
+        return Ok(());
+    }
+    if let verdict @ Verdict::Invalid(..) = app.bar.library.verdict(text) {
+        return Err(sentence(&verdict));
+    }
+    app.bar.find = Some(text.into());
+    next_match(app, Heading::Forward, text, 1);
+    Ok(())
+}
+
+/// The next or previous match of what is looked for, among the events that the filter in force keeps.
+fn next_match(app: &mut App, heading: Heading, text: &str, times: usize) {
+    let kept = app.bar.filter.text();
+    let text = if kept.is_empty() { text.to_owned() } else { format!("({kept}) and ({text})") };
+    if let Some(opened) = &mut app.opened {
+        seek(opened, heading, Sought::Filter(text.into()), times);
+    }
 }
 
 /// Zooms the timeline about the playhead.

@@ -18,6 +18,8 @@ use crate::tui::{
 
 /// Rows of a menu.
 const ROWS: usize = 12;
+/// The largest number before a key.
+const MOST_TIMES: usize = 9_999;
 
 /// Does what a key means.
 pub(crate) fn key(app: &mut App, key: Key) -> Option<Effect> {
@@ -28,6 +30,18 @@ pub(crate) fn key(app: &mut App, key: Key) -> Option<Effect> {
         bar_key(app, key);
         return None;
     }
+    if let Some(count) = app.count
+        && app.pending.is_empty()
+    {
+        if let Some(digit) = digit(key) {
+            app.count = Some((count * 10 + digit).min(MOST_TIMES));
+            return None;
+        }
+        if is_cancel(key) {
+            app.count = None;
+            return None;
+        }
+    }
     let pending = std::mem::take(&mut app.pending);
     match app.keymap.meaning(app.screen, &pending, key) {
         Meaning::Action(action) => update(app, action),
@@ -37,9 +51,17 @@ pub(crate) fn key(app: &mut App, key: Key) -> Option<Effect> {
             None
         }
         Meaning::Nothing => {
-            app.notice = None;
+            (app.notice, app.count) = (None, None);
             None
         }
+    }
+}
+
+/// The digit that a key is.
+fn digit(key: Key) -> Option<usize> {
+    match key {
+        Key { code: KeyCode::Char(c), ctrl: false, alt: false } => Some(c.to_digit(10)? as usize),
+        _ => None,
     }
 }
 
@@ -138,6 +160,7 @@ fn answer(app: &mut App, ask: Ask, text: &str) -> Result<(), Safe> {
     match ask {
         Ask::Moment => steer::go_to(app, text),
         Ask::Until(heading) => steer::run_until(app, heading, text),
+        Ask::Find => steer::find(app, text),
         Ask::SaveFilter => filtering::save(app, text),
         Ask::Bookmark | Ask::Note => case::write(app, ask, text),
         Ask::Rules => case::run_rules(app, text),

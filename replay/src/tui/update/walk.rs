@@ -13,9 +13,10 @@ use crate::tui::{
     scroll::Scroll,
 };
 
-/// Does an action of movement.
-pub(super) fn step(app: &mut App, action: Action) {
+/// Does an action of movement so many times.
+pub(super) fn step(app: &mut App, action: Action, times: usize) {
     match action {
+        Action::Count => app.count = Some(0),
         Action::NextPane => turn(app, 1),
         Action::PrevPane => turn(app, -1),
         Action::Maximise => app.maximised = !app.maximised,
@@ -23,7 +24,7 @@ pub(super) fn step(app: &mut App, action: Action) {
         Action::Right if app.screen == Screen::Timeline => steer::pan(app, Action::LaterPart),
         Action::Left => branch(app, true),
         Action::Right => branch(app, false),
-        _ => rows(app, action),
+        _ => rows(app, action, times),
     }
 }
 
@@ -52,13 +53,14 @@ fn distance(action: Action, height: usize) -> isize {
     }
 }
 
-fn rows(app: &mut App, action: Action) {
+fn rows(app: &mut App, action: Action, times: usize) {
     let pane = app.focus();
     let height = app.rows_in(pane);
+    let by = distance(action, height).saturating_mul(isize::try_from(times).unwrap_or(isize::MAX));
     if pane == Pane::Events {
-        events(app, action, distance(action, height), height);
+        events(app, action, by, height);
     } else {
-        roll(app, pane, distance(action, height));
+        roll(app, pane, by);
     }
 }
 
@@ -123,6 +125,7 @@ pub(super) fn roll(app: &mut App, pane: Pane, by: isize) {
 
 fn select(app: &mut App, by: isize, height: usize) {
     let before = app.list.scroll.cursor;
+    app.list.at_top = by == isize::MIN;
     app.list.scroll.step(by, app.list.order.len(), height);
     if app.list.scroll.cursor != before {
         app.list.story = Default::default();
@@ -132,8 +135,8 @@ fn select(app: &mut App, by: isize, height: usize) {
 
 fn events(app: &mut App, action: Action, by: isize, height: usize) {
     match action {
-        Action::First => steer::clock(app, Action::Begin),
-        Action::Last => steer::clock(app, Action::End),
+        Action::First => steer::clock(app, Action::Begin, 1),
+        Action::Last => steer::clock(app, Action::End, 1),
         _ => {
             if let Some(opened) = &mut app.opened {
                 steer::step(opened, by, height);
@@ -192,6 +195,7 @@ pub(super) fn select_container(app: &mut App, uid: ContainerUid) {
     let height = app.rows_in(Pane::Containers);
     let at = app.list.order.iter().position(|i| app.catalog.containers.get(*i).is_some_and(|r| r.uid == uid));
     if let Some(at) = at {
+        app.list.at_top = false;
         app.list.scroll.go(at, app.list.order.len(), height);
     }
 }

@@ -149,17 +149,20 @@ pub(super) fn filter(app: &App, painter: &mut Painter<'_>, rect: Rect) -> Option
 /// The parts of the filter; those switched off in parentheses. Behind each is an `x` that takes it away.
 fn chips(app: &App, painter: &mut Painter<'_>, x: u16, y: u16, room: u16) {
     let chips = update::in_force(app).chips();
-    if chips.is_empty() {
-        painter.text(x, y, room, "no filter", Role::Dim);
-        return;
-    }
     let mut row = Row::new();
+    if chips.is_empty() {
+        row.push("no filter", Role::Dim);
+    }
     for (at, chip) in chips.iter().enumerate() {
         if at > 0 {
             row.push(AND, Role::Dim);
         }
         row.push(&chip_text(chip), if chip.on { Role::Match } else { Role::Dim });
         row.push(CLOSE, Role::Dim);
+    }
+    if let Some(find) = app.bar.find.as_ref().filter(|_| app.screen.needs_container()) {
+        row.push("   find ", Role::Dim);
+        row.push(&escape(find.as_bytes()), Role::Strong);
     }
     painter.row(x, y, room, &row);
 }
@@ -308,8 +311,10 @@ pub(super) fn footer(app: &App, painter: &mut Painter<'_>, rect: Rect) {
         );
         return;
     }
-    if !app.pending.is_empty() {
+    if !app.pending.is_empty() || app.count.is_some() {
+        let count = app.count.map_or_else(String::new, |count| format!("# {count} "));
         let keys: String = app.pending.iter().map(ToString::to_string).collect();
+        let keys = format!("{count}{keys}");
         painter.text(x, rect.y, room, &safe!("{keys} ..."), Role::BarStrong);
         return;
     }

@@ -95,20 +95,23 @@ fn columns(app: &App, width: u16) -> Vec<Column> {
     let mut all = vec![
         Column::new("STATE", 8, 0, state),
         Column::new("CONTAINER", COMFORT, 0, |_, row| (row.name.clone(), Role::Strong)),
-        Column::new("ID", 12, 9, |_, row| (row.short_id.clone(), Role::Dim)),
-        Column::new("POD", COMFORT, 7, |_, row| or_dash(row.pod.as_ref())),
-        Column::new("IMAGE", COMFORT, 5, |_, row| or_dash(row.image.as_ref())),
-        Column::new("ENGINE", 10, 8, |_, row| (safe!("{}", row.engine), Role::Dim)),
-        Column::new("STARTED", started, 4, self::started),
-        Column::new("LIFE", 7, 2, life).right(),
-        Column::new("EXIT", 6, 6, exit).right(),
-        Column::new("EVENTS", 10, 3, events).right(),
+        Column::new("ID", 12, 10, |_, row| (row.short_id.clone(), Role::Dim)),
+        Column::new("POD", COMFORT, 8, |_, row| or_dash(row.pod.as_ref())),
+        Column::new("IMAGE", COMFORT, 6, |_, row| or_dash(row.image.as_ref())),
+        Column::new("ENGINE", 10, 9, |_, row| (safe!("{}", row.engine), Role::Dim)),
+        Column::new("STARTED", started, 5, self::started),
+        Column::new("LIFE", 7, 3, life).right(),
+        Column::new("EXIT", 6, 7, exit).right(),
+        Column::new("EVENTS", 10, 4, events).right(),
+        Column::new("ALERTS", 6, 2, alerts).right(),
         Column::new("LOST", 5, 0, lost).right(),
         Column::new("FINDINGS", 9, 1, findings),
     ];
     all.retain(|column| match column.heading {
         "POD" => has(|row| row.pod.is_some()),
         "IMAGE" => has(|row| row.image.is_some()),
+        // Where nothing came from outside, there is nothing to say.
+        "ALERTS" => !app.list.alerts.is_empty(),
         _ => true,
     });
     let room = width.saturating_sub(3);
@@ -117,7 +120,7 @@ fn columns(app: &App, width: u16) -> Vec<Column> {
         let last = all.iter().map(|c| c.rank).max().unwrap_or(0);
         match all.iter_mut().find(|c| c.grows() && c.width > LEAST_NAME) {
             // Before anything that matters is left out, names are cut.
-            Some(name) if last <= 4 => name.width = LEAST_NAME,
+            Some(name) if last <= 5 => name.width = LEAST_NAME,
             _ if last > 0 => all.retain(|column| column.rank != last),
             _ => break,
         }
@@ -192,6 +195,13 @@ fn findings(app: &App, row: &ContainerRow) -> (Safe, Role) {
         Tally { warning: 1.., .. } => (safe!("{}", texts.join(" ")), Role::Warn),
         Tally { notice: 1.., .. } => (safe!("{}", texts.join(" ")), Role::Text),
         _ => (Safe::literal("none"), Role::Dim),
+    }
+}
+
+fn alerts(app: &App, row: &ContainerRow) -> (Safe, Role) {
+    match app.list.alerts.get(&row.uid) {
+        Some(count) => (short_count(u64::from(*count)), Role::Alert),
+        None => (Safe::literal("0"), Role::Dim),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::tui::{
 };
 
 /// Columns of the keys.
-const KEYS: usize = 16;
+const KEYS: usize = 13;
 
 /// Columns and rows of the help's text on a terminal of this size.
 pub(crate) fn size((width, height): (u16, u16)) -> (u16, u16) {
@@ -74,14 +74,10 @@ fn named(keys: &afterimage_model::text::Safe, text: &'static str) -> Row {
     Row::new().add(&safe!("  {:<KEYS$} ", keys.as_str()), Role::Key).add(text, Role::Text)
 }
 
-/// Cells side by side where there is room for two, filled down first.
+/// Cells side by side where there is room for two, filled down first; those that are too wide below them.
 fn two_columns(rows: &mut Vec<Row>, cells: Vec<Row>, columns: usize) {
     let half = columns / 2;
-    let widest = cells.iter().map(Row::width).max().unwrap_or(0);
-    if widest + 1 > half {
-        rows.extend(cells);
-        return;
-    }
+    let (cells, wide): (Vec<Row>, Vec<Row>) = cells.into_iter().partition(|cell| cell.width() < half);
     let down = cells.len().div_ceil(2);
     let (left, right) = cells.split_at(down);
     for (i, cell) in left.iter().enumerate() {
@@ -92,6 +88,7 @@ fn two_columns(rows: &mut Vec<Row>, cells: Vec<Row>, columns: usize) {
         }
         rows.push(row);
     }
+    rows.extend(wide);
 }
 
 /// Draws the help over the screen.
