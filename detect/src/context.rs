@@ -20,10 +20,47 @@ pub struct Frame {
     pub range: Option<(BootNanos, BootNanos)>,
     /// The host's name.
     pub hostname: Vec<u8>,
-    /// When the alerts were, in order: `alert:1` is the first.
-    pub alerts: Vec<BootNanos>,
+    /// When the alerts were, in order: `alert:1` is the first. Nothing where no clock reading tells.
+    pub alerts: Vec<Option<BootNanos>>,
     /// Marks of the case by letter.
     pub marks: Vec<(char, BootNanos)>,
+}
+
+/// Marks that a message names.
+const NAMED: usize = 8;
+
+impl Frame {
+    /// When the alert of this number was.
+    pub(crate) fn alert(&self, number: u32) -> Option<BootNanos> {
+        let at = usize::try_from(number).ok()?.checked_sub(1)?;
+        self.alerts.get(at).copied().flatten()
+    }
+
+    /// Where the mark of this letter is.
+    pub(crate) fn mark(&self, letter: char) -> Option<BootNanos> {
+        self.marks.iter().find(|(mark, _)| *mark == letter).map(|(_, at)| *at)
+    }
+
+    /// The names that moments have, in words.
+    pub(crate) fn moments(&self) -> String {
+        let last = self.alerts.len();
+        let alerts = match self.alerts.iter().position(Option::is_some) {
+            None if last > 0 => "its alerts have no time".to_owned(),
+            None => "the recording has no alert".to_owned(),
+            Some(at) if at + 1 == last => format!("there is `alert:{last}`"),
+            Some(at) => format!("there are `alert:{}` to `alert:{last}`", at + 1),
+        };
+        let mut letters: Vec<char> = self.marks.iter().map(|(letter, _)| *letter).collect();
+        letters.sort_unstable();
+        let named: Vec<String> =
+            letters.iter().take(NAMED).map(|letter| format!("`mark:{letter}`")).collect();
+        let more = if letters.len() > NAMED { ", ..." } else { "" };
+        if named.is_empty() {
+            format!("{alerts} and no mark")
+        } else {
+            format!("{alerts}, and {}{more}", named.join(", "))
+        }
+    }
 }
 
 /// An event with its surroundings. Made anew for each event; looks things up when they are asked for, and once.

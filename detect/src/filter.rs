@@ -9,7 +9,11 @@ use crate::{
     prefilter::Prefilter,
     program::Node,
     rows::RowFilter,
-    syntax::{self, FilterError, Mode, ast::Expr},
+    syntax::{
+        self, FilterError, FilterErrorKind, Mode,
+        ast::Expr,
+        instant::{Base, Instant},
+    },
 };
 
 /// A filter of the bar, of `grep`, or a rule's condition.
@@ -18,11 +22,16 @@ use crate::{
 /// [`Self::matches`] for every event. All others need the second pass only.
 #[derive(Debug)]
 pub struct Filter {
-    expr: Expr,
+    expr: Box<Expr>,
     pub(crate) node: Node,
     warnings: Vec<FilterWarning>,
     needs_survey: bool,
+    /// Moments that alerts and marks give, at most [`MAX_NAMED`].
+    named: Vec<Instant>,
 }
+
+/// Most moments by name that are looked up before a filter is asked.
+const MAX_NAMED: usize = 1_000;
 
 /// Saved filters by name (without the `$`): their trees.
 pub type Saved = HashMap<String, Expr>;
@@ -61,7 +70,13 @@ impl Filter {
         let mut compiler = Compiler::new(mode);
         let node = compiler.filter(expanded)?;
         let needs_survey = node.any(&|node| matches!(node, Node::Survey(_)));
-        Ok(Self { expr, node, warnings: compiler.warnings, needs_survey })
+        let mut named = Vec::new();
+        expanded.named_moments(&mut |instant| {
+            if named.len() < MAX_NAMED {
+                named.push(instant.clone());
+            }
+        });
+        Ok(Self { expr: Box::new(expr), node, warnings: compiler.warnings, needs_survey, named })
     }
 
     /// Whether the event passes.
@@ -109,10 +124,28 @@ impl Filter {
         })
     }
 
-    /// Whether it may ask for a moment by its name: then the frame has to know alerts and marks.
+    /// Whether it asks for a moment by its name: then the frame has to know alerts and marks.
     pub fn names_moments(&self) -> bool {
-        // What is in a scope over neighbours is looked at in a survey.
-        self.needs_survey() || self.node.any(&|node| matches!(node, Node::Time(test) if test.names_moments()))
+        !self.named.is_empty()
+    }
+
+    /// Looks up the alerts and marks that it names: a filter with a name that means nothing would match nothing.
+    ///
+    /// # Errors
+    /// The first name that the frame does not know, and those that it knows.
+    pub fn check_moments(&self, frame: &Frame) -> Result<(), FilterError> {
+        let is_known = |base: Base| match base {
+            Base::Alert(number) => frame.alert(number).is_some(),
+            Base::Mark(letter) => frame.mark(letter).is_some(),
+            _ => true,
+        };
+        match self.named.iter().find(|instant| !is_known(instant.base)) {
+            None => Ok(()),
+            Some(unknown) => {
+                let kind = FilterErrorKind::UnknownMoment { name: unknown.base.to_string() };
+                Err(FilterError::new(unknown.span, kind).suggest(frame.moments()))
+            }
+        }
     }
 
     /// What it says of containers, blocks and codes before events are read.

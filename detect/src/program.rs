@@ -202,10 +202,8 @@ pub(crate) fn resolve(
             let last = || frame.range.map(|(_, last)| last);
             record.and_then(|r| r.exited.map(|(at, _)| at).or(r.removed)).or_else(last)
         }
-        Base::Alert(number) => {
-            usize::try_from(number).ok()?.checked_sub(1).and_then(|at| frame.alerts.get(at).copied())
-        }
-        Base::Mark(letter) => frame.marks.iter().find(|(mark, _)| *mark == letter).map(|(_, at)| *at),
+        Base::Alert(number) => frame.alert(number),
+        Base::Mark(letter) => frame.mark(letter),
     }?;
     let at = i128::from(base.0) + i128::from(instant.offset);
     Some(BootNanos(u64::try_from(at.max(0)).unwrap_or(u64::MAX)))

@@ -51,6 +51,21 @@ pub enum Expr {
     Life(LifeTest),
 }
 
+impl Expr {
+    /// Calls `visit` with every moment in it that an alert or a mark gives, those inside scopes included.
+    pub(crate) fn named_moments(&self, visit: &mut dyn FnMut(&Instant)) {
+        match self {
+            Self::Or(parts) | Self::And(parts) => parts.iter().for_each(|part| part.named_moments(visit)),
+            Self::Not(inner) => inner.named_moments(visit),
+            Self::Scope(scope) => scope.inner.named_moments(visit),
+            Self::Near(near) => near.inner.named_moments(visit),
+            Self::Seq(seq) => seq.steps.iter().for_each(|step| step.named_moments(visit)),
+            Self::Time(test) => test.named().for_each(visit),
+            Self::Check(_) | Self::Macro(_) | Self::Saved(_) | Self::Text(_) | Self::Life(_) => {}
+        }
+    }
+}
+
 /// A name and its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name {
@@ -311,13 +326,14 @@ pub enum TimeTest {
 }
 
 impl TimeTest {
-    /// Whether an alert or a mark gives one of its moments.
-    pub(crate) fn names_moments(&self) -> bool {
-        let named = |instant: &Instant| matches!(instant.base, Base::Alert(_) | Base::Mark(_));
-        match self {
-            Self::In(low, high) => named(low) || named(high),
-            Self::Compare(_, moment) => named(moment),
-        }
+    /// Those of its moments that an alert or a mark gives.
+    fn named(&self) -> impl Iterator<Item = &Instant> {
+        let (first, second) = match self {
+            Self::In(low, high) => (low, Some(high)),
+            Self::Compare(_, moment) => (moment, None),
+        };
+        let is_named = |instant: &&Instant| matches!(instant.base, Base::Alert(_) | Base::Mark(_));
+        std::iter::once(first).chain(second).filter(is_named)
     }
 }
 

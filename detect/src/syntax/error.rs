@@ -91,6 +91,12 @@ pub enum FilterErrorKind {
         /// Its name.
         name: String,
     },
+    /// No alert or mark of this name in the recording.
+    #[error("nothing has the name `{name}`")]
+    UnknownMoment {
+        /// Its name.
+        name: String,
+    },
     /// A list where one value is needed.
     #[error("list `{name}` has {count} values where one is needed")]
     ListAsValue {

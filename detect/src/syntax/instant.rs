@@ -6,6 +6,8 @@
 
 use jiff::Timestamp;
 
+use super::ast::Span;
+
 /// A moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instant {
@@ -13,6 +15,8 @@ pub struct Instant {
     pub base: Base,
     /// How much later (or, negative, earlier), nanoseconds.
     pub offset: i64,
+    /// Where it stands.
+    pub span: Span,
 }
 
 /// What a moment is counted from.
@@ -110,14 +114,14 @@ impl Instant {
     /// Reads a moment; `None` when it is not one.
     pub fn parse(text: &str) -> Option<Self> {
         if let Some(base) = Base::parse(text) {
-            return Some(Self { base, offset: 0 });
+            return Some(Self { base, offset: 0, span: Span::default() });
         }
         let at = text.rfind(['+', '-'])?;
         let (head, tail) = text.split_at(at);
         let (sign, default) = if tail.starts_with('+') { (1, Base::Start) } else { (-1, Base::End) };
         let offset = sign * i64::try_from(parse_duration(&tail[1..])?).ok()?;
         let base = if head.is_empty() { default } else { Base::parse(head)? };
-        Some(Self { base, offset })
+        Some(Self { base, offset, span: Span::default() })
     }
 }
 

@@ -168,7 +168,7 @@ fn instant(c: &mut Cursor<'_>) -> Result<Instant, FilterError> {
     if word.is_empty() {
         return Err(c.expected("a moment such as `12:03:11` or `start+5s`"));
     }
-    Instant::parse(word).ok_or_else(|| {
+    Instant::parse(word).map(|instant| Instant { span, ..instant }).ok_or_else(|| {
         FilterError::new(span, FilterErrorKind::value(word.as_bytes(), "a moment")).suggest(
             "write RFC 3339, a clock time such as `12:03:11`, `start`, `end`, `alert:1`, `mark:a`, or `+19s` after \
              the start",

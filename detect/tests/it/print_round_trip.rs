@@ -109,7 +109,11 @@ fn instant() -> impl Strategy<Value = Instant> {
         any::<u32>().prop_map(Base::Alert),
         prop::char::range('a', 'z').prop_map(Base::Mark),
     ];
-    (base, any::<i32>()).prop_map(|(base, offset)| Instant { base, offset: offset.into() })
+    (base, any::<i32>()).prop_map(|(base, offset)| Instant {
+        base,
+        offset: offset.into(),
+        span: Span::default(),
+    })
 }
 
 fn leaf(mode: Mode) -> BoxedStrategy<Expr> {

@@ -231,7 +231,7 @@ impl Scene {
             clock: ClockMap::new(vec![pair]),
             range: Some((BootNanos(0), BootNanos(self.now))),
             hostname: b"node-7".to_vec(),
-            alerts: vec![BootNanos(10 * SECOND)],
+            alerts: vec![Some(BootNanos(10 * SECOND))],
             marks: vec![('a', BootNanos(11 * SECOND))],
         }
     }

@@ -78,6 +78,7 @@ pub(super) fn run(args: &GrepArgs, session: &mut Session<'_>) -> Result<Verdict,
     let mut filters = Filters::parse(&texts)?;
     let traces = args.scope.open()?;
     let parts = args.scope.parts(&traces)?;
+    parts.iter().try_for_each(|part| filters.check(part.trace))?;
     if args.explain {
         return explain(&filters, &parts, session);
     }

@@ -63,6 +63,7 @@ pub(super) fn run(args: &ShowArgs, session: &mut Session<'_>) -> Result<Verdict,
     filters.warnings().for_each(|line| session.say(line));
     let traces = args.whose.open(args.range.local)?;
     let part = args.whose.part(&traces, &args.range)?;
+    filters.check(part.trace)?;
     if args.tree {
         let span = super::tree::asked(&args.range, &part);
         let choice = Choice { at: None, span, setup: args.setup, ascii: session.ascii };

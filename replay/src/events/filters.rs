@@ -3,19 +3,25 @@
 use std::ops::ControlFlow;
 
 use afterimage_detect::{EventContext, Filter, Frame, Tracker, Verdict};
-use afterimage_format::{ContainerRecord, ContainerUid, Event, Query};
+use afterimage_format::{BootNanos, ContainerRecord, ContainerUid, Event, Query};
 
 use super::{SHIPPED, trees};
 use crate::{
     failure::Failure,
     output::terminal::defused,
-    trace::{Trace, alerts::alerts, marks},
+    trace::{
+        Trace,
+        alerts::{Alert, alerts},
+        marks,
+    },
 };
 
 /// Filters that must all hold.
 #[derive(Debug, Default)]
 pub struct Filters {
     list: Vec<Filter>,
+    /// What each was read from: columns of errors count in it.
+    texts: Vec<String>,
 }
 
 impl Filters {
@@ -30,7 +36,10 @@ impl Filters {
             Filter::parse_with(text, &saved)
                 .map_err(|e| Failure::Usage(format!("filter `{}`: {e}", defused(text))))
         };
-        Ok(Self { list: texts.iter().map(read).collect::<Result<_, _>>()? })
+        Ok(Self {
+            list: texts.iter().map(read).collect::<Result<_, _>>()?,
+            texts: texts.iter().map(|text| text.as_ref().to_owned()).collect(),
+        })
     }
 
     /// Whether there is none: everything passes.
@@ -99,6 +108,21 @@ impl Filters {
         if self.list.iter().any(Filter::names_moments) { frame_with_names(trace) } else { frame(trace) }
     }
 
+    /// Looks up the alerts and marks that filters name.
+    ///
+    /// # Errors
+    /// A name that means nothing in this recording; the files with the names cannot be read.
+    pub fn check(&self, trace: &Trace) -> Result<(), Failure> {
+        if !self.list.iter().any(Filter::names_moments) {
+            return Ok(());
+        }
+        let frame = with_names(trace, alerts(trace)?, marks(trace)?);
+        self.list.iter().zip(&self.texts).try_for_each(|(filter, text)| {
+            let refused = |e| Failure::Usage(format!("filter `{}`: {e}", defused(text)));
+            filter.check_moments(&frame).map_err(refused)
+        })
+    }
+
     pub(super) fn matches(&self, cx: &EventContext<'_>) -> bool {
         self.list.iter().all(|f| f.matches(cx))
     }
@@ -117,12 +141,11 @@ pub fn frame(trace: &Trace) -> Frame {
 
 /// The same with alerts and marks, which lie in files of their own: those that can be read.
 pub fn frame_with_names(trace: &Trace) -> Frame {
-    let alerts = alerts(trace).unwrap_or_default();
-    Frame {
-        alerts: alerts.iter().map_while(|alert| alert.at).collect(),
-        marks: marks(trace).unwrap_or_default(),
-        ..frame(trace)
-    }
+    with_names(trace, alerts(trace).unwrap_or_default(), marks(trace).unwrap_or_default())
+}
+
+fn with_names(trace: &Trace, alerts: Vec<Alert>, marks: Vec<(char, BootNanos)>) -> Frame {
+    Frame { alerts: alerts.iter().map(|alert| alert.at).collect(), marks, ..frame(trace) }
 }
 
 /// The state that filters and rules ask, rolled forward event by event.

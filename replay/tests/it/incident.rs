@@ -131,6 +131,20 @@ fn moments_have_the_names_of_alerts_and_marks() {
     };
     assert_eq!(within("time >= alert:1 and time <= alert:1+1s"), 5);
     assert_eq!(within("time >= mark:a and time <= mark:a+1s"), 5);
+    for (filter, told) in [
+        ("time > alert:9", "column 8: nothing has the name `alert:9`; there are `alert:1` to `alert:2`"),
+        (
+            "evt.type exists and near(time < mark:z, 1s)",
+            "column 33: nothing has the name `mark:z`; there are",
+        ),
+        ("time > alert:xyz", "column 8: `alert:xyz` is not a moment"),
+    ] {
+        for verb in [&["grep", filter, path][..], &["show", "aa", path, "-f", filter]] {
+            let ran = afterimage(verb);
+            assert_eq!(ran.code, 2, "{ran:?}");
+            assert!(ran.stderr().contains(told), "{ran:?}");
+        }
+    }
     let tree = afterimage(&["tree", "--at", "mark:a", "-c", "aa", path]);
     assert_eq!(tree.code, 0, "{tree:?}");
     for (wrong, told) in [

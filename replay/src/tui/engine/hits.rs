@@ -71,7 +71,8 @@ pub(super) fn ready(
     (library, frame): (&Library, &Frame),
     job: &Job<'_>,
 ) -> Result<Option<Filter>, ReadError> {
-    let mut filter = match library.compile(text) {
+    let checked = |filter: Filter| filter.check_moments(frame).map(|()| filter);
+    let mut filter = match library.compile(text).and_then(checked) {
         Ok(filter) => filter,
         Err(error) => {
             (job.tell)(Reply::Failed(escape(error.to_string().as_bytes())));

@@ -1,7 +1,7 @@
 //! Which containers a filter keeps: what it says of a container before any event is read. Bare words are looked
 //! for in what the list shows.
 
-use afterimage_detect::{Filter, Verdict};
+use afterimage_detect::{Filter, Frame, Verdict};
 
 use crate::{
     events::frame_with_names,
@@ -15,13 +15,15 @@ pub(super) fn keep(trace: &Trace, text: &str, library: &Library) -> Vec<bool> {
     if let Some(words) = words(text) {
         return containers.iter().map(|summary| has_words(trace, summary, &words)).collect();
     }
-    let Ok(filter) = library.compile(text) else { return vec![true; containers.len()] };
-    admitted(trace, &filter)
+    let frame = frame_with_names(trace);
+    match library.compile(text) {
+        Ok(filter) if filter.check_moments(&frame).is_ok() => admitted(trace, &filter, &frame),
+        _ => vec![true; containers.len()],
+    }
 }
 
-fn admitted(trace: &Trace, filter: &Filter) -> Vec<bool> {
-    let frame = frame_with_names(trace);
-    let before = filter.prefilter(&frame);
+fn admitted(trace: &Trace, filter: &Filter, frame: &Frame) -> Vec<bool> {
+    let before = filter.prefilter(frame);
     let containers = trace.recording.containers().iter().map(|summary| &summary.record);
     containers.map(|record| before.container(record.uid, Some(record)) != Verdict::Never).collect()
 }
