@@ -1,9 +1,15 @@
 //! Executed images that the recorder kept, put together from their pieces.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashSet},
+    ops::ControlFlow,
+};
 
-use afterimage_format::{Event, EventCode, FieldTag, layout::artifact};
+use afterimage_detect::Filter;
+use afterimage_format::{BlockInfo, ContainerUid, Event, EventCode, FieldTag, Query, layout::artifact};
 use sha2::{Digest as _, Sha256};
+
+use crate::{events, failure::Failure, time::Span, trace::Trace};
 
 /// Most bytes of one image: what a recorder keeps at most.
 const LARGEST: u64 = 16 << 20;
@@ -78,6 +84,36 @@ impl Images {
             image.bytes.extend_from_slice(piece);
         }
     }
+}
+
+/// The images that were executed in a container, or in any, in a range of time: whose, from where, and what became of
+/// each. Only blocks that have any are read.
+///
+/// # Errors
+/// [`Failure::Read`].
+pub fn executed(
+    trace: &Trace,
+    only: Option<ContainerUid>,
+    span: Span,
+) -> Result<Vec<(ContainerUid, Vec<u8>, Image)>, Failure> {
+    let recording = &trace.recording;
+    let frame = events::frame(trace);
+    let filter = Filter::parse("evt.type = artifact")
+        .map_err(|error| Failure::Environment(format!("the filter for images: {error}")))?;
+    let blocks: HashSet<usize> = filter.prefilter(&frame).blocks(recording).into_iter().collect();
+    let mut by_container: BTreeMap<ContainerUid, Images> = BTreeMap::new();
+    let query = Query { containers: only.into_iter().collect(), begin: span.begin, end: span.end };
+    let wanted = |block: &BlockInfo| blocks.contains(&block.index);
+    recording.walk_blocks(&query, &wanted, &mut |_, uid, event| {
+        if event.code == EventCode::ARTIFACT {
+            by_container.entry(uid).or_default().apply(event);
+        }
+        ControlFlow::Continue(())
+    })?;
+    let of = |(uid, images): (ContainerUid, Images)| {
+        images.by_path.into_iter().map(move |(path, image)| (uid, path, image))
+    };
+    Ok(by_container.into_iter().flat_map(of).collect())
 }
 
 #[cfg(test)]

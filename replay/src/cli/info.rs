@@ -2,17 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use afterimage_format::{BootNanos, CatalogUse, Incident, Role};
-use afterimage_model::text::{Safe, escape};
+use afterimage_format::{
+    BlockInfo, BootNanos, CatalogUse, ContainerSummary, ContainerUid, Incident, Keyframe, Role, Wanted,
+};
+use afterimage_model::{
+    artifacts,
+    text::{Safe, escape},
+};
 use clap::Args;
 
-use super::session::{Session, missing};
+use super::{
+    scope::{Part, ScopeArgs},
+    session::{Session, missing},
+};
 use crate::{
+    analysis::images::{self, Image},
     exit::Verdict,
     failure::Failure,
     output::{Cell, Column, Format, Kind, Machine, OutputArgs, Record, Shape, Tone},
     time,
-    trace::{Gaps, Life, State, StoreArgs, Trace},
+    trace::{Gaps, Life, State, Trace},
 };
 
 /// Describe a recording: origin, range, contents, losses and damage.
@@ -20,15 +29,13 @@ use crate::{
 #[command(after_help = "\
 Examples:
   afterimage info                  the default store
-  afterimage info demo.aft -o json")]
+  afterimage info demo.aft -o json
+  afterimage info -c web -b +10s -e +20s      what is there of a container in a range of time")]
 pub(super) struct InfoArgs {
     #[command(flatten)]
-    stores: StoreArgs,
-    /// Show times in the local time zone instead of UTC
-    #[arg(long)]
-    local: bool,
+    scope: ScopeArgs,
     /// Print what it was extracted for instead: trigger, alert and pins, as a line of JSON
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["container", "begin", "end"])]
     incident: bool,
     #[command(flatten)]
     output: OutputArgs,
@@ -64,6 +71,13 @@ const COLUMNS: &[Column] = &[
     )
     .integer(),
     Column::new("keyframe_bytes", "keyframe bytes", "bytes of all keyframes on disk").integer(),
+    Column::new(
+        "images",
+        "executed images",
+        "programs that were dropped or run from memory: `container_uid`, `path`, `sha256`, `size` and `outcome` \
+         (whether its bytes are kept) of each",
+    )
+    .kind(Kind::Objects),
     Column::new("clock_readings", "clock readings", "how often boot time and wall clock were compared")
         .integer(),
     Column::new("clock_steps", "clock steps", "how often the wall clock was set by more than 100 ms")
@@ -88,17 +102,69 @@ const STEP: u64 = 100_000_000;
 
 struct Row<'a> {
     trace: &'a Trace,
+    part: &'a Part<'a>,
     gaps: &'a Gaps,
+    held: Held,
+    images: Vec<(ContainerUid, Vec<u8>, Image)>,
+}
+
+/// What is there of the part that was asked for.
+#[derive(Default)]
+struct Held {
+    range: Option<(BootNanos, BootNanos)>,
+    events: u64,
+    blocks: u64,
+    bytes: u64,
+}
+
+impl Held {
+    fn of(part: &Part<'_>) -> Self {
+        let mut held = Self::default();
+        let recording = &part.trace.recording;
+        let mut reader = recording.column_reader();
+        let is_asked = |block: &&BlockInfo| {
+            part.uid().is_none_or(|uid| uid == block.container) && part.span.overlaps(block.first, block.last)
+        };
+        for block in recording.blocks().iter().filter(is_asked) {
+            held.blocks += 1;
+            held.bytes += block.stored;
+            if part.span.contains(block.first) && part.span.contains(block.last) {
+                held.events += u64::from(block.rows);
+                held.widen(block.first, block.last);
+            } else if let Ok(Some(columns)) = reader.read(block.index, Wanted::TIMES) {
+                // A block that cannot be read is told as damage.
+                let times = columns.times().iter().map(|time| BootNanos(*time));
+                for time in times.filter(|time| part.span.contains(*time)) {
+                    held.events += 1;
+                    held.widen(time, time);
+                }
+            }
+        }
+        held
+    }
+
+    fn widen(&mut self, first: BootNanos, last: BootNanos) {
+        let (begin, end) = self.range.unwrap_or((first, last));
+        self.range = Some((begin.min(first), end.max(last)));
+    }
 }
 
 pub(super) fn run(args: &InfoArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
-    let traces = args.stores.open(args.local)?;
+    let traces = args.scope.open()?;
     if args.incident {
         return incidents(&traces, session);
     }
-    let gaps: Vec<(&Trace, Gaps)> =
-        traces.iter().map(|t| (t, Gaps::of_all(t, time::Span::default()))).collect();
-    let rows: Vec<Row<'_>> = gaps.iter().map(|(trace, gaps)| Row { trace, gaps }).collect();
+    let parts = args.scope.parts(&traces)?;
+    let mut rows = Vec::new();
+    let held: Vec<(Held, Vec<_>)> = parts
+        .iter()
+        .map(|part| Ok((Held::of(part), images::executed(part.trace, part.uid(), part.span)?)))
+        .collect::<Result<_, Failure>>()?;
+    // Reading may have found damage.
+    let gaps: Vec<(&Trace, Gaps)> = parts.iter().map(|part| (part.trace, part.gaps())).collect();
+    for ((part, (_, gaps)), (held, images)) in parts.iter().zip(&gaps).zip(held) {
+        rows.push(Row { trace: part.trace, part, gaps, held, images });
+    }
     if args.output.output == Format::Table && args.output.fields.is_empty() {
         for (i, row) in rows.iter().enumerate() {
             sheet(row, i > 0, session)?;
@@ -166,8 +232,7 @@ impl Record for Row<'_> {
     fn cell(&self, key: &str) -> Cell {
         let recording = &self.trace.recording;
         let origin = recording.origin();
-        let range = recording.time_range();
-        let blocks = recording.blocks();
+        let range = self.held.range;
         match key {
             "path" => Cell::safe(escape(self.trace.path.as_os_str().as_encoded_bytes())),
             "hostname" => Cell::safe(escape(&origin.hostname)),
@@ -188,11 +253,12 @@ impl Record for Row<'_> {
             },
             "catalog" => catalog(recording.catalog()),
             "containers" => self.containers(),
-            "events" => Cell::number(recording.containers().iter().map(|c| c.events).sum::<u64>()),
-            "blocks" => Cell::number(blocks.len()),
-            "bytes" => Cell::number(blocks.iter().map(|b| b.stored).sum::<u64>()),
-            "keyframes" => Cell::number(recording.keyframes().len()),
-            "keyframe_bytes" => Cell::number(recording.keyframes().iter().map(|k| k.stored).sum::<u64>()),
+            "events" => Cell::number(self.held.events),
+            "blocks" => Cell::number(self.held.blocks),
+            "bytes" => Cell::number(self.held.bytes),
+            "keyframes" => Cell::number(self.keyframes().count()),
+            "keyframe_bytes" => Cell::number(self.keyframes().map(|k| k.stored).sum::<u64>()),
+            "images" => self.images(),
             "clock_readings" => Cell::number(recording.clock().pairs().len()),
             "clock_steps" => Cell::number(self.steps()),
             "degraded" => Cell::list(origin.degraded.iter().map(|d| escape(d))),
@@ -210,7 +276,15 @@ impl Row<'_> {
         const STATES: [State; 4] = [State::Running, State::Exited, State::Deleted, State::Unknown];
         let mut counts = BTreeMap::new();
         let all = self.trace.recording.containers().iter();
-        for summary in all.filter(|s| !matches!(s.record.role, Role::Host | Role::Monitor)) {
+        let is_asked = |s: &&ContainerSummary| match self.part.uid() {
+            Some(uid) => s.record.uid == uid,
+            None => {
+                let life = Life::of(self.trace, s);
+                !matches!(s.record.role, Role::Host | Role::Monitor)
+                    && self.part.span.overlaps(life.begin, life.last)
+            }
+        };
+        for summary in all.filter(is_asked) {
             *counts.entry(Life::of(self.trace, summary).state.as_str()).or_insert(0_u64) += 1;
         }
         let count = |s: State| counts.get(s.as_str()).copied().unwrap_or(0);
@@ -221,6 +295,34 @@ impl Row<'_> {
             .collect();
         let object = STATES.iter().map(|s| (s.as_str(), Machine::from(count(*s))));
         Cell::both(Safe::format(format_args!("{}", words.join(", "))), Machine::object(object))
+    }
+
+    fn keyframes(&self) -> impl Iterator<Item = &Keyframe> {
+        let part = self.part;
+        let is_asked =
+            move |k: &&Keyframe| part.uid().is_none_or(|uid| k.container == uid) && part.span.contains(k.at);
+        self.trace.recording.keyframes().iter().filter(is_asked)
+    }
+
+    fn images(&self) -> Cell {
+        let told = |(_, path, image): &(ContainerUid, Vec<u8>, Image)| {
+            let hash =
+                image.hash.map_or_else(String::new, |hash| format!("sha256 {}, ", artifacts::hex(&hash)));
+            format!("{} ({hash}{})", escape(path), artifacts::outcome(image.outcome))
+        };
+        let texts: Vec<String> = self.images.iter().map(told).collect();
+        let object = |(uid, path, image): &(ContainerUid, Vec<u8>, Image)| {
+            let hash = image.hash.map(|hash| Safe::format(format_args!("{}", artifacts::hex(&hash))));
+            Machine::object([
+                ("container_uid", uid.0.into()),
+                ("path", escape(path).into()),
+                ("sha256", hash.into()),
+                ("size", image.size.into()),
+                ("outcome", artifacts::outcome(image.outcome).into()),
+            ])
+        };
+        let list = Machine::list(self.images.iter().map(object));
+        Cell::both(Safe::format(format_args!("{}", texts.join(", "))), list)
     }
 
     fn steps(&self) -> usize {

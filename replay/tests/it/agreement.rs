@@ -52,6 +52,7 @@ fn every_verb_counts_the_same_events() {
         assert!(whole > 600, "{path}: {whole}");
         let counts = [
             ("info", sum(&json(&["info", path]), "recordings", "events")),
+            ("info of one", sum(&json(&["info", "-c", id, path]), "recordings", "events")),
             ("report", sum(&json(&["report", path]), "containers", "events")),
             ("stats", sum(&json(&["stats", "--setup", path]), "stats", "count")),
             ("stats of one", sum(&json(&["stats", "--setup", "-c", id, path]), "stats", "count")),

@@ -1,6 +1,6 @@
 //! `afterimage files`.
 
-use afterimage_format::{Engine, FactKey, FieldTag};
+use afterimage_format::{Engine, EventCode, FactKey, FieldTag, layout::artifact};
 
 use crate::{
     fixture::{self, Call, Exec, Fixture, Store, id, task},
@@ -84,4 +84,83 @@ fn saved_content_is_byte_for_byte_what_was_written() {
     assert!(again.stderr().contains("exists already"), "{}", again.stderr());
     let unknown = afterimage(&["files", "web", store.arg(), "--save", "/tmp/y", "--to", to]);
     assert!(unknown.stderr().contains("no file `/tmp/y`"), "{}", unknown.stderr());
+}
+
+/// A container that runs two dropped programs, one of them too large to be kept, beside one that runs none.
+fn executed() -> Store {
+    let mut fixture = Fixture::new();
+    for (uid, name) in [(1, &b"web"[..]), (2, b"quiet")] {
+        let names = [(FactKey::Name, name)];
+        fixture.container(&fixture::container(
+            uid,
+            Engine::Docker,
+            &id(if uid == 1 { "3ad7" } else { "cafe" }),
+            1.0,
+            &names,
+        ));
+    }
+    let shell = task(410, 1.0);
+    fixture.exec(1, 1.0, shell, Exec { argv: &[b"sh"], ..Exec::default() });
+    fixture.exec(2, 1.0, task(510, 1.0), Exec { argv: &[b"sh"], ..Exec::default() });
+    let mut image = |at: f64, path: &[u8], hash: &[u8; 32], outcome: u64| {
+        let fields: [(FieldTag, &[u8]); 2] = [(FieldTag::KPATH, path), (FieldTag::HASH, hash)];
+        let args = [17, 4711, 0, 0, outcome];
+        let call = Call { nr: EventCode::ARTIFACT.0, args: &args, fields: &fields, ..Call::default() };
+        fixture.call(1, at, shell, call);
+    };
+    image(2.0, b"/tmp/.x\x1b[2J", &[0xab; 32], artifact::KEPT);
+    image(4.0, b"/tmp/y", &[0xcd; 32], artifact::TOO_LARGE);
+    fixture.exit(1, 6.0, shell, 0);
+    fixture.exit(2, 9.0, task(510, 1.0), 0);
+    fixture.seal()
+}
+
+#[test]
+fn info_lists_executed_images_of_what_it_is_asked_for() {
+    let store = executed();
+    let info = |more: &[&str]| {
+        let ran = afterimage(&[&["info", store.arg(), "-o", "json"], more].concat());
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran.json()["recordings"][0].clone()
+    };
+    let image = |path: &str, byte: &str, outcome: &str| {
+        let sha256 = byte.repeat(32);
+        serde_json::json!({"container_uid": 1, "path": path, "sha256": sha256, "size": 17, "outcome": outcome})
+    };
+    let (kept, large) =
+        (image("/tmp/.x\\x1b[2J", "ab", "kept"), image("/tmp/y", "cd", "too large to be kept"));
+    assert_eq!(info(&[])["images"], serde_json::json!([kept, large]));
+    assert_eq!(info(&["-c", "web", "-b", "+2s"])["images"], serde_json::json!([large]));
+    assert_eq!(info(&["-c", "quiet"])["images"], serde_json::json!([]));
+    let sheet = afterimage(&["info", store.arg()]);
+    let told = format!("/tmp/.x\\x1b[2J (sha256 {}, kept), /tmp/y", "ab".repeat(32));
+    assert!(sheet.stdout().contains(&told), "{}", sheet.stdout());
+}
+
+#[test]
+fn info_counts_what_is_in_the_range_it_is_asked_for() {
+    let store = executed();
+    let info = |more: &[&str]| afterimage(&[&["info", store.arg(), "-o", "json"], more].concat()).json();
+    let counted = |more: &[&str]| {
+        let row = info(more)["recordings"][0].clone();
+        (
+            row["events"].as_u64().unwrap(),
+            row["containers"]
+                .as_object()
+                .unwrap()
+                .values()
+                .filter_map(serde_json::Value::as_u64)
+                .sum::<u64>(),
+        )
+    };
+    assert_eq!(counted(&[]), (6, 2));
+    assert_eq!(counted(&["-c", "web"]), (4, 1));
+    assert_eq!(counted(&["-c", "web", "-b", "+1s", "-e", "+3s"]), (2, 1));
+    assert_eq!(counted(&["-b", "11:58:10"]), (1, 1), "web has ended before");
+    assert_eq!(afterimage(&["info", store.arg(), "-c", "absent"]).code, 1);
+    let part = info(&["-c", "web", "-b", "+1s", "-e", "+3s"])["recordings"][0].clone();
+    assert_eq!(
+        (&part["begin"], &part["length_ns"]),
+        (&"2026-11-21T11:58:04.000000000Z".into(), &2_000_000_000_u64.into())
+    );
 }
