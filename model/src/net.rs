@@ -19,10 +19,12 @@ pub use record::{Conversation, Direction, Listener, Lookup, Name, NameSource};
 
 use crate::{
     World,
+    describe::payload,
     dns::{DnsAnswer, DnsMessage},
     fds::{Socket, SocketState},
     process::ProcessKey,
     sockaddr::SocketAddress,
+    streams::counts_messages,
     syscalls,
 };
 
@@ -116,7 +118,7 @@ fn action(call: &str) -> Option<Action> {
         "accept" | "accept4" => Action::Accept,
         "listen" => Action::Listen,
         "write" | "writev" | "sendto" | "sendmsg" | "sendmmsg" => Action::Send,
-        "read" | "readv" | "recvfrom" | "recvmsg" | "recvmmsg" => Action::Receive,
+        "read" | "readv" | "recvfrom" | "recvmsg" | "recvmmsg" | "recvmmsg_time64" => Action::Receive,
         "sendfile" | "sendfile64" => Action::SendFile,
         _ => return None,
     })
@@ -205,7 +207,11 @@ impl Look<'_> {
     }
 
     fn transfer(&mut self, sends: bool) {
-        let Some(bytes) = u64::try_from(self.event.ret).ok().filter(|&n| n > 0) else { return };
+        let Some(moved) = u64::try_from(self.event.ret).ok().filter(|&n| n > 0) else { return };
+        let parts = self.event.fields.iter().filter(|f| f.tag == FieldTag::PAYLOAD);
+        // What further messages of one call moved is not recorded.
+        let is_many = counts_messages(syscalls::base_name(self.event.code));
+        let bytes = if is_many { payload::length(parts) } else { moved };
         let Some(socket) = self.socket(self.fd()).filter(is_talk) else { return };
         // A datagram's own address is whom it went to or came from.
         let peer = self.told(FieldTag::SOCKADDR).or_else(|| socket.peer.clone());
@@ -240,7 +246,7 @@ impl Look<'_> {
 
     fn peeks(&self) -> bool {
         let flags = match syscalls::base_name(self.event.code) {
-            "recvfrom" | "recvmmsg" => self.event.args.get(3),
+            "recvfrom" | "recvmmsg" | "recvmmsg_time64" => self.event.args.get(3),
             "recvmsg" => self.event.args.get(2),
             _ => None,
         };

@@ -142,6 +142,8 @@ impl Streams {
         let fd = event.args.get(place).map_or(-1, |&fd| fd as i32);
         let Some((key, kind, label)) = identify(world, event, process.key, fd) else { return };
         let parts = event.fields.iter().filter(|f| f.tag == FieldTag::PAYLOAD);
+        let moved = u64::try_from(event.ret).unwrap_or(0);
+        let is_many = counts_messages(syscalls::base_name(event.code));
         let redacted = parts.clone().any(|f| f.flags.contains(FieldFlags::REDACTED));
         let chunk = Chunk {
             time: event.time,
@@ -149,7 +151,8 @@ impl Streams {
             process: process.key,
             fd,
             way,
-            len: u64::try_from(event.ret).unwrap_or(0),
+            len: if is_many { payload::length(parts.clone()) } else { moved },
+            unread: if is_many { moved.saturating_sub(1) } else { 0 },
             bytes: if redacted { Vec::new() } else { payload::contiguous(parts) },
             redacted,
         };
@@ -179,8 +182,10 @@ impl Streams {
 /// to another passes through no memory of the program: its bytes are missing, its length is known.
 fn ends(call: &str) -> &'static [(Way, usize)] {
     match call {
-        "read" | "readv" | "recvfrom" | "recvmsg" | "preadv2" => &[(Way::In, 0)],
-        "write" | "writev" | "sendto" | "sendmsg" | "pwritev2" | "vmsplice" => &[(Way::Out, 0)],
+        "read" | "readv" | "recvfrom" | "recvmsg" | "recvmmsg" | "recvmmsg_time64" | "preadv2" => {
+            &[(Way::In, 0)]
+        }
+        "write" | "writev" | "sendto" | "sendmsg" | "sendmmsg" | "pwritev2" | "vmsplice" => &[(Way::Out, 0)],
         "sendfile" | "sendfile64" => &[(Way::In, 1), (Way::Out, 0)],
         "splice" => &[(Way::In, 0), (Way::Out, 2)],
         _ => &[],
@@ -189,11 +194,16 @@ fn ends(call: &str) -> &'static [(Way, usize)] {
 
 fn peeks(call: &str, event: &Event<'_>) -> bool {
     let flags = match call {
-        "recvfrom" => event.args.get(3),
+        "recvfrom" | "recvmmsg" | "recvmmsg_time64" => event.args.get(3),
         "recvmsg" => event.args.get(2),
         _ => None,
     };
     flags.is_some_and(|flags| flags & MSG_PEEK != 0)
+}
+
+/// Calls with an array of messages: the result counts these, and the recorder keeps what the first moved.
+pub(crate) fn counts_messages(call: &str) -> bool {
+    matches!(call, "sendmmsg" | "recvmmsg" | "recvmmsg_time64")
 }
 
 /// The stream of a descriptor, with a word and a label for it; `None` for what is no stream: files and the like.
@@ -302,7 +312,7 @@ impl Stream {
 
     /// Whether every byte that went through was kept.
     pub fn is_complete(&self) -> bool {
-        self.chunks_dropped == 0 && self.chunks.iter().all(|c| c.missing() == 0)
+        self.chunks_dropped == 0 && self.chunks.iter().all(|c| c.missing() == 0 && c.unread == 0)
     }
 }
 

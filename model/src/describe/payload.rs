@@ -42,6 +42,11 @@ pub(super) fn joined(event: &Event<'_>, limit: usize) -> Option<Safe> {
     Some(text::quote(kept, cut || kept.len() < bytes.len()))
 }
 
+/// True bytes of several vectors together.
+pub(crate) fn length<'a>(parts: impl Iterator<Item = &'a Field<'a>>) -> u64 {
+    parts.map(|part| u64::from(part.full_len)).fold(0, u64::saturating_add)
+}
+
 /// The bytes of several vectors up to the first that was cut: what follows it is not where it seems.
 pub(crate) fn contiguous<'a>(parts: impl Iterator<Item = &'a Field<'a>>) -> Vec<u8> {
     let mut out = Vec::new();

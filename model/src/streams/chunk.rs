@@ -18,8 +18,10 @@ pub struct Chunk {
     pub fd: i32,
     /// Which way.
     pub way: Way,
-    /// How many bytes the call moved.
+    /// How many bytes the call moved; of one that moves several messages, the first.
     pub len: u64,
+    /// Further messages of the same call, of which neither bytes nor lengths were recorded.
+    pub unread: u64,
     /// Its first bytes, as many as were kept. Never trusted.
     pub bytes: Vec<u8>,
     /// A policy masked the bytes.

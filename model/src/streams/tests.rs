@@ -75,6 +75,23 @@ fn what_was_cut_or_masked_is_a_gap_of_known_length() {
 }
 
 #[test]
+fn of_several_messages_the_first_is_there_and_the_others_are_told() {
+    let mut cut = moved(12, 1, "recvmmsg", 4, b"answer");
+    (cut.ret, cut.fields[0].full_len) = (1, 9);
+    let mut two = moved(11, 1, "sendmmsg", 4, b"query");
+    two.ret = 2;
+    let mut peeked = moved(13, 1, "recvmmsg", 4, b"later");
+    peeked.args = vec![4, 0, 1, MSG_PEEK];
+    let streams = streams(&[call(10, 1, "socket", &[2, 2, 0], 4), two, cut, peeked]);
+    let [stream] = streams.list(BOX) else { panic!("{:?}", streams.list(BOX)) };
+    assert_eq!((stream.bytes_out, stream.bytes_in), (5, 9), "bytes, not messages");
+    assert_eq!(stream.reassemble(Way::Out, ALL).bytes, b"query");
+    let unread: Vec<u64> = stream.chunks.iter().map(|chunk| chunk.unread).collect();
+    assert_eq!(unread, [1, 0]);
+    assert!(!stream.is_complete());
+}
+
+#[test]
 fn what_the_kernel_moves_is_a_gap_of_known_length_at_both_ends() {
     let streams = streams(&[
         open_fd(1, 1, 0, "pipe:[7]"),

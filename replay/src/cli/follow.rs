@@ -167,6 +167,12 @@ fn show(
             "{lacking} bytes of the stream were not recorded (truncated, redacted, or moved by the kernel)"
         ));
     }
+    let unread = chunks.iter().fold(0, |sum: u64, chunk| sum.saturating_add(chunk.unread));
+    if unread > 0 {
+        session.say(format!(
+            "{unread} messages of `sendmmsg` and `recvmmsg` were not recorded: of each such call the first is"
+        ));
+    }
     Ok(!chunks.is_empty())
 }
 
