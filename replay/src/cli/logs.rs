@@ -7,7 +7,7 @@ use afterimage_model::{
     World,
     fds::{FdKind, PipeId},
     syscalls,
-    text::escape,
+    text::{Safe, escape},
 };
 use clap::{Args, ValueEnum};
 
@@ -21,7 +21,7 @@ use crate::{
     failure::Failure,
     output::{Cell, Column, Format, Kind, OutputArgs, Record, Shape, Tone},
     time::RangeArgs,
-    trace::Trace,
+    trace::{Trace, display_name},
 };
 
 /// Print what a container wrote to its standard output and standard error.
@@ -122,7 +122,25 @@ pub(super) fn run(args: &LogsArgs, session: &mut Session<'_>) -> Result<Verdict,
             "{lacking} bytes of the output were not recorded (truncated, redacted, or moved by the kernel)"
         ));
     }
+    if count == 0 {
+        session.say(silence(&part, args));
+    }
     Ok(session.conclude(&[(part.trace, part.gaps())], count > 0))
+}
+
+/// What is to be said of a container that wrote nothing.
+fn silence(part: &Part<'_>, args: &LogsArgs) -> String {
+    let name = part.target.map_or_else(Safe::default, |target| display_name(&target.summary.record));
+    let streams = match args.only {
+        None => "its standard output and standard error",
+        Some(Which::Stdout) => "its standard output",
+        Some(Which::Stderr) => "its standard error",
+    };
+    let asked = args.range.begin.is_some() || args.range.end.is_some();
+    let when = if asked { "in this range" } else { "while it was recorded" };
+    format!(
+        "{name} wrote nothing to {streams} {when}; `afterimage follow` lists its files, pipes and sockets"
+    )
 }
 
 /// Hands every write to `visit`, in order of time.

@@ -75,6 +75,7 @@ pub(super) fn run(args: &VerifyArgs, session: &mut Session<'_>) -> Result<Verdic
     let mut head = Map::new();
     let list = reports.iter().map(|(path, report)| recording(path, report));
     head.insert("recordings".to_owned(), Machine::list(list).into_value());
+    head.insert("totals".to_owned(), totals(&reports).into_value());
     let any = reports.iter().any(|(_, r)| !r.findings.is_empty());
     if !is_table || any {
         let mut emitter = session.emit(SHAPE, &args.output, &head)?;
@@ -180,6 +181,21 @@ fn recording(path: &Path, report: &VerifyReport) -> Machine {
         ("signed_blocks", report.signed_blocks.into()),
         ("events", report.events.into()),
         ("segments", Machine::list(report.segments.iter().map(segment))),
+    ])
+}
+
+/// All recordings together.
+fn totals(reports: &[(PathBuf, VerifyReport)]) -> Machine {
+    let sum = |of: fn(&VerifyReport) -> u64| reports.iter().map(|(_, report)| of(report)).sum::<u64>();
+    Machine::object([
+        ("good", reports.iter().all(|(_, report)| report.is_good()).into()),
+        ("recordings", (reports.len() as u64).into()),
+        ("segments", sum(|report| report.segments.len() as u64).into()),
+        ("blocks", sum(|report| report.blocks).into()),
+        ("signed_blocks", sum(|report| report.signed_blocks).into()),
+        ("events", sum(|report| report.events).into()),
+        ("findings", sum(|report| report.findings.len() as u64).into()),
+        ("damage", sum(|report| report.findings.iter().filter(|f| f.kind.is_damage()).count() as u64).into()),
     ])
 }
 

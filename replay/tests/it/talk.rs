@@ -112,7 +112,11 @@ fn logs_put_lines_together_and_leave_sockets_out() {
     assert!(run(&["-t", "--only", "stderr"]).stdout().starts_with("2026-11-21 11:58:04.600 warning"));
     let rows = run(&["-o", "json"]).json();
     assert_eq!(rows["writes"][0]["text"], "first li");
-    assert_eq!(afterimage(&["logs", "quiet", store.arg()]).code, 1);
+    let silent = afterimage(&["logs", "quiet", store.arg()]);
+    assert_eq!((silent.code, silent.stdout()), (1, ""));
+    assert!(silent.stderr().contains("(quiet) wrote nothing to its standard output and"), "{silent:?}");
+    let none = run(&["--only", "stderr", "-e", "+500ms"]);
+    assert!(none.code == 1 && none.stderr().contains("standard error in this range"), "{none:?}");
 }
 
 #[test]
@@ -147,6 +151,15 @@ fn verify_finds_a_flipped_byte_and_says_where() {
     assert_eq!(ran.code, 3, "{}", ran.stdout());
     let document = ran.json();
     assert_eq!(document["recordings"][0]["good"], false);
+    let (totals, own) = (&document["totals"], &document["recordings"][0]);
+    for member in ["good", "blocks", "signed_blocks", "events"] {
+        assert_eq!(totals[member], own[member], "{member}");
+    }
+    assert_eq!(totals["findings"], document["findings"].as_array().map_or(0, Vec::len));
+    assert!(totals["damage"].as_u64().is_some_and(|damage| damage > 0), "{totals}");
+    let twice = afterimage(&["verify", store.arg(), store.arg(), "-o", "json"]).json();
+    assert_eq!(twice["totals"]["recordings"], 2);
+    assert_eq!(twice["totals"]["events"].as_u64(), totals["events"].as_u64().map(|events| 2 * events));
     assert!(
         document["findings"].as_array().is_some_and(|f| f.iter().any(|f| f["damage"] == true)),
         "{document}"
