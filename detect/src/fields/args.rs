@@ -132,19 +132,18 @@ fn result<'c>(cx: &'c EventContext<'_>) -> Option<Value<'c>> {
     Some(made.map_or_else(|| Value::made(result.to_string()), Value::made))
 }
 
-/// `<f>/etc/passwd`: a descriptor's type and name.
+/// `<f>/etc/passwd`, `<4t>10.0.0.1:40000->10.0.0.2:443`: a descriptor's type and name.
 fn named(cx: &EventContext<'_>, number: i32) -> Option<Vec<u8>> {
     let own = (cx.fd_number() == Some(number)).then(|| cx.descriptor().copied()).flatten();
     let descriptor = own.or_else(|| cx.facts().descriptor(cx.task(), number))?;
     let mut out = b"<".to_vec();
     out.extend_from_slice(fd::typechar(&descriptor));
+    out.extend_from_slice(fd::protocol_char(&descriptor));
     out.push(b'>');
-    if own.is_some() {
-        if let Some(name) = fd::get(fd::Fd::Name, &FieldArg::None, cx) {
-            out.extend_from_slice(&name.each().first()?.to_bytes());
-        }
-    } else {
-        out.extend_from_slice(descriptor.path.unwrap_or(b""));
+    match fd::get(fd::Fd::Name, &FieldArg::None, cx) {
+        Some(name) if own.is_some() => out.extend_from_slice(&name.each().first()?.to_bytes()),
+        _ if own.is_some() => {}
+        _ => out.extend_from_slice(&fd::name_of(&descriptor)),
     }
     Some(out)
 }

@@ -1,6 +1,6 @@
 //! `fd.*`: the descriptor that a call makes, uses or ends.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 use super::{FieldArg, family, path};
 use crate::{
@@ -249,6 +249,23 @@ fn connection(socket: &Socket) -> Option<String> {
         (Some((a, p)), Some((b, q))) => Some(format!("{a}:{p}->{b}:{q}")),
         (Some((a, p)), None) | (None, Some((a, p))) => Some(format!("{a}:{p}")),
         (None, None) => None,
+    }
+}
+
+/// The name of a descriptor that is not the event's own.
+pub(super) fn name_of<'d>(descriptor: &Descriptor<'d>) -> Cow<'d, [u8]> {
+    let ends = descriptor.socket.filter(Socket::is_ip).and_then(|socket| connection(&socket));
+    ends.map_or_else(|| descriptor.path.unwrap_or(b"").into(), |ends| ends.into_bytes().into())
+}
+
+/// The letter that Falco puts behind a socket's [`typechar`] for its protocol.
+pub(super) fn protocol_char(descriptor: &Descriptor<'_>) -> &'static [u8] {
+    match descriptor.socket.filter(Socket::is_ip).and_then(|socket| socket.protocol) {
+        Some(Protocol::Tcp) => b"t",
+        Some(Protocol::Udp) => b"u",
+        Some(Protocol::Icmp) => b"i",
+        Some(Protocol::Raw) => b"r",
+        None => b"",
     }
 }
 

@@ -40,6 +40,35 @@ fn check(scene: &Scene, cases: &[(&str, bool)]) {
 }
 
 #[test]
+fn arguments_that_are_descriptors_tell_what_these_are() {
+    let tuple = "172.17.0.2:40000->93.184.216.34:443";
+    let equal = |arg: &str, value: &str| format!("evt.arg.{arg} = '{value}'");
+    let cases = |scene: &Scene, cases: &[(&str, &str)]| {
+        for (arg, value) in cases {
+            assert!(scene.last_passes(&equal(arg, value)), "{arg} = {value}");
+        }
+    };
+    let dup = connected().call(101, "dup2", &[3, 0], 0, &[]);
+    let socket = format!("<4t>{tuple}");
+    cases(&dup, &[("oldfd", &socket), ("newfd", &socket), ("res", &socket)]);
+    check(
+        &dup,
+        &[
+            ("evt.rawarg.oldfd = 3", true),
+            ("evt.rawarg.newfd = 0", true),
+            ("evt.arg.oldfd startswith '<4t>' and evt.arg.oldfd endswith ':443'", true),
+            ("evt.args contains 'oldfd=<4t>172.17.0.2:40000->93.184.216.34:443'", true),
+            ("fd.rport = 443", true),
+        ],
+    );
+    let files = read_passwd().open(101, "/srv/out", REWRITE, 6);
+    let sent = files.clone().call(101, "sendfile", &[6, 5, 0, 10], 10, &[]);
+    cases(&sent, &[("out_fd", "<f>/srv/out"), ("in_fd", "<f>/etc/passwd")]);
+    // Of a descriptor that is not known there is its number.
+    cases(&files.call(101, "dup2", &[77, 78], -9, &[]), &[("oldfd", "77"), ("newfd", "78")]);
+}
+
+#[test]
 fn processes_and_their_ancestors() {
     check(
         &read_passwd(),
