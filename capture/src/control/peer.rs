@@ -54,13 +54,23 @@ impl Allowed {
             return Err(Denied::User { uid: peer.uid() });
         }
         // Its own container is no foreign one: the recorder may run in a pod.
-        let (theirs, own) = (cgroup(pid), cgroup(std::process::id() as i32));
-        match theirs {
-            None => Err(Denied::Unseen),
-            Some(path) if own.as_ref() != Some(&path) && is_container(&path) => Err(Denied::Container),
-            Some(_) => Ok(()),
+        let own = std::process::id() as i32;
+        let theirs = cgroup(pid).ok_or(Denied::Unseen)?;
+        let foreign = cgroup(own).as_ref() != Some(&theirs) && is_container(&theirs);
+        if foreign || depth(pid)? > depth(own)? {
+            return Err(Denied::Container);
         }
+        Ok(())
     }
+}
+
+/// In how many pid namespaces a process is, as far as they can be seen from here: a container without a cgroup of its own
+/// is in one more than its host.
+fn depth(pid: i32) -> Result<usize, Denied> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).map_err(|_| Denied::Unseen)?;
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    // Kernels tell this since 4.1; without it, one is as deep as the other.
+    Ok(numbers.map_or(1, |numbers| numbers.split_whitespace().count()))
 }
 
 fn is_container(cgroups: &[u8]) -> bool {

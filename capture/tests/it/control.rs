@@ -252,6 +252,30 @@ fn the_socket_is_for_root_and_its_group() {
 
 #[test]
 #[ignore = "needs root and eBPF"]
+fn the_socket_is_not_for_root_in_a_container() {
+    let _alone = alone();
+    let bench = Bench::start("");
+    let refused = |command: &mut Command| {
+        let Output { status, stderr, .. } =
+            command.args([RECORDER, "status", "--socket"]).arg(bench.socket()).output().unwrap();
+        let said = String::from_utf8(stderr).unwrap();
+        assert!(status.code() == Some(5) && said.contains("the process is in a container"), "{status:?} {said}");
+    };
+    // Root of a container that has the socket mounted: by its pid namespace, and by its cgroup.
+    refused(Command::new("unshare").args(["--pid", "--fork"]));
+    let cgroups = crate::harness::unified();
+    let cgroup = cgroups.join(format!("docker-{}.scope", "5ec7".repeat(16)));
+    fs::create_dir(&cgroup).unwrap();
+    let enter = format!("echo $$ > '{}/cgroup.procs' && exec \"$@\"", cgroup.display());
+    refused(Command::new("sh").args(["-c", &enter, "sh"]));
+    eventually("cgroup that is empty again", || fs::remove_dir(&cgroup).ok());
+    // And the host's is served.
+    assert_eq!(Command::new(RECORDER).args(["status", "--socket"]).arg(bench.socket()).status().unwrap().code(), Some(0));
+    bench.recorder.stop();
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
 fn senders_get_the_answer_they_need() {
     let _alone = alone();
     let bench = Bench::start("rate = 100000\nbody_limit = \"64KiB\"\n[triggers]\nqueue = 4\n");

@@ -432,12 +432,6 @@ fn e25_an_id_used_again_is_another_container() {
     }
 }
 
-/// Where a hierarchy that has all tasks of the launcher's containers is mounted.
-fn unified() -> &'static Path {
-    let places = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(Path::new);
-    places.into_iter().find(|place| place.join("cgroup.procs").exists()).unwrap()
-}
-
 #[test]
 #[ignore = "needs root, eBPF and gcc"]
 fn e25_who_is_moved_out_of_its_cgroup_stays_in_its_container() {
@@ -447,7 +441,7 @@ fn e25_who_is_moved_out_of_its_cgroup_stays_in_its_container() {
     let running = launcher.spawn(&["/bin/acts", "moved"], Stdio::default()).unwrap();
     let inside = |name: &str| format!("/proc/{}/root/tmp/{name}", running.pid());
     wait_until("the act is ready", || Path::new(&inside("ready")).exists());
-    std::fs::write(unified().join("cgroup.procs"), running.pid().to_string()).unwrap();
+    std::fs::write(crate::harness::unified().join("cgroup.procs"), running.pid().to_string()).unwrap();
     std::fs::write(inside("go"), "").unwrap();
     let outcome = running.wait().unwrap();
     assert!(outcome.status.success());

@@ -147,3 +147,9 @@ pub(crate) fn container<'a>(recording: &'a Recording, id: &str) -> &'a Container
         .find(|c| c.record.id == id.as_bytes())
         .unwrap_or_else(|| panic!("container {id} is not listed"))
 }
+
+/// Where a hierarchy that has all tasks of the launcher's containers is mounted.
+pub(crate) fn unified() -> &'static Path {
+    let places = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].map(Path::new);
+    places.into_iter().find(|place| place.join("cgroup.procs").exists()).unwrap()
+}
