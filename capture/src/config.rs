@@ -12,7 +12,10 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration}
 
 use clap::ValueEnum as _;
 
-use crate::recorder::{HostMode, Profile};
+use crate::{
+    recorder::{HostMode, Profile},
+    redact::{Redaction, Redactor},
+};
 
 pub use dump::reference;
 pub use error::{ConfigError, Origin, Place, Problem, ProblemKind};
@@ -25,7 +28,7 @@ pub const DEFAULT_FILE: &str = "/etc/afterimage/config.toml";
 /// The configuration in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// `[store]` and `[record]`.
+    /// `[store]`, `[record]` and `[redact]`.
     pub record: RecordConfig,
     /// `[log]`.
     pub log: LogConfig,
@@ -70,6 +73,8 @@ pub struct RecordConfig {
     pub payload_stream: u32,
     /// Numbers only.
     pub numbers_only: bool,
+    /// `[redact]`: which secrets are masked; none are without it.
+    pub redact: Option<Redaction>,
 }
 
 /// Messages.
@@ -211,6 +216,10 @@ impl Config {
                 payload_file: read.small("record.payload_file"),
                 payload_stream: read.small("record.payload_stream"),
                 numbers_only: read.truth("record.numbers_only"),
+                redact: read.truth("redact.secrets").then(|| Redaction {
+                    names: read.list("redact.names").to_vec(),
+                    patterns: read.list("redact.patterns").to_vec(),
+                }),
             },
             log: LogConfig {
                 filter: read.text("log.filter").to_owned(),
@@ -242,6 +251,9 @@ impl Config {
             let kind = ProblemKind::Conflict { key: key.to_owned(), problem: problem.to_owned() };
             errors.push(Problem { at, kind });
         };
+        if let Some(Err(error)) = self.record.redact.as_ref().map(Redactor::new) {
+            conflict("redact.patterns", &format!("cannot be used: {error}"));
+        }
         let hook = &self.webhook;
         if hook.enabled {
             let authenticated = hook.token_file.is_some() || hook.hmac_key_file.is_some();

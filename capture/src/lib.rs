@@ -21,6 +21,7 @@ pub mod procfs;
 pub mod programs;
 pub mod pulse;
 pub mod recorder;
+pub mod redact;
 pub mod sink;
 pub mod snapshot;
 pub mod specs;

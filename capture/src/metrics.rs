@@ -176,6 +176,7 @@ fn recorder(out: &mut Writer<'_>, figures: &Figures) -> fmt::Result {
     out.counter("events", "Events stored", sink.stored)?;
     out.counter("events_filtered", "Calls that the profile leaves out", kernel.filtered + sink.filtered)?;
     out.counter("events_unattributed", "Events whose container was not found", sink.unattributed)?;
+    out.counter("secrets_masked", "Secrets masked before they were written", sink.redacted)?;
     let lost = [
         ("data_ring_full", kernel.lost_data),
         ("control_ring_full", kernel.lost_control),

@@ -33,6 +33,7 @@ use crate::{
     metadata::{Metadata, scout},
     programs::{LoadError, LoadOptions, Programs},
     pulse::Pulse,
+    redact::{RedactError, Redaction, Redactor},
     sink::{HostPolicy, Sink, SinkCounts, census::Census},
     snapshot::{self, Snapshot},
     specs,
@@ -117,6 +118,8 @@ pub struct Options {
     pub payload_stream: u32,
     /// Record the numbers of calls only.
     pub numbers_only: bool,
+    /// Secrets to mask; none are without it.
+    pub redact: Option<Redaction>,
     /// How the store is written.
     pub store_options: StoreOptions,
 }
@@ -128,6 +131,9 @@ pub enum RecordError {
     /// The programs.
     #[error(transparent)]
     Load(#[from] LoadError),
+    /// What is to be masked.
+    #[error("secrets cannot be masked: {0}")]
+    Redact(#[from] RedactError),
     /// The store, at the start.
     #[error(transparent)]
     Store(#[from] OpenError),
@@ -260,9 +266,11 @@ impl Recorder {
         let control = programs.take_ring("CONTROL")?;
         let ended = host::end_of_earlier(&options.store);
         let tables = (programs.take_policy()?, programs.take_marks()?);
+        let redactor = options.redact.as_ref().map(Redactor::new).transpose()?;
         let store =
             StoreWriter::open(&options.store, host::origin(&degraded), options.store_options.clone())?;
         let mut sink = Sink::new(store, helpers, tables, cgroups, options.host.policy(options.profile));
+        sink.set_redactor(redactor);
         let now = host::boot_now();
         sink.store.put_clock(host::clock_pair())?;
         sink.store.put_container(&ContainerRecord::host(now))?;
@@ -595,7 +603,7 @@ impl Recorder {
         };
         Status {
             kernel: self.programs.counters().unwrap_or_default(),
-            sink: self.sink.counts,
+            sink: self.sink.counts(),
             malformed: self.malformed,
             unread: self.sink.unread(),
             containers: self.sink.registry.living(),

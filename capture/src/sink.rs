@@ -34,6 +34,7 @@ use crate::{
     },
     programs::{Marks, Policies},
     recorder::Looking,
+    redact::Redactor,
     witness::Witness,
 };
 
@@ -53,6 +54,8 @@ pub struct SinkCounts {
     pub unattributed: u64,
     /// Events that the store refused.
     pub refused: u64,
+    /// Secrets that were masked.
+    pub redacted: u64,
 }
 
 /// The end of an event's way.
@@ -95,6 +98,8 @@ pub struct Sink {
     witness: Option<Box<dyn Witness>>,
     /// Policy of containers, where it is not the one the programs were loaded with.
     container_policy: Option<u32>,
+    /// Masks secrets.
+    redactor: Option<Redactor>,
     /// Policies of single containers.
     own_policies: HashMap<ContainerUid, u32, foldhash::fast::RandomState>,
 }
@@ -111,6 +116,14 @@ fn push(
     store.push(uid, event)?;
     keeper.apply(uid, event);
     Ok(())
+}
+
+/// Hands an event on without its secrets.
+fn masked<R>(redactor: Option<&mut Redactor>, event: &Event<'_>, then: impl FnOnce(&Event<'_>) -> R) -> R {
+    match redactor.and_then(|redactor| redactor.event(event)) {
+        Some(redacted) => then(&Event { fields: &redacted.fields(event), ..*event }),
+        None => then(event),
+    }
 }
 
 /// How the host itself is recorded.
@@ -157,6 +170,7 @@ impl Sink {
             refused_since: None,
             silent: HashSet::default(),
             witness: None,
+            redactor: None,
             container_policy: None,
             own_policies: HashMap::default(),
         }
@@ -287,6 +301,17 @@ impl Sink {
         }
     }
 
+    /// From now on secrets are masked.
+    pub fn set_redactor(&mut self, redactor: Option<Redactor>) {
+        self.redactor = redactor;
+    }
+
+    /// What was done so far.
+    pub fn counts(&self) -> SinkCounts {
+        let redacted = self.redactor.as_ref().map_or(0, |redactor| redactor.masked);
+        SinkCounts { redacted, ..self.counts }
+    }
+
     /// Stores an event of `uid`.
     pub fn put(&mut self, uid: ContainerUid, event: &Event<'_>) {
         if self.silent.remove(&uid) {
@@ -307,12 +332,17 @@ impl Sink {
         } else if uid != ContainerUid::HOST {
             self.life(uid, &event);
         }
-        match push((&mut self.store, &mut self.keeper), uid, &event) {
+        let Self { redactor, store, keeper, witness, .. } = self;
+        let pushed = masked(redactor.as_mut(), &event, |event| {
+            let pushed = push((store, keeper), uid, event);
+            if let Some(witness) = witness {
+                witness.event(uid, event);
+            }
+            pushed
+        });
+        match pushed {
             Ok(()) => self.counts.stored += 1,
             Err(error) => self.refused(event.time, &error),
-        }
-        if let Some(witness) = &mut self.witness {
-            witness.event(uid, &event);
         }
     }
 

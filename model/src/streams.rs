@@ -153,7 +153,7 @@ impl Streams {
             way,
             len: if is_many { payload::length(parts.clone()) } else { moved },
             unread: if is_many { moved.saturating_sub(1) } else { 0 },
-            bytes: if redacted { Vec::new() } else { payload::contiguous(parts) },
+            bytes: payload::contiguous(parts),
             redacted,
         };
         let set = self.containers.entry(container).or_default();

@@ -208,6 +208,7 @@ fn options(record: &RecordConfig) -> Options {
         payload_file: record.payload_file,
         payload_stream: record.payload_stream,
         numbers_only: record.numbers_only,
+        redact: record.redact.clone(),
         store_options: StoreOptions {
             segment_bytes: record.segment_size,
             block_age: 5_000_000_000,
@@ -238,6 +239,7 @@ fn line(status: &Status, rate: u64) -> String {
         (status.unread, "looks at metadata left out"),
         (status.malformed, "malformed"),
         (status.sink.refused, "refused by the store"),
+        (status.sink.redacted, "secrets masked"),
         (status.store.evicted_events, "evicted"),
         (status.store.pins_closed, "pins ended early: too large for the budget"),
     ] {
@@ -279,7 +281,7 @@ fn explain(error: &RecordError) -> Failure {
         RecordError::Store(OpenError::NotARecording { .. }) => {
             "choose an empty or new directory with --store"
         }
-        RecordError::Store(_) | RecordError::Write(_) => "",
+        RecordError::Store(_) | RecordError::Write(_) | RecordError::Redact(_) => "",
     };
     Failure::new(error, advice)
 }

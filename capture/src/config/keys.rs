@@ -163,6 +163,27 @@ pub(super) const KEYS: &[Key] = &[
     ),
     key("record.numbers_only", Kind::Bool, "false", START, "keep the numbers of each call only"),
     key(
+        "redact.secrets",
+        Kind::Bool,
+        "false",
+        START,
+        "mask secrets before anything is written, shown or given to rules: what cannot be read back later by anybody",
+    ),
+    key(
+        "redact.names",
+        Kind::List,
+        "password,passwd,secret,token,api_key,apikey,api-key,access_key,private_key,credential",
+        START,
+        "values of variables, options and members with one of these in their name are secrets",
+    ),
+    key(
+        "redact.patterns",
+        Kind::List,
+        "",
+        START,
+        "regular expressions of what is secret besides: their group `secret`, or the whole match",
+    ),
+    key(
         "log.filter",
         Kind::Text,
         "warn",

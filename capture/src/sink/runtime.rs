@@ -7,7 +7,7 @@ use afterimage_format::{BootNanos, ContainerUid, Event, EventCode, Role, StoreWr
 use afterimage_model::keeper::Keeper;
 use tracing::debug;
 
-use super::{Sink, SinkCounts, push};
+use super::{Sink, SinkCounts, masked, push};
 use crate::{
     host,
     identity::{
@@ -20,6 +20,7 @@ use crate::{
         Findings,
         worker::{Answer, Target},
     },
+    redact::Redactor,
 };
 
 impl Sink {
@@ -61,7 +62,10 @@ impl Sink {
     }
 
     /// Adds what was found out to a container's record.
-    fn tell(&mut self, uid: ContainerUid, findings: Findings) {
+    fn tell(&mut self, uid: ContainerUid, mut findings: Findings) {
+        if let Some(redactor) = &mut self.redactor {
+            findings.facts.iter_mut().for_each(|fact| redactor.fact(fact));
+        }
         let Some(record) = self.registry.get_mut(uid) else { return };
         let before = (record.engine, record.role);
         record.engine = claims::refine(record.engine, findings.engine);
@@ -226,11 +230,11 @@ impl Sink {
 
     fn learnt_of_image(
         store: (&mut StoreWriter, &mut Keeper),
-        counts: &mut SinkCounts,
+        (counts, redactor): (&mut SinkCounts, Option<&mut Redactor>),
         uid: ContainerUid,
         event: &Event<'_>,
     ) {
-        match push(store, uid, event) {
+        match masked(redactor, event, |event| push(store, uid, event)) {
             Ok(()) => counts.stored += 1,
             // What a full disk refuses is told by the events of everybody.
             Err(_) => counts.refused += 1,
@@ -239,9 +243,9 @@ impl Sink {
 
     /// Takes answers about claims not younger than `horizon`: claims that have had their turn.
     pub fn learn(&mut self, horizon: BootNanos) {
-        let Self { artifacts, store, keeper, counts, .. } = self;
+        let Self { artifacts, store, keeper, counts, redactor, .. } = self;
         artifacts.learn(horizon.min(host::boot_now()), |uid, event| {
-            Self::learnt_of_image((store, keeper), counts, uid, event)
+            Self::learnt_of_image((store, keeper), (counts, redactor.as_mut()), uid, event)
         });
         while let Some(answer) = self.metadata.answer() {
             self.answers.push_back(answer);
@@ -257,9 +261,9 @@ impl Sink {
 
     /// Waits for the answers that are due, but not longer than `until`.
     pub fn learn_last(&mut self, until: Instant) {
-        let Self { artifacts, store, keeper, counts, .. } = self;
+        let Self { artifacts, store, keeper, counts, redactor, .. } = self;
         artifacts.learn_last(host::boot_now(), until, |uid, event| {
-            Self::learnt_of_image((store, keeper), counts, uid, event);
+            Self::learnt_of_image((store, keeper), (counts, redactor.as_mut()), uid, event);
         });
         while let Some(answer) = self.metadata.last_answer(until) {
             self.answers.push_back(answer);

@@ -259,7 +259,10 @@ fn the_socket_is_not_for_root_in_a_container() {
         let Output { status, stderr, .. } =
             command.args([RECORDER, "status", "--socket"]).arg(bench.socket()).output().unwrap();
         let said = String::from_utf8(stderr).unwrap();
-        assert!(status.code() == Some(5) && said.contains("the process is in a container"), "{status:?} {said}");
+        assert!(
+            status.code() == Some(5) && said.contains("the process is in a container"),
+            "{status:?} {said}"
+        );
     };
     // Root of a container that has the socket mounted: by its pid namespace, and by its cgroup.
     refused(Command::new("unshare").args(["--pid", "--fork"]));
@@ -270,7 +273,10 @@ fn the_socket_is_not_for_root_in_a_container() {
     refused(Command::new("sh").args(["-c", &enter, "sh"]));
     eventually("cgroup that is empty again", || fs::remove_dir(&cgroup).ok());
     // And the host's is served.
-    assert_eq!(Command::new(RECORDER).args(["status", "--socket"]).arg(bench.socket()).status().unwrap().code(), Some(0));
+    assert_eq!(
+        Command::new(RECORDER).args(["status", "--socket"]).arg(bench.socket()).status().unwrap().code(),
+        Some(0)
+    );
     bench.recorder.stop();
 }
 

@@ -17,6 +17,7 @@ mod kill;
 mod live;
 mod packaging;
 mod privilege;
+mod redaction;
 mod rules;
 mod runtimes;
 mod storm;

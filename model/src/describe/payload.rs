@@ -4,14 +4,20 @@ use afterimage_format::{Event, Field, FieldFlags, FieldTag};
 
 use crate::text::{self, Safe};
 
-/// The first `limit` bytes of a field, quoted, with `...` where more was there; what a policy masked is said.
+/// The first `limit` bytes of a field, quoted, with `...` where more was there, and whether a policy masked some.
 pub(super) fn field(field: &Field<'_>, limit: usize) -> Safe {
-    if field.flags.contains(FieldFlags::REDACTED) {
-        return Safe::format(format_args!("[redacted {} B]", field.full_len));
-    }
     let kept = field.bytes.get(..limit).unwrap_or(field.bytes);
     let cut = kept.len() < field.bytes.len() || is_cut(field);
-    text::quote(kept, cut)
+    marked(text::quote(kept, cut), is_redacted(field))
+}
+
+/// Whether a policy masked some of the bytes.
+fn is_redacted(field: &Field<'_>) -> bool {
+    field.flags.contains(FieldFlags::REDACTED)
+}
+
+fn marked(quoted: Safe, redacted: bool) -> Safe {
+    if redacted { Safe::format(format_args!("{quoted} [redacted]")) } else { quoted }
 }
 
 /// Whether more was there than was recorded.
@@ -25,9 +31,7 @@ pub(super) fn joined(event: &Event<'_>, limit: usize) -> Option<Safe> {
     let mut fields = event.fields.iter().filter(|f| f.tag == FieldTag::PAYLOAD);
     let first = fields.next()?;
     let Some(second) = fields.next() else { return Some(field(first, limit)) };
-    if first.flags.contains(FieldFlags::REDACTED) {
-        return Some(field(first, limit));
-    }
+    let redacted = event.fields.iter().any(|f| f.tag == FieldTag::PAYLOAD && is_redacted(f));
     let mut bytes = first.bytes.to_vec();
     let mut cut = is_cut(first);
     for part in std::iter::once(second).chain(fields) {
@@ -39,7 +43,7 @@ pub(super) fn joined(event: &Event<'_>, limit: usize) -> Option<Safe> {
         cut = is_cut(part);
     }
     let kept = bytes.get(..limit).unwrap_or(&bytes);
-    Some(text::quote(kept, cut || kept.len() < bytes.len()))
+    Some(marked(text::quote(kept, cut || kept.len() < bytes.len()), redacted))
 }
 
 /// True bytes of several vectors together.

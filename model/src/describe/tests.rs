@@ -183,7 +183,7 @@ fn truncated_and_redacted_payloads_say_so() {
     });
     assert_eq!(write.args(), r#"fd=1, buf="abc"..., count=5000"#);
     write.fields[0].flags = FieldFlags::REDACTED;
-    assert_eq!(write.detail(), "1 [redacted 5000 B]");
+    assert_eq!(write.detail(), r#"1 "abc"... [redacted]"#);
     let long = [b'a'; 100];
     assert_eq!(
         call("write", &[1, 1, 100], 100).field(FieldTag::PAYLOAD, &long).detail(),

@@ -24,7 +24,7 @@ pub struct Chunk {
     pub unread: u64,
     /// Its first bytes, as many as were kept. Never trusted.
     pub bytes: Vec<u8>,
-    /// A policy masked the bytes.
+    /// A policy masked some of the bytes, each in its place.
     pub redacted: bool,
 }
 
@@ -53,8 +53,6 @@ pub struct Gap {
     pub at: usize,
     /// How many are missing.
     pub len: u64,
-    /// They were masked by a policy, not cut.
-    pub redacted: bool,
 }
 
 pub(super) fn reassemble<'a>(chunks: impl Iterator<Item = &'a Chunk>, limit: usize) -> Reassembled {
@@ -68,9 +66,9 @@ pub(super) fn reassemble<'a>(chunks: impl Iterator<Item = &'a Chunk>, limit: usi
             break;
         }
         if chunk.missing() > 0 {
-            let gap = Gap { at: out.bytes.len(), len: chunk.missing(), redacted: chunk.redacted };
+            let gap = Gap { at: out.bytes.len(), len: chunk.missing() };
             match out.gaps.last_mut() {
-                Some(last) if last.at == gap.at && last.redacted == gap.redacted => last.len += gap.len,
+                Some(last) if last.at == gap.at => last.len += gap.len,
                 _ => out.gaps.push(gap),
             }
         }

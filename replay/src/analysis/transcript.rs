@@ -49,7 +49,9 @@ pub const CHUNKS: Shape = Shape {
         Column::new("missing", "MISSING", "of these, bytes that the recording does not hold")
             .hidden()
             .integer(),
-        Column::new("redacted", "REDACTED", "a policy masked them").hidden().kind(Kind::Boolean),
+        Column::new("redacted", "REDACTED", "a policy masked some of them, each in its place")
+            .hidden()
+            .kind(Kind::Boolean),
         Column::new("bytes", "BYTES", "the bytes, escaped").flexible(),
     ],
 };
@@ -147,6 +149,5 @@ pub fn hex(around: &Around<'_>, chunk: &Chunk) -> Vec<Safe> {
 }
 
 fn missing(chunk: &Chunk) -> Option<String> {
-    let why = if chunk.redacted { "redacted" } else { "not recorded" };
-    Some(chunk.missing()).filter(|&n| n > 0).map(|n| format!("[{n} bytes {why}]"))
+    Some(chunk.missing()).filter(|&n| n > 0).map(|n| format!("[{n} bytes not recorded]"))
 }

@@ -164,7 +164,7 @@ fn show(
     let lacking: u64 = chunks.iter().map(|c| c.missing()).sum();
     if lacking > 0 {
         session.say(format!(
-            "{lacking} bytes of the stream were not recorded (truncated, redacted, or moved by the kernel)"
+            "{lacking} bytes of the stream were not recorded (truncated, or moved by the kernel)"
         ));
     }
     let unread = chunks.iter().fold(0, |sum: u64, chunk| sum.saturating_add(chunk.unread));

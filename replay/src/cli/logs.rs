@@ -119,7 +119,7 @@ pub(super) fn run(args: &LogsArgs, session: &mut Session<'_>) -> Result<Verdict,
     }
     if lacking > 0 {
         session.say(format!(
-            "{lacking} bytes of the output were not recorded (truncated, redacted, or moved by the kernel)"
+            "{lacking} bytes of the output were not recorded (truncated, or moved by the kernel)"
         ));
     }
     if count == 0 {

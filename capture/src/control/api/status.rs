@@ -75,6 +75,7 @@ impl Api {
                 "throttled": kernel.throttled,
                 "malformed": own.malformed,
                 "refused_by_store": own.sink.refused,
+                "secrets_masked": own.sink.redacted,
             });
             status["space"] = json!({
                 "used": own.store.used,
