@@ -80,6 +80,7 @@ actions! {
         Live => "follow live", "stay at the newest event of what is being recorded";
         Faster => "faster", "play faster";
         Slower => "slower", "play slower";
+        Pace => "pace", "pace: real time, or events a second";
         SkipIdle => "skip idle", "skip waits over 1 s, or keep them";
     }
     Move {
@@ -141,6 +142,8 @@ actions! {
         EarlierPart => "earlier part", "the window half its length earlier";
         LaterPart => "later part", "the window half its length later";
         Range => "range", "begin a range here, or end it: the window shows it";
+        Life => "life of the process", "the window shows this row's life";
+        FollowClock => "follow clock", "lists up to the playhead, or whole";
         Fit => "fit", "the whole life in the timeline";
         MarkContainer => "mark container", "the container to compare others with";
         Compare => "compare", "what this container did and the marked one (or its sibling) did not";

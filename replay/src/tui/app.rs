@@ -73,6 +73,8 @@ pub(crate) struct App {
     pub(crate) questions: Vec<Request>,
     /// What the mouse holds.
     pub(crate) held: Option<Held>,
+    /// Lists show only what had begun by the playhead.
+    pub(crate) follow: bool,
     /// The mouse is ours.
     pub(crate) mouse: bool,
     /// What came to the recorder, by generation.
@@ -553,6 +555,7 @@ impl App {
             outbox: Vec::new(),
             questions: Vec::new(),
             held: None,
+            follow: false,
             mouse: true,
             alerts: Slot::default(),
             health: [Scroll::default(); 4],

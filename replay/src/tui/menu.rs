@@ -2,7 +2,7 @@
 
 use afterimage_model::text::Safe;
 
-use crate::tui::scroll::Scroll;
+use crate::tui::{action::Action, scroll::Scroll};
 
 /// What a choice does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,14 +11,16 @@ pub(crate) enum Choice {
     Filter(String),
     /// Puts text into the clipboard.
     Copy(Safe),
+    /// Does what a key would.
+    Do(Action),
 }
 
 /// The list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Menu {
     pub(crate) title: &'static str,
-    /// The key that opened it chooses too: the first choice takes two presses of one key.
-    pub(crate) opener: char,
+    /// The key that opened it, if any, chooses too: the first choice takes two presses of one key.
+    pub(crate) opener: Option<char>,
     pub(crate) rows: Vec<(Safe, Choice)>,
     pub(crate) scroll: Scroll,
 }

@@ -63,17 +63,29 @@ const IDLE: u64 = 1_000_000_000;
 /// What remains of a skipped wait at speed 1, nanoseconds.
 const IDLE_LEFT: u64 = 300_000_000;
 
+/// What playing goes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pace {
+    /// Time as it was.
+    Time,
+    /// Events, each as long as every other: ten a second at speed 1.
+    Events,
+}
+
 /// How the playhead moves by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Player {
     pub(crate) motion: Motion,
+    pub(crate) pace: Pace,
     speed: usize,
     pub(crate) skip_idle: bool,
+    /// Of the next event, in tenths of nanoseconds of real time: what has passed of its turn.
+    owed: u64,
 }
 
 impl Default for Player {
     fn default() -> Self {
-        Self { motion: Motion::Paused, speed: 3, skip_idle: true }
+        Self { motion: Motion::Paused, pace: Pace::Time, speed: 3, skip_idle: true, owed: 0 }
     }
 }
 
@@ -85,6 +97,10 @@ impl Player {
 
     pub(crate) fn faster(&mut self) {
         self.speed = (self.speed + 1).min(SPEEDS.len() - 1);
+    }
+
+    pub(crate) fn turn_pace(&mut self) {
+        self.pace = if self.pace == Pace::Time { Pace::Events } else { Pace::Time };
     }
 
     pub(crate) fn slower(&mut self) {
@@ -101,6 +117,9 @@ impl Player {
         page: &Page,
     ) -> Playhead {
         let elapsed = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
+        if self.pace == Pace::Events {
+            return self.by_events(at, elapsed, page);
+        }
         let step = elapsed.saturating_mul(self.tenths()) / 10;
         let forward = match self.motion {
             Motion::Paused => return at,
@@ -113,6 +132,30 @@ impl Player {
             self.motion = Motion::Paused;
         }
         Playhead::at_time(BootNanos(time))
+    }
+
+    /// So many events further as their pace makes of `elapsed`, as far as they are known; motion stops at the ends.
+    fn by_events(&mut self, at: Playhead, elapsed: u64, page: &Page) -> Playhead {
+        /// Speed 1 is ten tenths, and ten events a second: a tenth is an event.
+        const EVENT: u64 = 1_000_000_000;
+        let Some(row) = at.row(page).filter(|_| at.is_in(page) && self.motion != Motion::Paused) else {
+            return at;
+        };
+        let owed = self.owed.saturating_add(elapsed.saturating_mul(self.tenths()));
+        self.owed = owed % EVENT;
+        let steps = usize::try_from(owed / EVENT).unwrap_or(usize::MAX);
+        let last = page.rows.len().saturating_sub(1);
+        let (to, ends) = match self.motion {
+            Motion::Backward => (row.saturating_sub(steps), page.at_start && steps >= row),
+            _ => (row.saturating_add(steps).min(last), page.at_end && row.saturating_add(steps) >= last),
+        };
+        if ends {
+            (self.motion, self.owed) = (Motion::Paused, 0);
+        }
+        match page.rows.get(to) {
+            Some(found) if to != row || ends => Playhead::at_event(found.id),
+            _ => at,
+        }
     }
 
     /// `time`, or near the next event where the wait until it is long.
@@ -197,6 +240,26 @@ mod tests {
         assert_eq!(play(&mut player, 0, 100, &page), 50 * S - IDLE_LEFT);
         player.motion = Motion::Backward;
         assert_eq!(play(&mut player, 49 * S, 100, &page), IDLE_LEFT);
+    }
+
+    #[test]
+    fn by_events_each_takes_as_long_as_every_other() {
+        let page = page(&[0, 5, 6, 50 * S, 99 * S]);
+        let mut player = Player { motion: Motion::Forward, pace: Pace::Events, ..Player::default() };
+        assert_eq!(play(&mut player, 0, 90, &page), 0);
+        assert_eq!(play(&mut player, 0, 20, &page), 5, "what had passed counts");
+        assert_eq!(play(&mut player, 5, 200, &page), 50 * S);
+        assert_eq!(play(&mut player, 50 * S, 100, &page), 99 * S);
+        assert_eq!(player.motion, Motion::Paused);
+        player.motion = Motion::Backward;
+        player.faster();
+        assert_eq!(play(&mut player, 99 * S, 100, &page), 6, "at twice the speed twice as many");
+        let unknown = Page { at_end: false, ..page };
+        player.motion = Motion::Forward;
+        let at = Playhead::at_event(unknown.rows[4].id);
+        let whole = (BootNanos(0), BootNanos(100 * S));
+        assert_eq!(player.advance(at, Duration::from_secs(9), whole, &unknown), at);
+        assert_eq!(player.motion, Motion::Forward, "it goes on when the next page is there");
     }
 
     #[test]

@@ -52,6 +52,8 @@ const LESS: &[Change] = &[
     (Action::First, &["g", "Home"]),
     (Action::EditFilter, &["&", "/"]),
     (Action::Play, &["p"]),
+    (Action::Pace, &["Alt-p"]),
+    (Action::FollowClock, &["Alt-f"]),
     (Action::Bookmark, &["K"]),
     (Action::UndoFilter, &["Alt-u"]),
     (Action::RedoFilter, &["Alt-U"]),

@@ -26,6 +26,8 @@ struct Basis {
     filter: Option<(String, usize, bool)>,
     other: bool,
     sorting: Sorting,
+    /// Rows that begin later are left out.
+    until: Option<BootNanos>,
 }
 
 /// A list: its rows by place, the cursor, and what is seen of the panes about the selected row.
@@ -79,6 +81,7 @@ pub(crate) fn arrange(app: &mut App) {
         }),
         other: sheet.is_some_and(|sheet| sheet.other),
         sorting: sheet.map(|sheet| sheet.sorting).unwrap_or_default(),
+        until: app.follow.then_some(opened.playhead.time),
     };
     if sheet.and_then(|sheet| sheet.basis.as_ref()) == Some(&basis) {
         return;
@@ -89,6 +92,7 @@ pub(crate) fn arrange(app: &mut App) {
     let wanted = Wanted { other: basis.other, touched: touched.as_deref(), hits: hits.as_ref() };
     let mut order = order(screen, story, &wanted);
     basis.sorting.apply(screen, story, &mut order);
+    let newest = basis.until.and_then(|until| begun(screen, story, until, &mut order));
     let near = (screen == Screen::Findings)
         .then(|| story.rows.partition_point(|row| row.time <= opened.playhead.time).checked_sub(1))
         .flatten();
@@ -104,7 +108,25 @@ pub(crate) fn arrange(app: &mut App) {
     {
         sheet.list.cursor = sheet.order.iter().rposition(|row| *row <= near).unwrap_or(0);
     }
+    // The clock leads the cursor where the lists follow it; between its moves the user does.
+    if let Some(newest) = newest.filter(|_| sheet.basis.as_ref().map(|old| old.until) != Some(basis.until)) {
+        sheet.list.cursor = sheet.order.iter().position(|row| *row == newest).unwrap_or(0);
+    }
     sheet.basis = Some(basis);
+}
+
+/// Leaves out what begins after `until`; which of the others began last.
+fn begun(screen: Screen, story: &Story, until: BootNanos, order: &mut Vec<usize>) -> Option<usize> {
+    let whole = story.whole.as_deref();
+    let begin = |at: usize| match screen {
+        Screen::Tree => whole?.tree.get(at).map(|row| row.began),
+        Screen::Timeline => LaneRow::of(whole?, at).span(until).map(|(begin, _)| begin),
+        Screen::Files => whole?.file(at).map(|file| file.first),
+        Screen::Net => whole?.conversations().get(at).map(|talk| talk.first),
+        _ => story.rows.get(at).map(|row| row.time),
+    };
+    order.retain(|at| begin(*at).is_none_or(|begin| begin <= until));
+    order.iter().copied().max_by_key(|at| begin(*at))
 }
 
 /// Which rows are wanted.

@@ -222,6 +222,15 @@ fn view(app: &mut App, action: Action) -> Option<Effect> {
         Action::ZoomIn | Action::ZoomOut | Action::Fit => steer::zoom(app, action),
         Action::EarlierPart | Action::LaterPart => steer::pan(app, action),
         Action::Range => steer::range(app),
+        Action::Life => steer::life(app),
+        Action::FollowClock => {
+            app.follow = !app.follow;
+            app.say(if app.follow {
+                safe!("lists show what had begun by the playhead")
+            } else {
+                safe!("lists show the whole life")
+            });
+        }
         Action::Sort => sort::next(app),
         Action::TimeFormat => app.time_style = app.time_style.next(),
         Action::Theme => {

@@ -10,7 +10,7 @@ mod health;
 pub(crate) mod help;
 pub(crate) mod lanes;
 mod net;
-mod popups;
+pub(crate) mod popups;
 mod processes;
 mod storyline;
 mod stream;

@@ -420,3 +420,62 @@ fn the_list_says_how_many_alerts_are_about_a_container() {
         Some(fixture::INCIDENT)
     );
 }
+
+#[test]
+fn lists_follow_the_clock_where_they_are_told_to() {
+    let mut harness = replay();
+    let rows = |harness: &Harness| harness.app.sheet().map_or(0, |sheet| sheet.order.len());
+    for (digit, some) in [("4", "+19.2s"), ("5", "+19.2s"), ("6", "+6s"), ("8", "+18.5s"), ("3", "+19.2s")] {
+        harness.press(digit);
+        let all = rows(&harness);
+        assert!(!harness.text().contains("begun by the playhead"), "{}", harness.text());
+        harness.press("f");
+        at(&mut harness, some);
+        let then = rows(&harness);
+        assert!(0 < then && then < all, "{digit}: {then} of {all}");
+        assert!(harness.text().contains("begun by the playhead"), "{}", harness.text());
+        harness.press(")");
+        assert_eq!(rows(&harness), all, "{digit}");
+        harness.press("f");
+    }
+    // The cursor is on what began last, until the user moves it; then until the clock moves.
+    harness.press("4 f");
+    at(&mut harness, "+19.5s");
+    assert_eq!(harness.app.selected_process().map(|row| row.pid), Some(31_412));
+    harness.press("k");
+    assert_ne!(harness.app.selected_process().map(|row| row.pid), Some(31_412));
+    at(&mut harness, "+20.1s");
+    assert_eq!(harness.app.selected_process().map(|row| row.pid), Some(31_418));
+}
+
+#[test]
+fn the_window_shows_the_life_of_a_process() {
+    let mut harness = replay();
+    at(&mut harness, "+18.2s");
+    // The process at the playhead, which still runs then: its whole life is known all the same.
+    harness.press("V");
+    let curl = harness.app.story().and_then(|story| story.whole.as_ref()).expect("the whole");
+    let curl = curl.tree.iter().find(|row| row.pid == 31_401).expect("curl");
+    let life = (curl.began, curl.ended.expect("its end").0);
+    let window = |harness: &Harness| harness.app.opened.as_ref().expect("open").window;
+    assert_eq!(window(&harness), life);
+    assert!(harness.text().contains("a shows everything"), "{}", harness.text());
+    harness.press("a 4 g g V");
+    assert_eq!(window(&harness), harness.app.opened.as_ref().expect("open").whole);
+}
+
+#[test]
+fn playing_by_events_gives_each_its_turn() {
+    let mut harness = replay();
+    harness.press("( p Space");
+    assert!(harness.text().contains("10 events/s"), "{}", harness.text());
+    for _ in 0..3 {
+        update::tick(&mut harness.app, Duration::from_millis(100));
+        harness.settle();
+    }
+    let by_pace = harness.app.opened.as_ref().and_then(|o| o.event());
+    harness.press("( . . .");
+    assert_eq!(harness.app.opened.as_ref().and_then(|o| o.event()), by_pace);
+    harness.press("p");
+    assert!(harness.text().contains("1x"), "{}", harness.text());
+}

@@ -157,3 +157,33 @@ fn parts_of_the_filter_are_switched_and_taken_away() {
     click(&mut harness, 60, y);
     assert!(harness.app.bar.edit.is_some());
 }
+
+#[test]
+fn the_right_button_offers_what_can_be_done_with_a_row_and_opens_nothing() {
+    let mut harness = Harness::new(120, 40);
+    harness.press("j j j Enter 5");
+    let (x, y) = find(&harness, "/usr/bin/curl ");
+    let right = MouseEventKind::Down(MouseButton::Right);
+    mouse(&mut harness, right, x, y);
+    mouse(&mut harness, right, 0, 0);
+    mouse(&mut harness, right, x, y);
+    assert_eq!(harness.app.screen, Screen::Files, "a second press opens nothing");
+    assert_eq!(harness.app.selected_file().map(|file| file.path.as_slice()), Some(&b"/usr/bin/curl"[..]));
+    for text in ["this row", "keep this value", "drop this value", "open in replay"] {
+        assert!(harness.text().contains(text), "{text}: {}", harness.text());
+    }
+    let (x, y) = find(&harness, "keep this value");
+    click(&mut harness, x, y);
+    assert!(harness.text().contains("fd.name = /usr/bin/curl"), "{}", harness.text());
+    let (x, y) = find(&harness, "fd.name = /usr/bin/curl");
+    click(&mut harness, x, y);
+    assert_eq!(harness.app.bar.filter.text(), "fd.name = /usr/bin/curl");
+    // Beside a menu, it is closed and nothing is done.
+    harness.press("2 (");
+    let before = harness.app.opened.as_ref().map(|o| o.playhead);
+    let rect = harness.app.plan().rect(Pane::Timeline).expect("the timeline");
+    mouse(&mut harness, right, rect.x + 60, rect.y + 2);
+    click(&mut harness, 119, 39);
+    assert!(harness.app.popup.is_none());
+    assert_eq!(harness.app.opened.as_ref().map(|o| o.playhead), before);
+}

@@ -6,8 +6,9 @@ use afterimage_model::{
     text::{Safe, escape, unescape},
 };
 
-use super::{Effect, command_line::command_line, filtering};
+use super::{Effect, command_line::command_line, filtering, update};
 use crate::tui::{
+    action::Action,
     app::{App, Popup},
     feed::{Center, ContainerRow, MomentKey, Purpose, Request},
     filter::{comparison, opposite},
@@ -112,7 +113,7 @@ fn peer(talk: &afterimage_model::net::Conversation) -> Vec<Cell> {
 /// Opens the menu.
 pub(super) fn open(app: &mut App, purpose: Purpose, cells: &[Cell]) {
     let part = |(field, value): &Cell| comparison(field, Op::Eq, value);
-    let menu = |title, opener, rows| Menu { title, opener, rows, scroll: Scroll::default() };
+    let menu = |title, opener, rows| Menu { title, opener: Some(opener), rows, scroll: Scroll::default() };
     let menu = match purpose {
         Purpose::Keep => {
             let rows = cells.iter().map(part).map(|text| (escape(text.as_bytes()), Choice::Filter(text)));
@@ -128,6 +129,31 @@ pub(super) fn open(app: &mut App, purpose: Purpose, cells: &[Cell]) {
         app.complain(safe!("this row has no value to take"));
         return;
     }
+    app.popup = Some(Popup::Menu(menu));
+}
+
+/// What a row's menu offers, in this order.
+const OFFERED: [Action; 11] = [
+    Action::Enter,
+    Action::Keep,
+    Action::Drop,
+    Action::Copy,
+    Action::OpenInReplay,
+    Action::GoFollow,
+    Action::Life,
+    Action::Bookmark,
+    Action::Note,
+    Action::InReport,
+    Action::Compare,
+];
+
+/// Opens the menu of what can be done with the selected row on this screen, each with its key.
+pub(super) fn offer(app: &mut App) {
+    let offered = OFFERED.into_iter().filter_map(|action| {
+        let key = app.keymap.ways(app.screen, action).next()?.shown();
+        Some((safe!("{:<24} {key}", action.name()), Choice::Do(action)))
+    });
+    let menu = Menu { title: "this row", opener: None, rows: offered.collect(), scroll: Scroll::default() };
     app.popup = Some(Popup::Menu(menu));
 }
 
@@ -175,6 +201,10 @@ pub(super) fn choose(app: &mut App, choice: Choice) {
         Choice::Copy(text) => {
             app.say(safe!("copied: {text}"));
             app.outbox.push(Effect::Copy(text));
+        }
+        Choice::Do(action) => {
+            // What the terminal has to do is not offered in menus.
+            let _ = update(app, action);
         }
     }
 }

@@ -4,10 +4,10 @@ use afterimage_format::BootNanos;
 use crossterm::event::{KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use ratatui::layout::Rect;
 
-use super::{filtering, go, sort, steer, update, walk};
+use super::{cells, filtering, go, sort, steer, update, walk};
 use crate::tui::{
     action::Action,
-    app::App,
+    app::{App, Popup},
     layout::{self, Pane},
     player::Playhead,
     screen::Screen,
@@ -16,6 +16,7 @@ use crate::tui::{
         bars::{chip_at, tab_at},
         events,
         lanes::name_columns,
+        popups,
     },
     wants::LANE_NAME,
 };
@@ -36,7 +37,7 @@ pub(crate) enum Held {
 pub(crate) fn pointer(app: &mut App, event: MouseEvent) {
     if app.popup.is_some() {
         match event.kind {
-            MouseEventKind::Down(_) => app.popup = None,
+            MouseEventKind::Down(button) => press_popup(app, button, (event.column, event.row)),
             MouseEventKind::ScrollDown => wheel_popup(app, "Down"),
             MouseEventKind::ScrollUp => wheel_popup(app, "Up"),
             _ => {}
@@ -56,9 +57,9 @@ pub(crate) fn pointer(app: &mut App, event: MouseEvent) {
         }
         MouseEventKind::Down(MouseButton::Right) => {
             if let Some((pane, rect)) = under {
-                press(app, pane, rect, (x, y));
-                app.held = None;
-                update(app, Action::Keep);
+                app.notice = None;
+                row_pressed(app, pane, rect, y, false);
+                cells::offer(app);
             }
         }
         MouseEventKind::Drag(MouseButton::Left) => drag(app, x),
@@ -84,6 +85,16 @@ fn holds(rect: Rect, x: u16, y: u16) -> bool {
     x >= rect.left() && x < rect.right() && y >= rect.top() && y < rect.bottom()
 }
 
+/// On a choice of a menu it is taken; elsewhere what lies over the screen is closed.
+fn press_popup(app: &mut App, button: MouseButton, at: (u16, u16)) {
+    let area = Rect { x: 0, y: 0, width: app.size.0, height: app.size.1 };
+    let Some(Popup::Menu(menu)) = app.popup.take() else { return };
+    let chosen = popups::choice_at(area, &menu, at).filter(|_| button == MouseButton::Left);
+    if let Some((_, choice)) = chosen.and_then(|at| menu.rows.get(at)) {
+        cells::choose(app, choice.clone());
+    }
+}
+
 fn wheel_popup(app: &mut App, key: &str) {
     for key in crate::tui::keys::parse_all(key).unwrap_or_default() {
         super::key(app, key);
@@ -105,7 +116,7 @@ fn press(app: &mut App, pane: Pane, rect: Rect, (x, y): (u16, u16)) {
             time_pressed(app, pane, rect, (x, y));
         }
         _ if heading_pressed(app, pane, rect, (x, y)) => {}
-        _ => row_pressed(app, pane, rect, y),
+        _ => row_pressed(app, pane, rect, y, true),
     }
 }
 
@@ -206,12 +217,12 @@ fn release(app: &mut App, x: u16) {
     }
 }
 
-/// Selects the row under the pointer; a second press on a selected row opens it.
-fn row_pressed(app: &mut App, pane: Pane, rect: Rect, y: u16) {
+/// Selects the row under the pointer; where it `opens`, a second press on a selected row opens it.
+fn row_pressed(app: &mut App, pane: Pane, rect: Rect, y: u16, opens: bool) {
     if !layout::focusable(app.screen).contains(&pane) {
         return;
     }
-    let again = app.focus() == pane;
+    let again = opens && app.focus() == pane;
     app.set_focus(pane);
     if pane == Pane::Events {
         if let Some((before, after)) = events::row_at(app, rect, y) {

@@ -7,16 +7,18 @@ use afterimage_model::text::{Safe, escape};
 
 use super::{alerts, case, walk};
 use crate::{
-    time::{Frame, Moment, Named, Namer, shifted},
+    time::{Frame, Moment, Named, Namer, human, shifted},
     tui::{
         action::Action,
         app::{App, Opened, Popup},
         ask::Ask,
         edit::LineEdit,
-        feed::{Heading, SeekKey, Sought, Story, StoryRow},
+        feed::{Heading, ProcessRow, SeekKey, Sought, Story, StoryRow},
         filter::{Verdict, sentence},
         layout::Pane,
         player::{Motion, Playhead},
+        screen::Screen,
+        sheets::LaneRow,
         text::safe,
     },
 };
@@ -68,6 +70,7 @@ pub(super) fn clock(app: &mut App, action: Action, times: usize) {
         Action::End => opened.arrive(Playhead::at_time(opened.whole.1)),
         Action::Faster => (0..times).for_each(|_| opened.player.faster()),
         Action::Slower => (0..times).for_each(|_| opened.player.slower()),
+        Action::Pace => opened.player.turn_pace(),
         Action::SkipIdle => opened.player.skip_idle = !opened.player.skip_idle,
         _ => {}
     }
@@ -332,6 +335,37 @@ pub(super) fn range(app: &mut App) {
         return;
     };
     frame(app, begin, here);
+}
+
+/// The window shows the life of the selected row: a lane's, else a process's.
+pub(super) fn life(app: &mut App) {
+    let Some(opened) = &app.opened else { return };
+    let Some(whole) = app.story().and_then(|story| story.whole.as_deref()) else {
+        app.complain(safe!("the recording is still being read for lives"));
+        return;
+    };
+    let last = opened.whole.1;
+    let lane = match app.screen {
+        Screen::Timeline => app.sheet().and_then(|sheet| sheet.selected()).map(|at| LaneRow::of(whole, at)),
+        Screen::Tree => app.selected_process().map(LaneRow::Process),
+        _ => {
+            // What a process of this moment came to is known to the whole life.
+            let rows = opened.tree_rows();
+            let pid = opened.moment.value().and_then(|moment| moment.pid);
+            let row = match app.focus() {
+                Pane::Tree => rows.get(opened.tree.cursor).copied(),
+                _ => rows.into_iter().rev().find(|row| Some(row.pid) == pid),
+            };
+            let key = row.map(ProcessRow::key);
+            whole.tree.iter().find(|row| Some(row.key()) == key).map(LaneRow::Process)
+        }
+    };
+    let Some((from, to)) = lane.and_then(|lane| lane.span(last)) else {
+        app.complain(safe!("nothing is selected that has a life"));
+        return;
+    };
+    frame(app, from, to);
+    app.say(safe!("the window is {} long; a shows everything", human(to.0.saturating_sub(from.0))));
 }
 
 /// The window shows what is between two moments.

@@ -171,7 +171,7 @@ fn answer(app: &mut App, ask: Ask, text: &str) -> Result<(), Safe> {
 fn menu_key(app: &mut App, menu: &mut Menu, key: Key) -> bool {
     let number = match key.code {
         KeyCode::Char(c @ '1'..='9') => Some(c as usize - '1' as usize),
-        KeyCode::Char(c) if c == menu.opener => Some(menu.scroll.cursor),
+        KeyCode::Char(c) if Some(c) == menu.opener => Some(menu.scroll.cursor),
         KeyCode::Enter => Some(menu.scroll.cursor),
         KeyCode::Char('q') => return false,
         _ => None,

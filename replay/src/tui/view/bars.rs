@@ -12,7 +12,7 @@ use crate::tui::{
     keys,
     moment::since,
     paint::{Painter, Row},
-    player::Motion,
+    player::{Motion, Pace},
     screen::Screen,
     text::{grouped, safe, width},
     theme::Role,
@@ -264,8 +264,15 @@ pub(super) fn transport(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let tenths = opened.player.tenths();
     let speed = if tenths.is_multiple_of(10) { safe!("{}x", tenths / 10) } else { safe!("0.{tenths}x") };
     let mut row = Row::new().add(glyph, role).add(" ", role).add(word, role).add("  ", role);
-    row.push(&speed, Role::Strong);
-    row.push(if opened.player.skip_idle { "  waits skipped" } else { "  waits kept" }, Role::Dim);
+    if opened.player.pace == Pace::Events {
+        row.push(&safe!("{tenths} events/s"), Role::Strong);
+    } else {
+        row.push(&speed, Role::Strong);
+        row.push(if opened.player.skip_idle { "  waits skipped" } else { "  waits kept" }, Role::Dim);
+    }
+    if app.follow {
+        row.push("  lists follow", Role::Dim);
+    }
     if opened.live {
         row.push("  live: at the newest event", Role::Good);
     }

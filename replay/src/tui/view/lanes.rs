@@ -56,7 +56,9 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let whole_length = opened.length();
     let note = safe!("{} of {}, 1 column = {}", human(length), human(whole_length), human(axis.scale()));
     let hot = app.sheet().is_none_or(|sheet| !sheet.other);
-    let extra = Row::new().add(if hot { ", what stands out" } else { ", everything" }, Role::Dim);
+    let extra = Row::new()
+        .add(if hot { ", what stands out" } else { ", everything" }, Role::Dim)
+        .add(if app.follow { ", begun by the playhead" } else { "" }, Role::Dim);
     let inner = title(app, painter, rect, Pane::Lanes, extra, &note);
     let mut top = inner.y;
     if inner.height >= 18 {

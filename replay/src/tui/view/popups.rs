@@ -183,10 +183,29 @@ fn difference(app: &App, painter: &mut Painter<'_>, area: Rect, diff: &Diff) {
     painter.scroll(body, diff.scroll.top as u64, u64::from(body.height), rows.len() as u64);
 }
 
-fn choices(painter: &mut Painter<'_>, area: Rect, menu: &Menu) {
+/// Where a menu lies.
+fn menu_frame(area: Rect, menu: &Menu) -> Rect {
     let rows = u16::try_from(menu.rows.len()).unwrap_or(u16::MAX).min(area.height.saturating_sub(6)).min(12);
-    let frame = Rect { y: area.y + 2, ..centred(area, 96, rows + 2) };
-    let again = safe!("  Enter or {} takes it, Esc closes", menu.opener);
+    let width = if menu.opener.is_some() { 96 } else { 44 };
+    Rect { y: area.y + 2, ..centred(area, width, rows + 2) }
+}
+
+/// The choice of a menu that is at a place of the screen.
+pub(crate) fn choice_at(area: Rect, menu: &Menu, (x, y): (u16, u16)) -> Option<usize> {
+    let frame = menu_frame(area, menu);
+    let inside = x > frame.x && x + 1 < frame.right() && y > frame.y && y + 1 < frame.bottom();
+    let mut scroll = menu.scroll;
+    scroll.show(menu.rows.len(), usize::from(frame.height.saturating_sub(2)));
+    let at = scroll.top + usize::from(y.checked_sub(frame.y + 1)?);
+    (inside && at < menu.rows.len()).then_some(at)
+}
+
+fn choices(painter: &mut Painter<'_>, area: Rect, menu: &Menu) {
+    let frame = menu_frame(area, menu);
+    let again = match menu.opener {
+        Some(key) => safe!("  Enter or {key} takes it, Esc closes"),
+        None => safe!("  Enter takes it, Esc closes"),
+    };
     let inner = painter.frame(frame, &Row::new().add(menu.title, Role::TitleFocus).add(&again, Role::Dim));
     let mut scroll = menu.scroll;
     scroll.show(menu.rows.len(), usize::from(inner.height));

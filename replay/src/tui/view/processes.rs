@@ -54,6 +54,7 @@ pub(super) fn choice(app: &App, total: usize, other: &'static str) -> Safe {
         (false, true) => safe!("{}", grouped(total as u64)),
         (false, false) => safe!("{} of {}, {other}", grouped(shown as u64), grouped(total as u64)),
     };
+    let count = if app.follow { safe!("{count}, begun by the playhead") } else { count };
     match sheet.sorting.words() {
         Some(words) => safe!("{count}, {words}"),
         None => count,
@@ -68,6 +69,7 @@ pub(super) fn nothing(app: &App, painter: &mut Painter<'_>, body: Rect, none: &'
     }
     let text = match (app.all_read(), app.bar.filter.is_empty()) {
         (false, _) => Safe::literal("reading"),
+        (true, true) if app.follow => safe!("{none} had begun by the playhead"),
         (true, true) => Safe::literal(none),
         (true, false) => safe!("{none} that the filter keeps"),
     };
@@ -114,7 +116,7 @@ impl FromRight {
 pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let total = app.story().and_then(|story| story.whole.as_ref()).map_or(0, |whole| whole.tree.len());
     let note = choice(app, total, "H shows all");
-    let extra = Row::new().add(", whole life", Role::Dim);
+    let extra = Row::new().add(if app.follow { "" } else { ", whole life" }, Role::Dim);
     let inner = title(app, painter, rect, Pane::Processes, extra, &note);
     let Some((story, whole, sheet)) = whole(app, painter, inner) else { return };
     let worst = worst(story);
