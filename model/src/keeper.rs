@@ -33,8 +33,9 @@ impl Keeper {
                 World::with_limits(limits)
             });
         } else if store.wants_state(uid) {
-            let Some(world) = self.worlds.get_mut(&uid) else { return store.push_state(uid, &[]) };
-            store.push_state(uid, &world.keyframe(uid))?;
+            let Some(world) = self.worlds.get_mut(&uid) else { return store.push_state(uid, &[], 0) };
+            let (state, repeated) = world.keyframe(uid);
+            store.push_state(uid, &state, repeated)?;
             self.used = self.used.saturating_sub(world.used());
             world.shed(uid);
             self.used += world.used();

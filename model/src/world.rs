@@ -8,6 +8,7 @@ mod calls;
 mod fd_calls;
 mod keyframe;
 mod lifecycle;
+mod nearest;
 mod process_calls;
 mod processes;
 mod snapshot;
@@ -20,6 +21,7 @@ use std::collections::BTreeMap;
 use afterimage_format::{BootNanos, ContainerUid, Event, EventCode, TaskKey};
 
 pub use keyframe::Restoring;
+pub use nearest::nearest;
 pub use tree::TreeRow;
 
 use crate::{

@@ -19,5 +19,5 @@ pub use roll::roll;
 pub use row::{COLUMNS, EventRow, GapRow};
 pub use rows::count;
 pub use saved::{SHIPPED, trees};
-pub use state::{nearest, state_at};
+pub use state::state_at;
 pub use walk::{Item, Options, Seen, walk};

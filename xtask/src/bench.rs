@@ -21,6 +21,8 @@ enum Subject {
     Format(Options),
     /// Filters and rules over a generated store: how many events, and a file of rules
     Query(Options),
+    /// The state of containers: what keeping it costs, and seeks with keyframes; a store, and how many events
+    State(Options),
     /// How long an alert takes to be a pin on disk, with 1,000 containers in the store (as root)
     Trigger(Options),
     /// Record a mixed workload for `format` (as root)
@@ -41,6 +43,7 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<bool> {
         Subject::Capture(options) => ("afterimage-capture", "bench_capture", options),
         Subject::Format(options) => ("afterimage-format", "bench_format", options),
         Subject::Query(options) => ("afterimage-detect", "bench_query", options),
+        Subject::State(options) => ("afterimage-model", "bench_state", options),
         Subject::Trigger(options) => ("afterimage-capture", "bench_trigger", options),
         Subject::Workload(args) => return mixed::run(args),
         Subject::Tui(options) => ("afterimage-replay", "bench_tui", options),

@@ -2,7 +2,7 @@
 //! not looked at here.
 //!
 //! One is wanted before a container's first row in a segment where it has rows before, and again behind so many rows
-//! that keyframes take a small part of the bytes. Not of a container that an earlier writer had rows of: whoever is
+//! that what keyframes repeat takes a small part of the bytes. Not of a container that an earlier writer had rows of: whoever is
 //! asked now has not seen them.
 
 use super::StoreWriter;
@@ -17,8 +17,11 @@ use crate::{
 /// Rows between two keyframes, at least and at most: a block and what a reader rolls over in a moment.
 const ROWS_MIN: u64 = limits::CUT_ROWS as u64;
 const ROWS_MAX: u64 = 500_000;
-/// Rows that pay for ten bytes of keyframes.
+/// Rows that pay for ten bytes that keyframes repeat.
 const ROWS_FOR_TEN_BYTES: u64 = 33;
+
+/// What a keyframe takes that tells nothing.
+const HEADER: u64 = crate::block::HEADER_LEN as u64;
 
 /// When a container's state is wanted.
 #[derive(Debug)]
@@ -59,7 +62,7 @@ impl Wanted {
         !self.taken_over && (begins || next_row.saturating_sub(self.row) >= self.rows)
     }
 
-    /// The state was asked for, and took so many bytes.
+    /// The state was asked for, and repeats so many bytes.
     fn asked(&mut self, sequence: u64, next_row: u64, bytes: u64) {
         (self.segment, self.row) = (Some(sequence), next_row);
         self.rows = (bytes.saturating_mul(ROWS_FOR_TEN_BYTES) / 10).clamp(ROWS_MIN, ROWS_MAX);
@@ -82,16 +85,21 @@ impl StoreWriter {
 
     /// Writes the state of a container after all events of it that were pushed: a keyframe, from which readers roll
     /// forward. It is not in the stage: a kill can lose it, and nothing with it. No bytes: the state is not known, and is
-    /// asked for again later.
+    /// asked for again later. Of the bytes so many `repeated` ones will be in the next as well, if nothing changes: they
+    /// say how often the state is asked for. What a keyframe tells once costs the same however many there are.
     ///
     /// # Errors
     /// [`WriteError`]; nothing is written then, and it is asked for again later.
-    pub fn push_state(&mut self, uid: ContainerUid, state: &[u8]) -> Result<(), WriteError> {
+    pub fn push_state(&mut self, uid: ContainerUid, state: &[u8], repeated: usize) -> Result<(), WriteError> {
         let begun = file::cpu_clock();
         let written = self.write_state(uid.0, state);
         let sequence = self.segment.sequence();
         if let Some(entry) = self.containers.get_mut(uid.0) {
-            let bytes = written.as_ref().copied().unwrap_or(u64::MAX);
+            let part = repeated.min(state.len()) as u64;
+            let whole = state.len().max(1) as u64;
+            let repeated = |bytes: u64| HEADER + bytes.saturating_sub(HEADER).saturating_mul(part) / whole;
+            let bytes =
+                written.as_ref().map_or(u64::MAX, |&bytes| if bytes == 0 { 0 } else { repeated(bytes) });
             entry.states.asked(sequence, entry.next_row, bytes);
         }
         self.stats.encode_time += file::cpu_clock().saturating_sub(begun);

@@ -129,7 +129,8 @@ pub(crate) fn state_before(row: &Row) -> Vec<u8> {
 
 pub(crate) fn push(writer: &mut StoreWriter, row: &Row) {
     if writer.wants_state(row.0) {
-        writer.push_state(row.0, &state_before(row)).unwrap();
+        let state = state_before(row);
+        writer.push_state(row.0, &state, state.len()).unwrap();
     }
     row.1.with(|event| writer.push(row.0, event)).unwrap();
 }

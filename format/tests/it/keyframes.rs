@@ -78,7 +78,7 @@ fn a_keyframe_holds_before_the_row_that_it_names() {
 fn keyframes_are_wanted_as_often_as_their_bytes_allow() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = writer(dir.path());
-    let rows = events(2, 120_000, 1);
+    let rows = events(2, 140_000, 1);
     assert!(!store.wants_state(BOX), "nothing is known of it");
     let mut asked = Vec::new();
     let mut noise = crate::generate::Random::new(9);
@@ -87,13 +87,17 @@ fn keyframes_are_wanted_as_often_as_their_bytes_allow() {
             asked.push(number);
             let bytes = if asked.len() == 1 { 10 } else { 9_600 };
             let state: Vec<u8> = (0..bytes).map(|_| noise.next() as u8).collect();
-            store.push_state(BOX, &state).unwrap();
+            let repeated = if asked.len() < 3 { bytes } else { bytes / 2 };
+            store.push_state(BOX, &state, repeated).unwrap();
         }
         row.1.with(|event| store.push(BOX, event)).unwrap();
     }
     // The first two are a block apart; what 9,600 bytes and the block around them cost is paid for by 32,000 rows.
     assert_eq!(asked[..2], [16_384, 32_768]);
     assert!((64_768..66_768).contains(&asked[2]), "{asked:?}");
+    // Half of the third is told once: only the other half and the block's header are to be paid for.
+    let next = asked[3] - asked[2];
+    assert!((16_384..17_500).contains(&next), "{asked:?}");
     store.seal().unwrap();
     let recording = Recording::open(dir.path()).unwrap();
     assert_eq!(recording.keyframes().len(), asked.len());
@@ -110,9 +114,9 @@ fn a_state_that_is_unknown_or_too_large_is_not_written_and_asked_for_again() {
         if store.wants_state(BOX) {
             asked.push(number);
             match asked.len() {
-                1 => store.push_state(BOX, &[]).unwrap(),
+                1 => store.push_state(BOX, &[], 0).unwrap(),
                 _ => {
-                    let error = store.push_state(BOX, &vec![0; (8 << 20) + 1]).unwrap_err();
+                    let error = store.push_state(BOX, &vec![0; (8 << 20) + 1], 0).unwrap_err();
                     assert!(matches!(error, WriteError::TooLarge { limit, .. } if limit == 8 << 20));
                 }
             }

@@ -29,10 +29,11 @@ const VERSION: u64 = 1;
 const LINGER: u64 = 1_000_000_000;
 
 impl World {
-    /// The state of one container as a keyframe. Empty where the container is not known.
-    pub fn keyframe(&self, uid: ContainerUid) -> Vec<u8> {
+    /// The state of one container as a keyframe, and how many of its bytes the next one repeats. Empty where the container
+    /// is not known.
+    pub fn keyframe(&self, uid: ContainerUid) -> (Vec<u8>, usize) {
         let mut out = Vec::new();
-        let Some(state) = self.containers.get(&uid) else { return out };
+        let Some(state) = self.containers.get(&uid) else { return (out, 0) };
         let needed = state.needed();
         let (mut live, mut ended): (Vec<&Process>, Vec<&Process>) =
             state.processes.values().partition(|process| needed.contains(&process.key));
@@ -49,6 +50,7 @@ impl World {
         let holders: Vec<ProcessKey> = live.iter().map(|process| process.key).filter(holds).collect();
         holders.put(&mut part);
         part.put(&mut out);
+        let repeated = out.len();
         part.clear();
         put_execs(&ended, &mut part);
         (ended.len() as u64).put(&mut part);
@@ -58,7 +60,7 @@ impl World {
             put_exec_ids(process, &mut part);
         }
         part.put(&mut out);
-        out
+        (out, repeated)
     }
 
     /// Forgets what the keyframes so far have and the next one need not repeat: to be called when one was kept.

@@ -2,39 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use afterimage_format::{BootNanos, ContainerUid, Keyframe, ReadError, Recording};
-use afterimage_model::{Restoring, World, budget::Limits};
+use afterimage_format::{BootNanos, ContainerUid};
+use afterimage_model::{World, budget::Limits, nearest};
 
 use super::roll;
 use crate::{failure::Failure, progress::Progress, trace::Trace};
-
-/// The newest keyframe of a container that knows nothing of `time` and later, and the state that it and those before it
-/// tell; `None` where there is none, or one of them cannot be read: then only the events tell everything.
-///
-/// # Errors
-/// [`ReadError`] only for I/O failures.
-pub fn nearest(
-    recording: &Recording,
-    uid: ContainerUid,
-    time: BootNanos,
-    limits: Limits,
-) -> Result<Option<(Keyframe, World)>, ReadError> {
-    let Some((newest, earlier)) = recording.keyframes_before(uid, time).split_last() else { return Ok(None) };
-    let Some(bytes) = recording.state(newest)? else { return Ok(None) };
-    let Ok(mut restoring) = Restoring::begin(limits, &bytes, newest.base) else { return Ok(None) };
-    for keyframe in earlier.iter().rev() {
-        if !restoring.wants_earlier() {
-            break;
-        }
-        let Some(bytes) = recording.state(keyframe)? else { return Ok(None) };
-        if restoring.earlier(&bytes, keyframe.base).is_err() {
-            return Ok(None);
-        }
-    }
-    let world = restoring.finish();
-    // What a hostile file says of other containers is no state of this one.
-    Ok((world.containers().collect::<Vec<_>>() == [uid]).then_some((*newest, world)))
-}
 
 /// The state of a container after its events up to and including `until`, or after all.
 ///

@@ -29,7 +29,7 @@ impl Recorder {
         let mut this = Self { world: World::with_limits(limits), keyframes: Vec::new() };
         for (at, event) in events.iter().enumerate() {
             if at > 0 && cuts.contains(&at) {
-                this.keyframes.push((at, this.world.keyframe(BOX)));
+                this.keyframes.push((at, this.world.keyframe(BOX).0));
                 this.world.shed(BOX);
             }
             event.with(|e| this.world.apply(BOX, e));

@@ -6,9 +6,9 @@ use std::ops::ControlFlow;
 use afterimage_format::{
     Anchor, BootNanos, ContainerUid, Direction, Event, EventId, Keyframe, Query, ReadError,
 };
-use afterimage_model::{World, budget::Limits};
+use afterimage_model::{World, budget::Limits, nearest};
 
-use crate::{events, trace::Trace};
+use crate::trace::Trace;
 
 /// Events between two pictures, at first.
 const STRIDE: u64 = 20_000;
@@ -134,7 +134,7 @@ impl Film {
         if newest.row.saturating_sub(row) < self.near {
             return Ok(());
         }
-        if let Some((keyframe, world)) = events::nearest(recording, uid, to.time, limits())? {
+        if let Some((keyframe, world)) = nearest(recording, uid, to.time, limits())? {
             (self.at, self.world, self.begin, self.since) = (None, world, Some(keyframe), 0);
         }
         Ok(())
@@ -173,7 +173,7 @@ mod tests {
     use afterimage_model::keeper::Keeper;
 
     use super::*;
-    use crate::tui::fixture;
+    use crate::{events, tui::fixture};
 
     /// Each event of the incident and the state after it.
     fn states(trace: &Trace) -> Vec<(EventId, World)> {
