@@ -20,7 +20,7 @@ use afterimage_format::{
 };
 use sha2::{Digest as _, Sha256};
 
-use crate::metadata::file::Root;
+use crate::{host, metadata::file::Root};
 
 /// Most bytes kept of one image.
 const LARGEST: u64 = 16 << 20;
@@ -160,7 +160,7 @@ impl Artifacts {
             kept: HashSet::new(),
             budget: BUDGET,
             since: Instant::now(),
-            host_mounts: u64::from(crate::host::host_mount_namespace()),
+            host_mounts: u64::from(host::host_mount_namespace()),
         };
         (own, asked, answer)
     }
@@ -324,7 +324,7 @@ fn open(wanted: &Wanted) -> io::Result<File> {
         }
         Err(io::Error::from(io::ErrorKind::NotFound))
     };
-    let own = File::open(format!("/proc/{}/exe", wanted.tgid)).and_then(same);
+    let own = File::open(host::process_file(wanted.tgid, "exe")).and_then(same);
     let (file, _) = own.or_else(|_| {
         let root = Root::of_process(wanted.parent)?;
         same(root.open(&wanted.path)?)

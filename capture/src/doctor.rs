@@ -85,6 +85,7 @@ pub fn examine(store: &Path) -> Vec<Check> {
             checks.push(tracepoints(&btf));
             checks.push(load(&btf));
             checks.extend(cgroups(&btf));
+            checks.push(processes());
         }
         Err(error) => checks.push(Check::bad(
             "type info",
@@ -221,8 +222,20 @@ fn cgroups(btf: &Btf) -> Vec<Check> {
     } else {
         checks.push(Check::good("cgroups", all.join(", ")));
     }
-    checks.extend(degraded.into_iter().map(|reason| Check::less("cgroups", reason, "mount cgroup2")));
+    let of_cgroups = degraded.into_iter().filter(|reason| reason != host::NOT_THE_HOSTS_PROCESSES);
+    checks.extend(of_cgroups.map(|reason| Check::less("cgroups", reason, "mount cgroup2")));
     checks
+}
+
+fn processes() -> Check {
+    if host::shares_process_numbers() {
+        return Check::good("processes", "in the host's pid namespace");
+    }
+    Check::less(
+        "processes",
+        host::NOT_THE_HOSTS_PROCESSES,
+        "give the recorder the host's pid namespace (hostPID: true, --pid=host)",
+    )
 }
 
 /// The nearest directory of a path that exists.

@@ -4,6 +4,7 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 use afterimage_format::{BootNanos, ClockPair, Origin, Recording};
@@ -19,6 +20,10 @@ const V1_CONTROLLERS: [(&str, &str); 5] = [
     ("cpu", "cpu_cgrp_id"),
     ("freezer", "freezer_cgrp_id"),
 ];
+
+/// What is missing in a pid namespace of its own.
+pub const NOT_THE_HOSTS_PROCESSES: &str =
+    "not in the host's pid namespace: files of processes are not read, and the recorder records itself";
 
 /// A mounted cgroup hierarchy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,11 +91,30 @@ pub fn boot_id() -> [u8; 16] {
     id
 }
 
+/// Whether the numbers that the kernel's programs tell are those of `/proc` here: not in a pid namespace of its own.
+pub fn shares_process_numbers() -> bool {
+    /// The inode of the first pid namespace (`PROC_PID_INIT_INO`).
+    const FIRST: &str = "pid:[4026531836]";
+    static SHARES: OnceLock<bool> = OnceLock::new();
+    // A kernel that does not tell has no other.
+    *SHARES.get_or_init(|| fs::read_link("/proc/self/ns/pid").map_or(true, |link| link.as_os_str() == FIRST))
+}
+
+/// Where `/proc` has a file of a process that the programs told of. Where the numbers differ, no such file is there: the
+/// process of that number would be another.
+pub fn process_file(pid: u32, name: &str) -> PathBuf {
+    let numbered = if shares_process_numbers() { "/proc" } else { "/proc/of-another-pid-namespace" };
+    PathBuf::from(format!("{numbered}/{pid}/{name}"))
+}
+
 /// Finds the hierarchies; what is missing is described in the second part.
 pub fn cgroups(btf: &Btf) -> (Cgroups, Vec<String>) {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let own = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let mut degraded = Vec::new();
+    if !shares_process_numbers() {
+        degraded.push(NOT_THE_HOSTS_PROCESSES.to_owned());
+    }
     let v2 = mount_point(&mounts, |kind, _| kind == "cgroup2").map(|mount| Hierarchy { id: 0, mount });
     if v2.is_none() {
         degraded

@@ -8,6 +8,8 @@ use std::{
     os::unix::{ffi::OsStrExt, fs::MetadataExt},
 };
 
+use crate::host;
+
 /// An open descriptor.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OpenFd {
@@ -34,7 +36,7 @@ pub struct Ends {
 
 /// Arguments, each with its NUL, cut at `limit`; and how many bytes there were.
 pub fn block(pid: u32, name: &str, limit: usize) -> Option<(Vec<u8>, usize)> {
-    let mut bytes = fs::read(format!("/proc/{pid}/{name}")).ok().filter(|bytes| !bytes.is_empty())?;
+    let mut bytes = fs::read(host::process_file(pid, name)).ok().filter(|bytes| !bytes.is_empty())?;
     let full = bytes.len();
     bytes.truncate(limit);
     Some((bytes, full))
@@ -42,14 +44,14 @@ pub fn block(pid: u32, name: &str, limit: usize) -> Option<(Vec<u8>, usize)> {
 
 /// Every open descriptor of a process.
 pub fn descriptors(pid: u32) -> Vec<OpenFd> {
-    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(host::process_file(pid, "fd")) else { return Vec::new() };
     entries.flatten().filter_map(|entry| descriptor(pid, entry.file_name().to_str()?)).collect()
 }
 
 fn descriptor(pid: u32, number: &str) -> Option<OpenFd> {
-    let link = format!("/proc/{pid}/fd/{number}");
+    let link = host::process_file(pid, &format!("fd/{number}"));
     let target = fs::read_link(&link).ok()?;
-    let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{number}")).unwrap_or_default();
+    let info = fs::read_to_string(host::process_file(pid, &format!("fdinfo/{number}"))).unwrap_or_default();
     let value = |key: &str, radix| {
         let line = info.lines().find_map(|line| line.strip_prefix(key))?;
         u64::from_str_radix(line.trim(), radix).ok()
@@ -65,14 +67,14 @@ fn descriptor(pid: u32, number: &str) -> Option<OpenFd> {
 
 /// Inode of the process's network namespace.
 pub fn net_namespace(pid: u32) -> Option<u64> {
-    fs::metadata(format!("/proc/{pid}/ns/net")).ok().map(|meta| meta.ino())
+    fs::metadata(host::process_file(pid, "ns/net")).ok().map(|meta| meta.ino())
 }
 
 /// The IP sockets of a process's network namespace, by inode.
 pub fn sockets(pid: u32) -> HashMap<u64, Ends> {
     let mut found = HashMap::new();
     for name in ["tcp", "tcp6", "udp", "udp6", "raw", "raw6"] {
-        let table = fs::read_to_string(format!("/proc/{pid}/net/{name}")).unwrap_or_default();
+        let table = fs::read_to_string(host::process_file(pid, &format!("net/{name}"))).unwrap_or_default();
         found.extend(table.lines().skip(1).filter_map(socket));
     }
     found

@@ -627,7 +627,8 @@ fn cut(reason: &str) -> Vec<u8> {
 fn config(options: &Options, btf: &Btf, cgroups: &host::Cgroups) -> Config {
     let v1 = cgroups.v1.as_ref();
     Config {
-        own_tgid: std::process::id(),
+        // 0 is nobody: of a pid namespace of its own, this would be another process's number.
+        own_tgid: if host::shares_process_numbers() { std::process::id() } else { 0 },
         payload_file: options.payload_file,
         payload_stream: options.payload_stream,
         v1_subsys: v1.map_or(u32::MAX, |(_, number)| *number),

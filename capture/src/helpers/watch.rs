@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering},
 };
 
-use crate::privilege::Role;
+use crate::{host, privilege::Role};
 
 /// One process.
 #[derive(Debug, Default)]
@@ -87,9 +87,11 @@ impl Helpers {
     /// Whether a process is one of them, at this moment: the id of one that has ended is nobody else's before another
     /// has taken its place.
     pub fn are(&self, tgid: u32) -> bool {
-        [&self.metadata, &self.control, &self.spawner].iter().any(|helper| {
-            helper.pid.load(Ordering::Relaxed) as u32 == tgid && helper.running.load(Ordering::Acquire)
-        })
+        let known = host::shares_process_numbers();
+        known
+            && [&self.metadata, &self.control, &self.spawner].iter().any(|helper| {
+                helper.pid.load(Ordering::Relaxed) as u32 == tgid && helper.running.load(Ordering::Acquire)
+            })
     }
 
     /// Notes what the kernel refused.

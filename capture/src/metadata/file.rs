@@ -17,6 +17,8 @@ use std::{
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, fstatfs, open, openat, openat2};
 
+use crate::host;
+
 /// File systems that are not read from: files of remote ones and FUSE can keep their reader waiting for as long as
 /// somebody likes, those of the kernel's own are no files, and reading some of them does things.
 const REFUSED: [i64; 13] = [
@@ -45,7 +47,7 @@ impl Root {
     /// # Errors
     /// When there is no such process any more, or no right to look.
     pub fn of_process(pid: u32) -> io::Result<Self> {
-        Self::at(Path::new(&format!("/proc/{pid}/root")))
+        Self::at(&host::process_file(pid, "root"))
     }
 
     /// What the host sees as `/`.

@@ -19,6 +19,7 @@ fn a_machine_that_can_be_recorded_passes_every_check() {
         "tracepoints",
         "programs",
         "cgroups",
+        "processes",
         "confinement",
         "disk",
         "clock",

@@ -23,4 +23,5 @@ mod runtimes;
 mod storm;
 mod strace;
 mod supervised;
+mod systemd;
 mod thousand;
