@@ -98,6 +98,8 @@ actions! {
         NextPane => "next pane", "next pane";
         PrevPane => "previous pane", "previous pane";
         Maximise => "maximise pane", "this pane alone, or all";
+        LineLeft => "line to the left", "the line between panes to the left";
+        LineRight => "line to the right", "the line between panes to the right";
     }
     Screens {
         GoContainers => "containers", "the containers screen";

@@ -45,6 +45,8 @@ pub(crate) struct App {
     pub(crate) previous: Screen,
     focus: BTreeMap<Screen, Pane>,
     pub(crate) maximised: bool,
+    /// Columns that the line between panes was moved to the right, by screen.
+    pub(crate) shift: BTreeMap<Screen, i16>,
     pub(crate) popup: Option<Popup>,
     /// Keys of a sequence that is not complete.
     pub(crate) pending: Vec<Key>,
@@ -384,6 +386,8 @@ pub(crate) struct Opened {
     /// Closed branches: processes by pid and start.
     pub(crate) closed: Vec<(u32, BootNanos)>,
     pub(crate) detail: Scroll,
+    /// In the notes beside the replay.
+    pub(crate) notes: Scroll,
     /// Counts of the whole life, for the Timeline screen.
     pub(crate) life: Slot<DensityKey, Vec<Column>>,
     /// Whose stream is followed.
@@ -430,6 +434,7 @@ impl Opened {
             tree_follows: true,
             closed: Vec::new(),
             detail: Scroll::default(),
+            notes: Scroll::default(),
             life: Slot::default(),
             target: None,
             stream: Slot::default(),
@@ -536,6 +541,7 @@ impl App {
             previous: Screen::Containers,
             focus: BTreeMap::new(),
             maximised: false,
+            shift: BTreeMap::new(),
             popup: None,
             pending: Vec::new(),
             count: None,
@@ -580,8 +586,28 @@ impl App {
     }
 
     pub(crate) fn plan(&self) -> Plan {
-        let wish = Wish { screen: self.screen, focus: self.focus(), maximised: self.maximised };
+        let wish = Wish {
+            screen: self.screen,
+            focus: self.focus(),
+            maximised: self.maximised,
+            shift: self.shift.get(&self.screen).copied().unwrap_or(0),
+            rows: self.list_rows(),
+        };
         layout::plan(self.size.0, self.size.1 - self.tour_rows(), wish)
+    }
+
+    /// Rows that the screen's list may have, whatever is left out of it: panes do not jump while a filter is typed.
+    fn list_rows(&self) -> usize {
+        let whole = self.story().and_then(|story| story.whole.as_deref());
+        let rows = match self.screen {
+            Screen::Containers => Some(self.catalog.containers.len()),
+            Screen::Tree => whole.map(|whole| whole.tree.len()),
+            Screen::Files => whole.map(Whole::file_count),
+            Screen::Net => whole.map(|whole| whole.conversations().len()),
+            Screen::Findings => self.story().map(|story| story.rows.len()),
+            _ => None,
+        };
+        rows.unwrap_or(usize::MAX)
     }
 
     /// Rows of text in a pane, its title not counted.

@@ -135,6 +135,9 @@ pub(crate) struct Keymap {
 const ALL: Screens = Screens::ALL;
 const TIMED: Screens = Screens::but(&[Screen::Containers, Screen::Health]);
 
+/// With panes side by side.
+const SPLIT: Screens = Screens::but(&[Screen::Timeline, Screen::Follow]);
+
 const SHEETS: Screens = Screens::of(&[
     Screen::Timeline,
     Screen::Tree,
@@ -160,6 +163,8 @@ const DEFAULT: &[(Action, &[&str], Screens)] = &[
     (Action::NextPane, &["Tab"], ALL),
     (Action::PrevPane, &["S-Tab"], ALL),
     (Action::Maximise, &["\\"], ALL),
+    (Action::LineLeft, &["<"], SPLIT),
+    (Action::LineRight, &[">"], SPLIT),
     (Action::GoContainers, &["1"], ALL),
     (Action::GoReplay, &["2"], ALL),
     (Action::GoTimeline, &["3"], ALL),

@@ -119,7 +119,7 @@ impl Pane {
 pub(crate) const fn focusable(screen: Screen) -> &'static [Pane] {
     match screen {
         Screen::Containers => &[Pane::Containers, Pane::Storyline, Pane::Summary],
-        Screen::Replay => &[Pane::Events, Pane::Tree, Pane::Detail],
+        Screen::Replay => &[Pane::Events, Pane::Tree, Pane::Detail, Pane::Notes],
         Screen::Timeline => &[Pane::Lanes],
         Screen::Tree => &[Pane::Processes, Pane::Card, Pane::Acts],
         Screen::Files => &[Pane::Files, Pane::Provenance, Pane::Content],
@@ -137,6 +137,10 @@ pub(crate) struct Wish {
     pub(crate) focus: Pane,
     /// The focused pane alone.
     pub(crate) maximised: bool,
+    /// Columns that the line between panes side by side was moved to the right.
+    pub(crate) shift: i16,
+    /// Rows of the screen's list: a short one leaves its room to the panes about its row.
+    pub(crate) rows: usize,
 }
 
 /// The least size that anything is drawn in.
@@ -227,6 +231,7 @@ fn containers(plan: &mut Plan, mut rest: Rest, wish: Wish) {
         20.. => height / 2 - 2,
         _ => 0,
     };
+    let below = roomy(rest.0.height, below, wish.rows);
     if below == 0 || width < 60 {
         let alone = if wish.focus == Pane::Containers { Pane::Containers } else { wish.focus };
         plan.put(alone, rest.0);
@@ -235,11 +240,27 @@ fn containers(plan: &mut Plan, mut rest: Rest, wish: Wish) {
     let mut lower = Rest(rest.bottom(below));
     plan.put(Pane::Containers, rest.0);
     if wide {
-        plan.put(Pane::Storyline, lower.left(lower.0.width * 11 / 20));
+        plan.put(
+            Pane::Storyline,
+            lower.left(split(lower.0.width, lower.0.width * 11 / 20, wish.shift, (28, 28))),
+        );
         plan.put(Pane::Summary, lower.0);
     } else {
         plan.put(if wish.focus == Pane::Summary { Pane::Summary } else { Pane::Storyline }, lower.0);
     }
+}
+
+/// Rows below a list of so many rows: the usual number, more where the list is short.
+fn roomy(height: u16, usual: u16, rows: usize) -> u16 {
+    // Title, heading and a free row; never so few that the list is no list.
+    let list = u16::try_from(rows).unwrap_or(u16::MAX).saturating_add(3).max(5);
+    if usual == 0 { 0 } else { usual.max(height.saturating_sub(list)) }
+}
+
+/// Columns of the left one of two panes, moved by `shift`; both keep their least.
+fn split(width: u16, left: u16, shift: i16, (least, least_right): (u16, u16)) -> u16 {
+    let most = width.saturating_sub(least_right + 1).max(least);
+    left.saturating_add_signed(shift).clamp(least, most)
 }
 
 /// One pane and the transport under it.
@@ -258,10 +279,10 @@ fn sheet(plan: &mut Plan, mut rest: Rest, wish: Wish) {
         plan.put(wish.focus, rest.0);
         return;
     }
-    let mut lower = Rest(rest.bottom((height / 2).min(28)));
+    let mut lower = Rest(rest.bottom(roomy(height, (height / 2).min(28), wish.rows)));
     plan.put(list, rest.0);
     if width >= 100 {
-        plan.put(left, lower.left(lower.0.width / 2));
+        plan.put(left, lower.left(split(lower.0.width, lower.0.width / 2, wish.shift, (28, 28))));
         plan.put(right, lower.0);
     } else {
         plan.put(if wish.focus == right { right } else { left }, lower.0);
@@ -282,7 +303,7 @@ fn health(plan: &mut Plan, mut rest: Rest, wish: Wish) {
         plan.put(if wish.focus == Pane::Recording { Pane::Triggers } else { wish.focus }, below);
         return;
     }
-    plan.put(Pane::Recording, rest.left(width / 2));
+    plan.put(Pane::Recording, rest.left(split(width, width / 2, wish.shift, (40, 28))));
     plan.put(Pane::Gaps, rest.top(rest.0.height.div_ceil(2)));
     plan.put(Pane::Damage, rest.0);
     plan.put(Pane::Triggers, below);
@@ -302,16 +323,22 @@ fn replay(plan: &mut Plan, mut rest: Rest, wish: Wish) {
     }
     if width < 160 {
         // Tree over detail, so that the events keep the width that their texts need.
-        let mut left = Rest(rest.left((width * 9 / 25).clamp(34, 48)));
+        let mut left = Rest(rest.left(split(width, (width * 9 / 25).clamp(34, 48), wish.shift, (28, 40))));
         plan.put(Pane::Tree, left.top(left.0.height / 2));
-        plan.put(Pane::Detail, left.0);
+        plan.put(if wish.focus == Pane::Notes { Pane::Notes } else { Pane::Detail }, left.0);
         plan.put(Pane::Events, rest.0);
         return;
     }
-    plan.put(Pane::Tree, rest.left((width / 4).clamp(40, 56)));
     let detail = (width * 3 / 10).clamp(44, 64);
+    plan.put(Pane::Tree, rest.left(split(width, (width / 4).clamp(40, 56), wish.shift, (28, detail + 41))));
     plan.put(Pane::Events, rest.left(rest.0.width - detail - 1));
-    plan.put(Pane::Detail, rest.0);
+    // Beside the detail the notes would leave the events too narrow.
+    if height >= 44 {
+        plan.put(Pane::Notes, rest.bottom(rest.0.height / 3));
+        plan.put(Pane::Detail, rest.0);
+    } else {
+        plan.put(if wish.focus == Pane::Notes { Pane::Notes } else { Pane::Detail }, rest.0);
+    }
 }
 
 /// Rows of the timeline: title, lanes, the row of what was lost, the axis.
@@ -351,7 +378,9 @@ mod tests {
         for screen in Screen::ALL {
             for focus in focusable(*screen) {
                 for maximised in [false, true] {
-                    all.push(Wish { screen: *screen, focus: *focus, maximised });
+                    for (shift, rows) in [(0, usize::MAX), (-300, 3), (300, 9), (5, 0)] {
+                        all.push(Wish { screen: *screen, focus: *focus, maximised, shift, rows });
+                    }
                 }
             }
         }
@@ -391,8 +420,35 @@ mod tests {
     }
 
     #[test]
+    fn a_short_list_leaves_its_room_and_the_line_moves_within_bounds() {
+        let wish = |rows, shift| Wish {
+            screen: Screen::Net,
+            focus: Pane::Conversations,
+            maximised: false,
+            shift,
+            rows,
+        };
+        let of = |pane, wish| plan(120, 40, wish).rect(pane).expect("a pane");
+        let long = of(Pane::Conversation, wish(1_000, 0));
+        let short = of(Pane::Conversation, wish(3, 0));
+        assert!(short.height > long.height + 8, "{short:?} {long:?}");
+        assert_eq!(of(Pane::Conversations, wish(3, 0)).height, 6, "title, heading, rows and one more");
+        assert_eq!(of(Pane::Conversation, wish(3, 8)).width, short.width + 8);
+        assert_eq!(of(Pane::Conversation, wish(3, -300)).width, 28);
+        assert_eq!(of(Pane::Lookups, wish(3, 300)).width, 28);
+    }
+
+    #[test]
     fn at_120_by_40_everything_is_seen_at_once() {
-        let wish = Wish { screen: Screen::Replay, focus: Pane::Events, maximised: false };
+        let wish = Wish {
+            screen: Screen::Replay,
+            focus: Pane::Events,
+            maximised: false,
+            shift: 0,
+            rows: usize::MAX,
+        };
+        let notes = plan(160, 50, wish).rect(Pane::Notes);
+        assert!(notes.is_some_and(|rect| rect.width >= 44));
         let plan = plan(120, 40, wish);
         for pane in [Pane::Tree, Pane::Events, Pane::Detail, Pane::Timeline, Pane::Transport] {
             assert!(plan.rect(pane).is_some(), "{pane:?}");

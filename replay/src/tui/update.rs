@@ -195,6 +195,7 @@ fn enter(app: &mut App) {
             go(app, Screen::Replay);
         }
         (Screen::Health, Pane::Triggers) => alerts::open(app),
+        (Screen::Replay, Pane::Notes) => case::open_note(app),
         (Screen::Replay, Pane::Tree) => walk::keep_process(app),
         (Screen::Replay, _) => app.popup = Some(Popup::Event(Scroll::default())),
         _ => sheet::enter(app),

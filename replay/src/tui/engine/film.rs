@@ -17,7 +17,8 @@ const PICTURES: usize = 16;
 /// To restore a keyframe costs about as much as to roll over so many rows.
 const RESTORED: u64 = 16_384;
 /// Memory for the state of one container, bytes: beyond it the processes that ended first are forgotten. Pictures share
-/// what did not change between them, so in the worst case all of them together take this many times their number.
+/// what did not change between them; those on the way from another keyframe would share nothing, so they go when one
+/// is restored: the way back to them is by a keyframe as well.
 const STATE: u64 = 8 << 20;
 
 /// The state of one container, movable in time.
@@ -136,6 +137,8 @@ impl Film {
         }
         if let Some((keyframe, world)) = nearest(recording, uid, to.time, limits())? {
             (self.at, self.world, self.begin, self.since) = (None, world, Some(keyframe), 0);
+            self.pictures.clear();
+            self.stride = self.stride.min(STRIDE);
         }
         Ok(())
     }

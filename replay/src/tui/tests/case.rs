@@ -275,3 +275,24 @@ fn what_was_noted_is_seen_on_the_timeline() {
         assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{axis}");
     }
 }
+
+#[test]
+fn notes_stand_beside_the_replay_where_there_is_room_and_are_gone_to() {
+    let mut harness = replay();
+    at(&mut harness, "+5s");
+    answer(&mut harness, "c", "the first one");
+    at(&mut harness, "+30s");
+    answer(&mut harness, "c", "the second one");
+    assert!(!harness.text().contains("the first one  ana"), "{}", harness.text());
+    harness.resize(160, 50);
+    assert!(harness.text().contains("the first one  ana"), "{}", harness.text());
+    harness.press("Tab Tab Tab Enter");
+    assert!((seconds(&harness) - 5.0).abs() < 0.6, "{}", seconds(&harness));
+    harness.press("j Enter");
+    assert!((seconds(&harness) - 30.0).abs() < 0.6, "{}", seconds(&harness));
+    harness.press("Ctrl-o");
+    assert!((seconds(&harness) - 5.0).abs() < 0.6, "{}", seconds(&harness));
+    // Where there is little room, Tab leads to them.
+    harness.resize(80, 24);
+    assert!(harness.text().contains("the second one  ana"), "{}", harness.text());
+}

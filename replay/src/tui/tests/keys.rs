@@ -8,6 +8,7 @@ use crate::tui::{
     feed::{Reply, StoryKey, Tally},
     fixture::{self, START},
     harness::Harness,
+    layout::Pane,
     player::Motion,
     update::{self, Effect},
 };
@@ -478,4 +479,21 @@ fn playing_by_events_gives_each_its_turn() {
     assert_eq!(harness.app.opened.as_ref().and_then(|o| o.event()), by_pace);
     harness.press("p");
     assert!(harness.text().contains("1x"), "{}", harness.text());
+}
+
+#[test]
+fn the_line_between_panes_is_moved_and_stays_on_its_screen() {
+    let mut harness = replay();
+    let width = |harness: &Harness, pane| harness.app.plan().rect(pane).map_or(0, |rect| rect.width);
+    let before = width(&harness, Pane::Tree);
+    harness.press("< <");
+    assert_eq!(width(&harness, Pane::Tree), before - 8);
+    harness.press("# 4 >");
+    assert_eq!(width(&harness, Pane::Tree), before + 8);
+    harness.press("5");
+    assert_eq!(width(&harness, Pane::Provenance), 60);
+    harness.press("2 # 9 9 9 9 <");
+    assert_eq!(width(&harness, Pane::Tree), 28);
+    harness.press("# 2 0 >");
+    assert!(width(&harness, Pane::Tree) > 28, "what was pressed too often is not to be pressed back");
 }

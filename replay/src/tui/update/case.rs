@@ -116,6 +116,15 @@ fn arrive(app: &mut App, to: Playhead) {
     }
 }
 
+/// To the moment of the note that the cursor beside the replay is on.
+pub(super) fn open_note(app: &mut App) {
+    let Some(opened) = &app.opened else { return };
+    match app.case.noted(opened.uid).get(opened.notes.cursor).map(|entry| playhead(entry)) {
+        Some(to) => arrive(app, to),
+        None => app.complain(safe!("no note here")),
+    }
+}
+
 /// To the next or previous moment that something was noted on, so many times.
 pub(super) fn step(app: &mut App, forward: bool, times: usize) {
     let Some(opened) = &app.opened else { return };

@@ -13,12 +13,22 @@ use crate::tui::{
     scroll::Scroll,
 };
 
+/// Columns that the line between panes is moved by.
+const LINE: i16 = 4;
+
 /// Does an action of movement so many times.
 pub(super) fn step(app: &mut App, action: Action, times: usize) {
     match action {
         Action::Count => app.count = Some(0),
         Action::NextPane => turn(app, 1),
         Action::PrevPane => turn(app, -1),
+        Action::LineLeft | Action::LineRight => {
+            let columns = LINE.saturating_mul(i16::try_from(times).unwrap_or(i16::MAX));
+            let by = if action == Action::LineLeft { -columns } else { columns };
+            let most = i16::try_from(app.size.0 / 2).unwrap_or(i16::MAX);
+            let shift = app.shift.entry(app.screen).or_default();
+            *shift = shift.saturating_add(by).clamp(-most, most);
+        }
         Action::Maximise => app.maximised = !app.maximised,
         Action::Left if app.screen == Screen::Timeline => steer::pan(app, Action::EarlierPart),
         Action::Right if app.screen == Screen::Timeline => steer::pan(app, Action::LaterPart),
@@ -72,6 +82,7 @@ pub(super) fn scroll_of(app: &App, pane: Pane) -> Option<Scroll> {
         Pane::Tree => app.opened.as_ref().map(|o| o.tree),
         Pane::Triggers => app.health.last().copied(),
         Pane::Stream => app.opened.as_ref().map(|o| o.lines.scroll),
+        Pane::Notes if app.screen == Screen::Replay => app.opened.as_ref().map(|o| o.notes),
         Pane::Provenance | Pane::Notes => app.sheet().map(|sheet| sheet.of(pane)),
         _ if layout::focusable(app.screen).first() == Some(&pane) => app.sheet().map(|sheet| sheet.list),
         _ => None,
@@ -103,6 +114,12 @@ pub(super) fn roll(app: &mut App, pane: Pane, by: isize) {
         Pane::Events => {
             if let Some(opened) = &mut app.opened {
                 steer::step(opened, by, height);
+            }
+        }
+        Pane::Notes if app.screen == Screen::Replay => {
+            let len = app.opened.as_ref().map_or(0, |o| app.case.noted(o.uid).len());
+            if let Some(opened) = &mut app.opened {
+                opened.notes.step(by, len, height);
             }
         }
         Pane::Summary => app.list.summary.roll(by, usize::MAX / 2, height),

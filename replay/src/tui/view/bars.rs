@@ -14,7 +14,7 @@ use crate::tui::{
     paint::{Painter, Row},
     player::{Motion, Pace},
     screen::Screen,
-    text::{grouped, safe, width},
+    text::{counted, grouped, safe, width},
     theme::Role,
     update,
 };
@@ -221,7 +221,7 @@ fn filter_note(app: &App) -> Row {
     let (shown, total, what, reading) = match app.screen {
         Screen::Containers => {
             let total = app.catalog.containers.len() as u64;
-            (Some(app.list.order.len() as u64), total, "containers", None)
+            (Some(app.list.order.len() as u64), total, "container", None)
         }
         Screen::Health => return Row::new(),
         _ => {
@@ -229,19 +229,19 @@ fn filter_note(app: &App) -> Row {
             let hits = app.hits();
             let reading = hits.and_then(|hits| hits.reading);
             if app.bar.filter.is_empty() {
-                (Some(total), total, "events", None)
+                (Some(total), total, "event", None)
             } else {
-                (hits.map(|hits| hits.len() as u64), total, "events", reading)
+                (hits.map(|hits| hits.len() as u64), total, "event", reading)
             }
         }
     };
     let mut row = Row::new();
     match shown {
         Some(shown) if shown == total && reading.is_none() => {
-            row.push(&safe!("{} {what}", grouped(total)), Role::Dim);
+            row.push(&counted(total, what), Role::Dim);
         }
         Some(shown) => {
-            row.push(&safe!("{} of {} {what}", grouped(shown), grouped(total)), Role::Text);
+            row.push(&safe!("{} of {}", grouped(shown), counted(total, what)), Role::Text);
             match reading {
                 Some(percent) => row.push(&safe!("  {percent} % read"), Role::Warn),
                 None => row.push(&safe!("  {} hidden", grouped(total.saturating_sub(shown))), Role::Warn),

@@ -16,7 +16,7 @@ use crate::tui::{
     hex,
     layout::Pane,
     paint::{Painter, Row},
-    text::{bytes, safe},
+    text::{bytes, counted, safe},
     theme::Role,
     whole::Whole,
 };
@@ -260,16 +260,16 @@ pub(super) fn content(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     }
     let missing: u64 = made.holes.iter().map(|(_, len)| len).sum();
     let said = safe!(
-        "{} put together from {} writes{}{}",
+        "{} put together from {}{}{}",
         bytes(made.bytes.len() as u64),
-        file.content.pieces().len(),
+        counted(file.content.pieces().len() as u64, "write"),
         if missing > 0 {
             safe!(", {} of it not kept (shown as zeros)", bytes(missing))
         } else {
             Safe::default()
         },
         if made.unplaced > 0 {
-            safe!(", {} writes of unknown place left out", made.unplaced)
+            safe!(", {} of unknown place left out", counted(made.unplaced as u64, "write"))
         } else {
             Safe::default()
         }

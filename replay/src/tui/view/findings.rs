@@ -124,7 +124,7 @@ pub(super) fn notes(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let note = app.opened.as_ref().map_or(0, |o| app.case.reported(o.uid).len());
     let note = safe!("{note} in the report, r writes it");
     let inner = title(app, painter, rect, Pane::Notes, Row::new(), &note);
-    let (Some(opened), Some(sheet)) = (&app.opened, app.sheet()) else { return };
+    let Some(opened) = &app.opened else { return };
     let all = app.case.noted(opened.uid);
     if all.is_empty() {
         let text = "none: b bookmarks, c notes, m marks the moment, * puts it into the report";
@@ -134,7 +134,7 @@ pub(super) fn notes(app: &App, painter: &mut Painter<'_>, rect: Rect) {
             Role::Dim,
         );
     }
-    let mut scroll = sheet.right;
+    let mut scroll = app.sheet().map_or(opened.notes, |sheet| sheet.right);
     scroll.show(all.len(), usize::from(inner.height));
     let shown = all.iter().enumerate().skip(scroll.top).take(usize::from(inner.height));
     for (y, (at, entry)) in (inner.y..).zip(shown) {

@@ -44,7 +44,12 @@ pub(super) fn recording(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let events: u64 = catalog.containers.iter().map(|row| row.events).sum();
     add(
         "events",
-        safe!("{} in {} blocks, {} on disk", grouped(events), grouped(catalog.blocks), bytes(catalog.stored)),
+        safe!(
+            "{} in {}, {} on disk",
+            grouped(events),
+            counted(catalog.blocks, "block"),
+            bytes(catalog.stored)
+        ),
     );
     if let Some(tenths) = (catalog.stored * 10).checked_div(events) {
         add("per event", safe!("{}.{} bytes", tenths / 10, tenths % 10));
