@@ -164,7 +164,7 @@ impl Compiler {
             return Err(FilterError::new(check.span, FilterErrorKind::TooManyRegexes { limit: MAX_REGEXES }));
         }
         let comparison = Comparison::new(*op, kind, &constants)?;
-        Ok(Some(Node::Check(Box::new(Check { source, multi, op: *op, comparison }))))
+        Ok(Some(Node::Check(Box::new(Check { source, multi, op: *op, comparison, shared: None }))))
     }
 
     fn source(&self, term: &Term) -> Result<Source, FilterError> {

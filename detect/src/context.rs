@@ -9,6 +9,7 @@ use afterimage_format::{
 use crate::{
     facts::{Descriptor, Facts, Process},
     shape::{self, Shape},
+    shared::Results,
 };
 
 /// What holds for a whole recording: clocks, bounds, the moments that have names.
@@ -78,6 +79,7 @@ pub struct EventContext<'a> {
     command_line: OnceCell<Option<Vec<u8>>>,
     arguments: OnceCell<Option<Vec<u8>>>,
     descriptor: OnceCell<Option<Descriptor<'a>>>,
+    shared: Results,
 }
 
 impl<'a> EventContext<'a> {
@@ -103,6 +105,7 @@ impl<'a> EventContext<'a> {
             command_line: OnceCell::new(),
             arguments: OnceCell::new(),
             descriptor: OnceCell::new(),
+            shared: Results::default(),
         }
     }
 
@@ -149,6 +152,11 @@ impl<'a> EventContext<'a> {
     /// The event's number in the recording.
     pub fn number(&self) -> u64 {
         self.number
+    }
+
+    /// What the checks that rules share say of it.
+    pub(crate) fn shared(&self) -> &Results {
+        &self.shared
     }
 
     pub(crate) fn summary(&self) -> Option<&'a str> {

@@ -23,6 +23,7 @@ mod reference;
 mod rows;
 pub mod rules;
 mod shape;
+mod shared;
 mod survey;
 pub mod syntax;
 mod term;

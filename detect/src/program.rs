@@ -6,6 +6,7 @@ use crate::{
     compare::{Comparison, compare_values, ordered},
     context::{EventContext, Frame},
     needle::Needle,
+    shared::Shared,
     survey::Survey,
     syntax::{
         ast::{Op, TimeTest},
@@ -50,6 +51,23 @@ pub(crate) struct Check {
     pub(crate) multi: Multi,
     pub(crate) op: Op,
     pub(crate) comparison: Comparison,
+    /// Where its result at an event is remembered, when several rules ask the same.
+    pub(crate) shared: Option<Shared>,
+}
+
+impl Check {
+    fn holds(&self, cx: &EventContext<'_>) -> bool {
+        let Some(shared) = self.shared else { return self.evaluate(cx) };
+        cx.shared().get(shared).unwrap_or_else(|| {
+            let holds = self.evaluate(cx);
+            cx.shared().set(shared, holds);
+            holds
+        })
+    }
+
+    fn evaluate(&self, cx: &EventContext<'_>) -> bool {
+        self.source.get(cx).is_some_and(|value| self.comparison.holds(&value, self.multi, self.op))
+    }
 }
 
 /// A term compared with another.
@@ -79,10 +97,7 @@ impl Node {
             Self::Or(nodes) => nodes.iter().any(|node| node.holds(cx)),
             Self::Not(node) => !node.holds(cx),
             Self::Codes(test) => test.holds(cx.event()),
-            Self::Check(check) => check
-                .source
-                .get(cx)
-                .is_some_and(|value| check.comparison.holds(&value, check.multi, check.op)),
+            Self::Check(check) => check.holds(cx),
             Self::Fields(check) => check.holds(cx),
             Self::Exists(source) => source.get(cx).is_some_and(|value| !value.each().is_empty()),
             Self::Within(inclusive, node) => within(*inclusive, node, cx),
@@ -104,6 +119,16 @@ impl Node {
             Self::And(nodes) | Self::Or(nodes) => nodes.iter_mut().for_each(|node| node.surveys(visit)),
             Self::Not(node) => node.surveys(visit),
             Self::Survey(survey) => visit(survey),
+            _ => {}
+        }
+    }
+
+    /// Calls `visit` with every check that is asked of the event itself, not of its surroundings.
+    pub(crate) fn checks(&mut self, visit: &mut dyn FnMut(&mut Check)) {
+        match self {
+            Self::And(nodes) | Self::Or(nodes) => nodes.iter_mut().for_each(|node| node.checks(visit)),
+            Self::Not(node) => node.checks(visit),
+            Self::Check(check) => visit(check),
             _ => {}
         }
     }

@@ -18,6 +18,7 @@ use crate::{
     codes::{self, Codes},
     context::EventContext,
     program::Node,
+    shared,
     syntax::ast::Expr,
 };
 
@@ -142,7 +143,8 @@ impl RuleSet {
         for (name, text) in files {
             collector.file(name, text);
         }
-        let (rules, warnings) = compiler::compile(collector)?;
+        let (mut rules, warnings) = compiler::compile(collector)?;
+        shared::share(rules.iter_mut().map(|rule| &mut rule.node));
         let (slots, groups) = index(&rules);
         Ok(Self { rules, slots, groups, warnings })
     }
@@ -180,6 +182,7 @@ impl RuleSet {
     /// The rules that an event matches, in the order of their definition.
     pub fn evaluate(&self, cx: &EventContext<'_>) -> Vec<Hit> {
         let mut hits = Vec::new();
+        cx.shared().clear();
         for position in self.group(cx.event().code) {
             let position = *position as usize;
             if let Some(rule) = self.rules.get(position).filter(|rule| rule.node.holds(cx)) {
@@ -198,6 +201,8 @@ impl RuleSet {
     ) -> Vec<Hit> {
         let mut hits = Vec::new();
         for position in self.group(cx.event().code) {
+            // What a rule takes is what it takes alone.
+            cx.shared().clear();
             let position = *position as usize;
             let Some(rule) = self.rules.get(position) else { continue };
             let begun = clock();

@@ -27,6 +27,8 @@ pub(crate) struct Shape {
     pub(crate) opens: bool,
     /// It reads or writes.
     pub(crate) io: Io,
+    /// It can change a socket's ends.
+    pub(crate) renames: bool,
     /// It may wait.
     pub(crate) waits: bool,
     /// `evt.category` where it does not depend on the descriptor.
@@ -102,6 +104,7 @@ const fn other(name: &'static str, also: &'static [&'static str], category: &'st
         makes_fd: false,
         opens: false,
         io: Io::None,
+        renames: false,
         waits: false,
         category,
     }
@@ -214,6 +217,7 @@ impl Shape {
             makes_fd,
             opens: matches!(kernel, "open" | "openat" | "openat2" | "open_by_handle_at"),
             io,
+            renames: renames(kernel),
             waits: waits(kernel),
             category: category(kernel),
         }
@@ -283,6 +287,13 @@ fn makes_descriptor(name: &str) -> bool {
             | "pipe"
             | "pipe2"
             | "socketpair"
+    )
+}
+
+fn renames(name: &str) -> bool {
+    matches!(
+        name,
+        "connect" | "bind" | "sendto" | "sendmsg" | "sendmmsg" | "recvfrom" | "recvmsg" | "recvmmsg"
     )
 }
 

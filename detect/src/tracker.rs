@@ -77,7 +77,7 @@ impl Tracker {
             self.closed = self.world.fd(task, fd).map(|info| (task.tgid, fd, info.clone()));
             self.peers.remove(&(task.tgid, fd));
         }
-        let before = fd.filter(|_| renames(shape)).map(|fd| self.ends(task, fd));
+        let before = fd.filter(|_| shape.renames).map(|fd| self.ends(task, fd));
         self.world.apply(uid, event);
         if let (Some(fd), Some(before)) = (fd, before) {
             let elsewhere = self.sends_elsewhere(task, fd, shape, event);
@@ -85,7 +85,7 @@ impl Tracker {
                 self.moved = Some((task.tgid, fd, event.time));
             }
         }
-        if shape.io == Io::Read && event.ret > 0 {
+        if shape.io == Io::Read && event.ret > 0 && event.field(FieldTag::PAYLOAD).is_some() {
             self.learn_names(uid, task, fd, event);
             self.learn_accounts(uid, task, fd, event);
         }
@@ -168,14 +168,6 @@ fn accounts(text: &[u8]) -> impl Iterator<Item = (&[u8], u32)> {
         let number = std::str::from_utf8(parts.nth(1)?).ok()?.parse().ok()?;
         Some((name, number))
     })
-}
-
-/// Whether a call can change a socket's ends.
-fn renames(shape: &Shape) -> bool {
-    matches!(
-        shape.name,
-        "connect" | "bind" | "sendto" | "sendmsg" | "sendmmsg" | "recvfrom" | "recvmsg" | "recvmmsg"
-    )
 }
 
 impl Facts for Tracker {

@@ -76,6 +76,9 @@ impl World {
 
     /// Takes one event in. Events of all containers come in order of time.
     pub fn apply(&mut self, uid: ContainerUid, event: &Event<'_>) {
+        if self.apply_at_home(uid, event) {
+            return;
+        }
         if !self.containers.contains_key(&uid) {
             if self.containers.len() >= self.limits.containers {
                 self.refused += 1;
@@ -97,6 +100,32 @@ impl World {
                 self.edit_for(uid, key, |state| calls::apply(state, key, event, &limits));
             }
         }
+    }
+
+    /// Takes in a call of a process that is known and acts in its container still, as nearly all are: what [`Self::apply`]
+    /// does, with the container looked up once. False where it is none; nothing has changed then.
+    fn apply_at_home(&mut self, uid: ContainerUid, event: &Event<'_>) -> bool {
+        use EventCode as Code;
+        if matches!(event.code, Code::FORK | Code::EXEC | Code::PROCESS | Code::EXIT) {
+            return false;
+        }
+        let Some((home, key)) = self.holders.get(&event.task.tgid).copied() else { return false };
+        if home != uid {
+            return false;
+        }
+        let limits = self.limits;
+        self.edit(uid, |state| {
+            if !state.processes.get(&key).is_some_and(|process| is_of(process, event.task)) {
+                return false;
+            }
+            state.events += 1;
+            state.last = event.time;
+            state.pinned = Some(key);
+            calls::apply(state, key, event, &limits);
+            state.pinned = None;
+            true
+        })
+        .unwrap_or(false)
     }
 
     /// Changes one container's state, keeping the sum of all budgets.
@@ -157,15 +186,8 @@ impl World {
 
     /// Whether a thread belongs to the process that holds its id.
     fn is_same(&self, home: ContainerUid, key: ProcessKey, task: TaskKey) -> bool {
-        let Some(process) = self.containers.get(&home).and_then(|s| s.processes.get(&key)) else {
-            return false;
-        };
-        let told = task.tid == task.tgid && task.start.0 != 0 && key.start.0 != 0;
-        if told {
-            return task.start == key.start;
-        }
-        // A thread that started after the process had ended is another process's.
-        process.ended().is_none_or(|end| task.start <= end)
+        let holder = self.containers.get(&home).and_then(|s| s.processes.get(&key));
+        holder.is_some_and(|process| is_of(process, task))
     }
 
     /// Moves a process to the container it acts in now.
@@ -196,11 +218,19 @@ impl World {
 
     /// The process that a thread belongs to.
     pub fn process_of_task(&self, task: TaskKey) -> Option<&Process> {
+        self.home_of_task(task).map(|(_, process)| process)
+    }
+
+    /// The process that a thread belongs to, and the state of its container.
+    fn home_of_task(&self, task: TaskKey) -> Option<(&State, &Process)> {
         let (uid, key) = self.holders.get(&task.tgid)?;
-        if self.is_same(*uid, *key, task) {
-            return self.containers.get(uid)?.processes.get(key);
+        let home = self.containers.get(uid);
+        let holder = home.and_then(|state| Some((state, state.processes.get(key)?)));
+        if let Some((state, process)) = holder.filter(|(_, process)| is_of(process, task)) {
+            return Some((state, process));
         }
-        self.process(task.into())
+        let process = self.process(task.into())?;
+        Some((self.containers.get(&process.container)?, process))
     }
 
     /// A process by its identity.
@@ -241,15 +271,14 @@ impl World {
 
     /// What a descriptor of a thread's process is open on; `None` where it was not seen opened.
     pub fn fd(&self, task: TaskKey, fd: i32) -> Option<&FdInfo> {
-        let process = self.process_of_task(task)?;
-        self.containers.get(&process.container)?.info(process.table, fd)
+        let (state, process) = self.home_of_task(task)?;
+        state.info(process.table, fd)
     }
 
     /// The open file description behind a descriptor, with an id that tells it from all others of its container
     /// for as long as it is open, whoever shares it.
     pub fn description(&self, task: TaskKey, fd: i32) -> Option<(u64, &FdInfo)> {
-        let process = self.process_of_task(task)?;
-        let state = self.containers.get(&process.container)?;
+        let (state, process) = self.home_of_task(task)?;
         let id = state.slot(process.table, fd)?.description;
         Some((id, state.descriptions.get(&id)?))
     }
@@ -325,6 +354,17 @@ impl World {
         };
         calls::absolute(base, path)
     }
+}
+
+/// Whether a thread belongs to the process that holds its id.
+fn is_of(process: &Process, task: TaskKey) -> bool {
+    let key = process.key;
+    let told = task.tid == task.tgid && task.start.0 != 0 && key.start.0 != 0;
+    if told {
+        return task.start == key.start;
+    }
+    // A thread that started after the process had ended is another process's.
+    process.ended().is_none_or(|end| task.start <= end)
 }
 
 impl FdNames for World {

@@ -23,6 +23,8 @@ const BUDGET: usize = 128 << 20;
 struct Head {
     id: EventId,
     backward: bool,
+    /// Its position in order of time.
+    at: usize,
 }
 
 impl Ord for Head {
@@ -37,15 +39,6 @@ impl PartialOrd for Head {
     }
 }
 
-/// An open block.
-#[derive(Debug)]
-struct Cursor {
-    /// `None` while its rows were dropped for want of memory.
-    decoded: Option<Arc<Decoded>>,
-    /// Position of the next row in order of time.
-    at: usize,
-}
-
 /// Events in order.
 pub(super) struct Merge<'a> {
     recording: &'a Recording,
@@ -56,7 +49,10 @@ pub(super) struct Merge<'a> {
     after: Option<EventId>,
     /// Blocks to be opened, the next at the end.
     waiting: Vec<u32>,
-    cursors: HashMap<u32, Cursor>,
+    /// Open blocks; `None` while a block's rows were dropped for want of memory.
+    cursors: HashMap<u32, Option<Arc<Decoded>>>,
+    /// The block that the last row was of: runs of rows are of one.
+    current: Option<(u32, Arc<Decoded>)>,
     heads: BinaryHeap<Head>,
     decoder: Option<EventDecoder>,
     bytes: usize,
@@ -103,6 +99,7 @@ impl<'a> Merge<'a> {
             after,
             waiting,
             cursors: HashMap::new(),
+            current: None,
             heads: BinaryHeap::new(),
             decoder: EventDecoder::new().ok(),
             bytes: 0,
@@ -124,13 +121,21 @@ impl<'a> Merge<'a> {
             self.open_blocks()?;
             let Some(head) = self.heads.peek().copied() else { return Ok(None) };
             let block = head.id.block;
-            let Some(decoded) = self.decoded(block)? else {
-                self.close(block);
-                continue;
+            let decoded = match self.current.take() {
+                Some((current, decoded)) if current == block => decoded,
+                _ => match self.decoded(block)? {
+                    Some(decoded) => decoded,
+                    None => {
+                        self.close(block);
+                        continue;
+                    }
+                },
             };
             let container = decoded.rows.container;
             let visited = decoded.rows.with(head.id.row as usize, |event| visit(head.id, container, event));
-            self.advance(block, &decoded);
+            if self.advance(head, &decoded) {
+                self.current = Some((block, decoded));
+            }
             if let Some(result) = visited {
                 return Ok(Some((head.id, result)));
             }
@@ -173,12 +178,10 @@ impl<'a> Merge<'a> {
         }
         // Backward, `at` is one above the next row.
         let next = if self.backward { at.checked_sub(1) } else { Some(at) };
-        let Some((at, head)) = next.and_then(|at| Some((at, self.head(index, &decoded, at)?))) else {
-            return Ok(());
-        };
+        let Some(head) = next.and_then(|at| self.head(index, &decoded, at)) else { return Ok(()) };
         self.bytes += decoded.memory();
         self.heads.push(head);
-        self.cursors.insert(index, Cursor { decoded: Some(decoded), at });
+        self.cursors.insert(index, Some(decoded));
         self.keep_within_budget(index);
         Ok(())
     }
@@ -188,44 +191,45 @@ impl<'a> Merge<'a> {
         let row = *decoded.by_time.get(at)?;
         let time = BootNanos(decoded.rows.time(row as usize));
         let inside = self.range.0 <= time && time <= self.range.1;
-        inside.then_some(Head { id: EventId { time, block, row }, backward: self.backward })
+        inside.then_some(Head { id: EventId { time, block, row }, backward: self.backward, at })
     }
 
     fn decoded(&mut self, block: u32) -> Result<Option<Arc<Decoded>>, ReadError> {
         let Some(cursor) = self.cursors.get(&block) else { return Ok(None) };
-        if let Some(decoded) = &cursor.decoded {
+        if let Some(decoded) = cursor {
             return Ok(Some(decoded.clone()));
         }
         let Some(decoder) = &mut self.decoder else { return Ok(None) };
         let Some(decoded) = self.recording.decode(block as usize, decoder)? else { return Ok(None) };
         self.bytes += decoded.memory();
         if let Some(cursor) = self.cursors.get_mut(&block) {
-            cursor.decoded = Some(decoded.clone());
+            *cursor = Some(decoded.clone());
         }
         self.keep_within_budget(block);
         Ok(Some(decoded))
     }
 
-    /// Moves the block at the top to its next row.
-    fn advance(&mut self, block: u32, decoded: &Decoded) {
-        let next = self.cursors.get_mut(&block).and_then(|cursor| {
-            cursor.at = if self.backward { cursor.at.checked_sub(1)? } else { cursor.at + 1 };
-            Some(cursor.at)
-        });
-        match next.and_then(|at| self.head(block, decoded, at)) {
-            Some(head) => {
+    /// Moves the block at the top to its next row; false where it has none.
+    fn advance(&mut self, head: Head, decoded: &Decoded) -> bool {
+        let at = if self.backward { head.at.checked_sub(1) } else { Some(head.at + 1) };
+        match at.and_then(|at| self.head(head.id.block, decoded, at)) {
+            Some(next) => {
                 if let Some(mut top) = self.heads.peek_mut() {
-                    *top = head;
+                    *top = next;
                 }
+                true
             }
-            None => self.close(block),
+            None => {
+                self.close(head.id.block);
+                false
+            }
         }
     }
 
     /// Closes the block at the top.
     fn close(&mut self, block: u32) {
         self.heads.pop();
-        if let Some(decoded) = self.cursors.remove(&block).and_then(|cursor| cursor.decoded) {
+        if let Some(decoded) = self.cursors.remove(&block).flatten() {
             self.bytes = self.bytes.saturating_sub(decoded.memory());
         }
     }
@@ -241,7 +245,7 @@ impl<'a> Merge<'a> {
             if self.bytes <= BUDGET / 2 {
                 break;
             }
-            let dropped = self.cursors.get_mut(&head.id.block).and_then(|cursor| cursor.decoded.take());
+            let dropped = self.cursors.get_mut(&head.id.block).and_then(Option::take);
             if let Some(decoded) = dropped {
                 self.bytes = self.bytes.saturating_sub(decoded.memory());
             }
