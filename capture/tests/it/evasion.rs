@@ -2,7 +2,12 @@
 //!
 //! The acts are in `tests/evasion/acts.c`; the letters are those of the design's list of evasions.
 
-use std::{path::Path, process::Command, sync::OnceLock};
+use std::{
+    path::Path,
+    process::Command,
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
 
 use afterimage_format::{EventCode, EventFlags, FieldFlags, FieldTag, OwnedEvent, layout};
 use afterimage_launch::{ExitStatus, Launcher, Outcome, Root, Stdio, Style, rootfs};
@@ -285,10 +290,13 @@ fn e16_a_flood_costs_its_neighbours_nothing() {
 fn e21_what_a_stopped_recorder_loses_is_known_exactly() {
     let _alone = alone();
     const CALLS: u64 = 1_000_000;
+    const STOPPED: Duration = Duration::from_secs(30);
     let recorder = Running::start(&["--profile", "full", "--host", "none", "--data-ring", "4"]);
     let pid = recorder.pid();
     rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    let stopped = Instant::now();
     let outcome = launch(&["/bin/acts", "flood", &CALLS.to_string()]);
+    std::thread::sleep(STOPPED.saturating_sub(stopped.elapsed()));
     rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
     recorder.wait_for_round();
     let after = launch(&["/bin/true"]);
