@@ -74,3 +74,50 @@ fn tests(package: &str, test: &str, environment: &[(&str, String)]) -> anyhow::R
     }
     checkout::succeeds(&mut cargo)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+
+    /// All Rust sources below a directory, one after the other.
+    fn sources(directory: &Path) -> String {
+        let mut all = String::new();
+        for entry in fs::read_dir(directory).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() && !path.ends_with("target") {
+                all += &sources(&path);
+            } else if path.extension().is_some_and(|kind| kind == "rs") {
+                all += &fs::read_to_string(&path).unwrap();
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn the_tests_that_are_named_for_each_fault_are_there() {
+        let text = fs::read_to_string(checkout::root().join("docs/soak.md")).unwrap();
+        let (_, table) = text.split_once("## Which test is for what").unwrap();
+        let rows: Vec<&str> = table
+            .lines()
+            .filter(|line| line.starts_with("| E") || line.starts_with("| F") || line.starts_with("| S"))
+            .collect();
+        assert!(rows.len() > 35, "{}", rows.len());
+        let all: String = ["capture", "format", "model", "replay"]
+            .map(|part| sources(&checkout::root().join(part)))
+            .concat();
+        for row in rows {
+            let tests = row.rsplit('|').nth(1).unwrap();
+            let names: Vec<&str> =
+                tests.split('`').skip(1).step_by(2).filter(|name| !name.contains(' ')).collect();
+            assert!(!names.is_empty(), "{row}");
+            for name in names {
+                assert!(
+                    all.contains(&format!("fn {name}(")),
+                    "`{name}`, of which docs/soak.md tells, is not there"
+                );
+            }
+        }
+    }
+}

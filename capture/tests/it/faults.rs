@@ -188,3 +188,71 @@ fn a_full_disk_is_told_and_recording_goes_on_when_there_is_room() {
     let complete = stored.is_some() && written(&during) == 500;
     assert!(complete || !recording.losses().is_empty(), "what is missing is told");
 }
+
+/// A disk whose device fails when `fail` was called: an ext4 on a sparse file, and no room for the file.
+struct Failing {
+    /// The file system, unmounted before its device.
+    disk: Disk,
+    device: Disk,
+}
+
+impl Failing {
+    fn of(features: &str) -> Self {
+        let device = Disk::of("48m");
+        let image = device.path().join("image");
+        fs::File::create(&image).unwrap().set_len(256 << 20).unwrap();
+        let made = Command::new("mkfs.ext4").args(["-q", "-O", features]).arg(&image).status().unwrap();
+        assert!(made.success());
+        let dir = tempfile::tempdir().unwrap();
+        let mounted =
+            Command::new("mount").args(["-o", "loop"]).arg(&image).arg(dir.path()).status().unwrap();
+        assert!(mounted.success());
+        Self { disk: Disk(dir), device }
+    }
+
+    fn fail(&self) {
+        let mut file = fs::File::create(self.device.path().join("fill")).unwrap();
+        while file.write_all(&[1; 1 << 12]).is_ok() {}
+    }
+}
+
+/// What cannot be written for an error of the device is counted, and nothing that was written before is lost.
+fn on_a_failing_device(features: &str) {
+    let failing = Failing::of(features);
+    let socket = tempfile::tempdir().unwrap();
+    let socket = socket.path().join("api.sock");
+    let api = format!("api.socket={}", socket.display());
+    let store = TempDir::new_in(failing.disk.path()).unwrap();
+    let more =
+        ["--host", "none", "--set", &api, "--set", "store.reserve=0B", "--set", "store.segment_size=1MiB"];
+    let recorder = Running::on(store, &more);
+    let status = || crate::http::unix(&socket, "GET", "/v1/status", b"").json();
+    let (launcher, _root) = busybox();
+    let before = launcher.run(&["/bin/busybox", "id"], Stdio::default()).unwrap().id.to_string();
+    recorder.wait_for_round();
+    // On disk before it fails.
+    rustix::fs::sync();
+    failing.fail();
+    let script =
+        "i=0; while [ $i -lt 800 ]; do i=$((i+1)); busybox head -c 300 /dev/urandom > /tmp/$((i % 7)); done";
+    launcher.run(&["/bin/busybox", "sh", "-c", script], Stdio::default()).unwrap();
+    eventually("refusal", || (status()["recording"]["refused_by_store"].as_u64()? > 0).then_some(()));
+    assert_eq!(crate::http::unix(&socket, "GET", "/healthz", b"").status, 200);
+    let (store, status, said) = recorder.end();
+    // It says that the end could not be written.
+    assert!(status.code() == Some(5) && said.contains("afterimaged: cannot "), "{status}: {said}");
+    assert!(!said.contains("panicked"), "{said}");
+    let recording = open(store.path());
+    let own = events(&recording, container(&recording, &before).record.uid);
+    assert!(own.iter().any(|event| event.code == afterimage_format::EventCode::EXIT), "{}", own.len());
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
+fn a_device_that_fails_is_told_of_and_costs_nothing_written_before() {
+    let _alone = alone();
+    // Without a journal the file system goes on with errors; with one it becomes read-only.
+    for features in ["^has_journal", "has_journal"] {
+        on_a_failing_device(features);
+    }
+}

@@ -4,7 +4,7 @@ use std::{
     io::{BufRead as _, BufReader},
     ops::ControlFlow,
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
     time::Duration,
 };
@@ -84,14 +84,20 @@ impl Running {
     }
 
     /// Asks it to stop and waits for the seal; gives the store and what it said.
-    pub(crate) fn stop(mut self) -> (TempDir, String) {
+    pub(crate) fn stop(self) -> (TempDir, String) {
+        let (store, status, said) = self.end();
+        assert!(status.success(), "{status}: {said}");
+        (store, said)
+    }
+
+    /// The same of one that may have something to complain of in the end.
+    pub(crate) fn end(mut self) -> (TempDir, ExitStatus, String) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         let status = self.child.wait().unwrap();
         self.reader.join().unwrap();
         let said = self.said.lock().unwrap().clone();
-        assert!(status.success(), "{status}: {said}");
-        (self.store, said)
+        (self.store, status, said)
     }
 
     /// Sends it a signal.
