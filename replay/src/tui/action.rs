@@ -146,6 +146,8 @@ actions! {
         Range => "range", "begin a range here, or end it: the window shows it";
         Life => "life of the process", "the window shows this row's life";
         FollowClock => "follow clock", "lists up to the playhead, or whole";
+        Pin => "pin lane", "this lane stays at the top, or not";
+        Explain => "explain filter", "what of the recording the filter reads";
         Fit => "fit", "the whole life in the timeline";
         MarkContainer => "mark container", "the container to compare others with";
         Compare => "compare", "what this container did and the marked one (or its sibling) did not";

@@ -25,7 +25,7 @@ use crate::tui::{
     player::{Motion, Player, Playhead},
     screen::Screen,
     scroll::Scroll,
-    sheets::Sheet,
+    sheets::{LaneName, Sheet},
     slot::Slot,
     stream::{Line, Side, Stream, Target},
     tour::{self, Tour},
@@ -104,6 +104,8 @@ pub(crate) enum Popup {
     Event(Scroll),
     /// The filter's parts.
     Parts(Scroll),
+    /// What the filter reads; none while that is being found out.
+    Explain(Option<Vec<Safe>>, Scroll),
 }
 
 /// What two containers did differently.
@@ -386,6 +388,8 @@ pub(crate) struct Opened {
     /// Closed branches: processes by pid and start.
     pub(crate) closed: Vec<(u32, BootNanos)>,
     pub(crate) detail: Scroll,
+    /// Lanes that stay at the top of the timeline.
+    pub(crate) pinned: Vec<LaneName>,
     /// In the notes beside the replay.
     pub(crate) notes: Scroll,
     /// Counts of the whole life, for the Timeline screen.
@@ -434,6 +438,7 @@ impl Opened {
             tree_follows: true,
             closed: Vec::new(),
             detail: Scroll::default(),
+            pinned: Vec::new(),
             notes: Scroll::default(),
             life: Slot::default(),
             target: None,

@@ -3,6 +3,7 @@
 mod alerts;
 pub(crate) mod catalog;
 mod diff;
+mod explain;
 mod film;
 mod hits;
 mod keep;
@@ -74,6 +75,7 @@ pub(crate) fn answer(
             let kept = keep::keep(trace, &key.text, &library);
             (job.tell)(Reply::Keep(key, kept));
         }
+        Request::Explain(uid, text, library) => explain::explain(trace, uid, &text, &library, job),
         Request::Hits(key, library) => hits::hits(trace, key, &library, job)?,
         Request::Moment(key) => {
             let moment = moment::moment(trace, &mut cache.film, &key)?;

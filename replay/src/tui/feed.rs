@@ -402,6 +402,8 @@ pub(crate) enum Request {
     Report(StoryKey, Vec<ReportItem>),
     /// What the rules of a file match.
     Rules(StoryKey, std::path::PathBuf),
+    /// What a filter reads of a container, with the filters that it may use by name.
+    Explain(ContainerUid, String, Library),
     /// With the filters that it may use by name.
     Hits(HitsKey, Library),
     Keep(KeepKey, Library),
@@ -432,6 +434,7 @@ pub(crate) enum Reply {
     Rules(ContainerUid, Vec<StoryRow>),
     Hits(HitsKey, Hits),
     Keep(KeepKey, Vec<bool>),
+    Explain(Vec<Safe>),
     Stream(StreamKey, Stream),
     Tally(StoryKey, Tally),
     Alerts(u64, Arc<Vec<Alert>>),

@@ -206,6 +206,8 @@ const DEFAULT: &[(Action, &[&str], Screens)] = &[
     (Action::SkipIdle, &["i"], TIMED),
     (Action::ZoomIn, &["z"], TIMED),
     (Action::ZoomOut, &["Z"], TIMED),
+    (Action::Pin, &["P"], Screens::of(&[Screen::Timeline])),
+    (Action::Explain, &["e"], TIMED),
     (Action::Fit, &["a"], TIMED),
     (Action::EditFilter, &["/"], ALL),
     (Action::ClearFilter, &["Ctrl-x"], ALL),
@@ -292,6 +294,7 @@ const TIMELINE_HINTS: &[Hint] = &[
     (&[Action::Range], "range"),
     (&[Action::OpenInReplay], "replay"),
     (&[Action::OtherRows], "all lanes"),
+    (&[Action::Pin], "pin"),
     (&[Action::NextFinding, Action::PrevFinding], "finding"),
     (&[Action::Play], "play"),
 ];

@@ -53,6 +53,8 @@ const LESS: &[Change] = &[
     (Action::EditFilter, &["&", "/"]),
     (Action::Play, &["p"]),
     (Action::Pace, &["Alt-p"]),
+    (Action::Pin, &["Alt-P"]),
+    (Action::Explain, &["E"]),
     (Action::FollowClock, &["Alt-f"]),
     (Action::Bookmark, &["K"]),
     (Action::UndoFilter, &["Alt-u"]),

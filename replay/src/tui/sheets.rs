@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use afterimage_format::BootNanos;
-use afterimage_model::{files::FileRecord, findings::Severity, net::Conversation};
+use afterimage_model::{files::FileRecord, findings::Severity, net::Conversation, process::ProcessKey};
 
 use crate::tui::{
     app::App,
@@ -146,7 +146,39 @@ pub(crate) enum LaneRow<'a> {
     None,
 }
 
+/// Which lane, whatever else there is: what it stays by when a recording grows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum LaneName {
+    Process(ProcessKey),
+    File(Vec<u8>),
+    Peer(String),
+}
+
 impl<'a> LaneRow<'a> {
+    pub(crate) fn name(&self) -> Option<LaneName> {
+        match self {
+            Self::Process(row) => Some(LaneName::Process(row.key())),
+            Self::File(file) => Some(LaneName::File(file.path.clone())),
+            Self::Peer(talk) => talk.peer.as_ref().map(|peer| LaneName::Peer(peer.to_string())),
+            Self::None => None,
+        }
+    }
+
+    /// The lane of this name.
+    pub(crate) fn named(whole: &'a Whole, name: &LaneName) -> Self {
+        match name {
+            LaneName::Process(key) => {
+                whole.tree.iter().find(|row| row.key() == *key).map_or(Self::None, Self::Process)
+            }
+            LaneName::File(path) => whole.files.get(whole.uid, path).map_or(Self::None, Self::File),
+            LaneName::Peer(peer) => {
+                let mut talks = whole.conversations().iter();
+                let is = |talk: &&Conversation| talk.peer.as_ref().is_some_and(|p| p.to_string() == *peer);
+                talks.find(is).map_or(Self::None, Self::Peer)
+            }
+        }
+    }
+
     /// Lanes are counted: processes, then files, then peers.
     pub(crate) fn of(whole: &'a Whole, place: usize) -> Self {
         let (processes, files) = (whole.tree.len(), whole.file_count());

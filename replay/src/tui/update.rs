@@ -224,6 +224,8 @@ fn view(app: &mut App, action: Action) -> Option<Effect> {
         Action::EarlierPart | Action::LaterPart => steer::pan(app, action),
         Action::Range => steer::range(app),
         Action::Life => steer::life(app),
+        Action::Pin => sheet::pin(app),
+        Action::Explain => filtering::explain(app),
         Action::FollowClock => {
             app.follow = !app.follow;
             app.say(if app.follow {
@@ -343,6 +345,11 @@ pub(crate) fn receive(app: &mut App, reply: Reply) {
                     Some(_) => opened.stream.preview(key, stream),
                     None => opened.stream.fill(key, stream),
                 }
+            }
+        }
+        Reply::Explain(lines) => {
+            if let Some(Popup::Explain(known @ None, _)) = &mut app.popup {
+                *known = Some(lines);
             }
         }
         Reply::Keep(key, kept) => {

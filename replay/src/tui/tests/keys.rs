@@ -497,3 +497,19 @@ fn the_line_between_panes_is_moved_and_stays_on_its_screen() {
     harness.press("# 2 0 >");
     assert!(width(&harness, Pane::Tree) > 28, "what was pressed too often is not to be pressed back");
 }
+
+#[test]
+fn what_the_filter_reads_is_explained() {
+    let mut harness = replay();
+    harness.press("e");
+    assert!(harness.text().contains("no filter: everything is read"), "{}", harness.text());
+    harness.press("/");
+    harness.type_text("evt.type=execve");
+    harness.press("Enter e");
+    let screen = harness.text();
+    for text in ["what the filter reads", "execve", "blocks", "`afterimage grep` reads it"] {
+        assert!(screen.contains(text), "{text}: {screen}");
+    }
+    harness.press("Enter");
+    assert!(harness.app.popup.is_none());
+}

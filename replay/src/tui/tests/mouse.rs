@@ -187,3 +187,34 @@ fn the_right_button_offers_what_can_be_done_with_a_row_and_opens_nothing() {
     assert!(harness.app.popup.is_none());
     assert_eq!(harness.app.opened.as_ref().map(|o| o.playhead), before);
 }
+
+#[test]
+fn a_click_on_a_lane_selects_it_and_a_pinned_one_stays_at_the_top() {
+    for (width, height) in [(120, 40), (80, 24)] {
+        let mut harness = Harness::new(width, height);
+        harness.press("j j j Enter 3");
+        let (_, y) = find(&harness, "31418 ");
+        click(&mut harness, 3, y);
+        let line = |harness: &Harness| harness.text().lines().nth(usize::from(y)).expect("a row").to_owned();
+        assert!(line(&harness).starts_with('›'), "{width}x{height}: {}", harness.text());
+        harness.press("P");
+        let pinned = |harness: &Harness| {
+            let screen = harness.text();
+            screen.lines().position(|line| line.starts_with('^') && line.contains("31418 "))
+        };
+        let top = pinned(&harness).expect("the pinned lane");
+        harness.press("G");
+        assert_eq!(pinned(&harness), Some(top), "{}", harness.text());
+        harness.press("g g");
+        let (_, y) = find(&harness, "31398 ");
+        click(&mut harness, 3, y);
+        assert!(harness.text().lines().nth(usize::from(y)).is_some_and(|line| line.starts_with('›')));
+        let at = harness.app.sheet().expect("lanes").order.iter().position(|place| {
+            let whole = harness.app.story().and_then(|story| story.whole.as_ref()).expect("the whole");
+            whole.tree.get(*place).is_some_and(|row| row.pid == 31_418)
+        });
+        harness.press(&format!("Home {}", "j ".repeat(at.expect("the lane")).trim_end()));
+        harness.press("P");
+        assert_eq!(pinned(&harness), None, "{}", harness.text());
+    }
+}

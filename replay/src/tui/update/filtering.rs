@@ -7,7 +7,7 @@ use crate::tui::{
     ask::Ask,
     case::What,
     edit::LineEdit,
-    feed::Purpose,
+    feed::{Purpose, Request},
     filter::{Filter, Verdict, sentence},
     screen::Screen,
     scroll::Scroll,
@@ -48,6 +48,18 @@ pub(super) fn filter(app: &mut App, action: Action) {
 /// The filter of the screen: one for the list of containers, one for everything about a container.
 pub(crate) fn in_force(app: &App) -> &Filter {
     if app.screen == Screen::Containers { &app.bar.list } else { &app.bar.filter }
+}
+
+/// Asks what the filter in force reads of the recording.
+pub(super) fn explain(app: &mut App) {
+    let text = in_force(app).text();
+    if text.is_empty() {
+        app.complain(safe!("no filter: everything is read"));
+        return;
+    }
+    let Some(uid) = app.opened.as_ref().map(|o| o.uid) else { return };
+    app.questions.push(Request::Explain(uid, text, app.bar.library.clone()));
+    app.popup = Some(Popup::Explain(None, Scroll::default()));
 }
 
 /// Puts a text in force.

@@ -15,7 +15,7 @@ use crate::tui::{
         self,
         bars::{chip_at, tab_at},
         events,
-        lanes::name_columns,
+        lanes::{lane_at, name_columns},
         popups,
     },
     wants::LANE_NAME,
@@ -232,6 +232,23 @@ fn row_pressed(app: &mut App, pane: Pane, rect: Rect, y: u16, opens: bool) {
                 let by = isize::try_from(after).unwrap_or(0) - isize::try_from(before).unwrap_or(0);
                 walk::roll(app, pane, by);
             }
+        }
+        return;
+    }
+    if pane == Pane::Lanes {
+        let cursor = app.sheet().map_or(0, |sheet| sheet.list.cursor);
+        match lane_at(app, rect, y) {
+            Some(at) if at == cursor && again => {
+                update(app, Action::Enter);
+            }
+            Some(at) => {
+                walk::roll(
+                    app,
+                    pane,
+                    isize::try_from(at).unwrap_or(0) - isize::try_from(cursor).unwrap_or(0),
+                );
+            }
+            None => {}
         }
         return;
     }

@@ -66,6 +66,21 @@ pub(super) fn enter(app: &mut App) {
     }
 }
 
+/// The selected lane stays at the top, or not any more.
+pub(super) fn pin(app: &mut App) {
+    let name = app.story().and_then(|story| {
+        let whole = story.whole.as_deref()?;
+        LaneRow::of(whole, app.sheet()?.selected()?).name()
+    });
+    let (Some(name), Some(opened)) = (name, &mut app.opened) else { return };
+    match opened.pinned.iter().position(|pinned| *pinned == name) {
+        Some(at) => {
+            opened.pinned.remove(at);
+        }
+        None => opened.pinned.push(name),
+    }
+}
+
 /// The window shows when the selected lane was there, with a little around it; the playhead goes to its beginning.
 fn zoom_to_lane(app: &mut App) {
     let span = app.story().and_then(|story| {

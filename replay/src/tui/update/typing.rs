@@ -100,6 +100,13 @@ fn popup_key(app: &mut App, key: Key) -> Option<Effect> {
             let lines = app.opened.as_ref().and_then(|o| o.moment.value()).map_or(0, |m| m.detail.len());
             scroll.roll(rolled(app, key, 10), lines, 5);
         }
+        Popup::Explain(lines, scroll) => {
+            if is_enter(key) || key.code == KeyCode::Char('q') {
+                return None;
+            }
+            let rows = lines.as_ref().map_or(0, Vec::len);
+            scroll.roll(rolled(app, key, 8), rows, 5);
+        }
         Popup::Palette(line, scroll) => {
             let found = palette::found(app, &line.text());
             if is_enter(key) {

@@ -60,17 +60,54 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
         .add(if hot { ", what stands out" } else { ", everything" }, Role::Dim)
         .add(if app.follow { ", begun by the playhead" } else { "" }, Role::Dim);
     let inner = title(app, painter, rect, Pane::Lanes, extra, &note);
-    let mut top = inner.y;
-    if inner.height >= 18 {
-        brush(app, painter, Rect { y: top, height: 2, ..inner }, names);
-        top += 2;
+    if has_brush(inner.height) {
+        brush(app, painter, Rect { height: 2, ..inner }, names);
     }
     let rows = app.story().map_or(&[][..], |story| story.rows.as_slice());
-    findings(painter, axis, top, rows);
-    let bottom = density_rows(inner.height);
-    let body = Rect { y: top + 1, height: inner.bottom().saturating_sub(top + 1 + bottom), ..inner };
+    let body = body(app, rect);
+    let pinned = pinned_rows(app, inner.height);
+    findings(painter, axis, body.y.saturating_sub(pinned + 1), rows);
+    if let Some(whole) = app.story().and_then(|story| story.whole.as_deref()) {
+        let top = body.y.saturating_sub(pinned);
+        for (y, name) in (top..body.y).zip(&opened.pinned) {
+            let line = Rect { y, height: 1, ..inner };
+            lane(opened, painter, axis, line, whole, &LaneRow::named(whole, name));
+            painter.text(line.x, y, 1, "^", Role::Key);
+        }
+    }
     lanes(app, opened, painter, axis, body);
+    let bottom = inner.bottom().saturating_sub(body.bottom());
     below(app, opened, painter, axis, Rect { y: body.bottom(), height: bottom, ..inner });
+}
+
+/// Whether there is room for the whole life in one row.
+fn has_brush(height: u16) -> bool {
+    height >= 18
+}
+
+/// Rows for pinned lanes: never so many that there is little left for the others.
+fn pinned_rows(app: &App, height: u16) -> u16 {
+    let pinned = app.opened.as_ref().map_or(0, |opened| opened.pinned.len());
+    u16::try_from(pinned).unwrap_or(u16::MAX).min(height / 4)
+}
+
+/// Where the lanes that can be selected are.
+fn body(app: &App, rect: Rect) -> Rect {
+    let inner = Rect { y: rect.y + 1, height: rect.height.saturating_sub(1), ..rect };
+    let above = if has_brush(inner.height) { 3 } else { 1 } + pinned_rows(app, inner.height);
+    let below = density_rows(inner.height);
+    Rect { y: inner.y + above, height: inner.height.saturating_sub(above + below), ..inner }
+}
+
+/// The lane at a row of the screen: its place in the list.
+pub(crate) fn lane_at(app: &App, rect: Rect, y: u16) -> Option<usize> {
+    let body = body(app, rect);
+    let into = y.checked_sub(body.y).filter(|into| *into < body.height)?;
+    let sheet = app.sheet()?;
+    let mut scroll = sheet.list;
+    scroll.show(sheet.order.len(), usize::from(body.height));
+    let at = scroll.top + usize::from(into);
+    (at < sheet.order.len()).then_some(at)
 }
 
 /// The whole life in one row, and which part of it the window shows.
@@ -108,18 +145,29 @@ fn lanes(app: &App, opened: &Opened, painter: &mut Painter<'_>, axis: Axis, body
     let shown = sheet.order.iter().enumerate().skip(scroll.top).take(usize::from(body.height));
     for (y, (at, place)) in (body.y..).zip(shown) {
         let line = Rect { y, height: 1, ..body };
-        match LaneRow::of(whole, *place) {
-            LaneRow::Process(row) => process(opened, painter, axis, line, whole, row),
-            LaneRow::File(file) => object(painter, axis, line, &escape(&file.path), &acts(file)),
-            LaneRow::Peer(talk) => object(painter, axis, line, &super::net::peer(talk), &ends(talk)),
-            LaneRow::None => {}
-        }
+        lane(opened, painter, axis, line, whole, &LaneRow::of(whole, *place));
         if at == scroll.cursor {
             painter.ground(line, Role::Selected);
             painter.text(line.x, y, 1, painter.symbols().cursor, Role::Playhead);
         }
     }
     painter.scroll(body, scroll.top as u64, u64::from(body.height), sheet.order.len() as u64);
+}
+
+fn lane(
+    opened: &Opened,
+    painter: &mut Painter<'_>,
+    axis: Axis,
+    line: Rect,
+    whole: &Whole,
+    row: &LaneRow<'_>,
+) {
+    match row {
+        LaneRow::Process(row) => process(opened, painter, axis, line, whole, row),
+        LaneRow::File(file) => object(painter, axis, line, &escape(&file.path), &acts(file)),
+        LaneRow::Peer(talk) => object(painter, axis, line, &super::net::peer(talk), &ends(talk)),
+        LaneRow::None => {}
+    }
 }
 
 /// A process: a line while it was there, `*` where it executed, `x` where it ended.

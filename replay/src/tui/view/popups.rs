@@ -46,6 +46,10 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, area: Rect) -> Option<(
             parts(app, painter, area, *scroll);
             None
         }
+        Popup::Explain(lines, scroll) => {
+            explanation(painter, area, lines.as_deref(), scroll.top);
+            None
+        }
         Popup::Event(scroll) => {
             event(app, painter, area, scroll.top);
             None
@@ -291,6 +295,21 @@ fn parts(app: &App, painter: &mut Painter<'_>, area: Rect, scroll: Scroll) {
             painter.text(inner.x, y, 1, painter.symbols().cursor, Role::Playhead);
         }
     }
+}
+
+fn explanation(painter: &mut Painter<'_>, area: Rect, lines: Option<&[Safe]>, top: usize) {
+    let rows = u16::try_from(lines.map_or(1, <[Safe]>::len)).unwrap_or(u16::MAX);
+    let frame = centred(area, area.width.saturating_sub(8).min(100), rows.saturating_add(2).min(area.height));
+    let title = Row::new().add("what the filter reads", Role::TitleFocus).add("  Esc closes", Role::Dim);
+    let inner = painter.frame(frame, &title);
+    let Some(lines) = lines else {
+        painter.text(inner.x, inner.y, inner.width, "reading", Role::Dim);
+        return;
+    };
+    for (y, line) in (inner.y..inner.bottom()).zip(lines.iter().skip(top)) {
+        painter.text(inner.x, y, inner.width, line, Role::Text);
+    }
+    painter.scroll(inner, top as u64, u64::from(inner.height), lines.len() as u64);
 }
 
 fn event(app: &App, painter: &mut Painter<'_>, area: Rect, top: usize) {
