@@ -1,12 +1,13 @@
 //! The background: threads that read the recording, so that the keys never wait.
 //!
 //! Each kind of question has its lane, a thread of its own: a long scan delays no page. In a lane whose questions
-//! are long a newer question ends the one under way.
+//! are long a newer question ends the one under way, and each is read by a thread that ends with it: an allocator that
+//! keeps memory by thread then gives what one reading freed to the next, in whatever lane.
 
 use std::{
     panic::{self, AssertUnwindSafe},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
         mpsc,
     },
@@ -51,7 +52,7 @@ impl Lane {
 
     const fn of(request: &Request) -> Self {
         match request {
-            Request::Page(..) | Request::Density(_) | Request::Keep(..) => Self::Pages,
+            Request::Page(..) | Request::Density(_) | Request::Keep(..) | Request::Explain(..) => Self::Pages,
             Request::Moment(_) | Request::Names(..) | Request::Cells(..) | Request::Report(..) => {
                 Self::Moments
             }
@@ -63,6 +64,11 @@ impl Lane {
             Request::Tally(_) | Request::Alerts(_) => Self::Tallies,
             Request::Stream(_) => Self::Streams,
         }
+    }
+
+    /// Whether its questions read whole lives.
+    const fn is_long(self) -> bool {
+        self.gives_way() || matches!(self, Self::Rules)
     }
 
     /// Whether a newer question ends the one under way.
@@ -113,7 +119,7 @@ impl Worker {
             let (tell, seen) = (tell.clone(), Arc::clone(&newest));
             thread::Builder::new()
                 .name(lane.name().to_owned())
-                .spawn(move || serve(lane, &receiver, &seen, &tell))?;
+                .spawn(move || serve(lane, &receiver, &seen, tell))?;
             entrances.push(Entrance { lane, questions, newest });
         }
         Ok(Self { entrances })
@@ -142,7 +148,7 @@ fn serve(
     lane: Lane,
     questions: &mpsc::Receiver<(u64, Arc<Trace>, Request)>,
     newest: &AtomicU64,
-    tell: &dyn Fn(Reply),
+    tell: impl Fn(Reply) + Clone + Send,
 ) {
     let mut cache = Cache::default();
     while let Ok((number, trace, request)) = questions.recv() {
@@ -150,9 +156,12 @@ fn serve(
         if over() {
             continue;
         }
-        let job = Job { over: &over, tell };
-        let answered =
-            panic::catch_unwind(AssertUnwindSafe(|| engine::answer(&trace, &mut cache, request, &job)));
+        let (teller, known) = (tell.clone(), &mut cache);
+        let read = move || {
+            let job = Job { over: &over, tell: &teller };
+            panic::catch_unwind(AssertUnwindSafe(|| engine::answer(&trace, known, request, &job)))
+        };
+        let answered = if lane.is_long() { apart(lane, read) } else { read() };
         match answered {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tell(Reply::Failed(safe!("{}", crate::failure::Failure::from(error)))),
@@ -165,4 +174,21 @@ fn serve(
             }
         }
     }
+}
+
+/// Reads in a thread that ends with the reading; here, where none can be had.
+fn apart<T: Send>(lane: Lane, read: impl FnOnce() -> thread::Result<T> + Send) -> thread::Result<T> {
+    // Taken out by whoever reads.
+    let read = Mutex::new(Some(read));
+    let take = || read.lock().ok().and_then(|mut read| read.take());
+    thread::scope(|scope| {
+        let reader = thread::Builder::new()
+            .name(format!("{} reader", lane.name()))
+            .spawn_scoped(scope, || take().map(|read| read()));
+        let answered = match reader {
+            Ok(reader) => reader.join().unwrap_or_else(|panic| Some(Err(panic))),
+            Err(_) => take().map(|read| read()),
+        };
+        answered.unwrap_or_else(|| Err(Box::new("the question was lost")))
+    })
 }

@@ -13,7 +13,7 @@ use crate::trace::Trace;
 /// Events between two pictures, at first.
 const STRIDE: u64 = 20_000;
 /// Pictures kept; when there are more, every second one goes and the stride doubles.
-const PICTURES: usize = 16;
+const PICTURES: usize = 8;
 /// To restore a keyframe costs about as much as to roll over so many rows.
 const RESTORED: u64 = 16_384;
 /// Memory for the state of one container, bytes: beyond it the processes that ended first are forgotten. Pictures share
