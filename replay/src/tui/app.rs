@@ -65,8 +65,8 @@ pub(crate) struct App {
     pub(crate) bar: FilterBar,
     /// Bytes of files are shown as hexadecimal.
     pub(crate) hex: bool,
-    /// Bytes of streams are: what was typed is read as text first.
-    pub(crate) stream_hex: bool,
+    /// Bytes of the stream are, as the user chose; else as they are more readable.
+    pub(crate) hex_chosen: Option<bool>,
     /// What people noted.
     pub(crate) case: Case,
     /// What the terminal has to do when the update is over.
@@ -561,7 +561,7 @@ impl App {
             opened: None,
             bar: FilterBar::default(),
             hex: true,
-            stream_hex: false,
+            hex_chosen: None,
             case: Case::default(),
             outbox: Vec::new(),
             questions: Vec::new(),
@@ -599,6 +599,12 @@ impl App {
             rows: self.list_rows(),
         };
         layout::plan(self.size.0, self.size.1 - self.tour_rows(), wish)
+    }
+
+    /// Whether bytes of the stream are shown as hexadecimal.
+    pub(crate) fn stream_hex(&self) -> bool {
+        let stream = || self.opened.as_ref().and_then(Opened::stream);
+        self.hex_chosen.unwrap_or_else(|| stream().is_some_and(Stream::is_binary))
     }
 
     /// Rows that the screen's list may have, whatever is left out of it: panes do not jump while a filter is typed.

@@ -114,6 +114,25 @@ impl Stream {
         lines
     }
 
+    /// Whether its beginning is more of bytes that are no text than a terminal's control sequences would be.
+    pub(crate) fn is_binary(&self) -> bool {
+        const LOOKED: usize = 4_096;
+        let is_text = |c: &char| !c.is_control() || matches!(c, '\n' | '\r' | '\t' | '\x08' | '\x1b');
+        let (mut all, mut text) = (0, 0);
+        for piece in self.pieces.iter().filter(|piece| piece.way != Way::Note) {
+            let part = piece.bytes.get(..LOOKED.min(piece.bytes.len())).unwrap_or_default();
+            all += part.len();
+            text += part
+                .utf8_chunks()
+                .map(|chunk| chunk.valid().chars().filter(is_text).map(char::len_utf8).sum::<usize>())
+                .sum::<usize>();
+            if all >= LOOKED {
+                break;
+            }
+        }
+        text * 10 < all * 7
+    }
+
     pub(crate) fn time(&self, line: Line) -> BootNanos {
         self.pieces.get(line.piece).map_or(BootNanos(0), |piece| piece.id.time)
     }
@@ -149,6 +168,32 @@ mod tests {
         let mut parts = Vec::new();
         broken(bytes, columns, &mut |from, to| parts.push((from, to)));
         parts.into_iter().map(|(from, to)| &bytes[from..to]).collect()
+    }
+
+    #[test]
+    fn what_is_mostly_no_text_is_binary() {
+        let stream = |parts: &[&[u8]]| {
+            let piece = |bytes: &&[u8]| Piece {
+                id: EventId { time: BootNanos(0), block: 0, row: 0 },
+                pid: 1,
+                way: Way::In,
+                through: Safe::default(),
+                bytes: bytes.to_vec(),
+                moved: 0,
+            };
+            Stream { pieces: Arc::new(parts.iter().map(piece).collect()), ..Stream::default() }
+        };
+        for text in
+            [&b"id\nuid=0(root)\n"[..], "größe naïve\n".as_bytes(), b"\x1b[31mred\x1b[0m $ ls\r\n", b""]
+        {
+            assert!(!stream(&[text]).is_binary(), "{text:?}");
+        }
+        assert!(!stream(&[b"a command\n", b"\x00\x01"]).is_binary());
+        assert!(!stream(&[]).is_binary());
+        let tls: Vec<u8> = (0..=255).collect();
+        for bytes in [&b"\x08\x00\xc9_\x00\x00\x00\x00"[..], b"\x7fELF\x02\x01\x01\x00\x00\x00\x00", &tls] {
+            assert!(stream(&[bytes]).is_binary(), "{bytes:?}");
+        }
     }
 
     #[test]

@@ -243,7 +243,7 @@ fn view(app: &mut App, action: Action) -> Option<Effect> {
         Action::MarkContainer => diff::mark(app),
         Action::Compare => diff::compare(app),
         Action::OtherRows | Action::HotPaths => sheet::other_rows(app),
-        Action::Hex if app.screen == Screen::Follow => app.stream_hex = !app.stream_hex,
+        Action::Hex if app.screen == Screen::Follow => app.hex_chosen = Some(!app.stream_hex()),
         Action::Hex => app.hex = !app.hex,
         Action::Side => {
             if let Some(opened) = &mut app.opened {

@@ -35,6 +35,7 @@ pub(super) fn follow(app: &mut App) {
     if target.is_some() && opened.target != target {
         opened.target = target;
         opened.lines = Default::default();
+        app.hex_chosen = None;
     }
     go(app, Screen::Follow);
 }
@@ -79,7 +80,7 @@ pub(crate) fn arrange(app: &mut App) {
         opened.target = Some(target);
         opened.lines = Default::default();
     }
-    let (hex, size) = (app.stream_hex, app.size);
+    let (hex, size) = (app.stream_hex(), app.size);
     let height = app.rows_in(Pane::Stream);
     let Some(opened) = &mut app.opened else { return };
     let Some(stream) = opened.stream().cloned() else { return };

@@ -75,7 +75,7 @@ fn of(app: &App) -> Safe {
 
 fn note(app: &App) -> Safe {
     let Some(opened) = &app.opened else { return Safe::default() };
-    let view = if app.stream_hex { "hex" } else { "text" };
+    let view = if app.stream_hex() { "hex" } else { "text" };
     let Some(stream) = opened.stream() else { return Safe::default() };
     let sum = |way: Way| -> u64 { stream.pieces.iter().filter(|p| p.way == way).map(|p| p.moved).sum() };
     let state = match (stream.reading, stream.full) {
@@ -117,7 +117,7 @@ fn draw_line(
         return;
     }
     let part = piece.bytes.get(line.from..line.to).unwrap_or(&[]);
-    if app.stream_hex {
+    if app.stream_hex() {
         let row = hex::row(part, 0, true, room);
         painter.row(x, area.y, room, &row);
     } else {
