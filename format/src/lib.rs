@@ -66,4 +66,4 @@ pub use reader::{
 pub use verify::{
     Finding, FindingKind, SegmentReport, SegmentState, Signer, VerifyOptions, VerifyReport, verify,
 };
-pub use writer::{PinError, Space, StoreOptions, StoreStats, StoreWriter};
+pub use writer::{PinError, Space, StateDue, StoreOptions, StoreStats, StoreWriter};

@@ -47,6 +47,7 @@ use held::Held;
 pub use pins::PinError;
 use pins::PinnedSum;
 use retention::Keeping;
+pub use states::StateDue;
 
 /// How a store is written.
 #[derive(Debug, Clone)]

@@ -11,17 +11,19 @@ mod lifecycle;
 mod nearest;
 mod process_calls;
 mod processes;
+mod quiet;
 mod snapshot;
 mod socket_calls;
 mod state;
 mod tree;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use afterimage_format::{BootNanos, ContainerUid, Event, EventCode, TaskKey};
 
 pub use keyframe::Restoring;
 pub use nearest::nearest;
+pub(crate) use quiet::Tally;
 pub use tree::TreeRow;
 
 use crate::{
@@ -79,18 +81,11 @@ impl World {
         if self.apply_at_home(uid, event) {
             return;
         }
-        if !self.containers.contains_key(&uid) {
-            if self.containers.len() >= self.limits.containers {
-                self.refused += 1;
-                return;
-            }
-            self.containers.insert(uid, State::default());
+        if !self.begin(uid, 1, event.time) {
+            return;
         }
-        self.edit(uid, |state| {
-            state.events += 1;
-            state.last = event.time;
-        });
-        let Some(key) = self.process_of(uid, event) else { return };
+        let origin = if event.code == EventCode::PROCESS { Origin::Snapshot } else { Origin::Seen };
+        let Some(key) = self.process_of(uid, event.task, origin, event.time) else { return };
         match event.code {
             EventCode::FORK => self.fork(uid, key, event),
             EventCode::EXEC | EventCode::PROCESS => self.exec(uid, key, event),
@@ -128,6 +123,22 @@ impl World {
         .unwrap_or(false)
     }
 
+    /// Counts so many events of a container, up to this time; `false` when it is not kept.
+    fn begin(&mut self, uid: ContainerUid, events: u64, time: BootNanos) -> bool {
+        let room = self.containers.len() < self.limits.containers;
+        let state = match self.containers.entry(uid) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(free) if room => free.insert(State::default()),
+            Entry::Vacant(_) => {
+                self.refused += events;
+                return false;
+            }
+        };
+        state.events += events;
+        state.last = time;
+        true
+    }
+
     /// Changes one container's state, keeping the sum of all budgets.
     fn edit<R>(&mut self, uid: ContainerUid, change: impl FnOnce(&mut State) -> R) -> Option<R> {
         let state = self.containers.get_mut(&uid)?;
@@ -160,9 +171,14 @@ impl World {
         })
     }
 
-    /// The process an event belongs to, made known when it is not yet, in the container where the event happened.
-    fn process_of(&mut self, uid: ContainerUid, event: &Event<'_>) -> Option<ProcessKey> {
-        let task = event.task;
+    /// The process that a thread belongs to, made known when it is not yet, in the container where it acts at this time.
+    fn process_of(
+        &mut self,
+        uid: ContainerUid,
+        task: TaskKey,
+        origin: Origin,
+        time: BootNanos,
+    ) -> Option<ProcessKey> {
         if let Some((home, key)) = self.holders.get(&task.tgid).copied() {
             if self.is_same(home, key, task) {
                 if home != uid {
@@ -170,10 +186,9 @@ impl World {
                 }
                 return Some(key);
             }
-            self.edit(home, |state| state.end(key, End::Unseen { before: event.time }));
+            self.edit(home, |state| state.end(key, End::Unseen { before: time }));
         }
-        let origin = if event.code == EventCode::PROCESS { Origin::Snapshot } else { Origin::Seen };
-        let process = Process::new(task.into(), uid, origin, event.time);
+        let process = Process::new(task.into(), uid, origin, time);
         self.add(uid, process)
     }
 

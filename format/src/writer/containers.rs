@@ -26,7 +26,11 @@ impl Containers {
     }
 
     pub(super) fn get(&self, uid: u64) -> Option<&Container> {
-        self.list.get(*self.by_uid.get(&uid)?).map(|(_, container)| container)
+        let found = match self.list.get(self.last) {
+            Some(last) if last.0 == uid => last,
+            _ => self.list.get(*self.by_uid.get(&uid)?)?,
+        };
+        Some(&found.1)
     }
 
     pub(super) fn get_mut(&mut self, uid: u64) -> Option<&mut Container> {

@@ -69,18 +69,31 @@ impl Wanted {
     }
 }
 
-impl StoreWriter {
-    /// Whether the container has rows, of this writer or of an earlier one.
-    pub fn has_rows(&self, uid: ContainerUid) -> bool {
-        self.containers.get(uid.0).is_some_and(|entry| entry.next_row > 0)
-    }
+/// Whether a container's state is to be written now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StateDue {
+    /// The container has no rows, of this writer or of an earlier one.
+    Nothing,
+    /// Not before the next event.
+    NotNow,
+    /// Its state, after all events of it that were pushed, is to be given to [`StoreWriter::push_state`] before the next is
+    /// pushed.
+    Now,
+}
 
-    /// Whether the state of a container, after all events of it that were pushed, is to be given to
-    /// [`Self::push_state`] before the next is pushed.
-    pub fn wants_state(&self, uid: ContainerUid) -> bool {
-        let entry = self.containers.get(uid.0);
-        entry.is_some_and(|entry| entry.states.is_due(self.segment.sequence(), entry.next_row))
-            && self.space() < Space::Shedding
+impl StoreWriter {
+    /// Whether the state of a container is to be written before its next event.
+    pub fn state_due(&self, uid: ContainerUid) -> StateDue {
+        match self.containers.get(uid.0).filter(|entry| entry.next_row > 0) {
+            None => StateDue::Nothing,
+            Some(entry)
+                if entry.states.is_due(self.segment.sequence(), entry.next_row)
+                    && self.space() < Space::Shedding =>
+            {
+                StateDue::Now
+            }
+            Some(_) => StateDue::NotNow,
+        }
     }
 
     /// Writes the state of a container after all events of it that were pushed: a keyframe, from which readers roll

@@ -4,7 +4,7 @@ use std::{ops::ControlFlow, path::Path};
 
 use afterimage_format::{
     BootNanos, Class, ContainerUid, Event, EventCode, EventFlags, FieldFlags, FieldTag, Origin, OwnedEvent,
-    OwnedField, Query, Recording, StoreOptions, StoreWriter, TaskKey,
+    OwnedField, Query, Recording, StateDue, StoreOptions, StoreWriter, TaskKey,
 };
 
 /// An event and whose it is.
@@ -128,7 +128,7 @@ pub(crate) fn state_before(row: &Row) -> Vec<u8> {
 }
 
 pub(crate) fn push(writer: &mut StoreWriter, row: &Row) {
-    if writer.wants_state(row.0) {
+    if writer.state_due(row.0) == StateDue::Now {
         let state = state_before(row);
         writer.push_state(row.0, &state, state.len()).unwrap();
     }

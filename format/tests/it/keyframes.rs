@@ -3,7 +3,7 @@
 use std::{ops::ControlFlow, path::Path};
 
 use afterimage_format::{
-    BootNanos, ContainerUid, Incident, Keyframe, OwnedEvent, Part, Query, Recording, StoreOptions,
+    BootNanos, ContainerUid, Incident, Keyframe, OwnedEvent, Part, Query, Recording, StateDue, StoreOptions,
     StoreWriter, VerifyOptions, WriteError, extract, extract_incident, merge, verify,
 };
 
@@ -79,11 +79,11 @@ fn keyframes_are_wanted_as_often_as_their_bytes_allow() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = writer(dir.path());
     let rows = events(2, 140_000, 1);
-    assert!(!store.wants_state(BOX), "nothing is known of it");
+    assert_eq!(store.state_due(BOX), StateDue::Nothing);
     let mut asked = Vec::new();
     let mut noise = crate::generate::Random::new(9);
     for (number, row) in rows.iter().enumerate() {
-        if store.wants_state(BOX) {
+        if store.state_due(BOX) == StateDue::Now {
             asked.push(number);
             let bytes = if asked.len() == 1 { 10 } else { 9_600 };
             let state: Vec<u8> = (0..bytes).map(|_| noise.next() as u8).collect();
@@ -111,7 +111,7 @@ fn a_state_that_is_unknown_or_too_large_is_not_written_and_asked_for_again() {
     let rows = events(3, 600_000, 1);
     let mut asked = Vec::new();
     for (number, row) in rows.iter().enumerate() {
-        if store.wants_state(BOX) {
+        if store.state_due(BOX) == StateDue::Now {
             asked.push(number);
             match asked.len() {
                 1 => store.push_state(BOX, &[], 0).unwrap(),
@@ -137,7 +137,7 @@ fn a_writer_asks_nothing_of_containers_that_an_earlier_one_had_rows_of() {
     drop(store);
     let mut store = writer(dir.path());
     push_all(&mut store, &rows[50..]);
-    assert!(!store.wants_state(BOX), "what the first writer saw is not known to this one");
+    assert_eq!(store.state_due(BOX), StateDue::NotNow, "what the first writer saw is not known to this one");
 }
 
 #[test]

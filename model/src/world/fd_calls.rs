@@ -10,6 +10,7 @@ use crate::{
     describe::descriptors,
     fds::{FdInfo, FdKind, Pipe, PipeId, SocketState},
     process::ProcessKey,
+    sockaddr::SocketAddress,
     symbols::{FCNTL, IOCTL, URING_OP},
     syscalls::{self, ArgKind},
 };
@@ -237,8 +238,19 @@ fn pipe(state: &mut State, call: &Call<'_>, flags: u64) {
 /// Bytes moved through a descriptor.
 fn transfer(state: &mut State, call: &Call<'_>, fd: i32, writes: bool) {
     let moved = u64::try_from(call.event.ret).unwrap_or(0);
-    let address = call.event.bytes(FieldTag::SOCKADDR).and_then(crate::sockaddr::SocketAddress::parse);
-    let Some(info) = state.info_mut(call.table, fd) else { return };
+    let address = call.event.bytes(FieldTag::SOCKADDR).and_then(SocketAddress::parse);
+    self::moved(state, call.key, (call.table, fd), (writes, moved), address);
+}
+
+/// So many bytes went through a descriptor of a process.
+pub(super) fn moved(
+    state: &mut State,
+    key: ProcessKey,
+    (table, fd): (u64, i32),
+    (writes, moved): (bool, u64),
+    address: Option<SocketAddress>,
+) {
+    let Some(info) = state.info_mut(table, fd) else { return };
     let count = if writes { &mut info.written } else { &mut info.read };
     *count = count.saturating_add(moved);
     let (mut network, mut file) = (false, false);
@@ -257,7 +269,7 @@ fn transfer(state: &mut State, call: &Call<'_>, fd: i32, writes: bool) {
         FdKind::File { .. } | FdKind::Memfd { .. } => file = true,
         _ => {}
     }
-    let Some(process) = call.process(state) else { return };
+    let Some(process) = state.processes.get_mut(&key) else { return };
     let sum = match (network, file, writes) {
         (true, _, true) => &mut process.bytes_sent,
         (true, _, false) => &mut process.bytes_received,
