@@ -108,6 +108,19 @@ impl StoreFile {
         }
     }
 
+    /// What is wrong with the STORE file of `dir`, where that is no reason to leave the segments unread: each says itself of
+    /// which store it is. Else the error again.
+    pub(crate) fn defect(dir: &Path, error: OpenError) -> Result<Defect, OpenError> {
+        let (kind, what) = match error {
+            OpenError::Damaged { defect, .. } => (defect.kind, defect.detail),
+            OpenError::NotARecording { .. } => (DefectKind::Corrupt, "it does not begin as one".to_owned()),
+            OpenError::Version { found, .. } => (DefectKind::Unknown, format!("format version `{found}`")),
+            other => return Err(other),
+        };
+        let detail = format!("the store's identity file: {what}");
+        Ok(Defect { path: dir.join(STORE_NAME), offset: 0, kind, detail })
+    }
+
     fn create(&self, dir: &Path) -> Result<(), OpenError> {
         let new = dir.join(STORE_NEW);
         let at = |action| {

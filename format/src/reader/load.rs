@@ -189,20 +189,33 @@ fn file_id(loaded: &Loaded) -> FileId {
 impl Build {
     fn store(&mut self, dir: &Path, kept: Vec<Segment>) -> Result<(), OpenError> {
         let reading = |source| OpenError::Io { action: "read", path: dir.to_owned(), source };
-        let store = StoreFile::read(dir)?;
+        let store = StoreFile::read(dir);
         // Before the stage: what dies with the writer may be in neither, never what is left by one that lives.
         let live = store::is_live(dir);
         let stages = self.read_stages(dir, live).map_err(reading)?;
         let numbers = SEGMENTS.list(dir).map_err(reading)?;
-        match store {
-            Some(store) => self.uuid = store.uuid,
-            None if numbers.is_empty() => return Err(OpenError::NotARecording { path: dir.to_owned() }),
-            None => self.defect(&dir.join("STORE"), DefectKind::Missing, "the store's identity file"),
-        }
+        let store = match store {
+            Ok(Some(store)) => Some(store),
+            Ok(None) if numbers.is_empty() => return Err(OpenError::NotARecording { path: dir.to_owned() }),
+            Ok(None) => {
+                self.defect(&dir.join("STORE"), DefectKind::Missing, "the store's identity file");
+                None
+            }
+            Err(error) if numbers.is_empty() => return Err(error),
+            Err(error) => {
+                self.defects.push(StoreFile::defect(dir, error)?);
+                // Where one file is damaged, each is asked what it is itself.
+                self.catalog = CatalogUse::Ignored("the store's identity file is damaged");
+                None
+            }
+        };
+        self.uuid = store.map_or([0; 16], |store| store.uuid);
         let mut known: BTreeMap<FileId, Segment> =
             kept.into_iter().filter(|s| s.loaded.sealed).map(|s| (file_id(&s.loaded), s)).collect();
         let kept_numbers = KEPT.list(dir).map_err(reading)?;
-        self.open_catalog(dir, store, (&kept_numbers, &numbers), &mut known);
+        if self.catalog == CatalogUse::Absent {
+            self.open_catalog(dir, store, (&kept_numbers, &numbers), &mut known);
+        }
         self.kept_files(dir, &kept_numbers, &mut known, store)?;
         let last = numbers.last().copied();
         let mut before = None;
@@ -233,7 +246,12 @@ impl Build {
             });
         }
         self.missing();
-        self.stages(stages).map_err(reading)
+        self.stages(stages).map_err(reading)?;
+        if store.is_none() && self.segments.is_empty() {
+            // Nothing could be read: what the first file says is why.
+            StoreFile::read(dir)?;
+        }
+        Ok(())
     }
 
     /// Takes the catalog's word for the files that it lists, when it lists the ones that are there.

@@ -85,17 +85,24 @@ impl<'a> Verifier<'a> {
     /// Verifies a store.
     pub(super) fn store(&mut self, dir: &Path) -> Result<(), OpenError> {
         let reading = |source| OpenError::Io { action: "read", path: dir.to_owned(), source };
-        let store = StoreFile::read(dir)?;
+        let store = StoreFile::read(dir);
         let numbers = SEGMENTS.list(dir).map_err(reading)?;
         match store {
-            Some(store) => self.uuid = store.uuid,
-            None if numbers.is_empty() => return Err(OpenError::NotARecording { path: dir.to_owned() }),
-            None => self.found(
+            Ok(Some(store)) => self.uuid = store.uuid,
+            Ok(None) if numbers.is_empty() => {
+                return Err(OpenError::NotARecording { path: dir.to_owned() });
+            }
+            Ok(None) => self.found(
                 FindingKind::BadSegment,
                 &dir.join("STORE"),
                 None,
                 "the store's identity file is not there".to_owned(),
             ),
+            Err(error) if numbers.is_empty() => return Err(error),
+            Err(error) => {
+                let defect = StoreFile::defect(dir, error)?;
+                self.found(FindingKind::BadSegment, &defect.path, None, defect.detail);
+            }
         }
         let live = store::is_live(dir);
         let kept = KEPT.list(dir).map_err(reading)?;
@@ -222,7 +229,11 @@ impl<'a> Verifier<'a> {
             FileId::Segment(number) | FileId::Kept(number) => number,
         };
         self.read.insert(id);
-        if self.uuid != [0; 16] && header.store_uuid != self.uuid {
+        if self.uuid == [0; 16] {
+            // Of which store the others have to be, where nothing else says it.
+            self.uuid = header.store_uuid;
+        }
+        if header.store_uuid != self.uuid {
             let detail = "a segment of another store".to_owned();
             self.found(FindingKind::ForeignSegment, &loaded.path, Some(number), detail);
             if matches!(id, FileId::Segment(_)) {

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use afterimage_format::{OpenError, Recording, StoreWriter, WriteError};
+use afterimage_format::{
+    FindingKind, OpenError, Recording, StoreOptions, StoreWriter, VerifyOptions, WriteError, merge, verify,
+};
 
 use crate::generate::{Row, events, options, origin, push_all, read_path, writer};
 
@@ -50,6 +52,49 @@ fn another_version_is_named() {
             assert!(matches!(Recording::open(dir.path()), Err(OpenError::Version { found: 9, .. })));
         }
     }
+}
+
+#[test]
+fn a_damaged_identity_file_is_told_and_the_segments_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let small = StoreOptions { segment_bytes: 1, ..options() };
+    let mut store = StoreWriter::open(dir.path(), origin(), small).unwrap();
+    for chunk in events(23, 300, 2).chunks(100) {
+        push_all(&mut store, chunk);
+        store.commit(chunk.last().unwrap().1.time).unwrap();
+    }
+    store.seal().unwrap();
+    let path = dir.path().join("STORE");
+    let good = fs::read(&path).unwrap();
+    for (at, what) in
+        [(0, "does not begin"), (12, "format version `"), (40, "checksum is wrong"), (511, "checksum")]
+    {
+        let mut bytes = good.clone();
+        bytes[at] ^= 4;
+        fs::write(&path, &bytes).unwrap();
+        let recording = Recording::open(dir.path()).unwrap();
+        let rows: u32 = recording.blocks().iter().map(|block| block.rows).sum();
+        let [defect] = recording.defects().try_into().unwrap();
+        assert_eq!((rows, defect.path.as_path()), (300, path.as_path()));
+        assert!(defect.detail.contains(what), "{defect:?}");
+        let report = verify(dir.path(), &VerifyOptions::default(), &mut |_, _| {}).unwrap();
+        assert!(!report.is_good());
+        let told = report.findings.iter().filter(|found| found.kind != FindingKind::BadCatalog);
+        assert!(told.clone().all(|found| found.path == path && found.detail.contains(what)), "{report:?}");
+        assert_eq!(told.count(), 1);
+        let copy = dir.path().join(format!("{at}.aftx"));
+        merge(&[&recording], &copy, &mut |_, _| {}).unwrap();
+        assert!(verify(&copy, &VerifyOptions::default(), &mut |_, _| {}).unwrap().is_good());
+        fs::remove_file(copy).unwrap();
+        assert!(StoreWriter::open(dir.path(), origin(), options()).is_err(), "nothing is written into it");
+    }
+    // Where nothing can be read, why not.
+    for entry in fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()) {
+        if entry.extension().is_some_and(|end| end == "aft") {
+            fs::write(entry, b"no segment").unwrap();
+        }
+    }
+    assert!(matches!(Recording::open(dir.path()), Err(OpenError::Damaged { .. })));
 }
 
 #[test]
