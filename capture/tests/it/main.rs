@@ -17,6 +17,7 @@ mod kill;
 mod live;
 mod packaging;
 mod privilege;
+mod proc_states;
 mod redaction;
 mod rules;
 mod runtimes;
