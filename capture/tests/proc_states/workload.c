@@ -87,7 +87,11 @@ static void act(void) {
     case 15: listener(); break;
     case 16: socket(AF_INET6, SOCK_DGRAM, 0); break;
     case 17: snprintf(path, sizeof path, "%s/d%d", base, roll(4)); chdir(path); break;
-    case 18: chdir(roll(2) ? ".." : "d1"); break;
+    case 18:
+        // Never above the first directory: what it makes there is removed with it.
+        if (!roll(2)) chdir("d1");
+        else if (getcwd(path, sizeof path) && strlen(path) > strlen(base)) chdir("..");
+        break;
     case 19: snprintf(path, sizeof path, "name%d", roll(100)); prctl(PR_SET_NAME, path); break;
     case 20:
         switch (roll(5)) {
@@ -149,6 +153,7 @@ int main(int argc, char **argv) {
     close_range(3, ~0u, 0);
     setrlimit(RLIMIT_NOFILE, &(struct rlimit){48, 48});
     umask(0);
+    if (chdir(base) != 0) return 2;
     for (int i = 0; i < 4; i++) {
         char path[400];
         snprintf(path, sizeof path, "%s/d%d", base, i);
