@@ -12,7 +12,9 @@ mod words;
 pub use libfuzzer_sys;
 pub use runtime::{btf, names, runtimes, webhook, wire};
 pub use seeds::write as write_seeds;
-pub use trace::{block, catalog, events, footer, proof, records, rows, segment, snapshot, stage, stream};
+pub use trace::{
+    block, catalog, events, footer, keyframe, proof, records, rows, segment, snapshot, stage, stream,
+};
 pub use words::{filter, rules};
 
 /// Where seeds are wanted instead of a run.

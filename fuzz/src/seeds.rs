@@ -104,6 +104,7 @@ pub fn write(target: &str, dir: &Path) {
             });
             files.iter().for_each(|file| put(&file[..file.len().min(4096)]));
         }
+        "keyframe" => keyframes(&repository).iter().for_each(|bytes| put(bytes)),
         "snapshot" => snapshots(&repository, &mut put),
         "filter" => FILTERS.iter().for_each(|text| put(text.as_bytes())),
         "rules" => {
@@ -227,6 +228,29 @@ fn blocks(files: &[Vec<u8>], mut visit: impl FnMut(&[u8])) {
 
 fn columns(files: &[Vec<u8>], mut visit: impl FnMut(u8, u8, &[u8])) {
     blocks(files, |block| fuzzing::columns(block, &mut |id, raw| visit(block[6], id, raw)));
+}
+
+/// The keyframes of the samples' containers, of each in their order, one behind so many events.
+pub(crate) fn keyframes(repository: &Path) -> Vec<Vec<u8>> {
+    let mut paths = Vec::new();
+    below(&repository.join("samples"), &|name| name.ends_with(".aftx"), &mut paths);
+    let mut found = Vec::new();
+    for path in paths {
+        let recording = Recording::open(&path).expect("a sample opens");
+        let mut world = World::new();
+        let mut count = 0;
+        let read = recording.for_each(&Query::default(), &mut |uid, event| {
+            world.apply(uid, event);
+            count += 1;
+            if count % 100 == 0 {
+                found.push(world.keyframe(uid).0);
+                world.shed(uid);
+            }
+            std::ops::ControlFlow::Continue(())
+        });
+        read.expect("a sample reads");
+    }
+    found
 }
 
 /// The state of each container at the end of each sample.

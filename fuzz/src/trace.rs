@@ -7,7 +7,9 @@ use afterimage_format::{
     Anchor, BootNanos, Direction, Event, Query, Recording, VerifyOptions, extract, fuzzing, verify,
 };
 use afterimage_model::{
-    World, describe,
+    Restoring, World,
+    budget::Limits,
+    describe,
     files::Files,
     findings::Story,
     net::Network,
@@ -126,15 +128,44 @@ impl State {
     }
 }
 
-/// The saved state of one container.
-pub fn snapshot(data: &[u8]) {
-    let Ok(world) = World::load(data) else { return };
+/// A state keyframe: as the newest, and as one behind a whole one.
+pub fn keyframe(data: &[u8]) {
+    static NEWEST: OnceLock<Vec<u8>> = OnceLock::new();
+    let newest = NEWEST.get_or_init(|| {
+        let repository = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        crate::seeds::keyframes(&repository).pop().expect("the samples have keyframes")
+    });
+    let tight = Limits { container_bytes: 1 << 20, ..Limits::default() };
+    let mut restoring = Restoring::begin(tight, newest, 1).expect("our own keyframe reads");
+    let _ = restoring.earlier(data, 1);
+    see(&restoring.finish());
+    let Ok(mut restoring) = Restoring::begin(tight, data, 1) else { return };
+    if restoring.wants_earlier() {
+        let _ = restoring.earlier(data, 0);
+    }
+    let mut world = restoring.finish();
+    see(&world);
     for uid in world.containers().collect::<Vec<_>>() {
-        let saved = world.save(uid);
-        World::load(&saved).expect("our own snapshot reads");
+        let _ = world.keyframe(uid);
+        world.shed(uid);
+    }
+    see(&world);
+}
+
+/// What was read is written and read again, and looked at.
+fn see(world: &World) {
+    for uid in world.containers().collect::<Vec<_>>() {
+        World::load(&world.save(uid)).expect("our own snapshot reads");
         for process in world.processes(uid).into_iter().take(100) {
             let _ = (process.title(), process.comm(), process.exec().map(|exec| exec.command_line(None)));
             assert!(world.ancestors(process).count() < 1_000_000, "ancestors without end");
         }
+    }
+}
+
+/// The saved state of one container.
+pub fn snapshot(data: &[u8]) {
+    if let Ok(world) = World::load(data) {
+        see(&world);
     }
 }
