@@ -5,11 +5,12 @@ use afterimage_model::text::escape;
 use crate::tui::{paint::Row, text::safe, theme::Role};
 
 /// Bytes in a row of hexadecimal, by the columns there are.
-fn per_row(columns: u16) -> usize {
+pub(crate) fn per_row(columns: u16) -> usize {
     match columns {
         76.. => 16,
         42.. => 8,
-        _ => 4,
+        20.. => 4,
+        _ => 2,
     }
 }
 
@@ -31,6 +32,15 @@ pub(crate) fn row(bytes: &[u8], at: usize, hex: bool, columns: u16) -> Row {
     if !hex {
         return Row::new().add(&safe!("{from:06x}  "), Role::Dim).add(&escape(part), Role::Text);
     }
+    digits(part, from, each)
+}
+
+/// A row of hexadecimal for these bytes, which are `from` bytes behind a beginning that is told as 0.
+pub(crate) fn row_at(part: &[u8], from: usize, columns: u16) -> Row {
+    digits(part, from, per_row(columns).max(part.len()))
+}
+
+fn digits(part: &[u8], from: usize, each: usize) -> Row {
     let mut digits = String::new();
     for (i, byte) in part.iter().enumerate() {
         if i > 0 && i % 8 == 0 {

@@ -9,7 +9,7 @@ use afterimage_model::{
     text::{Safe, escape},
 };
 
-use crate::tui::text::width;
+use crate::tui::{hex, text::width};
 
 /// Whose stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,16 +91,13 @@ pub(crate) struct Line {
     pub(crate) to: usize,
 }
 
-/// Bytes of a row of hexadecimal.
-const HEX: usize = 16;
-
 impl Stream {
     /// The lines for a pane of this many columns of text.
-    pub(crate) fn lines(&self, side: Side, hex: bool, columns: usize) -> Vec<Line> {
+    pub(crate) fn lines(&self, side: Side, as_hex: bool, columns: usize) -> Vec<Line> {
         let mut lines = Vec::new();
         for (piece, part) in self.pieces.iter().enumerate().filter(|(_, part)| side.has(part.way)) {
-            if hex && part.way != Way::Note {
-                let each = if columns < 76 { HEX / 2 } else { HEX };
+            if as_hex && part.way != Way::Note {
+                let each = hex::per_row(u16::try_from(columns).unwrap_or(u16::MAX));
                 let rows = part.bytes.len().div_ceil(each).max(1);
                 lines.extend((0..rows).map(|row| Line {
                     piece,

@@ -97,6 +97,18 @@ fn a_stream_as_text_and_as_bytes() {
     keep("follow", &mut harness);
     harness.press("X s");
     keep("follow-other", &mut harness);
+    // What was typed, digit by digit: whatever the width, no byte is left out.
+    for (width, height) in SIZES {
+        harness.resize(width, height.max(60));
+        let digits: String = harness
+            .text()
+            .lines()
+            .filter_map(|line| line.split("<< ").nth(1))
+            .flat_map(|line| line.split_whitespace().skip(1).map(|word| word.trim_end_matches('…')))
+            .filter(|word| word.len() == 2 && word.bytes().all(|byte| byte.is_ascii_hexdigit()))
+            .collect();
+        assert!(digits.contains("636174202f72756e2f73656372657473"), "{width}: {}", harness.text());
+    }
 }
 
 #[test]

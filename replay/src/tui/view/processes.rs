@@ -52,6 +52,7 @@ pub(super) fn choice(app: &App, total: usize, other: &'static str) -> Safe {
     let count = match (filtered, shown == total) {
         (true, _) => safe!("{} of {}, by the filter", grouped(shown as u64), grouped(total as u64)),
         (false, true) => safe!("{}", grouped(total as u64)),
+        (false, false) if app.follow => safe!("{} of {}", grouped(shown as u64), grouped(total as u64)),
         (false, false) => safe!("{} of {}, {other}", grouped(shown as u64), grouped(total as u64)),
     };
     let count = if app.follow { safe!("{count}, begun by the playhead") } else { count };

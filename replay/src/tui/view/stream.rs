@@ -118,7 +118,7 @@ fn draw_line(
     }
     let part = piece.bytes.get(line.from..line.to).unwrap_or(&[]);
     if app.stream_hex() {
-        let row = hex::row(part, 0, true, room);
+        let row = hex::row_at(part, line.from, room);
         painter.row(x, area.y, room, &row);
     } else {
         let text = escape(part);
