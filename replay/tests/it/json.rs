@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Map, Value};
 
-use crate::run::{Ran, afterimage};
+use crate::run::{Ran, afterimage, only_container};
 
 /// One verb as it is written down.
 #[derive(Debug, Default)]
@@ -59,11 +59,19 @@ fn arguments(verb: &str, dir: &Path) -> Vec<String> {
     let rules = rules.to_str().expect("UTF-8");
     let extract = dir.join("extract.aftx");
     let extract = extract.to_str().expect("UTF-8");
+    let damaged = dir.join("damaged.aftx");
+    let mut bytes = std::fs::read(&intrusion).expect("the sample");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&damaged, bytes).expect("written");
+    let damaged = damaged.to_str().expect("UTF-8");
+    let (bad, good) = (only_container(&intrusion), only_container(&plain));
     let words: Vec<&str> = match verb {
         "follow --stream" => vec!["follow", "--stream", "7", &intrusion],
         "grep" => vec!["grep", "evt.type in (connect, execve)", &intrusion],
         "net --listeners" => vec!["net", "--listeners", &plain],
-        "diff" => vec!["diff", "2b87", "5c5f", &intrusion, &plain],
+        "diff" => vec!["diff", &bad, &good, &intrusion, &plain],
+        "verify" => vec!["verify", damaged],
         "hunt" => vec!["hunt", "--rules", rules, &intrusion],
         "extract" | "merge" | "recover" => vec![verb, "--to", extract, &intrusion],
         verb => verb.split(' ').chain([intrusion.as_str()]).collect(),

@@ -49,3 +49,10 @@ pub(crate) fn ran(output: Output) -> Ran {
     let code = output.status.code().expect("an exit code, not a signal");
     Ran { code, out: output.stdout, err: output.stderr }
 }
+
+/// The id of the only container of a sample.
+pub(crate) fn only_container(sample: &str) -> String {
+    let listed = afterimage(&["ls", sample, "-o", "json"]).json();
+    let [only] = &listed["containers"].as_array().expect("a list")[..] else { panic!("{listed}") };
+    only["id"].as_str().expect("an id").to_owned()
+}
