@@ -339,6 +339,11 @@ impl World {
         self.containers.get(&uid).map(|s| &s.mounts)
     }
 
+    /// Whether half of the memory for all containers is free.
+    pub fn has_room(&self) -> bool {
+        self.used <= self.limits.total_bytes / 2
+    }
+
     /// What did not fit into memory for a container.
     pub fn overflow(&self, uid: ContainerUid) -> Overflow {
         self.containers.get(&uid).map(|s| s.overflow).unwrap_or_default()

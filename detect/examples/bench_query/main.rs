@@ -11,7 +11,7 @@ use std::{
     path::Path,
 };
 
-use afterimage_detect::{EventContext, Filter, Frame, RowFilter, Rows, RuleSet, Tracker};
+use afterimage_detect::{Ended, EventContext, Filter, Frame, RowFilter, Rows, RuleSet, Tracker};
 use afterimage_format::{
     BlockInfo, BootNanos, Class, ContainerRecord, ContainerUid, Event, EventId, FieldTag, Origin, OwnedEvent,
     Query, Recording, StoreOptions, StoreWriter, TaskKey,
@@ -179,11 +179,13 @@ fn walk(
 ) {
     let frame = frame(recording);
     let mut tracker = Tracker::new();
+    let mut ended = Ended::new(recording);
     let mut number = 0;
     let records: Vec<&ContainerRecord> = recording.containers().iter().map(|s| &s.record).collect();
     let mut last: Option<&ContainerRecord> = None;
     recording
         .walk_blocks(&Query::default(), reads, &mut |id, uid, event: &Event<'_>| {
+            ended.make_room(&mut tracker, event.time);
             tracker.apply(uid, event);
             number += 1;
             if last.is_none_or(|record| record.uid != uid) {

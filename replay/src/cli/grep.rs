@@ -83,10 +83,12 @@ pub(super) fn run(args: &GrepArgs, session: &mut Session<'_>) -> Result<Verdict,
         return explain(&filters, &parts, session);
     }
     filters.warnings().for_each(|line| session.say(line));
-    let mut found = 0;
+    let (mut found, mut lacking) = (0, None);
     if args.count {
         for part in &parts {
-            found += events::count(part.trace, options(part, args, u64::MAX, false, &mut filters))?.shown;
+            let seen = events::count(part.trace, options(part, args, u64::MAX, false, &mut filters))?;
+            found += seen.shown;
+            lacking = lacking.or(seen.lacking);
         }
         writeln!(session.out, "{found}")?;
     } else {
@@ -97,12 +99,14 @@ pub(super) fn run(args: &GrepArgs, session: &mut Session<'_>) -> Result<Verdict,
             let seen = search(part, args, left, &mut filters, &mut emitter)?;
             found += seen.shown;
             more |= seen.more;
+            lacking = lacking.or(seen.lacking);
         }
         emitter.finish(&missing(&gaps(&parts)))?;
         if more {
             session.say("stopped at --limit; there are more events");
         }
     }
+    lacking.into_iter().for_each(|line| session.say(line));
     if filters.saturated() {
         session.say("`near` or `seq` reached its bound in memory; the result may not be exact");
     }

@@ -110,7 +110,7 @@ pub(super) fn run(args: &HuntArgs, session: &mut Session<'_>) -> Result<Verdict,
     let rules = load(args, session)?;
     let traces = args.scope.open()?;
     let parts = args.scope.parts(&traces)?;
-    let mut seen = Seen { found: 0, limit: args.limit.unwrap_or(u64::MAX), more: false };
+    let mut seen = Seen { found: 0, limit: args.limit.unwrap_or(u64::MAX), more: false, lacking: None };
     let gaps = |parts: &[Part<'_>]| -> Vec<Gaps> { parts.iter().map(Part::gaps).collect() };
     if args.falco_json {
         for part in &parts {
@@ -127,6 +127,7 @@ pub(super) fn run(args: &HuntArgs, session: &mut Session<'_>) -> Result<Verdict,
         let all: Vec<(&Trace, Gaps)> = parts.iter().map(|p| p.trace).zip(gaps(&parts)).collect();
         emitter.finish(&missing(&all))?;
     }
+    seen.lacking.into_iter().for_each(|line| session.say(line));
     if seen.more {
         session.say("stopped at --limit; there are more hits");
     }
@@ -139,6 +140,7 @@ struct Seen {
     found: u64,
     limit: u64,
     more: bool,
+    lacking: Option<&'static str>,
 }
 
 fn load(args: &HuntArgs, session: &mut Session<'_>) -> Result<RuleSet, Failure> {
@@ -211,6 +213,7 @@ fn search(
         }
         ControlFlow::Continue(())
     })?;
+    seen.lacking = seen.lacking.or(asked.lacking());
     Ok(written?)
 }
 

@@ -99,6 +99,7 @@ pub(super) fn run(args: &ShowArgs, session: &mut Session<'_>) -> Result<Verdict,
         let events = if seen.setup == 1 { "event" } else { "events" };
         session.say(format!("{} {events} of the container's set-up hidden; --setup shows them", seen.setup));
     }
+    seen.lacking.into_iter().for_each(|line| session.say(line));
     if seen.more {
         session.say("stopped at --limit; there are more events");
     }

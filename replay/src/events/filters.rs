@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use afterimage_detect::{EventContext, Filter, Frame, Tracker, Verdict};
+use afterimage_detect::{Ended, EventContext, Filter, Frame, Tracker, Verdict};
 use afterimage_format::{BootNanos, ContainerRecord, ContainerUid, Event, Query};
 
 use super::{SHIPPED, trees};
@@ -153,6 +153,7 @@ pub(crate) struct Asked<'a> {
     trace: &'a Trace,
     frame: Frame,
     pub(crate) tracker: Tracker,
+    ended: Ended,
     number: u64,
     /// The last container's record: events of one come in runs.
     last: Option<(ContainerUid, Option<&'a ContainerRecord>)>,
@@ -160,16 +161,26 @@ pub(crate) struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     pub(crate) fn new(trace: &'a Trace, frame: Frame) -> Self {
-        Self { trace, frame, tracker: Tracker::new(), number: 0, last: None }
+        let ended = Ended::new(&trace.recording);
+        Self { trace, frame, tracker: Tracker::new(), ended, number: 0, last: None }
     }
 
     pub(crate) fn apply(&mut self, uid: ContainerUid, event: &Event<'_>) {
+        self.ended.make_room(&mut self.tracker, event.time);
         self.tracker.apply(uid, event);
         self.number += 1;
         if self.last.is_none_or(|(known, _)| known != uid) {
             let all = self.trace.recording.containers();
             self.last = Some((uid, all.iter().find(|s| s.record.uid == uid).map(|s| &s.record)));
         }
+    }
+
+    /// What is to be told when something was not known for lack of room.
+    pub(crate) fn lacking(&self) -> Option<&'static str> {
+        self.ended.lacked(self.tracker.world()).then_some(
+            "not all processes and descriptors fitted into memory: what asks for them may have been missed; ask for one \
+             container or a shorter range",
+        )
     }
 
     /// The surroundings of the event that was applied last.

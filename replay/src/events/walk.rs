@@ -60,6 +60,8 @@ pub struct Seen {
     pub setup: u64,
     /// The limit was reached, and there was more.
     pub more: bool,
+    /// What is to be told when the state of all did not fit.
+    pub lacking: Option<&'static str>,
 }
 
 /// What of [`Options`] holds for every event.
@@ -130,7 +132,7 @@ pub fn walk(trace: &Trace, options: Options<'_>, emit: &mut Emit<'_>) -> Result<
     if !stopped {
         let _ = walk.finish(emit);
     }
-    Ok(walk.seen)
+    Ok(Seen { lacking: walk.asked.lacking(), ..walk.seen })
 }
 
 /// What has to be read: state needs what came before the range, and a filter's ancestors may be the host's.
