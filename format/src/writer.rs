@@ -370,6 +370,9 @@ impl StoreWriter {
         self.cut(uid.0, 0)?;
         if let Some(entry) = self.containers.get_mut(uid.0) {
             entry.finished = true;
+            // Its room is for others: of each container that ever was, this would be the most that is held.
+            let room = std::mem::replace(&mut entry.open, OpenBlock::new());
+            keep_spare(&mut self.spare, room, true);
         }
         Ok(())
     }
@@ -456,12 +459,11 @@ impl StoreWriter {
             return Err(self.segment_error("write", source));
         }
         let open_bytes = entry.open.raw_bytes();
-        let spare = self.spare.pop().unwrap_or_else(OpenBlock::new);
-        let mut cut = entry.cut_done(sequence, spare);
-        if self.spare.len() < SPARE_BLOCKS && cut.rows() > SPARE_ROWS {
-            cut.clear();
-            self.spare.push(cut);
-        }
+        // Who had few rows will hardly need the room of many soon.
+        let busy = entry.open.rows() > SPARE_ROWS;
+        let spare = busy.then(|| self.spare.pop()).flatten().unwrap_or_else(OpenBlock::new);
+        let cut = entry.cut_done(sequence, spare);
+        keep_spare(&mut self.spare, cut, busy);
         self.open_bytes = self.open_bytes.saturating_sub(open_bytes);
         self.records.add(records, base);
         self.stats.blocks += 1;
@@ -539,3 +541,14 @@ fn stage_limit(options: &StoreOptions) -> u64 {
         budget => STAGE_BYTES.min(budget / 32).max(STAGE_BYTES_MIN),
     }
 }
+
+/// Keeps a block's room for the next one that needs it.
+fn keep_spare(spare: &mut Vec<OpenBlock>, mut block: OpenBlock, large: bool) {
+    if large && spare.len() < SPARE_BLOCKS {
+        block.clear();
+        spare.push(block);
+    }
+}
+
+#[cfg(test)]
+mod tests;

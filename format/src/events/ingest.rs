@@ -77,6 +77,12 @@ impl OpenBlock {
         }
     }
 
+    /// Room for rows that is held.
+    #[cfg(test)]
+    pub(crate) fn room(&self) -> usize {
+        self.time.capacity()
+    }
+
     /// Empties it and keeps its memory for the next rows.
     pub(crate) fn clear(&mut self) {
         self.time.clear();
