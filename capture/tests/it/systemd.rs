@@ -5,6 +5,7 @@ use std::{
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use afterimage_format::{EventCode, LossCause};
@@ -66,8 +67,15 @@ impl Machine {
         said.map(|(_, text)| text.trim().to_owned()).unwrap_or_default()
     }
 
+    /// Waits for longer than others do: a machine that is busy boots slowly.
     fn wait(&self, name: &str, value: &str) {
-        eventually(&format!("{name}={value}"), || (self.unit(name) == value).then_some(()));
+        for _ in 0..3000 {
+            if self.unit(name) == value {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("no {name}={value}: {:?}", self.inside(&["systemctl", "status", "--no-pager", "afterimaged"]));
     }
 
     fn file(&self, path: &str) -> PathBuf {
@@ -131,6 +139,13 @@ fn the_packaged_unit_records_is_confined_and_is_started_again() {
     let (code, said) = machine.inside(&["systemctl", "reload", "afterimaged"]).unwrap();
     assert_eq!(code, Some(0), "{said}");
     let before = machine.container();
+    // What is in the ring when it is killed would be lost.
+    eventually("container in the store", || {
+        let recording = open(&machine.file("/var/lib/afterimage"));
+        let known = recording.containers().iter().find(|c| c.record.id == before.as_bytes())?;
+        let own = events(&recording, known.record.uid);
+        own.iter().any(|event| event.code == EventCode::EXIT).then_some(())
+    });
 
     // Killed, and hung: each time it is another one.
     let first = machine.unit("MainPID");
