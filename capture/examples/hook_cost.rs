@@ -50,16 +50,17 @@ fn traced(btf: &Btf, profiles: u32) -> f64 {
         hidden: Vec::new(),
     };
     let mut programs = Programs::load(btf, &options).expect("the programs load");
-    let mut data = programs.take_ring("DATA").expect("a ring");
-    let mut control = programs.take_ring("CONTROL").expect("a ring");
+    let data = programs.take_ring("DATA").expect("a ring");
+    let control = programs.take_ring("CONTROL").expect("a ring");
     programs.attach().expect("the programs attach");
     let stop = AtomicBool::new(false);
     let cost = std::thread::scope(|scope| {
         scope.spawn(|| {
-            let mut pending = Pending::default();
+            let mut pending = Pending::new(data, control);
             while !stop.load(Ordering::Relaxed) {
-                pending.take(&mut data, &mut control);
+                pending.take();
                 pending.release(BootNanos(u64::MAX), |_| ());
+                pending.give_back();
                 std::thread::sleep(Duration::from_millis(2));
             }
         });

@@ -1,24 +1,28 @@
-//! From two rings to one order: records are taken out by time, after a short wait for those that come late.
+//! From two rings to one order: records are taken by time, after a short wait for those that come late.
 //!
 //! A record's time is taken before it is submitted, so a record may become visible after one that is younger. What is
-//! older than the window cannot be overtaken any more. The data ring is emptied before the control ring: what a call
+//! older than the window cannot be overtaken any more. The data ring is read before the control ring: what a call
 //! hangs on (its cgroup, its process) is then always among what was taken.
+//!
+//! Records stay in their ring until [`Pending::give_back`], which is for when what was released is safe in the store.
 
 use afterimage_format::BootNanos;
-use aya::maps::{MapData, RingBuf};
 
-use crate::translate;
+use crate::{
+    ring::{Ring, Span},
+    translate,
+};
 
 /// How long a record waits for older ones.
 pub const WINDOW: u64 = 10_000_000;
-/// Most bytes taken from the data ring at once.
-const BATCH: usize = 16 << 20;
+/// Most bytes read from the data ring at once: so much of it is given back late.
+const BATCH: usize = 4 << 20;
 
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     time: u64,
-    from: usize,
-    len: usize,
+    span: Span,
+    control: bool,
 }
 
 /// What one pass over the rings took out.
@@ -36,22 +40,28 @@ pub struct Taken {
     pub latest_left: Option<BootNanos>,
 }
 
-/// Records in waiting.
-#[derive(Debug, Default)]
+/// The rings, and the records of them that are in waiting.
+#[derive(Debug)]
 pub struct Pending {
-    bytes: Vec<u8>,
+    data: Ring,
+    control: Ring,
     entries: Vec<Entry>,
-    /// What [`Self::bytes`] was before the last release: room for the next.
-    spare: Vec<u8>,
+    /// For records that wrap.
+    room: Vec<u8>,
 }
 
 impl Pending {
-    /// Empties the rings.
-    pub fn take(&mut self, data: &mut RingBuf<MapData>, control: &mut RingBuf<MapData>) -> Taken {
+    /// Nothing was read of the rings yet.
+    pub fn new(data: Ring, control: Ring) -> Self {
+        Self { data, control, entries: Vec::new(), room: Vec::new() }
+    }
+
+    /// Reads the rings.
+    pub fn take(&mut self) -> Taken {
         let mut taken = Taken::default();
         while (taken.bytes as usize) < BATCH {
-            let Some(record) = data.next() else { break };
-            self.push(&record, &mut taken);
+            let Some(span) = self.data.take() else { break };
+            self.push(span, false, &mut taken);
         }
         taken.more = taken.bytes as usize >= BATCH;
         if taken.more {
@@ -59,21 +69,18 @@ impl Pending {
             let last = self.entries.last().map_or(0, |entry| entry.time);
             taken.latest_left = Some(BootNanos(last.saturating_sub(WINDOW)));
         }
-        while let Some(record) = control.next() {
-            self.push(&record, &mut taken);
+        while let Some(span) = self.control.take() {
+            self.push(span, true, &mut taken);
         }
         taken
     }
 
-    fn push(&mut self, record: &[u8], taken: &mut Taken) {
+    fn push(&mut self, span: Span, control: bool, taken: &mut Taken) {
         taken.records += 1;
-        taken.bytes += record.len() as u64;
-        match translate::head(record) {
-            Ok(head) => {
-                let from = self.bytes.len();
-                self.bytes.extend_from_slice(record);
-                self.entries.push(Entry { time: head.header.time, from, len: record.len() });
-            }
+        taken.bytes += u64::from(span.len);
+        let ring = if control { &self.control } else { &self.data };
+        match translate::head(ring.bytes(span, &mut self.room)) {
+            Ok(head) => self.entries.push(Entry { time: head.header.time, span, control }),
             Err(_) => taken.malformed += 1,
         }
     }
@@ -83,26 +90,29 @@ impl Pending {
         self.entries.sort_by_key(|entry| entry.time);
         let ready = self.entries.partition_point(|entry| entry.time <= horizon.0);
         for entry in &self.entries[..ready] {
-            each(&self.bytes[entry.from..entry.from + entry.len]);
+            let ring = if entry.control { &self.control } else { &self.data };
+            each(ring.bytes(entry.span, &mut self.room));
         }
         self.entries.drain(..ready);
-        if self.entries.is_empty() {
-            self.bytes.clear();
-            return;
-        }
-        self.spare.clear();
-        for entry in &mut self.entries {
-            let from = self.spare.len();
-            self.spare.extend_from_slice(&self.bytes[entry.from..entry.from + entry.len]);
-            entry.from = from;
-        }
-        std::mem::swap(&mut self.bytes, &mut self.spare);
     }
 
-    /// The records in waiting from the `known`th on: after [`Self::take`], those that it added.
-    pub fn since(&self, known: usize) -> impl Iterator<Item = &[u8]> {
-        let entries = self.entries.get(known..).unwrap_or_default();
-        entries.iter().map(|entry| &self.bytes[entry.from..entry.from + entry.len])
+    /// Lets the kernel write over everything that was released.
+    pub fn give_back(&mut self) {
+        let (mut data, mut control) = (self.data.position(), self.control.position());
+        for entry in &self.entries {
+            let oldest = if entry.control { &mut control } else { &mut data };
+            *oldest = entry.span.begin().min(*oldest);
+        }
+        self.data.give_back(data);
+        self.control.give_back(control);
+    }
+
+    /// Calls `each` with the records in waiting from the `known`th on: after [`Self::take`], those that it added.
+    pub fn since(&mut self, known: usize, mut each: impl FnMut(&[u8])) {
+        for entry in self.entries.get(known..).unwrap_or_default() {
+            let ring = if entry.control { &self.control } else { &self.data };
+            each(ring.bytes(entry.span, &mut self.room));
+        }
     }
 
     /// Records in waiting.
@@ -119,6 +129,7 @@ impl Pending {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ring::fake;
 
     fn record(time: u64, mark: u8) -> Vec<u8> {
         let mut bytes = vec![0; 56];
@@ -128,20 +139,29 @@ mod tests {
     }
 
     #[test]
-    fn records_come_out_by_time_and_the_young_wait() {
-        let mut pending = Pending::default();
-        let mut taken = Taken::default();
-        for (time, mark) in [(30, 3), (10, 1), (99, 9), (20, 2)] {
-            pending.push(&record(time, mark), &mut taken);
+    fn records_come_out_by_time_and_the_young_wait_in_their_ring() {
+        let ((data, mut calls), (control, mut others)) = (fake::ring(4096), fake::ring(4096));
+        let mut pending = Pending::new(data, control);
+        for (time, mark) in [(10, 1), (99, 9), (20, 2)] {
+            calls.put(0, &record(time, mark));
         }
-        pending.push(b"short", &mut taken);
+        others.put(0, &record(30, 3));
+        others.put(0, b"short");
+        let taken = pending.take();
         assert_eq!((taken.records, taken.malformed), (5, 1));
         let mut out = Vec::new();
         pending.release(BootNanos(30), |record| out.push(record[0]));
         assert_eq!(out, [1, 2, 3]);
-        pending.push(&record(50, 5), &mut taken);
+        assert_eq!((calls.given_back(), others.given_back()), (0, 0), "not safe yet");
+        pending.give_back();
+        assert_eq!(calls.given_back(), 64, "the young one is the second");
+        assert_eq!(others.given_back(), 64 + 16, "also what is malformed");
+        others.put(0, &record(50, 5));
+        pending.take();
         pending.release(BootNanos(100), |record| out.push(record[0]));
         assert_eq!(out, [1, 2, 3, 5, 9]);
         assert!(pending.is_empty());
+        pending.give_back();
+        assert_eq!(calls.given_back(), 3 * 64);
     }
 }

@@ -22,6 +22,7 @@ pub mod programs;
 pub mod pulse;
 pub mod recorder;
 pub mod redact;
+pub mod ring;
 pub mod sink;
 pub mod snapshot;
 pub mod specs;

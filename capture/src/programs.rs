@@ -10,13 +10,14 @@ use afterimage_capture_abi::{
 };
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
-    maps::{Array, HashMap, MapData, MapError, PerCpuArray, PerCpuHashMap, ProgramArray, RingBuf},
+    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, ProgramArray},
     programs::{BtfTracePoint, Iter, ProgramError, tp_btf::BtfTracePointLinkId},
 };
 
 use crate::{
     btf::{Btf, BtfError},
     identity::announce,
+    ring::Ring,
 };
 
 /// The programs as built by `cargo xtask ebpf`; how, and from which sources, `capture/ebpf/manifest.toml` tells.
@@ -386,9 +387,13 @@ impl Programs {
     ///
     /// # Errors
     /// [`LoadError`] when it was taken before.
-    pub fn take_ring(&mut self, name: &'static str) -> Result<RingBuf<MapData>, LoadError> {
-        let map = self.ebpf.take_map(name).ok_or(LoadError::Missing { name })?;
-        RingBuf::try_from(map).map_err(|source| LoadError::Map { name, source: Box::new(source) })
+    pub fn take_ring(&mut self, name: &'static str) -> Result<Ring, LoadError> {
+        let error = |source| LoadError::Map { name, source: Box::new(source) };
+        let Some(Map::RingBuf(map)) = self.ebpf.take_map(name) else {
+            return Err(LoadError::Missing { name });
+        };
+        let size = map.info().map_err(error)?.max_entries();
+        Ring::open(map.fd(), size).map_err(|source| error(source.into()))
     }
 
     /// Takes the policy table.

@@ -19,7 +19,6 @@ use afterimage_format::{
     BootNanos, ContainerRecord, ContainerUid, EventCode, Loss, LossCause, OpenError, PinError, Space,
     StoreOptions, StoreWriter, WriteError,
 };
-use aya::maps::{MapData, RingBuf};
 use tracing::{debug, warn};
 
 use crate::{
@@ -205,8 +204,6 @@ pub struct Looking {
 /// A running recorder.
 pub struct Recorder {
     programs: Programs,
-    data: RingBuf<MapData>,
-    control: RingBuf<MapData>,
     pending: Pending,
     translator: Translator,
     snapshot: Snapshot,
@@ -262,8 +259,7 @@ impl Recorder {
         };
         let mut programs = Programs::load(&btf, &load)?;
         degraded.extend(programs.degraded.iter().cloned());
-        let data = programs.take_ring("DATA")?;
-        let control = programs.take_ring("CONTROL")?;
+        let pending = Pending::new(programs.take_ring("DATA")?, programs.take_ring("CONTROL")?);
         let ended = host::end_of_earlier(&options.store);
         let tables = (programs.take_policy()?, programs.take_marks()?);
         let redactor = options.redact.as_ref().map(Redactor::new).transpose()?;
@@ -293,9 +289,7 @@ impl Recorder {
         programs.snapshot()?;
         Ok(Self {
             programs,
-            data,
-            control,
-            pending: Pending::default(),
+            pending,
             translator: Translator::default(),
             snapshot: Snapshot::default(),
             sink,
@@ -320,12 +314,12 @@ impl Recorder {
 
     /// Looks at the kernel's record of each process that was there before, before any takes its turn.
     fn census(&mut self) {
-        let taken = self.pending.take(&mut self.data, &mut self.control);
+        let taken = self.pending.take();
         self.malformed += taken.malformed;
         let mut census = Census::default();
         let Self { pending, translator, sink, .. } = self;
-        for record in pending.since(0) {
-            let Ok(stamp) = head(record) else { continue };
+        pending.since(0, |record| {
+            let Ok(stamp) = head(record) else { return };
             let cgroup = stamp.header.cgroup;
             match stamp.header.kind {
                 kind::PROCESS => {
@@ -339,7 +333,7 @@ impl Recorder {
                 }
                 _ => {}
             }
-        }
+        });
         census.close(sink, host::boot_now());
     }
 
@@ -454,6 +448,7 @@ impl Recorder {
                 }
             }
             self.sink.commit(horizon);
+            self.pending.give_back();
             if let Some(mut link) = self.link.take() {
                 link.tend(self);
                 self.link = Some(link);
@@ -490,18 +485,20 @@ impl Recorder {
     /// One pass over the rings; `true` when there is more to take at once.
     fn pass(&mut self, horizon: BootNanos) -> bool {
         let known = self.pending.len();
-        let taken = self.pending.take(&mut self.data, &mut self.control);
+        let taken = self.pending.take();
         self.malformed += taken.malformed;
         // What is left in the data ring is older than what came out of the control ring behind it.
         let horizon = taken.latest_left.map_or(horizon, |left| horizon.min(left));
         let Self { pending, translator, snapshot, sink, malformed, full_host, asked, .. } = self;
         // What a runtime's exec points at may be gone when its turn comes.
-        for record in pending.since(known).filter(|record| record.first() == Some(&kind::EXEC)) {
-            let _ = translator.event(record, |event| {
-                scout::look(&mut sink.metadata, event);
-                sink.artifacts.look(event);
-            });
-        }
+        pending.since(known, |record| {
+            if record.first() == Some(&kind::EXEC) {
+                let _ = translator.event(record, |event| {
+                    scout::look(&mut sink.metadata, event);
+                    sink.artifacts.look(event);
+                });
+            }
+        });
         pending.release(horizon, |record| {
             let Ok(stamp) = head(record) else { return };
             let done = translator.event(record, |event| {

@@ -45,8 +45,7 @@ fn check(setting: &Setting) -> (u64, u64) {
     };
     let _stats = aya::sys::enable_stats(aya::sys::Stats::RunTime).unwrap();
     let mut programs = Programs::load(&btf, &options).unwrap();
-    let (mut data, mut control) =
-        (programs.take_ring("DATA").unwrap(), programs.take_ring("CONTROL").unwrap());
+    let (data, control) = (programs.take_ring("DATA").unwrap(), programs.take_ring("CONTROL").unwrap());
     programs.attach().unwrap();
     let status = Command::new("/bin/busybox")
         .args([
@@ -60,9 +59,9 @@ fn check(setting: &Setting) -> (u64, u64) {
     programs.detach().unwrap();
     let runs = programs.kernel_runs("sys_exit").unwrap();
     let counted = programs.counters().unwrap();
-    let mut pending = Pending::default();
+    let mut pending = Pending::new(data, control);
     let mut records = 0;
-    while pending.take(&mut data, &mut control).records > 0 {
+    while pending.take().records > 0 {
         pending.release(BootNanos(u64::MAX), |_| records += 1);
     }
     assert_eq!(counted.runs, runs, "the program's own count of runs and the kernel's");

@@ -1,0 +1,267 @@
+//! The kernel's ring buffer as its one reader sees it: records are read where the kernel wrote them, and their room is
+//! given back when they are safe elsewhere, not when they were read. What a recorder that was killed had read and not made
+//! safe is still there for the next one.
+//!
+//! The data is mapped once: twice in a row, as the kernel offers it, a record that wraps would be in one piece, and the
+//! ring would count twice in the recorder's memory. A record that wraps is put together in room of the reader's own.
+
+use std::{
+    io,
+    os::fd::AsFd,
+    ptr::NonNull,
+    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+};
+
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+
+/// Bits of a record's length in the ring: still being written, and given up.
+const BUSY: u32 = 1 << 31;
+const DISCARDED: u32 = 1 << 30;
+/// Bytes before each record in the ring: its length, and what only the kernel needs.
+const HEAD: usize = 8;
+
+/// Where a record is: of all bytes that ever went through the ring, the number of its first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// Its first byte.
+    pub at: u64,
+    /// Bytes.
+    pub len: u32,
+}
+
+impl Span {
+    /// Where it and what belongs to it begins: everything before can be given back without it.
+    pub fn begin(self) -> u64 {
+        self.at - HEAD as u64
+    }
+}
+
+/// Mapped memory.
+#[derive(Debug)]
+struct Mapping {
+    at: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: shared memory of the process; who holds it decides who reads it.
+#[expect(unsafe_code, reason = "raw memory")]
+unsafe impl Send for Mapping {}
+
+impl Mapping {
+    #[expect(unsafe_code, reason = "raw memory")]
+    fn new(fd: impl AsFd, len: usize, protection: ProtFlags, offset: u64) -> io::Result<Self> {
+        // SAFETY: a new mapping, at an address that the kernel chooses.
+        let at = unsafe { mmap(std::ptr::null_mut(), len, protection, MapFlags::SHARED, fd, offset) }?;
+        let at = NonNull::new(at.cast()).ok_or(io::ErrorKind::InvalidData)?;
+        Ok(Self { at, len })
+    }
+
+    /// A word at its beginning, which others change.
+    #[expect(unsafe_code, reason = "raw memory")]
+    fn first(&self) -> &AtomicU64 {
+        // SAFETY: every mapping here is a page at least, begins at a page, and lives as long as `self`.
+        unsafe { self.at.cast::<AtomicU64>().as_ref() }
+    }
+}
+
+impl Drop for Mapping {
+    #[expect(unsafe_code, reason = "raw memory")]
+    fn drop(&mut self) {
+        // SAFETY: mapped by `new` with this length, and nobody has a reference any more.
+        let _ = unsafe { munmap(self.at.as_ptr().cast(), self.len) };
+    }
+}
+
+/// A ring, and how far it was read.
+#[derive(Debug)]
+pub struct Ring {
+    /// A page: how far room was given back.
+    consumer: Mapping,
+    /// A page, how far the kernel wrote; behind it the data.
+    producer: Mapping,
+    page: usize,
+    size: usize,
+    read: u64,
+}
+
+impl Ring {
+    /// Maps the ring of `size` bytes behind `map`, beginning where its last reader had given it back.
+    ///
+    /// # Errors
+    /// When it is none, or there is no memory.
+    pub fn open(map: impl AsFd, size: u32) -> io::Result<Self> {
+        let (page, size) = (rustix::param::page_size(), size as usize);
+        if !size.is_power_of_two() || size < page {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let consumer = Mapping::new(&map, page, ProtFlags::READ | ProtFlags::WRITE, 0)?;
+        let producer = Mapping::new(&map, page + size, ProtFlags::READ, page as u64)?;
+        let read = consumer.first().load(Ordering::Acquire);
+        Ok(Self { consumer, producer, page, size, read })
+    }
+
+    /// The next record, unless there is none, or it is still being written.
+    pub fn take(&mut self) -> Option<Span> {
+        let written = self.producer.first().load(Ordering::Acquire);
+        while self.read != written {
+            let word = self.head().load(Ordering::Acquire);
+            let len = word & !(BUSY | DISCARDED);
+            if word & BUSY != 0 || len as usize > self.size {
+                return None;
+            }
+            let at = self.read + HEAD as u64;
+            self.read += (HEAD as u64 + u64::from(len)).next_multiple_of(8);
+            if word & DISCARDED == 0 {
+                return Some(Span { at, len });
+            }
+        }
+        None
+    }
+
+    /// The length of the record at the reading position, with its bits.
+    #[expect(unsafe_code, reason = "raw memory")]
+    fn head(&self) -> &AtomicU32 {
+        let place = self.page + (self.read as usize & (self.size - 1) & !7);
+        // SAFETY: inside the data by the mask.
+        let word = unsafe { self.producer.at.add(place) };
+        // SAFETY: aligned by the position's multiple of 8; the kernel writes it atomically.
+        unsafe { word.cast::<AtomicU32>().as_ref() }
+    }
+
+    /// A record's bytes: in the ring, or in `room` where it wraps. It must not be given back yet.
+    pub fn bytes<'a>(&'a self, span: Span, room: &'a mut Vec<u8>) -> &'a [u8] {
+        let (from, len) = (span.at as usize & (self.size - 1), (span.len as usize).min(self.size));
+        let first = len.min(self.size - from);
+        let front = self.piece(from, first);
+        if first == len {
+            return front;
+        }
+        room.clear();
+        room.extend_from_slice(front);
+        room.extend_from_slice(self.piece(0, len - first));
+        room
+    }
+
+    /// Bytes of the data: the ends are within it.
+    #[expect(unsafe_code, reason = "raw memory")]
+    fn piece(&self, from: usize, len: usize) -> &[u8] {
+        assert!(from <= self.size && len <= self.size - from);
+        // SAFETY: inside the mapping.
+        let place = unsafe { self.producer.at.add(self.page + from) };
+        // SAFETY: the rest of it is long enough. The kernel writes a record before its length is seen without the busy
+        // bit, and nothing over it before it is given back.
+        unsafe { std::slice::from_raw_parts(place.as_ptr(), len) }
+    }
+
+    /// How far it was read.
+    pub fn position(&self) -> u64 {
+        self.read
+    }
+
+    /// Lets the kernel write over everything before `to`, which is at most the position.
+    pub fn give_back(&mut self, to: u64) {
+        self.consumer.first().store(to.min(self.read), Ordering::Release);
+    }
+}
+
+/// A ring in a file, and the kernel's part of it: for tests without one.
+#[cfg(test)]
+pub(crate) mod fake {
+    use super::*;
+    use std::{fs::File, os::unix::fs::FileExt as _};
+
+    /// Writes like the kernel.
+    pub(crate) struct Writer {
+        file: File,
+        written: u64,
+        size: u64,
+    }
+
+    /// An empty ring.
+    pub(crate) fn ring(size: u32) -> (Ring, Writer) {
+        let file = tempfile::tempfile().unwrap();
+        let page = rustix::param::page_size() as u64;
+        file.set_len(2 * page + u64::from(size)).unwrap();
+        let ring = Ring::open(&file, size).unwrap();
+        (ring, Writer { file, written: 0, size: u64::from(size) })
+    }
+
+    impl Writer {
+        /// A record, with the bits of its length.
+        pub(crate) fn put(&mut self, bits: u32, bytes: &[u8]) {
+            let page = rustix::param::page_size() as u64;
+            let mut whole = (bytes.len() as u32 | bits).to_ne_bytes().to_vec();
+            whole.extend([0; 4]);
+            whole.extend_from_slice(bytes);
+            for (at, byte) in (self.written..).zip(&whole) {
+                self.file.write_all_at(&[*byte], 2 * page + at % self.size).unwrap();
+            }
+            self.written += (whole.len() as u64).next_multiple_of(8);
+            self.file.write_all_at(&self.written.to_ne_bytes(), page).unwrap();
+        }
+
+        /// Where room was given back to.
+        pub(crate) fn given_back(&self) -> u64 {
+            let mut word = [0; 8];
+            self.file.read_exact_at(&mut word, 0).unwrap();
+            u64::from_ne_bytes(word)
+        }
+
+        /// The same ring for another reader.
+        pub(crate) fn again(&self) -> Ring {
+            Ring::open(&self.file, self.size as u32).unwrap()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn next(ring: &mut Ring) -> Option<Vec<u8>> {
+        let span = ring.take()?;
+        let mut room = Vec::new();
+        Some(ring.bytes(span, &mut room).to_vec())
+    }
+
+    #[test]
+    fn records_are_read_in_order_and_those_given_up_are_not() {
+        let (mut ring, mut kernel) = fake::ring(4096);
+        assert_eq!(next(&mut ring), None);
+        kernel.put(0, b"one");
+        kernel.put(DISCARDED, b"given up");
+        kernel.put(0, b"two");
+        kernel.put(BUSY, b"being written");
+        assert_eq!(next(&mut ring).as_deref(), Some(&b"one"[..]));
+        assert_eq!(next(&mut ring).as_deref(), Some(&b"two"[..]));
+        assert_eq!(next(&mut ring), None);
+    }
+
+    #[test]
+    fn a_record_that_wraps_is_whole() {
+        let (mut ring, mut kernel) = fake::ring(4096);
+        for round in 0..9_u8 {
+            let record: Vec<u8> = (0..1500_u32).map(|n| n as u8 ^ round).collect();
+            kernel.put(0, &record);
+            assert_eq!(next(&mut ring), Some(record), "round {round}");
+            ring.give_back(ring.position());
+        }
+    }
+
+    #[test]
+    fn what_was_not_given_back_is_there_for_the_next_reader() {
+        let (mut ring, mut kernel) = fake::ring(4096);
+        for record in [&b"safe"[..], b"read", b"unread"] {
+            kernel.put(0, record);
+        }
+        next(&mut ring);
+        let second = ring.take().unwrap();
+        ring.give_back(second.begin());
+        assert_eq!(kernel.given_back(), 16);
+        drop(ring);
+        let mut ring = kernel.again();
+        assert_eq!(next(&mut ring).as_deref(), Some(&b"read"[..]));
+        assert_eq!(next(&mut ring).as_deref(), Some(&b"unread"[..]));
+        assert_eq!(next(&mut ring), None);
+    }
+}
