@@ -243,7 +243,7 @@ pub(crate) fn keyframes(repository: &Path) -> Vec<Vec<u8>> {
             world.apply(uid, event);
             count += 1;
             if count % 100 == 0 {
-                found.push(world.keyframe(uid).0);
+                found.push(world.keyframe(uid, count % 300 == 0).0);
                 world.shed(uid);
             }
             std::ops::ControlFlow::Continue(())

@@ -146,8 +146,9 @@ pub fn keyframe(data: &[u8]) {
     let mut world = restoring.finish();
     see(&world);
     for uid in world.containers().collect::<Vec<_>>() {
-        let _ = world.keyframe(uid);
+        let _ = world.keyframe(uid, true);
         world.shed(uid);
+        let _ = world.keyframe(uid, false);
     }
     see(&world);
 }

@@ -38,6 +38,7 @@ pub enum SnapshotError {
 }
 
 /// Bytes being read.
+#[derive(Debug, Clone)]
 pub(crate) struct Input<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -55,13 +56,34 @@ impl<'a> Input<'a> {
         Self { bytes, at: 0, base }
     }
 
-    /// So many bytes as an input of their own.
+    /// As many bytes as the number before them says, as an input of their own.
     pub(crate) fn part(&mut self) -> Result<Self, SnapshotError> {
         let count = self.count()?;
-        let bytes = self.bytes.get(self.at..self.at.saturating_add(count));
-        let bytes = bytes.ok_or(SnapshotError::Short { at: self.at })?;
-        self.at += count;
-        Ok(Self::with_base(bytes, self.base))
+        self.take(count)
+    }
+
+    /// So many bytes as an input of their own.
+    pub(crate) fn take(&mut self, count: usize) -> Result<Self, SnapshotError> {
+        let end = self.at.saturating_add(count);
+        let bytes = self.bytes.get(..end).ok_or(SnapshotError::Short { at: self.at })?;
+        let part = Self { bytes, at: self.at, base: self.base };
+        self.at = end;
+        Ok(part)
+    }
+
+    /// What is left.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
+    }
+
+    /// A time as it is in the recording. 0 stands for one that is not known.
+    pub(crate) fn time(&self, raw: u64) -> BootNanos {
+        BootNanos(if raw == 0 { 0 } else { raw.saturating_add(self.base) })
+    }
+
+    /// A number that stands for a place or a length in memory.
+    pub(crate) fn number(&mut self) -> Result<usize, SnapshotError> {
+        usize::try_from(u64::get(self)?).map_err(|_| self.invalid())
     }
 
     fn byte(&mut self) -> Result<u8, SnapshotError> {
@@ -83,7 +105,7 @@ impl<'a> Input<'a> {
     }
 
     /// A number of elements, of which each takes at least one byte.
-    fn count(&mut self) -> Result<usize, SnapshotError> {
+    pub(crate) fn count(&mut self) -> Result<usize, SnapshotError> {
         let count = u64::get(self)?;
         match usize::try_from(count) {
             Ok(count) if count <= self.left() => Ok(count),
@@ -127,13 +149,20 @@ impl Stored for u64 {
 
 impl Stored for i64 {
     fn put(&self, out: &mut Vec<u8>) {
-        ((self << 1) ^ (self >> 63)).cast_unsigned().put(out);
+        zigzag(*self).put(out);
     }
 
     fn get(input: &mut Input<'_>) -> Result<Self, SnapshotError> {
-        let value = u64::get(input)?;
-        Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
+        u64::get(input).map(unzigzag)
     }
+}
+
+pub(crate) fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)).cast_unsigned()
+}
+
+pub(crate) fn unzigzag(value: u64) -> i64 {
+    (value >> 1).cast_signed() ^ -(value & 1).cast_signed()
 }
 
 macro_rules! through {
@@ -302,9 +331,8 @@ impl Stored for BootNanos {
     }
 
     fn get(input: &mut Input<'_>) -> Result<Self, SnapshotError> {
-        // 0 stands for a time that is not known.
-        let time = u64::get(input)?;
-        Ok(Self(if time == 0 { 0 } else { time.saturating_add(input.base) }))
+        let raw = u64::get(input)?;
+        Ok(input.time(raw))
     }
 }
 

@@ -46,11 +46,11 @@ impl Keeper {
             StateDue::Nothing => {
                 self.kept.entry(uid).or_insert_with(Kept::new);
             }
-            StateDue::Now => {
+            StateDue::Now { is_first } => {
                 let Some(kept) = self.kept.get_mut(&uid) else { return store.push_state(uid, &[], 0) };
                 self.used = self.used.saturating_sub(kept.world.used());
                 kept.tally.tell(uid, &mut kept.world);
-                let (state, repeated) = kept.world.keyframe(uid);
+                let (state, repeated) = kept.world.keyframe(uid, is_first);
                 let pushed = store.push_state(uid, &state, repeated);
                 if pushed.is_ok() {
                     kept.world.shed(uid);

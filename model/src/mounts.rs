@@ -59,6 +59,12 @@ stored_struct!(Mounts { list });
 stored_struct!(Mount { time, by, action, source, target, kind, flags, setup });
 stored_enum!(MountAction { 0 => Mount, 1 => Move, 2 => Change, 3 => Unmount, 4 => Pivot });
 
+impl From<Vec<Mount>> for Mounts {
+    fn from(list: Vec<Mount>) -> Self {
+        Self { list }
+    }
+}
+
 impl Mounts {
     /// Every operation, in order.
     pub fn operations(&self) -> &[Mount] {
@@ -88,6 +94,12 @@ impl Mounts {
 
     pub(crate) fn push(&mut self, mount: Mount) {
         self.list.push(mount);
+    }
+
+    /// Operations that were before all others.
+    pub(crate) fn put_before(&mut self, mut mounts: Vec<Mount>) {
+        mounts.append(&mut self.list);
+        self.list = mounts;
     }
 
     pub(crate) fn cost(&self) -> usize {

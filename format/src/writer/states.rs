@@ -20,6 +20,9 @@ const ROWS_MAX: u64 = 500_000;
 /// Rows that pay for ten bytes that keyframes repeat.
 const ROWS_FOR_TEN_BYTES: u64 = 33;
 
+/// States that need not stand alone behind one that does, with it: a reader may have to read so many.
+const STATES_BEHIND_FIRST: u32 = 32;
+
 /// What a keyframe takes that tells nothing.
 const HEADER: u64 = crate::block::HEADER_LEN as u64;
 
@@ -36,11 +39,13 @@ pub(super) struct Wanted {
     rows: u64,
     /// Time of the latest row.
     latest: u64,
+    /// The segment that has the last state that stands alone, and the states written since, that one included.
+    alone: Option<(u64, u32)>,
 }
 
 impl Default for Wanted {
     fn default() -> Self {
-        Self { taken_over: false, segment: None, row: 0, rows: ROWS_MIN, latest: 0 }
+        Self { taken_over: false, segment: None, row: 0, rows: ROWS_MIN, latest: 0, alone: None }
     }
 }
 
@@ -62,6 +67,17 @@ impl Wanted {
         !self.taken_over && (begins || next_row.saturating_sub(self.row) >= self.rows)
     }
 
+    /// Whether the state that is asked for next is to stand alone.
+    fn is_first(&self, sequence: u64) -> bool {
+        !self.alone.is_some_and(|(segment, states)| segment == sequence && states < STATES_BEHIND_FIRST)
+    }
+
+    /// A state was written.
+    fn written(&mut self, sequence: u64) {
+        let states = if self.is_first(sequence) { 0 } else { self.alone.map_or(0, |(_, states)| states) };
+        self.alone = Some((sequence, states + 1));
+    }
+
     /// The state was asked for, and repeats so many bytes.
     fn asked(&mut self, sequence: u64, next_row: u64, bytes: u64) {
         (self.segment, self.row) = (Some(sequence), next_row);
@@ -78,7 +94,10 @@ pub enum StateDue {
     NotNow,
     /// Its state, after all events of it that were pushed, is to be given to [`StoreWriter::push_state`] before the next is
     /// pushed.
-    Now,
+    Now {
+        /// It is to stand alone: it is the first in its segment, or there were many behind the last that did.
+        is_first: bool,
+    },
 }
 
 impl StoreWriter {
@@ -90,7 +109,7 @@ impl StoreWriter {
                 if entry.states.is_due(self.segment.sequence(), entry.next_row)
                     && self.space() < Space::Shedding =>
             {
-                StateDue::Now
+                StateDue::Now { is_first: entry.states.is_first(self.segment.sequence()) }
             }
             Some(_) => StateDue::NotNow,
         }
@@ -154,6 +173,7 @@ impl StoreWriter {
         let bytes = appended.map_err(|source| self.segment_error("write", source))?;
         if let Some(entry) = self.containers.get_mut(uid) {
             entry.next_block += 1;
+            entry.states.written(self.segment.sequence());
         }
         self.stats.blocks += 1;
         self.stats.keyframes += 1;

@@ -128,7 +128,7 @@ pub(crate) fn state_before(row: &Row) -> Vec<u8> {
 }
 
 pub(crate) fn push(writer: &mut StoreWriter, row: &Row) {
-    if writer.state_due(row.0) == StateDue::Now {
+    if matches!(writer.state_due(row.0), StateDue::Now { .. }) {
         let state = state_before(row);
         writer.push_state(row.0, &state, state.len()).unwrap();
     }

@@ -1,37 +1,47 @@
 //! Keyframes: one container's state in parts that follow each other in a recording.
 //!
 //! A keyframe has what is needed to go on from it: the processes that run with everything that is theirs, and their
-//! ancestors. Processes that ended are told once, in the keyframe after their end; those of earlier ones are in these. So
-//! a keyframe is as large as what happens now, and the whole state is the last keyframe with the ended processes of
-//! those before.
+//! ancestors. Processes that ended are told once, in the keyframe after their end; those of earlier ones are in these. Mounts
+//! are told once as well, and all of them in each segment's first keyframe. So a keyframe is as large as what happens now, and
+//! the whole state is the last keyframe with the ended processes and the mounts of those before.
+
+mod columns;
+mod first;
+mod mount_table;
+mod table;
 
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
 };
 
-use afterimage_format::ContainerUid;
+use afterimage_format::{BootNanos, ContainerUid};
 
+use self::{
+    columns::Reader,
+    table::{TableReader, TableWriter},
+};
 use super::{
     World,
-    snapshot::{put_exec_ids, put_execs},
-    state::State,
+    state::{Map, State},
 };
 use crate::{
-    budget::Limits,
+    budget::{Budget, Limits},
     codec::{Input, SnapshotError, Stored},
-    process::{Exec, Process, ProcessKey},
+    mounts::Mount,
+    process::{Exec, Origin, Process, ProcessKey},
 };
 
-/// The version written and read.
-const VERSION: u64 = 1;
+/// The version written, and the oldest that is read.
+const VERSION: u64 = 2;
+const OLDEST: u64 = 1;
 /// A process that has ended can still be told of by its last threads: so long it stays. Nanoseconds.
 const LINGER: u64 = 1_000_000_000;
 
 impl World {
     /// The state of one container as a keyframe, and how many of its bytes the next one repeats. Empty where the container
-    /// is not known.
-    pub fn keyframe(&self, uid: ContainerUid) -> (Vec<u8>, usize) {
+    /// is not known. With `all_mounts` also of those that keyframes before it have.
+    pub fn keyframe(&self, uid: ContainerUid, all_mounts: bool) -> (Vec<u8>, usize) {
         let mut out = Vec::new();
         let Some(state) = self.containers.get(&uid) else { return (out, 0) };
         let needed = state.needed();
@@ -40,32 +50,33 @@ impl World {
         live.sort_unstable_by_key(|process| process.key);
         let place: HashMap<ProcessKey, usize> =
             state.ended.iter().enumerate().map(|(at, key)| (*key, at)).collect();
-        ended.sort_unstable_by_key(|process| place.get(&process.key).copied());
+        // The newest first, as they are wanted.
+        ended.sort_unstable_by_key(|process| std::cmp::Reverse(place.get(&process.key).copied()));
         VERSION.put(&mut out);
         uid.put(&mut out);
         state.shed.put(&mut out);
         let mut part = Vec::new();
-        state.put_part(&live, &mut part);
-        let holds = |key: &ProcessKey| self.holders.get(&key.tgid) == Some(&(uid, *key));
-        let holders: Vec<ProcessKey> = live.iter().map(|process| process.key).filter(holds).collect();
-        holders.put(&mut part);
+        state.put_live(&live, &mut part);
+        let mut table = TableWriter::new(&live, true);
+        for process in &live {
+            table.put_holder(self.holders.get(&process.key.tgid) == Some(&(uid, process.key)));
+        }
+        table.finish(&mut part);
         part.put(&mut out);
         let repeated = out.len();
+        let told = if all_mounts { 0 } else { state.mounts_told };
         part.clear();
-        put_execs(&ended, &mut part);
-        (ended.len() as u64).put(&mut part);
-        for process in ended {
-            // Read as an [`Ended`].
-            process.put(&mut part);
-            put_exec_ids(process, &mut part);
-        }
+        mount_table::put(state.mounts.operations().get(told..).unwrap_or_default(), &mut part);
+        (told as u64).put(&mut out);
         part.put(&mut out);
+        TableWriter::new(&ended, false).finish(&mut out);
         (out, repeated)
     }
 
     /// Forgets what the keyframes so far have and the next one need not repeat: to be called when one was kept.
     pub fn shed(&mut self, uid: ContainerUid) {
         self.edit(uid, |state| {
+            state.mounts_told = state.mounts.operations().len();
             let needed = state.needed();
             let horizon = state.last.0.saturating_sub(LINGER);
             let processes = &state.processes;
@@ -83,6 +94,59 @@ impl World {
 }
 
 impl State {
+    /// What is besides the processes and the mounts: descriptors, and what was counted.
+    fn put_live(&self, live: &[&Process], out: &mut Vec<u8>) {
+        let place = |key: &ProcessKey| live.binary_search_by_key(key, |process| process.key).ok();
+        let ended: Vec<u64> = self.ended.iter().filter_map(place).map(|place| place as u64).collect();
+        ended.put(out);
+        self.tables.put(out);
+        self.descriptions.put(out);
+        self.next_id.put(out);
+        self.overflow.put(out);
+        self.events.put(out);
+        self.last.put(out);
+    }
+
+    /// As it was put, with the processes that are the last that had their ids.
+    fn get_live(input: &mut Input<'_>, uid: ContainerUid) -> Result<(Self, Vec<ProcessKey>), SnapshotError> {
+        let ended = Vec::<u64>::get(input)?;
+        let mut state = Self {
+            tables: Stored::get(input)?,
+            descriptions: Stored::get(input)?,
+            next_id: Stored::get(input)?,
+            overflow: Stored::get(input)?,
+            events: Stored::get(input)?,
+            last: Stored::get(input)?,
+            ..Self::default()
+        };
+        let mut table = TableReader::new(Reader::new(input)?, &blank(uid), |_| None)?;
+        let (mut keys, mut holders) = (Vec::new(), Vec::new());
+        while table.left() > 0 {
+            let mut process = table.next()?;
+            table.live(&mut process)?;
+            for exec in process.execs.iter().chain(&process.inherited) {
+                *state.exec_refs.entry(exec.id).or_default() += 1;
+            }
+            if table.holder()? {
+                holders.push(process.key);
+            }
+            if state.processes.contains_key(&process.key) {
+                return Err(input.invalid());
+            }
+            keys.push(process.key);
+            state.processes.insert(process.key, process);
+        }
+        for place in ended {
+            let key = usize::try_from(place).ok().and_then(|place| keys.get(place));
+            state.ended.push_back(*key.ok_or_else(|| input.invalid())?);
+        }
+        if !table.is_done() {
+            return Err(input.invalid());
+        }
+        state.check(input)?;
+        Ok((state, holders))
+    }
+
     /// The processes that run and all their ancestors.
     fn needed(&self) -> HashSet<ProcessKey> {
         let mut needed = HashSet::new();
@@ -103,34 +167,73 @@ impl State {
 pub struct Restoring {
     world: World,
     uid: ContainerUid,
-    execs: HashMap<u64, Arc<Exec>>,
+    execs: Map<u64, Arc<Exec>>,
     /// Ended processes that earlier keyframes have.
     shed: u64,
+    /// Mounts that earlier keyframes have.
+    mounts: u64,
     is_full: bool,
+}
+
+/// A process of a container of which nothing is known.
+fn blank(uid: ContainerUid) -> Process {
+    let key = ProcessKey { tgid: 0, start: BootNanos(0) };
+    Process::new(key, uid, Origin::Seen, BootNanos(0))
 }
 
 /// A keyframe's parts.
 struct Parts<'a> {
+    version: u64,
     uid: ContainerUid,
     shed: u64,
     live: Input<'a>,
+    /// Mounts before those that are in it.
+    mounts_before: u64,
+    /// Those; in the part of what lives in version 1.
+    mounts: Option<Input<'a>>,
     ended: Input<'a>,
 }
 
 impl<'a> Parts<'a> {
     fn read(bytes: &'a [u8], base: u64) -> Result<Self, SnapshotError> {
         let mut input = Input::with_base(bytes, base);
-        let found = u64::get(&mut input)?;
-        if found != VERSION {
-            return Err(SnapshotError::Version { found, supported: VERSION });
+        let version = u64::get(&mut input)?;
+        if !(OLDEST..=VERSION).contains(&version) {
+            return Err(SnapshotError::Version { found: version, supported: VERSION });
         }
-        let parts = Self {
-            uid: ContainerUid::get(&mut input)?,
-            shed: u64::get(&mut input)?,
-            live: input.part()?,
-            ended: input.part()?,
+        let uid = ContainerUid::get(&mut input)?;
+        let shed = u64::get(&mut input)?;
+        let live = input.part()?;
+        let (mounts_before, mounts) =
+            if version == 1 { (0, None) } else { (u64::get(&mut input)?, Some(input.part()?)) };
+        let ended = if version == 1 { first::ended(&mut input)? } else { input };
+        Ok(Self { version, uid, shed, live, mounts_before, mounts, ended })
+    }
+
+    /// The state, and the processes that are the last that had their ids.
+    fn state(&mut self) -> Result<(State, Vec<ProcessKey>), SnapshotError> {
+        let Some(mounts) = &mut self.mounts else { return first::live(&mut self.live) };
+        let mounts = mount_table::get(mounts)?;
+        let (mut state, holders) = State::get_live(&mut self.live, self.uid)?;
+        state.mounts = mounts.into();
+        state.budget = Budget::with_used(state.cost());
+        Ok((state, holders))
+    }
+
+    /// So many mounts before the others, as far as they are in it, and how many are before these.
+    fn mounts_before(&mut self, others: u64) -> Result<Option<(u64, Vec<Mount>)>, SnapshotError> {
+        let before = self.mounts_before;
+        let Some(wanted) = others.checked_sub(before).filter(|wanted| *wanted > 0) else { return Ok(None) };
+        let mut mounts = match &mut self.mounts {
+            Some(mounts) => mount_table::get(mounts)?,
+            None => first::live(&mut self.live)?.0.mounts.operations().to_vec(),
         };
-        if input.is_done() { Ok(parts) } else { Err(input.invalid()) }
+        let wanted = usize::try_from(wanted).unwrap_or(usize::MAX);
+        if mounts.len() < wanted {
+            return Ok(None);
+        }
+        mounts.truncate(wanted);
+        Ok(Some((before, mounts)))
     }
 }
 
@@ -141,28 +244,31 @@ impl Restoring {
     /// [`SnapshotError`]: the bytes are no keyframe of a version this program reads.
     pub fn begin(limits: Limits, bytes: &[u8], base: u64) -> Result<Self, SnapshotError> {
         let mut parts = Parts::read(bytes, base)?;
-        let state = State::get(&mut parts.live)?;
-        let holders = Vec::<ProcessKey>::get(&mut parts.live)?;
-        if !parts.live.is_done() || !holders.iter().all(|key| state.processes.contains_key(key)) {
-            return Err(parts.live.invalid());
-        }
+        let (state, holders) = parts.state()?;
         let all = state.processes.values().flat_map(|p| p.execs.iter().chain(&p.inherited));
         let execs = all.map(|exec| (exec.id, Arc::clone(exec))).collect();
         let mut world = World::with_limits(limits);
         world.used = state.budget.used();
         world.containers.insert(parts.uid, state);
         world.holders.extend(holders.into_iter().map(|key| (key.tgid, (parts.uid, key))));
-        let mut this = Self { world, uid: parts.uid, execs, shed: parts.shed, is_full: false };
-        this.add_ended(&mut parts.ended)?;
+        let mut this = Self {
+            world,
+            uid: parts.uid,
+            execs,
+            shed: parts.shed,
+            mounts: parts.mounts_before,
+            is_full: false,
+        };
+        this.add_ended(&mut parts)?;
         Ok(this)
     }
 
     /// Whether an earlier keyframe has anything that is wanted.
     pub fn wants_earlier(&self) -> bool {
-        self.shed > 0 && !self.is_full
+        self.mounts > 0 || (self.shed > 0 && !self.is_full)
     }
 
-    /// Adds the processes that ended before an earlier keyframe, the newest of those not yet given.
+    /// Adds the processes that ended before an earlier keyframe, the newest of those not yet given, and its mounts.
     ///
     /// # Errors
     /// [`SnapshotError`]; what was added before stays.
@@ -171,8 +277,15 @@ impl Restoring {
         if parts.uid != self.uid {
             return Err(parts.live.invalid());
         }
+        if let Some((before, mounts)) = parts.mounts_before(self.mounts)? {
+            self.mounts = before;
+            self.world.edit(self.uid, |state| state.put_mounts_before(mounts));
+        }
+        if self.is_full {
+            return Ok(());
+        }
         self.shed = parts.shed;
-        self.add_ended(&mut parts.ended)
+        self.add_ended(&mut parts)
     }
 
     /// The state.
@@ -189,32 +302,38 @@ impl Restoring {
         self.world
     }
 
-    fn add_ended(&mut self, input: &mut Input<'_>) -> Result<(), SnapshotError> {
-        let read = Vec::<Exec>::get(input)?.into_iter().map(|exec| (exec.id, Arc::new(exec)));
-        let own: HashMap<u64, Arc<Exec>> = read.collect();
-        let all = Vec::<Ended>::get(input)?;
-        if !input.is_done() {
+    fn add_ended(&mut self, parts: &mut Parts<'_>) -> Result<(), SnapshotError> {
+        if parts.version == 1 {
+            for process in first::processes(&mut parts.ended, &self.execs)?.into_iter().rev() {
+                self.add_one(process, &parts.ended)?;
+            }
+            return Ok(());
+        }
+        let execs = std::mem::take(&mut self.execs);
+        let find = |id: u64| execs.get(&id).map(Arc::clone);
+        let table = TableReader::new(Reader::new(&mut parts.ended)?, &blank(self.uid), find);
+        self.execs = execs;
+        let mut table = table?;
+        while !self.is_full && table.left() > 0 {
+            let process = table.next()?;
+            self.add_one(process, &parts.ended)?;
+        }
+        self.shed = self.shed.saturating_add(table.left() as u64);
+        if self.is_full || table.is_done() { Ok(()) } else { Err(parts.ended.invalid()) }
+    }
+
+    fn add_one(&mut self, process: Process, input: &Input<'_>) -> Result<(), SnapshotError> {
+        let is_bare = process.table == 0 && process.threads.is_empty() && process.environment.is_none();
+        if !is_bare || process.is_running() || process.container != self.uid {
             return Err(input.invalid());
         }
-        let invalid = || input.invalid();
-        for ended in all.into_iter().rev() {
-            let mut find = |id: u64| {
-                let known =
-                    self.execs.get(&id).or_else(|| own.get(&id)).map(Arc::clone).ok_or_else(invalid)?;
-                Ok(Arc::clone(self.execs.entry(id).or_insert(known)))
-            };
-            let mut process = ended.process;
-            process.execs = ended.execs.into_iter().map(&mut find).collect::<Result<_, SnapshotError>>()?;
-            process.inherited = ended.inherited.map(&mut find).transpose()?;
-            let bare = process.table == 0 && process.threads.is_empty() && process.environment.is_none();
-            if !bare || process.is_running() || process.container != self.uid {
-                return Err(invalid());
+        if self.is_full {
+            self.shed = self.shed.saturating_add(1);
+        } else {
+            for exec in process.execs.iter().chain(&process.inherited) {
+                self.execs.entry(exec.id).or_insert_with(|| Arc::clone(exec));
             }
-            if self.is_full {
-                self.shed = self.shed.saturating_add(1);
-            } else {
-                self.add(process);
-            }
+            self.add(process);
         }
         Ok(())
     }
@@ -232,25 +351,6 @@ impl Restoring {
                 self.shed = self.shed.saturating_add(1);
             }
         }
-    }
-}
-
-/// An ended process with the ids of what it executed.
-struct Ended {
-    process: Process,
-    execs: Vec<u64>,
-    inherited: Option<u64>,
-}
-
-impl Stored for Ended {
-    fn put(&self, out: &mut Vec<u8>) {
-        self.process.put(out);
-        self.execs.put(out);
-        self.inherited.put(out);
-    }
-
-    fn get(input: &mut Input<'_>) -> Result<Self, SnapshotError> {
-        Ok(Self { process: Stored::get(input)?, execs: Stored::get(input)?, inherited: Stored::get(input)? })
     }
 }
 

@@ -90,6 +90,7 @@ impl Stored for State {
             events: Stored::get(input)?,
             last: Stored::get(input)?,
             shed: 0,
+            mounts_told: 0,
             budget: Budget::default(),
             removed: Vec::new(),
             pinned: None,
@@ -169,7 +170,7 @@ impl State {
     }
 
     /// Counts of references that a snapshot claims must be true: wrong ones would leak or free too early.
-    fn check(&self, input: &Input<'_>) -> Result<(), SnapshotError> {
+    pub(super) fn check(&self, input: &Input<'_>) -> Result<(), SnapshotError> {
         let mut tables: HashMap<u64, u32> = HashMap::new();
         for (key, process) in self.processes.iter() {
             if process.key != *key {

@@ -47,6 +47,8 @@ pub(crate) struct State {
     pub(crate) budget: Budget,
     /// Ended processes that were left to keyframes.
     pub(crate) shed: u64,
+    /// Mounts, from the first on, that keyframes have.
+    pub(crate) mounts_told: usize,
     /// Processes taken out since the world last looked: they hold no id any more.
     pub(crate) removed: Vec<ProcessKey>,
     /// The process whose event is being applied: not forgotten meanwhile.
@@ -503,6 +505,15 @@ impl State {
             self.overflow.others += 1;
         } else {
             self.mounts.push(mount);
+        }
+    }
+    /// Remembers operations that were before all others, when there is room for them.
+    pub(super) fn put_mounts_before(&mut self, mounts: Vec<crate::mounts::Mount>) {
+        let count = mounts.len() as u64;
+        if !self.room(mounts.iter().map(crate::mounts::Mount::cost).sum()) {
+            self.overflow.others += count;
+        } else {
+            self.mounts.put_before(mounts);
         }
     }
 }

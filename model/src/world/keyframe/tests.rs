@@ -29,7 +29,8 @@ impl Recorder {
         let mut this = Self { world: World::with_limits(limits), keyframes: Vec::new() };
         for (at, event) in events.iter().enumerate() {
             if at > 0 && cuts.contains(&at) {
-                this.keyframes.push((at, this.world.keyframe(BOX).0));
+                let is_first = this.keyframes.len().is_multiple_of(3);
+                this.keyframes.push((at, this.world.keyframe(BOX, is_first).0));
                 this.world.shed(BOX);
             }
             event.with(|e| this.world.apply(BOX, e));
@@ -108,7 +109,7 @@ proptest! {
     #[test]
     fn any_bytes_are_a_keyframe_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let good = Recorder::record(Limits::default(), &[fork(10, 1, 2), exit(20, 2, 0), fork(30, 1, 3)], &[1, 2]);
-        for bytes in [bytes.clone(), [&[1, 7, 0][..], &bytes].concat()] {
+        for bytes in [bytes.clone(), [&[1, 7, 0][..], &bytes].concat(), [&[2, 7, 0][..], &bytes].concat()] {
             let _ = Restoring::begin(Limits::default(), &bytes, 0).map(Restoring::finish);
             let mut restoring = Restoring::begin(Limits::default(), &good.keyframes[0].1, 0).unwrap();
             let _ = restoring.earlier(&bytes, 0);
@@ -212,10 +213,93 @@ fn keyframes_that_lie_are_refused() {
     for cut in 0..bytes.len() {
         assert!(Restoring::begin(Limits::default(), &bytes[..cut], 0).is_err(), "cut at {cut}");
     }
-    let other = [&[2][..], &bytes[1..]].concat();
+    let other = [&[3][..], &bytes[1..]].concat();
     let error = Restoring::begin(Limits::default(), &other, 0).unwrap_err();
-    assert_eq!(error, SnapshotError::Version { found: 2, supported: 1 });
+    assert_eq!(error, SnapshotError::Version { found: 3, supported: 2 });
     let mut foreign = Restoring::begin(Limits::default(), bytes, 0).unwrap();
-    let of_another = [&[1, 8][..], &recorder.keyframes[0].1[2..]].concat();
+    let of_another = [&[2, 8][..], &recorder.keyframes[0].1[2..]].concat();
     assert!(foreign.earlier(&of_another, 0).is_err(), "of another container");
+}
+
+/// Container 7 as `docs/format.md` has it.
+fn example() -> Vec<u8> {
+    let events = [exec(1_000, 1, "/bin/sh", &["sh"]), fork(2_000, 1, 2), exit(3_000, 2, 1)];
+    let mut world = World::new();
+    feed(&mut world, &events);
+    world.keyframe(BOX, true).0
+}
+
+/// `AFTERIMAGE_WRITE_SPEC=1` writes it anew: look at the difference, since what was recorded stays readable.
+#[test]
+fn the_example_of_the_specification_is_what_is_written() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/format.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let (before, after) = page.split_once("```hex keyframe\n").expect("the specification has the example");
+    let (_, behind) = after.split_once("```\n").expect("a fence is closed");
+    let mut new = format!("{before}```hex keyframe\n");
+    for (index, line) in example().chunks(16).enumerate() {
+        let hex: Vec<String> = line.iter().map(|byte| format!("{byte:02x}")).collect();
+        let text = line.iter().map(|&b| if b.is_ascii_graphic() { char::from(b) } else { '.' });
+        let text: String = text.collect();
+        new.push_str(&format!("{:04x}  {:47}  {text}\n", index * 16, hex.join(" ")));
+    }
+    new.push_str("```\n");
+    new.push_str(behind);
+    if std::env::var_os("AFTERIMAGE_WRITE_SPEC").is_some() {
+        std::fs::write(&path, &new).unwrap();
+    }
+    assert!(new == page, "docs/format.md differs from what is written");
+}
+
+/// What the last program that wrote version 1 wrote of [`shell`]'s first 60 events.
+const FIRST_VERSION: [&[u8]; 2] =
+    [include_bytes!("tests/version-1-0.bin"), include_bytes!("tests/version-1-1.bin")];
+
+#[test]
+fn keyframes_of_the_first_version_are_read() {
+    let [older, newer] = FIRST_VERSION;
+    let mut restoring = Restoring::begin(Limits::default(), newer, 0).unwrap();
+    assert!(restoring.wants_earlier());
+    restoring.earlier(older, 0).unwrap();
+    let mut full = World::new();
+    feed(&mut full, &shell(20)[..60]);
+    assert_eq!(restoring.finish(), full);
+    // A recorder that was replaced by a newer one: its first keyframe follows some of the first version.
+    let recorder = Recorder::record(Limits::default(), &shell(20), &[30, 60]);
+    let mut mixed = Restoring::begin(Limits::default(), &recorder.keyframes[1].1, 0).unwrap();
+    mixed.earlier(older, 0).unwrap();
+    assert_eq!(mixed.finish(), full);
+}
+
+fn mount(time: u64, target: &str) -> OwnedEvent {
+    call(time, 1, "mount", &[0, 0, 0, 0x1000, 0], 0)
+        .with_path("/a")
+        .with_field(FieldTag::PATH2, target.as_bytes())
+}
+
+#[test]
+fn mounts_are_told_once_and_all_of_them_in_a_keyframe_that_stands_alone() {
+    let events: Vec<OwnedEvent> = (1..=400).map(|n| mount(n * 1_000_000, &format!("/mnt/{n}"))).collect();
+    let recorder = Recorder::record(Limits::default(), &events, &[100, 200, 300, 310]);
+    let lengths: Vec<usize> = recorder.keyframes.iter().map(|(_, bytes)| bytes.len()).collect();
+    // The first and the fourth stand alone.
+    assert!(lengths[1] < lengths[0] + 300 && lengths[2] < lengths[0] + 300, "{lengths:?}");
+    assert!(lengths[3] > 2 * lengths[2], "{lengths:?}");
+    let targets = |world: &World| -> Vec<Vec<u8>> {
+        world.mounts(BOX).unwrap().operations().iter().map(|mount| mount.target.clone()).collect()
+    };
+    for until in [100, 150, 250, 305, 400] {
+        let mut full = World::new();
+        feed(&mut full, &events[..until]);
+        let world = recorder.state(Limits::default(), &events, until);
+        assert_eq!(world, full, "after {until}");
+        assert_eq!(targets(&world).len(), until);
+    }
+    let alone = Restoring::begin(Limits::default(), &recorder.keyframes[3].1, 0).unwrap();
+    assert!(!alone.wants_earlier());
+    assert_eq!(targets(&alone.finish()).len(), 310);
+    // Cut out of its segment, one that does not stand alone tells what happened since the one before it.
+    let cut = Restoring::begin(Limits::default(), &recorder.keyframes[2].1, 0).unwrap();
+    assert!(cut.wants_earlier());
+    assert_eq!(targets(&cut.finish()).first().map(Vec::as_slice), Some(&b"/mnt/201"[..]));
 }
