@@ -8,7 +8,10 @@
 //! column can be withheld later and the others still prove themselves.
 #![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
+use std::cell::Cell;
+
 use sha2::{Digest, Sha256};
+use zstd::bulk::Decompressor;
 
 use crate::{
     bytes::{Input, Malformed, Output},
@@ -201,9 +204,24 @@ impl<'a> Payload<'a> {
     }
 }
 
+thread_local! {
+    /// A context that the thread has no use for at the moment. Making one asks the processor what it can, which a virtual machine
+    /// answers slowly.
+    static SPARE: Cell<Option<Decompressor<'static>>> = const { Cell::new(None) };
+}
+
 /// Decompresses columns; keeps its context between them.
 pub(crate) struct Unpacker {
-    zstd: zstd::bulk::Decompressor<'static>,
+    /// There until it is dropped.
+    zstd: Option<Decompressor<'static>>,
+}
+
+impl Drop for Unpacker {
+    fn drop(&mut self) {
+        let zstd = self.zstd.take();
+        // A thread that ends keeps nothing.
+        let _ = SPARE.try_with(|spare| spare.set(zstd));
+    }
 }
 
 impl std::fmt::Debug for Unpacker {
@@ -214,7 +232,8 @@ impl std::fmt::Debug for Unpacker {
 
 impl Unpacker {
     pub(crate) fn new() -> std::io::Result<Self> {
-        Ok(Self { zstd: zstd::bulk::Decompressor::new()? })
+        let spare = SPARE.try_with(Cell::take).ok().flatten();
+        Ok(Self { zstd: Some(spare.map_or_else(Decompressor::new, Ok)?) })
     }
 
     /// The column's bytes, in `buffer` where they were packed.
@@ -240,10 +259,10 @@ impl Unpacker {
         buffer.clear();
         buffer.try_reserve_exact(length).map_err(|_| Malformed("no memory for a column"))?;
         // The frame's own claim of its length is not used: the buffer's capacity is the limit.
-        match self.zstd.decompress_to_buffer(packed, buffer) {
-            Ok(found) if found == length => Ok(()),
-            Ok(_) => Err(Malformed("a column is shorter than it says")),
-            Err(_) => Err(Malformed("a column does not decompress to its length")),
+        match self.zstd.as_mut().map(|zstd| zstd.decompress_to_buffer(packed, buffer)) {
+            Some(Ok(found)) if found == length => Ok(()),
+            Some(Ok(_)) => Err(Malformed("a column is shorter than it says")),
+            Some(Err(_)) | None => Err(Malformed("a column does not decompress to its length")),
         }
     }
 }

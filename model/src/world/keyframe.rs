@@ -23,7 +23,7 @@ use self::{
 };
 use super::{
     World,
-    state::{Map, State},
+    state::{Map, PROCESS, State},
 };
 use crate::{
     budget::{Budget, Limits},
@@ -123,7 +123,7 @@ impl State {
         let (mut keys, mut holders) = (Vec::new(), Vec::new());
         while table.left() > 0 {
             let mut process = table.next()?;
-            table.live(&mut process)?;
+            table.live(Arc::make_mut(&mut process))?;
             for exec in process.execs.iter().chain(&process.inherited) {
                 *state.exec_refs.entry(exec.id).or_default() += 1;
             }
@@ -134,7 +134,7 @@ impl State {
                 return Err(input.invalid());
             }
             keys.push(process.key);
-            state.processes.insert(process.key, process);
+            state.processes.insert_shared(process.key, process);
         }
         for place in ended {
             let key = usize::try_from(place).ok().and_then(|place| keys.get(place));
@@ -172,6 +172,8 @@ pub struct Restoring {
     shed: u64,
     /// Mounts that earlier keyframes have.
     mounts: u64,
+    /// The ended processes with their ends, the last that was added last.
+    ends: Vec<(Option<BootNanos>, ProcessKey)>,
     is_full: bool,
 }
 
@@ -249,6 +251,8 @@ impl Restoring {
         let execs = all.map(|exec| (exec.id, Arc::clone(exec))).collect();
         let mut world = World::with_limits(limits);
         world.used = state.budget.used();
+        let end = |key: &ProcessKey| (state.processes.get(key).and_then(Process::ended), *key);
+        let ends = state.ended.iter().rev().map(end).collect();
         world.containers.insert(parts.uid, state);
         world.holders.extend(holders.into_iter().map(|key| (key.tgid, (parts.uid, key))));
         let mut this = Self {
@@ -257,8 +261,15 @@ impl Restoring {
             execs,
             shed: parts.shed,
             mounts: parts.mounts_before,
+            ends,
             is_full: false,
         };
+        let fits = limits.container_bytes / PROCESS as u64;
+        let expected = usize::try_from(this.shed.min(fits)).unwrap_or_default();
+        this.ends.reserve(expected);
+        this.execs.reserve(expected);
+        this.world.holders.reserve(expected);
+        this.world.edit(this.uid, |state| state.reserve(expected));
         this.add_ended(&mut parts)?;
         Ok(this)
     }
@@ -291,13 +302,16 @@ impl Restoring {
     /// The state.
     pub fn finish(mut self) -> World {
         let left = if self.is_full { self.shed } else { 0 };
+        // In the order of their ends, whatever the keyframes say: the first are forgotten first.
+        let mut ends = self.ends;
+        ends.reverse();
+        ends.sort_by_key(|(end, _)| *end);
         self.world.edit(self.uid, |state| {
             state.overflow.forgotten = state.overflow.forgotten.saturating_add(left);
-            // In the order of their ends, whatever the keyframes say: the first are forgotten first.
-            let mut ended: Vec<ProcessKey> = std::mem::take(&mut state.ended).into();
-            let end = |key: &ProcessKey| state.processes.get(key).and_then(Process::ended);
-            ended.sort_by_cached_key(end);
-            state.ended = ended.into();
+            // Some are gone where mounts took their room.
+            let is_whole = ends.len() == state.ended.len();
+            let there = ends.iter().map(|(_, key)| *key);
+            state.ended = there.filter(|key| is_whole || state.processes.contains_key(key)).collect();
         });
         self.world
     }
@@ -305,7 +319,7 @@ impl Restoring {
     fn add_ended(&mut self, parts: &mut Parts<'_>) -> Result<(), SnapshotError> {
         if parts.version == 1 {
             for process in first::processes(&mut parts.ended, &self.execs)?.into_iter().rev() {
-                self.add_one(process, &parts.ended)?;
+                self.add_one(Arc::new(process), &parts.ended)?;
             }
             return Ok(());
         }
@@ -322,7 +336,7 @@ impl Restoring {
         if self.is_full || table.is_done() { Ok(()) } else { Err(parts.ended.invalid()) }
     }
 
-    fn add_one(&mut self, process: Process, input: &Input<'_>) -> Result<(), SnapshotError> {
+    fn add_one(&mut self, process: Arc<Process>, input: &Input<'_>) -> Result<(), SnapshotError> {
         let is_bare = process.table == 0 && process.threads.is_empty() && process.environment.is_none();
         if !is_bare || process.is_running() || process.container != self.uid {
             return Err(input.invalid());
@@ -339,11 +353,18 @@ impl Restoring {
     }
 
     /// Adds a process that ended before all that are there, when there is room.
-    fn add(&mut self, process: Process) {
-        let key = process.key;
-        let added = self.world.edit(self.uid, |state| state.put_before(process));
-        match added {
-            Some(true) => {
+    fn add(&mut self, process: Arc<Process>) {
+        let (key, end) = (process.key, process.ended());
+        let added = self.world.edit(self.uid, |state| {
+            let before = state.ended.len();
+            let is_there = state.put_before(process);
+            is_there.then_some(state.ended.len() > before)
+        });
+        match added.flatten() {
+            Some(is_new) => {
+                if is_new {
+                    self.ends.push((end, key));
+                }
                 self.world.holders.entry(key.tgid).or_insert((self.uid, key));
             }
             _ => {

@@ -32,6 +32,14 @@ impl Processes {
         self.0.insert(key, Arc::new(process));
     }
 
+    pub(crate) fn insert_shared(&mut self, key: ProcessKey, process: Arc<Process>) {
+        self.0.insert(key, process);
+    }
+
+    pub(crate) fn reserve(&mut self, more: usize) {
+        self.0.reserve(more);
+    }
+
     pub(crate) fn remove(&mut self, key: &ProcessKey) -> Option<Process> {
         self.0.remove(key).map(Arc::unwrap_or_clone)
     }

@@ -18,7 +18,7 @@ use crate::{
 pub(crate) type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
 /// What a process costs besides its strings and descriptors, its table included.
-const PROCESS: usize = size_of::<Process>() + size_of::<FdTable>() + 128;
+pub(super) const PROCESS: usize = size_of::<Process>() + size_of::<FdTable>() + 128;
 /// What an execution costs besides its strings.
 const EXEC: usize = size_of::<Exec>() + 16;
 /// What a name costs besides its bytes.
@@ -111,7 +111,7 @@ impl State {
 
     /// Puts a process that ended before all others back, when there is room for it without forgetting another. True when
     /// it is there now.
-    pub(super) fn put_before(&mut self, process: Process) -> bool {
+    pub(super) fn put_before(&mut self, process: Arc<Process>) -> bool {
         let key = process.key;
         if self.processes.contains_key(&key) {
             return true;
@@ -131,9 +131,16 @@ impl State {
         for exec in execs() {
             *self.exec_refs.entry(exec.id).or_default() += 1;
         }
-        self.processes.insert(key, process);
+        self.processes.insert_shared(key, process);
         self.ended.push_front(key);
         true
+    }
+
+    /// There will be so many more processes, each with an execution.
+    pub(super) fn reserve(&mut self, more: usize) {
+        self.processes.reserve(more);
+        self.exec_refs.reserve(more);
+        self.ended.reserve(more);
     }
 
     fn new_table(&mut self) -> u64 {

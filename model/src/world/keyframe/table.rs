@@ -307,7 +307,7 @@ impl<'a> TableReader<'a> {
     }
 
     /// The next process, with the executions it refers to.
-    pub(super) fn next(&mut self) -> Result<Process, SnapshotError> {
+    pub(super) fn next(&mut self) -> Result<Arc<Process>, SnapshotError> {
         let here = self.at;
         self.at += 1;
         let number = self.columns.get::<u64>(Column::Kind)?;
@@ -316,7 +316,9 @@ impl<'a> TableReader<'a> {
         let (tgid, start) = self.keys.get(here).copied().unwrap_or_default();
         let (columns, before) = (&mut self.columns, &mut self.before);
         columns.pay(size_of::<Process>() + kind.process.root.as_ref().map_or(0, Vec::len))?;
-        let mut process = kind.process.clone();
+        let mut shared = Arc::new(kind.process.clone());
+        // Not shared yet.
+        let process = Arc::make_mut(&mut shared);
         process.key = ProcessKey { tgid, start: columns.time(start) };
         process.parent = read_parent(columns, here, &self.keys, &self.others)?;
         if kind.has_vpid {
@@ -362,7 +364,7 @@ impl<'a> TableReader<'a> {
         process.bytes_sent = columns.get(Column::Bytes)?;
         process.bytes_received = columns.get(Column::Bytes)?;
         process.bytes_written = columns.get(Column::Bytes)?;
-        Ok(process)
+        Ok(shared)
     }
 
     /// What a process has that did not end.
