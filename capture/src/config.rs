@@ -13,6 +13,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration}
 use clap::ValueEnum as _;
 
 use crate::{
+    http::client::Target,
     recorder::{HostMode, Profile},
     redact::{Redaction, Redactor},
 };
@@ -181,6 +182,8 @@ pub struct RulesConfig {
     pub files: Vec<PathBuf>,
     /// Where hits go.
     pub outputs: Vec<String>,
+    /// Authorities of outputs' certificates; the system's where none is given.
+    pub ca: Option<PathBuf>,
     /// Percent of one CPU.
     pub budget: u32,
     /// Bytes of events in waiting.
@@ -237,6 +240,7 @@ impl Config {
             rules: RulesConfig {
                 files: read.list("rules.files").iter().map(PathBuf::from).collect(),
                 outputs: read.list("rules.outputs").to_vec(),
+                ca: read.path("rules.ca"),
                 budget: read.small("rules.budget"),
                 queue: read.number("rules.queue") as usize,
             },
@@ -286,11 +290,15 @@ impl Config {
         for output in &self.rules.outputs {
             let known = output == "stdout"
                 || output == "syslog"
-                || ["file:/", "syslog:/", "http://"].iter().any(|kind| output.starts_with(kind));
-            if !known {
+                || ["file:/", "syslog:/", "http://", "https://"].iter().any(|kind| output.starts_with(kind));
+            if let Some(why) = output.contains("://").then(|| Target::parse(output).err()).flatten() {
+                conflict("rules.outputs", &why);
+            } else if !known {
                 conflict(
                     "rules.outputs",
-                    &format!("`{output}` is not `stdout`, `syslog`, `file:/PATH` or `http://...`"),
+                    &format!(
+                        "`{output}` is not `stdout`, `syslog`, `file:/PATH`, `http://...` or `https://...`"
+                    ),
                 );
             }
         }

@@ -6,3 +6,4 @@ pub mod client;
 pub mod query;
 pub mod reply;
 pub mod serve;
+pub mod tls;

@@ -140,7 +140,7 @@ pub fn settle_recording() -> Vec<String> {
 fn confine_thread(capture: &Capture, kept: Set) -> Vec<String> {
     let mut refused = Vec::new();
     refused.extend(capabilities::keep(kept, true).err());
-    refused.extend(landlock::restrict(&capture.files).err());
+    refused.extend(landlock::restrict(&capture.files, landlock::Tcp::None).err());
     refused.extend(seccomp::forbid(Role::Capture).err());
     refused.into_iter().map(|why| format!("capture: {why}")).collect()
 }

@@ -66,7 +66,7 @@ fn main() -> ExitCode {
         Task::Demo(args) => demo::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Soak(args) => soak::run(&args),
-        Task::Package => package::run(),
+        Task::Package => package::run(package::Profile::Release),
         Task::Samples => samples::run(),
         Task::Golden => golden::run(),
         Task::Test(args) => test::run(&args),

@@ -13,6 +13,9 @@ use anyhow::{Context as _, bail, ensure};
 
 use crate::checkout;
 
+/// What to do where cargo-deb is not there.
+pub(crate) const INSTALL: &str = "cargo-deb is needed: cargo install cargo-deb --version 3.8.0 --locked";
+
 /// Both programs with their section of the manual.
 const PROGRAMS: [(&str, &str); 2] = [("afterimaged", "man8"), ("afterimage", "man1")];
 /// Shells with the name of a script in their directories.
@@ -40,19 +43,51 @@ const CONTENTS: [(&str, &str); 18] = [
     ("usr/share/doc/afterimage/examples/compat.conf", "-rw-r--r--"),
 ];
 
-pub(crate) fn run() -> anyhow::Result<bool> {
+/// How the programs in it are built.
+#[derive(Clone, Copy)]
+pub(crate) enum Profile {
+    /// For users.
+    Release,
+    /// As tests build them: to see whether the package is right.
+    Dev,
+}
+
+impl Profile {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Dev => "dev",
+        }
+    }
+
+    /// The directory below `target/`.
+    const fn directory(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Dev => "debug",
+        }
+    }
+}
+
+/// Whether what makes packages is there.
+pub(crate) fn installed() -> bool {
+    checkout::output(&mut checkout::cargo(["deb", "--version"])).is_some()
+}
+
+pub(crate) fn run(profile: Profile) -> anyhow::Result<bool> {
     let root = checkout::root();
-    let build = ["build", "--release", "--locked", "--bin", "afterimaged", "--bin", "afterimage"];
-    if !checkout::succeeds(&mut checkout::cargo(build))? || !generate(&root)? {
+    let name = profile.name();
+    let build = ["build", "--profile", name, "--locked", "--bin", "afterimaged", "--bin", "afterimage"];
+    let programs = root.join("target").join(profile.directory());
+    if !checkout::succeeds(&mut checkout::cargo(build))? || !generate(&root, &programs)? {
         return Ok(false);
     }
     let debian = root.join("target/debian");
     if debian.exists() {
         fs::remove_dir_all(&debian).context("what an earlier call made")?;
     }
-    let deb = ["deb", "--package", "afterimage-capture", "--no-build"];
-    let made = checkout::succeeds(&mut checkout::cargo(deb))
-        .context("cargo-deb is needed: cargo install cargo-deb --version 3.8.0 --locked")?;
+    let deb = ["deb", "--package", "afterimage-capture", "--no-build", "--profile", name];
+    let made = checkout::succeeds(&mut checkout::cargo(deb)).context(INSTALL)?;
     if !made {
         return Ok(false);
     }
@@ -61,13 +96,13 @@ pub(crate) fn run() -> anyhow::Result<bool> {
 }
 
 /// Has the programs write their manual and completions.
-fn generate(root: &Path) -> anyhow::Result<bool> {
+fn generate(root: &Path, programs: &Path) -> anyhow::Result<bool> {
     let made = root.join("target/package");
     if made.exists() {
         fs::remove_dir_all(&made).context("what an earlier call made")?;
     }
     for (program, section) in PROGRAMS {
-        let binary = root.join("target/release").join(program);
+        let binary = programs.join(program);
         if !checkout::succeeds(Command::new(&binary).arg("man").arg(made.join(section)))? {
             return Ok(false);
         }

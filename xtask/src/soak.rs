@@ -35,6 +35,11 @@ enum Kind {
     Damage,
     /// Containers that come and go (as root)
     Churn,
+    /// A busy node (as root): containers come and go, alerts, rules, reloads, retention, and now and then a full disk
+    Node {
+        #[arg(long, default_value_t = 60)]
+        minutes: u32,
+    },
 }
 
 pub(crate) fn run(args: &SoakArgs) -> anyhow::Result<bool> {
@@ -54,6 +59,10 @@ pub(crate) fn run(args: &SoakArgs) -> anyhow::Result<bool> {
         Kind::Damage => Ok(tests("afterimage-format", "a_file_cut_at_any_byte", &[])?
             && tests("afterimage-format", "any_flipped_bit", &[])?),
         Kind::Churn => as_root("afterimage-capture", "a_thousand_short_containers", &[]),
+        Kind::Node { minutes } => {
+            let environment = [("AFTERIMAGE_NODE_SECONDS", (minutes * 60).to_string())];
+            as_root("afterimage-capture", "a_busy_node_loses_nothing_without_saying_so", &environment)
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use clap::Args;
 use crate::soak::fuzz;
 use crate::step::{Steps, Verdict};
 use crate::tally::{self, Tally};
-use crate::{checkout, ebpf, foreign, policy, privilege, syscalls, vm};
+use crate::{checkout, ebpf, foreign, package, policy, privilege, syscalls, vm};
 
 #[derive(Args)]
 pub(crate) struct TestArgs {
@@ -42,6 +42,10 @@ pub(crate) fn run(args: &TestArgs) -> anyhow::Result<bool> {
     let (mut anywhere, mut privileged) = (Tally::default(), Tally::default());
     steps.run("tests that run anywhere", || tests(&["test", "--workspace", "--no-fail-fast"], &mut anywhere));
     steps.run("tests that need root and eBPF", || run_privileged(&mut privileged));
+    steps.run("Debian package", || match package::installed() {
+        true => package::run(package::Profile::Dev).map(Verdict::of),
+        false => Ok(Verdict::NotRun(package::INSTALL.to_owned())),
+    });
     steps.run("fuzz targets, 20 seconds each", fuzz::short);
     let success = steps.summary();
     println!("{}", anywhere.followed_by(privileged));

@@ -282,7 +282,14 @@ pub(super) const KEYS: &[Key] = &[
         Kind::List,
         "",
         LIVE,
-        "where hits go: `stdout`, `syslog`, `file:PATH`, `http://HOST:PORT/PATH`",
+        "where hits go: `stdout`, `syslog`, `file:PATH`, `http://HOST:PORT/PATH`, `https://HOST:PORT/PATH`",
+    ),
+    key(
+        "rules.ca",
+        Kind::Text,
+        "",
+        LIVE,
+        "certificates of the authorities of `https` outputs, PEM; the system's where empty",
     ),
     key(
         "rules.budget",

@@ -7,12 +7,14 @@ use std::{
 
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
-    Method, Request, StatusCode,
+    Method, Request, StatusCode, Uri,
     body::{Bytes, Incoming},
     header::{CONTENT_TYPE, HOST},
 };
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, UnixStream};
+
+use super::tls::Trust;
 
 /// Longest answer that is read whole.
 const MAX_ANSWER: usize = 64 << 20;
@@ -34,6 +36,14 @@ pub enum ClientError {
     /// The address cannot be reached.
     #[error("cannot connect to `{address}`")]
     Reach {
+        /// The address.
+        address: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is not who it should be.
+    #[error("cannot trust `{address}`")]
+    Trust {
         /// The address.
         address: String,
         /// Why.
@@ -113,20 +123,75 @@ pub async fn ask(
     send(TokioIo::new(stream), request).await
 }
 
-/// Posts JSON to `host:port` with this path.
+/// Where JSON is posted to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Over TLS.
+    pub tls: bool,
+    /// Name or address, without brackets.
+    host: String,
+    port: u16,
+    /// Path and query.
+    path: String,
+}
+
+impl Target {
+    /// Reads `http://HOST[:PORT][/PATH]` or the same with `https`.
+    ///
+    /// # Errors
+    /// In words, what is wrong with it.
+    pub fn parse(url: &str) -> Result<Self, String> {
+        let uri: Uri = url.parse().map_err(|error| format!("`{url}` is no URL: {error}"))?;
+        let tls = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            Some(_) | None => return Err(format!("`{url}` is neither `http://` nor `https://`")),
+        };
+        let authority = uri.authority().ok_or_else(|| format!("`{url}` has no host"))?;
+        if authority.as_str().contains('@') {
+            return Err(format!("`{url}` has a user in it, which is not sent"));
+        }
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        if host.is_empty() {
+            return Err(format!("`{url}` has no host"));
+        }
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
+        Ok(Self { tls, host: host.to_owned(), port, path: path.to_owned() })
+    }
+
+    /// Host and port.
+    pub fn address(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Posts JSON; `trust` says whom to believe where it is sent over TLS.
 ///
 /// # Errors
 /// [`ClientError`].
-pub async fn post(address: &str, path: &str, body: Bytes) -> Result<Answer, ClientError> {
-    let reach = |source| ClientError::Reach { address: address.to_owned(), source };
-    let stream = TcpStream::connect(address).await.map_err(reach)?;
+pub async fn post(target: &Target, trust: Option<&Trust>, body: Bytes) -> Result<Answer, ClientError> {
+    let address = target.address();
+    let reach = |source| ClientError::Reach { address: address.clone(), source };
+    let stream = TcpStream::connect((target.host.as_str(), target.port)).await.map_err(reach)?;
     let request = Request::builder()
         .method(Method::POST)
-        .uri(path)
-        .header(HOST, address)
+        .uri(&target.path)
+        .header(HOST, &address)
         .header(CONTENT_TYPE, "application/json")
         .body(Full::new(body))?;
-    send(TokioIo::new(stream), request).await
+    match trust {
+        None => send(TokioIo::new(stream), request).await,
+        Some(trust) => {
+            let stream = trust.connect(&target.host, stream).await;
+            let stream = stream.map_err(|source| ClientError::Trust { address, source })?;
+            send(TokioIo::new(stream), request).await
+        }
+    }
 }
 
 async fn send<T>(io: TokioIo<T>, request: Request<Full<Bytes>>) -> Result<Answer, ClientError>
@@ -139,4 +204,29 @@ where
     let answer = tokio::time::timeout(PATIENCE, sender.send_request(request)).await;
     let (head, body) = answer.map_err(|_| ClientError::Slow)??.into_parts();
     Ok(Answer { status: head.status, body })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_taken_apart_and_refused_in_words() {
+        let of = |url: &str| Target::parse(url).map(|target| (target.tls, target.address(), target.path));
+        let taken = |tls, address: &str, path: &str| Ok((tls, address.to_owned(), path.to_owned()));
+        assert_eq!(of("http://host"), taken(false, "host:80", "/"));
+        assert_eq!(of("https://host/a/b?c=d"), taken(true, "host:443", "/a/b?c=d"));
+        assert_eq!(of("http://127.0.0.1:2801/"), taken(false, "127.0.0.1:2801", "/"));
+        assert_eq!(of("https://[::1]:8443/x"), taken(true, "[::1]:8443", "/x"));
+        for (url, words) in [
+            ("ftp://host/", "neither"),
+            ("https:///path", "is no URL"),
+            ("http://me:secret@host/", "user"),
+            ("http://ho st/", "is no URL"),
+            ("host:80", "neither"),
+        ] {
+            let error = of(url).unwrap_err();
+            assert!(error.contains(words), "{url}: {error}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::{
     fs::{File, OpenOptions},
     io::Write as _,
     os::unix::{fs::OpenOptionsExt as _, net::UnixDatagram},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -17,7 +17,13 @@ use afterimage_detect::rules::Priority;
 use hyper::body::Bytes;
 use tracing::warn;
 
-use crate::http::client;
+use crate::{
+    config::RulesConfig,
+    http::{
+        client::{self, Target},
+        tls::Trust,
+    },
+};
 
 /// Where the C library's syslog sends to.
 const SYSLOG: &str = "/dev/log";
@@ -41,6 +47,9 @@ pub enum OutputError {
     /// It is not one.
     #[error("`{0}` is no output")]
     Unknown(String),
+    /// The address is none, or whom to trust for it is not known.
+    #[error("{0}")]
+    Address(String),
     /// No thread.
     #[error("no thread for the outputs: {0}")]
     Thread(std::io::Error),
@@ -52,8 +61,9 @@ enum Sink {
     /// A datagram for each line, as the C library sends them.
     Syslog(PathBuf),
     Http {
-        address: String,
-        path: String,
+        target: Target,
+        /// Where it goes over TLS.
+        trust: Option<Trust>,
     },
 }
 
@@ -64,7 +74,7 @@ pub struct Outputs {
 }
 
 impl Sink {
-    fn open(output: &str) -> Result<Self, OutputError> {
+    fn open(output: &str, authorities: Option<&Path>) -> Result<Self, OutputError> {
         if output == "stdout" {
             return Ok(Self::Stdout);
         }
@@ -80,10 +90,12 @@ impl Sink {
         if let Some(path) = output.strip_prefix("syslog:") {
             return Ok(Self::Syslog(PathBuf::from(path)));
         }
-        let rest = output.strip_prefix("http://").ok_or_else(|| OutputError::Unknown(output.to_owned()))?;
-        let (address, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let address = if address.contains(':') { address.to_owned() } else { format!("{address}:80") };
-        Ok(Self::Http { address, path: format!("/{path}") })
+        if !output.contains("://") {
+            return Err(OutputError::Unknown(output.to_owned()));
+        }
+        let target = Target::parse(output).map_err(OutputError::Address)?;
+        let trust = target.tls.then(|| Trust::new(authorities)).transpose().map_err(OutputError::Address)?;
+        Ok(Self::Http { target, trust })
     }
 
     fn write(&mut self, line: &str, runtime: &tokio::runtime::Runtime) -> Result<(), String> {
@@ -92,26 +104,36 @@ impl Sink {
             Self::Stdout => writeln!(std::io::stdout().lock(), "{line}").map_err(text),
             Self::File(file) => file.write_all(format!("{line}\n").as_bytes()).map_err(text),
             Self::Syslog(path) => syslog(path, line).map_err(text),
-            Self::Http { address, path } => runtime.block_on(async {
+            Self::Http { target, trust } => runtime.block_on(async {
                 let post = async {
-                    let answer = client::post(address, path, Bytes::from(line.to_owned())).await;
-                    let answer = answer.map_err(|error| error.to_string())?;
+                    let answer = client::post(target, trust.as_ref(), Bytes::from(line.to_owned())).await;
+                    let answer = answer.map_err(|error| causes(&error))?;
                     let status = answer.status;
                     // Read to its end, so that the other side sees a proper one.
                     let _ = answer.whole().await;
-                    if status.is_success() { Ok(()) } else { Err(format!("`{address}` answers {status}")) }
+                    if status.is_success() {
+                        Ok(())
+                    } else {
+                        Err(format!("`{}` answers {status}", target.address()))
+                    }
                 };
                 match tokio::time::timeout(PATIENCE, post).await {
                     Ok(done) => done,
-                    Err(_) => Err(format!("`{address}` does not answer")),
+                    Err(_) => Err(format!("`{}` does not answer", target.address())),
                 }
             }),
         }
     }
 }
 
+/// An error with what it comes from.
+fn causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
 /// Sends a hit to the system's log, as bad as its rule is. A log that was restarted has another socket.
-fn syslog(path: &std::path::Path, line: &str) -> std::io::Result<()> {
+fn syslog(path: &Path, line: &str) -> std::io::Result<()> {
     const USER: u8 = 1;
     let hit: serde_json::Value = serde_json::from_str(line)?;
     let priority = hit["priority"].as_str().and_then(Priority::parse).unwrap_or(Priority::Warning);
@@ -126,8 +148,9 @@ impl Outputs {
     ///
     /// # Errors
     /// [`OutputError`].
-    pub fn open(outputs: &[String], undelivered: Arc<AtomicU64>) -> Result<Self, OutputError> {
-        let mut sinks = outputs.iter().map(|output| Sink::open(output)).collect::<Result<Vec<_>, _>>()?;
+    pub fn open(config: &RulesConfig, undelivered: Arc<AtomicU64>) -> Result<Self, OutputError> {
+        let sinks = config.outputs.iter().map(|output| Sink::open(output, config.ca.as_deref()));
+        let mut sinks = sinks.collect::<Result<Vec<_>, _>>()?;
         if sinks.is_empty() {
             return Ok(Self { lines: None, undelivered });
         }
@@ -200,7 +223,8 @@ mod tests {
             format!("http://{address}/hits"),
             "http://127.0.0.1:1/".to_owned(),
         ];
-        let outputs = Outputs::open(&outputs, Arc::clone(&undelivered)).unwrap();
+        let rules = |outputs| RulesConfig { files: vec![], outputs, ca: None, budget: 25, queue: 1 << 20 };
+        let outputs = Outputs::open(&rules(outputs.to_vec()), Arc::clone(&undelivered)).unwrap();
         outputs.send("{\"priority\":\"Error\",\"rule\":1}");
         let request = server.join().unwrap();
         assert!(request.starts_with("POST /hits HTTP/1.1\r\n"), "{request}");
@@ -217,6 +241,9 @@ mod tests {
         let length = log.recv(&mut datagram).unwrap();
         let expected = format!("<11>afterimaged[{}]: {line}", std::process::id());
         assert_eq!(String::from_utf8_lossy(&datagram[..length]), expected);
-        assert!(matches!(Outputs::open(&["tape".to_owned()], undelivered), Err(OutputError::Unknown(_))));
+        assert!(matches!(
+            Outputs::open(&rules(vec!["tape".to_owned()]), undelivered),
+            Err(OutputError::Unknown(_))
+        ));
     }
 }

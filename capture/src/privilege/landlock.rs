@@ -6,8 +6,8 @@
 use std::path::PathBuf;
 
 use landlock::{
-    ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible as _, PathBeneath, PathFd, Ruleset,
-    RulesetAttr as _, RulesetCreatedAttr as _, RulesetError, RulesetStatus,
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, PathBeneath, PathFd,
+    Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetError, RulesetStatus,
 };
 
 /// The newest interface that is asked for: what a kernel does not have of it is left out.
@@ -22,12 +22,30 @@ pub struct Files {
     pub read: Vec<PathBuf>,
 }
 
-/// Confines this thread, and those that it makes, to `files`, and refuses it TCP.
+/// What is left of TCP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tcp {
+    /// Nothing.
+    None,
+    /// Connecting to others; what is listened on was opened before.
+    Out,
+}
+
+impl Tcp {
+    fn refused(self) -> BitFlags<AccessNet> {
+        match self {
+            Self::None => AccessNet::from_all(INTERFACE),
+            Self::Out => AccessNet::BindTcp.into(),
+        }
+    }
+}
+
+/// Confines this thread, and those that it makes, to `files`, and its TCP to `tcp`.
 ///
 /// # Errors
 /// Why not, or why less, in words.
-pub fn restrict(files: &Files) -> Result<(), String> {
-    let done = rules(files).map_err(|error| format!("files are not confined: Landlock: {error}"))?;
+pub fn restrict(files: &Files, tcp: Tcp) -> Result<(), String> {
+    let done = rules(files, tcp).map_err(|error| format!("files are not confined: Landlock: {error}"))?;
     match done {
         RulesetStatus::NotEnforced => {
             Err("files are not confined: this kernel has no Landlock, or it is off".to_owned())
@@ -36,13 +54,13 @@ pub fn restrict(files: &Files) -> Result<(), String> {
     }
 }
 
-fn rules(files: &Files) -> Result<RulesetStatus, RulesetError> {
+fn rules(files: &Files, tcp: Tcp) -> Result<RulesetStatus, RulesetError> {
     let write = AccessFs::from_all(INTERFACE) & !AccessFs::Execute;
     let read = AccessFs::ReadFile | AccessFs::ReadDir;
     let mut ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::BestEffort)
         .handle_access(AccessFs::from_all(INTERFACE))?
-        .handle_access(AccessNet::from_all(INTERFACE))?
+        .handle_access(tcp.refused())?
         .create()?;
     for (paths, access) in [(&files.written, write), (&files.read, read)] {
         // What is not there needs no rule.
@@ -55,7 +73,7 @@ fn rules(files: &Files) -> Result<RulesetStatus, RulesetError> {
 
 /// Whether this kernel confines files: asked of the kernel, by a thread that ends.
 pub fn is_there() -> bool {
-    let asked = std::thread::spawn(|| restrict(&Files::default()).is_ok());
+    let asked = std::thread::spawn(|| restrict(&Files::default(), Tcp::None).is_ok());
     asked.join().unwrap_or(false)
 }
 
@@ -80,7 +98,7 @@ mod tests {
         let root = dir.path().to_owned();
         std::thread::spawn(move || {
             let at = |name: &str| root.join(name);
-            restrict(&files).unwrap();
+            restrict(&files, Tcp::None).unwrap();
             let kind = |done: std::io::Result<()>| done.unwrap_err().kind();
             fs::write(at("store/new"), "x").unwrap();
             fs::create_dir(at("store/deep")).unwrap();

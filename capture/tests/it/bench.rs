@@ -37,6 +37,11 @@ fn free_port() -> SocketAddr {
 
 impl Bench {
     pub(crate) fn start(more: &str) -> Self {
+        Self::on(tempfile::tempdir().unwrap(), more)
+    }
+
+    /// The same, on a store that exists.
+    pub(crate) fn on(store: TempDir, more: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let webhook = free_port();
@@ -50,7 +55,7 @@ impl Bench {
         );
         fs::write(dir.path().join("config.toml"), config).unwrap();
         let file = dir.path().join("config.toml");
-        let recorder = Running::start(&["--host", "none", "--config", file.to_str().unwrap()]);
+        let recorder = Running::on(store, &["--host", "none", "--config", file.to_str().unwrap()]);
         Self { recorder, dir, webhook, files: None }
     }
 

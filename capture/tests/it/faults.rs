@@ -122,10 +122,10 @@ fn a_control_socket_that_is_abused_serves_the_others() {
 }
 
 /// A small disk, unmounted in the end.
-struct Disk(TempDir);
+pub(crate) struct Disk(TempDir);
 
 impl Disk {
-    fn of(size: &str) -> Self {
+    pub(crate) fn of(size: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let size = format!("size={size}");
         let done = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(dir.path()).status();
@@ -133,7 +133,7 @@ impl Disk {
         Self(dir)
     }
 
-    fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.0.path().to_owned()
     }
 }

@@ -63,7 +63,7 @@ impl Parts {
             tls = webhook::tls::acceptor(&config.webhook).map_err(|error| text(&error))?;
         }
         let undelivered = Arc::default();
-        let outputs = Outputs::open(&config.rules.outputs, Arc::clone(&undelivered));
+        let outputs = Outputs::open(&config.rules, Arc::clone(&undelivered));
         Ok(Self { webhook, tls, outputs: outputs.map_err(|error| text(&error))?, undelivered })
     }
 }
@@ -78,7 +78,7 @@ pub fn serve(
     (config, sources): (&Config, &Sources),
     sockets: Sockets,
 ) -> io::Result<()> {
-    let confined = landlock::restrict(&reach::control(config, sources));
+    let confined = landlock::restrict(&reach::control(config, sources), landlock::Tcp::Out);
     refused.extend(confined.err().map(|why| format!("control: {why}")));
     let parts = match Parts::new(config) {
         Ok(parts) => {
@@ -182,7 +182,7 @@ impl Desk {
             Some(webhook) => Some(webhook.prepare(&config.webhook).map_err(|error| error.to_string())?),
             None => None,
         };
-        let outputs = Outputs::open(&config.rules.outputs, Arc::clone(undelivered));
+        let outputs = Outputs::open(&config.rules, Arc::clone(undelivered));
         self.ready = Some((secrets, outputs.map_err(|error| error.to_string())?));
         Ok(())
     }
