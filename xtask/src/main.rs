@@ -46,7 +46,11 @@ enum Task {
     /// The proofs that take long: fuzzing, kills, power cuts, damage, churn
     Soak(soak::SoakArgs),
     /// Make the Debian package, with manual and completions (needs cargo-deb)
-    Package,
+    Package {
+        /// Of programs as tests build them: only to see whether the package is right
+        #[arg(long)]
+        dev: bool,
+    },
     /// Record the committed samples anew
     Samples,
     /// Make the golden traces of a format version that is not released yet anew
@@ -66,7 +70,8 @@ fn main() -> ExitCode {
         Task::Demo(args) => demo::run(&args),
         Task::Bench(args) => bench::run(&args),
         Task::Soak(args) => soak::run(&args),
-        Task::Package => package::run(package::Profile::Release),
+        Task::Package { dev: false } => package::run(package::Profile::Release),
+        Task::Package { dev: true } => package::run(package::Profile::Dev),
         Task::Samples => samples::run(),
         Task::Golden => golden::run(),
         Task::Test(args) => test::run(&args),
