@@ -124,6 +124,11 @@ impl Filter {
         })
     }
 
+    /// Whether it has bare text, which is looked for in [`EventContext::with_summary`].
+    pub fn asks_text(&self) -> bool {
+        self.node.any(&|node| matches!(node, Node::Text(_)))
+    }
+
     /// Whether it asks for a moment by its name: then the frame has to know alerts and marks.
     pub fn names_moments(&self) -> bool {
         !self.named.is_empty()

@@ -32,7 +32,7 @@ impl Verdict {
         if value { Self::Always } else { Self::Never }
     }
 
-    fn not(self) -> Self {
+    pub(crate) fn not(self) -> Self {
         match self {
             Self::Never => Self::Always,
             Self::Maybe => Self::Maybe,
@@ -40,7 +40,7 @@ impl Verdict {
         }
     }
 
-    fn and(self, other: Self) -> Self {
+    pub(crate) fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::Never, _) | (_, Self::Never) => Self::Never,
             (Self::Always, Self::Always) => Self::Always,

@@ -5,7 +5,7 @@
 //! different value of these, by the same code that evaluates it at an event; a part that asks the state leaves its rows
 //! in doubt, and only these need an event.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 
 use afterimage_format::{
     BootNanos, Columns, ContainerRecord, ContainerUid, Event, EventCode, FieldTag, TaskKey, Wanted,
@@ -21,9 +21,11 @@ use crate::{
 
 mod bits;
 mod key;
+mod several;
 
 pub use bits::Bits;
-use key::Key;
+use key::{Key, is_opened};
+pub use several::RuleRows;
 
 /// A filter made ready for columns.
 #[derive(Debug)]
@@ -59,7 +61,7 @@ struct Part<'f> {
     key: Key,
     node: &'f Node,
     /// What was found for each code, as far as it was asked: it is the same in every block.
-    of_code: Vec<Cell<Option<Verdict>>>,
+    of_code: OnceCell<Vec<Cell<Option<Verdict>>>>,
 }
 
 /// Where a part is evaluated.
@@ -90,8 +92,7 @@ impl<'f> RowFilter<'f> {
                 let Some(key) = Key::of(node) else { return Plan::Doubt };
                 self.parts.0 += 1;
                 self.wanted = self.wanted.with(key.wanted());
-                let codes = if key == Key::Code { usize::from(u16::MAX) + 1 } else { 0 };
-                Plan::Part(Part { key, node, of_code: vec![Cell::new(None); codes] })
+                Plan::Part(Part { key, node, of_code: OnceCell::new() })
             }
         }
     }
@@ -191,15 +192,18 @@ impl Part<'_> {
                 let verdict = self.at(place, &no_event());
                 self.each(asked, |_| verdict)
             }
-            Key::Code => self.each(asked, |row| {
-                let code = codes[row];
-                let Some(known) = self.of_code.get(usize::from(code)) else { return Verdict::Maybe };
-                known.get().unwrap_or_else(|| {
-                    let verdict = self.of_code(place, code, 0);
-                    known.set(Some(verdict));
-                    verdict
+            Key::Code => {
+                let of_code = self.of_code.get_or_init(|| vec![Cell::new(None); usize::from(u16::MAX) + 1]);
+                self.each(asked, |row| {
+                    let code = codes[row];
+                    let Some(known) = of_code.get(usize::from(code)) else { return Verdict::Maybe };
+                    known.get().unwrap_or_else(|| {
+                        let verdict = self.of_code(place, code, 0);
+                        known.set(Some(verdict));
+                        verdict
+                    })
                 })
-            }),
+            }
             Key::Result => {
                 let results = columns.results();
                 let mut told = Told::new();
@@ -233,6 +237,15 @@ impl Part<'_> {
                     return Verdict::Maybe;
                 }
                 columns.with(row, |event| self.at(place, event)).unwrap_or(Verdict::Maybe)
+            }),
+            Key::Opened => self.each(asked, |row| {
+                let decided = |event: &Event<'_>| {
+                    if is_opened(event) { self.at(place, event) } else { Verdict::Maybe }
+                };
+                match key::is_plain(EventCode(codes[row]), columns.numbers(row)) {
+                    true => columns.with(row, decided).unwrap_or(Verdict::Maybe),
+                    false => Verdict::Maybe,
+                }
             }),
             Key::Paths(test) => {
                 let results = columns.results();

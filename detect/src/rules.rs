@@ -16,8 +16,9 @@ use afterimage_format::{BootNanos, ContainerUid, EventCode};
 
 use crate::{
     codes::{self, Codes},
-    context::EventContext,
+    context::{EventContext, Frame},
     program::Node,
+    rows::RuleRows,
     shared,
     syntax::ast::Expr,
 };
@@ -177,6 +178,11 @@ impl RuleSet {
     fn group(&self, code: EventCode) -> &[u32] {
         let group = self.slots.get(codes::place(code)).and_then(|slot| self.groups.get(*slot as usize));
         group.map_or(&[], Vec::as_slice)
+    }
+
+    /// What columns say of rows.
+    pub fn rows<'r>(&'r self, frame: &'r Frame) -> RuleRows<'r> {
+        RuleRows::new(self.rules.iter().map(|rule| &rule.node), (&self.slots, &self.groups), frame)
     }
 
     /// The rules that an event matches, in the order of their definition.

@@ -4,7 +4,10 @@
 //! event knows: what a descriptor was that the event closed, whether it changed a socket's ends, and which names DNS
 //! answers gave to addresses.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+};
 
 use afterimage_format::{BootNanos, ContainerUid, Event, FieldTag, TaskKey};
 use afterimage_model::{
@@ -13,6 +16,8 @@ use afterimage_model::{
     process::{self, ProcessKey},
     sockaddr::SocketAddress,
 };
+
+use memchr::memmem;
 
 use crate::{
     facts::{Account, Descriptor, DescriptorKind, Facts, Family, Process, Protocol, Role, Socket},
@@ -48,6 +53,16 @@ pub struct Tracker {
     peers: HashMap<(u32, i32), SocketAddress>,
     names: HashMap<(ContainerUid, IpAddr), Vec<Vec<u8>>>,
     accounts: HashMap<(ContainerUid, Account), Vec<u8>>,
+    listens: Listens,
+}
+
+/// Containers in which reads and writes can tell more than how much was read and written: a file of accounts was opened,
+/// somebody speaks with a DNS server, or a connection is being made.
+#[derive(Debug, Default)]
+struct Listens {
+    /// What was before the first event is not known.
+    all: bool,
+    containers: HashSet<ContainerUid>,
 }
 
 impl Tracker {
@@ -58,7 +73,7 @@ impl Tracker {
 
     /// Goes on from a state.
     pub fn from_world(world: World) -> Self {
-        Self { world, ..Self::default() }
+        Self { world, listens: Listens { all: true, ..Listens::default() }, ..Self::default() }
     }
 
     /// The state after the last event.
@@ -78,7 +93,9 @@ impl Tracker {
             self.peers.remove(&(task.tgid, fd));
         }
         let before = fd.filter(|_| shape.renames).map(|fd| self.ends(task, fd));
+        let homes = self.world.homes();
         self.world.apply(uid, event);
+        self.listen(uid, event, shape, homes);
         if let (Some(fd), Some(before)) = (fd, before) {
             let elsewhere = self.sends_elsewhere(task, fd, shape, event);
             if elsewhere || before != self.ends(task, fd) {
@@ -89,6 +106,43 @@ impl Tracker {
             self.learn_names(uid, task, fd, event);
             self.learn_accounts(uid, task, fd, event);
         }
+    }
+
+    /// Whether a read or a write of this container can tell more than how much was read or written.
+    pub fn listens(&self, uid: ContainerUid) -> bool {
+        self.listens.all || self.listens.containers.contains(&uid)
+    }
+
+    /// Notices what makes reads and writes worth looking at, generously.
+    fn listen(&mut self, uid: ContainerUid, event: &Event<'_>, shape: &Shape, homes: u64) {
+        if self.listens(uid) {
+            return;
+        }
+        let told = event.fields.iter().any(|field| match field.tag {
+            FieldTag::PATH | FieldTag::KPATH | FieldTag::TARGET | FieldTag::CWD => {
+                names_accounts(field.bytes)
+            }
+            FieldTag::SOCKADDR | FieldTag::PEER => field.bytes.get(2..4) == Some(&DNS_PORT.to_be_bytes()),
+            _ => false,
+        });
+        let told = told || shape.name == "connect" && event.ret < 0;
+        // Who came from elsewhere brought its descriptors along.
+        let moved = self.world.homes() != homes && !self.listens.containers.is_empty();
+        if told || moved && self.brings(event.task) {
+            self.listens.containers.insert(uid);
+        }
+    }
+
+    fn brings(&self, task: TaskKey) -> bool {
+        let Some(process) = self.world.process_of_task(task) else { return false };
+        self.world.fds(process).iter().any(|(.., info)| match &info.kind {
+            FdKind::File { path, .. } => names_accounts(path),
+            FdKind::Socket(socket) => {
+                socket.state == SocketState::Connecting
+                    || socket.peer.as_ref().and_then(SocketAddress::port) == Some(DNS_PORT)
+            }
+            _ => false,
+        })
     }
 
     /// Forgets a container that has ended.
@@ -157,6 +211,11 @@ impl Tracker {
             }
         }
     }
+}
+
+/// Whether a path may be one of the files of accounts, however it is written.
+fn names_accounts(path: &[u8]) -> bool {
+    memmem::find(path, b"passwd").is_some() || memmem::find(path, b"group").is_some()
 }
 
 /// The accounts that whole lines of `/etc/passwd` and `/etc/group` name: `name:password:number:...`.

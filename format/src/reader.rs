@@ -24,6 +24,7 @@ mod load;
 mod merge;
 mod opened;
 pub(crate) mod scan;
+mod visit;
 
 pub use crate::events::filter::{BlockFilter, GramQuery};
 pub use blocks::ColumnInfo;
@@ -31,6 +32,7 @@ use blocks::{Cache, Place};
 pub use columns::{ColumnReader, Columns, StringId, Wanted};
 pub use keyframes::Keyframe;
 use opened::Segment;
+pub use visit::Visitor;
 
 /// A recording: everything that one path holds, a single trace file or a whole store.
 #[derive(Debug)]

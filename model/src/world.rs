@@ -6,6 +6,7 @@
 
 mod calls;
 mod fd_calls;
+mod homes;
 mod keyframe;
 mod lifecycle;
 mod nearest;
@@ -21,6 +22,7 @@ use std::collections::{BTreeMap, btree_map::Entry};
 
 use afterimage_format::{BootNanos, ContainerUid, Event, EventCode, TaskKey};
 
+use homes::Homes;
 pub use keyframe::Restoring;
 pub use nearest::nearest;
 pub(crate) use quiet::Tally;
@@ -46,6 +48,12 @@ pub fn changes_state(code: EventCode) -> bool {
     code.as_syscall().is_none() || !counts()
 }
 
+/// Whether calls of this code move bytes through descriptors.
+pub fn moves_bytes(code: EventCode) -> bool {
+    use calls::Effect;
+    matches!(calls::effect(code), Effect::Read | Effect::Write | Effect::Copy { .. })
+}
+
 /// Everything known at one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct World {
@@ -57,6 +65,7 @@ pub struct World {
     used: u64,
     /// Containers that were not kept.
     refused: u64,
+    homes: Homes,
 }
 
 impl Default for World {
@@ -73,7 +82,14 @@ impl World {
 
     /// Nothing known.
     pub fn with_limits(limits: Limits) -> Self {
-        Self { containers: BTreeMap::new(), holders: Map::default(), limits, used: 0, refused: 0 }
+        Self {
+            containers: BTreeMap::new(),
+            holders: Map::default(),
+            limits,
+            used: 0,
+            refused: 0,
+            homes: Homes::default(),
+        }
     }
 
     /// Takes one event in. Events of all containers come in order of time.
@@ -149,6 +165,7 @@ impl World {
         state.budget.set_limit(u64::MAX);
         self.used = self.used.saturating_add(state.budget.used()).saturating_sub(before);
         for key in state.removed.drain(..) {
+            self.homes.change();
             if self.holders.get(&key.tgid) == Some(&(uid, key)) {
                 self.holders.remove(&key.tgid);
             }
@@ -186,6 +203,7 @@ impl World {
                 }
                 return Some(key);
             }
+            self.homes.change();
             self.edit(home, |state| state.end(key, End::Unseen { before: time }));
         }
         let process = Process::new(task.into(), uid, origin, time);
@@ -195,6 +213,7 @@ impl World {
     /// Adds a process and makes it the holder of its id.
     fn add(&mut self, uid: ContainerUid, process: Process) -> Option<ProcessKey> {
         let key = self.edit(uid, |state| state.insert(process))??;
+        self.homes.change();
         self.holders.insert(key.tgid, (uid, key));
         Some(key)
     }
@@ -207,6 +226,7 @@ impl World {
 
     /// Moves a process to the container it acts in now.
     fn migrate(&mut self, from: ContainerUid, to: ContainerUid, key: ProcessKey) -> Option<ProcessKey> {
+        self.homes.change();
         let moved = self.edit(from, |state| state.take_out(key))??;
         let key = self.edit(to, |state| state.take_in(moved, to))??;
         self.holders.insert(key.tgid, (to, key));
@@ -216,6 +236,7 @@ impl World {
     /// Forgets a container: it has ended and nothing will be asked of it again.
     pub fn forget(&mut self, uid: ContainerUid) {
         if let Some(state) = self.containers.remove(&uid) {
+            self.homes.change();
             self.used = self.used.saturating_sub(state.budget.used());
             self.holders.retain(|_, (home, _)| *home != uid);
         }

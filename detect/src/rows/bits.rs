@@ -39,6 +39,13 @@ impl Bits {
         self.words.get(row / 64).is_some_and(|word| word >> (row % 64) & 1 == 1)
     }
 
+    /// Takes a row in.
+    pub fn insert(&mut self, row: usize) {
+        if let Some(word) = self.words.get_mut(row / 64).filter(|_| row < self.len) {
+            *word |= 1 << (row % 64);
+        }
+    }
+
     /// How many rows are in it.
     pub fn count(&self) -> usize {
         self.words.iter().map(|word| word.count_ones() as usize).sum()

@@ -20,12 +20,14 @@ pub(super) enum Key {
     Fd,
     /// Code, whether it failed, and the event's paths; not for all rows.
     Paths(Names),
+    /// These and the numbers, of opens: whether a directory was asked for.
+    Opened,
 }
 
 /// Which rows have their path in the event itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Names {
-    /// `fd.name`: of opens by absolute paths, and of events without a descriptor.
+    /// `fd.name` and its like: of opens by absolute paths, and of events without a descriptor.
     Descriptor,
     /// `fs.path.*` made absolute: absolute ones.
     Absolute,
@@ -109,7 +111,8 @@ impl Key {
             _ if OF_TIME.contains(&name) => Self::Time,
             "evt.cpu" => Self::Cpu,
             "fd.num" => Self::Fd,
-            "fd.name" => Self::Paths(Names::Descriptor),
+            "fd.name" | "fd.nameraw" | "fd.filename" => Self::Paths(Names::Descriptor),
+            "fd.directory" | "fd.typechar" => Self::Opened,
             "fs.path.name" | "fs.path.source" | "fs.path.target" => Self::Paths(Names::Absolute),
             "fs.path.nameraw" | "fs.path.sourceraw" | "fs.path.targetraw" => Self::Paths(Names::Given),
             _ => return None,
@@ -124,6 +127,7 @@ impl Key {
             Self::Cpu => Wanted::CPUS,
             Self::Fd => Wanted::RESULTS.with(Wanted::NUMBERS),
             Self::Paths(_) => Wanted::FIELDS,
+            Self::Opened => Wanted::FIELDS.with(Wanted::NUMBERS),
         }
     }
 
@@ -138,6 +142,7 @@ impl Key {
             Self::Fd => 5,
             Self::Time => 6,
             Self::Paths(_) => 7,
+            Self::Opened => 8,
         }
     }
 }
@@ -159,6 +164,24 @@ impl Names {
             }
         }
     }
+}
+
+/// Whether the numbers of an open say that what it opens is, for all that is known, a file and no directory.
+pub(super) fn is_plain(code: EventCode, numbers: &[u64]) -> bool {
+    const O_DIRECTORY: u64 = 0o200_000;
+    let flags = match shape::of(code).name {
+        "open" => numbers.get(1),
+        "openat" => numbers.get(2),
+        _ => None,
+    };
+    flags.is_some_and(|flags| flags & O_DIRECTORY == 0)
+}
+
+/// Whether an event says what [`Key::Opened`] asks.
+pub(super) fn is_opened(event: &Event<'_>) -> bool {
+    is_plain(event.code, event.args)
+        && event.bytes(FieldTag::PATH).is_some()
+        && Names::Descriptor.is_decided(event)
 }
 
 #[cfg(test)]

@@ -89,6 +89,17 @@ impl Rows {
         Some(StringId(at.begin, at.len))
     }
 
+    /// A row's numbers.
+    pub(crate) fn numbers(&self, row: usize) -> &[u64] {
+        span(&self.arg_end, row, &self.args).unwrap_or(&[])
+    }
+
+    /// The tags of a row's fields.
+    pub(crate) fn tags(&self, row: usize) -> impl Iterator<Item = FieldTag> + '_ {
+        let fields = span(&self.field_end, row, &self.fields).unwrap_or(&[]);
+        fields.iter().map(|at| FieldTag(at.tag))
+    }
+
     pub(crate) fn time(&self, row: usize) -> u64 {
         self.time.get(row).copied().unwrap_or(0)
     }

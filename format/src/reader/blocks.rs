@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::VecDeque, ops::ControlFlow, sync::Arc};
 
-use super::{Query, Recording, opened::Segment, scan::Loaded};
+use super::{Query, Recording, columns::Columns, opened::Segment, scan::Loaded};
 use crate::{
     BootNanos, ContainerUid, Defect, DefectKind, Event, EventId, ReadError,
     block::{self, BlockHeader},
@@ -52,13 +52,17 @@ pub struct ColumnInfo {
 /// A decoded block and its rows in order of time.
 #[derive(Debug)]
 pub(super) struct Decoded {
-    pub(super) rows: Rows,
+    pub(super) columns: Columns,
     pub(super) by_time: Vec<u32>,
 }
 
 impl Decoded {
+    pub(super) fn rows(&self) -> &Rows {
+        &self.columns.rows
+    }
+
     pub(super) fn memory(&self) -> usize {
-        self.rows.memory() + self.by_time.len() * 4
+        self.columns.rows.memory() + self.by_time.len() * 4
     }
 }
 
@@ -189,7 +193,7 @@ impl Recording {
             Ok(mut rows) => {
                 rows.rebase(place.entry.base);
                 let by_time = rows.by_time();
-                Ok(Some(Decoded { rows, by_time }))
+                Ok(Some(Decoded { columns: Columns { rows }, by_time }))
             }
             Err(Malformed(what)) => {
                 self.found_damage(place, what);
@@ -279,12 +283,12 @@ pub(super) fn scan(
     for info in recording.blocks.iter().filter(|block| query.touches(block)) {
         let Some(decoded) = recording.decode_once(info.index, &mut decoder)? else { continue };
         for &row in &decoded.by_time {
-            let time = BootNanos(decoded.rows.time(row as usize));
+            let time = BootNanos(decoded.rows().time(row as usize));
             if time < begin || time > end {
                 continue;
             }
             let id = EventId { time, block: info.index as u32, row };
-            let flow = decoded.rows.with(row as usize, |event| visit(id, info.container, event));
+            let flow = decoded.rows().with(row as usize, |event| visit(id, info.container, event));
             if flow.is_some_and(|flow| flow.is_break()) {
                 return Ok(());
             }

@@ -53,7 +53,7 @@ impl StringId {
 /// Some columns of a block. Rows have the numbers of [`crate::EventId::row`]; a column that was not wanted is empty.
 #[derive(Debug)]
 pub struct Columns {
-    rows: Rows,
+    pub(super) rows: Rows,
 }
 
 impl Columns {
@@ -105,6 +105,16 @@ impl Columns {
     /// The first field of a row with this tag.
     pub fn string(&self, row: usize, tag: FieldTag) -> Option<StringId> {
         self.rows.string(row, tag)
+    }
+
+    /// A row's numbers.
+    pub fn numbers(&self, row: usize) -> &[u64] {
+        self.rows.numbers(row)
+    }
+
+    /// The tags of a row's fields.
+    pub fn tags(&self, row: usize) -> impl Iterator<Item = FieldTag> + '_ {
+        self.rows.tags(row)
     }
 
     /// Lends a row as an event: what was not wanted is zero or not there.

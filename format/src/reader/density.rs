@@ -82,9 +82,9 @@ impl Grid {
     }
 
     fn add_rows(&mut self, decoded: &Decoded) {
-        for row in 0..decoded.rows.len() {
-            let column = self.column(decoded.rows.time(row));
-            let class = class_index(decoded.rows.class(row));
+        for row in 0..decoded.rows().len() {
+            let column = self.column(decoded.rows().time(row));
+            let class = class_index(decoded.rows().class(row));
             let cell = column.and_then(|c| self.counts.get_mut(c)).and_then(|c| c.get_mut(class));
             if let Some(count) = cell {
                 *count = count.saturating_add(1);

@@ -7,10 +7,11 @@
 use std::{
     cmp::Ordering,
     collections::{BinaryHeap, HashMap},
+    ops::ControlFlow,
     sync::Arc,
 };
 
-use super::{BlockInfo, Query, Recording, blocks::Decoded};
+use super::{BlockInfo, Query, Recording, blocks::Decoded, visit::Visitor};
 use crate::{
     Anchor, BootNanos, ContainerUid, Direction, Event, EventId, ReadError, events::decode::EventDecoder,
 };
@@ -36,6 +37,48 @@ impl Ord for Head {
 impl PartialOrd for Head {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
+    }
+}
+
+/// Rows of one block that come one after the other, forward.
+struct Run {
+    /// The next row of another block.
+    until: Option<EventId>,
+    /// When another block has to be opened.
+    opens: Option<BootNanos>,
+    /// Nothing behind this is wanted.
+    last: BootNanos,
+}
+
+impl Run {
+    /// Shows rows from `head` on; gives the block's next one, nothing at its end.
+    fn show(
+        &self,
+        head: Head,
+        decoded: &Decoded,
+        visitor: &mut dyn Visitor,
+    ) -> ControlFlow<(), Option<Head>> {
+        let rows = decoded.rows();
+        let times = rows.times();
+        let (mut at, mut id) = (head.at, head.id);
+        loop {
+            if !visitor.passes(id) {
+                let flow = rows.with(id.row as usize, |event| visitor.visit(id, rows.container, event));
+                if flow.is_some_and(|flow| flow.is_break()) {
+                    return ControlFlow::Break(());
+                }
+            }
+            at += 1;
+            let Some(&row) = decoded.by_time.get(at) else { return ControlFlow::Continue(None) };
+            let time = BootNanos(times.get(row as usize).copied().unwrap_or(0));
+            if time > self.last {
+                return ControlFlow::Continue(None);
+            }
+            id = EventId { time, row, ..id };
+            if self.until.is_some_and(|until| until < id) || self.opens.is_some_and(|opens| opens <= time) {
+                return ControlFlow::Continue(Some(Head { id, at, ..head }));
+            }
+        }
     }
 }
 
@@ -131,8 +174,8 @@ impl<'a> Merge<'a> {
                     }
                 },
             };
-            let container = decoded.rows.container;
-            let visited = decoded.rows.with(head.id.row as usize, |event| visit(head.id, container, event));
+            let container = decoded.rows().container;
+            let visited = decoded.rows().with(head.id.row as usize, |event| visit(head.id, container, event));
             if self.advance(head, &decoded) {
                 self.current = Some((block, decoded));
             }
@@ -142,8 +185,40 @@ impl<'a> Merge<'a> {
         }
     }
 
+    /// Shows every event forward to a visitor, but for those that it passes over.
+    pub(super) fn show(&mut self, visitor: &mut dyn Visitor) -> Result<(), ReadError> {
+        loop {
+            self.open_blocks_for(&mut |block, decoded| visitor.open(block, &decoded.columns))?;
+            let Some(head) = self.heads.peek().copied() else { return Ok(()) };
+            let block = head.id.block;
+            let Some(decoded) = self.decoded(block)? else {
+                self.close(block);
+                visitor.close(block);
+                continue;
+            };
+            self.heads.pop();
+            let other = self.heads.peek().map(|head| head.id);
+            let opens = self.waiting.last().and_then(|&index| self.recording.blocks.get(index as usize));
+            let run = Run { until: other, opens: opens.map(|info| info.first), last: self.range.1 };
+            match run.show(head, &decoded, visitor) {
+                ControlFlow::Break(()) => return Ok(()),
+                ControlFlow::Continue(next) => {
+                    self.heads.push(next.unwrap_or(head));
+                    if next.is_none() {
+                        self.close(block);
+                        visitor.close(block);
+                    }
+                }
+            }
+        }
+    }
+
     /// Opens the blocks whose rows can come next.
     fn open_blocks(&mut self) -> Result<(), ReadError> {
+        self.open_blocks_for(&mut |_, _| {})
+    }
+
+    fn open_blocks_for(&mut self, opened: &mut dyn FnMut(u32, &Decoded)) -> Result<(), ReadError> {
         while let Some(&index) = self.waiting.last() {
             let Some(info) = self.recording.blocks.get(index as usize) else { break };
             let due = self.heads.peek().is_none_or(|head| {
@@ -153,15 +228,15 @@ impl<'a> Merge<'a> {
                 break;
             }
             self.waiting.pop();
-            self.open_block(index)?;
+            self.open_block(index, opened)?;
         }
         Ok(())
     }
 
-    fn open_block(&mut self, index: u32) -> Result<(), ReadError> {
+    fn open_block(&mut self, index: u32, opened: &mut dyn FnMut(u32, &Decoded)) -> Result<(), ReadError> {
         let Some(decoder) = &mut self.decoder else { return Ok(()) };
         let Some(decoded) = self.recording.decode(index as usize, decoder)? else { return Ok(()) };
-        let rows = &decoded.rows;
+        let rows = decoded.rows();
         let time = |&row: &u32| BootNanos(rows.time(row as usize));
         let mut at = if self.backward {
             decoded.by_time.partition_point(|row| time(row) <= self.range.1)
@@ -179,6 +254,7 @@ impl<'a> Merge<'a> {
         // Backward, `at` is one above the next row.
         let next = if self.backward { at.checked_sub(1) } else { Some(at) };
         let Some(head) = next.and_then(|at| self.head(index, &decoded, at)) else { return Ok(()) };
+        opened(index, &decoded);
         self.bytes += decoded.memory();
         self.heads.push(head);
         self.cursors.insert(index, Some(decoded));
@@ -189,7 +265,7 @@ impl<'a> Merge<'a> {
     /// The row at position `at` as a head, when it is there and in the range.
     fn head(&self, block: u32, decoded: &Decoded, at: usize) -> Option<Head> {
         let row = *decoded.by_time.get(at)?;
-        let time = BootNanos(decoded.rows.time(row as usize));
+        let time = BootNanos(decoded.rows().time(row as usize));
         let inside = self.range.0 <= time && time <= self.range.1;
         inside.then_some(Head { id: EventId { time, block, row }, backward: self.backward, at })
     }

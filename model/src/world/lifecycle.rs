@@ -34,6 +34,7 @@ impl World {
         let number = |at| event.number(at);
         let Some(tgid) = number(layout::fork::CHILD_TGID).and_then(|n| u32::try_from(n).ok()) else { return };
         let start = BootNanos(number(layout::fork::CHILD_START).unwrap_or(0));
+        self.homes.change();
         self.edit_for(uid, parent, |state| touch(state, parent, event));
         if tgid == parent.tgid {
             let tid = number(layout::fork::CHILD_TID).and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
@@ -76,6 +77,7 @@ impl World {
 
     /// A thread ended, and with the last one the process.
     pub(super) fn exit(&mut self, uid: ContainerUid, key: ProcessKey, event: &Event<'_>) {
+        self.homes.change();
         self.edit_for(uid, key, |state| {
             touch(state, key, event);
             let last = event.number(layout::exit::GROUP_DEAD).map(|dead| dead != 0);

@@ -3,10 +3,10 @@
 use std::{ops::ControlFlow, path::PathBuf};
 
 use afterimage_detect::{
-    RuleSet,
+    Bits, RuleRows, RuleSet,
     rules::{Hit, Priority},
 };
-use afterimage_format::{ContainerUid, Event, EventFlags, Query};
+use afterimage_format::{Columns, ContainerUid, Event, EventFlags, EventId, Query, Visitor};
 use afterimage_model::{
     describe, event_name,
     process::Process,
@@ -187,34 +187,84 @@ fn search(
     // The host's processes are the ancestors of all.
     let containers = part.uid().map(|uid| vec![ContainerUid::HOST, uid]).unwrap_or_default();
     let query = Query { containers, begin: None, end: part.span.end };
-    let mut asked = Asked::new(trace, events::frame(trace));
-    let mut progress = Progress::new(trace.recording.count_hint(&query), false);
-    let mut written = Ok(());
-    trace.recording.for_each(&query, &mut |uid, event| {
-        progress.tick();
-        asked.apply(uid, event);
-        let wanted = part.uid().is_none_or(|w| w == uid)
-            && part.span.contains(event.time)
-            && rules.admits_code(event.code)
-            && (args.setup || !event.flags.contains(EventFlags::SETUP));
+    let frame = events::frame(trace);
+    let mut hunt = Hunt {
+        part,
+        setup: args.setup,
+        rules,
+        rows: rules.rows(&frame),
+        asked: Asked::new(trace, frame.clone()),
+        progress: Progress::new(trace.recording.count_hint(&query), false),
+        seen,
+        visit,
+        written: Ok(()),
+    };
+    trace.recording.show_blocks(&query, &|_| true, &mut hunt)?;
+    let (lacking, written) = (hunt.asked.lacking(), hunt.written);
+    seen.lacking = seen.lacking.or(lacking);
+    Ok(written?)
+}
+
+/// A search in one part: what no rule can match and the state does not need is passed over.
+struct Hunt<'h, 'a> {
+    part: &'h Part<'a>,
+    setup: bool,
+    rules: &'h RuleSet,
+    rows: RuleRows<'h>,
+    asked: Asked<'h>,
+    progress: Progress,
+    seen: &'h mut Seen,
+    visit: &'h mut dyn FnMut(Row<'_>) -> std::io::Result<()>,
+    written: std::io::Result<()>,
+}
+
+impl Hunt<'_, '_> {
+    fn is_asked_for(&self, uid: ContainerUid) -> bool {
+        self.part.uid().is_none_or(|wanted| wanted == uid)
+    }
+}
+
+impl Visitor for Hunt<'_, '_> {
+    fn open(&mut self, block: u32, columns: &Columns) {
+        let uid = columns.container();
+        let wanted = if self.is_asked_for(uid) {
+            self.rows.may(columns, self.asked.record(uid))
+        } else {
+            Bits::none(columns.len())
+        };
+        self.asked.open(block, columns, wanted);
+    }
+
+    fn passes(&mut self, id: EventId) -> bool {
+        self.progress.tick();
+        self.asked.passes(id)
+    }
+
+    fn visit(&mut self, id: EventId, uid: ContainerUid, event: &Event<'_>) -> ControlFlow<()> {
+        let wanted = self.asked.apply_row(id, uid, event)
+            && self.is_asked_for(uid)
+            && self.part.span.contains(event.time)
+            && (self.setup || !event.flags.contains(EventFlags::SETUP));
         if !wanted {
             return ControlFlow::Continue(());
         }
-        for hit in rules.evaluate(&asked.context(uid, event)) {
-            if seen.found >= seen.limit {
-                seen.more = true;
+        for hit in self.rules.evaluate(&self.asked.context(uid, event)) {
+            if self.seen.found >= self.seen.limit {
+                self.seen.more = true;
                 return ControlFlow::Break(());
             }
-            seen.found += 1;
-            written = visit(Row::new(trace, hit, &asked, event));
-            if written.is_err() {
+            self.seen.found += 1;
+            self.written = (self.visit)(Row::new(self.part.trace, hit, &self.asked, event));
+            if self.written.is_err() {
                 return ControlFlow::Break(());
             }
         }
         ControlFlow::Continue(())
-    })?;
-    seen.lacking = seen.lacking.or(asked.lacking());
-    Ok(written?)
+    }
+
+    fn close(&mut self, block: u32) {
+        self.asked.close(block);
+    }
 }
 
 impl<'a> Row<'a> {

@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use afterimage_detect::{Ended, EventContext, Filter, Frame, Tracker, Verdict};
-use afterimage_format::{BootNanos, ContainerRecord, ContainerUid, Event, Query};
+use afterimage_detect::{Bits, Ended, EventContext, Filter, Frame, Sieve, Tracker, Verdict};
+use afterimage_format::{BootNanos, Columns, ContainerRecord, ContainerUid, Event, EventId, Query};
 
 use super::{SHIPPED, trees};
 use crate::{
@@ -153,6 +153,7 @@ pub(crate) struct Asked<'a> {
     trace: &'a Trace,
     frame: Frame,
     pub(crate) tracker: Tracker,
+    sieve: Sieve,
     ended: Ended,
     number: u64,
     /// The last container's record: events of one come in runs.
@@ -162,7 +163,7 @@ pub(crate) struct Asked<'a> {
 impl<'a> Asked<'a> {
     pub(crate) fn new(trace: &'a Trace, frame: Frame) -> Self {
         let ended = Ended::new(&trace.recording);
-        Self { trace, frame, tracker: Tracker::new(), ended, number: 0, last: None }
+        Self { trace, frame, tracker: Tracker::new(), sieve: Sieve::new(), ended, number: 0, last: None }
     }
 
     pub(crate) fn apply(&mut self, uid: ContainerUid, event: &Event<'_>) {
@@ -170,9 +171,37 @@ impl<'a> Asked<'a> {
         self.tracker.apply(uid, event);
         self.number += 1;
         if self.last.is_none_or(|(known, _)| known != uid) {
-            let all = self.trace.recording.containers();
-            self.last = Some((uid, all.iter().find(|s| s.record.uid == uid).map(|s| &s.record)));
+            self.last = Some((uid, self.record(uid)));
         }
+    }
+
+    /// A block whose rows are about to come, and which of them have to be seen: see [`Sieve`].
+    pub(crate) fn open(&mut self, block: u32, columns: &Columns, wanted: Bits) {
+        self.sieve.open(block, columns, wanted);
+    }
+
+    /// No more rows of a block come.
+    pub(crate) fn close(&mut self, block: u32) {
+        self.sieve.close(block);
+    }
+
+    /// Whether a row tells nothing and nobody has to see it: it is counted then.
+    pub(crate) fn passes(&mut self, id: EventId) -> bool {
+        let passes = self.sieve.passes(id, &self.tracker);
+        self.number += u64::from(passes);
+        passes
+    }
+
+    /// Takes in an event of an open block; whether it has to be seen.
+    pub(crate) fn apply_row(&mut self, id: EventId, uid: ContainerUid, event: &Event<'_>) -> bool {
+        self.apply(uid, event);
+        self.sieve.seen(id, event, &self.tracker);
+        self.sieve.wants(id)
+    }
+
+    /// What is known of a container.
+    pub(crate) fn record(&self, uid: ContainerUid) -> Option<&'a ContainerRecord> {
+        self.trace.recording.containers().iter().find(|s| s.record.uid == uid).map(|s| &s.record)
     }
 
     /// What is to be told when something was not known for lack of room.

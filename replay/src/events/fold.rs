@@ -61,6 +61,11 @@ impl Folder {
         self.drain(emit)
     }
 
+    /// Whether any row waits for its continuation.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.waits.is_empty()
+    }
+
     /// Whether a row of this thread waits for its continuation.
     pub(super) fn waits_for(&self, tid: u32) -> bool {
         self.waits.contains_key(&tid)

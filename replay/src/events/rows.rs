@@ -1,9 +1,9 @@
 //! Which rows of a block a search has to look at, told from columns.
 
-use std::{cell::RefCell, collections::HashMap};
+use std::cell::RefCell;
 
 use afterimage_detect::{Bits, Frame, RowFilter, Rows};
-use afterimage_format::{ColumnReader, ContainerRecord, EventFlags, EventId, Wanted};
+use afterimage_format::{ColumnReader, Columns, ContainerRecord, EventFlags, Wanted};
 
 use super::{
     Filters,
@@ -16,8 +16,6 @@ pub(super) struct RowSelection<'a> {
     trace: &'a Trace,
     filters: Vec<RowFilter<'a>>,
     reader: RefCell<ColumnReader<'a>>,
-    /// Rows that can match; none kept where columns could not be read.
-    blocks: RefCell<HashMap<u32, Option<Bits>>>,
 }
 
 impl<'a> RowSelection<'a> {
@@ -29,32 +27,30 @@ impl<'a> RowSelection<'a> {
             trace,
             filters,
             reader: RefCell::new(trace.recording.column_reader()),
-            blocks: RefCell::default(),
         })
     }
 
-    /// Whether an event can match.
-    pub(super) fn may(&self, id: EventId) -> bool {
-        let mut blocks = self.blocks.borrow_mut();
-        let rows = blocks
-            .entry(id.block)
-            .or_insert_with(|| self.rows(id.block as usize, Wanted::default()).map(|rows| rows.0.may));
-        rows.as_ref().is_none_or(|rows| rows.has(id.row as usize))
+    /// The rows of a block that can match, all its columns being there.
+    pub(super) fn may(&self, columns: &Columns) -> Bits {
+        self.all(columns).may
     }
 
     /// What all filters together say of a block's rows, and the columns with those wanted besides.
-    fn rows(&self, block: usize, besides: Wanted) -> Option<(Rows, afterimage_format::Columns)> {
+    fn rows(&self, block: usize, besides: Wanted) -> Option<(Rows, Columns)> {
         let wanted = self.filters.iter().fold(besides, |wanted, filter| wanted.with(filter.wanted()));
         let columns = self.reader.borrow_mut().read(block, wanted).ok()??;
+        Some((self.all(&columns), columns))
+    }
+
+    fn all(&self, columns: &Columns) -> Rows {
         let record = self.record(columns.container());
         let all = Rows { may: Bits::all(columns.len()), sure: Bits::all(columns.len()) };
-        let rows = self.filters.iter().fold(all, |mut all, filter| {
-            let own = filter.rows(&columns, record);
+        self.filters.iter().fold(all, |mut all, filter| {
+            let own = filter.rows(columns, record);
             all.may.and(&own.may);
             all.sure.and(&own.sure);
             all
-        });
-        Some((rows, columns))
+        })
     }
 
     fn record(&self, uid: afterimage_format::ContainerUid) -> Option<&'a ContainerRecord> {

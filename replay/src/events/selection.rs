@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use afterimage_format::{BlockInfo, BootNanos, ContainerUid, EventId};
+use afterimage_format::{BlockInfo, BootNanos, ContainerUid};
 
 use super::Filters;
 use crate::trace::Trace;
@@ -19,8 +19,8 @@ pub(super) struct Selection {
 
 impl Selection {
     /// Whether an event of this block can match.
-    pub(super) fn wants(&self, id: EventId) -> bool {
-        self.wanted.get(id.block as usize).copied().unwrap_or(true)
+    pub(super) fn wants(&self, block: u32) -> bool {
+        self.wanted.get(block as usize).copied().unwrap_or(true)
     }
 
     /// The blocks in which any event can match, by their positions.

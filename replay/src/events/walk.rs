@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, ops::ControlFlow, sync::Arc};
 
-use afterimage_format::{BlockInfo, ContainerUid, Event, EventFlags, Loss, OwnedEvent, Query};
+use afterimage_detect::Bits;
+use afterimage_format::{
+    BlockInfo, Columns, ContainerUid, Event, EventFlags, EventId, Loss, OwnedEvent, Query, Visitor,
+};
 use afterimage_model::{
     describe, event_name,
     process::Process,
@@ -14,6 +17,7 @@ use super::{
     fold::{Emit, Folder},
     row::Whose,
     rows::RowSelection,
+    selection::Selection,
 };
 use crate::{
     failure::Failure,
@@ -118,21 +122,56 @@ pub fn walk(trace: &Trace, options: Options<'_>, emit: &mut Emit<'_>) -> Result<
         gaps,
         seen: Seen::default(),
     };
-    let mut progress = Progress::new(trace.recording.count_hint(&query), streams);
-    let mut stopped = false;
+    let progress = Progress::new(trace.recording.count_hint(&query), streams);
     let reads = |block: &BlockInfo| selection.as_ref().is_none_or(|selection| selection.reads(block));
-    trace.recording.walk_blocks(&query, &reads, &mut |id, uid, event| {
-        progress.tick();
-        let can = selection.as_ref().is_none_or(|selection| selection.wants(id))
-            && rows.as_ref().is_none_or(|rows| rows.may(id));
-        let flow = walk.event(uid, event, can, emit);
-        stopped = flow.is_break();
-        flow
-    })?;
-    if !stopped {
-        let _ = walk.finish(emit);
+    let mut reading =
+        Reading { walk: &mut walk, selection: selection.as_ref(), rows, progress, emit, stopped: false };
+    trace.recording.show_blocks(&query, &reads, &mut reading)?;
+    if !reading.stopped {
+        let _ = reading.walk.finish(reading.emit);
     }
     Ok(Seen { lacking: walk.asked.lacking(), ..walk.seen })
+}
+
+/// A walk over blocks: what no filter can want and the state does not need is passed over.
+struct Reading<'w, 'a, 'b, 'e> {
+    walk: &'w mut Walk<'a, 'b>,
+    selection: Option<&'w Selection>,
+    rows: Option<RowSelection<'b>>,
+    progress: Progress,
+    emit: &'w mut Emit<'e>,
+    stopped: bool,
+}
+
+impl Visitor for Reading<'_, '_, '_, '_> {
+    fn open(&mut self, block: u32, columns: &Columns) {
+        let mut wanted = match (self.selection, &self.rows) {
+            (Some(selection), _) if !selection.wants(block) => Bits::none(columns.len()),
+            (_, Some(rows)) => rows.may(columns),
+            (_, None) => Bits::all(columns.len()),
+        };
+        // A restarted call is folded with its continuation, whichever of the two is wanted.
+        let flags = columns.flags().iter().enumerate();
+        for (row, _) in flags.filter(|(_, flags)| EventFlags(**flags).contains(EventFlags::RESTART)) {
+            wanted.insert(row);
+        }
+        self.walk.asked.open(block, columns, wanted);
+    }
+
+    fn passes(&mut self, id: EventId) -> bool {
+        self.progress.tick();
+        !self.walk.folder.is_waiting() && self.walk.asked.passes(id)
+    }
+
+    fn visit(&mut self, id: EventId, uid: ContainerUid, event: &Event<'_>) -> ControlFlow<()> {
+        let flow = self.walk.event(id, uid, event, self.emit);
+        self.stopped = flow.is_break();
+        flow
+    }
+
+    fn close(&mut self, block: u32) {
+        self.walk.asked.close(block);
+    }
 }
 
 /// What has to be read: state needs what came before the range, and a filter's ancestors may be the host's.
@@ -148,12 +187,12 @@ fn query(trace: &Trace, options: &Options<'_>) -> Query {
 impl Walk<'_, '_> {
     fn event(
         &mut self,
+        id: EventId,
         uid: ContainerUid,
         event: &Event<'_>,
-        can: bool,
         emit: &mut Emit<'_>,
     ) -> ControlFlow<()> {
-        self.asked.apply(uid, event);
+        let can = self.asked.apply_row(id, uid, event);
         let is_asked_for = self.options.container.is_none_or(|wanted| wanted == uid);
         if !is_asked_for || !self.options.span.contains(event.time) {
             return ControlFlow::Continue(());

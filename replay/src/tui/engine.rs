@@ -9,6 +9,7 @@ mod hits;
 mod keep;
 mod moment;
 mod page;
+mod reading;
 mod report;
 mod rules;
 mod scan;

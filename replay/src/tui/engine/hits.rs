@@ -3,16 +3,16 @@
 use std::{collections::HashMap, ops::ControlFlow, sync::Arc};
 
 use afterimage_detect::{EventContext, Filter, Frame, Tracker};
-use afterimage_format::{ContainerUid, Direction, Event, EventId, FieldTag, Query, ReadError};
+use afterimage_format::{ContainerUid, EventId, FieldTag, Query, ReadError};
 use afterimage_model::{
-    describe, event_name,
     process::Process,
     text::{Safe, escape},
 };
 
 use super::{
     Job,
-    scan::{STRIDE, percent},
+    reading::{Looks, Step, walk},
+    scan::percent,
 };
 use crate::{
     events::frame_with_names,
@@ -21,12 +21,9 @@ use crate::{
         feed::{HitsKey, Reply},
         filter::Library,
         hits::{Hit, Hits, MOST, Touched},
-        text::safe,
     },
 };
 
-/// Looks between two reports.
-const REPORTS: u64 = 16;
 /// Most things of a kind that are remembered as touched.
 const MOST_TOUCHED: usize = 100_000;
 
@@ -41,16 +38,17 @@ pub(super) fn hits(trace: &Trace, key: HitsKey, library: &Library, job: &Job<'_>
         filter: &filter,
         hits: Hits::default(),
         chunk: Vec::new(),
-        seen: 0,
         names: Names::default(),
         touched: Touched::default(),
     };
     let total = trace.recording.count_hint(&Query { containers: vec![key.uid], ..Query::default() });
-    let over = walk(trace, key.uid, &frame, job, &mut |cx, id, tracker| {
-        found.look(cx, id, tracker);
-        if found.seen.is_multiple_of(STRIDE * REPORTS) {
-            found.hand_over(Some(percent(found.seen, total)));
-            (job.tell)(Reply::Hits(key.clone(), found.hits.clone()));
+    let over = walk(trace, (key.uid, None), (&frame, Looks::For(&filter)), job, &mut |step| {
+        match step {
+            Step::Event(cx, id, tracker) => found.look(cx, id, tracker),
+            Step::Read(seen) => {
+                found.hand_over(Some(percent(seen, total)));
+                (job.tell)(Reply::Hits(key.clone(), found.hits.clone()));
+            }
         }
         if found.hits.full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
@@ -80,8 +78,11 @@ pub(super) fn ready(
         }
     };
     if filter.needs_survey() {
-        let over = walk(trace, uid, frame, job, &mut |cx, _, _| {
-            filter.survey(cx);
+        let looks = Looks::Everywhere { text: filter.asks_text() };
+        let over = walk(trace, (uid, None), (frame, looks), job, &mut |step| {
+            if let Step::Event(cx, ..) = step {
+                filter.survey(cx);
+            }
             ControlFlow::Continue(())
         })?;
         if over {
@@ -89,48 +90,6 @@ pub(super) fn ready(
         }
     }
     Ok(Some(filter))
-}
-
-/// Shows every event of a container to `look`, with the state at its moment; whether nobody waits any more.
-pub(super) fn walk(
-    trace: &Trace,
-    uid: ContainerUid,
-    frame: &Frame,
-    job: &Job<'_>,
-    look: &mut dyn FnMut(&EventContext<'_>, EventId, &Tracker) -> ControlFlow<()>,
-) -> Result<bool, ReadError> {
-    let record = trace.recording.containers().iter().find(|c| c.record.uid == uid).map(|c| &c.record);
-    let query = Query { containers: vec![uid], ..Query::default() };
-    let mut tracker = Tracker::new();
-    let (mut number, mut over) = (0_u64, false);
-    trace.recording.walk(&query, None, Direction::Forward, &mut |id, uid, event| {
-        number += 1;
-        tracker.apply(uid, event);
-        let summary = Summary { event, tracker: &tracker };
-        let text = summary.text();
-        let cx = EventContext::new(event, (uid, record), &tracker, frame, number).with_summary(text.as_str());
-        if number.is_multiple_of(STRIDE) && (job.over)() {
-            over = true;
-            return ControlFlow::Break(());
-        }
-        look(&cx, id, &tracker)
-    })?;
-    Ok(over)
-}
-
-/// The line that bare text is looked for in: what the list shows.
-struct Summary<'a> {
-    event: &'a Event<'a>,
-    tracker: &'a Tracker,
-}
-
-impl Summary<'_> {
-    fn text(&self) -> Safe {
-        let process = self.tracker.world().process_of_task(self.event.task).and_then(Process::comm);
-        let process = process.map_or_else(Safe::default, escape);
-        let detail = describe::detail(self.event, Some(self.tracker.world()));
-        safe!("{process} {} {detail} {}", event_name(self.event.code), describe::result(self.event))
-    }
 }
 
 /// Names, each kept once.
@@ -156,14 +115,12 @@ struct Finder<'f> {
     filter: &'f Filter,
     hits: Hits,
     chunk: Vec<Hit>,
-    seen: u64,
     names: Names,
     touched: Touched,
 }
 
 impl Finder<'_> {
     fn look(&mut self, cx: &EventContext<'_>, id: EventId, tracker: &Tracker) {
-        self.seen += 1;
         if !self.filter.matches(cx) {
             return;
         }

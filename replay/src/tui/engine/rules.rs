@@ -9,7 +9,10 @@ use afterimage_model::{
     text::{Safe, escape},
 };
 
-use super::{Job, hits::walk};
+use super::{
+    Job,
+    reading::{Looks, Step, walk},
+};
 use crate::{
     events::frame,
     trace::Trace,
@@ -36,10 +39,8 @@ pub(super) fn rules(trace: &Trace, key: StoryKey, file: &Path, job: &Job<'_>) ->
         }
     };
     let mut rows = Vec::new();
-    walk(trace, key.uid, &frame(trace), job, &mut |cx, id, _| {
-        if !rules.admits_code(cx.event().code) {
-            return ControlFlow::Continue(());
-        }
+    walk(trace, (key.uid, None), (&frame(trace), Looks::Rules(&rules)), job, &mut |step| {
+        let Step::Event(cx, id, _) = step else { return ControlFlow::Continue(()) };
         for hit in rules.evaluate(cx) {
             let tag = hit.tags.iter().find(|tag| is_technique(tag));
             rows.push(StoryRow {

@@ -6,8 +6,9 @@ use afterimage_format::{ContainerUid, Event, EventId, Query, ReadError};
 
 use super::{
     Job,
-    hits::{ready, walk},
+    hits::ready,
     page::{anchor, is_process},
+    reading::{Looks, Step, walk},
 };
 use crate::{
     events::frame_with_names,
@@ -71,7 +72,9 @@ fn matching(
     // Forwards the last one found, backwards the last `nth` of them.
     let mut found: VecDeque<EventId> = VecDeque::new();
     let mut left = key.nth;
-    let over = walk(trace, key.uid, &frame, job, &mut |cx, id, _| {
+    let end = (key.heading == Heading::Backward).then(|| key.from.time());
+    let over = walk(trace, (key.uid, end), (&frame, Looks::For(&filter)), job, &mut |step| {
+        let Step::Event(cx, id, _) = step else { return ControlFlow::Continue(()) };
         let matches = filter.matches(cx);
         match key.heading {
             Heading::Forward if matches && is_after(id) => {

@@ -8,9 +8,9 @@ use afterimage_format::{Query, ReadError};
 use super::{
     Job,
     film::Film,
-    hits::walk,
     moment::event,
-    scan::{STRIDE, percent},
+    reading::{Looks, Step, walk},
+    scan::percent,
 };
 use crate::{
     events::frame,
@@ -18,8 +18,6 @@ use crate::{
     tui::feed::{Center, MomentKey, Purpose, Reply, Values, ValuesKey},
 };
 
-/// Looks between two reports.
-const REPORTS: u64 = 16;
 /// Most different values that are counted.
 const MOST: usize = 20_000;
 /// Values that are told.
@@ -77,9 +75,16 @@ pub(super) fn cells(
 pub(super) fn values(trace: &Trace, key: ValuesKey, job: &Job<'_>) -> Result<(), ReadError> {
     let Some(field) = FieldRef::named(key.field) else { return Ok(()) };
     let total = trace.recording.count_hint(&Query { containers: vec![key.uid], ..Query::default() });
-    let (mut counts, mut seen) = (HashMap::<Vec<u8>, u64>::new(), 0_u64);
-    let over = walk(trace, key.uid, &frame(trace), job, &mut |cx, _, _| {
-        seen += 1;
+    let mut counts = HashMap::<Vec<u8>, u64>::new();
+    let looks = Looks::Everywhere { text: false };
+    let over = walk(trace, (key.uid, None), (&frame(trace), looks), job, &mut |step| {
+        let cx = match step {
+            Step::Event(cx, ..) => cx,
+            Step::Read(seen) => {
+                (job.tell)(Reply::Values(key, sorted(&counts, Some(percent(seen, total)))));
+                return ControlFlow::Continue(());
+            }
+        };
         if let Some(value) = field.get(cx) {
             for one in value.each() {
                 let bytes = one.to_bytes();
@@ -89,9 +94,6 @@ pub(super) fn values(trace: &Trace, key: ValuesKey, job: &Job<'_>) -> Result<(),
                     counts.insert(bytes.into_owned(), 1);
                 }
             }
-        }
-        if seen.is_multiple_of(STRIDE * REPORTS) {
-            (job.tell)(Reply::Values(key, sorted(&counts, Some(percent(seen, total)))));
         }
         ControlFlow::Continue(())
     })?;
