@@ -401,6 +401,8 @@ pub(crate) struct Opened {
     pub(crate) lines: StreamLines,
     /// Where a range was begun.
     pub(crate) range: Option<BootNanos>,
+    /// The range that was framed last, until anything else is done.
+    pub(crate) framed: Option<(BootNanos, BootNanos)>,
     /// The screens that are lists.
     pub(crate) sheets: BTreeMap<Screen, Sheet>,
     /// The user has not moved in time yet.
@@ -446,6 +448,7 @@ impl Opened {
             side: Side::default(),
             lines: StreamLines::default(),
             range: None,
+            framed: None,
             sheets: BTreeMap::new(),
             fresh: true,
             live: false,
@@ -705,6 +708,13 @@ impl App {
     /// The finding that the cursor of the Findings screen is on.
     pub(crate) fn selected_finding(&self) -> Option<&StoryRow> {
         self.story()?.rows.get(self.sheet()?.selected()?)
+    }
+
+    /// Something else was done than to filter to the range that was framed.
+    pub(crate) fn forget_range(&mut self) {
+        if let Some(opened) = &mut self.opened {
+            opened.framed = None;
+        }
     }
 
     pub(crate) fn say(&mut self, text: Safe) {

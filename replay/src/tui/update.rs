@@ -71,6 +71,9 @@ pub(crate) fn key(app: &mut App, key: Key) -> Option<Effect> {
 /// Does an action.
 pub(crate) fn update(app: &mut App, action: Action) -> Option<Effect> {
     app.notice = None;
+    if !matches!(action, Action::Enter | Action::Range) {
+        app.forget_range();
+    }
     let times = app.count.take().unwrap_or(1).max(1);
     match action.group() {
         Group::Clock => {
@@ -182,6 +185,9 @@ pub(crate) fn begin_in(app: &mut App, uid: ContainerUid) {
 }
 
 fn enter(app: &mut App) {
+    if app.screen.needs_container() && steer::filter_to_range(app) {
+        return;
+    }
     match (app.screen, app.focus()) {
         (Screen::Containers, pane) => {
             let Some(uid) = app.selected().map(|row| row.uid) else { return };
@@ -207,6 +213,8 @@ fn back(app: &mut App) {
     if let Some(opened) = app.opened.as_mut().filter(|o| o.seek.is_some()) {
         opened.seek = None;
         app.say(safe!("stopped looking"));
+    } else if app.opened.as_mut().is_some_and(|opened| opened.range.take().is_some()) {
+        app.say(safe!("no range"));
     } else if app.screen.needs_container() && app.bar.find.take().is_some() {
         app.say(safe!("find ended; n and N go to findings"));
     } else if app.maximised {

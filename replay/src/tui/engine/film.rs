@@ -30,6 +30,9 @@ pub(super) struct Film {
     at: Option<EventId>,
     /// Where it began.
     begin: Option<Keyframe>,
+    /// The keyframe that was restored last and its state, for the way back: restoring costs many times what a copy does,
+    /// which shares the processes.
+    restored: Option<(Keyframe, World)>,
     /// A keyframe is not worth it for fewer rows.
     near: u64,
     pictures: Vec<(EventId, World)>,
@@ -98,8 +101,13 @@ impl Film {
         if self.at.is_some_and(|at| !is_wanted(at)) {
             let after = self.pictures.partition_point(|(id, _)| is_wanted(*id));
             let picture = after.checked_sub(1).and_then(|at| self.pictures.get(at)).cloned();
-            let (at, world) = picture.map_or_else(|| (None, fresh()), |(id, world)| (Some(id), world));
-            (self.at, self.world, self.begin, self.since) = (at, world, None, 0);
+            let restored = self.restored.as_ref().filter(|(keyframe, _)| keyframe.at < to.time);
+            let (at, begin, world) = match (picture, restored) {
+                (Some((id, world)), _) => (Some(id), None, world),
+                (None, Some((keyframe, world))) => (None, Some(*keyframe), world.clone()),
+                (None, None) => (None, None, fresh()),
+            };
+            (self.at, self.world, self.begin, self.since) = (at, world, begin, 0);
         }
         if self.at.is_none() && self.begin.is_some_and(|keyframe| keyframe.at >= to.time) {
             (self.world, self.begin) = (fresh(), None);
@@ -136,6 +144,7 @@ impl Film {
             return Ok(());
         }
         if let Some((keyframe, world)) = nearest(recording, uid, to.time, limits())? {
+            self.restored = Some((keyframe, world.clone()));
             (self.at, self.world, self.begin, self.since) = (None, world, Some(keyframe), 0);
             self.pictures.clear();
             self.stride = self.stride.min(STRIDE);

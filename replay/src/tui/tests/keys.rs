@@ -513,3 +513,36 @@ fn what_the_filter_reads_is_explained() {
     harness.press("Enter");
     assert!(harness.app.popup.is_none());
 }
+
+#[test]
+fn a_range_is_begun_and_ended_by_v_and_enter_filters_to_it() {
+    let mut harness = Harness::new(120, 40);
+    harness.press("j j j Enter (");
+    let at = |harness: &Harness| harness.app.opened.as_ref().map(|o| o.playhead.time).expect("open");
+    let shown = |harness: &Harness| {
+        let page = harness.app.opened.as_ref().and_then(|o| o.page.value().cloned()).expect("a page");
+        page.rows.iter().map(|row| row.id.time).collect::<Vec<_>>()
+    };
+    harness.press("# 2 0 j");
+    let from = at(&harness);
+    harness.press("v # 5 0 j");
+    let to = at(&harness);
+    assert!(from < to);
+    // The second one shows the range; Enter then keeps what is in it.
+    harness.press("v");
+    let window = harness.app.opened.as_ref().map(|o| o.window).expect("open");
+    assert_eq!(window, (from, to));
+    harness.press("Enter");
+    let times = shown(&harness);
+    assert!(times.len() >= 51 && times.iter().all(|time| (from..=to).contains(time)), "{times:?}");
+    assert!(times.contains(&from) && times.contains(&to), "both ends are in it");
+    // Backwards, and at once.
+    harness.press("u G v (");
+    harness.press("Enter");
+    let text = harness.app.bar.filter.text();
+    assert!(text.starts_with("time in start+0.000000s..start+"), "{text}");
+    assert!(shown(&harness).len() > times.len());
+    // Given up, or followed by something else, it is no filter.
+    harness.press("u v Esc Enter Esc");
+    assert!(harness.app.bar.filter.is_empty(), "{}", harness.app.bar.filter.text());
+}

@@ -85,6 +85,56 @@ fn time_is_gone_to_framed_and_scrubbed() {
 }
 
 #[test]
+fn the_wheel_with_ctrl_zooms_about_the_pointer() {
+    let mut harness = Harness::new(120, 40);
+    harness.press("j j j Enter ( a");
+    for screen in ["2", "3"] {
+        harness.press(screen);
+        harness.press("a");
+        let pane = if screen == "2" { Pane::Timeline } else { Pane::Lanes };
+        let rect = harness.app.plan().rect(pane).expect("the timeline");
+        let window = |harness: &Harness| harness.app.opened.as_ref().map(|o| o.window).expect("open");
+        let (begin, end) = window(&harness);
+        // Far from the playhead, which is at the beginning.
+        let x = rect.right() - rect.width / 4;
+        let wheel = |harness: &mut Harness, kind| {
+            let event = MouseEvent { kind, column: x, row: rect.y + 2, modifiers: KeyModifiers::CONTROL };
+            update::pointer(&mut harness.app, event);
+            harness.settle();
+        };
+        wheel(&mut harness, MouseEventKind::ScrollUp);
+        let (from, to) = window(&harness);
+        let length = end.0 - begin.0;
+        assert!((to.0 - from.0).abs_diff(length / 2) <= 1, "half of it is shown");
+        assert!(from.0 > begin.0 + length / 4, "the part under the pointer, not the playhead's");
+        wheel(&mut harness, MouseEventKind::ScrollDown);
+        assert_eq!(window(&harness), (begin, end), "and back");
+    }
+}
+
+#[test]
+fn a_dragged_range_becomes_a_filter_by_enter() {
+    let mut harness = Harness::new(120, 40);
+    harness.press("j j j Enter");
+    let rect = harness.app.plan().rect(Pane::Timeline).expect("the timeline");
+    let (y, from, to) = (rect.y + 2, rect.x + 40, rect.x + 60);
+    let drag = |harness: &mut Harness| {
+        mouse(harness, MouseEventKind::Down(MouseButton::Left), from, y);
+        mouse(harness, MouseEventKind::Drag(MouseButton::Left), to, y);
+        mouse(harness, MouseEventKind::Up(MouseButton::Left), to, y);
+    };
+    drag(&mut harness);
+    harness.press("Enter");
+    let text = harness.app.bar.filter.text();
+    assert!(text.starts_with("time in start"), "{text}");
+    // Anything else than Enter leaves it a window.
+    harness.press("u a");
+    drag(&mut harness);
+    harness.press("j Enter");
+    assert!(harness.app.bar.filter.is_empty());
+}
+
+#[test]
 fn the_mouse_anywhere_does_no_harm_and_can_be_given_back() {
     let mut harness = Harness::new(80, 24);
     for screen in Screen::ALL {

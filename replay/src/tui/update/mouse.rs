@@ -67,8 +67,12 @@ pub(crate) fn pointer(app: &mut App, event: MouseEvent) {
         MouseEventKind::ScrollDown | MouseEventKind::ScrollUp => {
             let down = event.kind == MouseEventKind::ScrollDown;
             match under {
-                Some((Pane::Timeline | Pane::Lanes, _)) if zoom => {
-                    steer::zoom(app, if down { Action::ZoomOut } else { Action::ZoomIn });
+                Some((pane @ (Pane::Timeline | Pane::Lanes), rect)) if zoom => {
+                    let action = if down { Action::ZoomOut } else { Action::ZoomIn };
+                    match in_time(app, pane, rect, x) {
+                        Some(at) => steer::zoom_about(app, action, at),
+                        None => steer::zoom(app, action),
+                    }
                 }
                 Some((Pane::Timeline, _)) => {
                     steer::pan(app, if down { Action::LaterPart } else { Action::EarlierPart });
@@ -102,6 +106,7 @@ fn wheel_popup(app: &mut App, key: &str) {
 }
 
 fn press(app: &mut App, pane: Pane, rect: Rect, (x, y): (u16, u16)) {
+    app.forget_range();
     match pane {
         Pane::Tabs => {
             if let Some(screen) = tab_at(app, x.saturating_sub(rect.x)) {
@@ -213,7 +218,7 @@ fn release(app: &mut App, x: u16) {
     if from.0.abs_diff(to.0) <= column * 2 {
         arrive(app, from);
     } else {
-        steer::frame(app, from, to);
+        steer::frame_range(app, from, to);
     }
 }
 

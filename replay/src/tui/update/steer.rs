@@ -5,7 +5,7 @@ use std::time::Duration;
 use afterimage_format::{BootNanos, ContainerUid, EventId};
 use afterimage_model::text::{Safe, escape};
 
-use super::{alerts, case, walk};
+use super::{alerts, case, filtering, walk};
 use crate::{
     time::{Frame, Moment, Named, Namer, human, shifted},
     tui::{
@@ -295,6 +295,13 @@ fn next_match(app: &mut App, heading: Heading, text: &str, times: usize) {
 
 /// Zooms the timeline about the playhead.
 pub(super) fn zoom(app: &mut App, action: Action) {
+    if let Some(at) = app.opened.as_ref().map(|opened| opened.playhead.time) {
+        zoom_about(app, action, at);
+    }
+}
+
+/// Zooms the timeline about a moment, which stays where it is.
+pub(super) fn zoom_about(app: &mut App, action: Action, at: BootNanos) {
     let Some(opened) = &mut app.opened else { return };
     let (begin, end) = opened.window;
     let length = end.0.saturating_sub(begin.0);
@@ -304,7 +311,7 @@ pub(super) fn zoom(app: &mut App, action: Action) {
         Action::ZoomOut => length.saturating_mul(2).min(whole),
         _ => whole,
     };
-    let at = opened.playhead.time.0.clamp(begin.0, end.0);
+    let at = at.0.clamp(begin.0, end.0);
     let part = u128::from(at - begin.0) * u128::from(new) / u128::from(length.max(1));
     let from = at.saturating_sub(u64::try_from(part).unwrap_or(0));
     let from = from.min(opened.whole.1.0.saturating_sub(new)).max(opened.whole.0.0);
@@ -330,11 +337,37 @@ pub(super) fn range(app: &mut App) {
     let Some(opened) = &mut app.opened else { return };
     let here = opened.playhead.time;
     let Some(begin) = opened.range.take() else {
-        opened.range = Some(here);
-        app.say(safe!("the range begins here; go to its end and press v again"));
+        (opened.range, opened.framed) = (Some(here), None);
+        app.say(safe!("the range begins here; go to its end, then v shows it and Enter filters to it"));
         return;
     };
-    frame(app, begin, here);
+    frame_range(app, begin, here);
+}
+
+/// A range was chosen: the window shows it, and Enter filters to it.
+pub(super) fn frame_range(app: &mut App, one: BootNanos, other: BootNanos) {
+    frame(app, one, other);
+    if let Some(opened) = &mut app.opened {
+        opened.framed = Some((one.min(other), one.max(other)));
+        app.say(safe!("this is the range; Enter filters to it"));
+    }
+}
+
+/// Makes the range that was begun or framed a filter; false where there is none.
+pub(super) fn filter_to_range(app: &mut App) -> bool {
+    let Some(opened) = &mut app.opened else { return false };
+    let here = opened.playhead.time;
+    let begun = opened.range.take().map(|begin| (begin.min(here), begin.max(here)));
+    let Some((from, to)) = begun.or(opened.framed.take()) else { return false };
+    let Some(start) = app.catalog.container(opened.uid).map(|row| row.life.begin) else { return false };
+    // Not finer than a microsecond, and nothing of the range left out.
+    let instant = |at: u64| {
+        let micros = (i128::from(at) - i128::from(start.0)).div_euclid(1_000);
+        let (sign, size) = (if micros < 0 { '-' } else { '+' }, micros.unsigned_abs());
+        format!("start{sign}{}.{:06}s", size / 1_000_000, size % 1_000_000)
+    };
+    filtering::add(app, format!("time in {}..{}", instant(from.0), instant(to.0.saturating_add(999))));
+    true
 }
 
 /// The window shows the life of the selected row: a lane's, else a process's.
@@ -368,8 +401,8 @@ pub(super) fn life(app: &mut App) {
     app.say(safe!("the window is {} long; a shows everything", human(to.0.saturating_sub(from.0))));
 }
 
-/// The window shows what is between two moments.
-pub(super) fn frame(app: &mut App, one: BootNanos, other: BootNanos) {
+/// The window shows what is between two moments, where that is not too little.
+fn frame(app: &mut App, one: BootNanos, other: BootNanos) {
     let Some(opened) = &mut app.opened else { return };
     let (from, to) = (one.min(other), one.max(other));
     if to.0.saturating_sub(from.0) < LEAST_WINDOW {
