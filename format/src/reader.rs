@@ -11,7 +11,7 @@ use crate::{
     Anchor, BootNanos, Class, ClockMap, ContainerRecord, ContainerUid, Defect, Direction, Event, EventId,
     Eviction, Incident, Loss, OpenError, OwnedEvent, Pin, ReadError,
     meta::Record,
-    segment::chain::Link,
+    segment::{BlockEntry, chain::Link},
     store::{KEPT, Numbered, SEGMENTS},
 };
 
@@ -28,7 +28,7 @@ mod visit;
 
 pub use crate::events::filter::{BlockFilter, GramQuery};
 pub use blocks::ColumnInfo;
-use blocks::{Cache, Place};
+use blocks::{Cache, Indexed};
 pub use columns::{ColumnReader, Columns, StringId, Wanted};
 pub use keyframes::Keyframe;
 use opened::Segment;
@@ -41,11 +41,11 @@ pub struct Recording {
     /// A store's directory, not a file.
     is_store: bool,
     segments: Vec<Segment>,
-    /// Blocks made in memory from what is only in the stage.
-    staged: Vec<Vec<u8>>,
+    /// Blocks made in memory from what is only in the stage, with what an index would say of them.
+    staged: Vec<(BlockEntry, Vec<u8>)>,
     /// Records that are only in the stage.
     staged_records: Vec<Record>,
-    places: Vec<Place>,
+    indexed: Vec<Indexed>,
     blocks: Vec<BlockInfo>,
     /// By container and row.
     keyframes: Vec<Keyframe>,

@@ -24,9 +24,17 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Source {
     /// Segment number in the recording.
-    Segment(usize),
+    Segment(u32),
     /// Block number among those made from the stage.
-    Memory(usize),
+    Memory(u32),
+}
+
+/// Where the index has a block. A store has very many: what the index says of it is there once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Indexed {
+    pub(super) source: Source,
+    /// Its number among the blocks of its segment.
+    pub(super) number: u32,
 }
 
 /// Where a block is.
@@ -109,10 +117,19 @@ impl Recording {
 
     /// The blocks made from the stage.
     pub(crate) fn staged_blocks(&self) -> impl Iterator<Item = (&BlockEntry, &[u8])> {
-        self.places.iter().filter_map(|place| match place.source {
-            Source::Memory(number) => Some((&place.entry, self.staged.get(number)?.as_slice())),
-            Source::Segment(_) => None,
-        })
+        self.staged.iter().map(|(entry, bytes)| (entry, bytes.as_slice()))
+    }
+
+    /// Where the block of this index is.
+    pub(super) fn place(&self, index: usize) -> Option<Place> {
+        let Indexed { source, number } = *self.indexed.get(index)?;
+        let entry = match source {
+            Source::Segment(segment) => {
+                *self.segments.get(segment as usize)?.loaded.entries.get(number as usize)?
+            }
+            Source::Memory(block) => self.staged.get(block as usize)?.0,
+        };
+        Some(Place { source, number: number as usize, entry })
     }
 
     /// Records that are only in the stage.
@@ -125,8 +142,8 @@ impl Recording {
     /// # Errors
     /// [`ReadError`] only for I/O failures.
     pub fn columns(&self, index: usize) -> Result<Vec<ColumnInfo>, ReadError> {
-        let Some(place) = self.places.get(index) else { return Ok(Vec::new()) };
-        let bytes = self.block_bytes(place)?;
+        let Some(place) = self.place(index) else { return Ok(Vec::new()) };
+        let bytes = self.block_bytes(&place)?;
         let payload = header_as_indexed(&bytes, &place.entry)
             .and_then(|header| block::checked_payload(&header, &bytes))
             .and_then(Payload::parse);
@@ -143,9 +160,12 @@ impl Recording {
     pub(super) fn block_bytes(&self, place: &Place) -> Result<Cow<'_, [u8]>, ReadError> {
         let entry = &place.entry;
         match place.source {
-            Source::Memory(number) => Ok(Cow::Borrowed(self.staged.get(number).map_or(&[], Vec::as_slice))),
+            Source::Memory(number) => {
+                let staged = self.staged.get(number as usize);
+                Ok(Cow::Borrowed(staged.map_or(&[], |(_, bytes)| bytes.as_slice())))
+            }
             Source::Segment(number) => {
-                let Some(segment) = self.segments.get(number) else { return Ok(Cow::Borrowed(&[])) };
+                let Some(segment) = self.segments.get(number as usize) else { return Ok(Cow::Borrowed(&[])) };
                 if segment.is_found_to_differ() {
                     self.found_damage(place, "the footer is not the one in the catalog");
                 }
@@ -183,8 +203,8 @@ impl Recording {
 
     /// As [`Self::decode`], without the cache.
     fn decode_once(&self, index: usize, decoder: &mut EventDecoder) -> Result<Option<Decoded>, ReadError> {
-        let Some(place) = self.places.get(index) else { return Ok(None) };
-        let bytes = self.block_bytes(place)?;
+        let Some(place) = self.place(index) else { return Ok(None) };
+        let bytes = self.block_bytes(&place)?;
         let rows = header_as_indexed(&bytes, &place.entry).and_then(|header| {
             let payload = block::checked_payload(&header, &bytes)?;
             decoder.rows(&header, payload)
@@ -196,7 +216,7 @@ impl Recording {
                 Ok(Some(Decoded { columns: Columns { rows }, by_time }))
             }
             Err(Malformed(what)) => {
-                self.found_damage(place, what);
+                self.found_damage(&place, what);
                 Ok(None)
             }
         }
@@ -204,7 +224,7 @@ impl Recording {
 
     /// The counters of a block, its time base added; `None` when there are none.
     pub(super) fn counts(&self, index: usize, decoder: &mut EventDecoder) -> Option<Counts> {
-        let entry = self.places.get(index)?.entry;
+        let entry = self.place(index)?.entry;
         self.repeated(index, decoder, |repeated| {
             let mut counts = counts::decode(repeated.counts, entry.first, entry.last).ok()?;
             counts.begin = counts.begin.saturating_add(entry.base);
@@ -226,15 +246,15 @@ impl Recording {
         decoder: &mut EventDecoder,
         read: impl FnOnce(Repeated<'_>) -> Option<R>,
     ) -> Option<R> {
-        let place = self.places.get(index)?;
+        let place = self.place(index)?;
         let footer = match place.source {
-            Source::Segment(number) => self.segments.get(number).and_then(Segment::footer_repeated),
+            Source::Segment(number) => self.segments.get(number as usize).and_then(Segment::footer_repeated),
             Source::Memory(_) => None,
         };
         if let Some(repeated) = footer.and_then(|repeated| repeated.get(place.number)) {
             return read(repeated);
         }
-        let block = self.block_bytes(place).ok()?;
+        let block = self.block_bytes(&place).ok()?;
         let header = header_as_indexed(&block, &place.entry).ok()?;
         let payload = Payload::parse(block::checked_payload(&header, &block).ok()?).ok()?;
         let own = decoder.repeated(&payload).ok()?;
@@ -243,7 +263,7 @@ impl Recording {
 
     pub(super) fn found_damage(&self, place: &Place, what: &str) {
         let path = match place.source {
-            Source::Segment(number) => self.segments.get(number).map(|s| s.loaded.path.clone()),
+            Source::Segment(number) => self.segments.get(number as usize).map(|s| s.loaded.path.clone()),
             Source::Memory(_) => None,
         };
         let defect = Defect {

@@ -143,10 +143,10 @@ impl ColumnReader<'_> {
     /// # Errors
     /// [`ReadError`] only for I/O failures.
     pub fn read(&mut self, index: usize, wanted: Wanted) -> Result<Option<Columns>, ReadError> {
-        let (Some(place), Some(decoder)) = (self.recording.places.get(index), &mut self.decoder) else {
+        let (Some(place), Some(decoder)) = (self.recording.place(index), &mut self.decoder) else {
             return Ok(None);
         };
-        let bytes = self.recording.block_bytes(place)?;
+        let bytes = self.recording.block_bytes(&place)?;
         let rows = header_as_indexed(&bytes, &place.entry).and_then(|header| {
             let payload = block::checked_payload(&header, &bytes)?;
             decoder.columns(&header, payload, wanted)
@@ -157,7 +157,7 @@ impl ColumnReader<'_> {
                 Ok(Some(Columns { rows }))
             }
             Err(Malformed(what)) => {
-                self.recording.found_damage(place, what);
+                self.recording.found_damage(&place, what);
                 Ok(None)
             }
         }

@@ -31,10 +31,10 @@ impl Recording {
         with_data: bool,
         visit: &mut dyn FnMut(&[u8]),
     ) -> Result<bool, ReadError> {
-        let (Some(place), Ok(mut decoder)) = (self.places.get(index), EventDecoder::new()) else {
+        let (Some(place), Ok(mut decoder)) = (self.place(index), EventDecoder::new()) else {
             return Ok(false);
         };
-        let bytes = self.block_bytes(place)?;
+        let bytes = self.block_bytes(&place)?;
         let read = header_as_indexed(&bytes, &place.entry)
             .and_then(|header| block::checked_payload(&header, &bytes))
             .and_then(Payload::parse)

@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     BlockInfo, CatalogUse, ContainerSummary, Keyframe, Origin, Recording,
-    blocks::{Cache, Place, Source},
+    blocks::{Cache, Indexed, Place, Source},
     keyframes,
     opened::{Listed, Segment, open_listed},
     range_of,
@@ -51,7 +51,7 @@ pub(super) fn open(path: &Path) -> Result<Recording, OpenError> {
         segments: Vec::new(),
         staged: Vec::new(),
         staged_records: Vec::new(),
-        places: Vec::new(),
+        indexed: Vec::new(),
         blocks: Vec::new(),
         keyframes: Vec::new(),
         containers: Vec::new(),
@@ -135,10 +135,10 @@ const OPEN_BLOCKS: usize = 1024;
 #[derive(Default)]
 struct Build {
     segments: Vec<Segment>,
-    staged: Vec<Vec<u8>>,
+    staged: Vec<(BlockEntry, Vec<u8>)>,
     staged_bytes: usize,
     staged_records: Vec<Record>,
-    places: Vec<Place>,
+    indexed: Vec<Indexed>,
     blocks: Vec<BlockInfo>,
     keyframes: Vec<Keyframe>,
     records: Vec<Record>,
@@ -277,6 +277,9 @@ impl Build {
         };
         match opened {
             Ok(listed) => {
+                let blocks = listed.values().map(Listed::blocks).sum();
+                self.blocks.reserve_exact(blocks);
+                self.indexed.reserve_exact(blocks);
                 self.listed = listed;
                 self.catalog = CatalogUse::Used { files };
                 catalog.records.into_iter().for_each(|record| self.told(record));
@@ -426,16 +429,15 @@ impl Build {
 
     /// Adds a segment's blocks and records.
     fn segment(&mut self, segment: Segment) {
-        let number = self.segments.len();
+        let number = self.segments.len() as u32;
         let loaded = &segment.loaded;
         self.defects.extend(loaded.defects.iter().cloned());
         self.unsealed = !loaded.sealed;
+        let is_next = self.blocks.len() == self.sealed_blocks;
         for (index, entry) in loaded.entries.iter().enumerate() {
             self.block(entry, Source::Segment(number), index);
         }
-        if loaded.sealed
-            && self.blocks.len() == self.sealed_blocks + loaded.entries.iter().filter(|e| is_rows(e)).count()
-        {
+        if loaded.sealed && is_next {
             self.sealed_blocks = self.blocks.len();
         }
         if !segment.in_catalog {
@@ -479,7 +481,7 @@ impl Build {
             last,
             stored: u64::from(entry.len),
         });
-        self.places.push(Place { source, number, entry: *entry });
+        self.indexed.push(Indexed { source, number: number as u32 });
     }
 
     /// Notes a record unless it is there already: blocks and stage can both have it. True when it was not.
@@ -607,9 +609,10 @@ impl Build {
         let mut header = encoder.encode(block, &around, &mut payload);
         let mut bytes = Vec::new();
         seal_block(&mut header, &payload, &mut bytes);
-        self.block(&BlockEntry::of(0, &header), Source::Memory(self.staged.len()), 0);
+        let entry = BlockEntry::of(0, &header);
+        self.block(&entry, Source::Memory(self.staged.len() as u32), 0);
         self.staged_bytes += bytes.len();
-        self.staged.push(bytes);
+        self.staged.push((entry, bytes));
         self.unsealed = true;
     }
 
@@ -670,7 +673,7 @@ impl Build {
         recording.segments = self.segments;
         recording.staged = self.staged;
         recording.staged_records = self.staged_records;
-        recording.places = self.places;
+        recording.indexed = self.indexed;
         recording.blocks = self.blocks;
         recording.keyframes = keyframes::in_order(self.keyframes);
         recording.defects = self.defects;

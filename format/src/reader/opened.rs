@@ -72,6 +72,16 @@ pub(super) enum Listed {
     Unsealed,
 }
 
+impl Listed {
+    /// How many blocks are known of it.
+    pub(super) fn blocks(&self) -> usize {
+        match self {
+            Self::Sealed(segment) => segment.loaded.entries.len(),
+            Self::Unsealed => 0,
+        }
+    }
+}
+
 /// Opens the files that the catalog lists; why it must not be used, where one is not as long as it says.
 pub(super) fn open_listed(
     dir: &Path,
