@@ -19,11 +19,13 @@ use std::{
 use super::StoreWriter;
 use crate::{BootNanos, Class, ContainerUid, EvictionReason, Loss, LossCause, WriteError, file};
 
-/// How often the file system is looked at, and a stopped writer tries again.
+/// How often the file system is looked at, and a stopped writer tries again. It is looked at as well whenever so small a part of
+/// the reserve was written: who writes fast must not get from enough to nothing between two looks.
 #[cfg(not(test))]
 const LOOK: Duration = Duration::from_secs(1);
 #[cfg(test)]
 const LOOK: Duration = Duration::ZERO;
+const PART_OF_RESERVE: u64 = 8;
 /// Containers whose refused events are counted one by one; beyond, all others are counted together.
 const CONTAINERS: usize = 65_536;
 /// Without a budget, a store on a full disk gives up events down to this many segments.
@@ -70,6 +72,10 @@ pub(super) struct Disk {
     /// Bytes free when it was last looked at.
     free: u64,
     looked: Option<Instant>,
+    /// Bytes of the store then.
+    bytes: u64,
+    /// Nothing was given up since.
+    is_news: bool,
     /// A write failed, and none has worked since.
     failed: bool,
     /// It was a sync: what was written since the one before may not be on the disk.
@@ -133,11 +139,15 @@ impl StoreWriter {
         self.stats.refused += 1;
     }
 
-    /// Looks at the file system once a second. True when the writer is stopped and does not try now.
+    /// Looks at the file system once a second, and when much was written. True when the writer is stopped and does not try now.
     pub(super) fn rests(&mut self) -> bool {
         let due = self.disk.looked.is_none_or(|at| at.elapsed() >= LOOK);
-        if due {
+        let part = self.options.reserve_bytes / PART_OF_RESERVE;
+        let bytes = if part > 0 { self.total_bytes() } else { 0 };
+        self.disk.bytes = self.disk.bytes.min(bytes);
+        if due || bytes.saturating_sub(self.disk.bytes) > part {
             self.disk.looked = Some(Instant::now());
+            (self.disk.bytes, self.disk.is_news) = (bytes, true);
             if let Ok(free) = file::free_bytes(&self.dir) {
                 self.disk.free = free;
             }
@@ -199,7 +209,8 @@ impl StoreWriter {
     /// Gives up the store's oldest events while the file system is nearly full.
     pub(super) fn yield_space(&mut self) -> Result<(), WriteError> {
         let reserve = self.options.reserve_bytes;
-        if reserve == 0 || self.disk.space < Space::Low {
+        let is_news = std::mem::take(&mut self.disk.is_news);
+        if reserve == 0 || self.disk.space < Space::Low || !is_news {
             return Ok(());
         }
         let floor = match self.options.budget_bytes {

@@ -138,7 +138,8 @@ impl StoreWriter {
         sizes.sum()
     }
 
-    /// Removes what is too old or over the budget. The budget is looked at each time, the rest once a second.
+    /// Removes what is too old or over the budget, and what the disk has no room for. The budget and the last look at the disk are
+    /// looked at each time, the rest once a second.
     pub(super) fn enforce(&mut self, now: BootNanos) -> Result<(), WriteError> {
         let due = self.tended.is_none_or(|at| at.elapsed() >= TEND);
         if due {
@@ -147,8 +148,8 @@ impl StoreWriter {
             self.close_pins(now)?;
             self.remove_old(now)?;
             self.remove_beyond_share()?;
-            self.yield_space()?;
         }
+        self.yield_space()?;
         let budget = self.options.budget_bytes;
         if budget == 0 {
             return Ok(());

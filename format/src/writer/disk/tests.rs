@@ -31,6 +31,8 @@ fn classify(event: &Event<'_>) -> Class {
 
 fn open(dir: &std::path::Path, reserve_bytes: u64) -> StoreWriter {
     let options = StoreOptions {
+        // So much that nothing is given up for a full disk.
+        budget_bytes: 1 << 30,
         segment_bytes: 16 << 10,
         block_age: 1000,
         sync_interval: 0,
