@@ -19,17 +19,18 @@ fn literal(bytes: Vec<u8>, quoted: bool) -> Literal {
     Literal { bytes, quoted, span: Span::default() }
 }
 
-fn bare() -> impl Strategy<Value = Literal> {
+fn bare(mode: Mode) -> impl Strategy<Value = Literal> {
     "[a-zA-Z0-9_/.:*\\[\\]\\\\-]{1,8}"
-        .prop_filter("keywords are quoted and two dots make a range", |text: &String| {
-            !text.contains("..") && !Modifier::ALL.iter().any(|m| m.as_str() == text.as_str())
+        .prop_filter("keywords are quoted, and in the bar two dots make a range", move |text: &String| {
+            (mode == Mode::Strict || !text.contains(".."))
+                && !Modifier::ALL.iter().any(|m| m.as_str() == text.as_str())
         })
         .prop_map(|text| literal(text.into_bytes(), false))
 }
 
-fn value() -> impl Strategy<Value = Literal> {
+fn value(mode: Mode) -> impl Strategy<Value = Literal> {
     prop_oneof![
-        bare(),
+        bare(mode),
         prop::collection::vec(any::<u8>(), 0..8).prop_map(|bytes| literal(bytes, true)),
         "\\PC{0,6}".prop_map(|text| literal(text.into_bytes(), true)),
     ]
@@ -63,7 +64,7 @@ fn call() -> impl Strategy<Value = Term> {
 }
 
 fn items(mode: Mode) -> impl Strategy<Value = Vec<Item>> {
-    let one = value().prop_map(Item::One);
+    let one = value(mode).prop_map(Item::One);
     let range = (0u32..99, 0u32..99).prop_map(|(low, high)| {
         let end = |n: u32| literal(n.to_string().into_bytes(), false);
         Item::Range(end(low), end(high))
@@ -73,14 +74,16 @@ fn items(mode: Mode) -> impl Strategy<Value = Vec<Item>> {
 }
 
 fn test(mode: Mode) -> impl Strategy<Value = Test> {
-    let ops = |keep: fn(&Op) -> bool| {
-        select(Op::ALL.iter().copied().filter(keep).filter(|o| *o != Op::Search).collect::<Vec<_>>())
+    // `~` is the bar's.
+    let known = move |op: &Op| mode == Mode::Lenient || *op != Op::Search;
+    let ops = move |keep: fn(&Op) -> bool| {
+        select(Op::ALL.iter().copied().filter(keep).filter(known).collect::<Vec<_>>())
     };
     let compare = |op, modifier, right| Test::Compare { op, modifier, right };
     let plain = ops(|op| !op.takes_list() && !op.takes_number());
     prop_oneof![
         Just(Test::Exists),
-        (plain.clone(), value()).prop_map(move |(op, v)| compare(op, None, Right::Literal(v))),
+        (plain.clone(), value(mode)).prop_map(move |(op, v)| compare(op, None, Right::Literal(v))),
         (plain.clone(), select(Modifier::ALL.to_vec()), items(mode)).prop_map(move |(op, m, list)| compare(
             op,
             Some(m),
