@@ -120,10 +120,10 @@ fn seeks(terminal: &mut Terminal) -> Result<()> {
     Ok(())
 }
 
-/// Keys pressed while a filter that nothing matches reads the whole container.
+/// Keys pressed while a bare text that is nowhere is looked for in the whole container: blocks cannot tell that of it.
 fn keys_while_scanning(terminal: &mut Terminal) -> Result<()> {
     let mut waits = Vec::new();
-    let begun = terminal.press("/fd.name contains there-is-no-such-name\r")?;
+    let begun = terminal.press("/there-is-no-such-name\r")?;
     terminal.until("the scan", |screen| screen.contains("% read") || screen.contains("hidden"))?;
     while terminal.text().contains("% read") && waits.len() < 200 {
         let from = terminal.press(":")?;
