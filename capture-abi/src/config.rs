@@ -4,8 +4,6 @@
 #[repr(C)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Config {
-    /// Thread group id of the recorder: its own calls are counted, not recorded.
-    pub own_tgid: u32,
     /// Most payload bytes of a call on a regular file.
     pub payload_file: u32,
     /// Most payload bytes of a call on a socket, pipe or terminal.
@@ -28,6 +26,17 @@ pub struct Config {
     pub host_mnt_ns: u32,
 }
 
+/// What changes while the programs run: one map value.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Live {
+    /// Counts up with each change of a policy: what CPUs remember of older ones is void.
+    pub generation: u32,
+    /// Thread group id of the recorder: its own calls are counted, not recorded. 0 where there is none: the programs go
+    /// on without a recorder when it is killed, and the next has another.
+    pub own_tgid: u32,
+}
+
 /// Bits of a cgroup's policy.
 pub mod policy {
     /// Profiles to keep, as `spec::profile`, in the low byte.
@@ -39,3 +48,6 @@ pub mod policy {
 #[cfg(feature = "user")]
 // SAFETY: `repr(C)`, integers only, no padding.
 unsafe impl aya::Pod for Config {}
+#[cfg(feature = "user")]
+// SAFETY: `repr(C)`, integers only, no padding.
+unsafe impl aya::Pod for Live {}

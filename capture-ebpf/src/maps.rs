@@ -1,7 +1,7 @@
 //! Every map and global, in one place: the recorder finds them by name.
 
 use afterimage_capture_abi::{
-    config::Config,
+    config::{Config, Live},
     lineage::{self, COMM_LEN, Mark},
     offsets::Offsets,
     record::{CpuCounters, LossSlot, Share},
@@ -26,7 +26,6 @@ static OFFSETS: Offsets = Offsets::ABSENT;
 /// Settings; set by the recorder before loading.
 #[unsafe(no_mangle)]
 static CONFIG: Config = Config {
-    own_tgid: 0,
     payload_file: 0,
     payload_stream: 0,
     v1_subsys: u32::MAX,
@@ -59,9 +58,13 @@ pub static LOSSES: PerCpuHashMap<u64, LossSlot> = PerCpuHashMap::with_max_entrie
 #[map(name = "POLICY")]
 pub static POLICY: HashMap<u64, u32> = HashMap::with_max_entries(65_536, 1);
 
-/// Counts up with each change of a policy: what CPUs remember of older ones is void.
-#[map(name = "GENERATION")]
-pub static GENERATION: Array<u32> = Array::with_max_entries(1, 0);
+/// What changes while the programs run.
+#[map(name = "LIVE")]
+pub static LIVE: Array<Live> = Array::with_max_entries(1, 0);
+
+/// What the recorder has told of [`LOSSES`], kept for the one after it: the programs never look at it.
+#[map(name = "TOLD")]
+pub static TOLD: HashMap<u64, LossSlot> = HashMap::with_max_entries(8193, 1);
 
 /// Shares of the data ring under pressure, by cgroup.
 #[map(name = "SHARES")]

@@ -10,7 +10,7 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use crate::{
     emit::{self, Record, Ring},
     lineage,
-    maps::{CONTROL, config, offset},
+    maps::{CONTROL, LIVE, config, offset},
     path::{self, Place},
     read::{kernel, member},
     sys_exit::policy_of,
@@ -115,6 +115,9 @@ pub fn exit(ctx: BtfTracePointContext) -> i32 {
         let group: u64 = kernel(task.0 as u64, offset!(task_signal));
         u64::from(kernel::<u32>(group, offset!(signal_live)) == 0)
     };
+    if group_dead == 1 {
+        forget_own(task);
+    }
     let mark = lineage::mark_of(task);
     if mark.is_some() && group_dead == 1 {
         lineage::ended(task);
@@ -131,6 +134,17 @@ pub fn exit(ctx: BtfTracePointContext) -> i32 {
     let kept = emit::submit_plain(&CONTROL, &header, &[u64::from(raw), group_dead, call_of(task)]);
     handed_over(counters, &header, kept);
     0
+}
+
+/// The recorder has ended: whoever has its number next is another process.
+#[inline(always)]
+fn forget_own(task: Task) {
+    let Some(live) = LIVE.get_ptr_mut(0) else { return };
+    // SAFETY: a map's value; the recorder, the only other to write it, is ending.
+    let live = unsafe { &mut *live };
+    if (task.pid_tgid() >> 32) as u32 == live.own_tgid {
+        live.own_tgid = 0;
+    }
 }
 
 /// The number of the system call a task is in.

@@ -9,7 +9,7 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use crate::{
     emit::{self, Ring},
     lineage,
-    maps::{DATA, GENERATION, HANDLERS, POLICY, SPECS, config, offset},
+    maps::{DATA, HANDLERS, LIVE, POLICY, SPECS, config, offset},
     read::member,
     task::Task,
 };
@@ -103,7 +103,8 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     let Some(counters) = emit::counters() else { return 0 };
     counters.runs += 1;
     let call = Call::new(&ctx);
-    if (call.task.pid_tgid() >> 32) as u32 == config!(own_tgid) {
+    let Some(live) = LIVE.get(0) else { return 0 };
+    if (call.task.pid_tgid() >> 32) as u32 == live.own_tgid {
         counters.own += 1;
         return 0;
     }
@@ -114,7 +115,7 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     }
     let cgroup = call.task.cgroup().0;
     let wanted = u32::from(spec.profiles);
-    if remembered_policy(counters, cgroup) & wanted == 0
+    if remembered_policy(counters, cgroup, live.generation) & wanted == 0
         && (config!(default_policy) & wanted == 0 || !lineage::keeps(&call, cgroup))
     {
         counters.filtered += 1;
@@ -157,8 +158,7 @@ fn plain(counters: &mut CpuCounters, call: &Call, spec: &CallSpec) {
 
 /// The policy of a cgroup, remembered on this CPU until the table changes or another cgroup runs.
 #[inline(always)]
-fn remembered_policy(counters: &mut CpuCounters, cgroup: u64) -> u32 {
-    let generation = GENERATION.get(0).copied().unwrap_or(0);
+fn remembered_policy(counters: &mut CpuCounters, cgroup: u64, generation: u32) -> u32 {
     if counters.policy_cgroup == cgroup && (counters.policy >> 32) as u32 == generation {
         return counters.policy as u32;
     }

@@ -13,7 +13,7 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use crate::{
     emit::{self, Record, Ring},
     file, lineage,
-    maps::{DATA, config, offset},
+    maps::{DATA, LIVE, config, offset},
     path::{self, Place},
     read::kernel,
     sys_exit::policy_of,
@@ -48,7 +48,7 @@ fn begin(
     const KEPT: u8 = profile::MINIMAL | profile::FORENSIC | profile::FULL;
     let task = Task::current();
     let cgroup = task.cgroup();
-    if (task.pid_tgid() >> 32) as u32 == config!(own_tgid) {
+    if LIVE.get(0).is_none_or(|live| (task.pid_tgid() >> 32) as u32 == live.own_tgid) {
         return None;
     }
     if policy_of(cgroup.0) & u32::from(KEPT) == 0 && !lineage::is_inside(task, cgroup.0) {

@@ -30,7 +30,6 @@ fn nanoseconds_per_call() -> f64 {
 fn traced(btf: &Btf, profiles: u32) -> f64 {
     let (cgroups, _) = host::cgroups(btf);
     let config = Config {
-        own_tgid: 0,
         payload_file: 256,
         payload_stream: 1024,
         v1_subsys: u32::MAX,
@@ -48,6 +47,7 @@ fn traced(btf: &Btf, profiles: u32) -> f64 {
         control_ring: 1 << 22,
         specs: specs::table(false),
         hidden: Vec::new(),
+        own_tgid: 0,
     };
     let mut programs = Programs::load(btf, &options).expect("the programs load");
     let data = programs.take_ring("DATA").expect("a ring");

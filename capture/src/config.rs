@@ -74,6 +74,8 @@ pub struct RecordConfig {
     pub payload_stream: u32,
     /// Numbers only.
     pub numbers_only: bool,
+    /// Where programs and rings outlive a recorder that is killed.
+    pub pin: Option<PathBuf>,
     /// `[redact]`: which secrets are masked; none are without it.
     pub redact: Option<Redaction>,
 }
@@ -219,6 +221,7 @@ impl Config {
                 payload_file: read.small("record.payload_file"),
                 payload_stream: read.small("record.payload_stream"),
                 numbers_only: read.truth("record.numbers_only"),
+                pin: read.path("record.pin"),
                 redact: read.truth("redact.secrets").then(|| Redaction {
                     names: read.list("redact.names").to_vec(),
                     patterns: read.list("redact.patterns").to_vec(),

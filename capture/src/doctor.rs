@@ -9,6 +9,7 @@ use std::{
 };
 
 use crate::{
+    bpffs,
     btf::{Btf, VMLINUX},
     host,
     privilege::{landlock, seccomp},
@@ -94,6 +95,7 @@ pub fn examine(store: &Path) -> Vec<Check> {
         )),
     }
     checks.push(confinement());
+    checks.push(pins(Path::new(bpffs::USUAL)));
     checks.push(space(store));
     checks.push(runtimes());
     checks.push(clock());
@@ -194,6 +196,7 @@ fn load(btf: &Btf) -> Check {
         control_ring: 1 << 20,
         specs: specs::table(false),
         hidden: Vec::new(),
+        own_tgid: 0,
     };
     match Programs::load(btf, &options) {
         Ok(_) => Check::good("programs", "the kernel takes all of them"),
@@ -294,6 +297,32 @@ fn confinement() -> Check {
     }
     let advice = "recording works; for less trust in it, a kernel with seccomp and `landlock` in `lsm=`";
     Check::less("confinement", less.join("; "), advice)
+}
+
+/// Whether programs and rings outlive a recorder that is killed, and whether some do whose recorder did not come back.
+fn pins(bpffs: &Path) -> Check {
+    let what = "pins";
+    if !bpffs::is_one(bpffs) {
+        let found =
+            format!("{} is no BPF file system: a recorder that is killed leaves a gap", bpffs.display());
+        return Check::less(what, found, format!("mount -t bpf bpf {}", bpffs.display()));
+    }
+    let places = bpffs::places(&bpffs::directory(bpffs));
+    let left: Vec<String> = places
+        .iter()
+        .filter(|place| host::shares_process_numbers() && programs::owner(place) == Some(0))
+        .map(|place| place.display().to_string())
+        .collect();
+    if left.is_empty() {
+        return Check::good(
+            what,
+            format!("{} in use: rings outlive a recorder that is killed", places.len()),
+        );
+    }
+    let found = format!("programs run on without a recorder: {}", left.join(", "));
+    let advice =
+        "start the recorder of that store again, which takes them over, or remove the directory: rm -r";
+    Check::less(what, found, advice)
 }
 
 fn clock() -> Check {

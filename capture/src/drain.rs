@@ -115,6 +115,11 @@ impl Pending {
         }
     }
 
+    /// Time of the oldest record in waiting.
+    pub fn oldest(&self) -> Option<BootNanos> {
+        self.entries.iter().map(|entry| BootNanos(entry.time)).min()
+    }
+
     /// Records in waiting.
     pub fn len(&self) -> usize {
         self.entries.len()

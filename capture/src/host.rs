@@ -7,7 +7,7 @@ use std::{
     sync::OnceLock,
 };
 
-use afterimage_format::{BootNanos, ClockPair, Origin, Recording};
+use afterimage_format::{BootNanos, ClockPair, Origin};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::btf::Btf;
@@ -71,13 +71,6 @@ pub fn origin(degraded: &[String]) -> Origin {
         degraded: degraded.iter().map(|reason| reason.clone().into_bytes()).collect(),
         recorder: concat!("afterimaged ", env!("CARGO_PKG_VERSION")).as_bytes().to_vec(),
     }
-}
-
-/// When an earlier recording of this boot in the same store ended; `None` where there is none.
-pub fn end_of_earlier(store: &Path) -> Option<BootNanos> {
-    let earlier = Recording::open(store).ok()?;
-    let (_, end) = earlier.time_range().filter(|_| earlier.origin().boot_id == boot_id())?;
-    Some(end)
 }
 
 /// The boot's id; zeroes where the kernel does not tell.

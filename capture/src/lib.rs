@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 pub mod artifacts;
+pub mod bpffs;
 pub mod btf;
 pub mod cli;
 pub mod config;
@@ -27,6 +28,7 @@ pub mod sink;
 pub mod snapshot;
 pub mod specs;
 pub mod systemd;
+pub mod takeover;
 pub mod translate;
 pub mod trigger;
 

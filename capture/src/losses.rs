@@ -8,17 +8,44 @@ use afterimage_format::{BootNanos, ContainerUid, Loss, LossCause};
 /// How long a cgroup may be unknown before its losses are told as nobody's. Nanoseconds.
 const PATIENCE: u64 = 1_000_000_000;
 
+/// What is told of the kernel's own books.
+const OWN: [LossCause; 3] = [LossCause::RingFull, LossCause::ControlRingFull, LossCause::Throttled];
+
 /// The books as last read.
 #[derive(Debug, Default)]
 pub struct LossBook {
     seen: HashMap<u64, LossSlot>,
     read: BootNanos,
+    /// Cgroups of which something was told since the last [`Self::news`].
+    news: Vec<u64>,
+    /// By cause: told by the recorder before, which did not come to note it down.
+    unnoted: HashMap<LossCause, u64>,
 }
 
 impl LossBook {
     /// Begins at `now`: nothing is lost before the programs are attached.
     pub fn new(now: BootNanos) -> Self {
-        Self { seen: HashMap::new(), read: now }
+        Self { read: now, ..Self::default() }
+    }
+
+    /// Goes on after an earlier recorder, which has noted down what it told at `noted`. What it told later than that is
+    /// among the `losses` of its recording, which ends at `end`.
+    pub fn resume(
+        (told, noted): (Vec<(u64, LossSlot)>, BootNanos),
+        losses: impl Iterator<Item = Loss>,
+        end: BootNanos,
+    ) -> Self {
+        let mut unnoted: HashMap<LossCause, u64> = HashMap::new();
+        for loss in losses.filter(|loss| OWN.contains(&loss.cause) && loss.from >= noted) {
+            *unnoted.entry(loss.cause).or_default() += loss.count.unwrap_or(0);
+        }
+        Self { seen: told.into_iter().collect(), read: end.max(noted), news: Vec::new(), unnoted }
+    }
+
+    /// What was told since this was asked last: for the next recorder.
+    pub fn news(&mut self) -> Vec<(u64, LossSlot)> {
+        let seen = &self.seen;
+        self.news.drain(..).filter_map(|cgroup| Some((cgroup, *seen.get(&cgroup)?))).collect()
     }
 
     /// When the books were read last.
@@ -46,7 +73,20 @@ impl LossBook {
                 (LossCause::ControlRingFull, slot.control.saturating_sub(before.control)),
                 (LossCause::Throttled, slot.throttled.saturating_sub(before.throttled)),
             ];
-            for (cause, count) in grown.into_iter().filter(|(_, count)| *count > 0) {
+            if grown.iter().any(|(_, count)| *count > 0) {
+                self.news.push(*cgroup);
+            }
+            for (cause, count) in grown {
+                let known = self.unnoted.get_mut(&cause).filter(|known| **known > 0);
+                let before = known.map_or(0, |known| {
+                    let told = count.min(*known);
+                    *known -= told;
+                    told
+                });
+                let count = count - before;
+                if count == 0 {
+                    continue;
+                }
                 losses.push(Loss {
                     container,
                     cause,
@@ -65,6 +105,28 @@ impl LossBook {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_book_goes_on_where_the_one_before_stopped_and_tells_nothing_twice() {
+        let slot = |data| LossSlot { data, control: 0, throttled: 0, last: 90 };
+        let mut first = LossBook::new(BootNanos(10));
+        let owner = |_| Some(ContainerUid(3));
+        let told = first.update(BootNanos(100), &[(7, slot(5))], owner);
+        let noted = first.news();
+        assert_eq!(noted, [(7, slot(5))]);
+        assert!(first.news().is_empty());
+        // Two more were told after that was noted, and are in the recording alone.
+        let late = first.update(BootNanos(200), &[(7, slot(7))], owner);
+        let recording = told.into_iter().chain(late);
+        let mut second = LossBook::resume((noted, BootNanos(100)), recording, BootNanos(250));
+        let counts: Vec<_> = second
+            .update(BootNanos(300), &[(7, slot(17))], owner)
+            .iter()
+            .map(|l| (l.from, l.count))
+            .collect();
+        assert_eq!(counts, [(BootNanos(250), Some(10))]);
+        assert_eq!(second.update(BootNanos(400), &[(7, slot(18))], owner)[0].count, Some(1));
+    }
 
     #[test]
     fn only_what_grew_is_told_and_told_once() {

@@ -1,8 +1,10 @@
 //! Loads the eBPF programs into this kernel: offsets from its BTF, settings as globals, tables filled, and only then
 //! attached.
 
+use std::path::Path;
+
 use afterimage_capture_abi::{
-    config::Config,
+    config::{Config, Live},
     lineage::{COMM_LEN, Mark, marked, state},
     offsets::Offsets,
     record::{CpuCounters, LossSlot},
@@ -11,10 +13,15 @@ use afterimage_capture_abi::{
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, ProgramArray},
-    programs::{BtfTracePoint, Iter, ProgramError, tp_btf::BtfTracePointLinkId},
+    programs::{
+        BtfTracePoint, Iter, ProgramError,
+        links::{FdLink, PinnedLink},
+    },
 };
+use sha2::{Digest as _, Sha256};
 
 use crate::{
+    bpffs::Place,
     btf::{Btf, BtfError},
     identity::announce,
     ring::Ring,
@@ -50,8 +57,17 @@ const ATTACHED: [(&str, &str); 7] = [
 const OPTIONAL: [(&str, &str, u32); 2] =
     [("uring_submit", "io_uring_submit_req", 1), ("uring_complete", "io_uring_complete", 3)];
 
+/// Maps that the next recorder needs: pinned beside the links.
+const KEPT: [&str; 13] = [
+    "DATA", "CONTROL", "COUNTERS", "LOSSES", "TOLD", "POLICY", "LIVE", "SHARES", "MARKS", "MARKED",
+    "PROGRAMS", "SPECS", "HANDLERS",
+];
+
 /// The program that runs once for each task that exists.
 const TASKS: &str = "tasks";
+/// The map of what was told of losses; under this key, which no cgroup has, when they were read for it.
+const TOLD: &str = "TOLD";
+const READ: u64 = u64::MAX;
 /// The iterator that tells of calls that have not returned.
 const IN_CALLS: &str = "in_calls";
 
@@ -119,6 +135,23 @@ pub struct LoadOptions {
     pub specs: Vec<CallSpec>,
     /// Members to take for missing, by their names in `Offsets::NAMES`: how another kernel would look.
     pub hidden: Vec<&'static str>,
+    /// Thread group id of the recorder.
+    pub own_tgid: u32,
+}
+
+impl LoadOptions {
+    /// Everything that programs are loaded with, but for who loads them: programs with another fingerprint record
+    /// something else, or otherwise.
+    pub fn fingerprint(&self, btf: &Btf) -> [u8; 8] {
+        let (offsets, _) = offsets(btf, &self.hidden);
+        let mut hash = Sha256::new();
+        hash.update(OBJECT);
+        hash.update(format!("{offsets:?} {:?} {} {}", self.config, self.data_ring, self.control_ring));
+        hash.update(format!("{:?}", self.specs));
+        let mut first = [0; 8];
+        first.copy_from_slice(&hash.finalize()[..8]);
+        first
+    }
 }
 
 /// The loaded programs and their maps. Dropping it detaches them.
@@ -126,16 +159,24 @@ pub struct LoadOptions {
 pub struct Programs {
     ebpf: Ebpf,
     attached: Vec<(&'static str, &'static str)>,
-    links: Vec<(&'static str, BtfTracePointLinkId)>,
+    links: Vec<(&'static str, Link)>,
     /// Sources this kernel does not have: the missing members.
     pub degraded: Vec<String>,
+}
+
+/// What keeps a program on its hook.
+#[derive(Debug)]
+enum Link {
+    /// As long as it is open.
+    Own(FdLink),
+    /// As long as its file is there.
+    Pinned(PinnedLink),
 }
 
 /// What to keep of which cgroup: the table the programs look into.
 pub struct Policies {
     table: HashMap<MapData, u64, u32>,
-    generation: Array<MapData, u32>,
-    now: u32,
+    live: Array<MapData, Live>,
 }
 
 impl Policies {
@@ -165,9 +206,22 @@ impl Policies {
         self.changed()
     }
 
+    /// Gives those that are not `wanted` the default policy.
+    ///
+    /// # Errors
+    /// As of map operations.
+    pub fn retain(&mut self, wanted: impl Fn(u64) -> bool) -> Result<(), MapError> {
+        let all: Vec<u64> = self.table.keys().collect::<Result<_, _>>()?;
+        for cgroup in all.into_iter().filter(|cgroup| !wanted(*cgroup)) {
+            self.table.remove(&cgroup)?;
+        }
+        self.changed()
+    }
+
     fn changed(&mut self) -> Result<(), MapError> {
-        self.now = self.now.wrapping_add(1);
-        self.generation.set(0, self.now, 0)
+        let mut live = self.live.get(&0, 0)?;
+        live.generation = live.generation.wrapping_add(1);
+        self.live.set(0, live, 0)
     }
 }
 
@@ -246,13 +300,40 @@ pub fn offsets(btf: &Btf, hidden: &[&str]) -> (Offsets, Vec<String>) {
     (Offsets::from_array(values), missing)
 }
 
+/// Sources that this kernel does not have.
+pub fn missing(btf: &Btf, options: &LoadOptions) -> Vec<String> {
+    let (_, mut missing) = offsets(btf, &options.hidden);
+    let optional = OPTIONAL
+        .iter()
+        .filter(|(_, tracepoint, arguments)| btf.tracepoint_arguments(tracepoint) != Some(*arguments));
+    missing.extend(optional.map(|(_, tracepoint, arguments)| {
+        format!("kernel has no tracepoint `{tracepoint}` with {arguments} arguments")
+    }));
+    missing
+}
+
+/// The recorder of what is pinned in a directory: 0 where it has ended; `None` where that cannot be told.
+pub fn owner(place: &Path) -> Option<u32> {
+    let map = Map::Array(MapData::from_pin(place.join("LIVE")).ok()?);
+    let live: Array<_, Live> = Array::try_from(map).ok()?;
+    live.get(&0, 0).ok().map(|live| live.own_tgid)
+}
+
+/// The programs that are attached on this kernel.
+fn hooks(btf: &Btf) -> Vec<(&'static str, &'static str)> {
+    let optional = OPTIONAL.into_iter();
+    let there = optional
+        .filter(|(_, tracepoint, arguments)| btf.tracepoint_arguments(tracepoint) == Some(*arguments));
+    ATTACHED.into_iter().chain(there.map(|(name, tracepoint, _)| (name, tracepoint))).collect()
+}
+
 impl Programs {
     /// Loads everything; attaches nothing yet.
     ///
     /// # Errors
     /// [`LoadError`].
     pub fn load(btf: &Btf, options: &LoadOptions) -> Result<Self, LoadError> {
-        let (offsets, mut degraded) = offsets(btf, &options.hidden);
+        let (offsets, _) = offsets(btf, &options.hidden);
         for (_, tracepoint) in ATTACHED {
             if btf.tracepoint_arguments(tracepoint).is_none() {
                 return Err(LoadError::NoTracepoint { name: tracepoint });
@@ -267,30 +348,107 @@ impl Programs {
             .map_max_entries("CONTROL", options.control_ring)
             .load(OBJECT)
             .map_err(|source| LoadError::Object(Box::new(source)))?;
-        for (name, tracepoint) in ATTACHED {
+        let attached = hooks(btf);
+        for (name, tracepoint) in &attached {
             load_program(&mut ebpf, name, tracepoint, &aya_btf)?;
         }
         for (_, name) in HANDLERS {
             load_program(&mut ebpf, name, "sys_exit", &aya_btf)?;
         }
-        let mut attached = ATTACHED.to_vec();
-        for (name, tracepoint, arguments) in OPTIONAL {
-            if btf.tracepoint_arguments(tracepoint) == Some(arguments) {
-                load_program(&mut ebpf, name, tracepoint, &aya_btf)?;
-                attached.push((name, tracepoint));
-            } else {
-                degraded.push(format!("kernel has no tracepoint `{tracepoint}` with {arguments} arguments"));
-            }
-        }
-        for name in [TASKS, IN_CALLS] {
-            let iterator: &mut Iter = program(&mut ebpf, name)?;
-            iterator
-                .load("task", &aya_btf)
-                .map_err(|source| LoadError::Program { name, source: Box::new(source) })?;
-        }
-        let mut programs = Self { ebpf, attached, links: Vec::new(), degraded };
+        load_iterators(&mut ebpf, &aya_btf)?;
+        let mut programs = Self { ebpf, attached, links: Vec::new(), degraded: missing(btf, options) };
         programs.fill(&options.specs)?;
+        programs.own(options.own_tgid)?;
         Ok(programs)
+    }
+
+    /// Takes over what an earlier recorder had pinned, with programs that were loaded with the same options and have run
+    /// since: nothing is loaded but what looks at tasks.
+    ///
+    /// # Errors
+    /// [`LoadError`]: it is not whole.
+    pub fn take_over(btf: &Btf, options: &LoadOptions, place: &Place) -> Result<Self, LoadError> {
+        let (offsets, _) = offsets(btf, &options.hidden);
+        let attached = hooks(btf);
+        let mut links = Vec::new();
+        for (name, _) in &attached {
+            let link = PinnedLink::from_pin(place.link(name)).map_err(|_| LoadError::Missing { name })?;
+            links.push((*name, Link::Pinned(link)));
+        }
+        let aya_btf = aya::Btf::from_sys_fs().map_err(LoadError::AyaBtf)?;
+        let mut loader = EbpfLoader::new();
+        loader
+            .btf(Some(&aya_btf))
+            .override_global("OFFSETS", &offsets, true)
+            .override_global("CONFIG", &options.config, true)
+            .map_max_entries("DATA", options.data_ring)
+            .map_max_entries("CONTROL", options.control_ring);
+        for name in KEPT {
+            // One that is missing would be made anew, and the programs would go on with theirs.
+            let path = place.map(name);
+            if !path.exists() {
+                return Err(LoadError::Missing { name });
+            }
+            loader.map_pin_path(name, path);
+        }
+        let mut ebpf = loader.load(OBJECT).map_err(|source| LoadError::Object(Box::new(source)))?;
+        load_iterators(&mut ebpf, &aya_btf)?;
+        let mut programs = Self { ebpf, attached, links, degraded: missing(btf, options) };
+        programs.own(options.own_tgid)?;
+        Ok(programs)
+    }
+
+    /// Tells the programs whose calls are the recorder's own.
+    fn own(&mut self, own_tgid: u32) -> Result<(), LoadError> {
+        const NAME: &str = "LIVE";
+        let error = |source| LoadError::Map { name: NAME, source: Box::new(source) };
+        let map = self.ebpf.map_mut(NAME).ok_or(LoadError::Missing { name: NAME })?;
+        let mut live: Array<_, Live> = Array::try_from(map).map_err(error)?;
+        let before = live.get(&0, 0).map_err(error)?;
+        live.set(0, Live { own_tgid, ..before }, 0).map_err(error)
+    }
+
+    /// Pins the maps that the next recorder needs to go on; before any is taken.
+    ///
+    /// # Errors
+    /// Why not, in words.
+    pub fn pin_maps(&self, place: &Place) -> Result<(), String> {
+        place.make().map_err(|error| error.to_string())?;
+        for name in KEPT {
+            let map = self.ebpf.map(name).ok_or_else(|| LoadError::Missing { name }.to_string())?;
+            map.pin(place.map(name)).map_err(|error| format!("{name}: {error}"))?;
+        }
+        Ok(())
+    }
+
+    /// Pins what keeps the programs on their hooks; after they were attached.
+    ///
+    /// # Errors
+    /// Why not, in words: some are not pinned then, and all are on their hooks.
+    pub fn pin_links(&mut self, place: &Place) -> Result<(), String> {
+        let mut done = Ok(());
+        for (name, link) in std::mem::take(&mut self.links) {
+            let link = match link {
+                Link::Own(link) if done.is_ok() => match link.pin(place.link(name)) {
+                    Ok(link) => Link::Pinned(link),
+                    Err(error) => {
+                        done = Err(format!("{name}: {error}"));
+                        // A link that could not be pinned is gone, and its program off its hook.
+                        self.hook(name).map_err(|error| error.to_string())?
+                    }
+                },
+                link => link,
+            };
+            self.links.push((name, link));
+        }
+        done
+    }
+
+    fn hook(&mut self, name: &'static str) -> Result<Link, LoadError> {
+        let error = |source| LoadError::Program { name, source: Box::new(source) };
+        let program: &mut BtfTracePoint = program(&mut self.ebpf, name)?;
+        let id = program.attach().map_err(error)?;
+        Ok(Link::Own(program.take_link(id).map_err(error)?.into()))
     }
 
     fn fill(&mut self, specs: &[CallSpec]) -> Result<(), LoadError> {
@@ -326,30 +484,33 @@ impl Programs {
         Ok(())
     }
 
-    /// Attaches everything: from here on, events are recorded.
+    /// Attaches everything, unless it is: from here on, events are recorded.
     ///
     /// # Errors
     /// [`LoadError::Program`].
     pub fn attach(&mut self) -> Result<(), LoadError> {
+        if !self.links.is_empty() {
+            return Ok(());
+        }
         for (name, _) in self.attached.clone() {
-            let program: &mut BtfTracePoint = program(&mut self.ebpf, name)?;
-            let link =
-                program.attach().map_err(|source| LoadError::Program { name, source: Box::new(source) })?;
+            let link = self.hook(name)?;
             self.links.push((name, link));
         }
         Ok(())
     }
 
     /// Detaches everything: what is in the rings then is all there is.
-    ///
-    /// # Errors
-    /// [`LoadError::Program`].
-    pub fn detach(&mut self) -> Result<(), LoadError> {
+    pub fn detach(&mut self) {
         for (name, link) in self.links.drain(..) {
-            let program: &mut BtfTracePoint = program(&mut self.ebpf, name)?;
-            program.detach(link).map_err(|source| LoadError::Program { name, source: Box::new(source) })?;
+            match link {
+                Link::Own(link) => drop(link),
+                Link::Pinned(link) => {
+                    if let Err(error) = link.unpin() {
+                        tracing::warn!("the program `{name}` stays on its hook: {error}");
+                    }
+                }
+            }
         }
-        Ok(())
     }
 
     /// Has the kernel write a record of every process that exists into the control ring.
@@ -408,10 +569,10 @@ impl Programs {
         let (name, map) = take("POLICY")?;
         let table =
             HashMap::try_from(map).map_err(|source| LoadError::Map { name, source: Box::new(source) })?;
-        let (name, map) = take("GENERATION")?;
-        let generation =
+        let (name, map) = take("LIVE")?;
+        let live =
             Array::try_from(map).map_err(|source| LoadError::Map { name, source: Box::new(source) })?;
-        Ok(Policies { table, generation, now: 0 })
+        Ok(Policies { table, live })
     }
 
     /// Takes the marks of processes that runtimes made.
@@ -471,6 +632,34 @@ impl Programs {
         Ok(program.info().map_err(error)?.run_count())
     }
 
+    /// What was told of the losses, and when they were read for it.
+    ///
+    /// # Errors
+    /// [`LoadError::Map`].
+    pub fn told(&self) -> Result<(Vec<(u64, LossSlot)>, u64), LoadError> {
+        let error = |source| LoadError::Map { name: TOLD, source: Box::new(source) };
+        let map = self.ebpf.map(TOLD).ok_or(LoadError::Missing { name: TOLD })?;
+        let table: HashMap<_, u64, LossSlot> = HashMap::try_from(map).map_err(error)?;
+        let mut slots: Vec<_> = table.iter().collect::<Result<_, _>>().map_err(error)?;
+        let read = slots.iter().find(|(cgroup, _)| *cgroup == READ).map_or(0, |(_, slot)| slot.last);
+        slots.retain(|(cgroup, _)| *cgroup != READ);
+        Ok((slots, read))
+    }
+
+    /// Notes for the next recorder what was told of the losses, which were read at `read`.
+    ///
+    /// # Errors
+    /// [`LoadError::Map`].
+    pub fn tell(&mut self, slots: &[(u64, LossSlot)], read: u64) -> Result<(), LoadError> {
+        let error = |source| LoadError::Map { name: TOLD, source: Box::new(source) };
+        let map = self.ebpf.map_mut(TOLD).ok_or(LoadError::Missing { name: TOLD })?;
+        let mut table: HashMap<_, u64, LossSlot> = HashMap::try_from(map).map_err(error)?;
+        for (cgroup, slot) in slots {
+            table.insert(cgroup, slot, 0).map_err(error)?;
+        }
+        table.insert(READ, LossSlot { last: read, ..LossSlot::default() }, 0).map_err(error)
+    }
+
     /// Losses by cgroup since loading, all CPUs summed.
     ///
     /// # Errors
@@ -494,6 +683,14 @@ impl Programs {
         }
         Ok(losses)
     }
+}
+
+fn load_iterators(ebpf: &mut Ebpf, btf: &aya::Btf) -> Result<(), LoadError> {
+    for name in [TASKS, IN_CALLS] {
+        let iterator: &mut Iter = program(ebpf, name)?;
+        iterator.load("task", btf).map_err(|source| LoadError::Program { name, source: Box::new(source) })?;
+    }
+    Ok(())
 }
 
 fn program<'a, P>(ebpf: &'a mut Ebpf, name: &'static str) -> Result<&'a mut P, LoadError>

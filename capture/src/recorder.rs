@@ -23,6 +23,7 @@ use tracing::{debug, warn};
 
 use crate::{
     artifacts::Artifacts,
+    bpffs::Place,
     btf::Btf,
     control::link::Link,
     drain::{Pending, WINDOW},
@@ -33,9 +34,10 @@ use crate::{
     programs::{LoadError, LoadOptions, Programs},
     pulse::Pulse,
     redact::{RedactError, Redaction, Redactor},
-    sink::{HostPolicy, Sink, SinkCounts, census::Census},
+    sink::{HostPolicy, Sink, SinkCounts, census::Census, resume::Stored},
     snapshot::{self, Snapshot},
     specs,
+    takeover::{self, Earlier, Ground},
     translate::{Translator, head},
     trigger::pins::Pin,
     witness::Witness,
@@ -117,6 +119,8 @@ pub struct Options {
     pub payload_stream: u32,
     /// Record the numbers of calls only.
     pub numbers_only: bool,
+    /// The BPF file system in which programs and rings outlive a recorder that is killed.
+    pub pin: Option<PathBuf>,
     /// Secrets to mask; none are without it.
     pub redact: Option<Redaction>,
     /// How the store is written.
@@ -209,6 +213,10 @@ pub struct Recorder {
     snapshot: Snapshot,
     sink: Sink,
     book: LossBook,
+    /// Where the programs are pinned.
+    place: Option<Place>,
+    /// The programs are those of a recorder that was killed.
+    taken_over: bool,
     /// The log says already that the kernel's counts cannot be read.
     complained: bool,
     malformed: u64,
@@ -249,53 +257,65 @@ impl Recorder {
             debug!("priority not raised: {error}");
         }
         let btf = Btf::of_kernel().map_err(LoadError::from)?;
-        let (cgroups, mut degraded) = host::cgroups(&btf);
+        let (cgroups, degraded) = host::cgroups(&btf);
         let load = LoadOptions {
             config: config(options, &btf, &cgroups),
             data_ring: options.data_ring,
             control_ring: options.control_ring,
             specs: specs::table(options.numbers_only),
             hidden: Vec::new(),
+            // 0 is nobody: of a pid namespace of its own, this would be another process's number.
+            own_tgid: if host::shares_process_numbers() { std::process::id() } else { 0 },
         };
-        let mut programs = Programs::load(&btf, &load)?;
-        degraded.extend(programs.degraded.iter().cloned());
-        let pending = Pending::new(programs.take_ring("DATA")?, programs.take_ring("CONTROL")?);
-        let ended = host::end_of_earlier(&options.store);
-        let tables = (programs.take_policy()?, programs.take_marks()?);
         let redactor = options.redact.as_ref().map(Redactor::new).transpose()?;
-        let store =
-            StoreWriter::open(&options.store, host::origin(&degraded), options.store_options.clone())?;
+        let Ground { mut programs, store, earlier, taken_over, place } =
+            takeover::begin(options, &btf, &load, degraded)?;
+        let mut pending = Pending::new(programs.take_ring("DATA")?, programs.take_ring("CONTROL")?);
+        let tables = (programs.take_policy()?, programs.take_marks()?);
         let mut sink = Sink::new(store, helpers, tables, cgroups, options.host.policy(options.profile));
         sink.set_redactor(redactor);
         let now = host::boot_now();
         sink.store.put_clock(host::clock_pair())?;
         sink.store.put_container(&ContainerRecord::host(now))?;
-        if let Some(from) = ended {
+        let mut translator = Translator::default();
+        let mut malformed = 0;
+        let book = takeover::book(&mut programs, earlier.as_ref().filter(|_| taken_over), now)?;
+        match &earlier {
+            Some(earlier) if taken_over => {
+                malformed = pending.take().malformed;
+                resume(options, (&mut pending, &mut translator), &mut sink, earlier);
+                sink.scan(earlier.end, true);
+                sink.reset_policies();
+            }
             // Between the last recorder and this one nobody looked.
-            sink.store.put_loss(&Loss {
+            Some(Earlier { end, .. }) => sink.store.put_loss(&Loss {
                 container: None,
                 cause: LossCause::RecorderDown,
                 cpu: None,
-                from,
+                from: *end,
                 to: now,
                 count: None,
-            })?;
+            })?,
+            None => {}
         }
         // Once before attaching, so that the host's cgroups are known to the programs, and once after, so that no
         // cgroup made in between is missed.
         sink.scan(now, true);
         programs.attach()?;
+        let place = if taken_over { place } else { takeover::pin(&mut programs, place) };
         sink.scan(host::boot_now(), true);
         programs.snapshot()?;
         Ok(Self {
             programs,
             pending,
-            translator: Translator::default(),
+            translator,
             snapshot: Snapshot::default(),
             sink,
-            book: LossBook::new(now),
+            book,
             complained: false,
-            malformed: 0,
+            malformed,
+            place,
+            taken_over,
             full_host: options.host == HostMode::Full,
             profile: options.profile,
             host: options.host,
@@ -310,6 +330,7 @@ impl Recorder {
     pub fn begin(&mut self) {
         self.census();
         self.pass(host::boot_now());
+        self.sink.resumed();
     }
 
     /// Looks at the kernel's record of each process that was there before, before any takes its turn.
@@ -449,6 +470,7 @@ impl Recorder {
             }
             self.sink.commit(horizon);
             self.pending.give_back();
+            self.note_losses();
             if let Some(mut link) = self.link.take() {
                 link.tend(self);
                 self.link = Some(link);
@@ -468,7 +490,10 @@ impl Recorder {
     /// # Errors
     /// [`RecordError`].
     pub fn finish(mut self) -> Result<(Status, PathBuf), RecordError> {
-        self.programs.detach()?;
+        self.programs.detach();
+        if let Some(place) = &self.place {
+            place.clear();
+        }
         self.asked.all = true;
         self.look_at_calls(&[]);
         while self.pass(BootNanos(u64::MAX)) {}
@@ -554,6 +579,21 @@ impl Recorder {
         true
     }
 
+    /// What was told is in the stage now: the next recorder need not tell it.
+    fn note_losses(&mut self) {
+        let news = self.book.news();
+        if !news.is_empty()
+            && let Err(error) = self.programs.tell(&news, self.book.last_read().0)
+        {
+            self.complain("what was told of losses is not noted down", &error);
+        }
+    }
+
+    /// Whether the rings go on when this recorder is killed, and whether they did when the one before was.
+    pub fn keeping(&self) -> (bool, bool) {
+        (self.place.is_some(), self.taken_over)
+    }
+
     /// The last reading: what it cannot tell is in the recording as a gap of unknown size.
     fn close_books(&mut self, now: BootNanos) {
         let from = self.book.last_read();
@@ -611,6 +651,26 @@ impl Recorder {
     }
 }
 
+/// Takes over what a killed recorder knew, as far as what is in the rings needs it.
+fn resume(
+    options: &Options,
+    (pending, translator): (&mut Pending, &mut Translator),
+    sink: &mut Sink,
+    earlier: &Earlier,
+) {
+    let mut removed = Vec::new();
+    pending.since(0, |record| {
+        let _ = translator.event(record, |event| {
+            if event.code == EventCode::CGROUP_RMDIR {
+                removed.extend(Sink::cgroup_of(event).map(|(key, path)| (key, path.to_vec())));
+            }
+        });
+    });
+    let stored = pending.oldest().map(|oldest| takeover::stored(options, &sink.store, oldest));
+    let stored = Stored::new(stored.unwrap_or_default());
+    sink.resume(&earlier.containers, &removed, (stored, earlier.end));
+}
+
 /// As much of a reason as a store keeps.
 fn cut(reason: &str) -> Vec<u8> {
     const LONGEST: usize = 4096;
@@ -624,8 +684,6 @@ fn cut(reason: &str) -> Vec<u8> {
 fn config(options: &Options, btf: &Btf, cgroups: &host::Cgroups) -> Config {
     let v1 = cgroups.v1.as_ref();
     Config {
-        // 0 is nobody: of a pid namespace of its own, this would be another process's number.
-        own_tgid: if host::shares_process_numbers() { std::process::id() } else { 0 },
         payload_file: options.payload_file,
         payload_stream: options.payload_stream,
         v1_subsys: v1.map_or(u32::MAX, |(_, number)| *number),

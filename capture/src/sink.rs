@@ -2,6 +2,7 @@
 
 pub mod census;
 mod policies;
+pub mod resume;
 mod runtime;
 
 use std::{
@@ -100,6 +101,10 @@ pub struct Sink {
     container_policy: Option<u32>,
     /// Masks secrets.
     redactor: Option<Redactor>,
+    /// What an earlier recorder has stored already.
+    stored: resume::Stored,
+    /// Its containers that go on.
+    resumed: BTreeSet<ContainerUid>,
     /// Policies of single containers.
     own_policies: HashMap<ContainerUid, u32, foldhash::fast::RandomState>,
 }
@@ -116,6 +121,12 @@ fn push(
     store.push(uid, event)?;
     keeper.apply(uid, event);
     Ok(())
+}
+
+/// A cgroup as the kernel stamps it on a record; `v1` is the chosen v1 hierarchy.
+fn key_of(cgroup: u64, v1: u32) -> CgroupKey {
+    let hierarchy = if cgroup & V1_BIT != 0 { v1 } else { 0 };
+    CgroupKey { hierarchy, id: cgroup & !V1_BIT }
 }
 
 /// Hands an event on without its secrets.
@@ -172,6 +183,8 @@ impl Sink {
             witness: None,
             redactor: None,
             container_policy: None,
+            stored: resume::Stored::default(),
+            resumed: BTreeSet::new(),
             own_policies: HashMap::default(),
         }
     }
@@ -240,8 +253,7 @@ impl Sink {
     /// Whose a cgroup is, as far as its making has been seen.
     pub fn known_owner(&self, cgroup: u64) -> Option<ContainerUid> {
         let v1 = self.cgroups.v1.as_ref().map_or(0, |(hierarchy, _)| hierarchy.id);
-        let hierarchy = if cgroup & V1_BIT != 0 { v1 } else { 0 };
-        self.registry.owner(CgroupKey { hierarchy, id: cgroup & !V1_BIT })
+        self.registry.owner(key_of(cgroup, v1))
     }
 
     /// Whose the tasks of a cgroup are.
@@ -260,15 +272,15 @@ impl Sink {
         ContainerUid::HOST
     }
 
-    fn key(event: &Event<'_>) -> Option<CgroupKey> {
-        Some(CgroupKey {
-            hierarchy: event.number(layout::cgroup::HIERARCHY)? as u32,
-            id: event.number(layout::cgroup::ID)?,
-        })
+    /// The cgroup that an event is about, and its path.
+    pub fn cgroup_of<'e>(event: &Event<'e>) -> Option<(CgroupKey, &'e [u8])> {
+        let hierarchy = event.number(layout::cgroup::HIERARCHY)? as u32;
+        let id = event.number(layout::cgroup::ID)?;
+        Some((CgroupKey { hierarchy, id }, event.bytes(FieldTag::CGROUP)?))
     }
 
     fn made(&mut self, cgroup: u64, event: &Event<'_>) {
-        let (Some(key), Some(path)) = (Self::key(event), event.bytes(FieldTag::CGROUP)) else { return };
+        let Some((key, path)) = Self::cgroup_of(event) else { return };
         let making = self.making(cgroup, path, event);
         let added = self.registry.add(key, path, event.time, &making);
         self.added(key, added);
@@ -276,7 +288,7 @@ impl Sink {
     }
 
     fn removed(&mut self, event: &Event<'_>) {
-        let (Some(key), Some(path)) = (Self::key(event), event.bytes(FieldTag::CGROUP)) else { return };
+        let Some((key, path)) = Self::cgroup_of(event) else { return };
         let owner = self.registry.owner(key).unwrap_or(ContainerUid::HOST);
         self.put(owner, event);
         if let Some(uid) = self.registry.remove(key, path, event.time) {
@@ -332,7 +344,11 @@ impl Sink {
         } else if uid != ContainerUid::HOST {
             self.life(uid, &event);
         }
-        let Self { redactor, store, keeper, witness, .. } = self;
+        let Self { redactor, store, keeper, witness, stored, .. } = self;
+        if stored.has(&event) {
+            keeper.apply(uid, &event);
+            return;
+        }
         let pushed = masked(redactor.as_mut(), &event, |event| {
             let pushed = push((store, keeper), uid, event);
             if let Some(witness) = witness {

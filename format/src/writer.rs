@@ -397,6 +397,11 @@ impl StoreWriter {
         StoreStats { bytes: self.stats.bytes + self.segment.len(), ..self.stats }
     }
 
+    /// The store's own identity.
+    pub fn store_uuid(&self) -> [u8; 16] {
+        self.origin.store_uuid
+    }
+
     /// The next free container uid of this store: uids are never reused, also across restarts.
     pub fn next_uid(&self) -> ContainerUid {
         ContainerUid(self.next_uid.max(ContainerUid::HOST.0 + 1))

@@ -76,8 +76,13 @@ pub(super) fn run(args: &RunArgs, config: &Config, settings: Settings) -> Result
     recorder.begin();
     helpers.refuse(privilege::settle_recording());
     systemd::ready();
+    let rings = match recorder.keeping() {
+        (_, true) => ", taken over from a recorder that was killed: no gap",
+        (true, false) => ", kept when it is killed",
+        (false, false) => "",
+    };
     eprintln!(
-        "recording to {}: {} processes were there, rings {}+{} MiB",
+        "recording to {}: {} processes were there, rings {}+{} MiB{rings}",
         record.store.display(),
         recorder.processes_found(),
         record.data_ring >> 20,
@@ -208,6 +213,7 @@ fn options(record: &RecordConfig) -> Options {
         payload_file: record.payload_file,
         payload_stream: record.payload_stream,
         numbers_only: record.numbers_only,
+        pin: record.pin.clone(),
         redact: record.redact.clone(),
         store_options: StoreOptions {
             segment_bytes: record.segment_size,

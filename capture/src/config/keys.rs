@@ -161,6 +161,13 @@ pub(super) const KEYS: &[Key] = &[
         START,
         "bytes kept of each read or write of a socket, pipe or terminal",
     ),
+    key(
+        "record.pin",
+        Kind::Text,
+        crate::bpffs::USUAL,
+        START,
+        "BPF file system in which programs and rings outlive a recorder that is killed, so that the next one misses nothing; empty for none",
+    ),
     key("record.numbers_only", Kind::Bool, "false", START, "keep the numbers of each call only"),
     key(
         "redact.secrets",

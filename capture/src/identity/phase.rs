@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use afterimage_format::{ContainerUid, Event, EventCode, FieldTag, layout};
+use afterimage_format::{BootNanos, ContainerUid, Event, EventCode, FieldTag, layout};
 use foldhash::fast::RandomState;
 
 /// Runtimes that execute themselves again inside the container's cgroup.
@@ -30,6 +30,8 @@ const MOST: usize = 1 << 20;
 #[derive(Debug, Default)]
 pub struct Phases {
     payload: HashMap<u32, ContainerUid, RandomState>,
+    /// Containers whose payload ran when an earlier recorder ended: who is older than that is payload.
+    taken_over: HashMap<ContainerUid, BootNanos, RandomState>,
 }
 
 impl Phases {
@@ -43,6 +45,12 @@ impl Phases {
                 self.payload.remove(&tgid);
             }
             return false;
+        }
+        if let Some(end) = self.taken_over.get(&container)
+            && event.task.start <= *end
+            && !self.payload.contains_key(&tgid)
+        {
+            self.is_payload(tgid, container);
         }
         match event.code {
             EventCode::FORK => {
@@ -64,6 +72,11 @@ impl Phases {
             _ => {}
         }
         self.payload.get(&tgid) != Some(&container)
+    }
+
+    /// A container's payload ran already when an earlier recorder ended.
+    pub fn taken_over(&mut self, container: ContainerUid, end: BootNanos) {
+        self.taken_over.insert(container, end);
     }
 
     /// The container that a process is payload of.
@@ -98,7 +111,7 @@ pub fn is_runtime(event: &Event<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use afterimage_format::{BootNanos, EventFlags, Field, FieldFlags, TaskKey};
+    use afterimage_format::{EventFlags, Field, FieldFlags, TaskKey};
 
     const BOX: ContainerUid = ContainerUid(1);
 
@@ -130,6 +143,17 @@ mod tests {
             fields: &fields,
         };
         phases.apply(BOX, &event, None)
+    }
+
+    #[test]
+    fn who_ran_when_an_earlier_recorder_ended_is_payload_and_who_came_later_is_not() {
+        let write = EventCode(1);
+        let mut phases = Phases::default();
+        // Tasks of this test start at 1.
+        phases.taken_over(BOX, BootNanos(0));
+        assert!(apply(&mut phases, write, 7, &[], &[]));
+        phases.taken_over(BOX, BootNanos(1));
+        assert!(!apply(&mut phases, write, 7, &[], &[]));
     }
 
     #[test]

@@ -88,6 +88,24 @@ impl Registry {
         }
     }
 
+    /// A container that an earlier recorder of this store knew, and that goes on.
+    pub fn restore(&mut self, record: ContainerRecord) {
+        let uid = record.uid;
+        self.cgroups.insert(CgroupKey { hierarchy: record.hierarchy, id: record.cgroup_id }, uid);
+        self.by_path.insert(record.cgroup_path.clone(), uid);
+        if record.role != Role::Monitor {
+            self.by_id.entry(record.id.clone()).or_default().push(uid);
+        }
+        self.containers.insert(uid, record);
+    }
+
+    /// A cgroup that has been removed by now; it was a container's where it was below one's.
+    pub fn restore_below(&mut self, key: CgroupKey, path: &[u8]) {
+        if let Some((_, uid)) = self.nearest(path) {
+            self.cgroups.entry(key).or_insert(uid);
+        }
+    }
+
     /// A cgroup exists: made now, or found by a scan.
     pub fn add(&mut self, key: CgroupKey, path: &[u8], now: BootNanos, making: &Making) -> Added {
         match self.cgroups.get(&key) {
@@ -421,6 +439,25 @@ mod tests {
         assert_eq!(registry.owner(v2(2)), Some(ContainerUid(5)), "late events still find it");
         assert_eq!(registry.forget(BootNanos(6), |_| false).1, [ContainerUid(5)]);
         assert_eq!(registry.owner(v2(2)), None);
+    }
+
+    #[test]
+    fn a_container_that_was_known_before_keeps_its_uid_and_ends_as_ever() {
+        let path = format!("/docker/{ID}");
+        let mut before = Registry::new(ContainerUid(5));
+        before.add(v2(2), path.as_bytes(), BootNanos(1), &made());
+        let mut registry = Registry::new(ContainerUid(6));
+        registry.restore(before.get(ContainerUid(5)).unwrap().clone());
+        let scan = Making { scanned: true, preexisting: true, ..Making::default() };
+        let below = format!("{path}/init");
+        assert_eq!(registry.add(v2(2), path.as_bytes(), BootNanos(9), &scan), Added::Inside(ContainerUid(5)));
+        assert_eq!(
+            registry.add(v2(3), below.as_bytes(), BootNanos(9), &scan),
+            Added::Inside(ContainerUid(5))
+        );
+        assert_eq!((registry.owner(v2(3)), registry.preexisting().count()), (Some(ContainerUid(5)), 0));
+        assert_eq!(registry.with_id(ID.as_bytes()), [ContainerUid(5)]);
+        assert_eq!(registry.remove(v2(2), path.as_bytes(), BootNanos(10)), Some(ContainerUid(5)));
     }
 
     #[test]

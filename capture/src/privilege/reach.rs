@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::landlock::Files;
 use crate::{
+    bpffs,
     config::{Config, Sources},
     host,
 };
@@ -38,7 +39,10 @@ pub fn capture(config: &Config, sources: &Sources) -> Files {
     let mut read = configuration(config, sources);
     read.extend(host::cgroup_mounts());
     read.push(PathBuf::from(PROCESSORS));
-    Files { written: vec![config.record.store.clone()], read }
+    let mut written = vec![config.record.store.clone()];
+    // To remove in the end what it pinned.
+    written.extend(config.record.pin.as_ref().map(|bpffs| bpffs::directory(bpffs)));
+    Files { written, read }
 }
 
 /// The control process: what it serves with, and never the store.

@@ -63,8 +63,8 @@ impl Census {
         // Names that only the monitors give a meaning.
         sink.scan(now, true);
         // After what they ask for, so that the threads know the daemons.
-        let found: Vec<_> =
-            sink.registry.preexisting().map(|record| (record.uid, record.id.clone())).collect();
+        let found = sink.registry.preexisting().chain(sink.nameless());
+        let found: Vec<_> = found.map(|record| (record.uid, record.id.clone())).collect();
         for (container, id) in found {
             sink.created(container);
             sink.metadata.ask(Request::Found { container, id });

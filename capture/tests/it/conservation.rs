@@ -24,7 +24,6 @@ fn check(setting: &Setting) -> (u64, u64) {
     let btf = Btf::of_kernel().unwrap();
     let (cgroups, _) = host::cgroups(&btf);
     let config = Config {
-        own_tgid: std::process::id(),
         payload_file: 256,
         payload_stream: 1024,
         v1_subsys: u32::MAX,
@@ -42,6 +41,7 @@ fn check(setting: &Setting) -> (u64, u64) {
         control_ring: 1 << 23,
         specs: specs::table(false),
         hidden: Vec::new(),
+        own_tgid: std::process::id(),
     };
     let _stats = aya::sys::enable_stats(aya::sys::Stats::RunTime).unwrap();
     let mut programs = Programs::load(&btf, &options).unwrap();
@@ -56,7 +56,7 @@ fn check(setting: &Setting) -> (u64, u64) {
         .status()
         .unwrap();
     assert!(status.success());
-    programs.detach().unwrap();
+    programs.detach();
     let runs = programs.kernel_runs("sys_exit").unwrap();
     let counted = programs.counters().unwrap();
     let mut pending = Pending::new(data, control);

@@ -20,6 +20,7 @@ fn programs_load_without_any_one_member() {
             data_ring: 1 << 16,
             control_ring: 1 << 16,
             specs: specs::table(false)[..1].to_vec(),
+            own_tgid: 0,
             hidden: vec![field],
         };
         let programs = match Programs::load(&btf, &options) {

@@ -58,6 +58,8 @@ impl Running {
             .args(["run", "--status-interval", "1", "--store"])
             .arg(store.path())
             .args(args)
+            // A recorder that a test kills would leave its programs running, but where that is the test.
+            .env("AFTERIMAGE_RECORD_PIN", "")
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

@@ -26,5 +26,6 @@ mod storm;
 mod strace;
 mod supervised;
 mod systemd;
+mod takeover;
 mod thousand;
 mod tls;

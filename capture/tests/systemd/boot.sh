@@ -11,7 +11,7 @@ mkdir "$scratch/layer/upper" "$scratch/layer/work"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$scratch/layer/upper,workdir=$scratch/layer/work" "$root"
 
 # Of the host's units none but what every system has: nothing here may reach out of the namespaces.
-rm -rf "$root/etc/systemd/system" "$root/run" "$root/tmp" "$root/var/lib/afterimage" "$root/etc/afterimage"
+rm -rf "$root/etc/systemd/system" "$root/run" "$root/var/lib/afterimage" "$root/etc/afterimage"
 for wants in "$root"/lib/systemd/system/*.target.wants; do rm -rf "$wants"; done
 mkdir -p "$root/etc/systemd/system/afterimaged.service.d" "$root/etc/afterimage" "$root/run" "$root/tmp" "$root/old"
 cp "$recorder" "$root/usr/bin/afterimaged"
@@ -40,6 +40,7 @@ mount -o remount,bind,ro "$root/proc/sys"
 mount -t sysfs -o ro sysfs "$root/sys"
 mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
 mount -t tracefs tracefs "$root/sys/kernel/tracing"
+mount -t bpf -o mode=700 bpf "$root/sys/fs/bpf"
 
 cd "$root"
 pivot_root . old

@@ -1,0 +1,189 @@
+//! A recorder that was killed and one that is started after it: what the kernel wrote in between.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use afterimage_format::{ContainerUid, EventCode, EventFlags, FieldTag, LossCause, OwnedEvent, Recording};
+use afterimage_launch::{Launcher, Root, Stdio, Style, rootfs};
+use rustix::fd::AsFd as _;
+
+use crate::harness::{RECORDER, Running, alone, container, events, open, wait_until};
+
+const BPFFS: &str = "/sys/fs/bpf";
+const PINNED: [&str; 6] = ["--host", "none", "--profile", "full", "--set", "record.pin=/sys/fs/bpf"];
+/// Calls of `/bin/true` after its exec: `thousand.rs` compares it with strace.
+const TRUE: usize = 15;
+
+/// What is pinned of a store.
+fn pinned(store: &Path) -> Vec<PathBuf> {
+    let uuid: String = open(store).store_uuid().iter().map(|byte| format!("{byte:02x}")).collect();
+    let places = fs::read_dir(Path::new(BPFFS).join("afterimage")).into_iter().flatten().flatten();
+    places
+        .filter(|place| place.file_name().to_string_lossy().starts_with(&uuid))
+        .map(|place| place.path())
+        .collect()
+}
+
+fn payload(recording: &Recording, uid: ContainerUid) -> Vec<OwnedEvent> {
+    let all = events(recording, uid).into_iter();
+    all.filter(|event| !event.flags.contains(EventFlags::SETUP)).collect()
+}
+
+/// The numbered lines that a container's payload wrote, as they were recorded.
+fn lines(recording: &Recording, id: &str) -> Vec<String> {
+    const WRITE: EventCode = EventCode(1);
+    let own = payload(recording, container(recording, id).record.uid);
+    let writes = own.iter().filter(|event| event.code == WRITE && event.args.first() == Some(&1));
+    let texts = writes.filter_map(|event| event.fields.iter().find(|field| field.tag == FieldTag::PAYLOAD));
+    texts.map(|field| String::from_utf8_lossy(&field.bytes).trim_end().to_owned()).collect()
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
+fn a_killed_recorder_leaves_no_gap_where_its_rings_are_pinned() {
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    rootfs::busybox(root.path()).unwrap();
+    let out = tempfile::NamedTempFile::new().unwrap();
+    let first = Running::start(&PINNED);
+    assert_eq!(pinned(first.store.path()).len(), 1);
+    let launcher = Launcher::new(Style::Docker, Root::Chroot(root.path().to_owned())).unwrap();
+    // Runs all the time, and prints its own count.
+    let script =
+        "i=0; while [ -e /go ]; do echo line $i; i=$((i+1)); /bin/busybox usleep 2000; done; echo end $i";
+    fs::write(root.path().join("go"), "").unwrap();
+    let stdio = Stdio { stdout: Some(out.as_file().as_fd()), ..Stdio::default() };
+    let long = launcher.spawn(&["/bin/busybox", "sh", "-c", script], stdio).unwrap();
+    let long_id = long.id().to_string();
+    let stop = AtomicBool::new(false);
+    let (recorder, short) = std::thread::scope(|scope| {
+        let mut recorder = first;
+        let short = scope.spawn(|| {
+            let mut ids = Vec::new();
+            while !stop.load(Ordering::Relaxed) {
+                ids.push(launcher.run(&["/bin/true"], Stdio::default()).unwrap().id.to_string());
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            ids
+        });
+        for round in 0..3 {
+            std::thread::sleep(Duration::from_millis(700 + 233 * round));
+            let store = recorder.kill();
+            std::thread::sleep(Duration::from_secs(1));
+            recorder = Running::on(store, &PINNED);
+        }
+        std::thread::sleep(Duration::from_millis(500));
+        stop.store(true, Ordering::Relaxed);
+        (recorder, short.join().unwrap())
+    });
+    fs::remove_file(root.path().join("go")).unwrap();
+    assert!(long.wait().unwrap().status.success());
+    let (store, said) = recorder.stop();
+    assert!(said.contains("taken over") && said.contains(" 0 lost"), "{said}");
+    assert_eq!(pinned(store.path()), [] as [PathBuf; 0], "nothing is left behind");
+
+    let recording = open(store.path());
+    assert_eq!(recording.losses(), []);
+    let mut times_listed = BTreeMap::new();
+    for summary in recording.containers() {
+        *times_listed.entry(String::from_utf8_lossy(&summary.record.id).into_owned()).or_insert(0) += 1;
+    }
+    // The one that lived all the time: every line once, in order, all of one container that has its beginning.
+    let witness = fs::read_to_string(out.path()).unwrap();
+    let recorded = lines(&recording, &long_id);
+    let printed: Vec<&str> = witness.lines().collect();
+    assert!(printed.len() > 300, "{}", printed.len());
+    let same = recorded.iter().zip(&printed).take_while(|(one, other)| one == *other).count();
+    let next = (recorded.get(same), printed.get(same));
+    assert_eq!((recorded.len(), same), (printed.len(), printed.len()), "{next:?}");
+    let record = &container(&recording, &long_id).record;
+    assert!(!record.preexisting && record.removed.is_some(), "{record:?}");
+    assert_eq!(times_listed.get(&long_id), Some(&1));
+    // Those that came and went, many of them while nobody drained.
+    for id in &short {
+        assert_eq!(times_listed.get(id), Some(&1), "{id}");
+        let own = payload(&recording, container(&recording, id).record.uid);
+        let calls = own.iter().filter(|event| event.code.as_syscall().is_some()).count();
+        let ends = own.iter().filter(|event| event.code == EventCode::EXIT).count();
+        assert_eq!((calls, ends), (TRUE, 1), "{id}");
+    }
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
+fn what_the_kernel_could_not_keep_while_nobody_drained_is_counted() {
+    let _alone = alone();
+    let root = tempfile::tempdir().unwrap();
+    rootfs::busybox(root.path()).unwrap();
+    let small = [&PINNED[..], &["--data-ring", "1"]].concat();
+    let recorder = Running::start(&small);
+    let store = recorder.kill();
+    let launcher = Launcher::new(Style::Docker, Root::Chroot(root.path().to_owned())).unwrap();
+    const LINES: usize = 40_000;
+    let script = format!("i=0; while [ $i -lt {LINES} ]; do echo line $i; i=$((i+1)); done");
+    let out = tempfile::tempfile().unwrap();
+    let stdio = Stdio { stdout: Some(out.as_fd()), ..Stdio::default() };
+    let flood = launcher.run(&["/bin/busybox", "sh", "-c", &script], stdio).unwrap();
+    assert!(flood.status.success());
+    let (store, _) = Running::on(store, &small).stop();
+    let recording = open(store.path());
+    let summary = container(&recording, &flood.id.to_string());
+    let down = recording.losses().iter().filter(|loss| loss.cause == LossCause::RecorderDown).count();
+    assert_eq!(down, 0, "{:?}", recording.losses());
+    let own = recording.losses().iter().filter(|loss| loss.container == Some(summary.record.uid));
+    let lost: u64 = own.filter_map(|loss| loss.count).sum();
+    let recorded = lines(&recording, &flood.id.to_string()).len() as u64;
+    // Besides its lines the shell makes a few calls in the end.
+    let others = (recorded + lost).checked_sub(LINES as u64);
+    let few = others.is_some_and(|others| others < 20);
+    assert!(lost > 0 && recorded > 0 && few, "{recorded} recorded, {lost} lost");
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
+fn programs_loaded_otherwise_are_not_taken_over_and_the_gap_is_told() {
+    let _alone = alone();
+    let first = Running::start(&PINNED);
+    first.wait_for_round();
+    let store = first.kill();
+    let left = pinned(store.path());
+    assert_eq!(left.len(), 1);
+    // Another payload limit is in the programs: these are not those.
+    let other = [&PINNED[..], &["--payload-file", "16"]].concat();
+    let second = Running::on(store, &other);
+    wait_until("its own place", || {
+        let now = pinned(second.store.path());
+        now.len() == 1 && now != left
+    });
+    let (store, said) = second.stop();
+    assert!(!said.contains("taken over"), "{said}");
+    let recording = open(store.path());
+    let gaps: Vec<_> =
+        recording.losses().iter().filter(|loss| loss.cause == LossCause::RecorderDown).collect();
+    assert_eq!(gaps.len(), 1, "{:?}", recording.losses());
+    assert_eq!(pinned(store.path()), [] as [PathBuf; 0]);
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
+fn two_recorders_do_not_take_over_from_each_other() {
+    let _alone = alone();
+    let (one, two) = (Running::start(&PINNED), Running::start(&PINNED));
+    assert_eq!((pinned(one.store.path()).len(), pinned(two.store.path()).len()), (1, 1));
+    let store = one.kill();
+    let (other, _) = two.stop();
+    assert_eq!((pinned(store.path()).len(), pinned(other.path()).len()), (1, 0));
+    // What runs on without a recorder is named.
+    let doctor = std::process::Command::new(RECORDER).arg("doctor").output().unwrap();
+    let place = pinned(store.path())[0].display().to_string();
+    let named = String::from_utf8_lossy(&doctor.stdout).lines().any(|line| line.contains(&place));
+    assert!(doctor.status.success() && named, "{doctor:?}");
+    let (store, said) = Running::on(store, &PINNED).stop();
+    assert!(said.contains("taken over"), "{said}");
+    assert_eq!(pinned(store.path()), [] as [PathBuf; 0]);
+}
