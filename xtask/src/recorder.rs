@@ -33,6 +33,8 @@ impl Recorder {
             .args(["run", "--store"])
             .arg(store)
             .args(options)
+            // One that is killed below must not leave its programs running.
+            .env("AFTERIMAGE_RECORD_PIN", "")
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

@@ -138,13 +138,13 @@ fn the_daemon_set_has_capabilities_and_no_privileges() {
         (&json!(true), &Value::Null, &Value::Null)
     );
     assert_eq!(pod["automountServiceAccountToken"], false);
-    // Everything of the node but the store is read only; every mount has its volume.
+    // Everything of the node but the store and what outlives the recorder in the kernel is read only; every mount has its volume.
     let volumes: BTreeSet<&str> =
         pod["volumes"].as_array().unwrap().iter().map(|volume| volume["name"].as_str().unwrap()).collect();
     for mount in container["volumeMounts"].as_array().unwrap() {
         let name = mount["name"].as_str().unwrap();
         assert!(volumes.contains(name), "{mount}");
-        assert!(mount["readOnly"] == true || ["store", "run"].contains(&name), "{mount}");
+        assert!(mount["readOnly"] == true || ["store", "run", "bpf"].contains(&name), "{mount}");
     }
     assert_eq!(container["livenessProbe"]["httpGet"]["path"], "/healthz");
     assert_eq!(container["readinessProbe"]["httpGet"]["path"], "/readyz");
