@@ -58,8 +58,17 @@ impl fmt::Display for Table {
         )?;
         writeln!(
             f,
-            "  {:<26} {:>8} {:>12} {:>9} {:>12} {:>9} {:>8} {:>8} {:>9}",
-            "tracer", "slowdown", "added ns", "added CPU", "recorder", "events", "lost", "B/event", "RSS MiB"
+            "  {:<26} {:>8} {:>12} {:>9} {:>12} {:>9} {:>8} {:>8} {:>9} {:>8}",
+            "tracer",
+            "slowdown",
+            "added ns",
+            "added CPU",
+            "recorder",
+            "events",
+            "lost",
+            "B/event",
+            "RSS MiB",
+            "PSS MiB"
         )?;
         for (name, runs) in &self.rows {
             let wall = median(runs, |run| run.wall);
@@ -82,10 +91,11 @@ impl fmt::Display for Table {
             let per_event =
                 if events > MEANINGFUL { median(runs, |run| run.bytes as f64) / events } else { 0.0 };
             let cpu = median(runs, |run| run.cpu) - median(bare, |run| run.cpu);
-            let rss = runs.iter().map(|run| run.rss).max().unwrap_or(0) >> 20;
+            let most = |of: fn(&Run) -> u64| runs.iter().map(of).max().unwrap_or(0) >> 20;
+            let (rss, pss) = (most(|run| run.rss), most(|run| run.pss));
             writeln!(
                 f,
-                "  {name:<26} {:>7.2}x {added:>12} {cpu:>8.2}s {per_million:>12} {events:>9.0} {lost:>8} {per_event:>8.2} {rss:>9}",
+                "  {name:<26} {:>7.2}x {added:>12} {cpu:>8.2}s {per_million:>12} {events:>9.0} {lost:>8} {per_event:>8.2} {rss:>9} {pss:>8}",
                 wall / base
             )?;
         }

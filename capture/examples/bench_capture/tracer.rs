@@ -21,6 +21,8 @@ pub(crate) struct Run {
     pub(crate) recorder_cpu: f64,
     /// Its resident memory at the end, bytes.
     pub(crate) rss: u64,
+    /// The same, of what others map too only its part.
+    pub(crate) pss: u64,
     /// Events it stored.
     pub(crate) events: u64,
     /// Events it lost.
@@ -174,6 +176,12 @@ fn rss(pid: u32) -> u64 {
     line.and_then(|kib| kib.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) * 1024
 }
 
+fn pss(pid: u32) -> u64 {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
+    line.and_then(|kib| kib.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) * 1024
+}
+
 fn recorded(program: &Path, args: &[&str], load: &Load) -> Run {
     let store = std::env::temp_dir().join(format!("afterimage-bench-{}", std::process::id()));
     let _ = fs::remove_dir_all(&store);
@@ -193,6 +201,7 @@ fn recorded(program: &Path, args: &[&str], load: &Load) -> Run {
     std::thread::sleep(std::time::Duration::from_millis(300));
     run.recorder_cpu = process_cpu(recorder.id()) - cpu;
     run.rss = rss(recorder.id());
+    run.pss = pss(recorder.id());
     stop(&mut recorder);
     let sealed = lines.map_while(Result::ok).find(|line| line.starts_with("sealed")).unwrap_or_default();
     let number = |before: &str| {
