@@ -221,7 +221,7 @@ impl Config {
                 payload_file: read.small("record.payload_file"),
                 payload_stream: read.small("record.payload_stream"),
                 numbers_only: read.truth("record.numbers_only"),
-                pin: read.path("record.pin"),
+                pin: read.path("record.bpffs"),
                 redact: read.truth("redact.secrets").then(|| Redaction {
                     names: read.list("redact.names").to_vec(),
                     patterns: read.list("redact.patterns").to_vec(),

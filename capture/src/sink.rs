@@ -330,7 +330,10 @@ impl Sink {
             self.put_container(uid);
         }
         let runtime = self.lineage.member(event.task.tgid).and_then(|member| member.mnt_ns);
-        let setup = self.phases.apply(uid, event, runtime);
+        // A process that is there when recording begins is payload, unless its container's beginning was seen.
+        let begins = event.code == EventCode::PROCESS
+            && self.registry.get(uid).is_some_and(|record| !record.preexisting && record.started.is_none());
+        let setup = begins || self.phases.apply(uid, event, runtime);
         if event.code == EventCode::EXEC {
             self.artifacts.turned(event, Some(uid).filter(|uid| *uid != ContainerUid::HOST && !setup));
         }

@@ -34,7 +34,7 @@ impl Recorder {
             .arg(store)
             .args(options)
             // One that is killed below must not leave its programs running.
-            .env("AFTERIMAGE_RECORD_PIN", "")
+            .env("AFTERIMAGE_RECORD_BPFFS", "")
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

@@ -162,7 +162,7 @@ pub(super) const KEYS: &[Key] = &[
         "bytes kept of each read or write of a socket, pipe or terminal",
     ),
     key(
-        "record.pin",
+        "record.bpffs",
         Kind::Text,
         crate::bpffs::USUAL,
         START,

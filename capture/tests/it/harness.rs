@@ -59,7 +59,7 @@ impl Running {
             .arg(store.path())
             .args(args)
             // A recorder that a test kills would leave its programs running, but where that is the test.
-            .env("AFTERIMAGE_RECORD_PIN", "")
+            .env("AFTERIMAGE_RECORD_BPFFS", "")
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();

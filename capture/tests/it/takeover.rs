@@ -15,7 +15,7 @@ use rustix::fd::AsFd as _;
 use crate::harness::{RECORDER, Running, alone, container, events, open, wait_until};
 
 const BPFFS: &str = "/sys/fs/bpf";
-const PINNED: [&str; 6] = ["--host", "none", "--profile", "full", "--set", "record.pin=/sys/fs/bpf"];
+const PINNED: [&str; 6] = ["--host", "none", "--profile", "full", "--set", "record.bpffs=/sys/fs/bpf"];
 /// Calls of `/bin/true` after its exec: `thousand.rs` compares it with strace.
 const TRUE: usize = 15;
 
