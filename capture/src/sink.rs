@@ -443,7 +443,11 @@ impl Sink {
         if space != before {
             warn!("disk space: {}, was {}", space.as_str(), before.as_str());
         }
+        let gone = self.store.take_gone();
         if let Some(witness) = &mut self.witness {
+            if !gone.is_empty() {
+                witness.gone(&gone);
+            }
             witness.committed();
         }
     }

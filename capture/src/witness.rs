@@ -13,6 +13,9 @@ pub trait Witness {
     /// An event was stored.
     fn event(&mut self, uid: ContainerUid, event: &Event<'_>);
 
+    /// Containers that ended and of which retention has removed everything.
+    fn gone(&mut self, uids: &[ContainerUid]);
+
     /// Everything so far is safe from a kill.
     fn committed(&mut self);
 }

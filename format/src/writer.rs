@@ -153,6 +153,8 @@ pub struct StoreWriter {
     held: Held,
     catalog: CatalogParts,
     keeping: Keeping,
+    /// Ended containers of which nothing is left, to be told.
+    gone: Vec<ContainerUid>,
     /// What pins hold, as last summed up, and as it was when one was closed.
     pinned: Option<PinnedSum>,
     closed_at: Option<u64>,
@@ -323,6 +325,7 @@ impl StoreWriter {
             done = done.and(result);
         }
         self.tend_catalog();
+        self.containers.tend();
         self.committed(done)
     }
 
@@ -373,6 +376,7 @@ impl StoreWriter {
             // Its room is for others: of each container that ever was, this would be the most that is held.
             let room = std::mem::replace(&mut entry.open, OpenBlock::new());
             keep_spare(&mut self.spare, room, true);
+            self.containers.one_ended();
         }
         Ok(())
     }

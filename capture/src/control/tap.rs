@@ -29,6 +29,7 @@ pub struct Tap {
     talks: Vec<(ContainerUid, Ends)>,
     /// Pins that have their size, and since when.
     full: Vec<(String, i64)>,
+    gone: Vec<ContainerUid>,
     next: Option<Box<dyn Witness>>,
 }
 
@@ -51,6 +52,7 @@ impl Tap {
             processes: Vec::new(),
             talks: Vec::new(),
             full: Vec::new(),
+            gone: Vec::new(),
             next,
         }
     }
@@ -108,6 +110,13 @@ impl Witness for Tap {
         }
     }
 
+    fn gone(&mut self, uids: &[ContainerUid]) {
+        self.gone.extend_from_slice(uids);
+        if let Some(next) = &mut self.next {
+            next.gone(uids);
+        }
+    }
+
     fn committed(&mut self) {
         while let Some((uid, known)) = self.containers.pop_first() {
             if !self.engine.update(Update::Container(Box::new(known.clone()))) {
@@ -120,6 +129,9 @@ impl Witness for Tap {
                 break;
             }
             self.gaps.pop_front();
+        }
+        if !self.gone.is_empty() && self.engine.update(Update::Gone(self.gone.clone())) {
+            self.gone.clear();
         }
         if !self.processes.is_empty() && self.engine.update(Update::Processes(self.processes.clone())) {
             self.processes.clear();

@@ -94,6 +94,10 @@ impl Feed {
 }
 
 impl Witness for Feed {
+    fn gone(&mut self, _: &[ContainerUid]) {
+        // Whoever looks on has forgotten them when they ended.
+    }
+
     fn container(&mut self, record: &ContainerRecord) {
         self.batch.push_container(record);
     }

@@ -12,6 +12,8 @@ use super::neighbours::Neighbours;
 
 /// Most containers remembered; of more, the dead of longest ago go.
 const MAX_CONTAINERS: usize = 200_000;
+/// Most containers remembered of which nothing is recorded any more.
+const MAX_GONE: usize = 4096;
 /// Most gaps remembered.
 const MAX_GAPS: usize = 65_536;
 /// Most processes remembered.
@@ -146,6 +148,8 @@ pub struct Directory {
     ids: BTreeMap<String, Vec<ContainerUid>>,
     /// The dead in the order of their removal.
     dead: VecDeque<ContainerUid>,
+    /// The dead of which nothing is recorded any more, in the order in which that came to be.
+    gone: VecDeque<ContainerUid>,
     gaps: VecDeque<Gap>,
     /// The moment before which gaps may have been forgotten.
     gaps_from: Option<i64>,
@@ -169,6 +173,7 @@ impl Directory {
             known: BTreeMap::new(),
             ids: BTreeMap::new(),
             dead: VecDeque::new(),
+            gone: VecDeque::new(),
             gaps: VecDeque::new(),
             gaps_from: None,
             processes: HashMap::new(),
@@ -201,6 +206,23 @@ impl Directory {
     pub fn learn_past(&mut self, known: Known) {
         if !self.known.contains_key(&known.uid) {
             self.learn(known);
+        }
+    }
+
+    /// Learns that nothing of a container is recorded any more. The latest are still answered for by what they were.
+    pub fn learn_gone(&mut self, uid: ContainerUid) {
+        if !self.known.contains_key(&uid) {
+            return;
+        }
+        self.gone.push_back(uid);
+        while self.gone.len() > MAX_GONE
+            && let Some(oldest) = self.gone.pop_front()
+        {
+            self.forget(oldest);
+        }
+        // Those that were forgotten are not looked for one by one.
+        if self.dead.len() > 2 * self.known.len() + MAX_GONE {
+            self.dead.retain(|uid| self.known.contains_key(uid));
         }
     }
 
@@ -350,6 +372,25 @@ pub(super) mod tests {
             record.facts.push(Fact { key, value, source: FactSource::Launcher, time: BootNanos(0) });
         }
         Known::new(&record, |at| at.0 as i64)
+    }
+
+    #[test]
+    fn of_what_retention_removed_the_latest_are_remembered() {
+        let mut directory = Directory::default();
+        let uids = 1..=3 * MAX_GONE as u64;
+        for uid in uids.clone() {
+            directory.learn(known(uid, &format!("{uid:064x}"), 1, Some(2)));
+        }
+        directory.learn(known(0, "living", 1, None));
+        uids.clone().for_each(|uid| directory.learn_gone(ContainerUid(uid)));
+        // One that it never knew, or has forgotten.
+        directory.learn_gone(ContainerUid(1));
+        assert_eq!(directory.len(), MAX_GONE + 1);
+        assert!(
+            directory.get(ContainerUid(1)).is_none() && directory.get(ContainerUid(*uids.end())).is_some()
+        );
+        assert!(directory.dead.len() <= 3 * MAX_GONE, "{}", directory.dead.len());
+        assert_eq!(directory.ids.len(), MAX_GONE + 1);
     }
 
     #[test]

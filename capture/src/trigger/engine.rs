@@ -52,6 +52,8 @@ pub enum Update {
     Container(Box<Known>),
     /// Of a container of the store's past.
     Past(Box<Known>),
+    /// Of containers of which retention has removed everything.
+    Gone(Vec<ContainerUid>),
     /// Of a gap.
     Gap(Gap),
     /// Of processes that began.
@@ -364,6 +366,7 @@ impl Engine {
                 self.directory.learn(*known);
             }
             Update::Past(known) => self.directory.learn_past(*known),
+            Update::Gone(uids) => uids.into_iter().for_each(|uid| self.directory.learn_gone(uid)),
             Update::Gap(gap) => self.directory.learn_gap(gap),
             Update::Processes(began) => {
                 began.into_iter().for_each(|began| self.directory.learn_process(began))

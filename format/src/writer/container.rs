@@ -29,6 +29,14 @@ pub(super) struct Container {
     pub(super) states: Wanted,
 }
 
+/// Where a container's rows and blocks go on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Numbers {
+    next_row: u64,
+    next_block: u64,
+    lost: u64,
+}
+
 impl Default for Container {
     fn default() -> Self {
         Self {
@@ -55,6 +63,21 @@ impl Container {
             (self.stage, self.since) = (Some(stage), time.0);
         }
         self.finished = false;
+    }
+
+    /// One that had ended, of which something comes late.
+    pub(super) fn again(numbers: Numbers) -> Self {
+        let Numbers { next_row, next_block, lost } = numbers;
+        let mut states = Wanted::default();
+        // Whoever is asked for its state has forgotten it.
+        states.taken_over();
+        Self { next_row, next_block, lost, states, ..Self::default() }
+    }
+
+    /// What is to be kept of it when it has ended and all of it is written.
+    pub(super) fn ended(&self) -> Option<Numbers> {
+        let Self { next_row, next_block, lost, .. } = *self;
+        (self.finished && !self.has_pending()).then_some(Numbers { next_row, next_block, lost })
     }
 
     pub(super) fn has_pending(&self) -> bool {
@@ -99,7 +122,7 @@ impl Container {
 
     /// A new segment begins: a container that has ended is not repeated in it.
     pub(super) fn segment_rotated(&mut self) {
-        if self.finished && !self.has_pending() {
+        if self.ended().is_some() {
             self.record = None;
         }
     }

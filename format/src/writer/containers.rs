@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::container::Container;
+use super::container::{Container, Numbers};
 
 /// Containers in order of their first event; finding the same one again is free.
 #[derive(Debug, Default)]
@@ -10,7 +10,14 @@ pub(super) struct Containers {
     list: Vec<(u64, Container)>,
     by_uid: HashMap<u64, usize, foldhash::fast::RandomState>,
     last: usize,
+    /// Those that have ended: numbers alone, in case something of them comes late.
+    ended: HashMap<u64, Numbers, foldhash::fast::RandomState>,
+    /// So many ended since those that have were last let go of.
+    ends: usize,
 }
+
+/// Ends that are worth looking for what has ended.
+const MANY: usize = 256;
 
 impl Containers {
     /// The container with this uid, made when there is none.
@@ -19,7 +26,8 @@ impl Containers {
             let free = self.list.len();
             self.last = *self.by_uid.entry(uid).or_insert(free);
             if self.last == free {
-                self.list.push((uid, Container::default()));
+                let again = self.ended.remove(&uid).map(Container::again);
+                self.list.push((uid, again.unwrap_or_default()));
             }
         }
         &mut self.list[self.last].1
@@ -31,6 +39,45 @@ impl Containers {
             _ => self.list.get(*self.by_uid.get(&uid)?)?,
         };
         Some(&found.1)
+    }
+
+    /// Whether it ended and was let go of.
+    pub(super) fn has_ended(&self, uid: u64) -> bool {
+        self.ended.contains_key(&uid)
+    }
+
+    /// A container ended.
+    pub(super) fn one_ended(&mut self) {
+        self.ends += 1;
+    }
+
+    /// Lets go of containers that have ended, when there are many.
+    pub(super) fn tend(&mut self) {
+        if self.ends >= MANY {
+            self.let_go();
+        }
+    }
+
+    /// Lets go of containers that have ended and of which all is written.
+    pub(super) fn let_go(&mut self) {
+        (self.ends, self.last) = (0, 0);
+        self.by_uid.clear();
+        for (uid, container) in std::mem::take(&mut self.list) {
+            match container.ended() {
+                Some(numbers) => {
+                    self.ended.insert(uid, numbers);
+                }
+                None => {
+                    self.by_uid.insert(uid, self.list.len());
+                    self.list.push((uid, container));
+                }
+            }
+        }
+    }
+
+    /// Nothing of an ended container is in the store any more.
+    pub(super) fn forget(&mut self, uid: u64) {
+        self.ended.remove(&uid);
     }
 
     pub(super) fn get_mut(&mut self, uid: u64) -> Option<&mut Container> {

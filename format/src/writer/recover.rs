@@ -133,6 +133,7 @@ pub(super) fn open(dir: &Path, mut origin: Origin, options: StoreOptions) -> Res
         closed_at: None,
         tended: None,
         nothing_to_free: false,
+        gone: Vec::new(),
         disk: Disk::default(),
         segment_begun: Instant::now(),
         last_sync: Instant::now(),
@@ -150,6 +151,7 @@ pub(super) fn open(dir: &Path, mut origin: Origin, options: StoreOptions) -> Res
     }
     writer.bring_home(&past, time_base).map_err(opening)?;
     writer.containers.values_mut().for_each(|entry| entry.states.taken_over());
+    writer.containers.let_go();
     writer.take_over(past).map_err(opening)?;
     writer.write_catalog();
     Ok(writer)

@@ -10,7 +10,7 @@
 //! A source whose tombstone is in a kept file counts as gone, whether it is there or not.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -296,6 +296,7 @@ impl StoreWriter {
             leaving.iter().map(|file| file.tombstone(None, 0, reason)).collect()
         };
         self.tell(&leaving, &tombstones, &evictions)?;
+        let losers: BTreeSet<u64> = evictions.iter().map(|eviction| eviction.container.0).collect();
         for file in leaving {
             self.stats.evicted_events += self.evicted_blocks(&file).map(|block| block.rows).sum::<u64>();
             let path = path_of(&self.dir, file.id);
@@ -307,7 +308,27 @@ impl StoreWriter {
             self.held.remove(file.id);
             self.catalog.remove(file.id);
         }
+        self.note_gone(losers);
         Ok(())
+    }
+
+    /// Notes which of these containers have nothing in the store any more.
+    fn note_gone(&mut self, losers: BTreeSet<u64>) {
+        let open: HashSet<u64> = self.segment.entries().iter().map(|entry| entry.container).collect();
+        for uid in losers {
+            let is_there = open.contains(&uid)
+                || self.containers.get(uid).is_some_and(|container| !container.finished)
+                || self.held.of_container(uid).next().is_some();
+            if !is_there {
+                self.containers.forget(uid);
+                self.gone.push(ContainerUid(uid));
+            }
+        }
+    }
+
+    /// Containers that ended and of which retention has removed everything since this was last asked.
+    pub fn take_gone(&mut self) -> Vec<ContainerUid> {
+        std::mem::take(&mut self.gone)
     }
 
     fn write_kept(

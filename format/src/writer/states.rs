@@ -104,6 +104,7 @@ impl StoreWriter {
     /// Whether the state of a container is to be written before its next event.
     pub fn state_due(&self, uid: ContainerUid) -> StateDue {
         match self.containers.get(uid.0).filter(|entry| entry.next_row > 0) {
+            None if self.containers.has_ended(uid.0) => StateDue::NotNow,
             None => StateDue::Nothing,
             Some(entry)
                 if entry.states.is_due(self.segment.sequence(), entry.next_row)

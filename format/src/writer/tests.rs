@@ -13,28 +13,82 @@ fn origin() -> Origin {
     }
 }
 
+/// Pushes so many events, each a microsecond after the one before.
+fn push(store: &mut StoreWriter, uid: u64, rows: usize) {
+    for _ in 0..rows {
+        let event = Event {
+            time: BootNanos(1000 * (store.stats().events + 1)),
+            duration: None,
+            task: TaskKey { tgid: 1, tid: 1, start: BootNanos(1) },
+            code: EventCode(39),
+            flags: EventFlags(0),
+            cpu: 0,
+            ret: 1,
+            args: &[],
+            fields: &[],
+        };
+        store.push(ContainerUid(uid), &event).unwrap();
+    }
+}
+
+#[test]
+fn containers_that_have_ended_are_let_go_of_and_what_comes_late_goes_on() {
+    const MANY: u64 = 1000;
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = StoreWriter::open(dir.path(), origin(), StoreOptions::default()).unwrap();
+    for uid in 1..=MANY {
+        push(&mut store, uid, 3);
+        store.finish_container(ContainerUid(uid)).unwrap();
+    }
+    push(&mut store, MANY + 1, 3);
+    store.commit(BootNanos(1_000_000_000)).unwrap();
+    let uids = |store: &StoreWriter| store.containers.iter().map(|(uid, _)| uid).collect::<Vec<u64>>();
+    assert_eq!(uids(&store), [MANY + 1]);
+    // Its state is nobody's any more.
+    assert_eq!(store.state_due(ContainerUid(7)), StateDue::NotNow);
+    push(&mut store, 7, 2);
+    assert_eq!(store.state_due(ContainerUid(7)), StateDue::NotNow);
+    store.seal().unwrap();
+    // The next writer knows of them as well.
+    let mut store = StoreWriter::open(dir.path(), origin(), StoreOptions::default()).unwrap();
+    assert_eq!(uids(&store), []);
+    push(&mut store, 7, 1);
+    store.seal().unwrap();
+    let recording = crate::Recording::open(dir.path()).unwrap();
+    assert_eq!(recording.defects(), []);
+    let own = |uid| recording.blocks().iter().filter(move |block| block.container == ContainerUid(uid));
+    let rows: Vec<(u64, u32)> = own(7).map(|block| (block.first_row, block.rows)).collect();
+    assert_eq!(rows, [(0, 3), (3, 2), (5, 1)]);
+    assert_eq!(own(8).map(|block| block.rows).sum::<u32>(), 3);
+}
+
+#[test]
+fn what_retention_removed_whole_is_told_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = StoreOptions { budget_bytes: 2 << 20, segment_bytes: 1 << 17, ..StoreOptions::default() };
+    let mut store = StoreWriter::open(dir.path(), origin(), options).unwrap();
+    let (mut gone, mut uid) = (Vec::new(), 0);
+    while gone.len() < 100 {
+        uid += 1;
+        assert!(uid < 100_000, "nothing goes");
+        push(&mut store, uid, 3);
+        store.finish_container(ContainerUid(uid)).unwrap();
+        store.commit(BootNanos(1000 * store.stats().events)).unwrap();
+        gone.extend(store.take_gone());
+    }
+    store.seal().unwrap();
+    let recording = crate::Recording::open(dir.path()).unwrap();
+    let mut once = gone.clone();
+    once.sort_unstable();
+    once.dedup();
+    assert_eq!(once.len(), gone.len());
+    assert!(recording.blocks().iter().all(|block| !gone.contains(&block.container)));
+}
+
 #[test]
 fn containers_that_have_ended_or_are_quiet_hold_no_room_for_rows() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = StoreWriter::open(dir.path(), origin(), StoreOptions::default()).unwrap();
-    let mut time = 0;
-    let mut push = |store: &mut StoreWriter, uid: u64, rows: usize| {
-        for _ in 0..rows {
-            time += 1000;
-            let event = Event {
-                time: BootNanos(time),
-                duration: None,
-                task: TaskKey { tgid: 1, tid: 1, start: BootNanos(1) },
-                code: EventCode(39),
-                flags: EventFlags(0),
-                cpu: 0,
-                ret: 1,
-                args: &[],
-                fields: &[],
-            };
-            store.push(ContainerUid(uid), &event).unwrap();
-        }
-    };
     let held = |store: &StoreWriter, uids: std::ops::Range<u64>| -> usize {
         uids.map(|uid| store.containers.get(uid).map_or(0, |entry| entry.open.room())).sum()
     };
