@@ -74,6 +74,11 @@ impl Container {
         Self { next_row, next_block, lost, states, ..Self::default() }
     }
 
+    /// Goes on where an earlier writer ended.
+    pub(super) fn go_on(&mut self, next_row: u64, next_block: u64, lost: u64) {
+        (self.next_row, self.next_block, self.lost, self.finished) = (next_row, next_block, lost, true);
+    }
+
     /// What is to be kept of it when it has ended and all of it is written.
     pub(super) fn ended(&self) -> Option<Numbers> {
         let Self { next_row, next_block, lost, .. } = *self;

@@ -144,10 +144,7 @@ pub(super) fn open(dir: &Path, mut origin: Origin, options: StoreOptions) -> Res
         stats: StoreStats::default(),
     };
     for (&uid, counters) in &past.rows {
-        let entry = writer.containers.entry(uid);
-        (entry.next_row, entry.next_block, entry.lost) =
-            (counters.next_row, counters.next_block, counters.lost);
-        entry.finished = true;
+        writer.containers.entry(uid).go_on(counters.next_row, counters.next_block, counters.lost);
     }
     writer.bring_home(&past, time_base).map_err(opening)?;
     writer.containers.values_mut().for_each(|entry| entry.states.taken_over());
