@@ -118,8 +118,8 @@ impl StoreWriter {
 
     /// What runs of a container that an earlier writer had rows of has been told anew: its state can be asked for.
     pub fn state_is_known(&mut self, uid: ContainerUid) {
-        if let Some(entry) = self.containers.get_mut(uid.0) {
-            entry.states.taken_over = false;
+        if self.containers.get(uid.0).is_some() || self.containers.has_ended(uid.0) {
+            self.containers.entry(uid.0).states.taken_over = false;
         }
     }
 
