@@ -139,6 +139,13 @@ pub struct Began {
     pub parent: Option<u32>,
 }
 
+/// Where a process began, and the process that made it.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    container: ContainerUid,
+    parent: Option<u32>,
+}
+
 /// All containers, by what they can be found by.
 #[derive(Debug)]
 pub struct Directory {
@@ -153,7 +160,8 @@ pub struct Directory {
     gaps: VecDeque<Gap>,
     /// The moment before which gaps may have been forgotten.
     gaps_from: Option<i64>,
-    processes: HashMap<u32, Vec<Began>>,
+    /// By pid and moment: a list for each pid would take four times the room.
+    processes: BTreeMap<(u32, i64), Held>,
     /// Who talked to whom.
     pub neighbours: Neighbours,
     order: VecDeque<(u32, i64)>,
@@ -176,7 +184,7 @@ impl Directory {
             gone: VecDeque::new(),
             gaps: VecDeque::new(),
             gaps_from: None,
-            processes: HashMap::new(),
+            processes: BTreeMap::new(),
             neighbours: Neighbours::default(),
             order: VecDeque::new(),
         }
@@ -249,23 +257,25 @@ impl Directory {
 
     /// Learns of a process.
     pub fn learn_process(&mut self, began: Began) {
-        let of_pid = self.processes.entry(began.pid).or_default();
+        let Began { pid, at, container, parent } = began;
         // A process that executes something where it was is nothing new.
-        if began.parent.is_none() && of_pid.last().is_some_and(|last| last.container == began.container) {
+        let last = self.holders(pid).next_back();
+        if parent.is_none() && last.is_some_and(|(_, last)| last.container == container) {
             return;
         }
-        of_pid.push(began);
-        self.order.push_back((began.pid, began.at));
-        while self.order.len() > MAX_PROCESSES
-            && let Some((pid, at)) = self.order.pop_front()
-        {
-            if let Some(of_pid) = self.processes.get_mut(&pid) {
-                of_pid.retain(|began| began.at != at);
-                if of_pid.is_empty() {
-                    self.processes.remove(&pid);
-                }
-            }
+        if self.processes.insert((pid, at), Held { container, parent }).is_none() {
+            self.order.push_back((pid, at));
         }
+        while self.order.len() > MAX_PROCESSES
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.processes.remove(&oldest);
+        }
+    }
+
+    /// The processes that had this pid, in the order of their times.
+    fn holders(&self, pid: u32) -> impl DoubleEndedIterator<Item = (i64, &Held)> {
+        self.processes.range((pid, i64::MIN)..=(pid, i64::MAX)).map(|((_, at), held)| (*at, held))
     }
 
     /// A container.
@@ -303,24 +313,23 @@ impl Directory {
 
     /// The container that a process with this pid was in at `at`.
     pub fn by_pid(&self, pid: u32, at: i64) -> Option<ContainerUid> {
-        let of_pid = self.processes.get(&pid)?;
-        let began = of_pid.iter().rev().find(|began| began.at <= at);
-        began.or(of_pid.first()).map(|began| began.container)
+        let before = self.holders(pid).rfind(|(began, _)| *began <= at);
+        before.or_else(|| self.holders(pid).next()).map(|(_, held)| held.container)
     }
 
     /// The containers that the process with this pid at `at`, and its descendants, were in.
     pub fn tree(&self, pid: u32, at: i64) -> BTreeSet<ContainerUid> {
-        let mut children: HashMap<u32, Vec<&Began>> = HashMap::new();
-        for began in self.processes.values().flatten() {
-            if let Some(parent) = began.parent {
-                children.entry(parent).or_default().push(began);
+        let mut children: HashMap<u32, Vec<(u32, i64, ContainerUid)>> = HashMap::new();
+        for (&(pid, at), held) in &self.processes {
+            if let Some(parent) = held.parent {
+                children.entry(parent).or_default().push((pid, at, held.container));
             }
         }
         // A pid is used again: a child is of the latest holder that began before it.
         let life = |pid: u32, at: i64| {
-            let holders = || self.processes.get(&pid).into_iter().flatten();
-            let since = holders().rfind(|began| began.at <= at).map_or(at, |began| began.at);
-            let until = holders().map(|began| began.at).filter(|next| *next > at).min().unwrap_or(i64::MAX);
+            let times = || self.holders(pid).map(|(began, _)| began);
+            let since = times().rfind(|began| *began <= at).unwrap_or(at);
+            let until = times().find(|next| *next > at).unwrap_or(i64::MAX);
             since..until
         };
         let mut found: BTreeSet<ContainerUid> = self.by_pid(pid, at).into_iter().collect();
@@ -328,10 +337,11 @@ impl Directory {
         let mut seen = HashSet::new();
         while let Some((pid, at)) = open.pop() {
             let life = life(pid, at);
-            for child in children.get(&pid).into_iter().flatten().filter(|child| life.contains(&child.at)) {
-                if seen.insert((child.pid, child.at)) {
-                    found.insert(child.container);
-                    open.push((child.pid, child.at));
+            let children = children.get(&pid).into_iter().flatten();
+            for &(pid, at, container) in children.filter(|(_, at, _)| life.contains(at)) {
+                if seen.insert((pid, at)) {
+                    found.insert(container);
+                    open.push((pid, at));
                 }
             }
         }
