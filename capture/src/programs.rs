@@ -421,6 +421,26 @@ impl Programs {
         Ok(())
     }
 
+    /// Makes what is pinned one that nobody takes over.
+    ///
+    /// # Errors
+    /// Why not, in words.
+    pub fn forgo(place: &Place) -> Result<(), String> {
+        match std::fs::remove_file(place.map(KEPT[0])) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.to_string()),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// The way back from [`Self::forgo`].
+    ///
+    /// # Errors
+    /// Why not, in words.
+    pub fn keep(&self, place: &Place) -> Result<(), String> {
+        let map = self.ebpf.map(KEPT[0]).ok_or_else(|| LoadError::Missing { name: KEPT[0] }.to_string())?;
+        map.pin(place.map(KEPT[0])).map_err(|error| error.to_string())
+    }
+
     /// Pins what keeps the programs on their hooks; after they were attached.
     ///
     /// # Errors

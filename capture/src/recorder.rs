@@ -217,6 +217,8 @@ pub struct Recorder {
     place: Option<Place>,
     /// The programs are those of a recorder that was killed.
     taken_over: bool,
+    /// What is pinned is such that nobody takes it over.
+    forgone: bool,
     /// The log says already that the kernel's counts cannot be read.
     complained: bool,
     malformed: u64,
@@ -316,6 +318,7 @@ impl Recorder {
             malformed,
             place,
             taken_over,
+            forgone: false,
             full_host: options.host == HostMode::Full,
             profile: options.profile,
             host: options.host,
@@ -329,8 +332,13 @@ impl Recorder {
     /// Takes in what was there before. Whoever is to see that must look on by now.
     pub fn begin(&mut self) {
         self.census();
-        self.pass(host::boot_now());
-        self.sink.resumed();
+        let now = host::boot_now();
+        // All that a killed recorder left in the rings, as far as it is not more than comes.
+        const PASSES: usize = 64;
+        (0..PASSES).take_while(|_| self.pass(now)).for_each(drop);
+        if self.taken_over {
+            self.sink.resumed(now);
+        }
     }
 
     /// Looks at the kernel's record of each process that was there before, before any takes its turn.
@@ -471,6 +479,7 @@ impl Recorder {
             self.sink.commit(horizon);
             self.pending.give_back();
             self.note_losses();
+            self.mind_refusals();
             if let Some(mut link) = self.link.take() {
                 link.tend(self);
                 self.link = Some(link);
@@ -482,6 +491,21 @@ impl Recorder {
             if !more {
                 std::thread::sleep(PAUSE);
             }
+        }
+    }
+
+    /// What the store refuses is told when it takes something again. A recorder that is killed before cannot, so that
+    /// meanwhile nobody can take over from it, and the next one tells a gap.
+    fn mind_refusals(&mut self) {
+        let Some(place) = &self.place else { return };
+        let refusing = self.sink.is_refusing();
+        if refusing == self.forgone {
+            return;
+        }
+        let done = if refusing { Programs::forgo(place) } else { self.programs.keep(place) };
+        match done {
+            Ok(()) => self.forgone = refusing,
+            Err(why) => debug!("`{}`: {why}", place.path().display()),
         }
     }
 
@@ -658,17 +682,19 @@ fn resume(
     sink: &mut Sink,
     earlier: &Earlier,
 ) {
-    let mut removed = Vec::new();
+    let (mut made, mut removed) = (HashSet::new(), Vec::new());
     pending.since(0, |record| {
-        let _ = translator.event(record, |event| {
-            if event.code == EventCode::CGROUP_RMDIR {
+        let _ = translator.event(record, |event| match event.code {
+            EventCode::CGROUP_MKDIR => made.extend(Sink::cgroup_of(event).map(|(key, _)| key)),
+            EventCode::CGROUP_RMDIR => {
                 removed.extend(Sink::cgroup_of(event).map(|(key, path)| (key, path.to_vec())));
             }
+            _ => {}
         });
     });
     let stored = pending.oldest().map(|oldest| takeover::stored(options, &sink.store, oldest));
     let stored = Stored::new(stored.unwrap_or_default());
-    sink.resume(&earlier.containers, &removed, (stored, earlier.end));
+    sink.resume(&earlier.containers, (&made, &removed), (stored, earlier.end));
 }
 
 /// As much of a reason as a store keeps.

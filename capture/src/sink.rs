@@ -474,6 +474,10 @@ impl Sink {
         }
         for uid in &ended {
             self.own_policies.remove(uid);
+            // What came late of it opened it again.
+            if let Err(error) = self.store.finish_container(*uid) {
+                debug!("container {} is not let go of: {error}", uid.0);
+            }
         }
         for key in keys {
             let id = if key.hierarchy == 0 { key.id } else { key.id | V1_BIT };

@@ -101,7 +101,7 @@ impl Registry {
 
     /// A cgroup that has been removed by now; it was a container's where it was below one's.
     pub fn restore_below(&mut self, key: CgroupKey, path: &[u8]) {
-        if let Some((_, uid)) = self.nearest(path) {
+        if let Some((_, uid)) = self.nearest(path, key) {
             self.cgroups.entry(key).or_insert(uid);
         }
     }
@@ -148,7 +148,7 @@ impl Registry {
             }),
             None => identity,
         };
-        let above = self.nearest(path);
+        let above = self.nearest(path, key);
         let Some(identity) =
             identity.filter(|identity| above.is_none_or(|(prefix, _)| prefix < identity.prefix))
         else {
@@ -179,16 +179,26 @@ impl Registry {
         Added::NewContainer(uid)
     }
 
-    /// The innermost known container whose cgroup is at `path` or above it, and how much of the path is its.
-    fn nearest(&self, path: &[u8]) -> Option<(usize, ContainerUid)> {
+    /// The innermost known container whose cgroup is at `path` or above it, and how much of the path is its. One at
+    /// `path` itself, in the hierarchy of `key` but under another id, is an earlier one, of whose end news is to come.
+    fn nearest(&self, path: &[u8], key: CgroupKey) -> Option<(usize, ContainerUid)> {
         let ends = path.iter().enumerate().filter(|(_, b)| **b == b'/').map(|(at, _)| at);
         let mut found = None;
         for end in ends.chain([path.len()]) {
-            if let Some(&uid) = self.by_path.get(&path[..end]) {
+            let uid = self.by_path.get(&path[..end]).copied();
+            let is_earlier = |uid: &ContainerUid| end == path.len() && !self.is_own(*uid, key);
+            if let Some(uid) = uid.filter(|uid| !is_earlier(uid)) {
                 found = Some((end, uid));
             }
         }
         found
+    }
+
+    /// Whether a cgroup at a container's path may be the container's.
+    fn is_own(&self, uid: ContainerUid, key: CgroupKey) -> bool {
+        self.containers.get(&uid).is_none_or(|record| {
+            record.hierarchy != key.hierarchy || record.cgroup_id == 0 || record.cgroup_id == key.id
+        })
     }
 
     /// Whether `inner` is `outer`, or in it.
@@ -309,6 +319,18 @@ impl Registry {
     pub fn remove(&mut self, key: CgroupKey, path: &[u8], now: BootNanos) -> Option<ContainerUid> {
         self.gone.push((now, key, path.to_vec()));
         let uid = self.by_path.get(path).copied()?;
+        if !self.is_own(uid, key) {
+            // Another one has taken its place already.
+            let own = |uid: &ContainerUid| {
+                self.containers.get(uid).is_some_and(|record| {
+                    record.removed.is_none()
+                        && (record.hierarchy, record.cgroup_id) == (key.hierarchy, key.id)
+                })
+            };
+            let uid = self.owner(key).filter(own)?;
+            self.end(uid, now);
+            return Some(uid);
+        }
         // The directory of the hierarchy the container was found in decides: others go before or after.
         if self.containers.get(&uid)?.hierarchy != key.hierarchy {
             return None;
@@ -417,6 +439,28 @@ mod tests {
 
     fn named(id: &str) -> Making {
         Making { named: Some(id.into()), ..Making::default() }
+    }
+
+    #[test]
+    fn a_container_that_began_again_at_its_path_is_another_one() {
+        let path = format!("/docker/{}", "ab".repeat(32));
+        let path = path.as_bytes();
+        let mut registry = Registry::new(ContainerUid(1));
+        let first = registry.add(v2(2), path, BootNanos(1), &Making::default()).owner();
+        // A scan runs ahead of the news that the first was removed.
+        let scanned = Making { scanned: true, ..Making::default() };
+        let added = registry.add(v2(7), path, BootNanos(5), &scanned);
+        let Added::NewContainer(second) = added else { panic!("{added:?}") };
+        assert_ne!(first, second);
+        // What is below is the second's, whoever's it was.
+        let inner = [path, b"/init"].concat();
+        assert_eq!(registry.add(v2(8), &inner, BootNanos(5), &scanned), Added::Inside(second));
+        assert_eq!(registry.remove(v2(2), path, BootNanos(4)), Some(first));
+        assert_eq!(registry.get(first).unwrap().removed, Some(BootNanos(4)));
+        assert_eq!(registry.get(second).unwrap().removed, None);
+        assert_eq!(registry.add(v2(7), path, BootNanos(4), &Making::default()), Added::Confirmed(second));
+        assert_eq!(registry.remove(v2(7), path, BootNanos(9)), Some(second));
+        assert_eq!(registry.remove(v2(2), path, BootNanos(10)), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
-        mpsc::{self, SyncSender},
+        mpsc::{self, Receiver, SyncSender},
     },
     time::Duration,
 };
@@ -67,9 +67,18 @@ enum Sink {
     },
 }
 
+/// What the thread of outputs is to do.
+enum Todo {
+    Deliver(String),
+    /// Wait for the outputs that were in force before, so that lines stay in order; not for ever.
+    Await(Receiver<()>),
+}
+
 /// All outputs, on a thread of their own.
 pub struct Outputs {
-    lines: Option<SyncSender<String>>,
+    todo: Option<SyncSender<Todo>>,
+    /// Its other end goes with the thread.
+    ended: Option<Receiver<()>>,
     undelivered: Arc<AtomicU64>,
 }
 
@@ -152,9 +161,10 @@ impl Outputs {
         let sinks = config.outputs.iter().map(|output| Sink::open(output, config.ca.as_deref()));
         let mut sinks = sinks.collect::<Result<Vec<_>, _>>()?;
         if sinks.is_empty() {
-            return Ok(Self { lines: None, undelivered });
+            return Ok(Self { todo: None, ended: None, undelivered });
         }
-        let (sender, lines) = mpsc::sync_channel::<String>(QUEUE);
+        let (sender, todo) = mpsc::sync_channel::<Todo>(QUEUE);
+        let (alive, ended) = mpsc::channel::<()>();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -164,8 +174,16 @@ impl Outputs {
             .name("outputs".to_owned())
             .spawn(move || {
                 crate::privilege::settle();
+                let _alive = alive;
                 let mut complained = vec![false; sinks.len()];
-                for line in lines {
+                for todo in todo {
+                    let line = match todo {
+                        Todo::Deliver(line) => line,
+                        Todo::Await(ended) => {
+                            let _ = ended.recv_timeout(PATIENCE);
+                            continue;
+                        }
+                    };
                     for (sink, complained) in sinks.iter_mut().zip(&mut complained) {
                         match sink.write(&line, &runtime) {
                             Ok(()) => *complained = false,
@@ -180,13 +198,23 @@ impl Outputs {
                 }
             })
             .map_err(OutputError::Thread)?;
-        Ok(Self { lines: Some(sender), undelivered })
+        Ok(Self { todo: Some(sender), ended: Some(ended), undelivered })
+    }
+
+    /// Takes the place of others, which deliver what they have before these begin.
+    #[must_use]
+    pub fn instead_of(self, mut others: Self) -> Self {
+        if let (Some(todo), Some(ended)) = (&self.todo, others.ended.take()) {
+            // The first thing that it is told: there is room.
+            let _ = todo.try_send(Todo::Await(ended));
+        }
+        self
     }
 
     /// Hands a line to all of them.
     pub fn send(&self, line: &str) {
-        if let Some(lines) = &self.lines
-            && lines.try_send(line.to_owned()).is_err()
+        if let Some(todo) = &self.todo
+            && todo.try_send(Todo::Deliver(line.to_owned())).is_err()
         {
             self.undelivered.fetch_add(1, Ordering::Relaxed);
         }
@@ -197,6 +225,29 @@ impl Outputs {
 mod tests {
     use super::*;
     use std::io::Read as _;
+
+    #[test]
+    fn what_takes_the_place_of_others_delivers_behind_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("hits.jsonl");
+        let outputs = vec![format!("file:{}", file.display())];
+        let rules = RulesConfig { files: vec![], outputs, ca: None, budget: 25, queue: 1 << 20 };
+        let open = || Outputs::open(&rules, Arc::default()).unwrap();
+        let mut outputs = open();
+        let (rounds, lines) = (20, 50);
+        for round in 0..rounds {
+            for line in 0..lines {
+                outputs.send(&format!("{}", round * lines + line));
+            }
+            outputs = open().instead_of(outputs);
+        }
+        let ended = outputs.ended.take().unwrap();
+        drop(outputs);
+        let _ = ended.recv_timeout(Duration::from_secs(60));
+        let text = std::fs::read_to_string(&file).unwrap();
+        let numbers: Vec<u64> = text.lines().map(|line| line.parse().unwrap()).collect();
+        assert_eq!(numbers, (0..rounds * lines).collect::<Vec<u64>>());
+    }
 
     #[test]
     fn hits_go_to_every_output_and_what_does_not_is_counted() {

@@ -36,20 +36,26 @@ impl Stored {
 }
 
 impl Sink {
-    /// Goes on with the containers of a recorder that ended at `end`: those whose cgroup is there, or was `removed` since.
+    /// The cgroups that there are.
+    fn walk(&self) -> HashSet<CgroupKey> {
+        let hierarchies = [self.cgroups.v2.clone(), self.cgroups.v1.clone().map(|(hierarchy, _)| hierarchy)];
+        let of = |hierarchy: host::Hierarchy| {
+            let ids = host::walk(&hierarchy).into_iter();
+            ids.map(move |(_, id)| CgroupKey { hierarchy: hierarchy.id, id }).collect::<Vec<_>>()
+        };
+        hierarchies.into_iter().flatten().flat_map(of).collect()
+    }
+
+    /// Goes on with the containers of a recorder that ended at `end`, all that it did not see the end of: what is in the
+    /// rings may be theirs. What says in the rings that a cgroup was `removed` is told in its turn; of those that were
+    /// `made` meanwhile as well.
     pub fn resume(
         &mut self,
         containers: &[ContainerRecord],
-        removed: &[(CgroupKey, Vec<u8>)],
+        (made, removed): (&HashSet<CgroupKey>, &[(CgroupKey, Vec<u8>)]),
         (stored, end): (Stored, BootNanos),
     ) {
         self.stored = stored;
-        let mut there: HashSet<CgroupKey> = removed.iter().map(|(key, _)| *key).collect();
-        let hierarchies = [self.cgroups.v2.clone(), self.cgroups.v1.clone().map(|(hierarchy, _)| hierarchy)];
-        for hierarchy in hierarchies.into_iter().flatten() {
-            let ids = host::walk(&hierarchy).into_iter().map(|(_, id)| id);
-            there.extend(ids.map(|id| CgroupKey { hierarchy: hierarchy.id, id }));
-        }
         // Of several that had the same cgroup, earlier ones were an earlier recorder's that left a gap.
         let mut living: HashMap<CgroupKey, &ContainerRecord> = HashMap::new();
         let had_cgroup = |record: &&ContainerRecord| {
@@ -58,28 +64,43 @@ impl Sink {
         for record in containers.iter().filter(had_cgroup) {
             let key = CgroupKey { hierarchy: record.hierarchy, id: record.cgroup_id };
             let latest = living.entry(key).or_insert(record);
-            if there.contains(&key) && record.uid > latest.uid {
+            if record.uid > latest.uid {
                 *latest = record;
             }
         }
-        living.retain(|key, _| there.contains(key));
-        for record in living.into_values() {
-            if record.started.is_some() {
+        let mut living: Vec<&ContainerRecord> = living.into_values().collect();
+        // Of those at the same place the latest stays.
+        living.sort_unstable_by_key(|record| record.uid);
+        for record in living {
+            if record.started.is_some() || record.preexisting {
                 self.phases.taken_over(record.uid, end);
             }
             self.registry.restore(record.clone());
             self.resumed.insert(record.uid);
             self.put_container(record.uid);
         }
-        for (key, path) in removed {
+        for (key, path) in removed.iter().filter(|(key, _)| !made.contains(key)) {
             self.registry.restore_below(*key, path);
         }
     }
 
-    /// What runs in them has been told anew.
-    pub fn resumed(&mut self) {
-        for uid in &self.resumed {
-            self.store.state_is_known(*uid);
+    /// What was in the rings has been told: those whose cgroup is gone although nothing told of it have ended too.
+    pub fn resumed(&mut self, now: BootNanos) {
+        let there = self.walk();
+        if there.is_empty() {
+            // They cannot be read; not that there are none.
+            return;
+        }
+        let is_gone = |uid: &ContainerUid| {
+            self.registry.get(*uid).is_some_and(|record| {
+                let key = CgroupKey { hierarchy: record.hierarchy, id: record.cgroup_id };
+                record.removed.is_none() && !there.contains(&key)
+            })
+        };
+        let gone: Vec<ContainerUid> = self.resumed.iter().copied().filter(is_gone).collect();
+        for uid in gone {
+            self.registry.end(uid, now);
+            self.finish(uid, now);
         }
     }
 

@@ -1,6 +1,6 @@
 //! The containers of a writer, by uid.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use super::container::{Container, Numbers};
 
@@ -12,10 +12,14 @@ pub(super) struct Containers {
     last: usize,
     /// Those that have ended: numbers alone, in case something of them comes late.
     ended: HashMap<u64, Numbers, foldhash::fast::RandomState>,
+    /// Those of them of which nothing is in the store any more, in the order in which that came to be.
+    gone: VecDeque<u64>,
     /// So many ended since those that have were last let go of.
     ends: usize,
 }
 
+/// Most whose numbers are known although nothing else is.
+const GONE: usize = 65_536;
 /// Ends that are worth looking for what has ended.
 const MANY: usize = 256;
 
@@ -75,9 +79,15 @@ impl Containers {
         }
     }
 
-    /// Nothing of an ended container is in the store any more.
+    /// Nothing of an ended container is in the store any more. Its numbers are still known for long after: what comes late
+    /// must not begin anew.
     pub(super) fn forget(&mut self, uid: u64) {
-        self.ended.remove(&uid);
+        self.gone.push_back(uid);
+        if self.gone.len() > GONE
+            && let Some(oldest) = self.gone.pop_front()
+        {
+            self.ended.remove(&oldest);
+        }
     }
 
     pub(super) fn get_mut(&mut self, uid: u64) -> Option<&mut Container> {

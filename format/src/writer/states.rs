@@ -116,13 +116,6 @@ impl StoreWriter {
         }
     }
 
-    /// What runs of a container that an earlier writer had rows of has been told anew: its state can be asked for.
-    pub fn state_is_known(&mut self, uid: ContainerUid) {
-        if self.containers.get(uid.0).is_some() || self.containers.has_ended(uid.0) {
-            self.containers.entry(uid.0).states.taken_over = false;
-        }
-    }
-
     /// Writes the state of a container after all events of it that were pushed: a keyframe, from which readers roll
     /// forward. It is not in the stage: a kill can lose it, and nothing with it. No bytes: the state is not known, and is
     /// asked for again later. Of the bytes so many `repeated` ones will be in the next as well, if nothing changes: they

@@ -54,11 +54,7 @@ fn containers_that_have_ended_are_let_go_of_and_what_comes_late_goes_on() {
     assert_eq!(uids(&store), []);
     push(&mut store, 7, 1);
     assert_eq!(store.state_due(ContainerUid(8)), StateDue::NotNow);
-    // Whoever records it goes on knowing it.
-    store.state_is_known(ContainerUid(9));
-    store.state_is_known(ContainerUid(MANY + 2));
-    assert!(matches!(store.state_due(ContainerUid(9)), StateDue::Now { .. } | StateDue::NotNow));
-    assert_eq!(uids(&store), [7, 9]);
+    assert_eq!(uids(&store), [7]);
     store.seal().unwrap();
     let recording = crate::Recording::open(dir.path()).unwrap();
     assert_eq!(recording.defects(), []);

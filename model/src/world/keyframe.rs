@@ -302,12 +302,15 @@ impl Restoring {
     /// The state.
     pub fn finish(mut self) -> World {
         let left = if self.is_full { self.shed } else { 0 };
+        let mounts = self.mounts;
         // In the order of their ends, whatever the keyframes say: the first are forgotten first.
         let mut ends = self.ends;
         ends.reverse();
         ends.sort_by_key(|(end, _)| *end);
         self.world.edit(self.uid, |state| {
             state.overflow.forgotten = state.overflow.forgotten.saturating_add(left);
+            // An extract may begin behind the keyframe that told of these.
+            state.overflow.others = state.overflow.others.saturating_add(mounts);
             // Some are gone where mounts took their room.
             let is_whole = ends.len() == state.ended.len();
             let there = ends.iter().map(|(_, key)| *key);

@@ -118,11 +118,10 @@ impl State {
         }
         let execs = || process.execs.iter().chain(&process.inherited);
         let mut cost = PROCESS + own_strings(&process);
-        let mut paid: Vec<u64> = Vec::new();
+        let mut paid: HashSet<u64> = HashSet::new();
         for exec in execs() {
-            if !self.exec_refs.contains_key(&exec.id) && !paid.contains(&exec.id) {
+            if !self.exec_refs.contains_key(&exec.id) && paid.insert(exec.id) {
                 cost += EXEC + exec.bytes();
-                paid.push(exec.id);
             }
         }
         if !self.budget.take(cost) {

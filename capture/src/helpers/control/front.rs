@@ -164,7 +164,7 @@ impl Desk {
                 }
                 Tell::Install(_) => {
                     if let Some((secrets, others)) = self.ready.take() {
-                        outputs = others;
+                        outputs = others.instead_of(outputs);
                         if let (Some(webhook), Some(secrets)) = (&self.webhook, secrets) {
                             webhook.install(secrets);
                         }

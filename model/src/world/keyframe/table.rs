@@ -25,6 +25,8 @@ struct Before {
 }
 
 /// How a process ended, without the time.
+/// Most executions, and names, of one process; recorders keep far fewer.
+const HISTORY: u64 = 1024;
 const RUNNING: u8 = 0;
 const EXITED: u8 = 1;
 const UNSEEN: u8 = 2;
@@ -343,6 +345,12 @@ impl<'a> TableReader<'a> {
         }
         last = columns.after(Column::LastSeen, last)?;
         process.last_seen = columns.time(last);
+        if kind.execs > HISTORY {
+            return Err(columns.invalid(Column::Execs));
+        }
+        if kind.comms > HISTORY {
+            return Err(columns.invalid(Column::CommNames));
+        }
         let mut known = Vec::new();
         for _ in 0..kind.execs {
             before.exec = columns.place(Column::Execs, before.exec, self.execs.len())?;
