@@ -298,7 +298,7 @@ fn judge(recording: &Recording, acts: &[Act], full: &[(BootNanos, BootNanos)]) -
     verdict
 }
 
-fn settings(dir: &Path, length: Duration) -> String {
+fn settings(dir: &Path) -> String {
     let rules = dir.join("rules.yaml");
     fs::write(
         &rules,
@@ -307,11 +307,9 @@ fn settings(dir: &Path, length: Duration) -> String {
          capture_before: 2000\n",
     )
     .unwrap();
-    // Each pin takes part of the budget, and an hour has many.
-    let before = if length >= LONG { "1s" } else { "10m" };
     format!(
         "rate = 1000000\n[store]\nbudget = \"{BUDGET}B\"\nsegment_size = \"{SEGMENT}B\"\nreserve = \"8MiB\"\n\
-         [triggers]\nbefore = \"{before}\"\nafter = \"1s\"\n\
+         [triggers]\nbefore = \"10m\"\nafter = \"1s\"\n\
          [rules]\nfiles = [\"{}\"]\noutputs = [\"file:{}\"]\n",
         rules.display(),
         dir.join("hits.jsonl").display()
@@ -327,7 +325,7 @@ fn a_busy_node_loses_nothing_without_saying_so() {
     let length = Duration::from_secs(seconds);
     let disk = Disk::of(DISK);
     let files = tempfile::tempdir().unwrap();
-    let bench = Bench::on(TempDir::new_in(disk.path()).unwrap(), &settings(files.path(), length));
+    let bench = Bench::on(TempDir::new_in(disk.path()).unwrap(), &settings(files.path()));
     let store = bench.recorder.store.path().to_owned();
     let node = Node {
         bench: &bench,
