@@ -52,12 +52,14 @@ pub(crate) fn answer(
 ) -> Result<(), ReadError> {
     match request {
         Request::Page(key, hits) => {
-            let page = page::page(trace, None, &key, &hits)?;
-            (job.tell)(Reply::Page(key, page));
+            if let Some(page) = page::page(trace, None, &key, &hits)? {
+                (job.tell)(Reply::Page(key, page));
+            }
         }
         Request::Names(key, hits) => {
-            let page = page::page(trace, Some(&mut cache.film), &key, &hits)?;
-            (job.tell)(Reply::Page(key, page));
+            if let Some(page) = page::page(trace, Some((&mut cache.film, job)), &key, &hits)? {
+                (job.tell)(Reply::Page(key, page));
+            }
         }
         Request::Density(key) => {
             let columns = trace.recording.density(key.uid, key.begin, key.end, key.columns);
@@ -79,8 +81,9 @@ pub(crate) fn answer(
         Request::Explain(uid, text, library) => explain::explain(trace, uid, &text, &library, job),
         Request::Hits(key, library) => hits::hits(trace, key, &library, job)?,
         Request::Moment(key) => {
-            let moment = moment::moment(trace, &mut cache.film, &key)?;
-            (job.tell)(Reply::Moment(key, moment));
+            if let Some(moment) = moment::moment(trace, &mut cache.film, &key, job)? {
+                (job.tell)(Reply::Moment(key, moment));
+            }
         }
         Request::Story(key) => story::story(trace, key, job)?,
         Request::Stream(key) => stream::stream(trace, key, job)?,

@@ -1,18 +1,23 @@
 //! One answer of the background, what it answers, and whether a question is under way.
 //!
 //! At most one question per slot is asked at a time: while the user moves fast, questions in between are never
-//! asked at all.
+//! asked at all, or end unanswered.
+
+/// So many questions in a row end unanswered at most: while a key is held, something is shown.
+const UNANSWERED: u8 = 8;
 
 /// A question and its latest answer.
 #[derive(Debug, Clone)]
 pub(crate) struct Slot<K, V> {
     asked: Option<K>,
     got: Option<(K, V)>,
+    /// Questions that ended unanswered since the last answer.
+    unanswered: u8,
 }
 
 impl<K, V> Default for Slot<K, V> {
     fn default() -> Self {
-        Self { asked: None, got: None }
+        Self { asked: None, got: None, unanswered: 0 }
     }
 }
 
@@ -37,6 +42,19 @@ impl<K: PartialEq + Clone, V> Slot<K, V> {
         Some(key)
     }
 
+    /// As [`Self::want_instead`], but now and then one is answered however fast newer ones come.
+    pub(crate) fn want_newest(&mut self, key: K) -> Option<K> {
+        if self.asked.is_none() {
+            return self.want(key);
+        }
+        if self.unanswered >= UNANSWERED {
+            return None;
+        }
+        let want = self.want_instead(key);
+        self.unanswered += u8::from(want.is_some());
+        want
+    }
+
     /// Takes an answer that is not complete: the question stays under way.
     pub(crate) fn preview(&mut self, key: K, value: V) {
         self.got = Some((key, value));
@@ -46,6 +64,7 @@ impl<K: PartialEq + Clone, V> Slot<K, V> {
     pub(crate) fn fill(&mut self, key: K, value: V) {
         if self.asked.as_ref() == Some(&key) {
             self.asked = None;
+            self.unanswered = 0;
         }
         self.got = Some((key, value));
     }
@@ -101,5 +120,21 @@ mod tests {
         slot.fill(2, "two");
         assert_eq!(slot.want_instead(2), None);
         assert_eq!(slot.value(), Some(&"two"));
+    }
+
+    #[test]
+    fn the_newest_of_many_questions_wins_and_a_held_key_does_not_keep_all_from_being_answered() {
+        let mut slot = Slot::<u32, &str>::default();
+        assert_eq!(slot.want_newest(0), Some(0));
+        assert_eq!(slot.want_newest(0), None);
+        for key in 1..=u32::from(UNANSWERED) {
+            assert_eq!(slot.want_newest(key), Some(key));
+        }
+        assert_eq!(slot.want_newest(100), None, "one is let finish");
+        slot.fill(u32::from(UNANSWERED), "an answer");
+        assert_eq!(slot.want_newest(100), Some(100));
+        assert_eq!(slot.want_newest(101), Some(101));
+        slot.fill(101, "the newest");
+        assert_eq!(slot.want_newest(101), None);
     }
 }

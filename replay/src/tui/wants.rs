@@ -8,6 +8,7 @@ use crate::tui::{
         Center, DensityKey, HitsKey, KeepKey, MomentKey, PageKey, Request, StoryKey, StreamKey, ValuesKey,
     },
     layout::{Pane, Plan},
+    player::Motion,
     screen::Screen,
     sheets, update,
     view::lanes::name_columns,
@@ -87,7 +88,10 @@ pub(crate) fn requests(app: &mut App) -> Vec<Request> {
     }
     if let Some(at) = opened.event() {
         let key = MomentKey { uid: opened.uid, at: Center::Event(at), generation };
-        asked.extend(opened.moment.want(key).map(Request::Moment));
+        // What plays is shown moment by moment; where a seek goes, what was on the way is of no use.
+        let plays = opened.player.motion != Motion::Paused;
+        let want = if plays { opened.moment.want(key) } else { opened.moment.want_newest(key) };
+        asked.extend(want.map(Request::Moment));
     }
     if let Some(key) = opened.seek.clone().filter(|_| !opened.seek_asked) {
         opened.seek_asked = true;

@@ -1,8 +1,8 @@
 //! The background: threads that read the recording, so that the keys never wait.
 //!
-//! Each kind of question has its lane, a thread of its own: a long scan delays no page. In a lane whose questions
-//! are long a newer question ends the one under way, and each is read by a thread that ends with it: an allocator that
-//! keeps memory by thread then gives what one reading freed to the next, in whatever lane.
+//! Each kind of question has its lane, a thread of its own: a long scan delays no page. A newer question about the same
+//! thing ends the one under way, where only the newest is waited for. What reads whole lives is read by a thread that ends
+//! with it: an allocator that keeps memory by thread then gives what one reading freed to the next, in whatever lane.
 
 use std::{
     panic::{self, AssertUnwindSafe},
@@ -68,12 +68,7 @@ impl Lane {
 
     /// Whether its questions read whole lives.
     const fn is_long(self) -> bool {
-        self.gives_way() || matches!(self, Self::Rules)
-    }
-
-    /// Whether a newer question ends the one under way.
-    const fn gives_way(self) -> bool {
-        matches!(self, Self::Seeks | Self::Hits | Self::Stories | Self::Streams | Self::Values)
+        matches!(self, Self::Seeks | Self::Hits | Self::Stories | Self::Streams | Self::Values | Self::Rules)
     }
 
     const fn name(self) -> &'static str {
@@ -91,19 +86,73 @@ impl Lane {
     }
 }
 
+/// What only the newest question is waited for of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Topic {
+    Seek,
+    Hits,
+    Story,
+    Stream,
+    Values,
+    /// The state at the playhead.
+    Moment,
+    /// The state along a page.
+    Names,
+}
+
+impl Topic {
+    const COUNT: usize = Self::Names as usize + 1;
+
+    /// Nothing for questions that are all answered.
+    const fn of(request: &Request) -> Option<Self> {
+        match request {
+            Request::Seek(..) => Some(Self::Seek),
+            Request::Hits(..) => Some(Self::Hits),
+            Request::Story(_) => Some(Self::Story),
+            Request::Stream(_) => Some(Self::Stream),
+            Request::Values(_) => Some(Self::Values),
+            Request::Moment(_) => Some(Self::Moment),
+            Request::Names(..) => Some(Self::Names),
+            _ => None,
+        }
+    }
+}
+
+/// Number of the newest question of each topic.
+type Newest = [AtomicU64; Topic::COUNT];
+
+/// A question, with its topic and its number there.
+struct Question {
+    topic: Option<(Topic, u64)>,
+    trace: Arc<Trace>,
+    request: Request,
+}
+
+impl Question {
+    fn new(newest: &Newest, trace: &Arc<Trace>, request: Request) -> Self {
+        let number = |topic: Topic| newest[topic as usize].fetch_add(1, Ordering::Relaxed) + 1;
+        let topic = Topic::of(&request).map(|topic| (topic, number(topic)));
+        Self { topic, trace: Arc::clone(trace), request }
+    }
+}
+
+/// Whether nobody waits for a question any more.
+fn is_over(topic: Option<(Topic, u64)>, newest: &Newest) -> bool {
+    topic.is_some_and(|(topic, number)| newest[topic as usize].load(Ordering::Relaxed) != number)
+}
+
 /// A lane's way in.
 #[derive(Debug)]
 struct Entrance {
     lane: Lane,
-    questions: mpsc::Sender<(u64, Arc<Trace>, Request)>,
-    /// Number of the newest question.
-    newest: Arc<AtomicU64>,
+    questions: mpsc::Sender<Question>,
 }
 
 /// The background threads. They end when this is dropped and their question is answered.
 #[derive(Debug)]
 pub(crate) struct Worker {
     entrances: Vec<Entrance>,
+    newest: Arc<Newest>,
 }
 
 impl Worker {
@@ -113,46 +162,45 @@ impl Worker {
     /// A thread cannot be started.
     pub(crate) fn start(tell: impl Fn(Reply) + Clone + Send + 'static) -> std::io::Result<Self> {
         let mut entrances = Vec::new();
+        let newest = Arc::new(Newest::default());
         for lane in Lane::ALL {
             let (questions, receiver) = mpsc::channel();
-            let newest = Arc::new(AtomicU64::new(0));
             let (tell, seen) = (tell.clone(), Arc::clone(&newest));
             thread::Builder::new()
                 .name(lane.name().to_owned())
                 .spawn(move || serve(lane, &receiver, &seen, tell))?;
-            entrances.push(Entrance { lane, questions, newest });
+            entrances.push(Entrance { lane, questions });
         }
-        Ok(Self { entrances })
+        Ok(Self { entrances, newest })
     }
 
     /// Asks; the answer comes later.
     pub(crate) fn ask(&self, trace: &Arc<Trace>, request: Request) {
         let lane = Lane::of(&request);
         if let Some(entrance) = self.entrances.iter().find(|e| e.lane == lane) {
-            let number = entrance.newest.fetch_add(1, Ordering::Relaxed) + 1;
             // A lane that has ended answers nothing; that was told when it ended.
-            let _ = entrance.questions.send((number, Arc::clone(trace), request));
+            let _ = entrance.questions.send(Question::new(&self.newest, trace, request));
         }
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        for entrance in &self.entrances {
-            entrance.newest.fetch_add(1, Ordering::Relaxed);
+        for newest in self.newest.iter() {
+            newest.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
 fn serve(
     lane: Lane,
-    questions: &mpsc::Receiver<(u64, Arc<Trace>, Request)>,
-    newest: &AtomicU64,
+    questions: &mpsc::Receiver<Question>,
+    newest: &Newest,
     tell: impl Fn(Reply) + Clone + Send,
 ) {
     let mut cache = Cache::default();
-    while let Ok((number, trace, request)) = questions.recv() {
-        let over = || lane.gives_way() && newest.load(Ordering::Relaxed) != number;
+    while let Ok(Question { topic, trace, request }) = questions.recv() {
+        let over = || is_over(topic, newest);
         if over() {
             continue;
         }
@@ -210,10 +258,42 @@ fn apart<T: Send>(lane: Lane, read: impl FnOnce() -> thread::Result<T> + Send) -
     })
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
-    use super::*;
+    use afterimage_format::{BootNanos, ContainerUid};
 
+    use super::*;
+    use crate::tui::{
+        feed::{Center, MomentKey, PageKey, Purpose},
+        fixture,
+        hits::Hits,
+    };
+
+    #[test]
+    fn a_newer_question_ends_the_one_about_the_same_and_no_other() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fixture::write_store(dir.path(), &fixture::staged());
+        let trace = Arc::new(Trace::open(dir.path().to_owned(), false).expect("a recording"));
+        let newest = Newest::default();
+        let at = |time| Center::Time(BootNanos(time));
+        let uid = ContainerUid(1);
+        let moment = |time| MomentKey { uid, at: at(time), generation: 0 };
+        let ask = |request| Question::new(&newest, &trace, request).topic;
+        let names = |time| {
+            let key = PageKey { uid, center: at(time), filter: None, setup: true, reach: 9, generation: 0 };
+            Request::Names(key, Hits::default())
+        };
+        let (first, page) = (ask(Request::Moment(moment(1))), ask(names(1)));
+        let cells = ask(Request::Cells(moment(1), Purpose::Copy));
+        assert!(![first, page, cells].into_iter().any(|topic| is_over(topic, &newest)));
+        let second = ask(Request::Moment(moment(2)));
+        assert!(is_over(first, &newest), "a newer seek ends it");
+        assert!(![second, page, cells].into_iter().any(|topic| is_over(topic, &newest)));
+        let next = ask(names(2));
+        assert!(is_over(page, &newest) && !is_over(next, &newest) && !is_over(second, &newest));
+    }
+
+    #[cfg(target_os = "linux")]
     #[test]
     fn a_long_reading_lets_others_go_first_and_nobody_else_does() {
         let nice = || rustix::process::getpriority_process(None).expect("a priority");

@@ -8,6 +8,7 @@ use afterimage_format::{
 };
 use afterimage_model::{World, budget::Limits, nearest};
 
+use super::Job;
 use crate::trace::Trace;
 
 /// Events between two pictures, at first.
@@ -20,6 +21,8 @@ const RESTORED: u64 = 16_384;
 /// what did not change between them; those on the way from another keyframe would share nothing, so they go when one
 /// is restored: the way back to them is by a keyframe as well.
 const STATE: u64 = 8 << 20;
+/// Events between two looks whether anybody still waits.
+pub(super) const LOOK: u64 = 64;
 
 /// The state of one container, movable in time.
 #[derive(Debug, Default)]
@@ -41,7 +44,8 @@ pub(super) struct Film {
 }
 
 impl Film {
-    /// The state just after event `id`; of another container or generation the film is begun anew.
+    /// The state just after event `id`; of another container or generation the film is begun anew. `None` when nobody
+    /// waits for it any more: the film then stands somewhere on the way, which is not lost for the next who asks.
     ///
     /// # Errors
     /// The recording cannot be read.
@@ -50,11 +54,12 @@ impl Film {
         trace: &Trace,
         of: (ContainerUid, u64),
         id: EventId,
-    ) -> Result<&World, ReadError> {
-        self.go(trace, of, id, true)
+        job: &Job<'_>,
+    ) -> Result<Option<&World>, ReadError> {
+        self.go(trace, of, (id, true), job)
     }
 
-    /// The state just before event `id`.
+    /// The state just before event `id`, as [`Self::after`].
     ///
     /// # Errors
     /// The recording cannot be read.
@@ -63,8 +68,9 @@ impl Film {
         trace: &Trace,
         of: (ContainerUid, u64),
         id: EventId,
-    ) -> Result<&World, ReadError> {
-        self.go(trace, of, id, false)
+        job: &Job<'_>,
+    ) -> Result<Option<&World>, ReadError> {
+        self.go(trace, of, (id, false), job)
     }
 
     /// Takes the next event in: for those who read on by themselves.
@@ -91,9 +97,12 @@ impl Film {
         &mut self,
         trace: &Trace,
         of: (ContainerUid, u64),
-        to: EventId,
-        with: bool,
-    ) -> Result<&World, ReadError> {
+        (to, with): (EventId, bool),
+        job: &Job<'_>,
+    ) -> Result<Option<&World>, ReadError> {
+        if (job.over)() {
+            return Ok(None);
+        }
         if self.of != Some(of) {
             *self = Self { of: Some(of), stride: STRIDE, near: RESTORED, world: fresh(), ..Self::default() };
         }
@@ -116,8 +125,11 @@ impl Film {
         let query = Query { containers: vec![of.0], begin: None, end: Some(to.time) };
         let from = self.at.map_or(Anchor::Time(BootNanos(0)), Anchor::Event);
         let begin = self.begin.filter(|_| self.at.is_none());
+        let (mut over, mut number) = (false, 0_u64);
         let mut visit = |id, uid, event: &Event<'_>| {
-            if !is_wanted(id) {
+            number += 1;
+            over = over || number.is_multiple_of(LOOK) && (job.over)();
+            if over || !is_wanted(id) {
                 return ControlFlow::Break(());
             }
             self.apply(id, uid, event);
@@ -127,7 +139,7 @@ impl Film {
             Some(keyframe) => trace.recording.walk_behind(&keyframe, Some(to.time), &mut visit)?,
             None => trace.recording.walk(&query, Some(from), Direction::Forward, &mut visit)?,
         }
-        Ok(&self.world)
+        Ok((!over).then_some(&self.world))
     }
 
     /// To the newest keyframe before `to`, when that is much nearer than where the film stands.
@@ -187,6 +199,9 @@ mod tests {
     use super::*;
     use crate::{events, tui::fixture};
 
+    /// Somebody waits for everything.
+    const WAITED: Job<'static> = Job { over: &|| false, tell: &|_| {} };
+
     /// Each event of the incident and the state after it.
     fn states(trace: &Trace) -> Vec<(EventId, World)> {
         let query = Query { containers: vec![fixture::INCIDENT], ..Query::default() };
@@ -206,11 +221,11 @@ mod tests {
         for step in [1, 97, 13, 200, 59] {
             for i in 0..states.len() {
                 let (id, state) = &states[i * step % states.len()];
-                assert_eq!(film.after(trace, of, *id).expect("read"), state);
+                assert_eq!(film.after(trace, of, *id, &WAITED).expect("read"), Some(state));
             }
         }
         for i in (1..states.len()).rev().step_by(11) {
-            assert_eq!(film.before(trace, of, states[i].0).expect("read"), &states[i - 1].1);
+            assert_eq!(film.before(trace, of, states[i].0, &WAITED).expect("read"), Some(&states[i - 1].1));
         }
         film
     }
@@ -225,6 +240,35 @@ mod tests {
         let film = Film { of: Some(of), stride: 7, world: fresh(), ..Film::default() };
         let film = assert_same_from_all_sides(&trace, of, film);
         assert!(film.pictures.len() <= PICTURES && film.stride > 7);
+    }
+
+    #[test]
+    fn a_way_that_is_left_is_gone_on_with_by_the_next_who_asks() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fixture::write_store(dir.path(), &fixture::staged());
+        let trace = Trace::open(dir.path().to_owned(), false).expect("a recording");
+        let of = (fixture::INCIDENT, 0);
+        let states = states(&trace);
+        let (last, state) = states.last().expect("events");
+        assert!(states.len() as u64 > 3 * LOOK);
+        let looks = std::cell::Cell::new(0);
+        let leaves = || {
+            looks.set(looks.get() + 1);
+            looks.get() > 2
+        };
+        let mut film = Film::default();
+        let left = film.after(&trace, of, *last, &Job { over: &leaves, tell: &|_| {} }).expect("read");
+        assert_eq!(left, None, "nobody waits");
+        let at = film.at().expect("it is on the way");
+        let seen = states.iter().position(|(id, _)| *id == at).expect("an event of it");
+        assert!((1..2 * LOOK as usize).contains(&seen), "{seen} events were taken in");
+        assert_eq!(film.world(), &states[seen].1);
+        let begun = looks.get();
+        assert_eq!(film.after(&trace, of, *last, &Job { over: &leaves, tell: &|_| {} }).expect("read"), None);
+        assert_eq!((film.at(), looks.get()), (Some(at), begun + 1), "nothing is begun for nobody");
+        assert_eq!(film.after(&trace, of, *last, &WAITED).expect("read"), Some(state));
+        let (early, state) = &states[seen / 2];
+        assert_eq!(film.after(&trace, of, *early, &WAITED).expect("read"), Some(state));
     }
 
     /// The staged recording in segments of some thirty events, each with its keyframes.
@@ -267,7 +311,7 @@ mod tests {
         let film = Film { of: Some(of), stride: u64::MAX, world: fresh(), ..Film::default() };
         let mut film = assert_same_from_all_sides(&trace, of, film);
         let states = states(&trace);
-        film.after(&trace, of, states[states.len() - 1].0).expect("read");
+        film.after(&trace, of, states[states.len() - 1].0, &WAITED).expect("read");
         assert!(film.begin.is_some(), "it began at a keyframe");
         for (id, state) in states.iter().step_by(17) {
             let begun = events::state_at(&trace, fixture::INCIDENT, Some(id.time)).expect("a state");

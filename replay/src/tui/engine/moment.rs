@@ -12,7 +12,7 @@ use afterimage_model::{
     text::{Safe, escape},
 };
 
-use super::film::Film;
+use super::{Job, film::Film};
 use crate::{
     time::human,
     trace::{Ended, Trace},
@@ -27,24 +27,30 @@ const DESCRIPTORS: usize = 32;
 /// Ancestors shown in the detail.
 const ANCESTORS: usize = 12;
 
-/// The state just after the event of the key.
+/// The state just after the event of the key; `None` when nobody waits for it any more.
 ///
 /// # Errors
 /// The recording cannot be read.
-pub(super) fn moment(trace: &Trace, film: &mut Film, key: &MomentKey) -> Result<Moment, ReadError> {
-    let Center::Event(id) = key.at else { return Ok(Moment::default()) };
-    let Some(event) = event(trace, key.uid, id)? else { return Ok(Moment::default()) };
+pub(super) fn moment(
+    trace: &Trace,
+    film: &mut Film,
+    key: &MomentKey,
+    job: &Job<'_>,
+) -> Result<Option<Moment>, ReadError> {
+    let Center::Event(id) = key.at else { return Ok(Some(Moment::default())) };
+    let Some(event) = event(trace, key.uid, id)? else { return Ok(Some(Moment::default())) };
+    let of = (key.uid, key.generation);
     // What an event is about is described by the state that it found: a closed descriptor is known no more after it.
-    let before = film.before(trace, (key.uid, key.generation), id)?;
+    let Some(before) = film.before(trace, of, id, job)? else { return Ok(None) };
     let mut detail = Vec::new();
     about_event(trace, before, &event, &mut detail);
-    let world = film.after(trace, (key.uid, key.generation), id)?;
+    let Some(world) = film.after(trace, of, id, job)? else { return Ok(None) };
     if let Some(process) = world.process_of_task(event.task) {
         about_process(world, process, &mut detail);
     }
     let overflow = world.overflow(key.uid);
     let forgotten = overflow.forgotten.saturating_add(overflow.processes);
-    Ok(Moment { tree: tree(world, key.uid), forgotten, detail, pid: Some(event.task.tgid) })
+    Ok(Some(Moment { tree: tree(world, key.uid), forgotten, detail, pid: Some(event.task.tgid) }))
 }
 
 /// The event itself.

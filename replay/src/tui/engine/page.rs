@@ -14,7 +14,10 @@ use afterimage_model::{
     text::{Safe, escape},
 };
 
-use super::film::Film;
+use super::{
+    Job,
+    film::{Film, LOOK},
+};
 use crate::{
     trace::Trace,
     tui::{
@@ -30,16 +33,16 @@ const NAMING: u64 = 400_000;
 const CLOSE: u64 = 100_000;
 
 /// Reads the rows before and after the centre that the filter keeps. With a film, rows tell what their processes
-/// and descriptors were; that may need a longer reading.
+/// and descriptors were; that may need a longer reading, which ends with `None` when nobody waits for it any more.
 ///
 /// # Errors
 /// The recording cannot be read.
 pub(super) fn page(
     trace: &Trace,
-    film: Option<&mut Film>,
+    film: Option<(&mut Film, &Job<'_>)>,
     key: &PageKey,
     hits: &Hits,
-) -> Result<Page, ReadError> {
+) -> Result<Option<Page>, ReadError> {
     let (events, at_start, at_end) =
         if key.filter.is_some() { of_hits(trace, key, hits)? } else { around(trace, key)? };
     let mut rows: Vec<EventRow> = events.iter().map(|(id, event)| row(*id, event, None)).collect();
@@ -50,12 +53,14 @@ pub(super) fn page(
         }
     }
     let named = film.is_some();
-    if let Some(film) = film {
-        name(trace, film, key, &mut rows)?;
+    if let Some((film, job)) = film
+        && !name(trace, (film, job), key, &mut rows)?
+    {
+        return Ok(None);
     }
     let first = rows.first().filter(|_| key.filter.is_none());
     let first_number = first.map(|row| number(trace, key.uid, row.id)).transpose()?;
-    Ok(Page { rows, at_start, at_end, first_number, named })
+    Ok(Some(Page { rows, at_start, at_end, first_number, named }))
 }
 
 /// An event as it was read.
@@ -115,16 +120,30 @@ fn take(trace: &Trace, query: &Query, ids: &[EventId], found: &mut Vec<Found>) -
     })
 }
 
-/// Describes the rows again, each by the state that its event found. What lies too far apart stays as it is.
-fn name(trace: &Trace, film: &mut Film, key: &PageKey, rows: &mut [EventRow]) -> Result<(), ReadError> {
-    let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(()) };
+/// Describes the rows again, each by the state that its event found. What lies too far apart stays as it is. `false` when
+/// nobody waits for it any more.
+fn name(
+    trace: &Trace,
+    (film, job): (&mut Film, &Job<'_>),
+    key: &PageKey,
+    rows: &mut [EventRow],
+) -> Result<bool, ReadError> {
+    let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(true) };
     let between = Query { containers: vec![key.uid], begin: Some(first.id.time), end: Some(last.id.time) };
     if trace.recording.count_hint(&between) > NAMING {
-        return Ok(());
+        return Ok(true);
     }
-    film.before(trace, (key.uid, key.generation), first.id)?;
+    if film.before(trace, (key.uid, key.generation), first.id, job)?.is_none() {
+        return Ok(false);
+    }
     let mut wanted = rows.iter_mut().peekable();
+    let (mut over, mut number) = (false, 0_u64);
     trace.recording.walk(&between, None, Direction::Forward, &mut |id, uid, event| {
+        number += 1;
+        over = over || number.is_multiple_of(LOOK) && (job.over)();
+        if over {
+            return ControlFlow::Break(());
+        }
         // The film has seen what is before the first row.
         if film.at().is_some_and(|at| id <= at) {
             return ControlFlow::Continue(());
@@ -134,7 +153,8 @@ fn name(trace: &Trace, film: &mut Film, key: &PageKey, rows: &mut [EventRow]) ->
         }
         film.apply(id, uid, event);
         if wanted.peek().is_some() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    })
+    })?;
+    Ok(!over)
 }
 
 /// The event's number among all of its container, from 1. Rows of a block are in the order of their recording and blocks

@@ -46,7 +46,8 @@ pub(super) fn report(
             reach: EVENTS,
             generation: key.generation,
         };
-        let page = page::page(trace, Some(film), &page_key, &Hits::default())?;
+        let page = page::page(trace, Some((&mut *film, job)), &page_key, &Hits::default())?;
+        let Some(page) = page else { return Ok(()) };
         evidence(trace, item, &page, &mut out);
     }
     (job.tell)(Reply::Report(key.uid, out));

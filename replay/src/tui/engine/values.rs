@@ -52,7 +52,7 @@ pub(super) fn cells(
 ) -> Result<(), ReadError> {
     let Center::Event(id) = key.at else { return Ok(()) };
     let Some(owned) = event(trace, key.uid, id)? else { return Ok(()) };
-    let world = film.after(trace, (key.uid, key.generation), id)?;
+    let Some(world) = film.after(trace, (key.uid, key.generation), id, job)? else { return Ok(()) };
     let tracker = Tracker::from_world(world.clone());
     let frame = frame(trace);
     let record = trace.recording.containers().iter().find(|c| c.record.uid == key.uid).map(|c| &c.record);
