@@ -550,7 +550,7 @@ impl Recorder {
         });
         pending.release(horizon, |record| {
             let Ok(stamp) = head(record) else { return };
-            let done = translator.event(record, |event| {
+            let done = translator.event_of(&stamp, record, |event| {
                 if event.code == EventCode::PROCESS {
                     let uid = sink.owner_of(stamp.header.cgroup, event);
                     snapshot.take(sink, uid, event, *full_host);

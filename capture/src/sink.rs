@@ -326,7 +326,7 @@ impl Sink {
 
     /// Stores an event of `uid`.
     pub fn put(&mut self, uid: ContainerUid, event: &Event<'_>) {
-        if self.silent.remove(&uid) {
+        if !self.silent.is_empty() && self.silent.remove(&uid) {
             self.put_container(uid);
         }
         let runtime = self.lineage.member(event.task.tgid).and_then(|member| member.mnt_ns);
@@ -367,6 +367,9 @@ impl Sink {
 
     /// What an event of the payload tells of its container's life.
     fn life(&mut self, uid: ContainerUid, event: &Event<'_>) {
+        if !matches!(event.code, EventCode::EXEC | EventCode::PROCESS | EventCode::EXIT) {
+            return;
+        }
         let Some(record) = self.registry.get_mut(uid) else { return };
         let changed = match event.code {
             EventCode::EXEC if record.started.is_none() && !phase::is_runtime(event) => {

@@ -106,7 +106,19 @@ impl Translator {
     /// # Errors
     /// [`Malformed`].
     pub fn event<R>(&mut self, record: &[u8], then: impl FnOnce(&Event<'_>) -> R) -> Result<R, Malformed> {
-        let head = head(record)?;
+        self.event_of(&head(record)?, record, then)
+    }
+
+    /// The same of a record whose fixed part was read already.
+    ///
+    /// # Errors
+    /// [`Malformed`].
+    pub fn event_of<R>(
+        &mut self,
+        head: &Head,
+        record: &[u8],
+        then: impl FnOnce(&Event<'_>) -> R,
+    ) -> Result<R, Malformed> {
         let header = head.header;
         self.args.clear();
         self.parts.clear();
@@ -127,10 +139,15 @@ impl Translator {
         if code == EventCode::IN_CALL {
             self.in_call(&header);
         }
+        if header.flags & flags::OVERFLOW != 0 {
+            event_flags = event_flags.with(EventFlags::INCOMPLETE);
+        }
+        if fields == record.len() {
+            // Numbers alone, as most calls have.
+            return Ok(then(&self.assembled(head, code, event_flags, &[])));
+        }
         self.fields(record, fields)?;
-        if header.flags & flags::OVERFLOW != 0
-            || self.parts.iter().any(|part| part.flags.contains(FieldFlags::FAULT))
-        {
+        if self.parts.iter().any(|part| part.flags.contains(FieldFlags::FAULT)) {
             event_flags = event_flags.with(EventFlags::INCOMPLETE);
         }
         if code.as_syscall().is_some() && self.claims_another_path(record) {
@@ -145,7 +162,20 @@ impl Translator {
             let bytes = bytes.ok_or(short)?;
             *slot = Field { tag: part.tag, flags: part.flags, full_len: part.full_len, bytes };
         }
-        let event = Event {
+        let fields = list.get(..self.parts.len()).ok_or(Malformed::Parts)?;
+        Ok(then(&self.assembled(head, code, event_flags, fields)))
+    }
+
+    /// The event of a head and what was read behind it.
+    fn assembled<'e>(
+        &'e self,
+        head: &Head,
+        code: EventCode,
+        flags: EventFlags,
+        fields: &'e [Field<'e>],
+    ) -> Event<'e> {
+        let header = &head.header;
+        Event {
             time: BootNanos(header.time),
             duration: None,
             task: TaskKey {
@@ -154,13 +184,12 @@ impl Translator {
                 start: BootNanos(header.start),
             },
             code,
-            flags: event_flags,
+            flags,
             cpu: head.cpu,
             ret: header.ret,
             args: &self.args,
-            fields: list.get(..self.parts.len()).ok_or(Malformed::Parts)?,
-        };
-        Ok(then(&event))
+            fields,
+        }
     }
 
     /// The numbers of a call that has not returned: what it is, then its own arguments.
@@ -221,7 +250,8 @@ impl Translator {
         else {
             return false;
         };
-        if !kernel.starts_with(b"/") || claimed.is_empty() {
+        // Nearly always they are the same.
+        if claimed == kernel || !kernel.starts_with(b"/") || claimed.is_empty() {
             return false;
         }
         let clean = cleaned(claimed);
@@ -243,14 +273,14 @@ impl Translator {
     fn path(&mut self, field: FieldHeader, bytes: &[u8]) {
         let from = self.made.len();
         let rooted = field.flags & UNROOTED == 0;
-        let components: Vec<&[u8]> = bytes.split(|&b| b == 0).collect();
-        // The last piece is what follows the last NUL: nothing, or a name that was cut.
-        let complete = components.len().saturating_sub(1);
-        for component in components.iter().take(complete).rev() {
-            if rooted {
-                self.made.push(b'/');
+        // What follows the last NUL is nothing, or a name that was cut.
+        if let Some(end) = bytes.iter().rposition(|&b| b == 0) {
+            for component in bytes[..end].rsplit(|&b| b == 0) {
+                if rooted {
+                    self.made.push(b'/');
+                }
+                self.made.extend_from_slice(component);
             }
-            self.made.extend_from_slice(component);
         }
         if rooted && self.made.len() == from {
             self.made.push(b'/');

@@ -378,6 +378,14 @@ impl FdInfo {
         Self { kind, flags, opened, inherited: false, read: 0, written: 0, refs: 0 }
     }
 
+    /// The bytes of its label; of most files this is the path as it is.
+    pub(crate) fn into_label(self) -> Vec<u8> {
+        match self.kind {
+            FdKind::File { path, .. } if text::shows_as_it_is(&path) => path,
+            _ => self.label().into_string().into_bytes(),
+        }
+    }
+
     /// What it is in a few words: a path, `tcp 127.0.0.1:4444`, `tcp listening 0.0.0.0:80`, `pipe`, `memfd:name`.
     pub fn label(&self) -> Safe {
         match &self.kind {

@@ -123,16 +123,22 @@ pub enum ArgKind {
     Symbol(&'static SymbolSet),
 }
 
-/// The signature of a system call; `None` for other events and for numbers that no table has.
+/// The signature of a system call; `None` for other events and for numbers that no table has. Asked for each event that is
+/// recorded.
 pub fn signature(code: EventCode) -> Option<&'static Signature> {
-    let (abi, nr) = code.as_syscall()?;
-    let table = match abi {
-        Abi::X86_64 => table::X86_64,
-        Abi::I386 => table::I386,
-        Abi::X32 => table::X32,
-    };
-    let at = table.binary_search_by_key(&nr, |row| row.0).ok()?;
-    table::SIGNATURES.get(usize::from(table[at].1))
+    /// Codes of system calls, of all ABIs.
+    const CODES: usize = 3 * 0x1000;
+    static BY_CODE: OnceLock<Vec<Option<&'static Signature>>> = OnceLock::new();
+    let by_code = BY_CODE.get_or_init(|| {
+        let mut by_code = vec![None; CODES];
+        for (code, signature) in all() {
+            if let Some(slot) = by_code.get_mut(usize::from(code.0)) {
+                *slot = Some(signature);
+            }
+        }
+        by_code
+    });
+    by_code.get(usize::from(code.0)).copied().flatten()
 }
 
 /// The name of a system call: `openat`, `open(i386)`, `syscall_999`; of other events as [`crate::event_name`].

@@ -62,6 +62,9 @@ impl fmt::Write for Plain {
 
 /// Escapes bytes for display. Never fails, never loses anything.
 pub fn escape(bytes: &[u8]) -> Safe {
+    if shows_as_it_is(bytes) {
+        return Safe(String::from_utf8_lossy(bytes).into_owned());
+    }
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {
@@ -72,6 +75,11 @@ pub fn escape(bytes: &[u8]) -> Safe {
         }
     }
     Safe(out)
+}
+
+/// Whether [`escape`] gives these very bytes, as it does of nearly every path: printable ASCII, and no backslash.
+pub(crate) fn shows_as_it_is(bytes: &[u8]) -> bool {
+    bytes.iter().all(|&byte| (b' '..=b'~').contains(&byte) && byte != b'\\')
 }
 
 /// Bytes as a quoted string: escaped, `"` too, with `...` behind it when more was there than was kept.
@@ -166,6 +174,22 @@ mod tests {
         c.is_control()
             || matches!(c as u32, 0x00ad | 0x061c | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f
                 | 0xfe00..=0xfe0f | 0xfeff | 0xe000..=0xf8ff | 0xe0000..=0x10ffff)
+    }
+
+    #[test]
+    fn what_shows_as_it_is_is_what_escaping_leaves_alone() {
+        for byte in 0..=u8::MAX {
+            let mut slow = String::new();
+            match std::str::from_utf8(&[byte]) {
+                Ok(text) => text.chars().for_each(|c| push_char(&mut slow, c)),
+                Err(_) => slow.push_str("escaped"),
+            }
+            assert_eq!(shows_as_it_is(&[byte]), slow.as_bytes() == [byte], "byte {byte}");
+            assert_eq!(
+                shows_as_it_is(&[b'/', byte]),
+                escape(&[b'/', byte]).as_str().as_bytes() == [b'/', byte]
+            );
+        }
     }
 
     #[test]

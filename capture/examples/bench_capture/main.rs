@@ -7,6 +7,7 @@
 mod load;
 mod machine;
 mod report;
+mod stages;
 mod tracer;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -30,6 +31,9 @@ struct Args {
     /// Another tracer to run in the same rounds: a shell command in which `{}` stands for the workload's command.
     #[arg(long, value_name = "COMMAND")]
     peer: Vec<String>,
+    /// Takes the recorder's CPU apart instead: its stages, each by itself, over the records of workloads.
+    #[arg(long)]
+    stages: bool,
     /// The recorder's program; by default the one beside this.
     #[arg(long)]
     recorder: Option<PathBuf>,
@@ -54,6 +58,16 @@ fn main() -> ExitCode {
         return ExitCode::from(5);
     }
     println!("{}", machine::describe());
+    if args.stages {
+        let done = stages::run(args.only.as_deref(), args.quick, args.rounds.unwrap_or(3));
+        return match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("bench: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let rounds = args.rounds.unwrap_or(if args.quick { 3 } else { 7 });
     let tracers = Tracer::all(&recorder, &args.peer);
     for load in Load::all(args.quick) {

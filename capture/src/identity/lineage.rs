@@ -53,6 +53,9 @@ impl Lineage {
 
     /// A process as a member.
     pub fn member(&self, tgid: u32) -> Option<&Member> {
+        if self.members.is_empty() {
+            return None;
+        }
         self.members.get(&tgid)
     }
 

@@ -46,7 +46,8 @@ impl Phases {
             }
             return false;
         }
-        if let Some(end) = self.taken_over.get(&container)
+        if !self.taken_over.is_empty()
+            && let Some(end) = self.taken_over.get(&container)
             && event.task.start <= *end
             && !self.payload.contains_key(&tgid)
         {
@@ -94,7 +95,9 @@ impl Phases {
 
 /// Whether an exec is a runtime starting itself once more.
 pub fn is_runtime(event: &Event<'_>) -> bool {
-    let basename = |path: &[u8]| path.rsplit(|&b| b == b'/').next().unwrap_or(&[]).to_vec();
+    fn basename(path: &[u8]) -> &[u8] {
+        path.rsplit(|&b| b == b'/').next().unwrap_or(&[])
+    }
     let argv0 = event.bytes(FieldTag::ARGV).and_then(|argv| argv.split(|&b| b == 0).next()).map(basename);
     let filename = event.bytes(FieldTag::FILENAME).unwrap_or_default();
     let exe = event.bytes(FieldTag::KPATH).unwrap_or_default();
@@ -103,9 +106,9 @@ pub fn is_runtime(event: &Event<'_>) -> bool {
         || filename.starts_with(b"/proc/self/fd/")
         || filename.starts_with(b"/proc/") && filename.ends_with(b"/exe")
         || exe.starts_with(b"memfd:")
-        || RUNTIMES.iter().any(|runtime| basename(exe) == *runtime);
+        || RUNTIMES.contains(&basename(exe));
     // Only the runtime's own names count: a payload that runs from a memfd is no runtime.
-    itself && argv0.is_some_and(|name| RUNTIMES.iter().any(|runtime| name == *runtime) || name == b"exe")
+    itself && argv0.is_some_and(|name| RUNTIMES.contains(&name) || name == b"exe")
 }
 
 #[cfg(test)]

@@ -23,10 +23,13 @@ const SETFL: u64 = 0o2000 | 0o4000 | 0o20000 | 0o40000 | 0o1_000_000;
 
 /// The kernel's path of a descriptor that is used, where the table does not know it.
 pub(super) fn learn_path(state: &mut State, call: &Call<'_>) {
+    if call.event.ret < 0 {
+        return;
+    }
     let Some(path) = call.event.bytes(FieldTag::KPATH) else { return };
     let Some(signature) = syscalls::signature(call.event.code) else { return };
     // Of calls that open, the path is that of the new descriptor.
-    if signature.args.first().map(|a| a.kind) != Some(ArgKind::Fd) || call.event.ret < 0 {
+    if signature.args.first().map(|a| a.kind) != Some(ArgKind::Fd) {
         return;
     }
     let fd = call.fd(0);
@@ -62,8 +65,7 @@ pub(super) fn ring(state: &mut State, key: ProcessKey, event: &Event<'_>) {
         }
         (EventCode::URING_SUBMIT, Some("IORING_OP_CLOSE")) => {
             if let Some(fd) = event.number(layout::uring::FD).and_then(|fd| i32::try_from(fd).ok()) {
-                state.remember_closed(table, fd);
-                state.close(table, fd);
+                state.close_and_remember(table, fd);
             }
         }
         _ => {}
@@ -73,8 +75,7 @@ pub(super) fn ring(state: &mut State, key: ProcessKey, event: &Event<'_>) {
 /// Whatever `close` returns, the descriptor is gone, unless there was none.
 pub(super) fn close(state: &mut State, call: &Call<'_>) {
     if call.event.ret != EBADF {
-        state.remember_closed(call.table, call.fd(0));
-        state.close(call.table, call.fd(0));
+        state.close_and_remember(call.table, call.fd(0));
     }
 }
 

@@ -126,7 +126,7 @@ fn make_child(state: &mut State, parent: ProcessKey, key: ProcessKey, event: &Ev
     if state.processes.contains_key(&key) {
         return None;
     }
-    let from = state.processes.get(&parent)?.clone();
+    let from = state.processes.share(&parent)?;
     let mut child = Process::new(key, from.container, Origin::Forked, event.time);
     child.parent = Some(parent);
     child.vpid = event.number(layout::fork::CHILD_VPID).and_then(|n| u32::try_from(n).ok());
@@ -141,9 +141,9 @@ fn make_child(state: &mut State, parent: ProcessKey, key: ProcessKey, event: &Ev
     child.namespaces.enter(event.number(layout::fork::NEW_NS).unwrap_or(0));
     let current = from.execs.last().or(from.inherited.as_ref());
     child.inherited = current.map(|exec| state.share_exec(exec));
-    child.cwd = from.cwd.map(|cwd| state.keep(&cwd));
-    child.root = from.root.map(|root| state.keep(&root));
-    child.environment = from.environment.map(|environment| state.keep(&environment));
+    child.cwd = from.cwd.as_ref().map(|cwd| state.keep(cwd));
+    child.root = from.root.as_ref().map(|root| state.keep(root));
+    child.environment = from.environment.as_ref().map(|environment| state.keep(environment));
     child.table = state.copy_table(from.table);
     if let Some((_, name)) = from.comms.last() {
         state.name_child(&mut child, event.time, name);

@@ -24,6 +24,11 @@ impl Processes {
         self.0.get_mut(key).map(Arc::make_mut)
     }
 
+    /// One as it is now, also while the others change.
+    pub(crate) fn share(&self, key: &ProcessKey) -> Option<Arc<Process>> {
+        self.0.get(key).cloned()
+    }
+
     pub(crate) fn contains_key(&self, key: &ProcessKey) -> bool {
         self.0.contains_key(key)
     }

@@ -1,7 +1,7 @@
 //! The state of one container: its processes, tables of descriptors and open file descriptions, within a budget.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque, hash_map::Entry},
     sync::Arc,
 };
 
@@ -246,8 +246,12 @@ impl State {
 
     /// Opens descriptor `fd` of a table on something new.
     pub(crate) fn open(&mut self, table: u64, fd: i32, info: FdInfo, cloexec: bool) {
-        self.close(table, fd);
-        if fd < 0 || !self.tables.contains_key(&table) {
+        let Some(found) = self.tables.get_mut(&table) else { return };
+        if let Some(slot) = found.slots.remove(&fd) {
+            self.budget.give(SLOT);
+            self.release_description(slot.description);
+        }
+        if fd < 0 {
             return;
         }
         if !self.room(SLOT + DESCRIPTION + info.kind.bytes()) {
@@ -312,13 +316,28 @@ impl State {
         }
     }
 
-    /// Remembers what `fd` was, for the event that closes it.
-    pub(crate) fn remember_closed(&mut self, table: u64, fd: i32) {
-        let label = self.info(table, fd).map(|info| info.label().into_string().into_bytes());
-        let old = self.tables.get_mut(&table).and_then(|t| t.last_closed.take());
+    /// Closes a descriptor, and remembers what it was for the event that closes it.
+    pub(crate) fn close_and_remember(&mut self, table: u64, fd: i32) {
+        let Some(found) = self.tables.get_mut(&table) else { return };
+        let (old, slot) = (found.last_closed.take(), found.slots.remove(&fd));
         self.budget.give(old.map_or(0, |(_, label)| label.len()));
-        let Some(label) = label else { return };
-        let label = self.keep(&label);
+        let Some(slot) = slot else { return };
+        self.budget.give(SLOT);
+        let Entry::Occupied(mut entry) = self.descriptions.entry(slot.description) else { return };
+        let label = if entry.get().refs > 1 {
+            entry.get_mut().refs -= 1;
+            entry.get().label().into_string().into_bytes()
+        } else {
+            let info = entry.remove();
+            self.budget.give(DESCRIPTION + info.kind.bytes());
+            info.into_label()
+        };
+        let label = if self.room(label.len()) {
+            label
+        } else {
+            self.overflow.strings += 1;
+            Vec::new()
+        };
         if let Some(table) = self.tables.get_mut(&table) {
             table.last_closed = Some((fd, label));
         }
