@@ -57,6 +57,11 @@ impl Processes {
         self.0.values().map(Arc::as_ref)
     }
 
+    /// As they are, to be kept by whoever looks.
+    pub(crate) fn shared(&self) -> impl Iterator<Item = &Arc<Process>> {
+        self.0.values()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&ProcessKey, &Process)> {
         self.0.iter().map(|(key, process)| (key, process.as_ref()))
     }

@@ -1,17 +1,17 @@
 //! A container's processes in the order of a tree.
 
-use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use afterimage_format::ContainerUid;
 
-use super::World;
+use super::{World, state::Map};
 use crate::process::{Process, ProcessKey};
 
 /// A row of a process tree.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TreeRow<'a> {
-    /// The process.
-    pub process: &'a Process,
+    /// The process, as it was at this moment whatever becomes of the state.
+    pub process: &'a Arc<Process>,
     /// How deep it stands: 0 for a root.
     pub depth: usize,
     /// How many processes started by it follow below it, directly.
@@ -24,57 +24,75 @@ impl World {
     /// (`exec` sessions), and those whose beginning was missed. Processes that only set the container up are left
     /// out.
     pub fn tree(&self, uid: ContainerUid) -> Vec<TreeRow<'_>> {
-        rows(self.processes(uid).into_iter().filter(|p| p.payload).collect())
+        rows(self.shared(uid).filter(|process| process.payload).collect())
     }
 
     /// As [`Self::tree`], with the processes that only set the container up.
     pub fn tree_with_setup(&self, uid: ContainerUid) -> Vec<TreeRow<'_>> {
-        rows(self.processes(uid))
+        rows(self.shared(uid).collect())
+    }
+
+    fn shared(&self, uid: ContainerUid) -> impl Iterator<Item = &Arc<Process>> {
+        self.containers.get(&uid).into_iter().flat_map(|state| state.processes.shared())
     }
 }
 
-fn rows(processes: Vec<&Process>) -> Vec<TreeRow<'_>> {
-    let here: HashSet<ProcessKey> = processes.iter().map(|p| p.key).collect();
-    let mut children: HashMap<ProcessKey, Vec<&Process>> = HashMap::new();
-    let mut roots = Vec::new();
-    for process in &processes {
-        match process.parent.filter(|p| here.contains(p) && *p != process.key) {
-            Some(parent) => children.entry(parent).or_default().push(process),
-            None => roots.push(*process),
+/// Where a process stands among all, by their positions in order of their beginning.
+struct Kin<'a> {
+    all: Vec<&'a Arc<Process>>,
+    /// The first of those that each started.
+    first: Vec<Option<usize>>,
+    /// The next that the same one started.
+    next: Vec<Option<usize>>,
+    roots: Vec<usize>,
+}
+
+impl<'a> Kin<'a> {
+    fn of(mut all: Vec<&'a Arc<Process>>) -> Self {
+        all.sort_by_cached_key(|process| (process.began(), process.key));
+        let place: Map<ProcessKey, usize> = all.iter().enumerate().map(|(at, p)| (p.key, at)).collect();
+        let (mut first, mut next, mut roots) = (vec![None; all.len()], vec![None; all.len()], Vec::new());
+        // From the last to the first, each before those that began later.
+        for (at, process) in all.iter().enumerate().rev() {
+            match process.parent.and_then(|parent| place.get(&parent)).filter(|parent| **parent != at) {
+                Some(parent) => next[at] = first[*parent].replace(at),
+                None => roots.push(at),
+            }
+        }
+        roots.reverse();
+        Self { all, first, next, roots }
+    }
+
+    /// Those that one started, in order.
+    fn below(&self, at: usize) -> impl Iterator<Item = usize> {
+        std::iter::successors(self.first[at], |at| self.next[*at])
+    }
+
+    /// Depth first, without recursion: a hostile trace can be as deep as it has processes.
+    fn walk(&self, roots: &[usize], placed: &mut [bool], out: &mut Vec<TreeRow<'a>>) {
+        let mut stack: Vec<(usize, usize)> = roots.iter().rev().map(|at| (*at, 0)).collect();
+        while let Some((at, depth)) = stack.pop() {
+            if std::mem::replace(&mut placed[at], true) {
+                continue;
+            }
+            let from = stack.len();
+            stack.extend(self.below(at).map(|below| (below, depth + 1)));
+            stack[from..].reverse();
+            out.push(TreeRow { process: self.all[at], depth, children: stack.len() - from });
         }
     }
-    let order = |p: &&Process| (p.began(), p.key);
-    roots.sort_by_key(order);
-    for list in children.values_mut() {
-        list.sort_by_key(order);
-    }
-    let mut out = Vec::with_capacity(processes.len());
-    let mut placed = HashSet::new();
-    walk(roots, &children, &mut placed, &mut out);
+}
+
+fn rows(processes: Vec<&Arc<Process>>) -> Vec<TreeRow<'_>> {
+    let kin = Kin::of(processes);
+    let mut out = Vec::with_capacity(kin.all.len());
+    let mut placed = vec![false; kin.all.len()];
+    kin.walk(&kin.roots, &mut placed, &mut out);
     // Processes that are each other's parents, in a trace that lies, are reached from no root.
-    let left: Vec<&Process> = processes.iter().filter(|p| !placed.contains(&p.key)).copied().collect();
-    for process in left {
-        if !placed.contains(&process.key) {
-            walk(vec![process], &children, &mut placed, &mut out);
+    for at in 0..kin.all.len() {
+        if !placed[at] {
+            kin.walk(&[at], &mut placed, &mut out);
         }
     }
     out
-}
-
-/// Depth first, without recursion: a hostile trace can be as deep as it has processes.
-fn walk<'a>(
-    roots: Vec<&'a Process>,
-    children: &HashMap<ProcessKey, Vec<&'a Process>>,
-    placed: &mut HashSet<ProcessKey>,
-    out: &mut Vec<TreeRow<'a>>,
-) {
-    let mut stack: Vec<(&Process, usize)> = roots.into_iter().rev().map(|p| (p, 0)).collect();
-    while let Some((process, depth)) = stack.pop() {
-        if !placed.insert(process.key) {
-            continue;
-        }
-        let below = children.get(&process.key).map(Vec::as_slice).unwrap_or_default();
-        out.push(TreeRow { process, depth, children: below.len() });
-        stack.extend(below.iter().rev().map(|p| (*p, depth + 1)));
-    }
 }

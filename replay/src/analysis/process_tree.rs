@@ -133,7 +133,7 @@ fn kept(world: &World, uid: ContainerUid, choice: Choice) -> Vec<(usize, &Proces
     for row in rows.iter().rev() {
         let has_wanted = below.is_some_and(|depth| depth > row.depth);
         if wanted(row.process) || has_wanted {
-            out.push((row.depth, row.process));
+            out.push((row.depth, row.process.as_ref()));
             below = Some(row.depth);
         }
     }

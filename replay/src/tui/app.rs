@@ -85,6 +85,8 @@ pub(crate) struct App {
     pub(crate) health: [Scroll; 4],
     /// The guided tour, where it was asked for.
     pub(crate) tour: Option<Tour>,
+    /// States that are shown no more, to be freed when everything is drawn: that takes a while where many processes were.
+    pub(crate) spent: Vec<Moment>,
 }
 
 /// What lies over the screen.
@@ -574,6 +576,7 @@ impl App {
             alerts: Slot::default(),
             health: [Scroll::default(); 4],
             tour: None,
+            spent: Vec::new(),
         }
     }
 

@@ -84,6 +84,7 @@ pub(crate) fn answer(
             if let Some(moment) = moment::moment(trace, &mut cache.film, &key, job)? {
                 (job.tell)(Reply::Moment(key, moment));
             }
+            cache.film.sweep();
         }
         Request::Story(key) => story::story(trace, key, job)?,
         Request::Stream(key) => stream::stream(trace, key, job)?,

@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use afterimage_format::{BootNanos, Class, ContainerUid, EventId, Loss};
-use afterimage_model::{findings::Severity, process::ProcessKey, text::Safe};
+use afterimage_model::{
+    findings::Severity,
+    process::{Process, ProcessKey},
+    text::Safe,
+};
 
 use crate::{
     trace::{Ended, Life, alerts::Alert},
@@ -124,6 +128,42 @@ pub(crate) struct Page {
     pub(crate) named: bool,
 }
 
+/// What a process ran: made text when it is drawn, which few of many are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Command(pub(crate) Arc<Process>);
+
+impl Command {
+    pub(crate) fn text(&self) -> Safe {
+        self.0.title()
+    }
+}
+
+/// The lines that lead past a row of a tree: for each level above, whether a later sibling follows. The last is its own;
+/// of those above, so many are known as are ever drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Branches {
+    levels: usize,
+    /// The row's own level is the lowest bit.
+    more: u64,
+}
+
+impl Branches {
+    /// Levels that are known.
+    const KNOWN: usize = u64::BITS as usize;
+
+    /// Of a row so deep; `open` says of each depth whether a sibling follows.
+    pub(crate) fn new(depth: usize, open: &[bool]) -> Self {
+        let is_open = |level: usize| open.get(depth - level).copied().unwrap_or(false);
+        let bits = (0..depth.min(Self::KNOWN)).map(|level| u64::from(is_open(level)) << level);
+        Self { levels: depth, more: bits.sum() }
+    }
+
+    /// The last so many levels, the row's own at the end.
+    pub(crate) fn last(self, levels: usize) -> impl DoubleEndedIterator<Item = bool> {
+        (0..self.levels.min(levels).min(Self::KNOWN)).rev().map(move |level| self.more >> level & 1 == 1)
+    }
+}
+
 /// A process of the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ProcessRow {
@@ -133,10 +173,9 @@ pub(crate) struct ProcessRow {
     /// Start of its main thread: tells reused pids apart.
     pub(crate) start: BootNanos,
     pub(crate) depth: usize,
-    /// For each level above, whether a later sibling follows; the last is its own.
-    pub(crate) more: Vec<bool>,
+    pub(crate) more: Branches,
     pub(crate) children: bool,
-    pub(crate) command: Safe,
+    pub(crate) command: Command,
     pub(crate) ended: Option<(BootNanos, Option<Ended>)>,
     /// Its program is not part of the image.
     pub(crate) foreign: bool,

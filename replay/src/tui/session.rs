@@ -103,6 +103,7 @@ fn until_quit(
         }
         if changed {
             screen.draw(app)?;
+            app.spent.clear();
             changed = false;
         }
         let playing = app.opened.as_ref().is_some_and(|o| o.player.motion != Motion::Paused);

@@ -62,11 +62,16 @@ impl<K: PartialEq + Clone, V> Slot<K, V> {
 
     /// Takes an answer.
     pub(crate) fn fill(&mut self, key: K, value: V) {
+        self.replace(key, value);
+    }
+
+    /// As [`Self::fill`]; the answer before is given back.
+    pub(crate) fn replace(&mut self, key: K, value: V) -> Option<V> {
         if self.asked.as_ref() == Some(&key) {
             self.asked = None;
             self.unanswered = 0;
         }
-        self.got = Some((key, value));
+        self.got.replace((key, value)).map(|(_, before)| before)
     }
 
     /// Whether this question is under way.

@@ -335,7 +335,7 @@ pub(crate) fn receive(app: &mut App, reply: Reply) {
         }
         Reply::Moment(key, moment) => {
             if let Some(opened) = app.opened.as_mut().filter(|o| o.uid == key.uid) {
-                opened.moment.fill(key, moment);
+                app.spent.extend(opened.moment.replace(key, moment));
             }
             walk::follow_process(app);
         }

@@ -21,6 +21,8 @@ const RESTORED: u64 = 16_384;
 /// what did not change between them; those on the way from another keyframe would share nothing, so they go when one
 /// is restored: the way back to them is by a keyframe as well.
 const STATE: u64 = 8 << 20;
+/// States of no use that are kept at most until somebody has the time to free them.
+const LEFT: usize = 4;
 /// Events between two looks whether anybody still waits.
 pub(super) const LOOK: u64 = 64;
 
@@ -36,14 +38,23 @@ pub(super) struct Film {
     /// The keyframe that was restored last and its state, for the way back: restoring costs many times what a copy does,
     /// which shares the processes.
     restored: Option<(Keyframe, World)>,
+    /// The state that somebody will come back to soon.
+    mark: Option<(EventId, World)>,
     /// A keyframe is not worth it for fewer rows.
     near: u64,
     pictures: Vec<(EventId, World)>,
     stride: u64,
     since: u64,
+    /// States that are of no use any more. To free one with thousands of processes takes as long as to restore it.
+    left: Vec<World>,
 }
 
 impl Film {
+    /// Frees what is of no use any more: to be called when nobody waits.
+    pub(super) fn sweep(&mut self) {
+        self.left.clear();
+    }
+
     /// The state just after event `id`; of another container or generation the film is begun anew. `None` when nobody
     /// waits for it any more: the film then stands somewhere on the way, which is not lost for the next who asks.
     ///
@@ -71,6 +82,14 @@ impl Film {
         job: &Job<'_>,
     ) -> Result<Option<&World>, ReadError> {
         self.go(trace, of, (id, false), job)
+    }
+
+    /// Keeps the state where the film stands, for the way back to what is read from here on.
+    pub(super) fn mark(&mut self) {
+        if let Some(at) = self.at {
+            let before = self.mark.replace((at, self.world.clone()));
+            self.left.extend(before.map(|(_, world)| world));
+        }
     }
 
     /// Takes the next event in: for those who read on by themselves.
@@ -109,17 +128,21 @@ impl Film {
         let is_wanted = |id: EventId| if with { id <= to } else { id < to };
         if self.at.is_some_and(|at| !is_wanted(at)) {
             let after = self.pictures.partition_point(|(id, _)| is_wanted(*id));
-            let picture = after.checked_sub(1).and_then(|at| self.pictures.get(at)).cloned();
+            let picture = after.checked_sub(1).and_then(|at| self.pictures.get(at));
+            let mark = self.mark.as_ref().filter(|(id, _)| is_wanted(*id));
+            let picture = picture.into_iter().chain(mark).max_by_key(|(id, _)| *id).cloned();
             let restored = self.restored.as_ref().filter(|(keyframe, _)| keyframe.at < to.time);
             let (at, begin, world) = match (picture, restored) {
                 (Some((id, world)), _) => (Some(id), None, world),
                 (None, Some((keyframe, world))) => (None, Some(*keyframe), world.clone()),
                 (None, None) => (None, None, fresh()),
             };
-            (self.at, self.world, self.begin, self.since) = (at, world, begin, 0);
+            (self.at, self.begin, self.since) = (at, begin, 0);
+            self.put(world);
         }
         if self.at.is_none() && self.begin.is_some_and(|keyframe| keyframe.at >= to.time) {
-            (self.world, self.begin) = (fresh(), None);
+            self.begin = None;
+            self.put(fresh());
         }
         self.jump(trace, of.0, to)?;
         let query = Query { containers: vec![of.0], begin: None, end: Some(to.time) };
@@ -156,12 +179,25 @@ impl Film {
             return Ok(());
         }
         if let Some((keyframe, world)) = nearest(recording, uid, to.time, limits())? {
-            self.restored = Some((keyframe, world.clone()));
-            (self.at, self.world, self.begin, self.since) = (None, world, Some(keyframe), 0);
-            self.pictures.clear();
+            let before = self.restored.replace((keyframe, world.clone()));
+            (self.at, self.begin, self.since) = (None, Some(keyframe), 0);
+            // Two generations at most.
+            self.sweep();
+            self.put(world);
+            self.left.extend(before.map(|(_, world)| world));
+            self.left.extend(self.mark.take().map(|(_, world)| world));
+            self.left.extend(self.pictures.drain(..).map(|(_, world)| world));
             self.stride = self.stride.min(STRIDE);
         }
         Ok(())
+    }
+
+    /// Goes on from another state.
+    fn put(&mut self, world: World) {
+        if self.left.len() >= LEFT {
+            self.sweep();
+        }
+        self.left.push(std::mem::replace(&mut self.world, world));
     }
 
     fn keep(&mut self, id: EventId) {
@@ -220,6 +256,9 @@ mod tests {
         let states = states(trace);
         for step in [1, 97, 13, 200, 59] {
             for i in 0..states.len() {
+                if i % 7 == 0 {
+                    film.mark();
+                }
                 let (id, state) = &states[i * step % states.len()];
                 assert_eq!(film.after(trace, of, *id, &WAITED).expect("read"), Some(state));
             }

@@ -1,13 +1,13 @@
 //! The state at the playhead: the process tree, the event in full, and its process as it was then.
 
-use std::collections::HashSet;
+use std::sync::Arc;
 
 use afterimage_format::{
     Anchor, BootNanos, ContainerUid, Direction, EventFlags, EventId, FieldFlags, OwnedEvent, Query,
     ReadError, layout::exec,
 };
 use afterimage_model::{
-    World, describe, event_name,
+    TreeRow, World, describe, event_name,
     process::{End, Process},
     text::{Safe, escape},
 };
@@ -17,7 +17,7 @@ use crate::{
     time::human,
     trace::{Ended, Trace},
     tui::{
-        feed::{Center, DetailLine, Moment, MomentKey, ProcessRow},
+        feed::{Branches, Center, Command, DetailLine, Moment, MomentKey, ProcessRow},
         text::{bytes, safe},
     },
 };
@@ -176,18 +176,18 @@ pub(super) fn tree(world: &World, uid: ContainerUid) -> Vec<ProcessRow> {
     let rows = world.tree(uid);
     let mut out: Vec<ProcessRow> = Vec::with_capacity(rows.len());
     // From below, a row is followed by a sibling where its depth was met since anything less deep.
-    let mut open: HashSet<usize> = HashSet::new();
+    let mut open: Vec<bool> = Vec::new();
     for row in rows.iter().rev() {
-        open.retain(|depth| *depth <= row.depth);
-        let more = (1..=row.depth).map(|depth| open.contains(&depth)).collect();
-        open.insert(row.depth);
-        out.push(process_row(row.process, row.depth, row.children > 0, more));
+        open.resize(row.depth + 1, false);
+        out.push(process_row(row, Branches::new(row.depth, &open)));
+        open[row.depth] = true;
     }
     out.reverse();
     out
 }
 
-fn process_row(process: &Process, depth: usize, children: bool, more: Vec<bool>) -> ProcessRow {
+fn process_row(row: &TreeRow<'_>, more: Branches) -> ProcessRow {
+    let process = row.process;
     let flags = process.exec().map_or(0, |run| run.flags);
     let ended = match process.end {
         End::Running => None,
@@ -198,10 +198,10 @@ fn process_row(process: &Process, depth: usize, children: bool, more: Vec<bool>)
         pid: process.key.tgid,
         vpid: process.vpid,
         start: BootNanos(process.key.start.0),
-        depth,
+        depth: row.depth,
         more,
-        children,
-        command: process.title(),
+        children: row.children > 0,
+        command: Command(Arc::clone(process)),
         ended,
         foreign: flags & (exec::EXE_UPPER_LAYER | exec::EXE_MEMFD) != 0,
         tty: process.tty.is_some_and(|tty| tty != 0),
@@ -228,7 +228,8 @@ mod tests {
             }
         }
         let rows = tree(&world, fixture::INCIDENT);
-        let shape: Vec<(u32, Vec<bool>)> = rows.into_iter().map(|row| (row.pid, row.more)).collect();
+        let shape: Vec<(u32, Vec<bool>)> =
+            rows.into_iter().map(|row| (row.pid, row.more.last(usize::MAX).collect())).collect();
         assert_eq!(
             shape,
             [
@@ -244,5 +245,17 @@ mod tests {
                 (31_440, vec![false, false, false, false, false]),
             ]
         );
+    }
+
+    #[test]
+    fn of_a_tree_deeper_than_any_screen_the_last_levels_are_known() {
+        let mut open = vec![false; 101];
+        (open[100], open[90]) = (true, true);
+        let more = Branches::new(100, &open);
+        let last: Vec<bool> = more.last(12).collect();
+        assert_eq!((last.len(), last[11], last[1]), (12, true, true));
+        assert_eq!(last.iter().filter(|more| **more).count(), 2);
+        assert_eq!(more.last(usize::MAX).count(), 64);
+        assert_eq!(Branches::new(0, &[true]).last(9).count(), 0);
     }
 }

@@ -136,6 +136,8 @@ fn name(
     if film.before(trace, (key.uid, key.generation), first.id, job)?.is_none() {
         return Ok(false);
     }
+    // The playhead is on this page, and goes back and forth on it.
+    film.mark();
     let mut wanted = rows.iter_mut().peekable();
     let (mut over, mut number) = (false, 0_u64);
     trace.recording.walk(&between, None, Direction::Forward, &mut |id, uid, event| {

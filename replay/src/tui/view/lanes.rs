@@ -182,7 +182,13 @@ fn process(
     let names = axis.names().saturating_sub(2);
     let indent = " ".repeat(row.depth.min(6));
     let role = if row.foreign { Role::Alert } else { Role::Text };
-    painter.text(line.x + 1, line.y, names, &safe!("{indent}{} {}", row.pid, short(&row.command)), role);
+    painter.text(
+        line.x + 1,
+        line.y,
+        names,
+        &safe!("{indent}{} {}", row.pid, short(&row.command.text())),
+        role,
+    );
     let end = end_of(row, opened.whole.1);
     let Some((first, last)) = axis.touched(row.began, end) else { return };
     let bar = painter.symbols().rule.repeat(usize::from(last - first + 1));

@@ -219,7 +219,7 @@ impl Columns {
         let at = x + used;
         let end = x + width;
         let pid = painter.text(at, y, end.saturating_sub(at), &safe!("{} ", row.pid), Role::Dim);
-        painter.text(at + pid, y, end.saturating_sub(at + pid), &row.command, text_role);
+        painter.text(at + pid, y, end.saturating_sub(at + pid), &row.command.text(), text_role);
         let Some(opened) = &app.opened else { return };
         let start = app.catalog.clocks.column(list_style(app), row.began, opened.origin, None);
         let right = |painter: &mut Painter<'_>, (x, width): (u16, u16), text: &Safe, role| {

@@ -62,7 +62,7 @@ fn draw_row(painter: &mut Painter<'_>, line: Rect, row: &ProcessRow, closed: boo
     if row.foreign {
         x += painter.text(x, line.y, limit.saturating_sub(x), "! ", Role::Alert);
     }
-    painter.text(x, line.y, limit.saturating_sub(x), &row.command, role);
+    painter.text(x, line.y, limit.saturating_sub(x), &row.command.text(), role);
     painter.right(line.right().saturating_sub(1), line.y, state_width, &state, Role::Dim);
 }
 
@@ -77,9 +77,9 @@ pub(super) fn branches(
 ) -> u16 {
     let symbols = painter.symbols();
     let mut x = from;
-    let skipped = row.more.len().saturating_sub(levels);
-    for (i, more) in row.more.iter().enumerate().skip(skipped) {
-        let own = i + 1 == row.more.len();
+    let mut levels = row.more.last(levels).peekable();
+    while let Some(more) = levels.next() {
+        let own = levels.peek().is_none();
         let glyph = match (own, more) {
             (true, true) => symbols.tree_mid,
             (true, false) => symbols.tree_last,
