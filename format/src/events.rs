@@ -11,6 +11,7 @@ pub(crate) mod filter;
 pub(crate) mod ingest;
 mod order;
 pub(crate) mod repeated;
+pub(crate) mod rows;
 mod strings;
 
 use crate::FieldTag;

@@ -11,11 +11,12 @@ use crate::{
     catalog::Catalog,
     events::{
         counts,
-        decode::{EventDecoder, Rows},
+        decode::EventDecoder,
         encode::{Around, EventEncoder},
         filter::BlockFilter,
         ingest::OpenBlock,
         repeated::Repeated,
+        rows::Rows,
     },
     limits, merkle,
     meta::Record,

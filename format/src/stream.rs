@@ -147,11 +147,43 @@ fn put_planes(out: &mut Vec<u8>, width: usize, values: &[u64]) {
     }
 }
 
+/// The numbers of a stream that was read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Numbers<'a> {
+    /// All are this one.
+    Same(u64),
+    /// As many as were asked for.
+    Each(&'a [u64]),
+}
+
+impl Numbers<'_> {
+    /// The number at `index`, which is below the count that was asked for.
+    pub(crate) fn at(&self, index: usize) -> u64 {
+        match self {
+            Self::Same(value) => *value,
+            Self::Each(values) => values.get(index).copied().unwrap_or(0),
+        }
+    }
+}
+
 /// Reads a stream of `count` numbers into `out`, replacing what was there.
 pub(crate) fn read_stream(input: &mut Input<'_>, count: usize, out: &mut Vec<u64>) -> Result<(), Malformed> {
+    if let Numbers::Same(value) = read_numbers(input, count, out)? {
+        out.clear();
+        out.resize(count, value);
+    }
+    Ok(())
+}
+
+/// Reads a stream of `count` numbers: into `out`, unless all are the same.
+pub(crate) fn read_numbers<'o>(
+    input: &mut Input<'_>,
+    count: usize,
+    out: &'o mut Vec<u64>,
+) -> Result<Numbers<'o>, Malformed> {
     out.clear();
     if count == 0 {
-        return Ok(());
+        return Ok(Numbers::Each(&[]));
     }
     let head = input.u8()?;
     let width = usize::from(head >> 4);
@@ -164,7 +196,7 @@ pub(crate) fn read_stream(input: &mut Input<'_>, count: usize, out: &mut Vec<u64
             for (to, from) in value.iter_mut().zip(input.take(width)?) {
                 *to = *from;
             }
-            out.resize(count, u64::from_le_bytes(value));
+            return Ok(Numbers::Same(u64::from_le_bytes(value)));
         }
         PLANES => read_planes(input, width, count, out)?,
         DELTA => {
@@ -177,15 +209,7 @@ pub(crate) fn read_stream(input: &mut Input<'_>, count: usize, out: &mut Vec<u64
             }
             out.push(value);
         }
-        DICTIONARY => {
-            let entries = usize::from(input.u8()?) + 1;
-            let mut dictionary = Vec::new();
-            read_planes(input, width, entries, &mut dictionary)?;
-            for &index in input.take(count)? {
-                let entry = dictionary.get(usize::from(index));
-                out.push(*entry.ok_or(Malformed("a stream's index is beyond its dictionary"))?);
-            }
-        }
+        DICTIONARY => read_dictionary(input, width, count, out)?,
         OFFSET => {
             let base = input.varint()?;
             read_planes(input, width, count, out)?;
@@ -193,8 +217,31 @@ pub(crate) fn read_stream(input: &mut Input<'_>, count: usize, out: &mut Vec<u64
         }
         _ => return Err(Malformed("a stream has an unknown encoding")),
     }
+    Ok(Numbers::Each(out))
+}
+
+fn read_dictionary(
+    input: &mut Input<'_>,
+    width: usize,
+    count: usize,
+    out: &mut Vec<u64>,
+) -> Result<(), Malformed> {
+    let entries = usize::from(input.u8()?) + 1;
+    read_planes(input, width, entries, out)?;
+    // With an entry for whatever a byte can be, none has to be asked whether it is there.
+    let mut dictionary = [0u64; DICTIONARY_MAX];
+    dictionary.iter_mut().zip(out.iter()).for_each(|(to, from)| *to = *from);
+    let indexes = input.take(count)?;
+    if indexes.iter().max().is_some_and(|&index| usize::from(index) >= entries) {
+        return Err(Malformed("a stream's index is beyond its dictionary"));
+    }
+    out.clear();
+    out.extend(indexes.iter().map(|&index| dictionary[usize::from(index)]));
     Ok(())
 }
+
+/// Numbers whose planes are put together at a time: few enough to stay in the nearest cache.
+const TOGETHER: usize = 1024;
 
 fn read_planes(
     input: &mut Input<'_>,
@@ -204,11 +251,23 @@ fn read_planes(
 ) -> Result<(), Malformed> {
     let planes = input.take(width.checked_mul(count).ok_or(Malformed("a stream is too long"))?)?;
     out.clear();
-    out.resize(count, 0);
-    for (index, plane) in planes.chunks_exact(count.max(1)).enumerate() {
-        let shift = index * 8;
-        for (value, byte) in out.iter_mut().zip(plane) {
-            *value |= u64::from(*byte) << shift;
+    match width {
+        1 => out.extend(planes.iter().map(|&byte| u64::from(byte))),
+        2 => {
+            let (low, high) = planes.split_at(count);
+            out.extend(low.iter().zip(high).map(|(&low, &high)| u64::from(u16::from_le_bytes([low, high]))));
+        }
+        _ => {
+            out.resize(count, 0);
+            for (part, values) in out.chunks_mut(TOGETHER).enumerate() {
+                for (index, plane) in planes.chunks_exact(count.max(1)).enumerate() {
+                    let shift = index * 8;
+                    let plane = plane.get(part * TOGETHER..).unwrap_or(&[]);
+                    for (value, byte) in values.iter_mut().zip(plane) {
+                        *value |= u64::from(*byte) << shift;
+                    }
+                }
+            }
         }
     }
     Ok(())
@@ -220,14 +279,20 @@ mod tests {
 
     use super::*;
 
-    fn check(values: &[u64]) -> u8 {
+    fn check_long(values: &[u64]) -> Vec<u8> {
         let mut out = Vec::new();
         StreamWriter::new().put(&mut out, values);
         let mut input = Input::new(&out);
-        let mut back = Vec::new();
+        let mut back = vec![7];
         read_stream(&mut input, values.len(), &mut back).unwrap();
         assert!(input.is_empty());
         assert_eq!(back, values);
+        out
+    }
+
+    fn check(values: &[u64]) -> u8 {
+        let out = check_long(values);
+        let mut back = Vec::new();
         for cut in 0..out.len() {
             assert!(read_stream(&mut Input::new(&out[..cut]), values.len(), &mut back).is_err());
         }
@@ -243,6 +308,16 @@ mod tests {
         assert_eq!(check(&(0..2000).map(|i| (1 << 40) | (i * 3)).collect::<Vec<_>>()), DELTA);
         assert_eq!(check(&(0..200).map(|i| (i % 3) << 50 | 5).collect::<Vec<_>>()), DICTIONARY);
         assert_eq!(check(&(0..20).map(|i| (1 << 40) + (i * 7919) % 256).collect::<Vec<_>>()), OFFSET);
+    }
+
+    #[test]
+    fn many_numbers_of_each_width_come_back() {
+        for width in 0..=8u32 {
+            let mask = 1u64.checked_shl(width * 8).map_or(u64::MAX, |above| above - 1);
+            check_long(
+                &(0..3000u64).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15) & mask).collect::<Vec<_>>(),
+            );
+        }
     }
 
     #[test]

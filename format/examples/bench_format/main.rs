@@ -4,8 +4,12 @@
 //!
 //! Reads the recording into memory, writes it again into SCRATCH (a directory that is made and removed; best on a
 //! tmpfs), and reads that; then the same events as others keep them; then opens stores of many segments with and without
-//! their catalog (`SEGMENTS=n BLOCKS=n`; `OPEN_ONLY=1` only that). `ROUNDS=n` writes and reads n times: take the median. All times are CPU time of one thread. `cargo xtask bench workload` makes a
-//! recording to measure on.
+//! their catalog (`SEGMENTS=n BLOCKS=n`).
+//!
+//! `PARTS=write,read,rows,open` does only what it lists; without `write`, `rows` and `open` the store itself is read, and
+//! `blocks` and `order` are the two halves of `read`. `ROUNDS=n` writes and reads n times: on a machine that does other things
+//! besides, take the least. All times are CPU time of one thread. `cargo xtask bench workload` makes a recording to
+//! measure on.
 
 mod opening;
 mod rows;
@@ -102,7 +106,11 @@ fn read(dir: &Path) {
     let begun = cpu();
     let recording = Recording::open(dir).expect("the scratch store reads");
     println!("open:                  {:8.3} ms", (cpu() - begun) / 1e6);
-    for (name, ordered) in [("decode, by block", false), ("decode, in order", true)] {
+    for (name, part, ordered) in [("decode, by block", "blocks", false), ("decode, in order", "order", true)]
+    {
+        if !wants("read") && !wants(part) {
+            continue;
+        }
         let (mut count, mut sum) = (0u64, 0u64);
         let begun = cpu();
         if ordered {
@@ -140,6 +148,11 @@ fn read(dir: &Path) {
     }
 }
 
+/// Whether a part of the measurement is wanted: all are where `PARTS` does not list some.
+fn wants(part: &str) -> bool {
+    std::env::var("PARTS").map_or(true, |parts| parts.split(',').any(|wanted| wanted == part))
+}
+
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     let Some(store) = arguments.next() else {
@@ -149,6 +162,10 @@ fn main() -> ExitCode {
     let scratch = arguments.next().unwrap_or_else(|| "/dev/shm/bench_format".into());
     let (store, scratch) = (Path::new(&store), Path::new(&scratch));
     println!("machine: {}", machine());
+    if !["write", "rows", "open"].into_iter().any(wants) {
+        (0..number("ROUNDS", 1)).for_each(|_| read(store));
+        return ExitCode::SUCCESS;
+    }
     let timed = std::env::var_os("TIMED").is_some();
     let longest = std::env::var("PAYLOAD").ok().and_then(|n| n.parse().ok()).unwrap_or(usize::MAX);
     let rows = load(store, timed, longest);
@@ -158,21 +175,19 @@ fn main() -> ExitCode {
     let last = rows.last().map_or(BootNanos(0), |r| r.1.time);
     let seconds = (last.0 - first.0) as f64 / 1e9;
     println!("events: {}, containers: {}, seconds: {seconds:.1}", rows.len(), containers.len());
-    if std::env::var_os("OPEN_ONLY").is_some() {
-        opening::measure(&rows[0].1, &origin, scratch);
-        return ExitCode::SUCCESS;
-    }
-    for round in 0..number("ROUNDS", 1) {
+    for round in 0..if wants("write") { number("ROUNDS", 1) } else { 0 } {
         println!("== round {round}");
         write(&rows, &origin, scratch);
-        if std::env::var_os("WRITE_ONLY").is_none() {
+        if wants("read") {
             first_result(scratch);
             read(scratch);
         }
         std::fs::remove_dir_all(scratch).expect("the scratch store is ours");
     }
-    if std::env::var_os("WRITE_ONLY").is_none() {
+    if wants("rows") {
         rows::compare(&rows);
+    }
+    if wants("open") {
         opening::measure(&rows[0].1, &origin, scratch);
     }
     ExitCode::SUCCESS

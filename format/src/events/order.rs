@@ -1,5 +1,7 @@
 //! Grouping by code or shape: a stable counting sort that writer and reader share.
 
+use std::ops::Range;
+
 /// Rows grouped by a small key: all rows of key 0 in order, then all of key 1, ...
 #[derive(Debug, Default)]
 pub(super) struct Groups {
@@ -37,14 +39,48 @@ impl Groups {
         Self { rows: sorted, ends: next }
     }
 
+    /// As [`Self::of`] with all rows in order, in the memory that it has; all keys are below `count`.
+    pub(super) fn refill(&mut self, keys: &[u32], count: usize) {
+        self.rows.clear();
+        self.ends.clear();
+        if count == 1 {
+            self.rows.extend(0..keys.len() as u32);
+            self.ends.push(keys.len() as u32);
+            return;
+        }
+        let next = &mut self.ends;
+        next.resize(count, 0);
+        for key in keys {
+            if let Some(slot) = next.get_mut(*key as usize) {
+                *slot += 1;
+            }
+        }
+        let mut sum = 0;
+        for slot in next.iter_mut() {
+            let begin = sum;
+            sum += *slot;
+            *slot = begin;
+        }
+        self.rows.resize(keys.len(), 0);
+        for (row, key) in (0..).zip(keys) {
+            if let Some(slot) = next.get_mut(*key as usize) {
+                if let Some(to) = self.rows.get_mut(*slot as usize) {
+                    *to = row;
+                }
+                *slot += 1;
+            }
+        }
+    }
+
+    /// Where each group lies in `rows`, empty ones included.
+    pub(super) fn ranges(&self) -> impl Iterator<Item = Range<usize>> {
+        let mut begin = 0;
+        self.ends.iter().map(move |&end| std::mem::replace(&mut begin, end as usize)..end as usize)
+    }
+
     /// The groups in order, empty ones included.
     pub(super) fn iter(&self) -> impl Iterator<Item = &[u32]> {
-        let mut begin = 0;
-        self.ends.iter().map(move |&end| {
-            let group = self.rows.get(begin as usize..end as usize).unwrap_or(&[]);
-            begin = end;
-            group
-        })
+        self.ranges().map(|range| self.rows.get(range).unwrap_or(&[]))
     }
 }
 
@@ -78,6 +114,16 @@ mod tests {
         let groups = Groups::of(&[1, 0, 3, 1, 0, 1], 0..6, 4);
         let got: Vec<_> = groups.iter().map(<[u32]>::to_vec).collect();
         assert_eq!(got, [vec![1, 4], vec![0, 3, 5], vec![], vec![2]]);
+    }
+
+    #[test]
+    fn memory_that_was_used_before_tells_nothing() {
+        let mut groups = Groups::default();
+        for (keys, count) in [(&[1, 0, 3, 1, 0, 1][..], 4), (&[0, 0], 1), (&[2, 1, 0], 3), (&[], 2)] {
+            groups.refill(keys, count);
+            let fresh = Groups::of(keys, 0..keys.len() as u32, count);
+            assert_eq!((groups.rows.clone(), groups.ends.clone()), (fresh.rows, fresh.ends));
+        }
     }
 
     #[test]

@@ -10,9 +10,10 @@ use crate::{
     events::{
         column,
         counts::{self, Counts},
-        decode::{EventDecoder, Rows},
+        decode::EventDecoder,
         filter::BlockFilter,
         repeated::Repeated,
+        rows::Rows,
     },
     file, limits,
     meta::Record,
@@ -313,6 +314,7 @@ pub(super) fn scan(
                 return Ok(());
             }
         }
+        decoder.take_back(decoded.columns.rows);
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use super::{Recording, blocks::header_as_indexed};
 use crate::{
     ContainerUid, Event, FieldTag, ReadError, TaskKey, block,
     bytes::Malformed,
-    events::decode::{EventDecoder, Rows},
+    events::{decode::EventDecoder, rows::Rows},
 };
 
 /// Which columns to decode. Threads and codes always are.

@@ -1,0 +1,234 @@
+//! The rows of a decoded block, and how one of them is lent as an event.
+#![deny(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use crate::{
+    BootNanos, ContainerUid, Event, EventCode, EventFlags, Field, FieldFlags, FieldTag, MAX_FIELDS, TaskKey,
+    limits, reader::StringId,
+};
+
+/// A field of a decoded row: where its bytes lie.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct FieldAt {
+    pub(super) begin: u32,
+    pub(super) len: u32,
+    pub(super) full_len: u32,
+    pub(super) tag: u8,
+    pub(super) flags: u8,
+}
+
+/// The rows of a block, by task and time.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    pub(crate) container: ContainerUid,
+    pub(super) time: Vec<u64>,
+    pub(super) task: Vec<u32>,
+    pub(super) tasks: Vec<TaskKey>,
+    pub(super) code: Vec<u16>,
+    pub(super) ret: Vec<i64>,
+    pub(super) flags: Vec<u32>,
+    pub(super) cpu: Vec<u16>,
+    pub(super) class: Vec<u8>,
+    /// Empty when no row has one.
+    pub(super) duration: Vec<Option<u64>>,
+    pub(super) arg_end: Vec<u32>,
+    pub(super) args: Vec<u64>,
+    pub(super) field_end: Vec<u32>,
+    pub(super) fields: Vec<FieldAt>,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// Room for the fields of nearly all events.
+const FEW_FIELDS: usize = 2;
+const NO_FIELD: Field<'static> = Field { tag: FieldTag(0), flags: FieldFlags(0), full_len: 0, bytes: &[] };
+
+impl Rows {
+    /// Empties it and keeps its memory for the rows of another block.
+    pub(super) fn clear(&mut self) {
+        self.time.clear();
+        self.task.clear();
+        self.tasks.clear();
+        self.code.clear();
+        self.ret.clear();
+        self.flags.clear();
+        self.cpu.clear();
+        self.class.clear();
+        self.duration.clear();
+        self.arg_end.clear();
+        self.args.clear();
+        self.field_end.clear();
+        self.fields.clear();
+        self.bytes.clear();
+    }
+
+    /// Rows that there is room for.
+    pub(super) fn room(&self) -> usize {
+        self.task.capacity()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.time.len()
+    }
+
+    pub(crate) fn codes(&self) -> &[u16] {
+        &self.code
+    }
+
+    pub(crate) fn results(&self) -> &[i64] {
+        &self.ret
+    }
+
+    pub(crate) fn times(&self) -> &[u64] {
+        &self.time
+    }
+
+    pub(crate) fn cpus(&self) -> &[u16] {
+        &self.cpu
+    }
+
+    pub(crate) fn flags(&self) -> &[u32] {
+        &self.flags
+    }
+
+    pub(crate) fn tasks(&self) -> (&[u32], &[TaskKey]) {
+        (&self.task, &self.tasks)
+    }
+
+    /// The first field of a row with this tag: equal strings of a block lie at one place.
+    pub(crate) fn string(&self, row: usize, tag: FieldTag) -> Option<StringId> {
+        let at = span(&self.field_end, row, &self.fields)?.iter().find(|at| at.tag == tag.0)?;
+        Some(StringId(at.begin, at.len))
+    }
+
+    /// A row's numbers.
+    pub(crate) fn numbers(&self, row: usize) -> &[u64] {
+        span(&self.arg_end, row, &self.args).unwrap_or(&[])
+    }
+
+    /// The tags of a row's fields.
+    pub(crate) fn tags(&self, row: usize) -> impl Iterator<Item = FieldTag> + '_ {
+        let fields = span(&self.field_end, row, &self.fields).unwrap_or(&[]);
+        fields.iter().map(|at| FieldTag(at.tag))
+    }
+
+    pub(crate) fn time(&self, row: usize) -> u64 {
+        self.time.get(row).copied().unwrap_or(0)
+    }
+
+    /// The class's number that the recorder gave this row.
+    pub(crate) fn class(&self, row: usize) -> u8 {
+        self.class.get(row).copied().unwrap_or(u8::MAX)
+    }
+
+    /// Row numbers in order of time.
+    pub(crate) fn by_time(&self) -> Vec<u32> {
+        const ROW_BITS: u32 = limits::BLOCK_ROWS.trailing_zeros();
+        const { assert!(limits::BLOCK_ROWS.is_power_of_two()) };
+        let rows = 0..self.time.len() as u32;
+        if self.time.is_sorted() {
+            return rows.collect();
+        }
+        let first = self.time.iter().copied().min().unwrap_or(0);
+        let last = self.time.iter().copied().max().unwrap_or(0);
+        // Stable merge sorts: the rows are rising runs already, one per task.
+        if (last - first).leading_zeros() < ROW_BITS {
+            let mut rows: Vec<u32> = rows.collect();
+            rows.sort_by_key(|&row| self.time(row as usize));
+            return rows;
+        }
+        // Time and row in one number: what is compared lies together.
+        let times = self.time.iter().map(|time| (time - first) << ROW_BITS);
+        let mut keys: Vec<u64> = times.zip(0u64..).map(|(time, row)| time | row).collect();
+        keys.sort();
+        keys.into_iter().map(|key| key as u32 & ((1 << ROW_BITS) - 1)).collect()
+    }
+
+    /// Bytes of memory it takes, about.
+    pub(crate) fn memory(&self) -> usize {
+        self.room() * 48 + self.args.capacity() * 8 + self.fields.capacity() * 16 + self.bytes.capacity()
+    }
+
+    /// Lends a row as an event.
+    #[inline]
+    pub(crate) fn with<R>(&self, row: usize, f: impl FnOnce(&Event<'_>) -> R) -> Option<R> {
+        let at = lent(&self.field_end, row, &self.fields)?;
+        // Most events have few fields: clearing room for all that are possible costs more than all the rest.
+        if at.len() > FEW_FIELDS {
+            return self.with_many(row, at, f);
+        }
+        let mut fields = [NO_FIELD; FEW_FIELDS];
+        self.lend_fields(at, &mut fields)?;
+        self.lend(row, fields.get(..at.len())?, f)
+    }
+
+    #[inline(never)]
+    fn with_many<R>(&self, row: usize, at: &[FieldAt], f: impl FnOnce(&Event<'_>) -> R) -> Option<R> {
+        let mut fields = [NO_FIELD; MAX_FIELDS];
+        self.lend_fields(at, &mut fields)?;
+        self.lend(row, fields.get(..at.len())?, f)
+    }
+
+    #[inline]
+    fn lend_fields<'a>(&'a self, at: &[FieldAt], fields: &mut [Field<'a>]) -> Option<()> {
+        for (lent, at) in fields.iter_mut().zip(at) {
+            let begin = at.begin as usize;
+            *lent = Field {
+                tag: FieldTag(at.tag),
+                flags: FieldFlags(at.flags),
+                full_len: at.full_len,
+                bytes: self.bytes.get(begin..begin + at.len as usize)?,
+            };
+        }
+        Some(())
+    }
+
+    #[inline]
+    fn lend<R>(&self, row: usize, fields: &[Field<'_>], f: impl FnOnce(&Event<'_>) -> R) -> Option<R> {
+        let task = *self.task.get(row)?;
+        Some(f(&Event {
+            time: BootNanos(self.time(row)),
+            duration: self.duration.get(row).copied().flatten(),
+            task: *self.tasks.get(task as usize)?,
+            code: EventCode(*self.code.get(row)?),
+            flags: EventFlags(self.flags.get(row).copied().unwrap_or(0)),
+            cpu: self.cpu.get(row).copied().unwrap_or(0),
+            ret: self.ret.get(row).copied().unwrap_or(0),
+            args: lent(&self.arg_end, row, &self.args)?,
+            fields,
+        }))
+    }
+
+    /// Moves all times by `base`, for recordings of several boots.
+    pub(crate) fn rebase(&mut self, base: u64) {
+        if base == 0 {
+            return;
+        }
+        self.time.iter_mut().for_each(|t| *t = t.saturating_add(base));
+        self.tasks.iter_mut().filter(|t| t.start.0 != 0).for_each(|t| {
+            t.start.0 = t.start.0.saturating_add(base);
+        });
+        let mut begin = 0usize;
+        for (code, &end) in self.code.iter().zip(&self.arg_end) {
+            if let Some(index) = crate::layout::boot_time_index(EventCode(*code))
+                && let Some(value) = self.args.get_mut(begin..end as usize).and_then(|a| a.get_mut(index))
+                && *value != crate::layout::UNKNOWN
+                && *value != 0
+            {
+                *value = value.saturating_add(base);
+            }
+            begin = end as usize;
+        }
+    }
+}
+
+/// As [`span`], and nothing where the column was not decoded.
+#[inline]
+fn lent<'a, T>(ends: &[u32], row: usize, items: &'a [T]) -> Option<&'a [T]> {
+    if ends.is_empty() { Some(&[]) } else { span(ends, row, items) }
+}
+
+/// The part of `items` that belongs to `row`, by the rows' ends.
+#[inline]
+fn span<'a, T>(ends: &[u32], row: usize, items: &'a [T]) -> Option<&'a [T]> {
+    let begin = if row == 0 { 0 } else { *ends.get(row - 1)? };
+    items.get(begin as usize..*ends.get(row)? as usize)
+}
