@@ -49,18 +49,25 @@ impl StreamWriter {
     /// Appends the stream of `values`.
     pub(crate) fn put(&mut self, out: &mut Vec<u8>, values: &[u64]) {
         let Some((&first, others)) = values.split_first() else { return };
+        // Whether all are the same and how wide the widest is: two sums that a processor makes of many numbers at once.
+        let all = values.iter().fold(0, |all, value| all | value);
+        if others.iter().fold(0, |differ, value| differ | (value ^ first)) == 0 {
+            let w = width(first);
+            out.push(CONST | (w as u8) << 4);
+            out.extend_from_slice(first.to_le_bytes().get(..w).unwrap_or(&[]));
+            return;
+        }
+        // A byte for each: nothing takes less.
+        if width(all) == 1 {
+            put_planes_of(out, PLANES, 1, values);
+            return;
+        }
         let (mut min, mut max, mut deltas, mut previous) = (first, first, 0u64, first);
         for &value in others {
             min = min.min(value);
             max = max.max(value);
             deltas |= zigzag(value.wrapping_sub(previous).cast_signed());
             previous = value;
-        }
-        if min == max {
-            let w = width(first);
-            out.push(CONST | (w as u8) << 4);
-            out.extend_from_slice(first.to_le_bytes().get(..w).unwrap_or(&[]));
-            return;
         }
         let n = values.len();
         let raw = n * width(max);

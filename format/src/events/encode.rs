@@ -56,7 +56,7 @@ impl<'a> Sorted<'a> {
         let mut rank = vec![0u32; by_key.len()];
         by_key.iter().enumerate().for_each(|(index, &task)| rank[task as usize] = index as u32);
         let keys: Vec<u32> = block.task.iter().map(|&t| rank[t as usize]).collect();
-        let by_task = Groups::of(&keys, 0..block.rows() as u32, by_key.len());
+        let by_task = Groups::of(&keys, by_key.len());
         let mut order = by_task.rows;
         let mut begin = 0;
         let mut tasks = Vec::with_capacity(by_key.len());
@@ -76,7 +76,7 @@ impl<'a> Sorted<'a> {
         codes.iter().enumerate().for_each(|(index, &code)| index_of[usize::from(code)] = index as u32);
         let code_index: Vec<u32> =
             order.iter().map(|&row| index_of[usize::from(block.code[row as usize])]).collect();
-        let by_code = Groups::of(&code_index, 0..order.len() as u32, codes.len());
+        let by_code = Groups::of(&code_index, codes.len());
         let arrivals = by_code.rows.iter().map(|&row| order[row as usize]).collect();
         Self { block, order, tasks, codes, code_index, by_code, arrivals }
     }
@@ -346,63 +346,56 @@ impl EventEncoder {
         let longest = block.fields.iter().filter(|f| is_payload(FieldTag(f.tag))).map(|f| f.len).max();
         let longest = longest.unwrap_or(0);
         self.raw.put_varint(u64::from(longest));
-        cells.visit(|rows, position, tag| {
-            let field = |row: &u32| block.fields_of(sorted.arrival(*row))[position];
+        cells.visit(|cell, position, tag| {
+            let fields = cell.fields(block, position);
             if is_payload(tag) {
-                self.stream(rows.iter().map(field).map(|f| shortfall(f, longest)));
+                self.stream(fields.map(|f| shortfall(f, longest)));
             } else {
-                self.stream(rows.iter().map(field).map(|f| u64::from(f.at)));
+                self.stream(fields.map(|f| u64::from(f.at)));
             }
         });
         self.column(column::FIELDS);
         if block.fields.iter().any(|f| f.flags != 0) {
-            cells.visit(|rows, position, _| {
-                let field = |row: &u32| block.fields_of(sorted.arrival(*row))[position];
-                self.stream(rows.iter().map(field).map(|f| u64::from(f.flags)));
+            cells.visit(|cell, position, _| {
+                self.stream(cell.fields(block, position).map(|f| u64::from(f.flags)));
             });
             self.column(column::FIELD_FLAGS);
         }
-        self.put_full_lengths(sorted, &cells);
-        self.put_bytes(sorted, &cells);
+        self.put_full_lengths(block, &cells);
+        self.put_bytes(block, &cells);
     }
 
-    fn put_full_lengths(&mut self, sorted: &Sorted<'_>, cells: &Cells<'_>) {
-        let block = sorted.block;
-        let mut any = false;
-        cells.visit(|rows, position, tag| {
+    fn put_full_lengths(&mut self, block: &OpenBlock, cells: &Cells<'_>) {
+        let mut any = 0;
+        cells.visit(|cell, position, tag| {
             self.values.clear();
-            for &row in rows {
-                let arrival = sorted.arrival(row);
-                let field = block.fields_of(arrival)[position];
-                let value = if is_payload(tag) {
-                    over_result(field.full_len, block.ret[arrival])
-                } else {
-                    over(field.full_len, block.strings.length(field.at))
-                };
-                any |= value != 0;
-                self.values.push(value);
+            let fields = cell.fields(block, position);
+            if is_payload(tag) {
+                let results = cell.arrivals.iter().map(|&arrival| block.ret[arrival as usize]);
+                self.values.extend(fields.zip(results).map(|(f, ret)| over(f.full_len, result_length(ret))));
+            } else {
+                self.values.extend(fields.map(|f| over(f.full_len, f.len)));
             }
+            any |= self.values.iter().fold(0, |any, value| any | value);
             self.streams.put(&mut self.raw, &self.values);
         });
-        if any {
+        if any != 0 {
             self.column(column::FULL_LEN);
         } else {
             self.raw.clear();
         }
     }
 
-    fn put_bytes(&mut self, sorted: &Sorted<'_>, cells: &Cells<'_>) {
-        let block = sorted.block;
+    fn put_bytes(&mut self, block: &OpenBlock, cells: &Cells<'_>) {
         if block.strings.len() > 0 {
             self.raw.put_varint(block.strings.len() as u64);
             self.stream((0..block.strings.len() as u32).map(|id| u64::from(block.strings.length(id))));
             self.column(column::STRING_LENGTHS);
             self.payload.column(column::STRINGS, block.strings.bytes());
         }
-        cells.visit(|rows, position, tag| {
+        cells.visit(|cell, position, tag| {
             if is_payload(tag) {
-                for &row in rows {
-                    let field = block.fields_of(sorted.arrival(row))[position];
+                for field in cell.fields(block, position) {
                     let begin = field.at as usize;
                     self.raw.extend_from_slice(&block.payload[begin..begin + field.len as usize]);
                 }
@@ -420,11 +413,6 @@ fn shortfall(field: FieldIn, longest: u32) -> u64 {
 /// A length less the one that is predicted for it.
 pub(super) fn over(length: u32, predicted: u32) -> u64 {
     zigzag(i64::from(length) - i64::from(predicted))
-}
-
-/// A full length less the call's result.
-fn over_result(full_len: u32, ret: i64) -> u64 {
-    over(full_len, result_length(ret))
 }
 
 /// The length that a call's result promises.
@@ -459,26 +447,71 @@ fn shapes(sorted: &Sorted<'_>) -> (Vec<Vec<u8>>, Vec<u32>) {
     (shapes, shape_of)
 }
 
-/// Rows by code and shape, each of which has the same fields.
+/// Rows with fields by code and shape, each of which has the same fields.
 struct Cells<'a> {
-    rows: Vec<u32>,
-    /// End of each cell in `rows`, and its shape.
+    /// Arrival number of each row.
+    arrivals: Vec<u32>,
+    /// Where the fields of each of them begin.
+    begins: Vec<u32>,
+    /// End of each cell, and its shape.
     cells: Vec<(u32, u32)>,
     shapes: &'a [Vec<u8>],
 }
 
+/// Rows of one code and shape.
+#[derive(Clone, Copy)]
+struct Cell<'a> {
+    arrivals: &'a [u32],
+    begins: &'a [u32],
+}
+
+impl Cell<'_> {
+    /// The field at `position` of each row.
+    fn fields<'b>(&'b self, block: &'b OpenBlock, position: usize) -> impl Iterator<Item = FieldIn> + 'b {
+        self.begins.iter().map(move |&begin| block.fields[begin as usize + position])
+    }
+}
+
 impl<'a> Cells<'a> {
     fn of(sorted: &Sorted<'_>, shape_of: &[u32], shapes: &'a [Vec<u8>]) -> Self {
-        let (rows, cells) =
-            super::order::by_two(&sorted.code_index, sorted.codes.len(), shape_of, shapes.len());
-        Self { rows, cells, shapes }
+        let mut of = Self { arrivals: Vec::new(), begins: Vec::new(), cells: Vec::new(), shapes };
+        let shape = |row: u32| shape_of[row as usize];
+        let mut by_shape = Vec::new();
+        for rows in sorted.by_code.iter() {
+            let Some(&first) = rows.first() else { continue };
+            if rows.iter().all(|&row| shape(row) == shape(first)) {
+                of.add(sorted, rows, shape(first));
+                continue;
+            }
+            by_shape.clear();
+            by_shape.extend_from_slice(rows);
+            by_shape.sort_by_key(|&row| shape(row));
+            for rows in by_shape.chunk_by(|&a, &b| shape(a) == shape(b)) {
+                of.add(sorted, rows, shape(rows[0]));
+            }
+        }
+        of
     }
 
-    fn visit(&self, mut each: impl FnMut(&[u32], usize, FieldTag)) {
+    fn add(&mut self, sorted: &Sorted<'_>, rows: &[u32], shape: u32) {
+        if self.shapes[shape as usize].is_empty() {
+            return;
+        }
+        for &row in rows {
+            let arrival = sorted.arrival(row);
+            self.arrivals.push(arrival as u32);
+            self.begins.push(if arrival == 0 { 0 } else { sorted.block.field_end[arrival - 1] });
+        }
+        self.cells.push((self.arrivals.len() as u32, shape));
+    }
+
+    fn visit(&self, mut each: impl FnMut(Cell<'_>, usize, FieldTag)) {
         let mut begin = 0;
         for &(end, shape) in &self.cells {
+            let rows = begin as usize..end as usize;
+            let cell = Cell { arrivals: &self.arrivals[rows.clone()], begins: &self.begins[rows] };
             for (position, &tag) in self.shapes[shape as usize].iter().enumerate() {
-                each(&self.rows[begin as usize..end as usize], position, FieldTag(tag));
+                each(cell, position, FieldTag(tag));
             }
             begin = end;
         }

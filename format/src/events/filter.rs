@@ -33,15 +33,15 @@ const FILL_OF_TEN: u32 = 3;
 const MOST_KEYS: usize = 2048;
 
 /// The bit of a gram among `1 << MOST_BITS`; among fewer, its low bits count.
-fn bit(gram: [u8; GRAM]) -> u32 {
-    u32::from_le_bytes(gram).wrapping_mul(0x9e37_79b1) >> (u32::BITS.wrapping_sub(MOST_BITS))
+fn bit_of(gram: u32) -> u32 {
+    gram.wrapping_mul(0x9e37_79b1) >> (u32::BITS.wrapping_sub(MOST_BITS))
 }
 
 /// The bits of the grams of these bytes.
 fn bits(bytes: &[u8]) -> impl Iterator<Item = u32> {
-    bytes
-        .windows(GRAM)
-        .filter_map(|gram| Some(bit(gram.first_chunk::<GRAM>()?.map(|b| b.to_ascii_lowercase()))))
+    bytes.windows(GRAM).filter_map(|gram| {
+        Some(bit_of(u32::from_le_bytes(gram.first_chunk::<GRAM>()?.map(|b| b.to_ascii_lowercase()))))
+    })
 }
 
 /// FNV-1a.
@@ -75,7 +75,13 @@ impl Grams {
 
     /// Takes in one string.
     pub(super) fn add(&mut self, string: &[u8]) {
-        for bit in bits(string) {
+        let Some((first, rest)) = string.split_first_chunk::<{ GRAM - 1 }>() else { return };
+        let [a, b, c] = first.map(|byte| byte.to_ascii_lowercase());
+        // Each byte moves the gram on by one.
+        let mut gram = u32::from_le_bytes([0, a, b, c]);
+        for byte in rest {
+            gram = gram >> 8 | u32::from(byte.to_ascii_lowercase()) << 24;
+            let bit = bit_of(gram);
             if let Some(word) = self.words.get_mut((bit >> 6) as usize) {
                 *word |= 1 << (bit & 63);
             }

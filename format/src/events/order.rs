@@ -1,4 +1,4 @@
-//! Grouping by code or shape: a stable counting sort that writer and reader share.
+//! Grouping by task or code: a stable counting sort that writer and reader share.
 
 use std::ops::Range;
 
@@ -12,34 +12,14 @@ pub(super) struct Groups {
 }
 
 impl Groups {
-    /// Groups `rows` (in this order) by `keys[row]`, all below `count`; a key that is not is left out.
-    pub(super) fn of(keys: &[u32], rows: impl Iterator<Item = u32> + Clone, count: usize) -> Self {
-        let mut next = vec![0u32; count + 1];
-        for row in rows.clone() {
-            let Some(key) = keys.get(row as usize) else { continue };
-            if let Some(slot) = next.get_mut(*key as usize + 1) {
-                *slot += 1;
-            }
-        }
-        for index in 1..next.len() {
-            next[index] += next[index - 1];
-        }
-        let mut sorted = vec![0u32; next.last().copied().unwrap_or(0) as usize];
-        for row in rows {
-            let Some(key) = keys.get(row as usize).filter(|k| (**k as usize) < count) else { continue };
-            if let Some(slot) = next.get_mut(*key as usize) {
-                if let Some(to) = sorted.get_mut(*slot as usize) {
-                    *to = row;
-                }
-                *slot += 1;
-            }
-        }
-        // Each group's begin has moved to its end.
-        next.pop();
-        Self { rows: sorted, ends: next }
+    /// Groups all rows by `keys`, which are below `count`.
+    pub(super) fn of(keys: &[u32], count: usize) -> Self {
+        let mut groups = Self::default();
+        groups.refill(keys, count);
+        groups
     }
 
-    /// As [`Self::of`] with all rows in order, in the memory that it has; all keys are below `count`.
+    /// As [`Self::of`], in the memory that it has.
     pub(super) fn refill(&mut self, keys: &[u32], count: usize) {
         self.rows.clear();
         self.ends.clear();
@@ -84,34 +64,13 @@ impl Groups {
     }
 }
 
-/// Rows by code and within that by shape: the rows, and each run's end and shape. Rows without fields are in runs
-/// of a shape without tags.
-pub(super) fn by_two(
-    codes: &[u32],
-    code_count: usize,
-    shapes: &[u32],
-    shape_count: usize,
-) -> (Vec<u32>, Vec<(u32, u32)>) {
-    let by_shape = Groups::of(shapes, 0..shapes.len() as u32, shape_count);
-    let rows = Groups::of(codes, by_shape.rows.iter().copied(), code_count).rows;
-    let key = |row: u32| (codes.get(row as usize), shapes.get(row as usize));
-    let mut runs = Vec::new();
-    let mut end = 0u32;
-    for run in rows.chunk_by(|&a, &b| key(a) == key(b)) {
-        end += run.len() as u32;
-        let shape = run.first().and_then(|&row| shapes.get(row as usize));
-        runs.push((end, shape.copied().unwrap_or(0)));
-    }
-    (rows, runs)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn groups_keep_the_order_within() {
-        let groups = Groups::of(&[1, 0, 3, 1, 0, 1], 0..6, 4);
+        let groups = Groups::of(&[1, 0, 3, 1, 0, 1], 4);
         let got: Vec<_> = groups.iter().map(<[u32]>::to_vec).collect();
         assert_eq!(got, [vec![1, 4], vec![0, 3, 5], vec![], vec![2]]);
     }
@@ -121,14 +80,8 @@ mod tests {
         let mut groups = Groups::default();
         for (keys, count) in [(&[1, 0, 3, 1, 0, 1][..], 4), (&[0, 0], 1), (&[2, 1, 0], 3), (&[], 2)] {
             groups.refill(keys, count);
-            let fresh = Groups::of(keys, 0..keys.len() as u32, count);
+            let fresh = Groups::of(keys, count);
             assert_eq!((groups.rows.clone(), groups.ends.clone()), (fresh.rows, fresh.ends));
         }
-    }
-
-    #[test]
-    fn a_key_out_of_range_is_left_out() {
-        let groups = Groups::of(&[1, 9, 0, 2], 0..4, 2);
-        assert_eq!(groups.rows, [2, 0]);
     }
 }
