@@ -12,6 +12,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use afterimage_model::artifacts::hex;
+
 /// Where a system has it.
 pub const USUAL: &str = "/sys/fs/bpf";
 /// The recorders' directory in it.
@@ -93,7 +95,6 @@ impl Place {
     /// # Errors
     /// [`Unusable`].
     pub fn of(bpffs: &Path, store: [u8; 16], build: [u8; 8]) -> Result<Self, Unusable> {
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         Ok(Self { directory: checked(bpffs)?, store: hex(&store), build: hex(&build) })
     }
 

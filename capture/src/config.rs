@@ -186,6 +186,8 @@ pub struct RulesConfig {
     pub outputs: Vec<String>,
     /// Authorities of outputs' certificates; the system's where none is given.
     pub ca: Option<PathBuf>,
+    /// File with the token that addresses among them want.
+    pub token_file: Option<PathBuf>,
     /// Percent of one CPU.
     pub budget: u32,
     /// Bytes of events in waiting.
@@ -244,6 +246,7 @@ impl Config {
                 files: read.list("rules.files").iter().map(PathBuf::from).collect(),
                 outputs: read.list("rules.outputs").to_vec(),
                 ca: read.path("rules.ca"),
+                token_file: read.path("rules.token_file"),
                 budget: read.small("rules.budget"),
                 queue: read.number("rules.queue") as usize,
             },
@@ -294,8 +297,17 @@ impl Config {
             let known = output == "stdout"
                 || output == "syslog"
                 || ["file:/", "syslog:/", "http://", "https://"].iter().any(|kind| output.starts_with(kind));
-            if let Some(why) = output.contains("://").then(|| Target::parse(output).err()).flatten() {
-                conflict("rules.outputs", &why);
+            let target = output.contains("://").then(|| Target::parse(output));
+            if let Some(Err(why)) = &target {
+                conflict("rules.outputs", why);
+            } else if let Some(Ok(target)) = &target
+                && self.rules.token_file.is_some()
+                && !target.is_private()
+            {
+                conflict(
+                    "rules.token_file",
+                    &format!("would be sent to `{output}` for everybody to read: use `https://`"),
+                );
             } else if !known {
                 conflict(
                     "rules.outputs",
@@ -481,6 +493,12 @@ mod tests {
         assert!(refused("token_file = \"/t\"\ntls_cert = \"/c\"").contains("belong together"));
         assert!(load("[webhook]\nenabled = true\ntoken_file = \"/t\"\n").is_ok());
         assert!(load("rules.outputs = [\"tape\"]\n").is_err());
+        let token = |output: &str| load(&format!("[rules]\ntoken_file = \"/t\"\noutputs = [\"{output}\"]\n"));
+        let error = token("http://10.0.0.1/").unwrap_err().errors.remove(0).kind.to_string();
+        assert!(error.contains("rules.token_file") && error.contains("https://"), "{error}");
+        for private in ["http://[::1]:80/", "http://localhost/", "https://10.0.0.1/", "stdout"] {
+            assert!(token(private).is_ok(), "{private}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::{
 use afterimage_format::{BootNanos, ClockPair, Origin};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::btf::Btf;
+use crate::{btf::Btf, identity::registry::CgroupKey};
 
 /// v1 controllers that can tell containers apart where v2 does not, best first: name and enumerator.
 const V1_CONTROLLERS: [(&str, &str); 5] = [
@@ -43,6 +43,19 @@ pub struct Cgroups {
     pub v1: Option<(Hierarchy, u32)>,
     /// Id of the v2 root cgroup.
     pub root: u64,
+}
+
+impl Cgroups {
+    /// The cgroups that there are: hierarchy, id and path, each above what is in it.
+    pub fn walk(&self) -> Vec<(CgroupKey, Vec<u8>)> {
+        let hierarchies = [self.v2.as_ref(), self.v1.as_ref().map(|(hierarchy, _)| hierarchy)];
+        let mut found = Vec::new();
+        for hierarchy in hierarchies.into_iter().flatten() {
+            let ids = walk(hierarchy).into_iter();
+            found.extend(ids.map(|(path, id)| (CgroupKey { hierarchy: hierarchy.id, id }, path)));
+        }
+        found
+    }
 }
 
 /// `CLOCK_BOOTTIME` now.

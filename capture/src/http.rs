@@ -3,6 +3,7 @@
 
 pub mod body;
 pub mod client;
+pub mod pem;
 pub mod query;
 pub mod reply;
 pub mod serve;

@@ -59,8 +59,8 @@ const OPTIONAL: [(&str, &str, u32); 2] =
 
 /// Maps that the next recorder needs: pinned beside the links.
 const KEPT: [&str; 13] = [
-    "DATA", "CONTROL", "COUNTERS", "LOSSES", "TOLD", "POLICY", "LIVE", "SHARES", "MARKS", "MARKED",
-    "PROGRAMS", "SPECS", "HANDLERS",
+    "DATA", "CONTROL", "COUNTERS", "LOSSES", TOLD, "POLICY", "LIVE", "SHARES", "MARKS", "MARKED", "PROGRAMS",
+    "SPECS", "HANDLERS",
 ];
 
 /// The program that runs once for each task that exists.
@@ -140,6 +140,27 @@ pub struct LoadOptions {
 }
 
 impl LoadOptions {
+    /// How the object is opened on this kernel: settings and sizes, as in [`Self::fingerprint`].
+    fn open(
+        &self,
+        btf: &Btf,
+        kept: impl FnOnce(&mut EbpfLoader<'_>) -> Result<(), LoadError>,
+    ) -> Result<(Ebpf, aya::Btf), LoadError> {
+        let (offsets, _) = offsets(btf, &self.hidden);
+        let aya_btf = aya::Btf::from_sys_fs().map_err(LoadError::AyaBtf)?;
+        let mut loader = EbpfLoader::new();
+        loader
+            .btf(Some(&aya_btf))
+            .override_global("OFFSETS", &offsets, true)
+            .override_global("CONFIG", &self.config, true)
+            .map_max_entries("DATA", self.data_ring)
+            .map_max_entries("CONTROL", self.control_ring);
+        kept(&mut loader)?;
+        let ebpf = loader.load(OBJECT).map_err(|source| LoadError::Object(Box::new(source)))?;
+        drop(loader);
+        Ok((ebpf, aya_btf))
+    }
+
     /// Everything that programs are loaded with, but for who loads them: programs with another fingerprint record
     /// something else, or otherwise.
     pub fn fingerprint(&self, btf: &Btf) -> [u8; 8] {
@@ -148,6 +169,9 @@ impl LoadOptions {
         hash.update(OBJECT);
         hash.update(format!("{offsets:?} {:?} {} {}", self.config, self.data_ring, self.control_ring));
         hash.update(format!("{:?}", self.specs));
+        for (name, kind) in announce::programs() {
+            hash.update(format!("{name:?} {kind}"));
+        }
         let mut first = [0; 8];
         first.copy_from_slice(&hash.finalize()[..8]);
         first
@@ -160,8 +184,6 @@ pub struct Programs {
     ebpf: Ebpf,
     attached: Vec<(&'static str, &'static str)>,
     links: Vec<(&'static str, Link)>,
-    /// Sources this kernel does not have: the missing members.
-    pub degraded: Vec<String>,
 }
 
 /// What keeps a program on its hook.
@@ -333,21 +355,12 @@ impl Programs {
     /// # Errors
     /// [`LoadError`].
     pub fn load(btf: &Btf, options: &LoadOptions) -> Result<Self, LoadError> {
-        let (offsets, _) = offsets(btf, &options.hidden);
         for (_, tracepoint) in ATTACHED {
             if btf.tracepoint_arguments(tracepoint).is_none() {
                 return Err(LoadError::NoTracepoint { name: tracepoint });
             }
         }
-        let aya_btf = aya::Btf::from_sys_fs().map_err(LoadError::AyaBtf)?;
-        let mut ebpf = EbpfLoader::new()
-            .btf(Some(&aya_btf))
-            .override_global("OFFSETS", &offsets, true)
-            .override_global("CONFIG", &options.config, true)
-            .map_max_entries("DATA", options.data_ring)
-            .map_max_entries("CONTROL", options.control_ring)
-            .load(OBJECT)
-            .map_err(|source| LoadError::Object(Box::new(source)))?;
+        let (mut ebpf, aya_btf) = options.open(btf, |_| Ok(()))?;
         let attached = hooks(btf);
         for (name, tracepoint) in &attached {
             load_program(&mut ebpf, name, tracepoint, &aya_btf)?;
@@ -356,7 +369,7 @@ impl Programs {
             load_program(&mut ebpf, name, "sys_exit", &aya_btf)?;
         }
         load_iterators(&mut ebpf, &aya_btf)?;
-        let mut programs = Self { ebpf, attached, links: Vec::new(), degraded: missing(btf, options) };
+        let mut programs = Self { ebpf, attached, links: Vec::new() };
         programs.fill(&options.specs)?;
         programs.own(options.own_tgid)?;
         Ok(programs)
@@ -368,32 +381,25 @@ impl Programs {
     /// # Errors
     /// [`LoadError`]: it is not whole.
     pub fn take_over(btf: &Btf, options: &LoadOptions, place: &Place) -> Result<Self, LoadError> {
-        let (offsets, _) = offsets(btf, &options.hidden);
         let attached = hooks(btf);
         let mut links = Vec::new();
         for (name, _) in &attached {
             let link = PinnedLink::from_pin(place.link(name)).map_err(|_| LoadError::Missing { name })?;
             links.push((*name, Link::Pinned(link)));
         }
-        let aya_btf = aya::Btf::from_sys_fs().map_err(LoadError::AyaBtf)?;
-        let mut loader = EbpfLoader::new();
-        loader
-            .btf(Some(&aya_btf))
-            .override_global("OFFSETS", &offsets, true)
-            .override_global("CONFIG", &options.config, true)
-            .map_max_entries("DATA", options.data_ring)
-            .map_max_entries("CONTROL", options.control_ring);
-        for name in KEPT {
-            // One that is missing would be made anew, and the programs would go on with theirs.
-            let path = place.map(name);
-            if !path.exists() {
-                return Err(LoadError::Missing { name });
+        let (mut ebpf, aya_btf) = options.open(btf, |loader| {
+            for name in KEPT {
+                // One that is missing would be made anew, and the programs would go on with theirs.
+                let path = place.map(name);
+                if !path.exists() {
+                    return Err(LoadError::Missing { name });
+                }
+                loader.map_pin_path(name, path);
             }
-            loader.map_pin_path(name, path);
-        }
-        let mut ebpf = loader.load(OBJECT).map_err(|source| LoadError::Object(Box::new(source)))?;
+            Ok(())
+        })?;
         load_iterators(&mut ebpf, &aya_btf)?;
-        let mut programs = Self { ebpf, attached, links, degraded: missing(btf, options) };
+        let mut programs = Self { ebpf, attached, links };
         programs.own(options.own_tgid)?;
         Ok(programs)
     }
@@ -414,19 +420,15 @@ impl Programs {
     /// Why not, in words.
     pub fn pin_maps(&self, place: &Place) -> Result<(), String> {
         place.make().map_err(|error| error.to_string())?;
-        for name in KEPT {
-            let map = self.ebpf.map(name).ok_or_else(|| LoadError::Missing { name }.to_string())?;
-            map.pin(place.map(name)).map_err(|error| format!("{name}: {error}"))?;
-        }
-        Ok(())
+        KEPT.into_iter().try_for_each(|name| self.pin_map(place, name))
     }
 
-    /// Makes what is pinned one that nobody takes over.
+    /// Makes what is pinned one that nobody takes over: a map is missing, one that is not taken and can be pinned again.
     ///
     /// # Errors
     /// Why not, in words.
     pub fn forgo(place: &Place) -> Result<(), String> {
-        match std::fs::remove_file(place.map(KEPT[0])) {
+        match std::fs::remove_file(place.map(TOLD)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.to_string()),
             Ok(()) | Err(_) => Ok(()),
         }
@@ -437,8 +439,12 @@ impl Programs {
     /// # Errors
     /// Why not, in words.
     pub fn keep(&self, place: &Place) -> Result<(), String> {
-        let map = self.ebpf.map(KEPT[0]).ok_or_else(|| LoadError::Missing { name: KEPT[0] }.to_string())?;
-        map.pin(place.map(KEPT[0])).map_err(|error| error.to_string())
+        self.pin_map(place, TOLD)
+    }
+
+    fn pin_map(&self, place: &Place, name: &'static str) -> Result<(), String> {
+        let map = self.ebpf.map(name).ok_or_else(|| LoadError::Missing { name }.to_string())?;
+        map.pin(place.map(name)).map_err(|error| format!("{name}: {error}"))
     }
 
     /// Pins what keeps the programs on their hooks; after they were attached.

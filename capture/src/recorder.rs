@@ -16,8 +16,8 @@ use afterimage_capture_abi::{
     spec::profile,
 };
 use afterimage_format::{
-    BootNanos, ContainerRecord, ContainerUid, EventCode, Loss, LossCause, OpenError, PinError, Space,
-    StoreOptions, StoreWriter, WriteError,
+    BootNanos, ContainerRecord, ContainerUid, EventCode, Loss, LossCause, OpenError, PinError, Recording,
+    Space, StoreOptions, StoreWriter, WriteError,
 };
 use tracing::{debug, warn};
 
@@ -30,14 +30,14 @@ use crate::{
     helpers::watch::Helpers,
     host,
     losses::LossBook,
-    metadata::{Metadata, scout},
+    metadata::Metadata,
     programs::{LoadError, LoadOptions, Programs},
     pulse::Pulse,
     redact::{RedactError, Redaction, Redactor},
     sink::{HostPolicy, Sink, SinkCounts, census::Census, resume::Stored},
     snapshot::{self, Snapshot},
     specs,
-    takeover::{self, Earlier, Ground},
+    takeover::{self, Before, Earlier, Ground},
     translate::{Translator, head},
     trigger::pins::Pin,
     witness::Witness,
@@ -270,8 +270,7 @@ impl Recorder {
             own_tgid: if host::shares_process_numbers() { std::process::id() } else { 0 },
         };
         let redactor = options.redact.as_ref().map(Redactor::new).transpose()?;
-        let Ground { mut programs, store, earlier, taken_over, place } =
-            takeover::begin(options, &btf, &load, degraded)?;
+        let Ground { mut programs, store, before, place } = takeover::begin(options, &btf, &load, degraded)?;
         let mut pending = Pending::new(programs.take_ring("DATA")?, programs.take_ring("CONTROL")?);
         let tables = (programs.take_policy()?, programs.take_marks()?);
         let mut sink = Sink::new(store, helpers, tables, cgroups, options.host.policy(options.profile));
@@ -281,16 +280,15 @@ impl Recorder {
         sink.store.put_container(&ContainerRecord::host(now))?;
         let mut translator = Translator::default();
         let mut malformed = 0;
-        let book = takeover::book(&mut programs, earlier.as_ref().filter(|_| taken_over), now)?;
-        match &earlier {
-            Some(earlier) if taken_over => {
+        let book = takeover::book(&mut programs, &before, now)?;
+        match &before {
+            Before::TakenOver(earlier) => {
                 malformed = pending.take().malformed;
                 resume(options, (&mut pending, &mut translator), &mut sink, earlier);
                 sink.scan(earlier.end, true);
                 sink.reset_policies();
             }
-            // Between the last recorder and this one nobody looked.
-            Some(Earlier { end, .. }) => sink.store.put_loss(&Loss {
+            Before::Until(end) => sink.store.put_loss(&Loss {
                 container: None,
                 cause: LossCause::RecorderDown,
                 cpu: None,
@@ -298,8 +296,9 @@ impl Recorder {
                 to: now,
                 count: None,
             })?,
-            None => {}
+            Before::Nothing => {}
         }
+        let taken_over = matches!(before, Before::TakenOver(_));
         // Once before attaching, so that the host's cgroups are known to the programs, and once after, so that no
         // cgroup made in between is missed.
         sink.scan(now, true);
@@ -358,7 +357,7 @@ impl Recorder {
                     });
                 }
                 kind::EXEC => {
-                    let _ = translator.event(record, |event| scout::look(&mut sink.metadata, event));
+                    let _ = translator.event(record, |event| sink.look(event));
                 }
                 _ => {}
             }
@@ -542,10 +541,7 @@ impl Recorder {
         // What a runtime's exec points at may be gone when its turn comes.
         pending.since(known, |record| {
             if record.first() == Some(&kind::EXEC) {
-                let _ = translator.event(record, |event| {
-                    scout::look(&mut sink.metadata, event);
-                    sink.artifacts.look(event);
-                });
+                let _ = translator.event(record, |event| sink.look(event));
             }
         });
         pending.release(horizon, |record| {
@@ -692,9 +688,25 @@ fn resume(
             _ => {}
         });
     });
-    let stored = pending.oldest().map(|oldest| takeover::stored(options, &sink.store, oldest));
-    let stored = Stored::new(stored.unwrap_or_default());
+    let recording = match Recording::open(&options.store) {
+        Ok(recording) => Some(recording),
+        Err(error) => {
+            warn!("some events may be recorded twice: the store cannot be read: {error}");
+            None
+        }
+    };
+    let base = sink.store.store_time(BootNanos(0));
+    let known = recording.as_ref().zip(pending.oldest()).map(|(recording, oldest)| {
+        takeover::stored(recording, base, oldest).unwrap_or_else(|error| {
+            warn!("some events may be recorded twice: {error}");
+            HashSet::new()
+        })
+    });
+    let stored = Stored::new(known.unwrap_or_default());
     sink.resume(&earlier.containers, (&made, &removed), (stored, earlier.end));
+    if let Some(recording) = &recording {
+        sink.resume_states(recording);
+    }
 }
 
 /// As much of a reason as a store keeps.

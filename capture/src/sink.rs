@@ -22,7 +22,7 @@ use tracing::{debug, warn};
 use crate::{
     artifacts::Artifacts,
     helpers::watch::Helpers,
-    host::{self, Cgroups},
+    host::Cgroups,
     identity::{
         claims::{ClaimId, Claims},
         lineage::Lineage,
@@ -30,7 +30,7 @@ use crate::{
         registry::{Added, CgroupKey, Registry},
     },
     metadata::{
-        Metadata,
+        Metadata, scout,
         worker::{Answer, Target},
     },
     programs::{Marks, Policies},
@@ -191,14 +191,10 @@ impl Sink {
 
     /// Reads the cgroup trees: what exists now, and at the start existed before.
     pub fn scan(&mut self, now: BootNanos, preexisting: bool) {
-        let hierarchies = [self.cgroups.v2.clone(), self.cgroups.v1.clone().map(|(hierarchy, _)| hierarchy)];
-        for hierarchy in hierarchies.into_iter().flatten() {
-            for (path, id) in host::walk(&hierarchy) {
-                let key = CgroupKey { hierarchy: hierarchy.id, id };
-                let making = self.found(&path, preexisting);
-                let added = self.registry.add(key, &path, now, &making);
-                self.added(key, added);
-            }
+        for (key, path) in self.cgroups.walk() {
+            let making = self.found(&path, preexisting);
+            let added = self.registry.add(key, &path, now, &making);
+            self.added(key, added);
         }
     }
 
@@ -248,6 +244,12 @@ impl Sink {
                 }
             }
         }
+    }
+
+    /// Has others look at what an exec names, which may be gone when its turn comes.
+    pub fn look(&mut self, event: &Event<'_>) {
+        scout::look(&mut self.metadata, event);
+        self.artifacts.look(event);
     }
 
     /// Whose a cgroup is, as far as its making has been seen.
@@ -349,7 +351,7 @@ impl Sink {
         }
         let Self { redactor, store, keeper, witness, stored, .. } = self;
         if stored.has(&event) {
-            keeper.apply(uid, &event);
+            // The state is that behind it.
             return;
         }
         let pushed = masked(redactor.as_mut(), &event, |event| {

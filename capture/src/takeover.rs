@@ -2,12 +2,13 @@
 //! since.
 //!
 //! Rules. Nothing that is pinned is touched before the store is locked: until then it may be a living recorder's. A record
-//! in the rings that is in the store already changes the state and is not stored again; it is known by its time and CPU,
-//! which no two records share. Where nothing can be taken over, the gap is told.
+//! in the rings that is in the store already tells whose things are and is not stored again; it is known by its time and CPU,
+//! which no two records share. The state of a container is that behind what is stored. Where nothing can be taken over, the
+//! gap is told.
 
 use std::{collections::HashSet, ops::ControlFlow};
 
-use afterimage_format::{BootNanos, ContainerRecord, Event, Loss, Query, Recording, StoreWriter};
+use afterimage_format::{BootNanos, ContainerRecord, Event, Loss, Query, ReadError, Recording, StoreWriter};
 use tracing::{info, warn};
 
 use crate::{
@@ -25,15 +26,24 @@ pub struct Ground {
     pub programs: Programs,
     /// Open.
     pub store: StoreWriter,
-    /// An earlier recording of this boot in the same store.
-    pub earlier: Option<Earlier>,
-    /// The programs are an earlier recorder's.
-    pub taken_over: bool,
+    /// What there was before.
+    pub before: Before,
     /// Where things are pinned.
     pub place: Option<Place>,
 }
 
-/// What an earlier recording of this boot tells; its times are those of this boot.
+/// What was recorded in the same store in this boot before.
+#[derive(Debug)]
+pub enum Before {
+    /// Nothing.
+    Nothing,
+    /// Until then; nobody has looked since.
+    Until(BootNanos),
+    /// By a recorder whose programs have run since.
+    TakenOver(Earlier),
+}
+
+/// What a recorder that was killed had recorded; its times are those of this boot.
 #[derive(Debug)]
 pub struct Earlier {
     /// When it ended.
@@ -44,13 +54,18 @@ pub struct Earlier {
     pub losses: Vec<Loss>,
 }
 
+/// When a recording ended.
+fn end(recording: &Recording, base: BootNanos) -> Option<BootNanos> {
+    // Where nothing happened, it was there at least when it began: the host's record tells.
+    let seen = recording.containers().iter().map(|summary| summary.record.first_seen);
+    let end = seen.chain(recording.time_range().map(|(_, end)| end)).max();
+    end.map(|end| BootNanos(end.0.saturating_sub(base.0)))
+}
+
 impl Earlier {
-    fn of(recording: &Recording, base: BootNanos) -> Option<Self> {
+    fn of(recording: &Recording, base: BootNanos) -> Self {
         let at = |time: BootNanos| BootNanos(time.0.saturating_sub(base.0));
         let of_this_boot = |time: BootNanos| time >= base;
-        // Where nothing happened, it was there at least when it began: the host's record tells.
-        let seen = recording.containers().iter().map(|summary| summary.record.first_seen);
-        let end = seen.chain(recording.time_range().map(|(_, end)| end)).max()?;
         let containers = recording.containers().iter().map(|summary| summary.record.clone());
         let containers = containers.filter(|record| of_this_boot(record.first_seen)).map(|mut record| {
             record.first_seen = at(record.first_seen);
@@ -63,7 +78,9 @@ impl Earlier {
         });
         let losses = recording.losses().iter().filter(|loss| of_this_boot(loss.from));
         let losses = losses.map(|loss| Loss { from: at(loss.from), to: at(loss.to), ..*loss });
-        Some(Self { end: at(end), containers: containers.collect(), losses: losses.collect() })
+        // One that was killed before it wrote anything ended when it began.
+        let end = end(recording, base).unwrap_or_else(host::boot_now);
+        Self { end, containers: containers.collect(), losses: losses.collect() }
     }
 }
 
@@ -77,35 +94,32 @@ pub fn begin(
     load: &LoadOptions,
     mut degraded: Vec<String>,
 ) -> Result<Ground, RecordError> {
-    let before = Recording::open(&options.store).ok();
-    let before = before.filter(|recording| recording.origin().boot_id == host::boot_id());
-    let left = before.as_ref().and_then(|recording| place(options, recording.store_uuid(), btf, load));
-    let left = left.filter(Place::is_taken);
+    let build = load.fingerprint(btf);
+    let recording = Recording::open(&options.store).ok();
+    let recording = recording.filter(|recording| recording.origin().boot_id == host::boot_id());
+    let mut place = recording.as_ref().and_then(|recording| place_of(options, recording.store_uuid(), build));
+    let is_left = place.as_ref().is_some_and(Place::is_taken);
     // What cannot be loaded is told before there is a store.
-    let mut loaded = if left.is_none() { Some(Programs::load(btf, load)?) } else { None };
+    let mut loaded = if is_left { None } else { Some(Programs::load(btf, load)?) };
     degraded.extend(programs::missing(btf, load));
     let store = StoreWriter::open(&options.store, host::origin(&degraded), options.store_options.clone())?;
     let base = store.store_time(BootNanos(0));
-    let earlier = before.and_then(|recording| Earlier::of(&recording, base));
-    let place = place(options, store.store_uuid(), btf, load);
-    if let (None, Some(place)) = (&loaded, &left) {
-        loaded = match Programs::take_over(btf, load, place) {
+    if let (None, Some(place), Some(recording)) = (&loaded, &place, &recording) {
+        match Programs::take_over(btf, load, place) {
             Ok(programs) => {
                 info!("the programs of an earlier recorder went on: its rings are taken over");
-                // One that was killed before it wrote anything.
-                let nothing = Earlier { end: host::boot_now(), containers: Vec::new(), losses: Vec::new() };
-                let earlier = Some(earlier.unwrap_or(nothing));
-                return Ok(Ground { programs, store, earlier, taken_over: true, place: left });
+                let before = Before::TakenOver(Earlier::of(recording, base));
+                return Ok(Ground { programs, store, before, place: Some(place.clone()) });
             }
-            Err(error) => {
-                warn!("what an earlier recorder pinned is of no use: {error}");
-                None
-            }
-        };
+            Err(error) => warn!("what an earlier recorder pinned is of no use: {error}"),
+        }
+    }
+    if recording.is_none() {
+        place = place_of(options, store.store_uuid(), build);
     }
     // Of another build, or not whole.
     place.iter().for_each(Place::clear);
-    let programs = match loaded {
+    let programs = match loaded.take() {
         Some(programs) => programs,
         None => Programs::load(btf, load)?,
     };
@@ -115,12 +129,13 @@ pub fn begin(
         place.iter().for_each(Place::clear);
     }
     let place = place.filter(|_| matches!(pinned, Some(Ok(()))));
-    Ok(Ground { programs, store, earlier, taken_over: false, place })
+    let until = recording.and_then(|recording| end(&recording, base));
+    Ok(Ground { programs, store, before: until.map_or(Before::Nothing, Before::Until), place })
 }
 
-fn place(options: &Options, store: [u8; 16], btf: &Btf, load: &LoadOptions) -> Option<Place> {
+fn place_of(options: &Options, store: [u8; 16], build: [u8; 8]) -> Option<Place> {
     let bpffs = options.pin.as_ref()?;
-    match Place::of(bpffs, store, load.fingerprint(btf)) {
+    match Place::of(bpffs, store, build) {
         Ok(place) => Some(place),
         Err(error) => {
             let source = std::error::Error::source(&error).map(|source| format!(": {source}"));
@@ -139,34 +154,30 @@ pub fn pin(programs: &mut Programs, place: Option<Place>) -> Option<Place> {
     None
 }
 
-/// Which events from `since` on are in the store: their times and CPUs.
-pub fn stored(options: &Options, store: &StoreWriter, since: BootNanos) -> HashSet<(u64, u16)> {
-    let base = store.store_time(BootNanos(0));
-    let query = Query { begin: Some(store.store_time(since)), ..Query::default() };
+/// Which events from `since` on are in a recording, whose writer adds `base`: their times and CPUs.
+///
+/// # Errors
+/// [`ReadError`]: it cannot be read.
+pub fn stored(
+    recording: &Recording,
+    base: BootNanos,
+    since: BootNanos,
+) -> Result<HashSet<(u64, u16)>, ReadError> {
+    let query = Query { begin: Some(BootNanos(since.0.saturating_add(base.0))), ..Query::default() };
     let mut known = HashSet::new();
-    let read = Recording::open(&options.store).map_err(|error| error.to_string()).and_then(|recording| {
-        let each = &mut |_, event: &Event<'_>| {
-            known.insert((event.time.0.saturating_sub(base.0), event.cpu));
-            ControlFlow::Continue(())
-        };
-        recording.for_each(&query, each).map_err(|error| error.to_string())
-    });
-    if let Err(error) = read {
-        warn!("some events may be recorded twice: the store cannot be read: {error}");
-    }
-    known
+    recording.for_each(&query, &mut |_, event: &Event<'_>| {
+        known.insert((event.time.0.saturating_sub(base.0), event.cpu));
+        ControlFlow::Continue(())
+    })?;
+    Ok(known)
 }
 
 /// The book of losses, which goes on where an earlier recorder's ended.
 ///
 /// # Errors
 /// [`LoadError`]: the counts cannot be read.
-pub fn book(
-    programs: &mut Programs,
-    earlier: Option<&Earlier>,
-    now: BootNanos,
-) -> Result<LossBook, LoadError> {
-    let Some(earlier) = earlier else {
+pub fn book(programs: &mut Programs, before: &Before, now: BootNanos) -> Result<LossBook, LoadError> {
+    let Before::TakenOver(earlier) = before else {
         programs.tell(&[], now.0)?;
         return Ok(LossBook::new(now));
     };

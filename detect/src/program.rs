@@ -139,6 +139,7 @@ impl Node {
             || match self {
                 Self::And(nodes) | Self::Or(nodes) => nodes.iter().any(|node| node.any(test)),
                 Self::Not(node) | Self::Within(_, node) => node.any(test),
+                Self::Survey(survey) => survey.any(test),
                 _ => false,
             }
     }

@@ -63,6 +63,14 @@ impl Survey {
         Self { kind, by, saturated: false }
     }
 
+    /// Whether anything that it looks for passes the test.
+    pub(crate) fn any(&self, test: &dyn Fn(&Node) -> bool) -> bool {
+        match &self.kind {
+            Kind::Near { inner, .. } => inner.any(test),
+            Kind::Seq { steps, .. } => steps.iter().any(|step| step.any(test)),
+        }
+    }
+
     /// The first pass's part at one event.
     pub(crate) fn observe(&mut self, cx: &EventContext<'_>) {
         let key = key(self.by.as_ref(), cx);

@@ -1,6 +1,6 @@
 //! One event, as the recorder hands it to the store and as readers get it back.
 
-use crate::{BootNanos, EventCode, TaskKey};
+use crate::{BootNanos, EventCode, TaskKey, layout};
 
 /// Most numbers one event can carry.
 pub const MAX_ARGS: usize = 48;
@@ -154,6 +154,20 @@ impl FieldFlags {
 }
 
 impl<'a> Event<'a> {
+    /// The same as its recorder had it, in the times of its boot: `base` was added by whoever read it.
+    pub fn without_base<R>(&self, base: u64, then: impl FnOnce(&Event<'_>) -> R) -> R {
+        let earlier = |time: u64| time.saturating_sub(base);
+        let (time, mut task) = (BootNanos(earlier(self.time.0)), self.task);
+        task.start.0 = earlier(task.start.0);
+        let moved = layout::boot_time_index(self.code).filter(|_| base != 0);
+        let Some(index) = moved else { return then(&Event { time, task, ..*self }) };
+        let mut args = self.args.to_vec();
+        if let Some(value) = args.get_mut(index).filter(|value| **value != layout::UNKNOWN) {
+            *value = earlier(*value);
+        }
+        then(&Event { time, task, args: &args, ..*self })
+    }
+
     /// The first field with this tag.
     pub fn field(&self, tag: FieldTag) -> Option<&Field<'a>> {
         self.fields.iter().find(|f| f.tag == tag)
@@ -166,6 +180,6 @@ impl<'a> Event<'a> {
 
     /// Number at `index` of a [`crate::layout`]; `None` where it is missing or unknown.
     pub fn number(&self, index: usize) -> Option<u64> {
-        self.args.get(index).copied().filter(|&n| n != crate::layout::UNKNOWN)
+        self.args.get(index).copied().filter(|&n| n != layout::UNKNOWN)
     }
 }

@@ -5,9 +5,15 @@
 
 use std::collections::HashMap;
 
-use afterimage_format::{ContainerUid, Event, StateDue, StoreWriter, WriteError};
+use afterimage_format::{
+    BootNanos, ContainerUid, Event, ReadError, Recording, StateDue, StoreWriter, WriteError,
+};
 
-use crate::{World, budget::Limits, world::Tally};
+use crate::{
+    World,
+    budget::Limits,
+    world::{Resumed, Tally, resumed, rows_behind},
+};
 
 /// Memory for one container's state and for all. What is in a keyframe already is not kept.
 const CONTAINER: u64 = 8 << 20;
@@ -28,10 +34,14 @@ struct Kept {
 }
 
 impl Kept {
-    fn new() -> Self {
-        let limits = Limits { container_bytes: CONTAINER, total_bytes: CONTAINER, ..Limits::default() };
-        Self { world: World::with_limits(limits), tally: Tally::default() }
+    fn new(world: World) -> Self {
+        Self { world, tally: Tally::default() }
     }
+}
+
+/// Of one container's world.
+fn limits() -> Limits {
+    Limits { container_bytes: CONTAINER, total_bytes: CONTAINER, ..Limits::default() }
 }
 
 impl Keeper {
@@ -44,7 +54,7 @@ impl Keeper {
             StateDue::NotNow => {}
             // Only who has seen all of it knows the state.
             StateDue::Nothing => {
-                self.kept.entry(uid).or_insert_with(Kept::new);
+                self.kept.entry(uid).or_insert_with(|| Kept::new(World::with_limits(limits())));
             }
             StateDue::Now { is_first } => {
                 let Some(kept) = self.kept.get_mut(&uid) else { return store.push_state(uid, &[], 0) };
@@ -79,10 +89,142 @@ impl Keeper {
         }
     }
 
+    /// How many events [`Self::resume`] reads for a container.
+    pub fn reads(recording: &Recording, uid: ContainerUid) -> u64 {
+        rows_behind(recording, uid)
+    }
+
+    /// Goes on with a container of an earlier writer, from what that one had recorded before it was killed; `false` where that
+    /// does not tell the state: it gets no more keyframes.
+    ///
+    /// # Errors
+    /// [`ReadError`]: the recording cannot be read.
+    pub fn resume(
+        &mut self,
+        store: &mut StoreWriter,
+        recording: &Recording,
+        uid: ContainerUid,
+    ) -> Result<bool, ReadError> {
+        let base = store.store_time(BootNanos(0)).0;
+        let Some(Resumed { world, latest }) = resumed(recording, uid, base, limits())? else {
+            return Ok(false);
+        };
+        let used = self.used + world.used();
+        // Some of it may not be in the store any more: then it has not so many events.
+        if used > ALL || !store.state_known(uid, world.events(uid), latest) {
+            return Ok(false);
+        }
+        self.used = used;
+        self.kept.insert(uid, Kept::new(world));
+        Ok(true)
+    }
+
     /// Forgets a container: it has ended, or there is no room for it. It gets no more keyframes.
     pub fn forget(&mut self, uid: ContainerUid) {
         if let Some(kept) = self.kept.remove(&uid) {
             self.used = self.used.saturating_sub(kept.world.used());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use afterimage_format::{OwnedEvent, StoreOptions};
+
+    use super::*;
+    use crate::testing::{call, exec, exit, fork};
+
+    const BOX: ContainerUid = ContainerUid(3);
+
+    fn options() -> StoreOptions {
+        StoreOptions { segment_bytes: 1 << 20, ..StoreOptions::default() }
+    }
+
+    fn record(store: &mut StoreWriter, keeper: &mut Keeper, uid: ContainerUid, events: &[OwnedEvent]) {
+        for event in events {
+            event.with(|event| {
+                keeper.before(store, uid).unwrap();
+                store.push(uid, event).unwrap();
+                keeper.apply(uid, event);
+            });
+        }
+        store.commit(events.last().unwrap().time).unwrap();
+    }
+
+    /// A shell that runs one program after the other, each of which reads.
+    fn shell(programs: u32) -> Vec<OwnedEvent> {
+        let mut events = vec![exec(1_000, 1, "/bin/sh", &["sh"])];
+        for pid in 10..10 + programs {
+            let time = 2_000 + u64::from(pid) * 10_000_000;
+            events.push(fork(time, 1, pid));
+            events.push(exec(time + 1, pid, "/bin/cat", &["cat", &pid.to_string()]));
+            events.extend((0..20).map(|read| call(time + 2 + read, pid, "read", &[0, 0, 16], 16)));
+            events.push(exit(time + 30, pid, 0));
+        }
+        events
+    }
+
+    #[test]
+    fn a_container_that_another_recorder_began_gets_the_keyframes_it_would_have_got() {
+        let dir = tempfile::tempdir().unwrap();
+        let origin = |boot| afterimage_format::Origin {
+            store_uuid: [0; 16],
+            boot_id: [boot; 16],
+            hostname: Vec::new(),
+            kernel: Vec::new(),
+            machine: Vec::new(),
+            degraded: Vec::new(),
+            recorder: Vec::new(),
+        };
+        let mut store = StoreWriter::open(dir.path(), origin(1), options()).unwrap();
+        record(&mut store, &mut Keeper::default(), BOX, &[exec(5, 1, "/bin/true", &["true"])]);
+        store.finish_container(BOX).unwrap();
+        store.seal().unwrap();
+
+        // Of the next boot: times are moved. Killed in the midst of it.
+        let mut store = StoreWriter::open(dir.path(), origin(2), options()).unwrap();
+        assert_ne!(store.store_time(BootNanos(0)), BootNanos(0));
+        let events = shell(4_000);
+        const KILLED: usize = 60_000;
+        let own = ContainerUid(store.next_uid().0);
+        assert_eq!(own, ContainerUid(4));
+        let mut keeper = Keeper::default();
+        record(&mut store, &mut keeper, own, &events[..KILLED]);
+        drop(store);
+
+        let mut store = StoreWriter::open(dir.path(), origin(2), options()).unwrap();
+        let recording = Recording::open(dir.path()).unwrap();
+        let before = recording.keyframes_of(own).len();
+        assert!(before > 0);
+        let mut next = Keeper::default();
+        assert!(next.resume(&mut store, &recording, own).unwrap());
+        let kept = next.kept.get_mut(&own).unwrap();
+        let ended = keeper.kept.get_mut(&own).unwrap();
+        ended.tally.tell(own, &mut ended.world);
+        assert_eq!(kept.world.keyframe(own, true), ended.world.keyframe(own, true));
+        assert!(!next.resume(&mut store, &recording, ContainerUid(99)).unwrap(), "nothing is known of it");
+        record(&mut store, &mut next, own, &events[KILLED..]);
+        store.seal().unwrap();
+
+        // What the keyframes tell behind that is what the events tell.
+        let recording = Recording::open(dir.path()).unwrap();
+        let keyframes = recording.keyframes_of(own);
+        assert!(keyframes.len() > before + 1 && keyframes[before].row == KILLED as u64, "{keyframes:?}");
+        let behind = BootNanos(u64::MAX);
+        let (newest, world) =
+            crate::nearest(&recording, own, behind, Limits::default()).unwrap().expect("a state");
+        let mut full = World::new();
+        let query = afterimage_format::Query { containers: vec![own], ..Default::default() };
+        let forward = afterimage_format::Direction::Forward;
+        let mut rows = 0;
+        let all = &mut |_, uid, event: &Event<'_>| {
+            if rows < newest.row {
+                full.apply(uid, event);
+                rows += 1;
+            }
+            std::ops::ControlFlow::Continue(())
+        };
+        recording.walk(&query, None, forward, all).unwrap();
+        assert_eq!(world, full);
     }
 }

@@ -13,6 +13,7 @@ mod nearest;
 mod process_calls;
 mod processes;
 mod quiet;
+mod resumed;
 mod snapshot;
 mod socket_calls;
 mod state;
@@ -26,6 +27,7 @@ use homes::Homes;
 pub use keyframe::Restoring;
 pub use nearest::nearest;
 pub(crate) use quiet::Tally;
+pub(crate) use resumed::{Resumed, resumed, rows_behind};
 pub use tree::TreeRow;
 
 use crate::{

@@ -299,6 +299,13 @@ pub(super) const KEYS: &[Key] = &[
         "certificates of the authorities of `https` outputs, PEM; the system's where empty",
     ),
     key(
+        "rules.token_file",
+        Kind::Text,
+        "",
+        LIVE,
+        "file with the token that is sent to `http` and `https` outputs (`Authorization: Bearer`)",
+    ),
+    key(
         "rules.budget",
         Kind::Number(1, 100),
         "25",

@@ -9,7 +9,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::{
     Method, Request, StatusCode, Uri,
     body::{Bytes, Incoming},
-    header::{CONTENT_TYPE, HOST},
+    header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue},
 };
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpStream, UnixStream};
@@ -160,6 +160,12 @@ impl Target {
         Ok(Self { tls, host: host.to_owned(), port, path: path.to_owned() })
     }
 
+    /// Whether nobody on the way can read what is sent.
+    pub fn is_private(&self) -> bool {
+        let is_loopback = |host: &str| host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
+        self.tls || self.host == "localhost" || is_loopback(&self.host)
+    }
+
     /// Host and port.
     pub fn address(&self) -> String {
         if self.host.contains(':') {
@@ -170,20 +176,28 @@ impl Target {
     }
 }
 
-/// Posts JSON; `trust` says whom to believe where it is sent over TLS.
+/// Posts JSON; `trust` says whom to believe where it is sent over TLS, `login` who sends it.
 ///
 /// # Errors
 /// [`ClientError`].
-pub async fn post(target: &Target, trust: Option<&Trust>, body: Bytes) -> Result<Answer, ClientError> {
+pub async fn post(
+    target: &Target,
+    trust: Option<&Trust>,
+    login: Option<&HeaderValue>,
+    body: Bytes,
+) -> Result<Answer, ClientError> {
     let address = target.address();
     let reach = |source| ClientError::Reach { address: address.clone(), source };
     let stream = TcpStream::connect((target.host.as_str(), target.port)).await.map_err(reach)?;
-    let request = Request::builder()
+    let mut request = Request::builder()
         .method(Method::POST)
         .uri(&target.path)
         .header(HOST, &address)
         .header(CONTENT_TYPE, "application/json")
         .body(Full::new(body))?;
+    if let Some(login) = login {
+        request.headers_mut().insert(AUTHORIZATION, login.clone());
+    }
     match trust {
         None => send(TokioIo::new(stream), request).await,
         Some(trust) => {

@@ -2,13 +2,15 @@
 
 use std::{path::Path, sync::Arc};
 
-use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject as _};
+use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::{
     TlsConnector,
     client::TlsStream,
     rustls::{ClientConfig, RootCertStore, crypto::ring},
 };
+
+use super::pem;
 
 /// Connects to addresses whose certificates are of authorities that are trusted.
 #[derive(Clone)]
@@ -20,30 +22,10 @@ impl Trust {
     /// # Errors
     /// In words: the file cannot be read, or there is no authority.
     pub fn new(authorities: Option<&Path>) -> Result<Self, String> {
-        let mut roots = RootCertStore::empty();
-        match authorities {
-            Some(path) => {
-                let unusable =
-                    |why: &dyn std::fmt::Display| format!("cannot use `{}`: {why}", path.display());
-                let found = CertificateDer::pem_file_iter(path).map_err(|error| unusable(&error))?;
-                for certificate in found {
-                    let certificate = certificate.map_err(|error| unusable(&error))?;
-                    roots.add(certificate).map_err(|error| unusable(&error))?;
-                }
-                if roots.is_empty() {
-                    return Err(unusable(&"there is no certificate in it"));
-                }
-            }
-            None => {
-                let found = rustls_native_certs::load_native_certs();
-                // The system has some that nobody understands.
-                roots.add_parsable_certificates(found.certs);
-                if roots.is_empty() {
-                    let why = found.errors.first().map_or_else(String::new, |error| format!(": {error}"));
-                    return Err(format!("this system has no certificates of authorities{why}"));
-                }
-            }
-        }
+        let roots = match authorities {
+            Some(path) => pem::authorities(path).map_err(|error| error.to_string())?,
+            None => systems()?,
+        };
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|error| error.to_string())?
@@ -64,4 +46,17 @@ impl Trust {
         let name = ServerName::try_from(name.to_owned()).map_err(std::io::Error::other)?;
         self.0.connect(name, stream).await
     }
+}
+
+/// The authorities that this system trusts.
+fn systems() -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    let found = rustls_native_certs::load_native_certs();
+    // The system has some that nobody understands.
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        let why = found.errors.first().map_or_else(String::new, |error| format!(": {error}"));
+        return Err(format!("this system has no certificates of authorities{why}"));
+    }
+    Ok(roots)
 }

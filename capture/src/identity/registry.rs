@@ -128,7 +128,7 @@ impl Registry {
     /// A cgroup that is known to be a container's; scans run ahead of the news.
     fn known(&mut self, uid: ContainerUid, key: CgroupKey, now: BootNanos, making: &Making) -> Added {
         let record = self.containers.get_mut(&uid);
-        let own = record.filter(|r| !making.scanned && (r.cgroup_id, r.hierarchy) == (key.id, key.hierarchy));
+        let own = record.filter(|record| !making.scanned && is_in(record, key));
         let Some(record) = own else { return Added::Inside(uid) };
         record.preexisting = false;
         record.first_seen = now;
@@ -152,9 +152,16 @@ impl Registry {
         let Some(identity) =
             identity.filter(|identity| above.is_none_or(|(prefix, _)| prefix < identity.prefix))
         else {
-            return above.map_or(Added::Host, |(_, uid)| Added::Inside(uid));
+            return above.map_or(Added::Host, |(prefix, uid)| {
+                if prefix == path.len() {
+                    self.complete(uid, key);
+                }
+                Added::Inside(uid)
+            });
         };
         let own = &path[..identity.prefix];
+        // Of a container that something deeper gives away its own cgroup is still to come.
+        let own_id = if own == path { key.id } else { 0 };
         let within = above.map_or(making.maker, |(_, uid)| uid);
         let outer = self.outermost(within);
         if let Some(uid) = self.without_cgroup(&identity, outer) {
@@ -164,19 +171,27 @@ impl Registry {
                     record.engine = identity.engine;
                 }
                 record.cgroup_path = own.to_vec();
-                record.cgroup_id = key.id;
+                record.cgroup_id = own_id;
                 record.hierarchy = key.hierarchy;
             }
             return Added::Adopted(uid);
         }
         let uid = self.insert(identity, outer, now, |record| {
             record.cgroup_path = own.to_vec();
-            record.cgroup_id = key.id;
+            record.cgroup_id = own_id;
             record.hierarchy = key.hierarchy;
             record.preexisting = making.preexisting;
         });
         self.by_path.insert(own.to_vec(), uid);
         Added::NewContainer(uid)
+    }
+
+    /// The cgroup at a container's path is its own, where that was not known.
+    fn complete(&mut self, uid: ContainerUid, key: CgroupKey) {
+        let record = self.containers.get_mut(&uid);
+        if let Some(record) = record.filter(|r| r.cgroup_id == 0 && r.hierarchy == key.hierarchy) {
+            record.cgroup_id = key.id;
+        }
     }
 
     /// The innermost known container whose cgroup is at `path` or above it, and how much of the path is its. One at
@@ -322,10 +337,8 @@ impl Registry {
         if !self.is_own(uid, key) {
             // Another one has taken its place already.
             let own = |uid: &ContainerUid| {
-                self.containers.get(uid).is_some_and(|record| {
-                    record.removed.is_none()
-                        && (record.hierarchy, record.cgroup_id) == (key.hierarchy, key.id)
-                })
+                let record = self.containers.get(uid);
+                record.is_some_and(|record| record.removed.is_none() && is_in(record, key))
             };
             let uid = self.owner(key).filter(own)?;
             self.end(uid, now);
@@ -423,6 +436,11 @@ impl Registry {
     }
 }
 
+/// Whether a cgroup is the container's own.
+fn is_in(record: &ContainerRecord, key: CgroupKey) -> bool {
+    (record.hierarchy, record.cgroup_id) == (key.hierarchy, key.id)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -483,6 +501,25 @@ mod tests {
         assert_eq!(registry.owner(v2(2)), Some(ContainerUid(5)), "late events still find it");
         assert_eq!(registry.forget(BootNanos(6), |_| false).1, [ContainerUid(5)]);
         assert_eq!(registry.owner(v2(2)), None);
+    }
+
+    #[test]
+    fn a_container_that_something_deeper_gives_away_is_the_one_at_its_own_path() {
+        let mut registry = Registry::new(ContainerUid(1));
+        let path = format!("/docker/{ID}");
+        let below = format!("{path}/init");
+        let uid = registry.add(v2(3), below.as_bytes(), BootNanos(1), &made()).owner();
+        assert_eq!(uid, ContainerUid(1));
+        assert_eq!(registry.remove(v2(3), below.as_bytes(), BootNanos(2)), None);
+        let own = registry.add(v2(2), path.as_bytes(), BootNanos(2), &made());
+        assert_eq!(own, Added::Inside(uid));
+        assert_eq!(registry.get(uid).unwrap().cgroup_id, 2);
+        // Then another one at the path is another one.
+        let scanned = Making { scanned: true, ..Making::default() };
+        let next = registry.add(v2(9), path.as_bytes(), BootNanos(3), &scanned);
+        assert_eq!(next, Added::NewContainer(ContainerUid(2)));
+        assert_eq!(registry.remove(v2(2), path.as_bytes(), BootNanos(3)), Some(uid));
+        assert_eq!(registry.remove(v2(9), path.as_bytes(), BootNanos(4)), Some(ContainerUid(2)));
     }
 
     #[test]

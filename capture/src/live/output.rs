@@ -14,7 +14,7 @@ use std::{
 };
 
 use afterimage_detect::rules::Priority;
-use hyper::body::Bytes;
+use hyper::{body::Bytes, header::HeaderValue};
 use tracing::warn;
 
 use crate::{
@@ -23,6 +23,7 @@ use crate::{
         client::{self, Target},
         tls::Trust,
     },
+    webhook::auth::{self, SecretError},
 };
 
 /// Where the C library's syslog sends to.
@@ -50,6 +51,15 @@ pub enum OutputError {
     /// The address is none, or whom to trust for it is not known.
     #[error("{0}")]
     Address(String),
+    /// Who sends is not known.
+    #[error(transparent)]
+    Login(#[from] SecretError),
+    /// It cannot be sent.
+    #[error("the token in `{}` has characters that no header may have", path.display())]
+    Token {
+        /// The file.
+        path: PathBuf,
+    },
     /// No thread.
     #[error("no thread for the outputs: {0}")]
     Thread(std::io::Error),
@@ -64,7 +74,33 @@ enum Sink {
         target: Target,
         /// Where it goes over TLS.
         trust: Option<Trust>,
+        login: Option<HeaderValue>,
     },
+}
+
+/// Whom addresses are to be believed, and who they are told sends: read once for all of them.
+#[derive(Default)]
+struct Passport {
+    trust: Option<Trust>,
+    login: Option<HeaderValue>,
+}
+
+impl Passport {
+    fn read(config: &RulesConfig, targets: &[Target]) -> Result<Self, OutputError> {
+        let tls = targets.iter().any(|target| target.tls);
+        let trust =
+            tls.then(|| Trust::new(config.ca.as_deref())).transpose().map_err(OutputError::Address)?;
+        let path = config.token_file.as_ref().filter(|_| !targets.is_empty());
+        let login = path.map(|path| {
+            let token = auth::read_tokens(path)?.swap_remove(0);
+            let login = HeaderValue::try_from(format!("Bearer {token}")).map(|mut login| {
+                login.set_sensitive(true);
+                login
+            });
+            login.map_err(|_| OutputError::Token { path: path.clone() })
+        });
+        Ok(Self { trust, login: login.transpose()? })
+    }
 }
 
 /// What the thread of outputs is to do.
@@ -83,7 +119,7 @@ pub struct Outputs {
 }
 
 impl Sink {
-    fn open(output: &str, authorities: Option<&Path>) -> Result<Self, OutputError> {
+    fn open(output: &str, passport: &Passport) -> Result<Self, OutputError> {
         if output == "stdout" {
             return Ok(Self::Stdout);
         }
@@ -103,8 +139,9 @@ impl Sink {
             return Err(OutputError::Unknown(output.to_owned()));
         }
         let target = Target::parse(output).map_err(OutputError::Address)?;
-        let trust = target.tls.then(|| Trust::new(authorities)).transpose().map_err(OutputError::Address)?;
-        Ok(Self::Http { target, trust })
+        let trust = passport.trust.clone().filter(|_| target.tls);
+        let login = passport.login.clone().filter(|_| target.is_private());
+        Ok(Self::Http { target, trust, login })
     }
 
     fn write(&mut self, line: &str, runtime: &tokio::runtime::Runtime) -> Result<(), String> {
@@ -113,9 +150,10 @@ impl Sink {
             Self::Stdout => writeln!(std::io::stdout().lock(), "{line}").map_err(text),
             Self::File(file) => file.write_all(format!("{line}\n").as_bytes()).map_err(text),
             Self::Syslog(path) => syslog(path, line).map_err(text),
-            Self::Http { target, trust } => runtime.block_on(async {
+            Self::Http { target, trust, login } => runtime.block_on(async {
                 let post = async {
-                    let answer = client::post(target, trust.as_ref(), Bytes::from(line.to_owned())).await;
+                    let line = Bytes::from(line.to_owned());
+                    let answer = client::post(target, trust.as_ref(), login.as_ref(), line).await;
                     let answer = answer.map_err(|error| causes(&error))?;
                     let status = answer.status;
                     // Read to its end, so that the other side sees a proper one.
@@ -158,7 +196,10 @@ impl Outputs {
     /// # Errors
     /// [`OutputError`].
     pub fn open(config: &RulesConfig, undelivered: Arc<AtomicU64>) -> Result<Self, OutputError> {
-        let sinks = config.outputs.iter().map(|output| Sink::open(output, config.ca.as_deref()));
+        let addresses = config.outputs.iter().filter(|output| output.contains("://"));
+        let targets = addresses.map(|output| Target::parse(output)).collect::<Result<Vec<_>, _>>();
+        let passport = Passport::read(config, &targets.map_err(OutputError::Address)?)?;
+        let sinks = config.outputs.iter().map(|output| Sink::open(output, &passport));
         let mut sinks = sinks.collect::<Result<Vec<_>, _>>()?;
         if sinks.is_empty() {
             return Ok(Self { todo: None, ended: None, undelivered });
@@ -231,7 +272,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("hits.jsonl");
         let outputs = vec![format!("file:{}", file.display())];
-        let rules = RulesConfig { files: vec![], outputs, ca: None, budget: 25, queue: 1 << 20 };
+        let rules =
+            RulesConfig { files: vec![], outputs, ca: None, token_file: None, budget: 25, queue: 1 << 20 };
         let open = || Outputs::open(&rules, Arc::default()).unwrap();
         let mut outputs = open();
         let (rounds, lines) = (20, 50);
@@ -274,7 +316,14 @@ mod tests {
             format!("http://{address}/hits"),
             "http://127.0.0.1:1/".to_owned(),
         ];
-        let rules = |outputs| RulesConfig { files: vec![], outputs, ca: None, budget: 25, queue: 1 << 20 };
+        let rules = |outputs| RulesConfig {
+            files: vec![],
+            outputs,
+            ca: None,
+            token_file: None,
+            budget: 25,
+            queue: 1 << 20,
+        };
         let outputs = Outputs::open(&rules(outputs.to_vec()), Arc::clone(&undelivered)).unwrap();
         outputs.send("{\"priority\":\"Error\",\"rule\":1}");
         let request = server.join().unwrap();

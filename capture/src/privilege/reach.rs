@@ -51,8 +51,8 @@ pub fn control(config: &Config, sources: &Sources) -> Files {
     let tls = webhook.tls.iter().flat_map(|(certificate, key)| [certificate, key]);
     let secrets = [&webhook.token_file, &webhook.hmac_key_file, &webhook.tls_client_ca];
     let tails = config.triggers.tail.iter().map(|(path, _)| path);
-    let authorities = &config.rules.ca;
-    let named = secrets.into_iter().flatten().chain(tls).chain(tails).chain(authorities);
+    let outputs = [&config.rules.ca, &config.rules.token_file];
+    let named = secrets.into_iter().chain(outputs).flatten().chain(tls).chain(tails);
     let mut read = configuration(config, sources);
     read.extend(named.map(|path| directory(path)));
     read.extend(SYSTEM.map(PathBuf::from));

@@ -1,12 +1,16 @@
 //! Going on after a recorder that was killed: its containers keep their uids, and what it had stored is not stored again.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::{Duration, Instant},
+};
 
-use afterimage_format::{BootNanos, ContainerRecord, ContainerUid, Event, FactKey};
-use tracing::debug;
+use afterimage_format::{BootNanos, ContainerRecord, ContainerUid, Event, FactKey, Recording};
+use afterimage_model::keeper::Keeper;
+use tracing::{debug, info};
 
 use super::Sink;
-use crate::{host, identity::registry::CgroupKey};
+use crate::identity::registry::CgroupKey;
 
 /// What the recorder before has stored of what is still in the rings.
 #[derive(Debug, Default)]
@@ -36,16 +40,6 @@ impl Stored {
 }
 
 impl Sink {
-    /// The cgroups that there are.
-    fn walk(&self) -> HashSet<CgroupKey> {
-        let hierarchies = [self.cgroups.v2.clone(), self.cgroups.v1.clone().map(|(hierarchy, _)| hierarchy)];
-        let of = |hierarchy: host::Hierarchy| {
-            let ids = host::walk(&hierarchy).into_iter();
-            ids.map(move |(_, id)| CgroupKey { hierarchy: hierarchy.id, id }).collect::<Vec<_>>()
-        };
-        hierarchies.into_iter().flatten().flat_map(of).collect()
-    }
-
     /// Goes on with the containers of a recorder that ended at `end`, all that it did not see the end of: what is in the
     /// rings may be theirs. What says in the rings that a cgroup was `removed` is told in its turn; of those that were
     /// `made` meanwhile as well.
@@ -59,7 +53,7 @@ impl Sink {
         // Of several that had the same cgroup, earlier ones were an earlier recorder's that left a gap.
         let mut living: HashMap<CgroupKey, &ContainerRecord> = HashMap::new();
         let had_cgroup = |record: &&ContainerRecord| {
-            record.uid != ContainerUid::HOST && record.removed.is_none() && !record.cgroup_path.is_empty()
+            record.uid != ContainerUid::HOST && record.removed.is_none() && record.cgroup_id != 0
         };
         for record in containers.iter().filter(had_cgroup) {
             let key = CgroupKey { hierarchy: record.hierarchy, id: record.cgroup_id };
@@ -84,9 +78,33 @@ impl Sink {
         }
     }
 
+    /// Goes on with their states, behind what is stored of them, so that they get keyframes: first where it takes the least
+    /// reading. The rings fill meanwhile, so that it ends in time.
+    pub fn resume_states(&mut self, recording: &Recording) {
+        const PATIENCE: Duration = Duration::from_millis(500);
+        let until = Instant::now() + PATIENCE;
+        // The others begin when their first event comes.
+        let begun = recording.containers().iter().filter(|summary| summary.events > 0);
+        let begun = begun.map(|summary| summary.record.uid).filter(|uid| self.resumed.contains(uid));
+        let mut uids: Vec<_> = begun.map(|uid| (Keeper::reads(recording, uid), uid)).collect();
+        uids.sort_unstable();
+        let mut without = 0;
+        for (_, uid) in uids {
+            let known = Instant::now() < until
+                && self.keeper.resume(&mut self.store, recording, uid).unwrap_or_else(|error| {
+                    debug!("the state of container {} is not known: {error}", uid.0);
+                    false
+                });
+            without += usize::from(!known);
+        }
+        if without > 0 {
+            info!("{without} containers that go on get no keyframes any more: their state is not known");
+        }
+    }
+
     /// What was in the rings has been told: those whose cgroup is gone although nothing told of it have ended too.
     pub fn resumed(&mut self, now: BootNanos) {
-        let there = self.walk();
+        let there: HashSet<CgroupKey> = self.cgroups.walk().into_iter().map(|(key, _)| key).collect();
         if there.is_empty() {
             // They cannot be read; not that there are none.
             return;

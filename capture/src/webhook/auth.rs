@@ -118,6 +118,28 @@ fn digest(secret: &[u8]) -> [u8; 32] {
     Sha256::digest(secret).into()
 }
 
+/// The tokens in a file, one in each line that is no comment.
+///
+/// # Errors
+/// [`SecretError`].
+pub fn read_tokens(path: &Path) -> Result<Vec<String>, SecretError> {
+    let mut tokens = Vec::new();
+    for (number, line) in read(path)?.lines().enumerate() {
+        let token = line.trim();
+        if token.is_empty() || token.starts_with('#') {
+            continue;
+        }
+        if token.len() < MIN_SECRET {
+            return Err(SecretError::Short { path: path.to_owned(), line: number + 1 });
+        }
+        tokens.push(token.to_owned());
+    }
+    if tokens.is_empty() {
+        return Err(SecretError::Empty { path: path.to_owned() });
+    }
+    Ok(tokens)
+}
+
 impl Secrets {
     /// Reads the files.
     ///
@@ -126,19 +148,7 @@ impl Secrets {
     pub fn read(config: &WebhookConfig) -> Result<Self, SecretError> {
         let mut tokens = Vec::new();
         if let Some(path) = &config.token_file {
-            for (number, line) in read(path)?.lines().enumerate() {
-                let token = line.trim();
-                if token.is_empty() || token.starts_with('#') {
-                    continue;
-                }
-                if token.len() < MIN_SECRET {
-                    return Err(SecretError::Short { path: path.clone(), line: number + 1 });
-                }
-                tokens.push(digest(token.as_bytes()));
-            }
-            if tokens.is_empty() {
-                return Err(SecretError::Empty { path: path.clone() });
-            }
+            tokens.extend(read_tokens(path)?.iter().map(|token| digest(token.as_bytes())));
         }
         let mut key = None;
         if let Some(path) = &config.hmac_key_file {

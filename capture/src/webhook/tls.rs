@@ -1,30 +1,25 @@
 //! TLS, and certificates that senders must have.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use rustls_pki_types::{PrivateKeyDer, pem::PemObject as _};
 use tokio_rustls::{
     TlsAcceptor,
-    rustls::{RootCertStore, ServerConfig, crypto::ring, server::WebPkiClientVerifier},
+    rustls::{ServerConfig, crypto::ring, server::WebPkiClientVerifier},
 };
 
-use crate::config::WebhookConfig;
+use crate::{
+    config::WebhookConfig,
+    http::pem::{self, Unusable},
+};
 
 /// TLS cannot be served.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
     /// A file cannot be used.
-    #[error("cannot use `{}`: {why}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        why: String,
-    },
+    #[error(transparent)]
+    File(#[from] Unusable),
     /// Certificate and key do not go together, or neither can be used.
     #[error("cannot serve TLS with `{}`: {why}", path.display())]
     Config {
@@ -49,31 +44,14 @@ pub fn acceptor(config: &WebhookConfig) -> Result<Option<TlsAcceptor>, TlsError>
     let builder = match &config.tls_client_ca {
         None => builder.with_no_client_auth(),
         Some(path) => {
-            let mut roots = RootCertStore::empty();
-            for authority in certificates(path)? {
-                roots.add(authority).map_err(|error| unusable(path, &error))?;
-            }
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-                .build()
-                .map_err(|error| unusable(path, &error))?;
+            let roots = Arc::new(pem::authorities(path)?);
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
+            let verifier = verifier.map_err(|error| Unusable::new(path, &error))?;
             builder.with_client_cert_verifier(verifier)
         }
     };
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, &error))?;
-    let server = builder.with_single_cert(certificates(cert)?, private).map_err(|error| failed(&error))?;
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| Unusable::new(key, &error))?;
+    let server =
+        builder.with_single_cert(pem::certificates(cert)?, private).map_err(|error| failed(&error))?;
     Ok(Some(TlsAcceptor::from(Arc::new(server))))
-}
-
-fn unusable(path: &Path, why: &dyn std::fmt::Display) -> TlsError {
-    TlsError::File { path: path.to_owned(), why: why.to_string() }
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let found: Result<Vec<_>, _> =
-        CertificateDer::pem_file_iter(path).map_err(|error| unusable(path, &error))?.collect();
-    let found = found.map_err(|error| unusable(path, &error))?;
-    if found.is_empty() {
-        return Err(unusable(path, &"there is no certificate in it"));
-    }
-    Ok(found)
 }

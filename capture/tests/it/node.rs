@@ -18,6 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use afterimage_capture::host::boot_now;
 use afterimage_format::{BootNanos, ContainerUid, Event, Loss, LossCause, Query, Recording};
 use afterimage_launch::Stdio;
 use rustix::process::Signal;
@@ -74,11 +75,6 @@ struct Node<'a> {
     alerts: AtomicU64,
 }
 
-fn now() -> BootNanos {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    BootNanos(now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64)
-}
-
 impl Node<'_> {
     fn over(&self) -> bool {
         self.stop.load(Ordering::Relaxed) || self.begun.elapsed() >= self.length
@@ -113,11 +109,11 @@ impl Node<'_> {
             let script = format!(
                 "i=0; {rule} while [ $i -lt {writes} ]; do i=$((i+1)); echo $i > /tmp/counted-{seed}; done"
             );
-            let from = now();
+            let from = boot_now();
             let quiet = fs::File::create("/dev/null").unwrap();
             let stdio = Stdio { stderr: Some(std::os::fd::AsFd::as_fd(&quiet)), ..Stdio::default() };
             let id = launcher.run(&["/bin/busybox", "sh", "-c", &script], stdio).unwrap().id.to_string();
-            let act = Act { id, writes: writes + more, from, to: now(), pinned: false };
+            let act = Act { id, writes: writes + more, from, to: boot_now(), pinned: false };
             self.acts.lock().unwrap().push(act);
             std::thread::sleep(Duration::from_millis(30));
         }
@@ -158,14 +154,14 @@ impl Node<'_> {
 
     /// Somebody else takes all the room there is, for a while.
     fn fill(&self, disk: &Path) {
-        let from = now();
+        let from = boot_now();
         let fill = disk.join("fill");
         let mut file = fs::File::create(&fill).unwrap();
         while file.write_all(&[1; 1 << 16]).is_ok() {}
         std::thread::sleep(Duration::from_secs(3));
         drop(file);
         fs::remove_file(&fill).unwrap();
-        self.full.lock().unwrap().push((from, now()));
+        self.full.lock().unwrap().push((from, boot_now()));
     }
 
     fn sample(&self, store: &Path) {

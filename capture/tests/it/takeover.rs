@@ -3,16 +3,25 @@
 use std::{
     collections::BTreeMap,
     fs,
+    io::Write as _,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
-use afterimage_format::{ContainerUid, EventCode, EventFlags, FieldTag, LossCause, OwnedEvent, Recording};
-use afterimage_launch::{Launcher, Root, Stdio, Style, rootfs};
+use afterimage_format::{
+    BootNanos, ContainerUid, EventCode, EventFlags, FieldTag, LossCause, OwnedEvent, Recording,
+};
+use afterimage_launch::Stdio;
+use afterimage_model::{World, budget::Limits, nearest, process::Process};
 use rustix::fd::AsFd as _;
+use tempfile::TempDir;
 
-use crate::harness::{RECORDER, Running, alone, container, events, open, wait_until};
+use crate::{
+    bench::busybox,
+    faults::Disk,
+    harness::{RECORDER, Running, alone, container, events, open, wait_until},
+};
 
 const BPFFS: &str = "/sys/fs/bpf";
 const PINNED: [&str; 6] = ["--host", "none", "--profile", "full", "--set", "record.bpffs=/sys/fs/bpf"];
@@ -47,12 +56,10 @@ fn lines(recording: &Recording, id: &str) -> Vec<String> {
 #[ignore = "needs root and eBPF"]
 fn a_killed_recorder_leaves_no_gap_where_its_rings_are_pinned() {
     let _alone = alone();
-    let root = tempfile::tempdir().unwrap();
-    rootfs::busybox(root.path()).unwrap();
+    let (launcher, root) = busybox();
     let out = tempfile::NamedTempFile::new().unwrap();
     let first = Running::start(&PINNED);
     assert_eq!(pinned(first.store.path()).len(), 1);
-    let launcher = Launcher::new(Style::Docker, Root::Chroot(root.path().to_owned())).unwrap();
     // Runs all the time, and prints its own count.
     let script =
         "i=0; while [ -e /go ]; do echo line $i; i=$((i+1)); /bin/busybox usleep 2000; done; echo end $i";
@@ -104,6 +111,20 @@ fn a_killed_recorder_leaves_no_gap_where_its_rings_are_pinned() {
     let record = &container(&recording, &long_id).record;
     assert!(!record.preexisting && record.removed.is_some(), "{record:?}");
     assert_eq!(times_listed.get(&long_id), Some(&1));
+    // It goes on getting keyframes, one in each recorder's first segment at least, and they tell the truth.
+    let uid = container(&recording, &long_id).record.uid;
+    assert!(recording.keyframes_of(uid).len() >= 3, "{:?}", recording.keyframes_of(uid));
+    let end = BootNanos(u64::MAX);
+    let (newest, by_keyframes) = nearest(&recording, uid, end, Limits::default()).unwrap().expect("a state");
+    let mut by_events = World::new();
+    for event in events(&recording, uid).iter().take(newest.row as usize) {
+        event.with(|event| by_events.apply(uid, event));
+    }
+    let told = |world: &World| -> Vec<String> {
+        let line = |p: &Process| format!("{} {} of {:?}: {:?}", p.key.tgid, p.title(), p.parent, p.end);
+        world.processes(uid).into_iter().map(line).collect()
+    };
+    assert_eq!((by_keyframes.events(uid), told(&by_keyframes)), (newest.row, told(&by_events)));
     // Those that came and went, many of them while nobody drained.
     for id in &short {
         assert_eq!(times_listed.get(id), Some(&1), "{id}");
@@ -118,12 +139,10 @@ fn a_killed_recorder_leaves_no_gap_where_its_rings_are_pinned() {
 #[ignore = "needs root and eBPF"]
 fn what_the_kernel_could_not_keep_while_nobody_drained_is_counted() {
     let _alone = alone();
-    let root = tempfile::tempdir().unwrap();
-    rootfs::busybox(root.path()).unwrap();
     let small = [&PINNED[..], &["--data-ring", "1"]].concat();
     let recorder = Running::start(&small);
     let store = recorder.kill();
-    let launcher = Launcher::new(Style::Docker, Root::Chroot(root.path().to_owned())).unwrap();
+    let (launcher, _root) = busybox();
     const LINES: usize = 40_000;
     let script = format!("i=0; while [ $i -lt {LINES} ]; do echo line $i; i=$((i+1)); done");
     let out = tempfile::tempfile().unwrap();
@@ -142,6 +161,55 @@ fn what_the_kernel_could_not_keep_while_nobody_drained_is_counted() {
     let others = (recorded + lost).checked_sub(LINES as u64);
     let few = others.is_some_and(|others| others < 20);
     assert!(lost > 0 && recorded > 0 && few, "{recorded} recorded, {lost} lost");
+}
+
+/// Starts containers until something holds.
+fn churn_until(what: &str, holds: impl Fn() -> bool) {
+    let (launcher, _root) = busybox();
+    wait_until(what, || {
+        launcher.run(&["/bin/true"], Stdio::default()).unwrap();
+        holds()
+    });
+}
+
+/// What a recorder could not store it tells when there is room: whoever is killed before that cannot, and must not be taken
+/// over from.
+#[test]
+#[ignore = "needs root and eBPF"]
+fn a_recorder_that_is_killed_on_a_full_disk_leaves_a_gap_and_one_killed_later_none() {
+    let _alone = alone();
+    let disk = Disk::of("96m");
+    let small = ["--set", "store.reserve=8MiB", "--set", "store.segment_size=8MiB"];
+    let settings = [&PINNED[..], &small].concat();
+    let recorder = Running::on(TempDir::new_in(disk.path()).unwrap(), &settings);
+    let place = pinned(recorder.store.path()).remove(0);
+    let can_be_taken = || place.join("TOLD").exists();
+    assert!(can_be_taken());
+    let fill = disk.path().join("fill");
+    let fill_up = || {
+        let mut file = fs::File::create(&fill).unwrap();
+        while file.write_all(&[1; 1 << 16]).is_ok() {}
+        churn_until("nobody can take over", || !can_be_taken());
+    };
+    let gaps = |recording: &Recording| {
+        recording.losses().iter().filter(|loss| loss.cause == LossCause::RecorderDown).count()
+    };
+    fill_up();
+    fs::remove_file(&fill).unwrap();
+    churn_until("somebody can take over again", can_be_taken);
+    let store = recorder.kill();
+    let recorder = Running::on(store, &settings);
+    assert_eq!(gaps(&open(recorder.store.path())), 0);
+    assert!(can_be_taken(), "the same programs");
+
+    fill_up();
+    let store = recorder.kill();
+    fs::remove_file(&fill).unwrap();
+    let (store, said) = Running::on(store, &settings).stop();
+    assert!(said.contains("of no use"), "{said}");
+    let recording = open(store.path());
+    assert_eq!(gaps(&recording), 1, "{:?}", recording.losses());
+    assert_eq!(pinned(store.path()), [] as [PathBuf; 0]);
 }
 
 #[test]

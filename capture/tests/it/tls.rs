@@ -159,11 +159,14 @@ fn hits_go_over_tls_to_whom_an_authority_vouches_for() {
          priority: ERROR\n"
     );
     fs::write(&rules, text).unwrap();
+    let token = ours.dir.path().join("token");
+    fs::write(&token, "# of the receiver\n0123456789abcdef-sesame\n").unwrap();
     let bench = Bench::start(&format!(
-        "[rules]\nfiles = [\"{}\"]\nca = \"{}\"\noutputs = [\"https://localhost:{strange}/\", \
+        "[rules]\nfiles = [\"{}\"]\nca = \"{}\"\ntoken_file = \"{}\"\noutputs = [\"https://localhost:{strange}/\", \
          \"https://localhost:{misnamed}/\", \"https://localhost:{good}/hits?from=here\"]\n",
         rules.display(),
-        ours.ca().display()
+        ours.ca().display(),
+        token.display()
     ));
     let (launcher, _root) = busybox();
     let script = format!("busybox touch {planted}; busybox cat {planted}");
@@ -171,6 +174,8 @@ fn hits_go_over_tls_to_whom_an_authority_vouches_for() {
     let request = requests.recv_timeout(Duration::from_secs(60)).unwrap();
     assert!(request.starts_with("POST /hits?from=here HTTP/1.1\r\n"), "{request}");
     assert!(request.to_lowercase().contains(&format!("\r\nhost: localhost:{good}\r\n")), "{request}");
+    let login = "\r\nauthorization: Bearer 0123456789abcdef-sesame\r\n";
+    assert!(request.contains(login), "{request}");
     assert!(request.contains("\"rule\":\"Seen\""), "{request}");
     let undelivered = eventually("count of what was not delivered", || {
         let metrics = crate::http::unix(&bench.socket(), "GET", "/metrics", b"").body;

@@ -3,7 +3,7 @@
 //!
 //! One is wanted before a container's first row in a segment where it has rows before, and again behind so many rows
 //! that what keyframes repeat takes a small part of the bytes. Not of a container that an earlier writer had rows of: whoever is
-//! asked now has not seen them.
+//! asked now has not seen them, unless it says that it has.
 
 use super::StoreWriter;
 use crate::{
@@ -53,6 +53,11 @@ impl Wanted {
     /// An earlier writer had rows of the container.
     pub(super) fn taken_over(&mut self) {
         self.taken_over = true;
+    }
+
+    /// The state behind the latest row, of this time, is known after all: it is wanted before the next.
+    fn known(&mut self, latest: BootNanos) {
+        *self = Self { segment: Some(u64::MAX), latest: latest.0, ..Self::default() };
     }
 
     /// A row was taken.
@@ -114,6 +119,17 @@ impl StoreWriter {
             }
             Some(_) => StateDue::NotNow,
         }
+    }
+
+    /// Who records a container that an earlier writer had rows of has come to know its state all the same, behind so many
+    /// `rows`, the latest of this time: it gets keyframes again. `false` where it has other rows: that is another state.
+    pub fn state_known(&mut self, uid: ContainerUid, rows: u64, latest: BootNanos) -> bool {
+        let entry = self.containers.entry(uid.0);
+        let is_its = rows > 0 && entry.next_row == rows;
+        if is_its {
+            entry.states.known(latest);
+        }
+        is_its
     }
 
     /// Writes the state of a container after all events of it that were pushed: a keyframe, from which readers roll

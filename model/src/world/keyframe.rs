@@ -284,6 +284,23 @@ impl Restoring {
     /// # Errors
     /// [`SnapshotError`]; what was added before stays.
     pub fn earlier(&mut self, bytes: &[u8], base: u64) -> Result<(), SnapshotError> {
+        let mut parts = self.mounts_of(bytes, base)?;
+        if self.is_full {
+            return Ok(());
+        }
+        self.shed = parts.shed;
+        self.add_ended(&mut parts)
+    }
+
+    /// Adds nothing but the mounts of an earlier keyframe.
+    ///
+    /// # Errors
+    /// [`SnapshotError`].
+    pub(super) fn earlier_mounts(&mut self, bytes: &[u8], base: u64) -> Result<(), SnapshotError> {
+        self.mounts_of(bytes, base).map(drop)
+    }
+
+    fn mounts_of<'a>(&mut self, bytes: &'a [u8], base: u64) -> Result<Parts<'a>, SnapshotError> {
         let mut parts = Parts::read(bytes, base)?;
         if parts.uid != self.uid {
             return Err(parts.live.invalid());
@@ -292,11 +309,21 @@ impl Restoring {
             self.mounts = before;
             self.world.edit(self.uid, |state| state.put_mounts_before(mounts));
         }
-        if self.is_full {
-            return Ok(());
-        }
-        self.shed = parts.shed;
-        self.add_ended(&mut parts)
+        Ok(parts)
+    }
+
+    /// Whether mounts are missing.
+    pub(super) fn lacks_mounts(&self) -> bool {
+        self.mounts > 0
+    }
+
+    /// The state as who wrote the newest keyframe had it then: what is in keyframes is not in it any more.
+    pub(super) fn finish_as_kept(self) -> World {
+        let (uid, shed) = (self.uid, self.shed);
+        let mut world = self.finish();
+        world.edit(uid, |state| state.shed = shed);
+        world.shed(uid);
+        world
     }
 
     /// The state.

@@ -24,9 +24,9 @@ struct Before {
     inherited: usize,
 }
 
-/// How a process ended, without the time.
 /// Most executions, and names, of one process; recorders keep far fewer.
 const HISTORY: u64 = 1024;
+/// How a process ended, without the time.
 const RUNNING: u8 = 0;
 const EXITED: u8 = 1;
 const UNSEEN: u8 = 2;

@@ -27,15 +27,38 @@ struct Recorder {
 impl Recorder {
     fn record(limits: Limits, events: &[OwnedEvent], cuts: &[usize]) -> Self {
         let mut this = Self { world: World::with_limits(limits), keyframes: Vec::new() };
-        for (at, event) in events.iter().enumerate() {
-            if at > 0 && cuts.contains(&at) {
-                let is_first = this.keyframes.len().is_multiple_of(3);
-                this.keyframes.push((at, this.world.keyframe(BOX, is_first).0));
-                this.world.shed(BOX);
-            }
-            event.with(|e| this.world.apply(BOX, e));
-        }
+        this.write(events, 0, cuts);
         this
+    }
+
+    /// Records those behind the first `known`.
+    fn write(&mut self, events: &[OwnedEvent], known: usize, cuts: &[usize]) {
+        for (at, event) in events.iter().enumerate().skip(known) {
+            let is_written = self.keyframes.last().is_some_and(|(last, _)| *last == at);
+            if at > 0 && cuts.contains(&at) && !is_written {
+                let is_first = self.keyframes.len().is_multiple_of(3);
+                self.keyframes.push((at, self.world.keyframe(BOX, is_first).0));
+                self.world.shed(BOX);
+            }
+            event.with(|e| self.world.apply(BOX, e));
+        }
+    }
+
+    /// One that begins where another had written these keyframes, of these events.
+    fn go_on(limits: Limits, events: &[OwnedEvent], keyframes: Vec<(usize, Vec<u8>)>) -> Self {
+        let mut known = keyframes.iter().rev();
+        let (mut world, from) = match known.next() {
+            None => (World::with_limits(limits), 0),
+            Some((from, newest)) => {
+                let mut restoring = Restoring::begin(limits, newest, 0).unwrap();
+                while restoring.lacks_mounts() {
+                    restoring.earlier_mounts(&known.next().unwrap().1, 0).unwrap();
+                }
+                (restoring.finish_as_kept(), *from)
+            }
+        };
+        feed(&mut world, &events[from..]);
+        Self { world, keyframes }
     }
 
     /// The state after so many events, as a reader finds it.
@@ -104,6 +127,22 @@ proptest! {
             feed(&mut full, &events[..until]);
             prop_assert_eq!(recorder.state(limits, &events, until), full, "after {}", until);
         }
+    }
+
+    #[test]
+    fn who_goes_on_after_a_killed_recorder_writes_what_that_one_would_have_written(
+        events in prop::collection::vec(any_event(), 1..160),
+        cuts in prop::collection::vec(0_usize..160, 1..8),
+        killed in 0_usize..160,
+    ) {
+        let (events, limits) = (lived(events), Limits::default());
+        let whole = Recorder::record(limits, &events, &cuts);
+        let killed = killed.min(events.len());
+        let written = whole.keyframes.iter().filter(|(at, _)| *at <= killed).cloned().collect();
+        let mut next = Recorder::go_on(limits, &events[..killed], written);
+        next.write(&events, killed, &cuts);
+        prop_assert_eq!(next.keyframes, whole.keyframes);
+        prop_assert_eq!(next.world.keyframe(BOX, true), whole.world.keyframe(BOX, true));
     }
 
     #[test]

@@ -78,8 +78,7 @@ pub(super) fn ready(
         }
     };
     if filter.needs_survey() {
-        // What is near or in a sequence may be text as well, which `asks_text` does not look into.
-        let looks = Looks::Everywhere { text: true };
+        let looks = Looks::Everywhere { text: filter.asks_text() };
         let over = walk(trace, (uid, None), (frame, looks), job, &mut |step| {
             if let Step::Event(cx, ..) = step {
                 filter.survey(cx);

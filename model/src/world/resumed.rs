@@ -1,0 +1,77 @@
+//! The state of a container as its recorder had it when it was killed, from what it had recorded: the newest keyframe, and what
+//! followed.
+
+use std::ops::ControlFlow;
+
+use afterimage_format::{BootNanos, ContainerUid, Direction, Query, ReadError, Recording};
+
+use super::{Restoring, World};
+use crate::budget::Limits;
+
+/// What a recorder knew.
+#[derive(Debug)]
+pub(crate) struct Resumed {
+    /// The state, in the times of the recorder's boot.
+    pub(crate) world: World,
+    /// Time of the latest event, in the same.
+    pub(crate) latest: BootNanos,
+}
+
+/// How many events are to be read for it.
+pub(crate) fn rows_behind(recording: &Recording, uid: ContainerUid) -> u64 {
+    let known = recording.keyframes_of(uid).last().map_or(0, |keyframe| keyframe.row);
+    let blocks = recording.blocks().iter().filter(|block| block.container == uid);
+    let end = blocks.map(|block| block.first_row + u64::from(block.rows)).max().unwrap_or(0);
+    end.saturating_sub(known)
+}
+
+/// The state behind everything that is recorded of a container; `None` where the recording does not tell it. To the times of
+/// its boot the writer adds `base`.
+///
+/// # Errors
+/// [`ReadError`] only for I/O failures.
+pub(crate) fn resumed(
+    recording: &Recording,
+    uid: ContainerUid,
+    base: u64,
+    limits: Limits,
+) -> Result<Option<Resumed>, ReadError> {
+    let keyframes = recording.keyframes_of(uid);
+    let mut world = match keyframes.split_last() {
+        None => World::with_limits(limits),
+        Some((newest, _)) if newest.base != base => return Ok(None),
+        Some((newest, earlier)) => {
+            let Some(bytes) = recording.state(newest)? else { return Ok(None) };
+            let Ok(mut restoring) = Restoring::begin(limits, &bytes, 0) else { return Ok(None) };
+            for keyframe in earlier.iter().rev() {
+                if !restoring.lacks_mounts() {
+                    break;
+                }
+                let Some(bytes) = recording.state(keyframe)? else { return Ok(None) };
+                if restoring.earlier_mounts(&bytes, 0).is_err() {
+                    return Ok(None);
+                }
+            }
+            if restoring.lacks_mounts() {
+                return Ok(None);
+            }
+            restoring.finish_as_kept()
+        }
+    };
+    let mut latest = keyframes.last().map_or(0, |newest| newest.at.0.saturating_sub(base));
+    let mut apply = |of: ContainerUid, event: &afterimage_format::Event<'_>| {
+        event.without_base(base, |event| {
+            latest = latest.max(event.time.0);
+            world.apply(of, event);
+        });
+        ControlFlow::Continue(())
+    };
+    match keyframes.last() {
+        Some(newest) => recording.walk_behind(newest, None, &mut |_, of, event| apply(of, event))?,
+        None => {
+            let query = Query { containers: vec![uid], ..Query::default() };
+            recording.walk(&query, None, Direction::Forward, &mut |_, of, event| apply(of, event))?;
+        }
+    }
+    Ok((world.events(uid) > 0).then_some(Resumed { world, latest: BootNanos(latest) }))
+}
