@@ -74,7 +74,9 @@ impl<'a> Replay<'a> {
                 let ring = &mut self.rings[usize::from(record.control)];
                 ring.put(record.bytes, &mut room).unwrap_or_else(|error| panic!("a ring: {error}"));
             }
-            self.rings.iter().for_each(|ring| ring.publish().unwrap_or_else(|error| panic!("a ring: {error}")));
+            self.rings
+                .iter()
+                .for_each(|ring| ring.publish().unwrap_or_else(|error| panic!("a ring: {error}")));
             let begun = cpu();
             loop {
                 let taken = self.pending.take();
