@@ -376,6 +376,14 @@ fn near_and_seq_need_a_first_pass() {
     assert_eq!(scene.kept("seq(fd.name = /a; fd.name = /d within 10s)"), [0u64; 0]);
     assert_eq!(scene.kept("seq(fd.name = /c; fd.name = /a within 1h)"), [0u64; 0]);
     assert!(Filter::parse("near(near(a, 1s), 1s)").is_err());
+    // What is looked for in a first pass is asked for as well.
+    for (text, asks) in [
+        ("near(shadow, 1s)", true),
+        ("seq(evt.type = open; shadow within 10s)", true),
+        ("near(fd.name = /b, 1s)", false),
+    ] {
+        assert_eq!(Filter::parse(text).unwrap().asks_text(), asks, "{text}");
+    }
     assert!(Filter::parse("within fd.name = x").is_err());
 }
 
