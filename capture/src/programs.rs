@@ -1,18 +1,19 @@
 //! Loads the eBPF programs into this kernel: offsets from its BTF, settings as globals, tables filled, and only then
 //! attached.
 
-use std::path::Path;
+mod counts;
+mod offsets;
+mod pinned;
+mod tables;
 
 use afterimage_capture_abi::{
     config::{Config, Live},
-    lineage::{COMM_LEN, Mark, marked, state},
-    offsets::Offsets,
-    record::{CpuCounters, LossSlot},
+    lineage::COMM_LEN,
     spec::CallSpec,
 };
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
-    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, ProgramArray},
+    maps::{Array, HashMap, Map, MapError, ProgramArray},
     programs::{
         BtfTracePoint, Iter, ProgramError,
         links::{FdLink, PinnedLink},
@@ -20,8 +21,12 @@ use aya::{
 };
 use sha2::{Digest as _, Sha256};
 
+pub use self::{
+    offsets::offsets,
+    pinned::owner,
+    tables::{Marks, Policies},
+};
 use crate::{
-    bpffs::Place,
     btf::{Btf, BtfError},
     identity::announce,
     ring::Ring,
@@ -57,17 +62,10 @@ const ATTACHED: [(&str, &str); 7] = [
 const OPTIONAL: [(&str, &str, u32); 2] =
     [("uring_submit", "io_uring_submit_req", 1), ("uring_complete", "io_uring_complete", 3)];
 
-/// Maps that the next recorder needs: pinned beside the links.
-const KEPT: [&str; 13] = [
-    "DATA", "CONTROL", "COUNTERS", "LOSSES", TOLD, "POLICY", "LIVE", "SHARES", "MARKS", "MARKED", "PROGRAMS",
-    "SPECS", "HANDLERS",
-];
-
 /// The program that runs once for each task that exists.
 const TASKS: &str = "tasks";
-/// The map of what was told of losses; under this key, which no cgroup has, when they were read for it.
+/// The map of what was told of losses.
 const TOLD: &str = "TOLD";
-const READ: u64 = u64::MAX;
 /// The iterator that tells of calls that have not returned.
 const IN_CALLS: &str = "in_calls";
 
@@ -195,131 +193,9 @@ enum Link {
     Pinned(PinnedLink),
 }
 
-/// What to keep of which cgroup: the table the programs look into.
-pub struct Policies {
-    table: HashMap<MapData, u64, u32>,
-    live: Array<MapData, Live>,
-}
-
-impl Policies {
-    /// Sets a cgroup's policy.
-    ///
-    /// # Errors
-    /// When the table is full: the cgroup then has the default.
-    pub fn set(&mut self, cgroup: u64, policy: u32) -> Result<(), MapError> {
-        self.table.insert(cgroup, policy, 0)?;
-        self.changed()
-    }
-
-    /// Forgets a cgroup.
-    ///
-    /// # Errors
-    /// When it has no policy.
-    pub fn forget(&mut self, cgroup: u64) -> Result<(), MapError> {
-        self.table.remove(&cgroup)
-    }
-
-    /// Gives a cgroup the default policy again.
-    ///
-    /// # Errors
-    /// When it has no policy of its own.
-    pub fn reset(&mut self, cgroup: u64) -> Result<(), MapError> {
-        self.table.remove(&cgroup)?;
-        self.changed()
-    }
-
-    /// Gives those that are not `wanted` the default policy.
-    ///
-    /// # Errors
-    /// As of map operations.
-    pub fn retain(&mut self, wanted: impl Fn(u64) -> bool) -> Result<(), MapError> {
-        let all: Vec<u64> = self.table.keys().collect::<Result<_, _>>()?;
-        for cgroup in all.into_iter().filter(|cgroup| !wanted(*cgroup)) {
-            self.table.remove(&cgroup)?;
-        }
-        self.changed()
-    }
-
-    fn changed(&mut self) -> Result<(), MapError> {
-        let mut live = self.live.get(&0, 0)?;
-        live.generation = live.generation.wrapping_add(1);
-        self.live.set(0, live, 0)
-    }
-}
-
 /// The tracepoints that recording needs.
 pub fn tracepoints() -> impl Iterator<Item = &'static str> {
     ATTACHED.iter().map(|(_, tracepoint)| *tracepoint)
-}
-
-/// Processes that runtimes made, where the programs remember them.
-pub struct Marks {
-    marks: HashMap<MapData, u32, Mark>,
-    marked: Array<MapData, u64>,
-}
-
-impl Marks {
-    /// Has the programs record a process that was there before, and what it forks.
-    ///
-    /// # Errors
-    /// When there is no room for more marks.
-    pub fn set(&mut self, now: u64, tgid: u32, cgroup: u64) -> Result<(), MapError> {
-        self.marked.set(marked::LATEST, now, 0)?;
-        self.marks.insert(tgid, Mark { cgroup, mnt_ns: 0, state: state::INSIDE }, 0)
-    }
-
-    /// A process is not recorded for its mark any more.
-    ///
-    /// # Errors
-    /// When it has none.
-    pub fn clear(&mut self, tgid: u32) -> Result<(), MapError> {
-        self.marks.remove(&tgid)
-    }
-
-    /// Tells the programs when there are no marks any more, so that they need not look.
-    ///
-    /// # Errors
-    /// As of map operations.
-    pub fn settle(&mut self, now: u64) -> Result<(), MapError> {
-        /// The programs set the word before the mark: within this time both are there.
-        const APART: u64 = 1_000_000_000;
-        let latest = self.marked.get(&marked::LATEST, 0)?;
-        let settled = self.marked.get(&marked::CLEARED, 0)? == latest;
-        if settled || latest > now.saturating_sub(APART) || self.marks.keys().next().is_some() {
-            return Ok(());
-        }
-        self.marked.set(marked::CLEARED, latest, 0)
-    }
-}
-
-/// Offsets of this kernel, and the members that are missing (or `hidden`).
-pub fn offsets(btf: &Btf, hidden: &[&str]) -> (Offsets, Vec<String>) {
-    let mut missing = Vec::new();
-    let mut values = [afterimage_capture_abi::offsets::ABSENT; Offsets::NAMES.len()];
-    for (value, (field, structure, member)) in values.iter_mut().zip(Offsets::NAMES) {
-        // Members that moved or were renamed between kernels.
-        let found = btf.offset(structure, member).or_else(|| match *field {
-            "task_state" => btf.offset("task_struct", "state"),
-            "inode_ctime" => {
-                btf.offset("inode", "__i_ctime.tv_sec").or(btf.offset("inode", "i_ctime.tv_sec"))
-            }
-            "inode_ctime_nsec" => {
-                btf.offset("inode", "__i_ctime.tv_nsec").or(btf.offset("inode", "i_ctime.tv_nsec"))
-            }
-            "inode_mtime" => {
-                btf.offset("inode", "__i_mtime.tv_sec").or(btf.offset("inode", "i_mtime.tv_sec"))
-            }
-            "inode_mtime_nsec" => {
-                btf.offset("inode", "__i_mtime.tv_nsec").or(btf.offset("inode", "i_mtime.tv_nsec"))
-            }
-            _ => None,
-        });
-        match found {
-            Some(offset) if !hidden.contains(field) => *value = offset,
-            _ => missing.push(format!("kernel has no `{structure}::{member}`")),
-        }
-    }
-    (Offsets::from_array(values), missing)
 }
 
 /// Sources that this kernel does not have.
@@ -332,13 +208,6 @@ pub fn missing(btf: &Btf, options: &LoadOptions) -> Vec<String> {
         format!("kernel has no tracepoint `{tracepoint}` with {arguments} arguments")
     }));
     missing
-}
-
-/// The recorder of what is pinned in a directory: 0 where it has ended; `None` where that cannot be told.
-pub fn owner(place: &Path) -> Option<u32> {
-    let map = Map::Array(MapData::from_pin(place.join("LIVE")).ok()?);
-    let live: Array<_, Live> = Array::try_from(map).ok()?;
-    live.get(&0, 0).ok().map(|live| live.own_tgid)
 }
 
 /// The programs that are attached on this kernel.
@@ -375,35 +244,6 @@ impl Programs {
         Ok(programs)
     }
 
-    /// Takes over what an earlier recorder had pinned, with programs that were loaded with the same options and have run
-    /// since: nothing is loaded but what looks at tasks.
-    ///
-    /// # Errors
-    /// [`LoadError`]: it is not whole.
-    pub fn take_over(btf: &Btf, options: &LoadOptions, place: &Place) -> Result<Self, LoadError> {
-        let attached = hooks(btf);
-        let mut links = Vec::new();
-        for (name, _) in &attached {
-            let link = PinnedLink::from_pin(place.link(name)).map_err(|_| LoadError::Missing { name })?;
-            links.push((*name, Link::Pinned(link)));
-        }
-        let (mut ebpf, aya_btf) = options.open(btf, |loader| {
-            for name in KEPT {
-                // One that is missing would be made anew, and the programs would go on with theirs.
-                let path = place.map(name);
-                if !path.exists() {
-                    return Err(LoadError::Missing { name });
-                }
-                loader.map_pin_path(name, path);
-            }
-            Ok(())
-        })?;
-        load_iterators(&mut ebpf, &aya_btf)?;
-        let mut programs = Self { ebpf, attached, links };
-        programs.own(options.own_tgid)?;
-        Ok(programs)
-    }
-
     /// Tells the programs whose calls are the recorder's own.
     fn own(&mut self, own_tgid: u32) -> Result<(), LoadError> {
         const NAME: &str = "LIVE";
@@ -412,62 +252,6 @@ impl Programs {
         let mut live: Array<_, Live> = Array::try_from(map).map_err(error)?;
         let before = live.get(&0, 0).map_err(error)?;
         live.set(0, Live { own_tgid, ..before }, 0).map_err(error)
-    }
-
-    /// Pins the maps that the next recorder needs to go on; before any is taken.
-    ///
-    /// # Errors
-    /// Why not, in words.
-    pub fn pin_maps(&self, place: &Place) -> Result<(), String> {
-        place.make().map_err(|error| error.to_string())?;
-        KEPT.into_iter().try_for_each(|name| self.pin_map(place, name))
-    }
-
-    /// Makes what is pinned one that nobody takes over: a map is missing, one that is not taken and can be pinned again.
-    ///
-    /// # Errors
-    /// Why not, in words.
-    pub fn forgo(place: &Place) -> Result<(), String> {
-        match std::fs::remove_file(place.map(TOLD)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.to_string()),
-            Ok(()) | Err(_) => Ok(()),
-        }
-    }
-
-    /// The way back from [`Self::forgo`].
-    ///
-    /// # Errors
-    /// Why not, in words.
-    pub fn keep(&self, place: &Place) -> Result<(), String> {
-        self.pin_map(place, TOLD)
-    }
-
-    fn pin_map(&self, place: &Place, name: &'static str) -> Result<(), String> {
-        let map = self.ebpf.map(name).ok_or_else(|| LoadError::Missing { name }.to_string())?;
-        map.pin(place.map(name)).map_err(|error| format!("{name}: {error}"))
-    }
-
-    /// Pins what keeps the programs on their hooks; after they were attached.
-    ///
-    /// # Errors
-    /// Why not, in words: some are not pinned then, and all are on their hooks.
-    pub fn pin_links(&mut self, place: &Place) -> Result<(), String> {
-        let mut done = Ok(());
-        for (name, link) in std::mem::take(&mut self.links) {
-            let link = match link {
-                Link::Own(link) if done.is_ok() => match link.pin(place.link(name)) {
-                    Ok(link) => Link::Pinned(link),
-                    Err(error) => {
-                        done = Err(format!("{name}: {error}"));
-                        // A link that could not be pinned is gone, and its program off its hook.
-                        self.hook(name).map_err(|error| error.to_string())?
-                    }
-                },
-                link => link,
-            };
-            self.links.push((name, link));
-        }
-        done
     }
 
     fn hook(&mut self, name: &'static str) -> Result<Link, LoadError> {
@@ -581,133 +365,6 @@ impl Programs {
         };
         let size = map.info().map_err(error)?.max_entries();
         Ring::open(map.fd(), size).map_err(|source| error(source.into()))
-    }
-
-    /// Takes the policy table.
-    ///
-    /// # Errors
-    /// [`LoadError`] when it was taken before.
-    pub fn take_policy(&mut self) -> Result<Policies, LoadError> {
-        let mut take = |name| {
-            let map = self.ebpf.take_map(name).ok_or(LoadError::Missing { name })?;
-            Ok::<_, LoadError>((name, map))
-        };
-        let (name, map) = take("POLICY")?;
-        let table =
-            HashMap::try_from(map).map_err(|source| LoadError::Map { name, source: Box::new(source) })?;
-        let (name, map) = take("LIVE")?;
-        let live =
-            Array::try_from(map).map_err(|source| LoadError::Map { name, source: Box::new(source) })?;
-        Ok(Policies { table, live })
-    }
-
-    /// Takes the marks of processes that runtimes made.
-    ///
-    /// # Errors
-    /// [`LoadError`] when they were taken before.
-    pub fn take_marks(&mut self) -> Result<Marks, LoadError> {
-        let mut take = |name| {
-            let map = self.ebpf.take_map(name).ok_or(LoadError::Missing { name })?;
-            Ok::<_, LoadError>((name, map))
-        };
-        let (name, map) = take("MARKS")?;
-        let marks =
-            HashMap::try_from(map).map_err(|source| LoadError::Map { name, source: Box::new(source) })?;
-        let (name, map) = take("MARKED")?;
-        let marked =
-            Array::try_from(map).map_err(|source| LoadError::Map { name, source: Box::new(source) })?;
-        Ok(Marks { marks, marked })
-    }
-
-    /// What all CPUs counted, summed; `seq` is the sum of records begun.
-    ///
-    /// # Errors
-    /// [`LoadError::Map`].
-    pub fn counters(&self) -> Result<CpuCounters, LoadError> {
-        const NAME: &str = "COUNTERS";
-        let map = self.ebpf.map(NAME).ok_or(LoadError::Missing { name: NAME })?;
-        let error = |source| LoadError::Map { name: NAME, source: Box::new(source) };
-        let array: PerCpuArray<_, CpuCounters> = PerCpuArray::try_from(map).map_err(error)?;
-        let mut sum = CpuCounters::default();
-        for cpu in array.get(&0, 0).map_err(error)?.iter() {
-            sum.seq += cpu.seq;
-            sum.runs += cpu.runs;
-            sum.calls += cpu.calls;
-            sum.merged += cpu.merged;
-            sum.filtered += cpu.filtered;
-            sum.own += cpu.own;
-            sum.throttled += cpu.throttled;
-            sum.lost_data += cpu.lost_data;
-            sum.lost_control += cpu.lost_control;
-            sum.lost_unbooked += cpu.lost_unbooked;
-            sum.control += cpu.control;
-            sum.faults += cpu.faults;
-            sum.uring += cpu.uring;
-            sum.unmarked += cpu.unmarked;
-        }
-        Ok(sum)
-    }
-
-    /// How often the kernel ran a program, where run statistics are on.
-    ///
-    /// # Errors
-    /// [`LoadError::Program`].
-    pub fn kernel_runs(&self, name: &'static str) -> Result<u64, LoadError> {
-        let error = |source| LoadError::Program { name, source: Box::new(source) };
-        let program = self.ebpf.program(name).ok_or(LoadError::Missing { name })?;
-        Ok(program.info().map_err(error)?.run_count())
-    }
-
-    /// What was told of the losses, and when they were read for it.
-    ///
-    /// # Errors
-    /// [`LoadError::Map`].
-    pub fn told(&self) -> Result<(Vec<(u64, LossSlot)>, u64), LoadError> {
-        let error = |source| LoadError::Map { name: TOLD, source: Box::new(source) };
-        let map = self.ebpf.map(TOLD).ok_or(LoadError::Missing { name: TOLD })?;
-        let table: HashMap<_, u64, LossSlot> = HashMap::try_from(map).map_err(error)?;
-        let mut slots: Vec<_> = table.iter().collect::<Result<_, _>>().map_err(error)?;
-        let read = slots.iter().find(|(cgroup, _)| *cgroup == READ).map_or(0, |(_, slot)| slot.last);
-        slots.retain(|(cgroup, _)| *cgroup != READ);
-        Ok((slots, read))
-    }
-
-    /// Notes for the next recorder what was told of the losses, which were read at `read`.
-    ///
-    /// # Errors
-    /// [`LoadError::Map`].
-    pub fn tell(&mut self, slots: &[(u64, LossSlot)], read: u64) -> Result<(), LoadError> {
-        let error = |source| LoadError::Map { name: TOLD, source: Box::new(source) };
-        let map = self.ebpf.map_mut(TOLD).ok_or(LoadError::Missing { name: TOLD })?;
-        let mut table: HashMap<_, u64, LossSlot> = HashMap::try_from(map).map_err(error)?;
-        for (cgroup, slot) in slots {
-            table.insert(cgroup, slot, 0).map_err(error)?;
-        }
-        table.insert(READ, LossSlot { last: read, ..LossSlot::default() }, 0).map_err(error)
-    }
-
-    /// Losses by cgroup since loading, all CPUs summed.
-    ///
-    /// # Errors
-    /// [`LoadError::Map`].
-    pub fn losses(&self) -> Result<Vec<(u64, LossSlot)>, LoadError> {
-        const NAME: &str = "LOSSES";
-        let map = self.ebpf.map(NAME).ok_or(LoadError::Missing { name: NAME })?;
-        let error = |source| LoadError::Map { name: NAME, source: Box::new(source) };
-        let table: PerCpuHashMap<_, u64, LossSlot> = PerCpuHashMap::try_from(map).map_err(error)?;
-        let mut losses = Vec::new();
-        for entry in table.iter() {
-            let (cgroup, cpus) = entry.map_err(error)?;
-            let mut sum = LossSlot::default();
-            for cpu in cpus.iter() {
-                sum.data += cpu.data;
-                sum.control += cpu.control;
-                sum.throttled += cpu.throttled;
-                sum.last = sum.last.max(cpu.last);
-            }
-            losses.push((cgroup, sum));
-        }
-        Ok(losses)
     }
 }
 

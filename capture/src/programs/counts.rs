@@ -1,0 +1,102 @@
+//! What the programs counted, and what was told of it.
+
+use afterimage_capture_abi::record::{CpuCounters, LossSlot};
+use aya::maps::{HashMap, PerCpuArray, PerCpuHashMap};
+
+use super::{LoadError, Programs, TOLD};
+
+/// Under this key of what was told, which no cgroup has, is when it was read.
+const READ: u64 = u64::MAX;
+
+impl Programs {
+    /// What all CPUs counted, summed; `seq` is the sum of records begun.
+    ///
+    /// # Errors
+    /// [`LoadError::Map`].
+    pub fn counters(&self) -> Result<CpuCounters, LoadError> {
+        const NAME: &str = "COUNTERS";
+        let map = self.ebpf.map(NAME).ok_or(LoadError::Missing { name: NAME })?;
+        let error = |source| LoadError::Map { name: NAME, source: Box::new(source) };
+        let array: PerCpuArray<_, CpuCounters> = PerCpuArray::try_from(map).map_err(error)?;
+        let mut sum = CpuCounters::default();
+        for cpu in array.get(&0, 0).map_err(error)?.iter() {
+            sum.seq += cpu.seq;
+            sum.runs += cpu.runs;
+            sum.calls += cpu.calls;
+            sum.merged += cpu.merged;
+            sum.filtered += cpu.filtered;
+            sum.own += cpu.own;
+            sum.throttled += cpu.throttled;
+            sum.lost_data += cpu.lost_data;
+            sum.lost_control += cpu.lost_control;
+            sum.lost_unbooked += cpu.lost_unbooked;
+            sum.control += cpu.control;
+            sum.faults += cpu.faults;
+            sum.uring += cpu.uring;
+            sum.unmarked += cpu.unmarked;
+        }
+        Ok(sum)
+    }
+
+    /// How often the kernel ran a program, where run statistics are on.
+    ///
+    /// # Errors
+    /// [`LoadError::Program`].
+    pub fn kernel_runs(&self, name: &'static str) -> Result<u64, LoadError> {
+        let error = |source| LoadError::Program { name, source: Box::new(source) };
+        let program = self.ebpf.program(name).ok_or(LoadError::Missing { name })?;
+        Ok(program.info().map_err(error)?.run_count())
+    }
+
+    /// What was told of the losses, and when they were read for it.
+    ///
+    /// # Errors
+    /// [`LoadError::Map`].
+    pub fn told(&self) -> Result<(Vec<(u64, LossSlot)>, u64), LoadError> {
+        let error = |source| LoadError::Map { name: TOLD, source: Box::new(source) };
+        let map = self.ebpf.map(TOLD).ok_or(LoadError::Missing { name: TOLD })?;
+        let table: HashMap<_, u64, LossSlot> = HashMap::try_from(map).map_err(error)?;
+        let mut slots: Vec<_> = table.iter().collect::<Result<_, _>>().map_err(error)?;
+        let read = slots.iter().find(|(cgroup, _)| *cgroup == READ).map_or(0, |(_, slot)| slot.last);
+        slots.retain(|(cgroup, _)| *cgroup != READ);
+        Ok((slots, read))
+    }
+
+    /// Notes for the next recorder what was told of the losses, which were read at `read`.
+    ///
+    /// # Errors
+    /// [`LoadError::Map`].
+    pub fn tell(&mut self, slots: &[(u64, LossSlot)], read: u64) -> Result<(), LoadError> {
+        let error = |source| LoadError::Map { name: TOLD, source: Box::new(source) };
+        let map = self.ebpf.map_mut(TOLD).ok_or(LoadError::Missing { name: TOLD })?;
+        let mut table: HashMap<_, u64, LossSlot> = HashMap::try_from(map).map_err(error)?;
+        for (cgroup, slot) in slots {
+            table.insert(cgroup, slot, 0).map_err(error)?;
+        }
+        table.insert(READ, LossSlot { last: read, ..LossSlot::default() }, 0).map_err(error)
+    }
+
+    /// Losses by cgroup since loading, all CPUs summed.
+    ///
+    /// # Errors
+    /// [`LoadError::Map`].
+    pub fn losses(&self) -> Result<Vec<(u64, LossSlot)>, LoadError> {
+        const NAME: &str = "LOSSES";
+        let map = self.ebpf.map(NAME).ok_or(LoadError::Missing { name: NAME })?;
+        let error = |source| LoadError::Map { name: NAME, source: Box::new(source) };
+        let table: PerCpuHashMap<_, u64, LossSlot> = PerCpuHashMap::try_from(map).map_err(error)?;
+        let mut losses = Vec::new();
+        for entry in table.iter() {
+            let (cgroup, cpus) = entry.map_err(error)?;
+            let mut sum = LossSlot::default();
+            for cpu in cpus.iter() {
+                sum.data += cpu.data;
+                sum.control += cpu.control;
+                sum.throttled += cpu.throttled;
+                sum.last = sum.last.max(cpu.last);
+            }
+            losses.push((cgroup, sum));
+        }
+        Ok(losses)
+    }
+}
