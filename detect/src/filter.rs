@@ -6,6 +6,7 @@ use crate::{
     compile::{Compiler, FilterWarning},
     context::{EventContext, Frame},
     expand::Expander,
+    of_process::OfProcess,
     prefilter::Prefilter,
     program::Node,
     rows::RowFilter,
@@ -161,6 +162,11 @@ impl Filter {
     /// What it says of rows by some of their columns.
     pub fn row_filter<'f>(&'f self, frame: &'f Frame) -> RowFilter<'f> {
         RowFilter::new(&self.node, frame)
+    }
+
+    /// What it asks of nothing but who the event's process is.
+    pub fn of_process(&self) -> OfProcess<'_> {
+        OfProcess::new(&self.node)
     }
 
     /// How many parts are left after everything that is decided already was left out.

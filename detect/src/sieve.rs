@@ -4,10 +4,13 @@
 //! A read tells how much went through a descriptor and that its process was there still. Nobody asks for the first but
 //! what learns names from reads ([`Tracker::listens`]), and the second is nothing new once another event told it and
 //! no process has come, gone or moved since ([`afterimage_model::World::homes`]).
+//!
+//! Such a row that somebody wants to see is shown without the state taking it in; and where a filter asks who the process is
+//! and it is the wrong one, none of its rows is wanted before it executes something else or takes another name.
 
 use std::collections::HashMap;
 
-use afterimage_format::{Columns, ContainerUid, Event, EventCode, EventId, FieldTag, TaskKey};
+use afterimage_format::{Columns, ContainerUid, Event, EventCode, EventFlags, EventId, FieldTag, TaskKey};
 use afterimage_model::{changes_state, moves_bytes};
 
 use crate::{rows::Bits, shape, shape::Io, tracker::Tracker};
@@ -20,6 +23,8 @@ pub struct Sieve {
     current: Option<(u32, Block)>,
     /// For each code, what an event of it tells.
     tells: Vec<Tells>,
+    /// Whether any process was found to be none that is wanted.
+    has_misses: bool,
 }
 
 /// What events of a code tell.
@@ -38,14 +43,42 @@ struct Block {
     container: ContainerUid,
     /// These rows somebody wants to see.
     wanted: Bits,
-    /// These rows can be passed over.
-    over: Bits,
+    /// These rows tell nothing that is asked, as long as their thread is where it was found.
+    quiet: Bits,
     /// Of these, those that read or write.
     amounts: Bits,
     /// Each row's thread, by its position.
     thread: Vec<u32>,
     /// When each thread was last found where it is, as [`afterimage_model::World::homes`] counts; nothing where never.
     found: Vec<Option<u64>>,
+    /// When each thread's process was found to be none that the filter wants, counted the same way.
+    misses: Vec<Option<u64>>,
+    /// The threads of each process.
+    of_process: Vec<(u32, u32)>,
+}
+
+impl Block {
+    fn thread(&self, row: usize) -> usize {
+        self.thread.get(row).map_or(usize::MAX, |thread| *thread as usize)
+    }
+
+    /// Whether a row tells nothing, the state being what it is before it.
+    fn is_quiet(&self, row: usize, tracker: &Tracker) -> bool {
+        self.quiet.has(row)
+            && self.found.get(self.thread(row)).copied().flatten() == Some(tracker.world().homes())
+            && !(self.amounts.has(row) && tracker.listens(self.container))
+    }
+
+    /// What was found out about the process of these threads is to be found out again.
+    fn changes(&mut self, tgid: u32) {
+        let from = self.of_process.partition_point(|(process, _)| *process < tgid);
+        let own = self.of_process.get(from..).unwrap_or_default();
+        for (_, thread) in own.iter().take_while(|(process, _)| *process == tgid) {
+            if let Some(miss) = self.misses.get_mut(*thread as usize) {
+                *miss = None;
+            }
+        }
+    }
 }
 
 impl Default for Sieve {
@@ -65,27 +98,38 @@ impl Sieve {
                 () => Tells::Nothing,
             }
         };
-        Self { blocks: HashMap::new(), current: None, tells: (0..=u16::MAX).map(tells).collect() }
+        let tells = (0..=u16::MAX).map(tells).collect();
+        Self { blocks: HashMap::new(), current: None, tells, has_misses: false }
     }
 
     /// A block whose rows are about to come, and which of them somebody wants to see in any case.
     pub fn open(&mut self, block: u32, columns: &Columns, wanted: Bits) {
         let (thread, threads) = columns.tasks();
-        let (mut over, mut amounts) = (Bits::none(columns.len()), Bits::none(columns.len()));
+        let (mut quiet, mut amounts) = (Bits::none(columns.len()), Bits::none(columns.len()));
+        let flags = columns.flags();
         for (row, code) in columns.codes().iter().enumerate() {
             let tells = self.tells.get(usize::from(*code)).copied().unwrap_or(Tells::Much);
-            if tells == Tells::Much || wanted.has(row) || columns.tags(row).any(is_learnt) {
+            if tells == Tells::Much || columns.tags(row).any(is_learnt) {
                 continue;
             }
-            over.insert(row);
+            // Whoever wants one of the two returns of a restarted call wants both.
+            let restarts =
+                flags.get(row).is_some_and(|flags| EventFlags(*flags).contains(EventFlags::RESTART));
+            if restarts && wanted.has(row) {
+                continue;
+            }
+            quiet.insert(row);
             if tells == Tells::Amounts {
                 amounts.insert(row);
             }
         }
-        let found = vec![None; threads.len()];
+        let (found, misses) = (vec![None; threads.len()], vec![None; threads.len()]);
+        let mut of_process: Vec<(u32, u32)> = (0..).zip(threads).map(|(at, task)| (task.tgid, at)).collect();
+        of_process.sort_unstable();
         let container = columns.container();
         let thread = thread.to_vec();
-        self.blocks.insert(block, Block { container, wanted, over, amounts, thread, found });
+        let opened = Block { container, wanted, quiet, amounts, thread, found, misses, of_process };
+        self.blocks.insert(block, opened);
     }
 
     /// No more rows of a block come.
@@ -104,33 +148,62 @@ impl Sieve {
         self.current.as_mut().map(|(_, block)| block)
     }
 
-    /// Whether somebody wants to see a row.
-    pub fn wants(&mut self, id: EventId) -> bool {
-        self.block(id.block).is_none_or(|block| block.wanted.has(id.row as usize))
-    }
-
-    /// Whether a row tells nothing, the state being what it is before it.
+    /// Whether a row is of no use to anybody, the state being what it is before it.
     pub fn passes(&mut self, id: EventId, tracker: &Tracker) -> bool {
         let Some(block) = self.block(id.block) else { return false };
         let row = id.row as usize;
-        if !block.over.has(row) {
-            return false;
-        }
-        let found = block.thread.get(row).and_then(|thread| *block.found.get(*thread as usize)?);
-        found == Some(tracker.world().homes())
-            && !(block.amounts.has(row) && tracker.listens(block.container))
+        let is_missed =
+            || block.misses.get(block.thread(row)).copied().flatten() == Some(tracker.world().homes());
+        block.quiet.has(row) && (!block.wanted.has(row) || is_missed()) && block.is_quiet(row, tracker)
     }
 
-    /// A row that was not passed over, after the state took it in.
-    pub fn seen(&mut self, id: EventId, event: &Event<'_>, tracker: &Tracker) {
-        let Some(block) = self.block(id.block) else { return };
+    /// Takes a row that was not passed over into the state, where it tells anything; whether somebody wants to see it.
+    pub fn apply(
+        &mut self,
+        id: EventId,
+        uid: ContainerUid,
+        event: &Event<'_>,
+        tracker: &mut Tracker,
+    ) -> bool {
+        let row = id.row as usize;
+        if let Some(block) = self.block(id.block).filter(|block| block.is_quiet(row, tracker)) {
+            tracker.leave();
+            return block.wanted.has(row);
+        }
+        tracker.apply(uid, event);
+        if self.has_misses && changes_process(event.code) {
+            // Blocks of a container can overlap.
+            let others = self.blocks.values_mut().chain(self.current.as_mut().map(|(_, block)| block));
+            others.filter(|block| block.container == uid).for_each(|block| block.changes(event.task.tgid));
+        }
+        let Some(block) = self.block(id.block) else { return true };
         let homes = tracker.world().homes();
-        let thread = block.thread.get(id.row as usize).copied().unwrap_or(u32::MAX);
-        if let Some(found) = block.found.get_mut(thread as usize).filter(|found| **found != Some(homes)) {
+        let thread = block.thread(row);
+        if let Some(found) = block.found.get_mut(thread).filter(|found| **found != Some(homes)) {
             let task: TaskKey = event.task;
             *found = tracker.world().is_at_home(block.container, task).then_some(homes);
         }
+        block.wanted.has(row)
     }
+
+    /// The process of a row that was applied is none that is looked for ([`crate::OfProcess`]).
+    pub fn misses(&mut self, id: EventId, tracker: &Tracker) {
+        let Some(block) = self.block(id.block) else { return };
+        let row = id.row as usize;
+        let thread = block.thread(row);
+        if block.is_quiet(row, tracker)
+            && let Some(miss) = block.misses.get_mut(thread)
+        {
+            *miss = Some(tracker.world().homes());
+            self.has_misses = true;
+        }
+    }
+}
+
+/// Whether an event of this code can make its process another: what only opens, closes and uses descriptors cannot.
+fn changes_process(code: EventCode) -> bool {
+    let shape = shape::of(code);
+    changes_state(code) && (code.as_syscall().is_none() || shape.fd_arg.is_none() && !shape.makes_fd)
 }
 
 /// Whether the state learns from a field whatever the call does.

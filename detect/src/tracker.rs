@@ -17,8 +17,6 @@ use afterimage_model::{
     sockaddr::SocketAddress,
 };
 
-use memchr::memmem;
-
 use crate::{
     facts::{Account, Descriptor, DescriptorKind, Facts, Family, Process, Protocol, Role, Socket},
     shape::{self, Io, Shape},
@@ -86,8 +84,7 @@ impl Tracker {
         let shape = shape::of(event.code);
         let task = event.task;
         let fd = shape.fd_arg.and_then(|index| event.args.get(index)).map(|value| *value as u32 as i32);
-        self.closed = None;
-        self.moved = None;
+        self.leave();
         if let Some(fd) = fd.filter(|_| shape.name == "close") {
             self.closed = self.world.fd(task, fd).map(|info| (task.tgid, fd, info.clone()));
             self.peers.remove(&(task.tgid, fd));
@@ -106,6 +103,12 @@ impl Tracker {
             self.learn_names(uid, task, fd, event);
             self.learn_accounts(uid, task, fd, event);
         }
+    }
+
+    /// An event that tells the state nothing is the last one: filters are asked at it.
+    pub(crate) fn leave(&mut self) {
+        self.closed = None;
+        self.moved = None;
     }
 
     /// Whether a read or a write of this container can tell more than how much was read or written.
@@ -215,7 +218,11 @@ impl Tracker {
 
 /// Whether a path may be one of the files of accounts, however it is written.
 fn names_accounts(path: &[u8]) -> bool {
-    memmem::find(path, b"passwd").is_some() || memmem::find(path, b"group").is_some()
+    // Both have a `p`, which is looked for in each path that is opened: faster than the two words.
+    memchr::memchr_iter(b'p', path).any(|at| {
+        let (before, behind) = path.split_at(at);
+        behind.starts_with(b"passwd") || before.ends_with(b"grou")
+    })
 }
 
 /// The accounts that whole lines of `/etc/passwd` and `/etc/group` name: `name:password:number:...`.

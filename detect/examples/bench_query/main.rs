@@ -11,7 +11,9 @@ use std::{
     path::Path,
 };
 
-use afterimage_detect::{Bits, Ended, EventContext, Filter, Frame, RowFilter, Rows, RuleSet, Sieve, Tracker};
+use afterimage_detect::{
+    Bits, Ended, EventContext, Filter, Frame, OfProcess, RowFilter, Rows, RuleSet, Sieve, Tracker,
+};
 use afterimage_format::{
     BlockInfo, BootNanos, Class, Columns, ContainerRecord, ContainerUid, Event, EventId, FieldTag, Origin,
     OwnedEvent, Query, Recording, StoreOptions, StoreWriter, TaskKey, Visitor,
@@ -168,7 +170,7 @@ fn by_events(recording: &Recording, filter: &Filter, asked: &HashMap<usize, Rows
             None => Bits::none(columns.len()),
         };
     let mut found = 0;
-    walk(recording, &reads, &wanted, &mut |id, cx| {
+    walk(recording, &reads, (&wanted, Some(filter.of_process())), &mut |id, cx| {
         let sure = asked.get(&(id.block as usize)).is_some_and(|rows| rows.sure.has(id.row as usize));
         found += usize::from(sure || filter.matches(cx));
     });
@@ -187,6 +189,7 @@ struct Walk<'w> {
     sieve: Sieve,
     number: u64,
     wants: &'w Wants<'w>,
+    of_process: Option<OfProcess<'w>>,
     visit: &'w mut dyn FnMut(EventId, &EventContext<'_>),
 }
 
@@ -203,12 +206,14 @@ impl Visitor for Walk<'_> {
 
     fn visit(&mut self, id: EventId, uid: ContainerUid, event: &Event<'_>) -> ControlFlow<()> {
         self.ended.make_room(&mut self.tracker, event.time);
-        self.tracker.apply(uid, event);
-        self.sieve.seen(id, event, &self.tracker);
-        if self.sieve.wants(id) {
+        if self.sieve.apply(id, uid, event, &mut self.tracker) {
             let record = self.records.get(&uid).copied();
             let cx = EventContext::new(event, (uid, record), &self.tracker, &self.frame, self.number);
-            (self.visit)(id, &cx);
+            if self.of_process.as_ref().is_some_and(|of| of.fails(&cx)) {
+                self.sieve.misses(id, &self.tracker);
+            } else {
+                (self.visit)(id, &cx);
+            }
         }
         ControlFlow::Continue(())
     }
@@ -222,7 +227,7 @@ impl Visitor for Walk<'_> {
 fn walk(
     recording: &Recording,
     reads: &dyn Fn(&BlockInfo) -> bool,
-    wants: &Wants<'_>,
+    (wants, of_process): (&Wants<'_>, Option<OfProcess<'_>>),
     visit: &mut dyn FnMut(EventId, &EventContext<'_>),
 ) {
     let mut walk = Walk {
@@ -233,6 +238,7 @@ fn walk(
         sieve: Sieve::new(),
         number: 0,
         wants,
+        of_process,
         visit,
     };
     recording.show_blocks(&Query::default(), reads, &mut walk).expect("a readable store");
@@ -246,7 +252,7 @@ fn judge(recording: &Recording, total: u64, path: &str) {
     let wants = |_: u32, columns: &Columns, record: Option<&ContainerRecord>| rows.may(columns, record);
     let (mut hits, mut looked) = (0, 0u64);
     let (seconds, ()) = timed(|| {
-        walk(recording, &|_| true, &wants, &mut |_, cx| {
+        walk(recording, &|_| true, (&wants, None), &mut |_, cx| {
             looked += 1;
             hits += rules.evaluate(cx).len();
         });

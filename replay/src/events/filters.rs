@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use afterimage_detect::{Bits, Ended, EventContext, Filter, Frame, Sieve, Tracker, Verdict};
+use afterimage_detect::{Bits, Ended, EventContext, Filter, Frame, OfProcess, Sieve, Tracker, Verdict};
 use afterimage_format::{BootNanos, Columns, ContainerRecord, ContainerUid, Event, EventId, Query};
 
 use super::{SHIPPED, trees};
@@ -126,6 +126,11 @@ impl Filters {
     pub(super) fn matches(&self, cx: &EventContext<'_>) -> bool {
         self.list.iter().all(|f| f.matches(cx))
     }
+
+    /// What they ask of nothing but who the event's process is.
+    pub(super) fn of_process(&self) -> Vec<OfProcess<'_>> {
+        self.list.iter().map(Filter::of_process).collect()
+    }
 }
 
 /// What holds for a whole recording, without the names of moments.
@@ -169,6 +174,10 @@ impl<'a> Asked<'a> {
     pub(crate) fn apply(&mut self, uid: ContainerUid, event: &Event<'_>) {
         self.ended.make_room(&mut self.tracker, event.time);
         self.tracker.apply(uid, event);
+        self.count(uid);
+    }
+
+    fn count(&mut self, uid: ContainerUid) {
         self.number += 1;
         if self.last.is_none_or(|(known, _)| known != uid) {
             self.last = Some((uid, self.record(uid)));
@@ -194,9 +203,15 @@ impl<'a> Asked<'a> {
 
     /// Takes in an event of an open block; whether it has to be seen.
     pub(crate) fn apply_row(&mut self, id: EventId, uid: ContainerUid, event: &Event<'_>) -> bool {
-        self.apply(uid, event);
-        self.sieve.seen(id, event, &self.tracker);
-        self.sieve.wants(id)
+        self.ended.make_room(&mut self.tracker, event.time);
+        let wanted = self.sieve.apply(id, uid, event, &mut self.tracker);
+        self.count(uid);
+        wanted
+    }
+
+    /// The process of the event that was taken in last is none that is looked for.
+    pub(super) fn misses(&mut self, id: EventId) {
+        self.sieve.misses(id, &self.tracker);
     }
 
     /// What is known of a container.

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, ops::ControlFlow, sync::Arc};
 
-use afterimage_detect::Bits;
+use afterimage_detect::{Bits, OfProcess};
 use afterimage_format::{
     BlockInfo, Columns, ContainerUid, Event, EventFlags, EventId, Loss, OwnedEvent, Query, Visitor,
 };
@@ -82,6 +82,7 @@ struct Walk<'a, 'b> {
     trace: &'a Trace,
     options: Asks,
     filters: &'b Filters,
+    of_process: Vec<OfProcess<'b>>,
     clock: Arc<Clock>,
     whose: HashMap<ContainerUid, Arc<Whose>>,
     asked: Asked<'a>,
@@ -114,6 +115,7 @@ pub fn walk(trace: &Trace, options: Options<'_>, emit: &mut Emit<'_>) -> Result<
         trace,
         options: Asks { container, span, setup, raw, limit },
         filters,
+        of_process: filters.of_process(),
         clock: Arc::new(trace.clock.clone()),
         whose: HashMap::new(),
         asked: Asked::new(trace, frame.clone()),
@@ -205,7 +207,14 @@ impl Walk<'_, '_> {
             return ControlFlow::Continue(());
         }
         let filters = self.filters;
-        let wanted = filters.is_empty() || can && filters.matches(&self.asked.context(uid, event));
+        let mut wanted = filters.is_empty();
+        if can && !wanted {
+            let cx = self.asked.context(uid, event);
+            wanted = filters.matches(&cx);
+            if !wanted && self.of_process.iter().any(|of| of.fails(&cx)) {
+                self.asked.misses(id);
+            }
+        }
         // Both returns of a restarted call are one row, whichever of them the filter wants.
         let folds = event.flags.contains(EventFlags::RESTART) || self.folder.waits_for(event.task.tid);
         if !wanted && (self.options.raw || !folds) {

@@ -3,7 +3,9 @@
 
 use std::ops::ControlFlow;
 
-use afterimage_detect::{Bits, EventContext, Filter, Frame, RowFilter, RuleRows, RuleSet, Sieve, Tracker};
+use afterimage_detect::{
+    Bits, EventContext, Filter, Frame, OfProcess, RowFilter, RuleRows, RuleSet, Sieve, Tracker,
+};
 use afterimage_format::{
     BootNanos, Columns, ContainerRecord, ContainerUid, Event, EventId, Query, ReadError, Visitor,
 };
@@ -72,10 +74,12 @@ pub(super) fn walk(
         query.end = Some(end.map_or(last, |end| end.min(last)));
         blocks = Some(wanted);
     }
-    let (rows, text) = match looks {
-        Looks::Everywhere { text } => (Rows::All, text),
-        Looks::For(filter) => (Rows::Filter(filter.row_filter(frame)), filter.asks_text()),
-        Looks::Rules(rules) => (Rows::Rules(rules.rows(frame)), false),
+    let (rows, of_process, text) = match looks {
+        Looks::Everywhere { text } => (Rows::All, None, text),
+        Looks::For(filter) => {
+            (Rows::Filter(filter.row_filter(frame)), Some(filter.of_process()), filter.asks_text())
+        }
+        Looks::Rules(rules) => (Rows::Rules(rules.rows(frame)), None, false),
     };
     let record = recording.containers().iter().find(|c| c.record.uid == uid).map(|c| &c.record);
     let mut reading = Reading {
@@ -83,6 +87,7 @@ pub(super) fn walk(
         record,
         blocks,
         rows,
+        of_process,
         text,
         job,
         look,
@@ -109,6 +114,7 @@ struct Reading<'r> {
     /// The blocks that can have it, in order; nothing where all can.
     blocks: Option<Vec<usize>>,
     rows: Rows<'r>,
+    of_process: Option<OfProcess<'r>>,
     /// Whether bare text is looked for.
     text: bool,
     job: &'r Job<'r>,
@@ -149,14 +155,16 @@ impl Visitor for Reading<'_> {
         if self.ended != Ended::No {
             return ControlFlow::Break(());
         }
-        self.tracker.apply(uid, event);
-        self.sieve.seen(id, event, &self.tracker);
-        if !self.sieve.wants(id) {
+        if !self.sieve.apply(id, uid, event, &mut self.tracker) {
             return ControlFlow::Continue(());
         }
         let text = if self.text { summary(event, &self.tracker) } else { Safe::default() };
         let cx = EventContext::new(event, (uid, self.record), &self.tracker, self.frame, self.number);
         let cx = if self.text { cx.with_summary(text.as_str()) } else { cx };
+        if self.of_process.as_ref().is_some_and(|of| of.fails(&cx)) {
+            self.sieve.misses(id, &self.tracker);
+            return ControlFlow::Continue(());
+        }
         (self.look)(Step::Event(&cx, id, &self.tracker))
     }
 
