@@ -42,6 +42,7 @@ impl<'a> Session<'a> {
         let mut verdict = Verdict { matched, ..Verdict::default() };
         for (trace, gaps) in gaps {
             self.notices.extend(gaps.sentences(trace));
+            self.notices.extend(gaps.outside(trace).filter(|_| !matched));
             let one = gaps.verdict(matched);
             verdict.damaged |= one.damaged;
             verdict.loss |= one.loss;

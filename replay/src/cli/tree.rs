@@ -1,5 +1,6 @@
 //! `afterimage tree`: who started whom in a container.
 
+use afterimage_model::text::Safe;
 use clap::Args;
 
 use super::{
@@ -79,6 +80,13 @@ pub(super) fn draw(
     emitter.finish(&missing(&gaps))?;
     if tree.forgotten > 0 {
         session.say(format!("{} ended processes did not fit into memory and are not shown", tree.forgotten));
+    }
+    if tree.rows.is_empty() && choice.at.is_some() {
+        let moment =
+            |at| part.trace.clock.full(at).map_or_else(|| format!("boot +{} ns", at.0), Safe::into_string);
+        let (begin, end, zone) = (moment(life.begin), moment(life.last), part.trace.clock.zone_word());
+        session
+            .say(format!("no process ran at that moment; the container lived from {begin} to {end} {zone}"));
     }
     Ok(session.conclude(&gaps, !tree.rows.is_empty()))
 }

@@ -1,6 +1,6 @@
 //! What is missing from a recording in an asked range: lost events and damage, for people and for programs.
 
-use afterimage_format::{ContainerUid, Defect, Eviction, Loss};
+use afterimage_format::{BootNanos, ContainerUid, Defect, Eviction, Loss};
 use afterimage_model::text::{Safe, escape};
 use serde_json::{Map, Value};
 
@@ -16,6 +16,8 @@ pub struct Gaps {
     pub defects: Vec<Defect>,
     /// What retention removed that may be of the asked range. Removed on purpose: neither lost nor damaged.
     pub evicted: Vec<Eviction>,
+    /// The first and the last event that there are, where the asked range has none of them.
+    outside: Option<(BootNanos, BootNanos)>,
 }
 
 impl Gaps {
@@ -37,7 +39,8 @@ impl Gaps {
             uid.is_none_or(|uid| uid == eviction.container)
                 && span.begin.is_none_or(|begin| begin <= eviction.until)
         });
-        Self { list, defects: trace.recording.defects(), evicted: evicted.copied().collect() }
+        let outside = recorded(trace, uid).filter(|(first, last)| !span.overlaps(*first, *last));
+        Self { list, defects: trace.recording.defects(), evicted: evicted.copied().collect(), outside }
     }
 
     /// Damage that reading has found since.
@@ -89,6 +92,20 @@ impl Gaps {
         lines
     }
 
+    /// Why nothing was found, where the asked range is wholly before or behind what was recorded.
+    pub fn outside(&self, trace: &Trace) -> Option<String> {
+        let (first, last) = self.outside?;
+        let moment =
+            |at| trace.clock.full(at).map_or_else(|| format!("boot +{} ns", at.0), Safe::into_string);
+        Some(format!(
+            "nothing was recorded in the asked range; what is asked about was recorded from {} to {} {}, in `{}`",
+            moment(first),
+            moment(last),
+            trace.clock.zone_word(),
+            shown(&trace.path),
+        ))
+    }
+
     fn causes(&self) -> Vec<&'static str> {
         let mut causes: Vec<_> = self.list.iter().map(|l| l.cause.as_str()).collect();
         causes.sort_unstable();
@@ -106,6 +123,13 @@ impl Gaps {
         map.insert("defects".to_owned(), Machine::list(defects).into_value());
         map
     }
+}
+
+/// First and last event of a container, or of all.
+fn recorded(trace: &Trace, uid: Option<ContainerUid>) -> Option<(BootNanos, BootNanos)> {
+    let Some(uid) = uid else { return trace.recording.time_range() };
+    let own = || trace.recording.blocks().iter().filter(|block| block.container == uid);
+    Some((own().map(|block| block.first).min()?, own().map(|block| block.last).max()?))
 }
 
 fn loss_object(trace: &Trace, loss: &Loss) -> Machine {

@@ -1,6 +1,6 @@
 //! Safe text cut to columns, and numbers in words: the same everywhere on the screen.
 
-use afterimage_model::text::Safe;
+use afterimage_model::{symbols::capabilities, text::Safe};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Text that may be drawn: escaped, or our own.
@@ -25,6 +25,20 @@ macro_rules! safe {
     ($($args:tt)*) => { afterimage_model::text::Safe::format(format_args!($($args)*)) };
 }
 pub(crate) use safe;
+
+/// Capabilities by name: what a process with nearly all has not is told, not what it has.
+pub(crate) fn capabilities_held(bits: u64) -> Safe {
+    /// All that kernels know, `CAP_CHOWN` to `CAP_CHECKPOINT_RESTORE`.
+    const ALL: u64 = (1 << 41) - 1;
+    /// Missing ones that are named at most.
+    const FEW: u32 = 12;
+    let missing = ALL & !bits;
+    match missing.count_ones() {
+        0 => Safe::literal("all"),
+        1..=FEW => safe!("all but {}", capabilities(missing).replace('|', " ")),
+        _ => safe!("{}", capabilities(bits).replace('|', " ")),
+    }
+}
 
 /// Columns that a text takes.
 pub(crate) fn width(text: &str) -> usize {
@@ -123,6 +137,14 @@ pub(crate) fn bytes(number: u64) -> Safe {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn capabilities_are_named_and_nearly_all_are_told_by_what_is_missing() {
+        assert_eq!(capabilities_held(0).as_str(), "none");
+        assert_eq!(capabilities_held(0x1ff_ffff_ffff).as_str(), "all");
+        assert_eq!(capabilities_held(0x1ff_feff_ffff).as_str(), "all but CAP_SYS_RESOURCE");
+        assert_eq!(capabilities_held(1 << 13 | 1 << 21).as_str(), "CAP_NET_RAW CAP_SYS_ADMIN");
+    }
 
     #[test]
     fn cuts_by_columns_and_says_so() {

@@ -52,6 +52,21 @@ fn unreadable_path_is_refused_with_its_reason() {
 }
 
 #[test]
+fn a_range_without_anything_recorded_is_told_with_what_was() {
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../samples/intrusion.aftx");
+    let recorded =
+        ["nothing was recorded in the asked range", "2026-11-22 09:29:59", "UTC", "intrusion.aftx"];
+    for verb in ["show", "files", "net", "tree"] {
+        check(&afterimage(&[verb, "5abb", sample, "--begin", "+99h"]), 1, &recorded);
+    }
+    check(&afterimage(&["stats", sample, "--begin", "2026-11-23T00:00:00Z"]), 1, &recorded);
+    let lived = ["no process ran at that moment", "lived from 2026-11-22 09:29:57", "to 2026-11-22 09:29:59"];
+    check(&afterimage(&["tree", "5abb", sample, "--at", "+99h"]), 1, &lived);
+    let nothing = afterimage(&["grep", "proc.name=no-such-name", sample]);
+    assert_eq!((nothing.code, nothing.stderr()), (1, ""), "the range was not the reason");
+}
+
+#[test]
 fn wrong_usage_is_exit_code_2() {
     for args in [&["frobnicate"][..], &["ls", "--no-such-option"], &["ls", "-o", "yaml"], &[]] {
         assert_eq!(afterimage(args).code, 2, "{args:?}");

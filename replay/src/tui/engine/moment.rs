@@ -18,7 +18,7 @@ use crate::{
     trace::{Ended, Trace},
     tui::{
         feed::{Branches, Center, Command, DetailLine, Moment, MomentKey, ProcessRow},
-        text::{bytes, safe},
+        text::{bytes, capabilities_held, safe},
     },
 };
 
@@ -146,7 +146,7 @@ fn about_process(world: &World, process: &Process, out: &mut Vec<DetailLine>) {
         safe!("uid {} (effective {}) gid {}", shown(rights.uid), shown(rights.euid), shown(rights.gid)),
     );
     if let Some(caps) = rights.effective {
-        add(out, "rights", if caps == 0 { Safe::literal("none") } else { safe!("{caps:#x}") });
+        add(out, "rights", capabilities_held(caps));
     }
     if let Some(cwd) = &process.cwd {
         add(out, "directory", escape(cwd));

@@ -20,7 +20,7 @@ use crate::{
         moment::{Clocks, TimeStyle},
         paint::{Painter, Row},
         sheets::Sheet,
-        text::{bytes, grouped, safe, short_count},
+        text::{bytes, capabilities_held, grouped, safe, short_count},
         theme::Role,
         whole::{Whole, end_of},
     },
@@ -306,7 +306,7 @@ fn about(whole: &Whole, row: &ProcessRow) -> Vec<DetailLine> {
         safe!("uid {} (effective {}) gid {}", shown(rights.uid), shown(rights.euid), shown(rights.gid)),
     ));
     if let Some(caps) = rights.effective {
-        pairs.push(("rights", if caps == 0 { Safe::literal("none") } else { safe!("{caps:#x}") }));
+        pairs.push(("rights", capabilities_held(caps)));
     }
     if let Some(cwd) = &process.cwd {
         pairs.push(("directory", escape(cwd)));
