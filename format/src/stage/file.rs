@@ -24,6 +24,10 @@ use crate::{
 /// safe again when their blocks are cut.
 const WAITING_BYTES: usize = 8 << 20;
 
+/// A frame ends when it has so many bytes before compression. zstd keeps them in a ring, and once that has gone round it looks
+/// for what it has seen in two places, which costs a fifth more.
+const FRAME_BYTES: usize = 1 << 20;
+
 /// Appends batches to the newest stage file.
 pub(crate) struct StageWriter {
     path: PathBuf,
@@ -37,6 +41,8 @@ pub(crate) struct StageWriter {
     rows: RowWriter,
     frame: FrameWriter,
     begins_frame: bool,
+    /// Bytes in the present frame, not compressed.
+    frame_bytes: usize,
     body: Vec<u8>,
     /// Batches that are not written yet.
     out: Vec<u8>,
@@ -73,6 +79,7 @@ impl StageWriter {
             rows: RowWriter::new(),
             frame: FrameWriter::new()?,
             begins_frame: true,
+            frame_bytes: 0,
             body: Vec::new(),
             out: Vec::new(),
             dirty: true,
@@ -124,7 +131,11 @@ impl StageWriter {
             self.frame.batch(raw, &mut self.body)?;
             encode_batch(&self.body, raw.len(), self.begins_frame, &mut self.out);
             self.begins_frame = false;
+            self.frame_bytes += raw.len();
             self.rows.next_batch();
+            if self.frame_bytes >= FRAME_BYTES {
+                self.next_frame()?;
+            }
         }
         let written = self.out.len() as u64;
         if written == 0 {
@@ -136,9 +147,7 @@ impl StageWriter {
         if let Err(error) = file::write_all_at(&self.file, &self.out, self.end) {
             if self.out.len() > WAITING_BYTES {
                 self.out.clear();
-                self.frame.reset()?;
-                self.rows.next_frame();
-                self.begins_frame = true;
+                self.next_frame()?;
             }
             return Err(error);
         }
@@ -146,6 +155,14 @@ impl StageWriter {
         self.out.clear();
         self.dirty = true;
         Ok(written)
+    }
+
+    /// What follows can be read without what was before. To be called between batches.
+    fn next_frame(&mut self) -> io::Result<()> {
+        self.frame.reset()?;
+        self.rows.next_frame();
+        (self.begins_frame, self.frame_bytes) = (true, 0);
+        Ok(())
     }
 
     /// Gives back what was reserved and not used: nothing more will be written.
@@ -286,4 +303,56 @@ pub(crate) fn fuzz(bytes: &[u8]) {
     let Ok(header) = StageHeader::parse(bytes) else { return };
     let stage = StageFile { header, bytes: bytes.to_vec(), end: bytes.len() };
     let _ = stage.for_each(|_| {}, |_, _| {});
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BootNanos, EventCode, EventFlags, Field, FieldFlags, FieldTag, TaskKey, stage::row::Item};
+
+    #[test]
+    fn a_long_stage_has_several_frames_and_all_of_its_rows() {
+        let dir = tempfile::tempdir().unwrap();
+        let header = StageHeader { boot_id: [3; 16], time_base: 0, number: 0 };
+        let mut writer = StageWriter::create(dir.path(), &header, 4096).unwrap();
+        let text = [b'x'; 4000];
+        let fields =
+            [Field { tag: FieldTag::PATH, flags: FieldFlags::default(), full_len: 4000, bytes: &text }];
+        let rows = 3 * FRAME_BYTES / text.len();
+        for row in 0..rows as u64 {
+            let event = crate::Event {
+                time: BootNanos(row),
+                duration: None,
+                task: TaskKey { tgid: 1, tid: 1 + row as u32 % 3, start: BootNanos(9) },
+                code: EventCode(257),
+                flags: EventFlags::default(),
+                cpu: 0,
+                ret: 3,
+                args: &[row],
+                fields: &fields,
+            };
+            writer.event(5 + row % 2, row / 2, &event, 0);
+            if row % 50 == 0 {
+                writer.flush().unwrap();
+            }
+        }
+        writer.flush().unwrap();
+        let (stage, torn) = StageFile::read(writer.path()).unwrap();
+        assert_eq!(torn, None);
+        let mut seen = Vec::new();
+        let take = |item: Item<'_>| {
+            let Item::Event(container, row, event, _) = item else { panic!("only rows were written") };
+            assert_eq!((container, row), (5 + event.args[0] % 2, event.args[0] / 2));
+            assert_eq!(event.fields[0].bytes, text);
+            seen.push(event.args[0]);
+        };
+        stage.for_each(take, |at, what| panic!("damage at {at}: {what:?}")).unwrap();
+        assert_eq!(seen, (0..rows as u64).collect::<Vec<_>>());
+        let mut input = Input::new(&stage.bytes[HEADER_LEN..]);
+        let mut frames = 0;
+        while let Next::Batch(batch) = next_batch(&mut input) {
+            frames += usize::from(batch.begins_frame);
+        }
+        assert!((2..=4).contains(&frames), "{frames}");
+    }
 }
