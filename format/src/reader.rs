@@ -268,12 +268,7 @@ impl Recording {
         visit: &mut dyn FnMut(ContainerUid, &Event<'_>) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
         let mut merge = merge::Merge::new(self, query, None, Direction::Forward);
-        while let Some((_, flow)) = merge.next(&mut |_, container, event| visit(container, event))? {
-            if flow.is_break() {
-                break;
-            }
-        }
-        Ok(())
+        merge.show(&mut visit::Every(|_, container, event: &Event<'_>| visit(container, event)))
     }
 
     /// Calls `visit` with every matching event and its id, in the direction of reading from an anchor on, or from
@@ -289,6 +284,9 @@ impl Recording {
         visit: &mut dyn FnMut(EventId, ContainerUid, &Event<'_>) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
         let mut merge = merge::Merge::new(self, query, from, direction);
+        if direction == Direction::Forward {
+            return merge.show(&mut visit::Every(visit));
+        }
         while let Some((_, flow)) = merge.next(visit)? {
             if flow.is_break() {
                 break;

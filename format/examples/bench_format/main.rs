@@ -6,12 +6,13 @@
 //! tmpfs), and reads that; then the same events as others keep them; then opens stores of many segments with and without
 //! their catalog (`SEGMENTS=n BLOCKS=n`).
 //!
-//! `PARTS=write,read,rows,open` does only what it lists; without `write`, `rows` and `open` the store itself is read, and
-//! `blocks` and `order` are the two halves of `read`. `ROUNDS=n` writes and reads n times: on a machine that does other things
+//! `PARTS=write,read,rows,recover,many,open` does only what it lists; `blocks`, `order` and `filter` are parts of `read`, which by
+//! themselves read the store itself. `ROUNDS=n` writes and reads n times: on a machine that does other things
 //! besides, take the least. All times are CPU time of one thread. `cargo xtask bench workload` makes a recording to
 //! measure on.
 
 mod opening;
+mod questions;
 mod rows;
 
 use std::{collections::BTreeMap, ops::ControlFlow, path::Path, process::ExitCode};
@@ -128,6 +129,9 @@ fn read(dir: &Path) {
         let nanos = (cpu() - begun) / count as f64;
         println!("{name}:      {:8.2} M events/s ({nanos:.1} ns, checksum {sum:x})", 1e3 / nanos);
     }
+    if wants("read") || wants("filter") {
+        questions::two_columns(dir);
+    }
     let mut columns: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
     let (mut rows, mut stored) = (0u64, 0u64);
     for block in recording.blocks() {
@@ -162,7 +166,7 @@ fn main() -> ExitCode {
     let scratch = arguments.next().unwrap_or_else(|| "/dev/shm/bench_format".into());
     let (store, scratch) = (Path::new(&store), Path::new(&scratch));
     println!("machine: {}", machine());
-    if !["write", "rows", "open"].into_iter().any(wants) {
+    if !["write", "rows", "open", "many", "recover"].into_iter().any(wants) {
         (0..number("ROUNDS", 1)).for_each(|_| read(store));
         return ExitCode::SUCCESS;
     }
@@ -186,6 +190,12 @@ fn main() -> ExitCode {
     }
     if wants("rows") {
         rows::compare(&rows);
+    }
+    if wants("recover") {
+        questions::recovery(&rows, &origin, scratch);
+    }
+    if wants("many") {
+        questions::one_of_many(&rows, &origin, scratch);
     }
     if wants("open") {
         opening::measure(&rows[0].1, &origin, scratch);

@@ -172,7 +172,7 @@ impl Source<'_> {
     }
 
     /// A column with one stream per code: one number per row. `None` when it is not there.
-    fn per_code<T: Copy + Default>(
+    fn per_code<T: Copy + Default + PartialEq>(
         &mut self,
         id: u8,
         by_code: &Groups,
@@ -186,7 +186,9 @@ impl Source<'_> {
                 match read_numbers(input, rows.len(), values)? {
                     Numbers::Same(value) => {
                         let value = convert(value)?;
-                        rows.iter().for_each(|&row| put(out, row, value));
+                        if value != T::default() {
+                            rows.iter().for_each(|&row| put(out, row, value));
+                        }
                     }
                     Numbers::Each(values) => {
                         for (&row, &value) in rows.iter().zip(values) {
@@ -461,6 +463,8 @@ impl Tables {
         };
         if least > index {
             match read_numbers(input, begins.len(), values)? {
+                // All are 0 to begin with.
+                Numbers::Same(0) => {}
                 Numbers::Same(value) => begins.iter().for_each(|&begin| put(begin, value)),
                 Numbers::Each(values) => {
                     begins.iter().zip(values).for_each(|(&begin, &value)| put(begin, value));

@@ -138,6 +138,13 @@ impl Recording {
 }
 
 impl ColumnReader<'_> {
+    /// Takes back columns that are not needed any more: their memory is for the next block.
+    pub fn take_back(&mut self, columns: Columns) {
+        if let Some(decoder) = &mut self.decoder {
+            decoder.take_back(columns.rows);
+        }
+    }
+
     /// Columns of the block of this index; `None` when it is damaged, which becomes a defect.
     ///
     /// # Errors

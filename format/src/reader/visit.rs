@@ -20,6 +20,23 @@ pub trait Visitor {
     fn close(&mut self, block: u32);
 }
 
+/// Wants every event.
+pub(super) struct Every<F>(pub(super) F);
+
+impl<F: FnMut(EventId, ContainerUid, &Event<'_>) -> ControlFlow<()>> Visitor for Every<F> {
+    fn open(&mut self, _: u32, _: &Columns) {}
+
+    fn passes(&mut self, _: EventId) -> bool {
+        false
+    }
+
+    fn visit(&mut self, id: EventId, uid: ContainerUid, event: &Event<'_>) -> ControlFlow<()> {
+        (self.0)(id, uid, event)
+    }
+
+    fn close(&mut self, _: u32) {}
+}
+
 impl Recording {
     /// As [`Self::walk_blocks`], for a visitor that passes rows over.
     ///

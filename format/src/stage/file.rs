@@ -320,7 +320,7 @@ mod tests {
             [Field { tag: FieldTag::PATH, flags: FieldFlags::default(), full_len: 4000, bytes: &text }];
         let rows = 3 * FRAME_BYTES / text.len();
         for row in 0..rows as u64 {
-            let event = crate::Event {
+            let event = Event {
                 time: BootNanos(row),
                 duration: None,
                 task: TaskKey { tgid: 1, tid: 1 + row as u32 % 3, start: BootNanos(9) },
