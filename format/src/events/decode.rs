@@ -5,6 +5,8 @@
 #![deny(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod fields;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
 
