@@ -49,8 +49,14 @@ const BOOKS: Duration = Duration::from_millis(100);
 const CLOCKS: Duration = Duration::from_secs(10);
 /// How long the end of a recording waits for what is still to be learnt.
 const ANSWERS: Duration = Duration::from_secs(2);
-/// Pause between passes when there is little to do.
-const PAUSE: Duration = Duration::from_millis(5);
+/// Pause between passes when there is little to do, and when there was nothing at all.
+pub const PAUSE: Duration = Duration::from_millis(5);
+const REST: Duration = Duration::from_millis(10);
+/// What came out of the rings is made safe so often: each time costs the same, however little it is. Until then it is
+/// still in the rings.
+pub const COMMIT: Duration = Duration::from_millis(20);
+/// And when so much of the data ring waits for it: one part in so many.
+const COMMIT_PART: u64 = 16;
 
 /// Scheduling priority of the recorder.
 pub(crate) const NICE: i32 = -10;
@@ -231,6 +237,10 @@ pub struct Recorder {
     link: Option<Link>,
     asked: Asked,
     pulse: Pulse,
+    /// When what came out of the rings was made safe, how much of it is not, and how much may be.
+    committed: Instant,
+    uncommitted: u64,
+    commit_bytes: u64,
 }
 
 /// Of whom the calls that have not returned are wanted.
@@ -325,6 +335,9 @@ impl Recorder {
             link: None,
             asked: Asked::default(),
             pulse: Pulse::new(now),
+            committed: Instant::now(),
+            uncommitted: 0,
+            commit_bytes: u64::from(options.data_ring) / COMMIT_PART,
         })
     }
 
@@ -475,10 +488,9 @@ impl Recorder {
                     debug!("clock reading not stored: {error}");
                 }
             }
-            self.sink.commit(horizon);
-            self.pending.give_back();
-            self.note_losses();
-            self.mind_refusals();
+            if self.committed.elapsed() >= COMMIT || self.uncommitted >= self.commit_bytes {
+                self.commit(horizon);
+            }
             if let Some(mut link) = self.link.take() {
                 link.tend(self);
                 self.link = Some(link);
@@ -488,9 +500,18 @@ impl Recorder {
                 report(&self.status());
             }
             if !more {
-                std::thread::sleep(PAUSE);
+                std::thread::sleep(if self.pending.is_empty() { REST } else { PAUSE });
             }
         }
+    }
+
+    /// Makes what came out of the rings safe, and gives its room there back.
+    fn commit(&mut self, horizon: BootNanos) {
+        self.sink.commit(horizon);
+        self.pending.give_back();
+        (self.committed, self.uncommitted) = (Instant::now(), 0);
+        self.note_losses();
+        self.mind_refusals();
     }
 
     /// What the store refuses is told when it takes something again. A recorder that is killed before cannot, so that
@@ -535,6 +556,7 @@ impl Recorder {
         let known = self.pending.len();
         let taken = self.pending.take();
         self.malformed += taken.malformed;
+        self.uncommitted += taken.bytes;
         // What is left in the data ring is older than what came out of the control ring behind it.
         let horizon = taken.latest_left.map_or(horizon, |left| horizon.min(left));
         let Self { pending, translator, snapshot, sink, malformed, full_host, asked, .. } = self;

@@ -121,12 +121,22 @@ impl Output for Vec<u8> {
     }
 
     fn put_varint(&mut self, value: u64) {
-        let mut rest = value;
-        while rest >= 0x80 {
-            self.push((rest & 0x7f) as u8 | 0x80);
-            rest >>= 7;
+        if value < 0x80 {
+            return self.push(value as u8);
         }
-        self.push(rest as u8);
+        // Room is asked for once, not for each byte.
+        let mut bytes = [0; 10];
+        let (mut rest, mut len) = (value, 0);
+        for byte in &mut bytes {
+            len += 1;
+            *byte = (rest & 0x7f) as u8;
+            rest >>= 7;
+            if rest == 0 {
+                break;
+            }
+            *byte |= 0x80;
+        }
+        self.extend_from_slice(&bytes[..len]);
     }
 }
 

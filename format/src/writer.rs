@@ -205,18 +205,23 @@ impl StoreWriter {
     /// [`WriteError`]; the event is then not in the store. One that is too large the caller counts as lost; all others
     /// the store counts itself, and writes them as losses for a full disk as soon as it can.
     pub fn push(&mut self, container: ContainerUid, event: &Event<'_>) -> Result<(), WriteError> {
-        check_size(event)?;
+        let bytes = check_size(event)?;
         let class = (self.options.classify)(event);
-        let taken = self.admits(class).and_then(|()| self.take(container, event, class));
+        let taken = self.admits(class).and_then(|()| self.take(container, (event, bytes), class));
         if taken.is_err() {
             self.refuse(container.0, event.time);
         }
         taken
     }
 
-    fn take(&mut self, container: ContainerUid, event: &Event<'_>, class: Class) -> Result<(), WriteError> {
+    fn take(
+        &mut self,
+        container: ContainerUid,
+        (event, bytes): (&Event<'_>, usize),
+        class: Class,
+    ) -> Result<(), WriteError> {
         let entry = self.containers.entry(container.0);
-        if entry.open.is_full_for(event) {
+        if entry.open.is_full_with(event, bytes) {
             self.cut(container.0, 0)?;
         }
         if self.stage.pending() >= BATCH_BYTES {
@@ -425,6 +430,9 @@ impl StoreWriter {
     }
 
     fn flush_stage(&mut self) -> Result<(), WriteError> {
+        if self.stage.is_flushed() {
+            return Ok(());
+        }
         let begun = file::cpu_clock();
         let written = self.stage.flush().map_err(|source| self.stage_error("write", source))?;
         self.stats.stage_bytes += written;

@@ -122,23 +122,39 @@ impl World {
         if matches!(event.code, Code::FORK | Code::EXEC | Code::PROCESS | Code::EXIT) {
             return false;
         }
-        let Some((home, key)) = self.holders.get(&event.task.tgid).copied() else { return false };
-        if home != uid {
-            return false;
-        }
         let limits = self.limits;
-        self.edit(uid, |state| {
-            if !state.processes.get(&key).is_some_and(|process| is_of(process, event.task)) {
-                return false;
-            }
+        let apply = |state: &mut State, key: ProcessKey, table: u64| {
             state.events += 1;
             state.last = event.time;
+            calls::apply_touched(state, (key, table), event, &limits);
+        };
+        self.edit_at_home(uid, event.task, |process| lifecycle::touch_process(process, event), apply)
+            .is_some()
+    }
+
+    /// Changes a container for a process that is known and acts in it still: first the process, then the rest with its
+    /// key and table. `None` where it is none of this; nothing has changed then.
+    fn edit_at_home<R>(
+        &mut self,
+        uid: ContainerUid,
+        task: TaskKey,
+        touch: impl FnOnce(&mut Process),
+        change: impl FnOnce(&mut State, ProcessKey, u64) -> R,
+    ) -> Option<R> {
+        let (home, key) = self.holders.get(&task.tgid).copied()?;
+        if home != uid {
+            return None;
+        }
+        self.edit(uid, |state| {
+            let process = state.processes.get_mut(&key).filter(|process| is_of(process, task))?;
+            touch(process);
+            let table = process.table;
             state.pinned = Some(key);
-            calls::apply(state, key, event, &limits);
+            let result = change(state, key, table);
             state.pinned = None;
-            true
+            Some(result)
         })
-        .unwrap_or(false)
+        .flatten()
     }
 
     /// Counts so many events of a container, up to this time; `false` when it is not kept.

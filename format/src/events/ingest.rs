@@ -41,8 +41,8 @@ pub(crate) struct OpenBlock {
     task_ids: HashMap<TaskKey, u32, RandomState>,
 }
 
-/// What an event may have at most, checked before it goes anywhere.
-pub(crate) fn check_size(event: &Event<'_>) -> Result<(), WriteError> {
+/// What an event may have at most, checked before it goes anywhere; the bytes of its fields.
+pub(crate) fn check_size(event: &Event<'_>) -> Result<usize, WriteError> {
     let bytes: usize = event.fields.iter().map(|f| f.bytes.len()).sum();
     let checks = [
         ("numbers", event.args.len(), MAX_ARGS),
@@ -51,7 +51,7 @@ pub(crate) fn check_size(event: &Event<'_>) -> Result<(), WriteError> {
     ];
     match checks.into_iter().find(|(_, found, limit)| found > limit) {
         Some((what, found, limit)) => Err(WriteError::TooLarge { what, found, limit }),
-        None => Ok(()),
+        None => Ok(bytes),
     }
 }
 
@@ -118,7 +118,11 @@ impl OpenBlock {
 
     /// Whether this event would make the block larger than a block shall be.
     pub(crate) fn is_full_for(&self, event: &Event<'_>) -> bool {
-        let bytes: usize = event.fields.iter().map(|f| f.bytes.len()).sum();
+        self.is_full_with(event, event.fields.iter().map(|f| f.bytes.len()).sum())
+    }
+
+    /// The same of an event with so many bytes of fields.
+    pub(crate) fn is_full_with(&self, event: &Event<'_>, bytes: usize) -> bool {
         self.rows() >= limits::CUT_ROWS
             || (self.rows() > 0
                 && self.raw_bytes() + bytes + event.args.len() * 8 + event.fields.len() * 16

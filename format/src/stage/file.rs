@@ -123,6 +123,11 @@ impl StageWriter {
         self.rows.bytes().len()
     }
 
+    /// Whether there is nothing to hand over.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.rows.bytes().is_empty() && self.out.is_empty()
+    }
+
     /// Hands what was collected to the operating system. After an error it is tried again by the next flush.
     pub(crate) fn flush(&mut self) -> io::Result<u64> {
         let raw = self.rows.bytes();

@@ -270,6 +270,17 @@ impl Call<'_> {
 /// Applies an event other than a fork, an exec or an exit.
 pub(super) fn apply(state: &mut State, key: ProcessKey, event: &Event<'_>, limits: &Limits) {
     lifecycle::touch(state, key, event);
+    let Some(table) = state.processes.get(&key).map(|p| p.table) else { return };
+    apply_touched(state, (key, table), event, limits);
+}
+
+/// The same where what every event tells of its process was taken in, and its table is known.
+pub(super) fn apply_touched(
+    state: &mut State,
+    (key, table): (ProcessKey, u64),
+    event: &Event<'_>,
+    limits: &Limits,
+) {
     if event.code == EventCode::OPEN_FD {
         lifecycle::open_fd(state, key, event);
         return;
@@ -281,7 +292,6 @@ pub(super) fn apply(state: &mut State, key: ProcessKey, event: &Event<'_>, limit
     if event.code.as_syscall().is_none() || event.flags.contains(EventFlags::SIGRETURN) {
         return;
     }
-    let Some(table) = state.processes.get(&key).map(|p| p.table) else { return };
     let call = Call { event, key, table, limits };
     fd_calls::learn_path(state, &call);
     match effect(event.code) {

@@ -104,7 +104,13 @@ impl World {
 
 /// What every event of a process tells.
 pub(super) fn touch(state: &mut State, key: ProcessKey, event: &Event<'_>) {
-    let Some(process) = state.processes.get_mut(&key) else { return };
+    if let Some(process) = state.processes.get_mut(&key) {
+        touch_process(process, event);
+    }
+}
+
+/// The same of a process that was found already.
+pub(super) fn touch_process(process: &mut Process, event: &Event<'_>) {
     process.events += 1;
     process.last_seen = event.time;
     process.setup = event.flags.contains(EventFlags::SETUP);

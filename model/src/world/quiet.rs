@@ -11,8 +11,9 @@ use super::{
     World,
     calls::{self, Effect},
     changes_state, fd_calls,
+    state::State,
 };
-use crate::process::Origin;
+use crate::process::{Origin, Process, ProcessKey};
 
 /// Processes whose calls are gathered at once: about what runs at the same time.
 const PROCESSES: usize = 16;
@@ -141,20 +142,31 @@ impl Run {
 impl World {
     /// Takes in what a process did; `last` is the time of the container's last event.
     fn tell(&mut self, uid: ContainerUid, run: &Run, last: BootNanos) {
-        if !self.begin(uid, run.events, last) {
+        let touch = |process: &mut Process| {
+            process.events += run.events;
+            process.last_seen = run.last;
+            process.setup = run.setup;
+            process.payload |= run.payload;
+        };
+        let moved = |state: &mut State, key: ProcessKey, table: u64| {
+            for &(fd, writes, bytes) in &run.moved {
+                fd_calls::moved(state, key, (table, fd), (writes, bytes), None);
+            }
+        };
+        let at_home = self.edit_at_home(uid, run.task, touch, |state, key, table| {
+            state.events += run.events;
+            state.last = last;
+            moved(state, key, table);
+        });
+        if at_home.is_some() || !self.begin(uid, run.events, last) {
             return;
         }
         let Some(key) = self.process_of(uid, run.task, Origin::Seen, run.begin) else { return };
         self.edit_for(uid, key, |state| {
             let Some(process) = state.processes.get_mut(&key) else { return };
-            process.events += run.events;
-            process.last_seen = run.last;
-            process.setup = run.setup;
-            process.payload |= run.payload;
+            touch(process);
             let table = process.table;
-            for &(fd, writes, bytes) in &run.moved {
-                fd_calls::moved(state, key, (table, fd), (writes, bytes), None);
-            }
+            moved(state, key, table);
         });
     }
 }

@@ -2,14 +2,16 @@
 
 use std::{fs::File, io, os::unix::fs::FileExt as _};
 
-use afterimage_capture::{drain::Pending, ring::Ring};
+use afterimage_capture::{
+    drain::Pending,
+    recorder::{COMMIT, PAUSE},
+    ring::Ring,
+};
 use afterimage_format::BootNanos;
 use rustix::fs::MemfdFlags;
 
 use super::{cpu, horizon, taken::Taken};
 
-/// What the recorder pauses between two passes.
-const PASS: u64 = 5_000_000;
 /// Bytes of a ring: larger than what comes within two windows.
 const SIZE: u32 = 1 << 26;
 
@@ -68,8 +70,9 @@ impl<'a> Replay<'a> {
         let mut spent = 0;
         let mut records = self.taken.records().peekable();
         let Some(mut now) = records.peek().map(|record| record.time) else { return 0 };
+        let mut committed = now;
         while records.peek().is_some() || !self.pending.is_empty() {
-            now += PASS;
+            now += PAUSE.as_nanos() as u64;
             while let Some(record) = records.next_if(|record| record.time <= now) {
                 let ring = &mut self.rings[usize::from(record.control)];
                 ring.put(record.bytes, &mut room).unwrap_or_else(|error| panic!("a ring: {error}"));
@@ -82,8 +85,11 @@ impl<'a> Replay<'a> {
                 let taken = self.pending.take();
                 let horizon = taken.latest_left.map_or(horizon(now), |left| horizon(now).min(left));
                 self.pending.release(horizon, &mut each);
-                done(horizon);
-                self.pending.give_back();
+                if taken.more || now.saturating_sub(committed) >= COMMIT.as_nanos() as u64 {
+                    done(horizon);
+                    self.pending.give_back();
+                    committed = now;
+                }
                 if !taken.more {
                     break;
                 }
