@@ -1,6 +1,6 @@
 //! What the kernel could not hand over, read from its own books and turned into positional records.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use afterimage_capture_abi::record::LossSlot;
 use afterimage_format::{BootNanos, ContainerUid, Loss, LossCause};
@@ -8,8 +8,12 @@ use afterimage_format::{BootNanos, ContainerUid, Loss, LossCause};
 /// How long a cgroup may be unknown before its losses are told as nobody's. Nanoseconds.
 const PATIENCE: u64 = 1_000_000_000;
 
+/// The id of no cgroup.
+const NOBODY: u64 = u64::MAX;
+
 /// What is told of the kernel's own books.
-const OWN: [LossCause; 3] = [LossCause::RingFull, LossCause::ControlRingFull, LossCause::Throttled];
+const OWN: [LossCause; 4] =
+    [LossCause::RingFull, LossCause::ControlRingFull, LossCause::Throttled, LossCause::MapFull];
 
 /// The books as last read.
 #[derive(Debug, Default)]
@@ -20,6 +24,34 @@ pub struct LossBook {
     news: Vec<u64>,
     /// By cause: told by the recorder before, which did not come to note it down.
     unnoted: HashMap<LossCause, u64>,
+    /// Told of what the kernel had no room to book on a cgroup.
+    unbooked: u64,
+    /// Something was lost that is to be told at a later reading.
+    waits: bool,
+    /// Cgroups that are gone, and of which something was told: their books can be closed when all is noted.
+    ended: HashSet<u64>,
+    /// Those of which that is so.
+    closed: Vec<u64>,
+}
+
+/// The kernel's books at one reading.
+#[derive(Debug, Clone, Copy)]
+pub struct Books<'a> {
+    /// By cgroup.
+    pub slots: &'a [(u64, LossSlot)],
+    /// What there was no room to book on a cgroup.
+    pub unbooked: u64,
+}
+
+/// What was told of them, for the next recorder.
+#[derive(Debug, Clone, Default)]
+pub struct Told {
+    /// By cgroup.
+    pub slots: Vec<(u64, LossSlot)>,
+    /// Of what is booked on no cgroup.
+    pub unbooked: u64,
+    /// When the books were read for it.
+    pub noted: BootNanos,
 }
 
 impl LossBook {
@@ -30,22 +62,46 @@ impl LossBook {
 
     /// Goes on after an earlier recorder, which has noted down what it told at `noted`. What it told later than that is
     /// among the `losses` of its recording, which ends at `end`.
-    pub fn resume(
-        (told, noted): (Vec<(u64, LossSlot)>, BootNanos),
-        losses: impl Iterator<Item = Loss>,
-        end: BootNanos,
-    ) -> Self {
+    pub fn resume(told: Told, losses: impl Iterator<Item = Loss>, end: BootNanos) -> Self {
+        let Told { slots, unbooked, noted } = told;
         let mut unnoted: HashMap<LossCause, u64> = HashMap::new();
         for loss in losses.filter(|loss| OWN.contains(&loss.cause) && loss.from >= noted) {
             *unnoted.entry(loss.cause).or_default() += loss.count.unwrap_or(0);
         }
-        Self { seen: told.into_iter().collect(), read: end.max(noted), news: Vec::new(), unnoted }
+        let seen = slots.into_iter().collect();
+        Self { seen, read: end.max(noted), unnoted, unbooked, ..Self::default() }
     }
 
-    /// What was told since this was asked last: for the next recorder.
-    pub fn news(&mut self) -> Vec<(u64, LossSlot)> {
+    /// What was told since this was asked last: for the next recorder. `None` where nothing was.
+    pub fn news(&mut self) -> Option<Told> {
+        if self.news.is_empty() {
+            return None;
+        }
         let seen = &self.seen;
-        self.news.drain(..).filter_map(|cgroup| Some((cgroup, *seen.get(&cgroup)?))).collect()
+        let slots = self.news.drain(..).filter_map(|cgroup| Some((cgroup, *seen.get(&cgroup)?)));
+        Some(Told { slots: slots.collect(), unbooked: self.unbooked, noted: self.read })
+    }
+
+    /// Cgroups are gone long enough that nothing can be lost of them any more.
+    pub fn ended(&mut self, cgroups: &[u64]) {
+        self.ended.extend(cgroups.iter().filter(|cgroup| self.seen.contains_key(cgroup)));
+    }
+
+    /// Cgroups that are gone, all of whose losses were told and noted, and which a later reading found as they were: what
+    /// the kernel has booked on them need not be kept. To be noted down by the caller, first in the kernel's books, then in
+    /// what was told.
+    pub fn closed(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.closed)
+    }
+
+    /// Whether only what is lost later can be news.
+    pub fn is_settled(&self) -> bool {
+        !self.waits && self.ended.is_empty()
+    }
+
+    /// Nothing was lost since the last reading.
+    pub fn nothing_lost(&mut self, now: BootNanos) {
+        self.read = now;
     }
 
     /// When the books were read last.
@@ -58,47 +114,76 @@ impl LossBook {
     pub fn update(
         &mut self,
         now: BootNanos,
-        slots: &[(u64, LossSlot)],
+        Books { slots, unbooked }: Books<'_>,
         owner: impl Fn(u64) -> Option<ContainerUid>,
     ) -> Vec<Loss> {
         let mut losses = Vec::new();
+        self.waits = false;
         for (cgroup, slot) in slots {
             let container = owner(*cgroup);
+            let known = self.seen.get(cgroup);
+            if known == Some(slot) {
+                if self.ended.contains(cgroup) && !self.news.contains(cgroup) {
+                    self.closed.push(*cgroup);
+                }
+                continue;
+            }
             if container.is_none() && now.0.saturating_sub(slot.last) < PATIENCE {
+                self.waits = true;
                 continue;
             }
             let before = self.seen.insert(*cgroup, *slot).unwrap_or_default();
-            let grown = [
+            self.news.push(*cgroup);
+            let to = BootNanos(slot.last.max(self.read.0));
+            for (cause, count) in [
                 (LossCause::RingFull, slot.data.saturating_sub(before.data)),
                 (LossCause::ControlRingFull, slot.control.saturating_sub(before.control)),
                 (LossCause::Throttled, slot.throttled.saturating_sub(before.throttled)),
-            ];
-            if grown.iter().any(|(_, count)| *count > 0) {
-                self.news.push(*cgroup);
-            }
-            for (cause, count) in grown {
-                let known = self.unnoted.get_mut(&cause).filter(|known| **known > 0);
-                let before = known.map_or(0, |known| {
-                    let told = count.min(*known);
-                    *known -= told;
-                    told
-                });
-                let count = count - before;
-                if count == 0 {
-                    continue;
-                }
-                losses.push(Loss {
-                    container,
-                    cause,
-                    cpu: None,
-                    from: self.read,
-                    to: BootNanos(slot.last.max(self.read.0)),
-                    count: Some(count),
-                });
+            ] {
+                losses.extend(self.loss((container, cause), to, count));
             }
         }
+        let more = unbooked.saturating_sub(self.unbooked);
+        if more > 0 {
+            self.unbooked = unbooked;
+            // Of no cgroup, but news.
+            self.news.push(NOBODY);
+            losses.extend(self.loss((None, LossCause::MapFull), now, more));
+        }
+        self.close(slots);
         self.read = now;
         losses
+    }
+
+    /// A loss since the last reading, but for what the recorder before has told of it.
+    fn loss(
+        &mut self,
+        (container, cause): (Option<ContainerUid>, LossCause),
+        to: BootNanos,
+        count: u64,
+    ) -> Option<Loss> {
+        let known = self.unnoted.get_mut(&cause);
+        let told = known.map_or(0, |known| {
+            let told = count.min(*known);
+            *known -= told;
+            told
+        });
+        let count = count - told;
+        let from = self.read;
+        (count > 0).then_some(Loss { container, cause, cpu: None, from, to, count: Some(count) })
+    }
+
+    /// Forgets the cgroups that are closed, and those that the kernel has no books of.
+    fn close(&mut self, slots: &[(u64, LossSlot)]) {
+        if self.ended.is_empty() {
+            return;
+        }
+        for cgroup in &self.closed {
+            self.ended.remove(cgroup);
+            self.seen.remove(cgroup);
+        }
+        let booked: HashSet<u64> = slots.iter().map(|(cgroup, _)| *cgroup).collect();
+        self.ended.retain(|cgroup| booked.contains(cgroup));
     }
 }
 
@@ -106,26 +191,71 @@ impl LossBook {
 mod tests {
     use super::*;
 
+    fn books(slots: &[(u64, LossSlot)]) -> Books<'_> {
+        Books { slots, unbooked: 0 }
+    }
+
+    #[test]
+    fn the_books_of_a_cgroup_are_closed_when_it_is_gone_and_all_of_it_is_noted() {
+        let slot = |data| LossSlot { data, control: 0, throttled: 0, last: 90 };
+        let mut book = LossBook::new(BootNanos(10));
+        let owner = |_| Some(ContainerUid(3));
+        let told = |losses: Vec<Loss>| losses.iter().filter_map(|loss| loss.count).sum::<u64>();
+        assert_eq!(told(book.update(BootNanos(100), books(&[(7, slot(5)), (8, slot(1))]), owner)), 6);
+        // Of 9 nothing was lost: nothing is to be closed.
+        book.ended(&[7, 9]);
+        assert!(!book.is_settled());
+        assert_eq!(told(book.update(BootNanos(200), books(&[(7, slot(5)), (8, slot(1))]), owner)), 0);
+        assert!(book.closed().is_empty(), "it is told and not noted");
+        book.news().unwrap();
+        // It had lost more at the end.
+        assert_eq!(told(book.update(BootNanos(300), books(&[(7, slot(6)), (8, slot(1))]), owner)), 1);
+        book.news().unwrap();
+        assert!(book.closed().is_empty());
+        assert_eq!(told(book.update(BootNanos(400), books(&[(7, slot(6)), (8, slot(1))]), owner)), 0);
+        assert_eq!(book.closed(), [7]);
+        assert!(book.is_settled() && book.news().is_none());
+        // Should the kernel use the number again, it begins anew.
+        assert_eq!(told(book.update(BootNanos(500), books(&[(7, slot(2)), (8, slot(1))]), owner)), 2);
+    }
+
+    #[test]
+    fn what_is_booked_on_nobody_is_told_once_also_by_the_next_recorder() {
+        let books = |unbooked| Books { slots: &[], unbooked };
+        let mut book = LossBook::new(BootNanos(10));
+        let losses = book.update(BootNanos(100), books(4), |_| None);
+        assert_eq!(losses.len(), 1);
+        assert_eq!((losses[0].cause, losses[0].container), (LossCause::MapFull, None));
+        assert_eq!(losses[0].count, Some(4));
+        assert!(book.update(BootNanos(200), books(4), |_| None).is_empty());
+        let told = book.news().unwrap();
+        assert_eq!((told.slots.len(), told.unbooked), (0, 4));
+        let late = book.update(BootNanos(300), books(6), |_| None);
+        let mut next = LossBook::resume(told, late.into_iter(), BootNanos(400));
+        assert!(next.update(BootNanos(500), books(6), |_| None).is_empty());
+        assert_eq!(next.update(BootNanos(600), books(7), |_| None)[0].count, Some(1));
+    }
+
     #[test]
     fn a_book_goes_on_where_the_one_before_stopped_and_tells_nothing_twice() {
         let slot = |data| LossSlot { data, control: 0, throttled: 0, last: 90 };
         let mut first = LossBook::new(BootNanos(10));
         let owner = |_| Some(ContainerUid(3));
-        let told = first.update(BootNanos(100), &[(7, slot(5))], owner);
-        let noted = first.news();
-        assert_eq!(noted, [(7, slot(5))]);
-        assert!(first.news().is_empty());
+        let told = first.update(BootNanos(100), books(&[(7, slot(5))]), owner);
+        let noted = first.news().unwrap();
+        assert_eq!((noted.slots.as_slice(), noted.noted), (&[(7, slot(5))][..], BootNanos(100)));
+        assert!(first.news().is_none());
         // Two more were told after that was noted, and are in the recording alone.
-        let late = first.update(BootNanos(200), &[(7, slot(7))], owner);
+        let late = first.update(BootNanos(200), books(&[(7, slot(7))]), owner);
         let recording = told.into_iter().chain(late);
-        let mut second = LossBook::resume((noted, BootNanos(100)), recording, BootNanos(250));
+        let mut second = LossBook::resume(noted, recording, BootNanos(250));
         let counts: Vec<_> = second
-            .update(BootNanos(300), &[(7, slot(17))], owner)
+            .update(BootNanos(300), books(&[(7, slot(17))]), owner)
             .iter()
             .map(|l| (l.from, l.count))
             .collect();
         assert_eq!(counts, [(BootNanos(250), Some(10))]);
-        assert_eq!(second.update(BootNanos(400), &[(7, slot(18))], owner)[0].count, Some(1));
+        assert_eq!(second.update(BootNanos(400), books(&[(7, slot(18))]), owner)[0].count, Some(1));
     }
 
     #[test]
@@ -133,17 +263,20 @@ mod tests {
         let mut book = LossBook::new(BootNanos(100));
         let owner = |cgroup| (cgroup == 7).then_some(ContainerUid(3));
         let slot = LossSlot { data: 5, control: 0, throttled: 0, last: 150 };
-        let losses = book.update(BootNanos(200), &[(7, slot)], owner);
+        let losses = book.update(BootNanos(200), books(&[(7, slot)]), owner);
         assert_eq!(losses.len(), 1);
         assert_eq!((losses[0].container, losses[0].count), (Some(ContainerUid(3)), Some(5)));
         assert_eq!((losses[0].from, losses[0].to), (BootNanos(100), BootNanos(150)));
-        assert!(book.update(BootNanos(300), &[(7, slot)], owner).is_empty());
+        assert!(book.update(BootNanos(300), books(&[(7, slot)]), owner).is_empty());
         let more = LossSlot { data: 6, control: 2, last: 350, ..slot };
-        assert!(book.update(BootNanos(350), &[(8, slot)], owner).is_empty(), "not known yet");
+        assert!(book.update(BootNanos(350), books(&[(8, slot)]), owner).is_empty(), "not known yet");
         let late = BootNanos(PATIENCE * 2);
-        assert_eq!(LossBook::default().update(late, &[(8, slot)], owner)[0].container, None);
-        let causes: Vec<_> =
-            book.update(BootNanos(400), &[(7, more)], owner).iter().map(|l| (l.cause, l.count)).collect();
+        assert_eq!(LossBook::default().update(late, books(&[(8, slot)]), owner)[0].container, None);
+        let causes: Vec<_> = book
+            .update(BootNanos(400), books(&[(7, more)]), owner)
+            .iter()
+            .map(|l| (l.cause, l.count))
+            .collect();
         assert_eq!(causes, [(LossCause::RingFull, Some(1)), (LossCause::ControlRingFull, Some(2))]);
     }
 }

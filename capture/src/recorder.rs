@@ -29,7 +29,7 @@ use crate::{
     drain::{Pending, WINDOW},
     helpers::watch::Helpers,
     host,
-    losses::LossBook,
+    losses::{Books, LossBook},
     metadata::Metadata,
     programs::{LoadError, LoadOptions, Programs},
     pulse::Pulse,
@@ -45,6 +45,8 @@ use crate::{
 
 /// How often the kernel's books of losses are read.
 const BOOKS: Duration = Duration::from_millis(100);
+/// So many readings of the books follow a loss.
+const READINGS: u32 = 3;
 /// How often both clocks are written down.
 const CLOCKS: Duration = Duration::from_secs(10);
 /// How long the end of a recording waits for what is still to be learnt.
@@ -237,6 +239,9 @@ pub struct Recorder {
     link: Option<Link>,
     asked: Asked,
     pulse: Pulse,
+    /// What the kernel had counted as lost at the last reading, and how many readings found the same.
+    lost: u64,
+    readings: u32,
     /// When what came out of the rings was made safe, how much of it is not, and how much may be.
     committed: Instant,
     uncommitted: u64,
@@ -335,6 +340,8 @@ impl Recorder {
             link: None,
             asked: Asked::default(),
             pulse: Pulse::new(now),
+            lost: 0,
+            readings: 0,
             committed: Instant::now(),
             uncommitted: 0,
             commit_bytes: u64::from(options.data_ring) / COMMIT_PART,
@@ -478,9 +485,9 @@ impl Recorder {
             let more = self.pass(horizon);
             if books.elapsed() >= BOOKS {
                 books = Instant::now();
-                self.read_books(now);
                 self.look_after_programs(now);
-                self.sink.forget(now);
+                let gone = self.sink.forget(now);
+                self.book.ended(&gone);
             }
             if clocks.elapsed() >= CLOCKS {
                 clocks = Instant::now();
@@ -603,11 +610,20 @@ impl Recorder {
     }
 
     /// Books what was lost since the last reading; false where that cannot be read.
-    fn read_books(&mut self, now: BootNanos) -> bool {
+    fn read_books(&mut self, now: BootNanos, counters: &CpuCounters) -> bool {
+        let lost = counters.lost_data + counters.lost_control + counters.throttled;
+        let known = std::mem::replace(&mut self.lost, lost) == lost;
+        self.readings = if known { self.readings.saturating_add(1) } else { 0 };
+        // The kernel counts a loss a moment before it books it. With many books a reading is dear.
+        if self.readings > READINGS && self.book.is_settled() {
+            self.book.nothing_lost(now);
+            return true;
+        }
         match self.programs.losses() {
             Ok(slots) => {
                 let Self { book, sink, .. } = self;
-                for loss in book.update(now, &slots, |cgroup| sink.known_owner(cgroup)) {
+                let books = Books { slots: &slots, unbooked: counters.lost_unbooked };
+                for loss in book.update(now, books, |cgroup| sink.known_owner(cgroup)) {
                     sink.lost(&loss);
                 }
             }
@@ -618,14 +634,19 @@ impl Recorder {
             }
         }
         self.complained = false;
+        let closed = self.book.closed();
+        if !closed.is_empty()
+            && let Err(error) = self.programs.close_books(&closed)
+        {
+            self.complain("the kernel's books of cgroups that are gone are kept", &error);
+        }
         true
     }
 
     /// What was told is in the stage now: the next recorder need not tell it.
     fn note_losses(&mut self) {
-        let news = self.book.news();
-        if !news.is_empty()
-            && let Err(error) = self.programs.tell(&news, self.book.last_read().0)
+        if let Some(news) = self.book.news()
+            && let Err(error) = self.programs.tell(&news)
         {
             self.complain("what was told of losses is not noted down", &error);
         }
@@ -639,13 +660,16 @@ impl Recorder {
     /// The last reading: what it cannot tell is in the recording as a gap of unknown size.
     fn close_books(&mut self, now: BootNanos) {
         let from = self.book.last_read();
-        if !self.read_books(now) {
+        self.readings = 0;
+        let counters = self.programs.counters();
+        let known = counters.is_ok_and(|counters| self.read_books(now, &counters));
+        if !known {
             let cause = LossCause::CountsUnread;
             self.sink.lost(&Loss { container: None, cause, cpu: None, from, to: now, count: None });
         }
     }
 
-    /// Whether the programs still run.
+    /// Whether the programs still run, and what they lost.
     fn look_after_programs(&mut self, now: BootNanos) {
         match self.programs.counters() {
             Ok(counters) => {
@@ -653,6 +677,7 @@ impl Recorder {
                     warn!("the programs did not run: something has taken them off their hooks");
                     self.sink.lost(&gap);
                 }
+                self.read_books(now, &counters);
             }
             Err(error) => self.complain("whether the programs run is not known", &error),
         }

@@ -467,8 +467,9 @@ impl Sink {
         }
     }
 
-    /// Forgets what was removed long enough before `now`, but for what is still to be learnt of.
-    pub fn forget(&mut self, now: BootNanos) {
+    /// Forgets what was removed long enough before `now`, but for what is still to be learnt of: the cgroups, as the kernel
+    /// stamps them.
+    pub fn forget(&mut self, now: BootNanos) -> Vec<u64> {
         let horizon = BootNanos(now.0.saturating_sub(REMEMBER));
         let Self { registry, claims, metadata, lineage, .. } = self;
         let due = |target: Target| metadata.is_due(target);
@@ -484,10 +485,12 @@ impl Sink {
                 debug!("container {} is not let go of: {error}", uid.0);
             }
         }
-        for key in keys {
-            let id = if key.hierarchy == 0 { key.id } else { key.id | V1_BIT };
+        let stamp = |key: CgroupKey| if key.hierarchy == 0 { key.id } else { key.id | V1_BIT };
+        let gone: Vec<u64> = keys.into_iter().map(stamp).collect();
+        for id in &gone {
             // Cgroups of containers mostly have no entry.
-            let _ = self.policy.forget(id);
+            let _ = self.policy.forget(*id);
         }
+        gone
     }
 }

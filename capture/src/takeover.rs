@@ -15,7 +15,7 @@ use crate::{
     bpffs::Place,
     btf::Btf,
     host,
-    losses::LossBook,
+    losses::{LossBook, Told},
     programs::{self, LoadError, LoadOptions, Programs},
     recorder::{Options, RecordError},
 };
@@ -178,9 +178,8 @@ pub fn stored(
 /// [`LoadError`]: the counts cannot be read.
 pub fn book(programs: &mut Programs, before: &Before, now: BootNanos) -> Result<LossBook, LoadError> {
     let Before::TakenOver(earlier) = before else {
-        programs.tell(&[], now.0)?;
+        programs.tell(&Told { noted: now, ..Told::default() })?;
         return Ok(LossBook::new(now));
     };
-    let (told, noted) = programs.told()?;
-    Ok(LossBook::resume((told, BootNanos(noted)), earlier.losses.iter().copied(), earlier.end))
+    Ok(LossBook::resume(programs.told()?, earlier.losses.iter().copied(), earlier.end))
 }

@@ -126,9 +126,9 @@ impl Output for Vec<u8> {
         }
         // Room is asked for once, not for each byte.
         let mut bytes = [0; 10];
-        let (mut rest, mut len) = (value, 0);
-        for byte in &mut bytes {
-            len += 1;
+        let mut rest = value;
+        let mut free = bytes.iter_mut();
+        for byte in free.by_ref() {
             *byte = (rest & 0x7f) as u8;
             rest >>= 7;
             if rest == 0 {
@@ -136,7 +136,9 @@ impl Output for Vec<u8> {
             }
             *byte |= 0x80;
         }
-        self.extend_from_slice(&bytes[..len]);
+        let unused = free.len();
+        let used = bytes.len().saturating_sub(unused);
+        self.extend_from_slice(bytes.get(..used).unwrap_or(&[]));
     }
 }
 

@@ -1,11 +1,16 @@
 //! What the programs counted, and what was told of it.
 
 use afterimage_capture_abi::record::{CpuCounters, LossSlot};
-use aya::maps::{HashMap, PerCpuArray, PerCpuHashMap};
+use afterimage_format::BootNanos;
+use aya::maps::{HashMap, MapError, PerCpuArray, PerCpuHashMap};
 
 use super::{LoadError, Programs, TOLD};
+use crate::losses::Told;
 
-/// Under this key of what was told, which no cgroup has, is when it was read.
+/// The map of what was lost, by cgroup.
+const LOSSES: &str = "LOSSES";
+
+/// Under this key of what was told, which no cgroup has, is when it was read, and what was told of no cgroup.
 const READ: u64 = u64::MAX;
 
 impl Programs {
@@ -48,32 +53,55 @@ impl Programs {
         Ok(program.info().map_err(error)?.run_count())
     }
 
-    /// What was told of the losses, and when they were read for it.
+    /// What was told of the losses.
     ///
     /// # Errors
     /// [`LoadError::Map`].
-    pub fn told(&self) -> Result<(Vec<(u64, LossSlot)>, u64), LoadError> {
+    pub fn told(&self) -> Result<Told, LoadError> {
         let error = |source| LoadError::Map { name: TOLD, source: Box::new(source) };
         let map = self.ebpf.map(TOLD).ok_or(LoadError::Missing { name: TOLD })?;
         let table: HashMap<_, u64, LossSlot> = HashMap::try_from(map).map_err(error)?;
         let mut slots: Vec<_> = table.iter().collect::<Result<_, _>>().map_err(error)?;
-        let read = slots.iter().find(|(cgroup, _)| *cgroup == READ).map_or(0, |(_, slot)| slot.last);
+        let read =
+            slots.iter().find(|(cgroup, _)| *cgroup == READ).map(|(_, slot)| *slot).unwrap_or_default();
         slots.retain(|(cgroup, _)| *cgroup != READ);
-        Ok((slots, read))
+        Ok(Told { slots, unbooked: read.data, noted: BootNanos(read.last) })
     }
 
-    /// Notes for the next recorder what was told of the losses, which were read at `read`.
+    /// Notes for the next recorder what was told of the losses.
     ///
     /// # Errors
     /// [`LoadError::Map`].
-    pub fn tell(&mut self, slots: &[(u64, LossSlot)], read: u64) -> Result<(), LoadError> {
+    pub fn tell(&mut self, told: &Told) -> Result<(), LoadError> {
         let error = |source| LoadError::Map { name: TOLD, source: Box::new(source) };
         let map = self.ebpf.map_mut(TOLD).ok_or(LoadError::Missing { name: TOLD })?;
         let mut table: HashMap<_, u64, LossSlot> = HashMap::try_from(map).map_err(error)?;
-        for (cgroup, slot) in slots {
+        for (cgroup, slot) in &told.slots {
             table.insert(cgroup, slot, 0).map_err(error)?;
         }
-        table.insert(READ, LossSlot { last: read, ..LossSlot::default() }, 0).map_err(error)
+        let read = LossSlot { data: told.unbooked, last: told.noted.0, ..LossSlot::default() };
+        table.insert(READ, read, 0).map_err(error)
+    }
+
+    /// Closes the books of cgroups that are gone: room for those to come. What was booked goes before what was told of it:
+    /// a recorder that is killed between the two tells nothing twice.
+    ///
+    /// # Errors
+    /// [`LoadError::Map`].
+    pub fn close_books(&mut self, cgroups: &[u64]) -> Result<(), LoadError> {
+        let map = self.ebpf.map_mut(LOSSES).ok_or(LoadError::Missing { name: LOSSES })?;
+        let error = |source| LoadError::Map { name: LOSSES, source: Box::new(source) };
+        let mut table: PerCpuHashMap<_, u64, LossSlot> = PerCpuHashMap::try_from(map).map_err(error)?;
+        for cgroup in cgroups {
+            removed(table.remove(cgroup)).map_err(error)?;
+        }
+        let map = self.ebpf.map_mut(TOLD).ok_or(LoadError::Missing { name: TOLD })?;
+        let error = |source| LoadError::Map { name: TOLD, source: Box::new(source) };
+        let mut table: HashMap<_, u64, LossSlot> = HashMap::try_from(map).map_err(error)?;
+        for cgroup in cgroups {
+            removed(table.remove(cgroup)).map_err(error)?;
+        }
+        Ok(())
     }
 
     /// Losses by cgroup since loading, all CPUs summed.
@@ -81,9 +109,8 @@ impl Programs {
     /// # Errors
     /// [`LoadError::Map`].
     pub fn losses(&self) -> Result<Vec<(u64, LossSlot)>, LoadError> {
-        const NAME: &str = "LOSSES";
-        let map = self.ebpf.map(NAME).ok_or(LoadError::Missing { name: NAME })?;
-        let error = |source| LoadError::Map { name: NAME, source: Box::new(source) };
+        let map = self.ebpf.map(LOSSES).ok_or(LoadError::Missing { name: LOSSES })?;
+        let error = |source| LoadError::Map { name: LOSSES, source: Box::new(source) };
         let table: PerCpuHashMap<_, u64, LossSlot> = PerCpuHashMap::try_from(map).map_err(error)?;
         let mut losses = Vec::new();
         for entry in table.iter() {
@@ -98,5 +125,14 @@ impl Programs {
             losses.push((cgroup, sum));
         }
         Ok(losses)
+    }
+}
+
+/// What was removed, or was not there.
+fn removed(done: Result<(), MapError>) -> Result<(), MapError> {
+    match done {
+        Err(MapError::KeyNotFound) => Ok(()),
+        Err(MapError::SyscallError(error)) if error.io_error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        done => done,
     }
 }

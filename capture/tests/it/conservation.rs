@@ -1,18 +1,26 @@
 //! Every run of the sys_exit program is accounted for, by the kernel's own count of runs.
 
-use std::process::Command;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    process::Command,
+};
 
 use afterimage_capture::{
     btf::Btf,
     drain::Pending,
     host,
+    losses::Told,
     programs::{LoadOptions, Programs},
     specs,
 };
-use afterimage_capture_abi::config::{Config, policy};
+use afterimage_capture_abi::{
+    config::{Config, policy},
+    record::LossSlot,
+};
 use afterimage_format::BootNanos;
+use afterimage_launch::Stdio;
 
-use crate::harness::alone;
+use crate::{bench::busybox, harness::alone};
 
 /// What decides how much is lost and left out.
 struct Setting {
@@ -20,7 +28,7 @@ struct Setting {
     profiles: u32,
 }
 
-fn check(setting: &Setting) -> (u64, u64) {
+fn load(setting: &Setting) -> Programs {
     let btf = Btf::of_kernel().unwrap();
     let (cgroups, _) = host::cgroups(&btf);
     let config = Config {
@@ -43,8 +51,12 @@ fn check(setting: &Setting) -> (u64, u64) {
         hidden: Vec::new(),
         own_tgid: std::process::id(),
     };
+    Programs::load(&btf, &options).unwrap()
+}
+
+fn check(setting: &Setting) -> (u64, u64) {
     let _stats = aya::sys::enable_stats(aya::sys::Stats::RunTime).unwrap();
-    let mut programs = Programs::load(&btf, &options).unwrap();
+    let mut programs = load(setting);
     let (data, control) = (programs.take_ring("DATA").unwrap(), programs.take_ring("CONTROL").unwrap());
     programs.attach().unwrap();
     let status = Command::new("/bin/busybox")
@@ -102,4 +114,51 @@ fn runs_are_records_and_counted_rest_with_and_without_loss() {
     assert!(lost > 0, "a ring of 16 KiB that nobody empties must overflow");
     let (minimal, _) = check(&Setting { data_ring: 1 << 25, profiles: MINIMAL });
     assert!(minimal < calls);
+}
+
+/// Runs a container that makes more calls than a ring of 16 KiB holds.
+fn lose() {
+    let (launcher, _root) = busybox();
+    let script = "i=0; while [ $i -lt 500 ]; do kill -0 $$; i=$((i+1)); done";
+    let outcome = launcher.run(&["/bin/sh", "-c", script], Stdio::default()).unwrap();
+    assert!(outcome.status.success());
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
+fn the_books_of_containers_that_are_gone_make_room_and_no_count_goes_with_them() {
+    let _alone = alone();
+    const FULL: u32 = 4;
+    let mut programs = load(&Setting { data_ring: 1 << 14, profiles: FULL });
+    programs.attach().unwrap();
+    let booked = |programs: &Programs| -> BTreeMap<u64, u64> {
+        let sum = |slot: &LossSlot| slot.data + slot.control + slot.throttled;
+        programs.losses().unwrap().iter().map(|(cgroup, slot)| (*cgroup, sum(slot))).collect()
+    };
+    lose();
+    let first = booked(&programs);
+    lose();
+    programs.detach();
+    let before = booked(&programs);
+    // Those of the first container are as they were: nothing is lost of what is gone.
+    let gone: Vec<u64> = first.keys().copied().filter(|cgroup| before[cgroup] == first[cgroup]).collect();
+    assert!(!gone.is_empty() && before.len() > gone.len(), "{first:?} {before:?}");
+    let told = |slots: &[u64]| Told {
+        slots: slots.iter().map(|cgroup| (*cgroup, LossSlot::default())).collect(),
+        unbooked: 3,
+        noted: BootNanos(9),
+    };
+    let all: Vec<u64> = before.keys().copied().collect();
+    programs.tell(&told(&all)).unwrap();
+    programs.close_books(&gone).unwrap();
+    // A second time there is nothing to close.
+    programs.close_books(&gone).unwrap();
+    let kept: BTreeMap<u64, u64> = before.into_iter().filter(|(cgroup, _)| !gone.contains(cgroup)).collect();
+    assert_eq!(booked(&programs), kept, "no count of any other has changed");
+    let noted = programs.told().unwrap();
+    assert_eq!(
+        noted.slots.iter().map(|(cgroup, _)| *cgroup).collect::<BTreeSet<_>>(),
+        kept.into_keys().collect()
+    );
+    assert_eq!((noted.unbooked, noted.noted), (3, BootNanos(9)));
 }
