@@ -60,6 +60,7 @@ impl Load {
             external("redis", &["redis-server", "redis-benchmark"], redis(scale)),
             external("pgbench", &["pgbench", "runuser"], pgbench(scale)),
             Self { long: true, ..internal("steady", "call", steady, 0) },
+            external(IDLE, &["sleep"], format!("exec sleep {}", 2 * scale + 1)),
         ]
     }
 
@@ -71,6 +72,8 @@ impl Load {
     }
 }
 
+/// The load that is none: what the recorder costs in any case.
+pub(crate) const IDLE: &str = "idle";
 /// Calls in a second that no event of may be lost, and how long, in seconds.
 const STEADY_RATE: u64 = 300_000;
 const STEADY_SECONDS: u64 = 60;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    load::Load,
+    load::{self, Load},
     tracer::{Run, Tracer},
 };
 
@@ -83,7 +83,9 @@ impl fmt::Display for Table {
                 ),
             };
             // Few events tell of the recorder's idle work, not of its price for an event.
-            let per_million = if events > MEANINGFUL {
+            let per_million = if self.load.name == load::IDLE {
+                format!("{:.1} ms/s", median(runs, |run| run.recorder_cpu / run.wall) * 1e3)
+            } else if events > MEANINGFUL {
                 format!("{:.2} s/M", median(runs, |run| run.recorder_cpu) / events * 1e6)
             } else {
                 "-".to_owned()

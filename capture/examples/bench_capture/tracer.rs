@@ -73,9 +73,11 @@ impl Tracer {
             let command = "strace -f -o /dev/null {}".to_owned();
             all.push(Self::Peer { name: "strace -f".to_owned(), command, stops: true });
         }
-        if Path::new("/usr/bin/trace-cmd").exists() {
-            let command = "trace-cmd record -q -o /tmp/afterimage-bench.dat -e raw_syscalls {} >/dev/null";
-            all.push(Self::Peer { name: "trace-cmd".to_owned(), command: command.to_owned(), stops: false });
+        // It wants to change how functions are traced, whatever it is asked for, and some kernels refuse that.
+        let trace_cmd = "trace-cmd record -q -o /tmp/afterimage-bench.dat -e raw_syscalls";
+        if runs(&format!("{trace_cmd} true")) {
+            let command = format!("{trace_cmd} {{}} >/dev/null 2>&1");
+            all.push(Self::Peer { name: "trace-cmd".to_owned(), command, stops: false });
         }
         if runs("perf trace -o /dev/null true") {
             let command = "perf trace -o /dev/null {}".to_owned();
