@@ -1,6 +1,7 @@
 //! The conversations of a whole life, the selected one, and the names that were asked for.
 
 use afterimage_model::{
+    findings::Severity,
     net::{Conversation, Direction},
     symbols,
     text::{Safe, escape},
@@ -94,6 +95,8 @@ impl Columns {
         let failed = talk.connections == 0 && talk.failures > 0;
         if failed {
             painter.text(line.x + 1, y, 1, "f", Role::Bad);
+        } else if stands_out(app, talk) {
+            painter.text(line.x + 1, y, 1, "!", Role::Alert);
         }
         painter.path(self.peer.0, y, self.peer.1, &peer(talk), if failed { Role::Dim } else { Role::Net });
         let way = match talk.direction {
@@ -138,6 +141,12 @@ pub(super) fn peer(talk: &Conversation) -> Safe {
         (_, None, Some(local)) => safe!("somebody at {}", address(local)),
         (_, None, None) => Safe::literal("somebody"),
     }
+}
+
+/// Whether its beginning is a finding to be warned of: an unusual port, an address of the cloud.
+fn stands_out(app: &App, talk: &Conversation) -> bool {
+    let rows = app.story().map_or(&[][..], |story| &story.rows);
+    rows.iter().any(|row| row.time == talk.first && row.severity >= Severity::Warning)
 }
 
 /// What is known of the selected conversation.
