@@ -66,6 +66,7 @@ pub struct Recording {
     found: Mutex<Vec<Defect>>,
     cache: Mutex<Cache>,
     unsealed: bool,
+    unfinished: Vec<PathBuf>,
     sealed_range: Option<(BootNanos, BootNanos)>,
     catalog: CatalogUse,
 }
@@ -245,6 +246,12 @@ impl Recording {
     /// The recorder had it open, or did not close it properly (crash): no seal at the end.
     pub fn unsealed(&self) -> bool {
         self.unsealed
+    }
+
+    /// Segments of a store that a recorder did not finish: it was killed, or the machine's power was cut. All that was committed
+    /// is there all the same; what is torn or missing is a defect of its own.
+    pub fn unfinished(&self) -> &[PathBuf] {
+        &self.unfinished
     }
 
     /// The index of all blocks with events, in the order they were written.

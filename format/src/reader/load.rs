@@ -67,6 +67,7 @@ pub(super) fn open(path: &Path) -> Result<Recording, OpenError> {
         found: Mutex::default(),
         cache: Mutex::default(),
         unsealed: false,
+        unfinished: Vec::new(),
         sealed_range: None,
         catalog: CatalogUse::Absent,
     };
@@ -152,6 +153,7 @@ struct Build {
     defects: Vec<Defect>,
     uuid: [u8; 16],
     unsealed: bool,
+    unfinished: Vec<PathBuf>,
     sealed_blocks: usize,
     tombstones: HashMap<FileId, Tombstone>,
     /// Segments that should be there by their numbers.
@@ -230,10 +232,8 @@ impl Build {
             let Some(segment) = self.store_file(&path, id, &mut known, store)? else { continue };
             let is_last = Some(number) == last;
             let being_written = live && is_last;
-            if !(segment.loaded.sealed || being_written || has_torn(&segment.loaded)) {
-                let end = segment.loaded.end;
-                let what = "no seal: the recorder did not finish this segment";
-                self.defects.push(defect_at(&path, end, DefectKind::Torn, what));
+            if !(segment.loaded.sealed || being_written) {
+                self.unfinished.push(path);
             }
             if is_last {
                 self.unsealed = !segment.loaded.sealed;
@@ -678,6 +678,7 @@ impl Build {
         recording.keyframes = keyframes::in_order(self.keyframes);
         recording.defects = self.defects;
         recording.unsealed = self.unsealed;
+        recording.unfinished = self.unfinished;
         recording.found = Mutex::default();
         recording.cache = Mutex::new(Cache::default());
     }
@@ -722,10 +723,6 @@ impl Build {
 /// Whether an entry is of a block with rows.
 fn is_rows(entry: &BlockEntry) -> bool {
     entry.kind == kind::EVENTS && entry.rows > 0 && entry.container != STORE_SCOPE
-}
-
-fn has_torn(loaded: &Loaded) -> bool {
-    loaded.defects.iter().any(|d| d.kind == DefectKind::Torn)
 }
 
 fn defect_at(path: &Path, offset: u64, kind: DefectKind, detail: &str) -> Defect {

@@ -249,7 +249,12 @@ impl Record for Row<'_> {
             "length_ns" => Cell::option(range, |r| Cell::number(length(r))),
             "sealed" => match recording.unsealed() {
                 true => Cell::both(Safe::literal("no: the recorder has it open, or was killed"), false),
-                false => Cell::flag(true),
+                false => match recording.unfinished().len() {
+                    0 => Cell::flag(true),
+                    killed => {
+                        Cell::both(Safe::format(format_args!("yes, after {killed} recorders were killed")), true)
+                    }
+                },
             },
             "catalog" => catalog(recording.catalog()),
             "containers" => self.containers(),
