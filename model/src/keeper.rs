@@ -3,7 +3,7 @@
 //! Each container has a world of its own: a reader that rolls over one container's events comes to the same state. Calls that
 //! change nothing but counts are only counted until something else happens.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Instant};
 
 use afterimage_format::{
     BootNanos, ContainerUid, Event, ReadError, Recording, StateDue, StoreWriter, WriteError,
@@ -95,7 +95,7 @@ impl Keeper {
     }
 
     /// Goes on with a container of an earlier writer, from what that one had recorded before it was killed; `false` where that
-    /// does not tell the state: it gets no more keyframes.
+    /// does not tell the state, or reading it takes longer than `until`: it gets no more keyframes.
     ///
     /// # Errors
     /// [`ReadError`]: the recording cannot be read.
@@ -104,9 +104,10 @@ impl Keeper {
         store: &mut StoreWriter,
         recording: &Recording,
         uid: ContainerUid,
+        until: Instant,
     ) -> Result<bool, ReadError> {
         let base = store.store_time(BootNanos(0)).0;
-        let Some(Resumed { world, latest }) = resumed(recording, uid, base, limits())? else {
+        let Some(Resumed { world, latest }) = resumed(recording, uid, base, limits(), until)? else {
             return Ok(false);
         };
         let used = self.used + world.used();
@@ -197,12 +198,17 @@ mod tests {
         let before = recording.keyframes_of(own).len();
         assert!(before > 0);
         let mut next = Keeper::default();
-        assert!(next.resume(&mut store, &recording, own).unwrap());
+        assert!(!next.resume(&mut store, &recording, own, Instant::now()).unwrap(), "there is no time");
+        let later = Instant::now() + std::time::Duration::from_secs(600);
+        assert!(next.resume(&mut store, &recording, own, later).unwrap());
         let kept = next.kept.get_mut(&own).unwrap();
         let ended = keeper.kept.get_mut(&own).unwrap();
         ended.tally.tell(own, &mut ended.world);
         assert_eq!(kept.world.keyframe(own, true), ended.world.keyframe(own, true));
-        assert!(!next.resume(&mut store, &recording, ContainerUid(99)).unwrap(), "nothing is known of it");
+        assert!(
+            !next.resume(&mut store, &recording, ContainerUid(99), later).unwrap(),
+            "nothing is known of it"
+        );
         record(&mut store, &mut next, own, &events[KILLED..]);
         store.seal().unwrap();
 

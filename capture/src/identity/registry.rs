@@ -152,12 +152,11 @@ impl Registry {
         let Some(identity) =
             identity.filter(|identity| above.is_none_or(|(prefix, _)| prefix < identity.prefix))
         else {
-            return above.map_or(Added::Host, |(prefix, uid)| {
-                if prefix == path.len() {
-                    self.complete(uid, key);
-                }
-                Added::Inside(uid)
-            });
+            return match above {
+                None => Added::Host,
+                Some((prefix, uid)) if prefix == path.len() && self.complete(uid, key) => Added::Adopted(uid),
+                Some((_, uid)) => Added::Inside(uid),
+            };
         };
         let own = &path[..identity.prefix];
         // Of a container that something deeper gives away its own cgroup is still to come.
@@ -186,12 +185,14 @@ impl Registry {
         Added::NewContainer(uid)
     }
 
-    /// The cgroup at a container's path is its own, where that was not known.
-    fn complete(&mut self, uid: ContainerUid, key: CgroupKey) {
+    /// The cgroup at a container's path is its own: whether that was not known.
+    fn complete(&mut self, uid: ContainerUid, key: CgroupKey) -> bool {
         let record = self.containers.get_mut(&uid);
-        if let Some(record) = record.filter(|r| r.cgroup_id == 0 && r.hierarchy == key.hierarchy) {
-            record.cgroup_id = key.id;
-        }
+        let Some(record) = record.filter(|r| r.cgroup_id == 0 && r.hierarchy == key.hierarchy) else {
+            return false;
+        };
+        record.cgroup_id = key.id;
+        true
     }
 
     /// The innermost known container whose cgroup is at `path` or above it, and how much of the path is its. One at
@@ -512,7 +513,7 @@ mod tests {
         assert_eq!(uid, ContainerUid(1));
         assert_eq!(registry.remove(v2(3), below.as_bytes(), BootNanos(2)), None);
         let own = registry.add(v2(2), path.as_bytes(), BootNanos(2), &made());
-        assert_eq!(own, Added::Inside(uid));
+        assert_eq!(own, Added::Adopted(uid), "its record is written anew");
         assert_eq!(registry.get(uid).unwrap().cgroup_id, 2);
         // Then another one at the path is another one.
         let scanned = Making { scanned: true, ..Making::default() };

@@ -90,11 +90,11 @@ impl Sink {
         uids.sort_unstable();
         let mut without = 0;
         for (_, uid) in uids {
-            let known = Instant::now() < until
-                && self.keeper.resume(&mut self.store, recording, uid).unwrap_or_else(|error| {
-                    debug!("the state of container {} is not known: {error}", uid.0);
-                    false
-                });
+            let known = self.keeper.resume(&mut self.store, recording, uid, until);
+            let known = known.unwrap_or_else(|error| {
+                debug!("the state of container {} is not known: {error}", uid.0);
+                false
+            });
             without += usize::from(!known);
         }
         if without > 0 {

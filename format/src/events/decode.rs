@@ -323,7 +323,8 @@ impl Decode<'_> {
         let time = &mut self.rows.time;
         let read = self.source.column(column::GAPS, |input, values| {
             read_stream(input, count, values)?;
-            std::mem::swap(values, time);
+            // Not in exchange: the decoder's own room may be many times that of these rows.
+            time.extend_from_slice(values);
             Ok(())
         });
         read?.ok_or(MISSING)?;

@@ -144,7 +144,14 @@ impl Rows {
 
     /// Bytes of memory it takes, about.
     pub(crate) fn memory(&self) -> usize {
-        self.room() * 48 + self.args.capacity() * 8 + self.fields.capacity() * 16 + self.bytes.capacity()
+        fn of<T>(values: &Vec<T>) -> usize {
+            values.capacity() * size_of::<T>()
+        }
+        let times = of(&self.time) + of(&self.duration) + of(&self.ret);
+        let tasks = of(&self.task) + of(&self.tasks) + of(&self.cpu);
+        let kinds = of(&self.code) + of(&self.flags) + of(&self.class);
+        let fields = of(&self.field_end) + of(&self.fields) + of(&self.bytes);
+        times + tasks + kinds + of(&self.arg_end) + of(&self.args) + fields
     }
 
     /// Lends a row as an event.

@@ -318,3 +318,61 @@ pub(super) fn scan(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{
+        BootNanos, ContainerUid, Event, EventCode, EventFlags, Field, FieldFlags, FieldTag, Origin,
+        Recording, StoreOptions, StoreWriter, TaskKey, events::decode::EventDecoder,
+    };
+
+    #[test]
+    fn what_a_block_takes_does_not_depend_on_those_decoded_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let origin = Origin {
+            store_uuid: [0; 16],
+            boot_id: [1; 16],
+            hostname: Vec::new(),
+            kernel: Vec::new(),
+            machine: Vec::new(),
+            degraded: Vec::new(),
+            recorder: Vec::new(),
+        };
+        let mut store = StoreWriter::open(dir.path(), origin, StoreOptions::default()).unwrap();
+        let mut push = |uid: u64, rows: u64, strings: u64| {
+            for row in 0..rows {
+                let texts: Vec<[u8; 8]> = (0..strings).map(|n| (row * strings + n).to_le_bytes()).collect();
+                let field = |bytes| Field { tag: FieldTag::PATH, flags: FieldFlags(0), full_len: 8, bytes };
+                let fields: Vec<Field<'_>> = texts.iter().map(|text| field(&text[..])).collect();
+                let event = Event {
+                    time: BootNanos(1000 + row),
+                    duration: None,
+                    task: TaskKey { tgid: 1, tid: 1, start: BootNanos(1) },
+                    code: EventCode(257),
+                    flags: EventFlags::default(),
+                    cpu: 0,
+                    ret: 0,
+                    args: &[],
+                    fields: &fields,
+                };
+                store.push(ContainerUid(uid), &event).unwrap();
+            }
+        };
+        push(1, 8000, 12);
+        (2..6).for_each(|uid| push(uid, 1, 1));
+        store.seal().unwrap();
+        let recording = Recording::open(dir.path()).unwrap();
+        let mut decoder = EventDecoder::new().unwrap();
+        let of = |uid| move |block: &crate::BlockInfo| block.container == ContainerUid(uid);
+        let mut memory = |uid| {
+            let index = recording.blocks().iter().position(of(uid)).unwrap();
+            recording.decode_once(index, &mut decoder).unwrap().unwrap().memory()
+        };
+        assert!(memory(1) > 1 << 20);
+        for uid in 2..6 {
+            let taken = memory(uid);
+            assert!(taken < 1 << 12, "{taken} bytes for one row");
+            assert!(memory(1) > 1 << 20);
+        }
+    }
+}

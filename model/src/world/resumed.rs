@@ -1,7 +1,7 @@
 //! The state of a container as its recorder had it when it was killed, from what it had recorded: the newest keyframe, and what
 //! followed.
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, time::Instant};
 
 use afterimage_format::{BootNanos, ContainerUid, Direction, Query, ReadError, Recording};
 
@@ -25,8 +25,8 @@ pub(crate) fn rows_behind(recording: &Recording, uid: ContainerUid) -> u64 {
     end.saturating_sub(known)
 }
 
-/// The state behind everything that is recorded of a container; `None` where the recording does not tell it. To the times of
-/// its boot the writer adds `base`.
+/// The state behind everything that is recorded of a container; `None` where the recording does not tell it, or not `until`
+/// then. To the times of its boot the writer adds `base`.
 ///
 /// # Errors
 /// [`ReadError`] only for I/O failures.
@@ -35,8 +35,17 @@ pub(crate) fn resumed(
     uid: ContainerUid,
     base: u64,
     limits: Limits,
+    until: Instant,
 ) -> Result<Option<Resumed>, ReadError> {
+    /// Events between two looks at the clock.
+    const LOOK: u32 = 1024;
     let keyframes = recording.keyframes_of(uid);
+    let known = keyframes.last().map_or(0, |newest| newest.row);
+    let own = recording.blocks().iter().filter(|block| block.container == uid);
+    // What was removed tells nothing any more.
+    if !own.clone().any(|block| block.first_row <= known) && own.clone().next().is_some() {
+        return Ok(None);
+    }
     let mut world = match keyframes.split_last() {
         None => World::with_limits(limits),
         Some((newest, _)) if newest.base != base => return Ok(None),
@@ -59,7 +68,14 @@ pub(crate) fn resumed(
         }
     };
     let mut latest = keyframes.last().map_or(0, |newest| newest.at.0.saturating_sub(base));
+    let mut rows = 0_u32;
+    let mut is_late = false;
     let mut apply = |of: ContainerUid, event: &afterimage_format::Event<'_>| {
+        rows = rows.wrapping_add(1);
+        if rows % LOOK == 1 && Instant::now() >= until {
+            is_late = true;
+            return ControlFlow::Break(());
+        }
         event.without_base(base, |event| {
             latest = latest.max(event.time.0);
             world.apply(of, event);
@@ -73,5 +89,5 @@ pub(crate) fn resumed(
             recording.walk(&query, None, Direction::Forward, &mut |_, of, event| apply(of, event))?;
         }
     }
-    Ok((world.events(uid) > 0).then_some(Resumed { world, latest: BootNanos(latest) }))
+    Ok((!is_late && world.events(uid) > 0).then_some(Resumed { world, latest: BootNanos(latest) }))
 }

@@ -251,9 +251,10 @@ impl Record for Row<'_> {
                 true => Cell::both(Safe::literal("no: the recorder has it open, or was killed"), false),
                 false => match recording.unfinished().len() {
                     0 => Cell::flag(true),
-                    killed => {
-                        Cell::both(Safe::format(format_args!("yes, after {killed} recorders were killed")), true)
-                    }
+                    killed => Cell::both(
+                        Safe::format(format_args!("yes, after {killed} recorders were killed")),
+                        true,
+                    ),
                 },
             },
             "catalog" => catalog(recording.catalog()),

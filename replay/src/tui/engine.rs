@@ -84,12 +84,12 @@ pub(crate) fn answer(
             if let Some(moment) = moment::moment(trace, &mut cache.film, &key, job)? {
                 (job.tell)(Reply::Moment(key, moment));
             }
-            cache.film.sweep();
         }
         Request::Story(key) => story::story(trace, key, job)?,
         Request::Stream(key) => stream::stream(trace, key, job)?,
         Request::Tally(key) => story::tally(trace, key, job)?,
         Request::Alerts(generation) => alerts::alerts(trace, &mut cache.alerts, generation, job),
     }
+    cache.film.sweep();
     Ok(())
 }

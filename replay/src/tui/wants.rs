@@ -88,9 +88,11 @@ pub(crate) fn requests(app: &mut App) -> Vec<Request> {
     }
     if let Some(at) = opened.event() {
         let key = MomentKey { uid: opened.uid, at: Center::Event(at), generation };
-        // What plays is shown moment by moment; where a seek goes, what was on the way is of no use.
+        // What plays is shown moment by moment; where a seek goes, what was on the way is of no use. A recording that grows
+        // ends no reading of the same moment.
         let plays = opened.player.motion != Motion::Paused;
-        let want = if plays { opened.moment.want(key) } else { opened.moment.want_newest(key) };
+        let same = opened.moment.asked().is_some_and(|asked| (asked.uid, asked.at) == (key.uid, key.at));
+        let want = if plays || same { opened.moment.want(key) } else { opened.moment.want_newest(key) };
         asked.extend(want.map(Request::Moment));
     }
     if let Some(key) = opened.seek.clone().filter(|_| !opened.seek_asked) {

@@ -87,6 +87,9 @@ impl Film {
     /// Keeps the state where the film stands, for the way back to what is read from here on.
     pub(super) fn mark(&mut self) {
         if let Some(at) = self.at {
+            if self.left.len() >= LEFT {
+                self.sweep();
+            }
             let before = self.mark.replace((at, self.world.clone()));
             self.left.extend(before.map(|(_, world)| world));
         }
