@@ -89,8 +89,9 @@ fn book(counters: &mut CpuCounters, cgroup: u64, more: LossSlot) {
         slot.last = more.last;
         return;
     }
-    const NO_EXIST: u64 = 1;
-    if LOSSES.insert(cgroup, more, NO_EXIST).is_err() {
+    // Another CPU may make the entry at this moment: of one that is there, this sets this CPU's value, which is none yet.
+    const ANY: u64 = 0;
+    if LOSSES.insert(cgroup, more, ANY).is_err() {
         counters.lost_unbooked += 1;
     }
 }

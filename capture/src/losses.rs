@@ -26,8 +26,8 @@ pub struct LossBook {
     unnoted: HashMap<LossCause, u64>,
     /// Told of what the kernel had no room to book on a cgroup.
     unbooked: u64,
-    /// Something was lost that is to be told at a later reading.
-    waits: bool,
+    /// Cgroups that lost something and are not known, and when that was seen first: it is told at a later reading.
+    waiting: HashMap<u64, BootNanos>,
     /// Cgroups that are gone, and of which something was told: their books can be closed when all is noted.
     ended: HashSet<u64>,
     /// Those of which that is so.
@@ -41,6 +41,8 @@ pub struct Books<'a> {
     pub slots: &'a [(u64, LossSlot)],
     /// What there was no room to book on a cgroup.
     pub unbooked: u64,
+    /// There is no later one: nothing waits to become known.
+    pub is_last: bool,
 }
 
 /// What was told of them, for the next recorder.
@@ -96,7 +98,7 @@ impl LossBook {
 
     /// Whether only what is lost later can be news.
     pub fn is_settled(&self) -> bool {
-        !self.waits && self.ended.is_empty()
+        self.waiting.is_empty() && self.ended.is_empty()
     }
 
     /// Nothing was lost since the last reading.
@@ -114,11 +116,10 @@ impl LossBook {
     pub fn update(
         &mut self,
         now: BootNanos,
-        Books { slots, unbooked }: Books<'_>,
+        Books { slots, unbooked, is_last }: Books<'_>,
         owner: impl Fn(u64) -> Option<ContainerUid>,
     ) -> Vec<Loss> {
         let mut losses = Vec::new();
-        self.waits = false;
         for (cgroup, slot) in slots {
             let container = owner(*cgroup);
             let known = self.seen.get(cgroup);
@@ -128,10 +129,13 @@ impl LossBook {
                 }
                 continue;
             }
-            if container.is_none() && now.0.saturating_sub(slot.last) < PATIENCE {
-                self.waits = true;
-                continue;
+            if container.is_none() {
+                let since = *self.waiting.entry(*cgroup).or_insert(now);
+                if !is_last && now.0.saturating_sub(since.0) < PATIENCE {
+                    continue;
+                }
             }
+            self.waiting.remove(cgroup);
             let before = self.seen.insert(*cgroup, *slot).unwrap_or_default();
             self.news.push(*cgroup);
             let to = BootNanos(slot.last.max(self.read.0));
@@ -192,7 +196,7 @@ mod tests {
     use super::*;
 
     fn books(slots: &[(u64, LossSlot)]) -> Books<'_> {
-        Books { slots, unbooked: 0 }
+        Books { slots, unbooked: 0, is_last: false }
     }
 
     #[test]
@@ -221,7 +225,7 @@ mod tests {
 
     #[test]
     fn what_is_booked_on_nobody_is_told_once_also_by_the_next_recorder() {
-        let books = |unbooked| Books { slots: &[], unbooked };
+        let books = |unbooked| Books { slots: &[], unbooked, is_last: false };
         let mut book = LossBook::new(BootNanos(10));
         let losses = book.update(BootNanos(100), books(4), |_| None);
         assert_eq!(losses.len(), 1);

@@ -610,7 +610,7 @@ impl Recorder {
     }
 
     /// Books what was lost since the last reading; false where that cannot be read.
-    fn read_books(&mut self, now: BootNanos, counters: &CpuCounters) -> bool {
+    fn read_books(&mut self, now: BootNanos, counters: &CpuCounters, is_last: bool) -> bool {
         let lost = counters.lost_data + counters.lost_control + counters.throttled;
         let known = std::mem::replace(&mut self.lost, lost) == lost;
         self.readings = if known { self.readings.saturating_add(1) } else { 0 };
@@ -622,7 +622,7 @@ impl Recorder {
         match self.programs.losses() {
             Ok(slots) => {
                 let Self { book, sink, .. } = self;
-                let books = Books { slots: &slots, unbooked: counters.lost_unbooked };
+                let books = Books { slots: &slots, unbooked: counters.lost_unbooked, is_last };
                 for loss in book.update(now, books, |cgroup| sink.known_owner(cgroup)) {
                     sink.lost(&loss);
                 }
@@ -662,7 +662,7 @@ impl Recorder {
         let from = self.book.last_read();
         self.readings = 0;
         let counters = self.programs.counters();
-        let known = counters.is_ok_and(|counters| self.read_books(now, &counters));
+        let known = counters.is_ok_and(|counters| self.read_books(now, &counters, true));
         if !known {
             let cause = LossCause::CountsUnread;
             self.sink.lost(&Loss { container: None, cause, cpu: None, from, to: now, count: None });
@@ -677,7 +677,7 @@ impl Recorder {
                     warn!("the programs did not run: something has taken them off their hooks");
                     self.sink.lost(&gap);
                 }
-                self.read_books(now, &counters);
+                self.read_books(now, &counters, false);
             }
             Err(error) => self.complain("whether the programs run is not known", &error),
         }

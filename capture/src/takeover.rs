@@ -14,11 +14,15 @@ use tracing::{info, warn};
 use crate::{
     bpffs::Place,
     btf::Btf,
+    drain::WINDOW,
     host,
     losses::{LossBook, Told},
     programs::{self, LoadError, LoadOptions, Programs},
-    recorder::{Options, RecordError},
+    recorder::{COMMIT, Options, RecordError},
 };
+
+/// How long an event may have been out of the rings without being staged, at most.
+const UNSTAGED: u64 = 2 * COMMIT.as_nanos() as u64 + WINDOW;
 
 /// Programs and store, and what there was before.
 pub struct Ground {
@@ -129,7 +133,11 @@ pub fn begin(
         place.iter().for_each(Place::clear);
     }
     let place = place.filter(|_| matches!(pinned, Some(Ok(()))));
-    let until = recording.and_then(|recording| end(&recording, base));
+    let until = recording.and_then(|recording| {
+        // Of one that was killed the last moments may not have been staged, although later events of others are in blocks.
+        let unstaged = if recording.unsealed() { UNSTAGED } else { 0 };
+        end(&recording, base).map(|end| BootNanos(end.0.saturating_sub(unstaged)))
+    });
     Ok(Ground { programs, store, before: until.map_or(Before::Nothing, Before::Until), place })
 }
 

@@ -123,7 +123,7 @@ impl RuleSet {
                 Ok(bytes) => texts.push((name, String::from_utf8_lossy(&bytes).into_owned())),
                 Err(error) => {
                     let kind = RuleErrorKind::Read { message: error.to_string() };
-                    errors.push(RuleError { file: name, line: 1, column: 1, kind });
+                    errors.push(RuleError { file: name, line: 0, column: 0, kind });
                 }
             }
         }

@@ -248,8 +248,8 @@ impl Recording {
         self.unsealed
     }
 
-    /// Segments of a store that a recorder did not finish: it was killed, or the machine's power was cut. All that was committed
-    /// is there all the same; what is torn or missing is a defect of its own.
+    /// Segments of a store that a recorder did not finish: it was killed, or the machine's power was cut. All that was there when
+    /// the next recorder began is there; what is torn or missing since, and that nothing follows the last, is a defect.
     pub fn unfinished(&self) -> &[PathBuf] {
         &self.unfinished
     }

@@ -315,7 +315,7 @@ impl StoreWriter {
         const STEPS: [Step; 8] = [
             |writer, _| writer.flush_stage(),
             StoreWriter::cut_old,
-            |writer, _| if writer.open_bytes > OPEN_BYTES { writer.cut_largest() } else { Ok(()) },
+            StoreWriter::cut_many,
             |writer, _| if writer.is_sync_due() { writer.sync() } else { Ok(()) },
             |writer, _| {
                 if writer.is_checkpoint_due() { writer.put_checkpoint(false).map(drop) } else { Ok(()) }
@@ -539,6 +539,18 @@ impl StoreWriter {
         uids.into_iter().try_for_each(|uid| self.cut(uid, 0))?;
         self.cut_loose()?;
         self.sync()
+    }
+
+    /// Cuts some of the largest where all together are above their bound.
+    fn cut_many(&mut self, _: BootNanos) -> Result<(), WriteError> {
+        /// Each is sought among all.
+        const CUTS: usize = 8;
+        let mut cuts = 0;
+        while self.open_bytes > OPEN_BYTES && cuts < CUTS {
+            self.cut_largest()?;
+            cuts += 1;
+        }
+        Ok(())
     }
 
     fn cut_largest(&mut self) -> Result<(), WriteError> {

@@ -69,7 +69,7 @@ fn init(programs: &disk::Programs, only: &[String]) -> String {
     let only = only.iter().map(|name| format!(" '{}'", name.replace('\'', ""))).collect::<String>();
     format!(
         "#!/bin/busybox sh\n\
-         export PATH=/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin HOME=/root TMPDIR=/var/tmp RUST_BACKTRACE=1 TERM=dumb\n\
+         export PATH=/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin HOME=/root TMPDIR=/var/tmp RUST_BACKTRACE=1 TERM=dumb AFTERIMAGE_TEST_PATIENCE=600\n\
          busybox mount -t proc p /proc; busybox mount -t sysfs s /sys; busybox mount -t devtmpfs d /dev\n\
          busybox mkdir -p /dev/pts /dev/shm; busybox mount -t devpts p /dev/pts; busybox mount -t tmpfs s /dev/shm\n\
          busybox mount -t tmpfs r /run; busybox mount -t tmpfs t /tmp; busybox mount -t tracefs t /sys/kernel/tracing\n\

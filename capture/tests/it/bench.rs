@@ -6,7 +6,7 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::PathBuf,
     process::{Command, Output},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use afterimage_launch::{Launcher, Root, Style, rootfs};
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
-    harness::{RECORDER, Running},
+    harness::{RECORDER, Running, patience},
     http,
 };
 
@@ -111,11 +111,12 @@ pub(crate) fn busybox() -> (Launcher, TempDir) {
 
 /// Asks again and again until there is an answer; the machine may be slow.
 pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    for _ in 0..1200 {
+    let begun = Instant::now();
+    loop {
         if let Some(answer) = ask() {
             return answer;
         }
+        assert!(begun.elapsed() < patience(), "in {:?} there was no {what}", patience());
         std::thread::sleep(Duration::from_millis(50));
     }
-    panic!("in a minute there was no {what}");
 }

@@ -6,7 +6,7 @@ use std::{
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use afterimage_format::{ContainerSummary, ContainerUid, Event, OwnedEvent, Query, Recording};
@@ -21,15 +21,20 @@ pub(crate) fn alone() -> MutexGuard<'static, ()> {
     MACHINE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Waits until something holds; a minute is more than anything takes.
+/// More than anything takes: a minute, or so many seconds as `AFTERIMAGE_TEST_PATIENCE` says where the machine is emulated.
+pub(crate) fn patience() -> Duration {
+    let given = std::env::var("AFTERIMAGE_TEST_PATIENCE").ok();
+    let given = given.map(|seconds| seconds.parse().expect("`AFTERIMAGE_TEST_PATIENCE` in seconds"));
+    Duration::from_secs(given.unwrap_or(60))
+}
+
+/// Waits until something holds.
 pub(crate) fn wait_until(what: &str, holds: impl Fn() -> bool) {
-    for _ in 0..6000 {
-        if holds() {
-            return;
-        }
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < patience(), "{what}: not within {:?}", patience());
         std::thread::sleep(Duration::from_millis(10));
     }
-    panic!("{what}: not within a minute");
 }
 
 /// A recorder that has begun recording.
@@ -78,7 +83,7 @@ impl Running {
                 }
             }
         });
-        if wait.recv_timeout(Duration::from_secs(60)).is_err() {
+        if wait.recv_timeout(patience()).is_err() {
             let _ = child.kill();
             panic!("the recorder did not begin: {}", said.lock().unwrap());
         }

@@ -13,16 +13,21 @@ pub struct LoadError {
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{file}:{line}:{column}: {kind}")]
+#[error("{file}{}: {kind}", position(*line, *column))]
 pub struct RuleError {
     /// The file.
     pub file: String,
-    /// Line, from 1.
+    /// Line, from 1; 0 where it is about the whole file.
     pub line: usize,
-    /// Column in characters, from 1.
+    /// Column in characters, from 1; 0 likewise.
     pub column: usize,
     /// What is wrong.
     pub kind: RuleErrorKind,
+}
+
+/// Where in a file, if anywhere.
+fn position(line: usize, column: usize) -> String {
+    if line == 0 { String::new() } else { format!(":{line}:{column}") }
 }
 
 /// What is wrong.

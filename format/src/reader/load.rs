@@ -28,10 +28,11 @@ use crate::{
         encode::{Around, EventEncoder},
         ingest::OpenBlock,
     },
+    file,
     keeping::{FileId, TOMBSTONES, Tombstone},
     limits,
     meta::Record,
-    segment::{BlockEntry, origin_kind, records::cost},
+    segment::{BlockEntry, SEGMENT_HEADER_LEN, SegmentHeader, origin_kind, records::cost},
     stage::{
         file::{StageError, StageFile},
         row::Item,
@@ -233,7 +234,19 @@ impl Build {
             let is_last = Some(number) == last;
             let being_written = live && is_last;
             if !(segment.loaded.sealed || being_written) {
+                if is_last && segment.loaded.defects.iter().all(|defect| defect.kind != DefectKind::Torn) {
+                    let what = "no seal: the recorder did not finish this segment";
+                    self.defects.push(defect_at(&path, segment.loaded.end, DefectKind::Torn, what));
+                }
                 self.unfinished.push(path);
+            }
+            if let Some(before) = self.segments.last().filter(|before| !before.loaded.sealed) {
+                let found = before.loaded.entries.len() as u64;
+                let said = size_before(&segment.loaded, &before.loaded).filter(|said| *said > found);
+                let what =
+                    said.map(|said| format!("it had `{said}` blocks when the next began, and has `{found}`"));
+                let of = (before.loaded.path.clone(), before.loaded.end);
+                self.defects.extend(what.map(|what| defect_at(&of.0, of.1, DefectKind::Missing, &what)));
             }
             if is_last {
                 self.unsealed = !segment.loaded.sealed;
@@ -723,6 +736,13 @@ impl Build {
 /// Whether an entry is of a block with rows.
 fn is_rows(entry: &BlockEntry) -> bool {
     entry.kind == kind::EVENTS && entry.rows > 0 && entry.container != STORE_SCOPE
+}
+
+/// How many blocks a segment had when the next was begun, as that one says.
+fn size_before(next: &Loaded, before: &Loaded) -> Option<u64> {
+    let bytes = file::read_at_most(&next.file, 0, SEGMENT_HEADER_LEN).ok()?;
+    let previous = SegmentHeader::parse(&bytes).ok()?.link.previous?;
+    (previous.sequence == before.header.link.sequence).then_some(previous.size)
 }
 
 fn defect_at(path: &Path, offset: u64, kind: DefectKind, detail: &str) -> Defect {

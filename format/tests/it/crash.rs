@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use afterimage_format::{BootNanos, ContainerUid, Query, Recording};
+use afterimage_format::{BootNanos, ContainerUid, DefectKind, Query, Recording};
 
 use crate::generate::{assert_same, events, push_all, read, read_path, writer};
 
@@ -27,7 +27,8 @@ fn nothing_committed_is_lost_by_a_kill_and_the_next_writer_brings_it_home() {
     drop(store);
     let left = Recording::open(dir.path()).unwrap();
     assert!(left.unsealed());
-    assert_eq!(left.defects(), [], "a kill tears nothing");
+    let named = left.defects().iter().all(|d| d.kind == DefectKind::Torn && d.detail.starts_with("no seal"));
+    assert!(named && left.defects().len() == 1, "nobody went on: {:?}", left.defects());
     assert_eq!(left.unfinished(), [dir.path().join("seg-0000000000000000.aft")]);
     assert_same(read(&left, &Query::default()), rows[..6000].to_vec());
     let before = fs::read(dir.path().join("seg-0000000000000000.aft")).unwrap();
@@ -37,11 +38,42 @@ fn nothing_committed_is_lost_by_a_kill_and_the_next_writer_brings_it_home() {
     push_all(&mut store, &rows[6000..]);
     store.seal().unwrap();
     assert_same(read_path(dir.path()), rows);
+    let went_on = Recording::open(dir.path()).unwrap();
+    assert_eq!(
+        (went_on.defects(), went_on.unfinished()),
+        (vec![], left.unfinished()),
+        "a kill tears nothing"
+    );
     let after = fs::read(dir.path().join("seg-0000000000000000.aft")).unwrap();
     assert_eq!(before, after, "a damaged segment is never written to");
     let names: Vec<_> =
         fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     assert!(!names.iter().any(|n| n.starts_with("stage")), "{names:?}");
+}
+
+#[test]
+fn a_segment_that_was_cut_between_two_blocks_since_the_next_began_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("seg-0000000000000000.aft");
+    let rows = events(33, 6000, 3);
+    let mut store = writer(dir.path());
+    push_all(&mut store, &rows[..3000]);
+    store.finish_container(ContainerUid(1)).unwrap();
+    let boundary = fs::metadata(&path).unwrap().len();
+    push_all(&mut store, &rows[3000..]);
+    (0..3).for_each(|uid| store.finish_container(ContainerUid(uid)).unwrap());
+    drop(store);
+    writer(dir.path()).seal().unwrap();
+    let whole = Recording::open(dir.path()).unwrap();
+    assert_eq!((whole.defects(), whole.unfinished()), (vec![], &[path.clone()][..]));
+    drop(whole);
+    fs::File::options().write(true).open(&path).unwrap().set_len(boundary).unwrap();
+    let cut = Recording::open(dir.path()).unwrap();
+    let told = cut
+        .defects()
+        .iter()
+        .any(|d| d.kind == DefectKind::Missing && d.detail.contains("when the next began"));
+    assert!(told, "{:?}", cut.defects());
 }
 
 #[test]

@@ -56,6 +56,12 @@ const COLUMNS: &[Column] = &[
     Column::new("sealed", "sealed", "closed properly; otherwise the recorder has it open, or was killed")
         .kind(Kind::Boolean),
     Column::new(
+        "unfinished",
+        "unfinished",
+        "segments that no recorder finished: it was killed, or the power was cut",
+    )
+    .integer(),
+    Column::new(
         "catalog",
         "catalog",
         "`used` where it stood for the footers of the segments, `none`, or `ignored` and why",
@@ -249,14 +255,9 @@ impl Record for Row<'_> {
             "length_ns" => Cell::option(range, |r| Cell::number(length(r))),
             "sealed" => match recording.unsealed() {
                 true => Cell::both(Safe::literal("no: the recorder has it open, or was killed"), false),
-                false => match recording.unfinished().len() {
-                    0 => Cell::flag(true),
-                    killed => Cell::both(
-                        Safe::format(format_args!("yes, after {killed} recorders were killed")),
-                        true,
-                    ),
-                },
+                false => Cell::flag(true),
             },
+            "unfinished" => Cell::number(recording.unfinished().len()),
             "catalog" => catalog(recording.catalog()),
             "containers" => self.containers(),
             "events" => Cell::number(self.held.events),

@@ -16,8 +16,9 @@ pub struct Gaps {
     pub defects: Vec<Defect>,
     /// What retention removed that may be of the asked range. Removed on purpose: neither lost nor damaged.
     pub evicted: Vec<Eviction>,
-    /// The first and the last event that there are, where the asked range has none of them.
-    outside: Option<(BootNanos, BootNanos)>,
+    /// What was asked.
+    span: Span,
+    uid: Option<ContainerUid>,
 }
 
 impl Gaps {
@@ -39,8 +40,7 @@ impl Gaps {
             uid.is_none_or(|uid| uid == eviction.container)
                 && span.begin.is_none_or(|begin| begin <= eviction.until)
         });
-        let outside = recorded(trace, uid).filter(|(first, last)| !span.overlaps(*first, *last));
-        Self { list, defects: trace.recording.defects(), evicted: evicted.copied().collect(), outside }
+        Self { list, defects: trace.recording.defects(), evicted: evicted.copied().collect(), span, uid }
     }
 
     /// Damage that reading has found since.
@@ -94,7 +94,8 @@ impl Gaps {
 
     /// Why nothing was found, where the asked range is wholly before or behind what was recorded.
     pub fn outside(&self, trace: &Trace) -> Option<String> {
-        let (first, last) = self.outside?;
+        let recorded = recorded(trace, self.uid);
+        let (first, last) = recorded.filter(|(first, last)| !self.span.overlaps(*first, *last))?;
         let moment =
             |at| trace.clock.full(at).map_or_else(|| format!("boot +{} ns", at.0), Safe::into_string);
         Some(format!(
