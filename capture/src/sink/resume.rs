@@ -52,11 +52,16 @@ impl Sink {
         self.stored = stored;
         // Of several that had the same cgroup, earlier ones were an earlier recorder's that left a gap.
         let mut living: HashMap<CgroupKey, &ContainerRecord> = HashMap::new();
-        let had_cgroup = |record: &&ContainerRecord| {
-            record.uid != ContainerUid::HOST && record.removed.is_none() && record.cgroup_id != 0
+        let key_of =
+            |record: &ContainerRecord| CgroupKey { hierarchy: record.hierarchy, id: record.cgroup_id };
+        // One that ended is written at once: all of it may still be in the rings, and then it ends once more.
+        let ends: HashSet<CgroupKey> = removed.iter().map(|(key, _)| *key).collect();
+        let goes_on = |record: &&ContainerRecord| {
+            let is_open = record.removed.is_none() || ends.contains(&key_of(record));
+            record.uid != ContainerUid::HOST && record.cgroup_id != 0 && is_open
         };
-        for record in containers.iter().filter(had_cgroup) {
-            let key = CgroupKey { hierarchy: record.hierarchy, id: record.cgroup_id };
+        for record in containers.iter().filter(goes_on) {
+            let key = key_of(record);
             let latest = living.entry(key).or_insert(record);
             if record.uid > latest.uid {
                 *latest = record;
@@ -69,7 +74,7 @@ impl Sink {
             if record.started.is_some() || record.preexisting {
                 self.phases.taken_over(record.uid, end);
             }
-            self.registry.restore(record.clone());
+            self.registry.restore(ContainerRecord { removed: None, ..record.clone() });
             self.resumed.insert(record.uid);
             self.put_container(record.uid);
         }
