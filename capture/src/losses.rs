@@ -274,8 +274,16 @@ mod tests {
         assert!(book.update(BootNanos(300), books(&[(7, slot)]), owner).is_empty());
         let more = LossSlot { data: 6, control: 2, last: 350, ..slot };
         assert!(book.update(BootNanos(350), books(&[(8, slot)]), owner).is_empty(), "not known yet");
-        let late = BootNanos(PATIENCE * 2);
-        assert_eq!(LossBook::default().update(late, books(&[(8, slot)]), owner)[0].container, None);
+        // Not for ever, however much more it loses, and not when there is no later reading.
+        let mut other = LossBook::default();
+        let much = LossSlot { data: 9, last: PATIENCE + 340, ..slot };
+        assert!(other.update(BootNanos(350), books(&[(8, slot)]), owner).is_empty());
+        assert!(!other.is_settled());
+        let late = other.update(BootNanos(PATIENCE + 350), books(&[(8, much)]), owner);
+        assert_eq!((late[0].container, late[0].count), (None, Some(9)));
+        assert!(other.is_settled());
+        let last = Books { slots: &[(8, slot)], unbooked: 0, is_last: true };
+        assert_eq!(LossBook::default().update(BootNanos(350), last, owner)[0].count, Some(5));
         let causes: Vec<_> = book
             .update(BootNanos(400), books(&[(7, more)]), owner)
             .iter()
