@@ -51,9 +51,9 @@ const READINGS: u32 = 3;
 const CLOCKS: Duration = Duration::from_secs(10);
 /// How long the end of a recording waits for what is still to be learnt.
 const ANSWERS: Duration = Duration::from_secs(2);
-/// Pause between passes when there is little to do, and when there was nothing at all.
+/// Pause between passes when there is little to do. Also where there was nothing at all: the bundle and the image that an exec
+/// names may be gone soon, and are looked at when its record comes out.
 pub const PAUSE: Duration = Duration::from_millis(5);
-const REST: Duration = Duration::from_millis(10);
 /// What came out of the rings is made safe so often: each time costs the same, however little it is. Until then it is
 /// still in the rings.
 pub const COMMIT: Duration = Duration::from_millis(20);
@@ -507,7 +507,7 @@ impl Recorder {
                 report(&self.status());
             }
             if !more {
-                std::thread::sleep(if self.pending.is_empty() { REST } else { PAUSE });
+                std::thread::sleep(PAUSE);
             }
         }
     }
