@@ -297,24 +297,18 @@ impl Config {
             let known = output == "stdout"
                 || output == "syslog"
                 || ["file:/", "syslog:/", "http://", "https://"].iter().any(|kind| output.starts_with(kind));
-            let target = output.contains("://").then(|| Target::parse(output));
-            if let Some(Err(why)) = &target {
-                conflict("rules.outputs", why);
-            } else if let Some(Ok(target)) = &target
-                && self.rules.token_file.is_some()
-                && !target.is_private()
-            {
-                conflict(
-                    "rules.token_file",
-                    &format!("would be sent to `{output}` for everybody to read: use `https://`"),
-                );
-            } else if !known {
-                conflict(
-                    "rules.outputs",
-                    &format!(
-                        "`{output}` is not `stdout`, `syslog`, `file:/PATH`, `http://...` or `https://...`"
-                    ),
-                );
+            match output.contains("://").then(|| Target::parse(output)) {
+                Some(Err(why)) => conflict("rules.outputs", &why),
+                Some(Ok(target)) if self.rules.token_file.is_some() && !target.is_private() => {
+                    let problem =
+                        format!("would be sent to `{output}` for everybody to read: use `https://`");
+                    conflict("rules.token_file", &problem);
+                }
+                None if !known => {
+                    let not = "is not `stdout`, `syslog`, `file:/PATH`, `http://...` or `https://...`";
+                    conflict("rules.outputs", &format!("`{output}` {not}"));
+                }
+                Some(Ok(_)) | None => {}
             }
         }
         errors

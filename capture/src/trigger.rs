@@ -21,6 +21,7 @@ use std::{sync::Arc, time::Duration};
 
 use afterimage_detect::rules::Priority;
 use afterimage_format::ContainerUid;
+use afterimage_model::artifacts::hex;
 use sha2::{Digest as _, Sha256};
 
 /// Who sent a trigger.
@@ -241,13 +242,4 @@ impl Body {
         hash.update((place as u64).to_le_bytes());
         format!("t-{}", hex(&hash.finalize()[..8]))
     }
-}
-
-/// As hex digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
 }

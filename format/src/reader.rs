@@ -99,8 +99,8 @@ pub struct ContainerSummary {
     pub range: Option<(BootNanos, BootNanos)>,
 }
 
-/// Where a recording was made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where a recording was made; by default nothing is known of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origin {
     /// Identifies the store.
     pub store_uuid: [u8; 16],

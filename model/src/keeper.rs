@@ -12,8 +12,10 @@ use afterimage_format::{
 use crate::{
     World,
     budget::Limits,
-    world::{Resumed, Tally, resumed, rows_behind},
+    world::{Resumed, Tally, resumed},
 };
+
+pub use crate::world::resumable;
 
 /// Memory for one container's state and for all. What is in a keyframe already is not kept.
 const CONTAINER: u64 = 8 << 20;
@@ -87,11 +89,6 @@ impl Keeper {
         if self.used > ALL {
             self.forget(uid);
         }
-    }
-
-    /// How many events [`Self::resume`] reads for a container.
-    pub fn reads(recording: &Recording, uid: ContainerUid) -> u64 {
-        rows_behind(recording, uid)
     }
 
     /// Goes on with a container of an earlier writer, from what that one had recorded before it was killed; `false` where that
@@ -168,15 +165,7 @@ mod tests {
     #[test]
     fn a_container_that_another_recorder_began_gets_the_keyframes_it_would_have_got() {
         let dir = tempfile::tempdir().unwrap();
-        let origin = |boot| afterimage_format::Origin {
-            store_uuid: [0; 16],
-            boot_id: [boot; 16],
-            hostname: Vec::new(),
-            kernel: Vec::new(),
-            machine: Vec::new(),
-            degraded: Vec::new(),
-            recorder: Vec::new(),
-        };
+        let origin = |boot| afterimage_format::Origin { boot_id: [boot; 16], ..Default::default() };
         let mut store = StoreWriter::open(dir.path(), origin(1), options()).unwrap();
         record(&mut store, &mut Keeper::default(), BOX, &[exec(5, 1, "/bin/true", &["true"])]);
         store.finish_container(BOX).unwrap();

@@ -27,7 +27,8 @@ use homes::Homes;
 pub use keyframe::Restoring;
 pub use nearest::nearest;
 pub(crate) use quiet::Tally;
-pub(crate) use resumed::{Resumed, resumed, rows_behind};
+pub use resumed::resumable;
+pub(crate) use resumed::{Resumed, resumed};
 pub use tree::TreeRow;
 
 use crate::{

@@ -45,9 +45,6 @@ pub struct Lineage {
 impl Lineage {
     /// The container a process is in by its lineage, with this cgroup.
     pub fn container(&self, tgid: u32, cgroup: u64) -> Option<ContainerUid> {
-        if self.members.is_empty() {
-            return None;
-        }
         self.members.get(&tgid).filter(|member| member.cgroup == cgroup).and_then(|member| member.inside)
     }
 

@@ -46,8 +46,7 @@ impl Phases {
             }
             return false;
         }
-        if !self.taken_over.is_empty()
-            && let Some(end) = self.taken_over.get(&container)
+        if let Some(end) = self.taken_over.get(&container)
             && event.task.start <= *end
             && !self.payload.contains_key(&tgid)
         {

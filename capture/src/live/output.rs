@@ -78,28 +78,36 @@ enum Sink {
     },
 }
 
-/// Whom addresses are to be believed, and who they are told sends: read once for all of them.
-#[derive(Default)]
-struct Passport {
+/// Whom addresses are to believe us to be, and whom we believe them to be: each read once, when the first wants it.
+struct Passport<'c> {
+    config: &'c RulesConfig,
     trust: Option<Trust>,
     login: Option<HeaderValue>,
 }
 
-impl Passport {
-    fn read(config: &RulesConfig, targets: &[Target]) -> Result<Self, OutputError> {
-        let tls = targets.iter().any(|target| target.tls);
-        let trust =
-            tls.then(|| Trust::new(config.ca.as_deref())).transpose().map_err(OutputError::Address)?;
-        let path = config.token_file.as_ref().filter(|_| !targets.is_empty());
-        let login = path.map(|path| {
+impl<'c> Passport<'c> {
+    fn new(config: &'c RulesConfig) -> Self {
+        Self { config, trust: None, login: None }
+    }
+
+    fn trust(&mut self) -> Result<Trust, OutputError> {
+        if let Some(trust) = &self.trust {
+            return Ok(trust.clone());
+        }
+        let trust = Trust::new(self.config.ca.as_deref()).map_err(OutputError::Address)?;
+        Ok(self.trust.insert(trust).clone())
+    }
+
+    /// None where no token is configured.
+    fn login(&mut self) -> Result<Option<HeaderValue>, OutputError> {
+        if let (None, Some(path)) = (&self.login, &self.config.token_file) {
             let token = auth::read_tokens(path)?.swap_remove(0);
-            let login = HeaderValue::try_from(format!("Bearer {token}")).map(|mut login| {
-                login.set_sensitive(true);
-                login
-            });
-            login.map_err(|_| OutputError::Token { path: path.clone() })
-        });
-        Ok(Self { trust, login: login.transpose()? })
+            let login = HeaderValue::try_from(format!("Bearer {token}"));
+            let mut login = login.map_err(|_| OutputError::Token { path: path.clone() })?;
+            login.set_sensitive(true);
+            self.login = Some(login);
+        }
+        Ok(self.login.clone())
     }
 }
 
@@ -119,7 +127,7 @@ pub struct Outputs {
 }
 
 impl Sink {
-    fn open(output: &str, passport: &Passport) -> Result<Self, OutputError> {
+    fn open(output: &str, passport: &mut Passport<'_>) -> Result<Self, OutputError> {
         if output == "stdout" {
             return Ok(Self::Stdout);
         }
@@ -139,8 +147,8 @@ impl Sink {
             return Err(OutputError::Unknown(output.to_owned()));
         }
         let target = Target::parse(output).map_err(OutputError::Address)?;
-        let trust = passport.trust.clone().filter(|_| target.tls);
-        let login = passport.login.clone().filter(|_| target.is_private());
+        let trust = if target.tls { Some(passport.trust()?) } else { None };
+        let login = passport.login()?.filter(|_| target.is_private());
         Ok(Self::Http { target, trust, login })
     }
 
@@ -196,10 +204,8 @@ impl Outputs {
     /// # Errors
     /// [`OutputError`].
     pub fn open(config: &RulesConfig, undelivered: Arc<AtomicU64>) -> Result<Self, OutputError> {
-        let addresses = config.outputs.iter().filter(|output| output.contains("://"));
-        let targets = addresses.map(|output| Target::parse(output)).collect::<Result<Vec<_>, _>>();
-        let passport = Passport::read(config, &targets.map_err(OutputError::Address)?)?;
-        let sinks = config.outputs.iter().map(|output| Sink::open(output, &passport));
+        let mut passport = Passport::new(config);
+        let sinks = config.outputs.iter().map(|output| Sink::open(output, &mut passport));
         let mut sinks = sinks.collect::<Result<Vec<_>, _>>()?;
         if sinks.is_empty() {
             return Ok(Self { todo: None, ended: None, undelivered });

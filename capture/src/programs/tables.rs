@@ -5,7 +5,7 @@ use afterimage_capture_abi::{
     config::Live,
     lineage::{Mark, marked, state},
 };
-use aya::maps::{Array, HashMap, MapData, MapError};
+use aya::maps::{Array, HashMap, Map, MapData, MapError};
 
 use super::{LoadError, Programs};
 
@@ -107,17 +107,7 @@ impl Programs {
     /// # Errors
     /// [`LoadError`] when it was taken before.
     pub fn take_policy(&mut self) -> Result<Policies, LoadError> {
-        let mut take = |name| {
-            let map = self.ebpf.take_map(name).ok_or(LoadError::Missing { name })?;
-            Ok::<_, LoadError>((name, map))
-        };
-        let (name, map) = take("POLICY")?;
-        let table =
-            HashMap::try_from(map).map_err(|source| LoadError::Map { name, source: Box::new(source) })?;
-        let (name, map) = take("LIVE")?;
-        let live =
-            Array::try_from(map).map_err(|source| LoadError::Map { name, source: Box::new(source) })?;
-        Ok(Policies { table, live })
+        Ok(Policies { table: self.take("POLICY")?, live: self.take("LIVE")? })
     }
 
     /// Takes the marks of processes that runtimes made.
@@ -125,16 +115,11 @@ impl Programs {
     /// # Errors
     /// [`LoadError`] when they were taken before.
     pub fn take_marks(&mut self) -> Result<Marks, LoadError> {
-        let mut take = |name| {
-            let map = self.ebpf.take_map(name).ok_or(LoadError::Missing { name })?;
-            Ok::<_, LoadError>((name, map))
-        };
-        let (name, map) = take("MARKS")?;
-        let marks =
-            HashMap::try_from(map).map_err(|source| LoadError::Map { name, source: Box::new(source) })?;
-        let (name, map) = take("MARKED")?;
-        let marked =
-            Array::try_from(map).map_err(|source| LoadError::Map { name, source: Box::new(source) })?;
-        Ok(Marks { marks, marked })
+        Ok(Marks { marks: self.take("MARKS")?, marked: self.take("MARKED")? })
+    }
+
+    fn take<T: TryFrom<Map, Error = MapError>>(&mut self, name: &'static str) -> Result<T, LoadError> {
+        let map = self.ebpf.take_map(name).ok_or(LoadError::Missing { name })?;
+        T::try_from(map).map_err(|source| LoadError::Map { name, source: Box::new(source) })
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use afterimage_format::{BootNanos, ContainerRecord, ContainerUid, Event, FactKey, Recording};
-use afterimage_model::keeper::Keeper;
+use afterimage_model::keeper::resumable;
 use tracing::{debug, info};
 
 use super::Sink;
@@ -91,16 +91,13 @@ impl Sink {
         // The others begin when their first event comes.
         let begun = recording.containers().iter().filter(|summary| summary.events > 0);
         let begun = begun.map(|summary| summary.record.uid).filter(|uid| self.resumed.contains(uid));
-        let mut uids: Vec<_> = begun.map(|uid| (Keeper::reads(recording, uid), uid)).collect();
-        uids.sort_unstable();
-        let mut without = 0;
-        for (_, uid) in uids {
-            let known = self.keeper.resume(&mut self.store, recording, uid, until);
-            let known = known.unwrap_or_else(|error| {
-                debug!("the state of container {} is not known: {error}", uid.0);
-                false
-            });
-            without += usize::from(!known);
+        let begun: Vec<ContainerUid> = begun.collect();
+        let mut without = begun.len();
+        for (_, uid) in resumable(recording, begun.into_iter()) {
+            match self.keeper.resume(&mut self.store, recording, uid, until) {
+                Ok(known) => without -= usize::from(known),
+                Err(error) => debug!("the state of container {} is not known: {error}", uid.0),
+            }
         }
         if without > 0 {
             info!("{without} containers that go on get no keyframes any more: their state is not known");

@@ -298,7 +298,7 @@ mod tests {
         let mut mac = Hmac::<Sha256>::new_from_slice(KEY).unwrap();
         mac.update(format!("{timestamp}.{nonce}.").as_bytes());
         mac.update(body);
-        let hex = crate::trigger::hex(&mac.finalize().into_bytes());
+        let hex = afterimage_model::artifacts::hex(&mac.finalize().into_bytes());
         presented(
             &[
                 ("X-Afterimage-Signature", &format!("sha256={hex}")),

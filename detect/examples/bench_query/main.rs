@@ -69,15 +69,8 @@ fn timed<R>(work: impl FnOnce() -> R) -> (f64, R) {
 }
 
 fn make(dir: &Path, containers: usize) {
-    let origin = Origin {
-        store_uuid: [1; 16],
-        boot_id: [2; 16],
-        hostname: b"bench".to_vec(),
-        kernel: Vec::new(),
-        machine: Vec::new(),
-        degraded: Vec::new(),
-        recorder: Vec::new(),
-    };
+    let origin =
+        Origin { store_uuid: [1; 16], boot_id: [2; 16], hostname: b"bench".to_vec(), ..Origin::default() };
     let options = StoreOptions {
         segment_bytes: 64 << 20,
         block_age: 60_000_000_000,

@@ -12,15 +12,7 @@ const OF_EACH: u32 = 20;
 
 /// Containers one after the other, each with processes that execute something with long arguments.
 fn store(dir: &std::path::Path) {
-    let origin = Origin {
-        store_uuid: [0; 16],
-        boot_id: [1; 16],
-        hostname: Vec::new(),
-        kernel: Vec::new(),
-        machine: Vec::new(),
-        degraded: Vec::new(),
-        recorder: Vec::new(),
-    };
+    let origin = Origin { boot_id: [1; 16], ..Origin::default() };
     let mut writer = StoreWriter::open(dir, origin, StoreOptions::default()).unwrap();
     let mut number = 0;
     for uid in 1..=CONTAINERS {

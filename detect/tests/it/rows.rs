@@ -195,15 +195,8 @@ fn with_event<R>(at: u64, act: Act, f: impl FnOnce(ContainerUid, &Event<'_>) -> 
 
 fn store(acts: &[Act], block: usize) -> (tempfile::TempDir, Recording) {
     let dir = tempfile::tempdir().unwrap();
-    let origin = Origin {
-        store_uuid: [1; 16],
-        boot_id: [2; 16],
-        hostname: b"h".to_vec(),
-        kernel: Vec::new(),
-        machine: Vec::new(),
-        degraded: Vec::new(),
-        recorder: Vec::new(),
-    };
+    let origin =
+        Origin { store_uuid: [1; 16], boot_id: [2; 16], hostname: b"h".to_vec(), ..Origin::default() };
     let options = StoreOptions {
         segment_bytes: 1 << 20,
         block_age: u64::MAX / 2,

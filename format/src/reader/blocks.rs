@@ -329,15 +329,7 @@ mod tests {
     #[test]
     fn what_a_block_takes_does_not_depend_on_those_decoded_before() {
         let dir = tempfile::tempdir().unwrap();
-        let origin = Origin {
-            store_uuid: [0; 16],
-            boot_id: [1; 16],
-            hostname: Vec::new(),
-            kernel: Vec::new(),
-            machine: Vec::new(),
-            degraded: Vec::new(),
-            recorder: Vec::new(),
-        };
+        let origin = Origin { boot_id: [1; 16], ..Origin::default() };
         let mut store = StoreWriter::open(dir.path(), origin, StoreOptions::default()).unwrap();
         let mut push = |uid: u64, rows: u64, strings: u64| {
             for row in 0..rows {

@@ -28,11 +28,10 @@ use crate::{
         encode::{Around, EventEncoder},
         ingest::OpenBlock,
     },
-    file,
     keeping::{FileId, TOMBSTONES, Tombstone},
     limits,
     meta::Record,
-    segment::{BlockEntry, SEGMENT_HEADER_LEN, SegmentHeader, origin_kind, records::cost},
+    segment::{BlockEntry, origin_kind, records::cost},
     stage::{
         file::{StageError, StageFile},
         row::Item,
@@ -63,7 +62,7 @@ pub(super) fn open(path: &Path) -> Result<Recording, OpenError> {
         recorded: HashSet::new(),
         gone: Vec::new(),
         clock: ClockMap::default(),
-        origin: no_origin([0; 16]),
+        origin: Origin::default(),
         defects: Vec::new(),
         found: Mutex::default(),
         cache: Mutex::default(),
@@ -92,18 +91,6 @@ fn measure(recording: &Recording) -> impl PartialEq + use<> {
     let records: Vec<ContainerRecord> = recording.containers.iter().map(|c| c.record.clone()).collect();
     let ends = recording.blocks.iter().map(|b| (b.first, b.last)).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
     (rows, records, recording.losses.len(), recording.clock.pairs().len(), recording.unsealed, ends)
-}
-
-fn no_origin(store_uuid: [u8; 16]) -> Origin {
-    Origin {
-        store_uuid,
-        boot_id: [0; 16],
-        hostname: Vec::new(),
-        kernel: Vec::new(),
-        machine: Vec::new(),
-        degraded: Vec::new(),
-        recorder: Vec::new(),
-    }
 }
 
 fn load(recording: &mut Recording) -> Result<(), OpenError> {
@@ -240,13 +227,14 @@ impl Build {
                 }
                 self.unfinished.push(path);
             }
-            if let Some(before) = self.segments.last().filter(|before| !before.loaded.sealed) {
-                let found = before.loaded.entries.len() as u64;
-                let said = size_before(&segment.loaded, &before.loaded).filter(|said| *said > found);
-                let what =
-                    said.map(|said| format!("it had `{said}` blocks when the next began, and has `{found}`"));
-                let of = (before.loaded.path.clone(), before.loaded.end);
-                self.defects.extend(what.map(|what| defect_at(&of.0, of.1, DefectKind::Missing, &what)));
+            if let Some(before) = self.segments.last().filter(|before| !before.loaded.sealed)
+                && let Some(said) = segment.loaded.header.link.previous
+                && said.sequence == before.loaded.header.link.sequence
+                && said.size > before.loaded.entries.len() as u64
+            {
+                let (path, found) = (before.loaded.path.clone(), before.loaded.entries.len());
+                let what = format!("it had `{}` blocks when the next began, and has `{found}`", said.size);
+                self.defects.push(defect_at(&path, before.loaded.end, DefectKind::Missing, &what));
             }
             if is_last {
                 self.unsealed = !segment.loaded.sealed;
@@ -672,7 +660,7 @@ impl Build {
         let sealed = self.blocks.get(..self.sealed_blocks).unwrap_or(&[]);
         recording.sealed_range = range_of(sealed.iter());
         recording.containers = self.summaries(containers, &losses);
-        recording.origin = origin.unwrap_or_else(|| no_origin(self.uuid));
+        recording.origin = origin.unwrap_or_else(|| Origin { store_uuid: self.uuid, ..Origin::default() });
         recording.clock = ClockMap::new(clock);
         recording.losses = losses;
         recording.pins = pins.into_values().collect();
@@ -736,13 +724,6 @@ impl Build {
 /// Whether an entry is of a block with rows.
 fn is_rows(entry: &BlockEntry) -> bool {
     entry.kind == kind::EVENTS && entry.rows > 0 && entry.container != STORE_SCOPE
-}
-
-/// How many blocks a segment had when the next was begun, as that one says.
-fn size_before(next: &Loaded, before: &Loaded) -> Option<u64> {
-    let bytes = file::read_at_most(&next.file, 0, SEGMENT_HEADER_LEN).ok()?;
-    let previous = SegmentHeader::parse(&bytes).ok()?.link.previous?;
-    (previous.sequence == before.header.link.sequence).then_some(previous.size)
 }
 
 fn defect_at(path: &Path, offset: u64, kind: DefectKind, detail: &str) -> Defect {

@@ -2,15 +2,7 @@ use super::*;
 use crate::{EventCode, EventFlags, TaskKey};
 
 fn origin() -> Origin {
-    Origin {
-        store_uuid: [0; 16],
-        boot_id: [1; 16],
-        hostname: Vec::new(),
-        kernel: Vec::new(),
-        machine: Vec::new(),
-        degraded: Vec::new(),
-        recorder: Vec::new(),
-    }
+    Origin { boot_id: [1; 16], ..Origin::default() }
 }
 
 /// Pushes so many events, each a microsecond after the one before.

@@ -1,7 +1,7 @@
 //! The state of a container as its recorder had it when it was killed, from what it had recorded: the newest keyframe, and what
 //! followed.
 
-use std::{ops::ControlFlow, time::Instant};
+use std::{collections::HashMap, ops::ControlFlow, time::Instant};
 
 use afterimage_format::{BootNanos, ContainerUid, Direction, Query, ReadError, Recording};
 
@@ -17,12 +17,26 @@ pub(crate) struct Resumed {
     pub(crate) latest: BootNanos,
 }
 
-/// How many events are to be read for it.
-pub(crate) fn rows_behind(recording: &Recording, uid: ContainerUid) -> u64 {
-    let known = recording.keyframes_of(uid).last().map_or(0, |keyframe| keyframe.row);
-    let blocks = recording.blocks().iter().filter(|block| block.container == uid);
-    let end = blocks.map(|block| block.first_row + u64::from(block.rows)).max().unwrap_or(0);
-    end.saturating_sub(known)
+/// How many events [`crate::keeper::Keeper::resume`] reads for each of these, the fewest first; those whose events are not all there any more, as far
+/// as no keyframe tells of them, are left out.
+pub fn resumable(
+    recording: &Recording,
+    uids: impl Iterator<Item = ContainerUid>,
+) -> Vec<(u64, ContainerUid)> {
+    let mut rows: HashMap<ContainerUid, (u64, u64)> = HashMap::new();
+    for block in recording.blocks() {
+        let end = block.first_row.saturating_add(block.rows.into());
+        let own = rows.entry(block.container).or_insert((block.first_row, end));
+        *own = (own.0.min(block.first_row), own.1.max(end));
+    }
+    let behind = uids.filter_map(|uid| {
+        let known = recording.keyframes_of(uid).last().map_or(0, |newest| newest.row);
+        let (first, end) = rows.get(&uid).copied().unwrap_or((known, known));
+        (first <= known).then_some((end.saturating_sub(known), uid))
+    });
+    let mut behind: Vec<_> = behind.collect();
+    behind.sort_unstable();
+    behind
 }
 
 /// The state behind everything that is recorded of a container; `None` where the recording does not tell it, or not `until`
@@ -40,12 +54,6 @@ pub(crate) fn resumed(
     /// Events between two looks at the clock.
     const LOOK: u32 = 1024;
     let keyframes = recording.keyframes_of(uid);
-    let known = keyframes.last().map_or(0, |newest| newest.row);
-    let own = recording.blocks().iter().filter(|block| block.container == uid);
-    // What was removed tells nothing any more.
-    if !own.clone().any(|block| block.first_row <= known) && own.clone().next().is_some() {
-        return Ok(None);
-    }
     let mut world = match keyframes.split_last() {
         None => World::with_limits(limits),
         Some((newest, _)) if newest.base != base => return Ok(None),

@@ -129,8 +129,7 @@ impl Gaps {
 /// First and last event of a container, or of all.
 fn recorded(trace: &Trace, uid: Option<ContainerUid>) -> Option<(BootNanos, BootNanos)> {
     let Some(uid) = uid else { return trace.recording.time_range() };
-    let own = || trace.recording.blocks().iter().filter(|block| block.container == uid);
-    Some((own().map(|block| block.first).min()?, own().map(|block| block.last).max()?))
+    trace.recording.containers().iter().find(|summary| summary.record.uid == uid)?.range
 }
 
 fn loss_object(trace: &Trace, loss: &Loss) -> Machine {

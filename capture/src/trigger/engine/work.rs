@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant as Timer};
 
 use afterimage_format::ContainerUid;
+use afterimage_model::artifacts::hex;
 use sha2::{Digest as _, Sha256};
 use tracing::{error, warn};
 
@@ -11,7 +12,6 @@ use super::{
         ActionKind, Body, Hints, Scope, Span, Trigger,
         action::Decision,
         directory::Known,
-        hex,
         outcome::{Covered, Instant, Outcome, State},
         pins::Pin,
         resolve::{Resolution, resolve},

@@ -14,15 +14,7 @@ use crate::{
 const ERRORS: [i32; 4] = [28, 5, 30, 122];
 
 fn origin() -> Origin {
-    Origin {
-        store_uuid: [1; 16],
-        boot_id: [2; 16],
-        hostname: Vec::new(),
-        kernel: Vec::new(),
-        machine: Vec::new(),
-        degraded: Vec::new(),
-        recorder: Vec::new(),
-    }
+    Origin { store_uuid: [1; 16], boot_id: [2; 16], ..Origin::default() }
 }
 
 fn classify(event: &Event<'_>) -> Class {

@@ -153,15 +153,7 @@ fn task(pid: u32) -> TaskKey {
 }
 
 fn origin() -> Origin {
-    Origin {
-        store_uuid: [7; 16],
-        boot_id: [9; 16],
-        hostname: b"h".to_vec(),
-        kernel: Vec::new(),
-        machine: Vec::new(),
-        degraded: Vec::new(),
-        recorder: Vec::new(),
-    }
+    Origin { store_uuid: [7; 16], boot_id: [9; 16], hostname: b"h".to_vec(), ..Origin::default() }
 }
 
 /// A store of many small blocks.

@@ -86,12 +86,10 @@ impl Film {
 
     /// Keeps the state where the film stands, for the way back to what is read from here on.
     pub(super) fn mark(&mut self) {
-        if let Some(at) = self.at {
-            if self.left.len() >= LEFT {
-                self.sweep();
-            }
-            let before = self.mark.replace((at, self.world.clone()));
-            self.left.extend(before.map(|(_, world)| world));
+        if let Some(at) = self.at
+            && let Some((_, before)) = self.mark.replace((at, self.world.clone()))
+        {
+            self.leave(before);
         }
     }
 
@@ -197,10 +195,16 @@ impl Film {
 
     /// Goes on from another state.
     fn put(&mut self, world: World) {
+        let before = std::mem::replace(&mut self.world, world);
+        self.leave(before);
+    }
+
+    /// A state is of no use any more.
+    fn leave(&mut self, world: World) {
         if self.left.len() >= LEFT {
             self.sweep();
         }
-        self.left.push(std::mem::replace(&mut self.world, world));
+        self.left.push(world);
     }
 
     fn keep(&mut self, id: EventId) {
@@ -315,15 +319,7 @@ mod tests {
 
     /// The staged recording in segments of some thirty events, each with its keyframes.
     fn write_segments(dir: &std::path::Path) {
-        let origin = Origin {
-            store_uuid: [7; 16],
-            boot_id: [9; 16],
-            hostname: Vec::new(),
-            kernel: Vec::new(),
-            machine: Vec::new(),
-            degraded: Vec::new(),
-            recorder: Vec::new(),
-        };
+        let origin = Origin { store_uuid: [7; 16], boot_id: [9; 16], ..Origin::default() };
         let options = StoreOptions { segment_bytes: 1, ..StoreOptions::default() };
         let mut store = StoreWriter::open(dir, origin, options).expect("a store");
         let mut keeper = Keeper::default();
