@@ -405,7 +405,7 @@ impl Socket {
     pub fn label(&self) -> Safe {
         let word = self.protocol_name();
         let address = |a: &SocketAddress| {
-            let text = a.to_string();
+            let text = a.seen_by(word).into_string();
             // `unix unix:/run/x` says it twice.
             text.strip_prefix(word).and_then(|t| t.strip_prefix(':')).map(str::to_owned).unwrap_or(text)
         };

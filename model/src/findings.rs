@@ -6,6 +6,7 @@
 //! told once per container.
 
 mod act;
+mod attack;
 mod files;
 mod network;
 mod places;
@@ -18,6 +19,7 @@ use afterimage_format::{BootNanos, ContainerUid, Event, EventCode, EventFlags, T
 
 use crate::{World, process::ProcessKey, text::Safe};
 use act::Act;
+pub use attack::technique;
 
 /// How much a finding weighs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

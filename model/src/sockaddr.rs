@@ -10,7 +10,8 @@ use std::{
 
 use crate::{
     codec::{Input, SnapshotError, Stored},
-    symbols, text,
+    symbols,
+    text::{self, Safe},
 };
 
 /// A socket address.
@@ -199,6 +200,19 @@ impl SocketAddress {
         }
     }
 
+    /// Its port as an end of a socket of this protocol: below TCP and UDP there are none.
+    pub fn port_seen_by(&self, protocol: &str) -> Option<u16> {
+        self.port().filter(|_| !matches!(protocol, "raw" | "icmp"))
+    }
+
+    /// Its text as an end of a socket of this protocol: without a port where there are none.
+    pub fn seen_by(&self, protocol: &str) -> Safe {
+        match (self.ip(), self.port_seen_by(protocol)) {
+            (Some(ip), None) => Safe::format(format_args!("{ip}")),
+            _ => Safe::format(format_args!("{self}")),
+        }
+    }
+
     /// Whether it names anything: not unspecified, not unnamed, not `0.0.0.0:0`.
     pub fn is_named(&self) -> bool {
         match self {
@@ -268,6 +282,18 @@ mod tests {
     }
 
     #[test]
+    fn an_end_of_a_raw_socket_has_no_port() {
+        let address = SocketAddress::parse(&[2, 0, 0, 0, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]).unwrap();
+        for protocol in ["raw", "icmp"] {
+            assert_eq!(address.seen_by(protocol).as_str(), "127.0.0.1");
+            assert_eq!(address.port_seen_by(protocol), None);
+        }
+        assert_eq!(address.seen_by("udp").as_str(), "127.0.0.1:0");
+        assert_eq!(address.port_seen_by("udp"), Some(0));
+        assert_eq!(SocketAddress::UnixPath(b"/x".to_vec()).seen_by("raw").as_str(), "unix:/x");
+    }
+
+    #[test]
     fn an_address_mapped_into_version_six_is_told_as_version_four() {
         let mut v6 = vec![10, 0, 0, 80, 0, 0, 0, 0];
         v6.extend_from_slice(&Ipv4Addr::new(10, 1, 2, 3).to_ipv6_mapped().octets());
@@ -279,7 +305,7 @@ mod tests {
         fn any_bytes_parse_and_print_safely(bytes in prop::collection::vec(any::<u8>(), 2..140)) {
             let address = SocketAddress::parse(&bytes).unwrap();
             let shown = address.to_string();
-            prop_assert_eq!(text::Safe::format(format_args!("{shown}")).into_string(), shown);
+            prop_assert_eq!(Safe::format(format_args!("{shown}")).into_string(), shown);
             prop_assert_eq!(SocketAddress::parse(&address.to_bytes()), Some(address));
         }
     }

@@ -24,6 +24,14 @@ pub enum Failure {
         /// What to do.
         hint: String,
     },
+    /// No container at all.
+    #[error("no container in `{place}`; `afterimage info` says what is in it and what is damaged")]
+    NoContainer {
+        /// The recordings.
+        place: String,
+        /// One of them has damage: there may have been containers.
+        damaged: bool,
+    },
     /// No incident of that id, or none with a container.
     #[error("no incident `{wanted}` with a container in `{place}`; `afterimaged trigger --list` lists them")]
     NoSuchIncident {
@@ -69,7 +77,10 @@ impl Failure {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) | Self::Ambiguous { .. } => Exit::Usage,
-            Self::NoSuchContainer { .. } | Self::NoSuchIncident { .. } => Exit::Nothing,
+            Self::NoContainer { damaged: true, .. } => Exit::Damaged,
+            Self::NoSuchContainer { .. } | Self::NoContainer { .. } | Self::NoSuchIncident { .. } => {
+                Exit::Nothing
+            }
             Self::Open(OpenError::NotARecording { .. } | OpenError::Damaged { .. }) => Exit::Damaged,
             Self::Closed => Exit::Found,
             Self::Open(_) | Self::Read(_) | Self::Output { .. } | Self::Environment(_) => Exit::Environment,

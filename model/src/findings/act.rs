@@ -63,7 +63,7 @@ impl<'a> Act<'a> {
         Some(self.world.resolve(self.event.task, dirfd.filter(|&fd| fd != AT_FDCWD), path))
     }
 
-    /// `412 curl`: the process by its own id and name.
+    /// `412 curl`: the process by its id and name.
     pub(super) fn who(&self) -> Safe {
         who(self.process)
     }
@@ -77,9 +77,10 @@ impl<'a> Act<'a> {
     }
 }
 
+/// By the id that every list has it under, which is not the one it had inside.
 pub(super) fn who(process: &Process) -> Safe {
     let name = process.comm().map_or_else(Safe::default, text::escape);
-    Safe::format(format_args!("{} {name}", process.pid_inside()))
+    Safe::format(format_args!("{} {name}", process.key.tgid))
 }
 
 /// Names a process may be known by: of its image, of what it was called as, its `comm`.

@@ -99,6 +99,15 @@ fn the_staged_incident_is_told_from_download_to_clean_up() {
 }
 
 #[test]
+fn processes_are_told_by_the_ids_that_lists_have_them_under() {
+    let told = lines(&[
+        run(10, 31_412, "/bin/x", &["x"]).with_number(exec::VPID, 12),
+        call(11, 31_412, "openat", &[CWD, 0, 0, 0], 3).with_kpath("/etc/shadow"),
+    ]);
+    assert_eq!(told[1..], ["critical password hashes read: /etc/shadow by 31412 x"]);
+}
+
+#[test]
 fn set_up_and_host_are_no_part_of_the_story() {
     let mut setup =
         run(10, 1, "/proc/self/exe", &["runc", "init"]).with_number(exec::EXE_FLAGS, exec::EXE_MEMFD);

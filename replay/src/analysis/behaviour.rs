@@ -103,7 +103,7 @@ impl Behaviour {
                 Direction::In => "from",
             };
             let peer = match (&talk.peer, talk.direction) {
-                (Some(peer), Direction::Out) => Safe::format(format_args!("{peer}")),
+                (Some(peer), Direction::Out) => peer.seen_by(talk.protocol),
                 // The peer's own port is another one each time.
                 (Some(peer), Direction::In) => match peer.ip() {
                     Some(ip) => Safe::format(format_args!("{ip}")),

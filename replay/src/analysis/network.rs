@@ -23,7 +23,7 @@ pub const CONVERSATIONS: Shape = Shape {
         Column::new("direction", "DIR", "out: the container began; in: the peer did"),
         Column::new("peer", "PEER", "address of the other end").flexible(),
         Column::new("peer_ip", "PEER IP", "its IP address").hidden(),
-        Column::new("peer_port", "PEER PORT", "its port").hidden().integer(),
+        Column::new("peer_port", "PEER PORT", "its port, where the protocol has ports").hidden().integer(),
         Column::new("names", "NAMES", "what the peer is called: by DNS, TLS or HTTP")
             .kind(Kind::Texts)
             .optional()
@@ -85,8 +85,8 @@ fn pid_and_name(around: &Around<'_>, key: ProcessKey) -> Safe {
     }
 }
 
-fn address(address: Option<&SocketAddress>) -> Cell {
-    Cell::option(address, |a| Cell::safe(Safe::format(format_args!("{a}"))))
+fn address(address: Option<&SocketAddress>, protocol: &str) -> Cell {
+    Cell::option(address, |a| Cell::safe(a.seen_by(protocol)))
 }
 
 /// A row with what it needs.
@@ -104,15 +104,17 @@ impl Record for Row<'_, Conversation> {
                 Direction::Out => "out",
                 Direction::In => "in",
             }),
-            "peer" => address(c.peer.as_ref()),
+            "peer" => address(c.peer.as_ref(), c.protocol),
             "peer_ip" => {
                 let ip = c.peer.as_ref().and_then(SocketAddress::ip);
                 Cell::option(ip, |ip| Cell::safe(Safe::format(format_args!("{ip}"))))
             }
-            "peer_port" => Cell::option(c.peer.as_ref().and_then(SocketAddress::port), Cell::number),
+            "peer_port" => {
+                Cell::option(c.peer.as_ref().and_then(|a| a.port_seen_by(c.protocol)), Cell::number)
+            }
             "names" => Cell::list(c.names.iter().map(|n| escape(&n.name))),
             "name_sources" => Cell::list(c.names.iter().map(|n| Safe::literal(n.source.as_str()))),
-            "local" => address(c.local.as_ref()),
+            "local" => address(c.local.as_ref(), c.protocol),
             "connections" => Cell::number(c.connections),
             "failures" => Cell::number(c.failures),
             "error" => Cell::option(c.last_error.and_then(symbols::errno), Cell::word),
@@ -132,7 +134,7 @@ impl Record for Row<'_, Listener> {
         match key {
             "since" => around.moment(l.since),
             "protocol" => Cell::word(l.protocol),
-            "local" => address(l.local.as_ref()),
+            "local" => address(l.local.as_ref(), l.protocol),
             "accepted" => Cell::number(l.accepted),
             "pid" => Cell::number(l.by.tgid),
             "process" => Cell::option(around.name(l.by), Cell::safe),

@@ -45,13 +45,20 @@ pub(super) struct FollowArgs {
     #[arg(long, value_name = "PID", conflicts_with = "stream")]
     pid: Option<u32>,
     /// One direction only
-    #[arg(long, value_enum, value_name = "WAY", requires = "stream")]
+    #[arg(long, value_enum, value_name = "WAY", requires = "stream", conflicts_with = "pid")]
     way: Option<OneWay>,
     /// How to show what went through it
-    #[arg(long = "as", value_enum, default_value = "text", value_name = "FORM", requires = "stream")]
+    #[arg(
+        long = "as",
+        value_enum,
+        default_value = "text",
+        value_name = "FORM",
+        requires = "stream",
+        conflicts_with = "pid"
+    )]
     form: Form,
     /// Write the raw bytes into this file; an existing one is never overwritten
-    #[arg(long, value_name = "FILE", requires = "stream")]
+    #[arg(long, value_name = "FILE", requires = "stream", conflicts_with = "pid")]
     to: Option<PathBuf>,
     #[command(flatten)]
     range: RangeArgs,

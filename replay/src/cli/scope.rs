@@ -6,7 +6,7 @@ use afterimage_format::{ContainerSummary, ContainerUid};
 use clap::Args;
 
 use crate::{
-    failure::Failure,
+    failure::{Failure, shown},
     time::{Named, RangeArgs, Span},
     trace::{Gaps, StoreArgs, Target, Trace, display_name, find, named},
 };
@@ -103,13 +103,16 @@ fn only(traces: &[Trace]) -> Result<Target<'_>, Failure> {
     let all: Vec<Target<'_>> = all.collect();
     match all.as_slice() {
         [one] => Ok(*one),
+        [] => Err(Failure::NoContainer {
+            place: traces.iter().map(|trace| shown(&trace.path)).collect::<Vec<_>>().join("`, `"),
+            damaged: traces.iter().any(|trace| !trace.recording.defects().is_empty()),
+        }),
         several => {
             let names: Vec<String> =
                 several.iter().take(NAMED).map(|t| display_name(&t.summary.record).into_string()).collect();
             let more = if several.len() > NAMED { ", ..." } else { "" };
-            let which =
-                if names.is_empty() { String::new() } else { format!(": {}{more}", names.join(", ")) };
-            Err(Failure::Usage(format!("name one of {} containers{which}", several.len())))
+            let names = names.join(", ");
+            Err(Failure::Usage(format!("name one of {} containers: {names}{more}", several.len())))
         }
     }
 }

@@ -4,7 +4,8 @@
 /// Text in Markdown, in a table's cell or outside.
 pub fn field(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
@@ -14,7 +15,10 @@ pub fn field(text: &str) -> String {
                 out.push('\\');
                 out.push(c);
             }
-            ':' => out.push_str("&#58;"),
+            // Before a digit or a blank it begins no link: times and ports are read as they are.
+            ':' if chars.peek().is_some_and(|next| !matches!(next, '0'..='9' | ' ')) => {
+                out.push_str("&#58;");
+            }
             c => out.push(c),
         }
     }
@@ -33,5 +37,12 @@ mod tests {
         assert!(!text.contains("]("), "{text}");
         assert!(!text.contains('|') && !text.contains('<'), "{text}");
         assert!(!text.contains("http:"), "autolinks: {text}");
+        assert!(!field("mailto:a@e").contains("mailto:"));
+    }
+
+    #[test]
+    fn times_and_ports_stay_readable() {
+        assert_eq!(field("2026-11-22T09:29:57Z tcp 127.0.0.1:80"), "2026-11-22T09:29:57Z tcp 127.0.0.1:80");
+        assert_eq!(field("executed: /x:"), "executed: /x:");
     }
 }

@@ -1,9 +1,12 @@
 //! The state of the TUI. Knows no terminal: [`crate::tui::update`] changes it, [`crate::tui::view`] shows it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use afterimage_format::{BootNanos, ContainerUid, EventId};
-use afterimage_model::{files::FileRecord, net::Conversation, text::Safe};
+use afterimage_model::{files::FileRecord, findings::Severity, net::Conversation, text::Safe};
 
 use crate::trace::alerts::Alert;
 use crate::tui::{
@@ -179,6 +182,8 @@ pub(crate) struct ContainerList {
     pub(crate) alerts: BTreeMap<ContainerUid, u32>,
     /// In the storyline of the selected one.
     pub(crate) story: Scroll,
+    /// All of the storyline, also where it is longer than its pane.
+    pub(crate) whole_story: bool,
     pub(crate) summary: Scroll,
 }
 
@@ -219,6 +224,8 @@ impl ContainerList {
 #[derive(Debug, Default)]
 pub(crate) struct Stories {
     pub(crate) asked: Option<StoryKey>,
+    /// What could not be read, until another is asked for.
+    failed: Option<StoryKey>,
     kept: Vec<(StoryKey, Story)>,
 }
 
@@ -238,11 +245,20 @@ impl Stories {
         let is_there = |story: &Story| story.reading.is_none() && (story.whole.is_some() || !whole);
         let there = self.kept.iter().any(|(k, story)| *k == key && is_there(story));
         // A recording that grows asks anew all the time: the reading under way is finished first.
-        if there || self.asked.is_some_and(|asked| asked.uid == key.uid) {
+        let under_way = self.asked.is_some_and(|asked| asked.uid == key.uid);
+        if there || under_way || self.failed == Some(key) {
             return None;
         }
+        self.failed = None;
         self.asked = Some(key);
         Some(key)
+    }
+
+    /// Takes it that it cannot be read.
+    pub(crate) fn fail(&mut self, key: StoryKey) {
+        if self.asked == Some(key) {
+            self.failed = self.asked.take();
+        }
     }
 
     /// The containers whose storylines are there.
@@ -278,6 +294,7 @@ impl Stories {
 pub(crate) struct Tallies {
     asked: Option<StoryKey>,
     known: BTreeMap<ContainerUid, Tally>,
+    failed: BTreeSet<ContainerUid>,
 }
 
 /// Containers with more events are counted only when they are looked at.
@@ -295,7 +312,8 @@ impl Tallies {
         }
         let seen = list.order.iter().skip(list.scroll.top).chain(&list.order);
         let mut rows = seen.filter_map(|index| catalog.containers.get(*index));
-        let row = rows.find(|row| row.events <= COUNTED && !self.known.contains_key(&row.uid))?;
+        let open = |uid| !self.known.contains_key(uid) && !self.failed.contains(uid);
+        let row = rows.find(|row| row.events <= COUNTED && open(&row.uid))?;
         self.asked = Some(StoryKey { uid: row.uid, generation: catalog.generation });
         self.asked
     }
@@ -304,7 +322,21 @@ impl Tallies {
         if self.asked == Some(key) {
             self.asked = None;
         }
+        self.failed.remove(&key.uid);
         self.known.insert(key.uid, tally);
+    }
+
+    /// Takes it that the container cannot be read.
+    pub(crate) fn fail(&mut self, key: StoryKey) {
+        if self.asked == Some(key) {
+            self.asked = None;
+        }
+        self.failed.insert(key.uid);
+    }
+
+    /// Whether that was tried in vain.
+    pub(crate) fn has_failed(&self, uid: ContainerUid) -> bool {
+        self.failed.contains(&uid)
     }
 }
 
@@ -649,8 +681,9 @@ impl App {
     pub(crate) fn hits(&self) -> Option<&Hits> {
         let text = self.bar.filter.text();
         let entry = self.opened.as_ref()?.hits.entry()?;
-        (!text.is_empty() && *entry.0.text == *text && entry.0.uid == self.opened.as_ref()?.uid)
-            .then_some(entry.1)
+        let (key, uid) = (entry.0, self.opened.as_ref()?.uid);
+        let is_it = *key.text == *text && key.uid == uid && key.setup == self.bar.setup;
+        (!text.is_empty() && is_it).then_some(entry.1)
     }
 
     /// Whether all is known that the rows of the screen's list depend on: only then may an empty list say so.
@@ -679,9 +712,19 @@ impl App {
         self.stories.of(self.subject()?.uid)
     }
 
+    /// The lines of the storyline that are shown: all; where there is no room for all, what stands out.
+    pub(crate) fn storyline(&self) -> Vec<&StoryRow> {
+        let rows = self.story().map_or(&[][..], |story| &story.rows);
+        if self.list.whole_story || rows.len() <= self.rows_in(Pane::Storyline) {
+            return rows.iter().collect();
+        }
+        let weighty: Vec<&StoryRow> = rows.iter().filter(|row| row.severity >= Severity::Notice).collect();
+        if weighty.is_empty() { rows.iter().collect() } else { weighty }
+    }
+
     /// The line of the storyline that the cursor is on.
     pub(crate) fn story_row(&self) -> Option<&StoryRow> {
-        self.story()?.rows.get(self.list.story.cursor)
+        self.storyline().get(self.list.story.cursor).copied()
     }
 
     /// The list of the screen, where it is one.

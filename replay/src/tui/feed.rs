@@ -245,6 +245,8 @@ impl Tally {
 pub(crate) struct Story {
     pub(crate) rows: Vec<StoryRow>,
     pub(crate) summary: Vec<(Safe, Safe)>,
+    /// Events of the container's set-up, once all was read.
+    pub(crate) setup: u64,
     /// Percent read so far; `None` when all was read.
     pub(crate) reading: Option<u8>,
     /// What was read, when all was.
@@ -318,6 +320,8 @@ pub(crate) struct StoryKey {
 pub(crate) struct HitsKey {
     pub(crate) uid: ContainerUid,
     pub(crate) text: Arc<str>,
+    /// Events of the container's set-up too.
+    pub(crate) setup: bool,
     pub(crate) generation: u64,
 }
 
@@ -477,6 +481,8 @@ pub(crate) enum Reply {
     Stream(StreamKey, Stream),
     Tally(StoryKey, Tally),
     Alerts(u64, Arc<Vec<Alert>>),
-    /// The recording could not be read.
+    /// The recording could not be read, or the question not understood.
     Failed(Safe),
+    /// The question that is meant by that.
+    Unanswered(Box<Request>),
 }

@@ -231,7 +231,7 @@ const DEFAULT: &[(Action, &[&str], Screens)] = &[
     (
         Action::OtherRows,
         &["A"],
-        Screens::of(&[Screen::Timeline, Screen::Files, Screen::Net, Screen::Findings]),
+        Screens::of(&[Screen::Containers, Screen::Timeline, Screen::Files, Screen::Net, Screen::Findings]),
     ),
     (Action::MarkContainer, &["Space"], Screens::of(&[Screen::Containers])),
     (Action::Compare, &["d"], Screens::of(&[Screen::Containers])),

@@ -229,8 +229,8 @@ fn containers(plan: &mut Plan, mut rest: Rest, wish: Wish) {
     let below = match height {
         32.. => (height / 2).min(22),
         20.. => height / 2 - 2,
-        // As at 80x24 under the tour.
-        17.. => 6,
+        // As at 60x20 under the tour.
+        13.. => 6,
         _ => 0,
     };
     let below = roomy(rest.0.height, below, wish.rows);

@@ -6,7 +6,7 @@ use afterimage_format::BootNanos;
 use afterimage_model::{files::FileRecord, findings::Severity, net::Conversation, process::ProcessKey};
 
 use crate::tui::{
-    app::App,
+    app::{App, Opened},
     feed::{ProcessRow, Story},
     hits::{Hits, Touched},
     layout::Pane,
@@ -43,6 +43,8 @@ pub(crate) struct Sheet {
     /// The other choice of rows: hot paths only in the tree, everything elsewhere.
     pub(crate) other: bool,
     pub(crate) sorting: Sorting,
+    /// The row that the cursor was led to last.
+    led: Option<usize>,
 }
 
 impl Sheet {
@@ -50,6 +52,17 @@ impl Sheet {
     pub(crate) fn enter(&mut self) {
         self.basis = None;
         self.moved = false;
+    }
+
+    /// The cursor goes to the row that is to be looked at, or to the last one before it, unless the user has moved.
+    fn lead(&mut self, to: Option<usize>) {
+        if self.moved || to.is_none() || to == self.led {
+            return;
+        }
+        let exact = self.order.iter().position(|row| Some(*row) == to);
+        let before = || self.order.iter().rposition(|row| Some(*row) <= to);
+        self.list.cursor = exact.or_else(before).unwrap_or(0);
+        self.led = to;
     }
 
     /// What is seen of a pane about the selected row.
@@ -69,50 +82,71 @@ pub(crate) fn arrange(app: &mut App) {
     let Some(opened) = &app.opened else { return };
     let Some(story) = app.stories.of(opened.uid) else { return };
     let filter = app.bar.filter.text();
-    let hits = opened.hits.entry().filter(|(key, _)| *key.text == *filter).map(|(_, hits)| hits.clone());
+    let near = near(app, opened, story);
     let sheet = opened.sheets.get(&screen);
     let basis = Basis {
         screen,
         rows: story.rows.len(),
         complete: story.whole.is_some(),
         filter: (!filter.is_empty()).then(|| {
-            let done = hits.as_ref().is_some_and(|hits| hits.reading.is_none());
-            (filter, hits.as_ref().map_or(0, Hits::len), done)
+            let hits = app.hits();
+            (filter, hits.map_or(0, Hits::len), hits.is_some_and(|hits| hits.reading.is_none()))
         }),
         other: sheet.is_some_and(|sheet| sheet.other),
         sorting: sheet.map(|sheet| sheet.sorting).unwrap_or_default(),
         until: app.follow.then_some(opened.playhead.time),
     };
     if sheet.and_then(|sheet| sheet.basis.as_ref()) == Some(&basis) {
+        // Where the lists follow the clock, it leads them itself.
+        let sheet = app.opened.as_mut().and_then(|opened| opened.sheets.get_mut(&screen));
+        if let Some(sheet) = sheet.filter(|_| basis.until.is_none()) {
+            sheet.lead(near);
+        }
         return;
     }
-    let filtered = basis.filter.is_some();
-    let hits = hits.filter(|_| filtered);
+    let hits = app.hits().cloned();
     let touched = hits.as_ref().map(|hits| Arc::clone(&hits.touched));
     let wanted = Wanted { other: basis.other, touched: touched.as_deref(), hits: hits.as_ref() };
     let mut order = order(screen, story, &wanted);
     basis.sorting.apply(screen, story, &mut order);
     let newest = basis.until.and_then(|until| begun(screen, story, until, &mut order));
-    let near = (screen == Screen::Findings)
-        .then(|| story.rows.partition_point(|row| row.time <= opened.playhead.time).checked_sub(1))
-        .flatten();
     let sheet = app.opened.as_mut().map(|opened| opened.sheets.entry(screen).or_default());
     let Some(sheet) = sheet else { return };
     let selected = sheet.selected();
     sheet.order = order;
     let at = sheet.order.iter().position(|row| Some(*row) == selected);
     sheet.list.cursor = at.unwrap_or(sheet.list.cursor).min(sheet.order.len().saturating_sub(1));
-    // The selection is one: in the list of findings it is that of the playhead until the user moves.
-    if !sheet.moved
-        && let Some(near) = near
-    {
-        sheet.list.cursor = sheet.order.iter().rposition(|row| *row <= near).unwrap_or(0);
-    }
+    sheet.lead(near);
     // The clock leads the cursor where the lists follow it; between its moves the user does.
     if let Some(newest) = newest.filter(|_| sheet.basis.as_ref().map(|old| old.until) != Some(basis.until)) {
         sheet.list.cursor = sheet.order.iter().position(|row| *row == newest).unwrap_or(0);
     }
     sheet.basis = Some(basis);
+}
+
+/// The row that is to be looked at until the user moves. The selection is one: the playhead's process and finding; of the
+/// conversations the first that stands out.
+fn near(app: &App, opened: &Opened, story: &Story) -> Option<usize> {
+    let time = opened.playhead.time;
+    match app.screen {
+        Screen::Findings => story.rows.partition_point(|row| row.time <= time).checked_sub(1),
+        Screen::Tree | Screen::Timeline => {
+            let (page, at) = opened.at()?;
+            let pid = page.rows.get(at)?.pid;
+            let tree = &story.whole.as_deref()?.tree;
+            tree.iter().rposition(|row| row.pid == pid && row.began <= time)
+        }
+        Screen::Net => {
+            let mut talks = story.whole.as_deref()?.conversations().iter();
+            talks.position(|talk| stands_out(story, talk))
+        }
+        _ => None,
+    }
+}
+
+/// Whether its beginning is a finding to be warned of: an unusual port, an address of the cloud.
+pub(crate) fn stands_out(story: &Story, talk: &Conversation) -> bool {
+    story.rows.iter().any(|row| row.time == talk.first && row.severity >= Severity::Warning)
 }
 
 /// Leaves out what begins after `until`; which of the others began last.
@@ -203,11 +237,18 @@ impl<'a> LaneRow<'a> {
     }
 }
 
+/// Most processes of which none stands out that have lanes.
+const MOST_QUIET: usize = 40;
+
 /// Lanes: what stands out, or everything.
 fn lanes(story: &Story, whole: &Whole, wanted: &Wanted<'_>) -> Vec<usize> {
     let (processes, files) = (whole.tree.len(), whole.file_count());
     let tree = Wanted { other: !wanted.other, ..*wanted };
     let mut order = self::processes(story, whole, &tree);
+    // Where no process stands out, all do, as far as they leave room for what is below them.
+    if order.is_empty() && wanted.touched.is_none() && processes <= MOST_QUIET {
+        order.extend(0..processes);
+    }
     order.extend(self::files(whole, wanted).into_iter().map(|at| processes + at));
     order.extend(conversations(whole, wanted).into_iter().map(|at| processes + files + at));
     order

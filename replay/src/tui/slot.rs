@@ -11,13 +11,15 @@ const UNANSWERED: u8 = 8;
 pub(crate) struct Slot<K, V> {
     asked: Option<K>,
     got: Option<(K, V)>,
+    /// What could not be answered, until anything else is asked: it is not asked again and again.
+    failed: Option<K>,
     /// Questions that ended unanswered since the last answer.
     unanswered: u8,
 }
 
 impl<K, V> Default for Slot<K, V> {
     fn default() -> Self {
-        Self { asked: None, got: None, unanswered: 0 }
+        Self { asked: None, got: None, failed: None, unanswered: 0 }
     }
 }
 
@@ -25,9 +27,10 @@ impl<K: PartialEq + Clone, V> Slot<K, V> {
     /// The question to ask now so that the answer to `key` comes: none where it is there or another is under way.
     pub(crate) fn want(&mut self, key: K) -> Option<K> {
         let there = self.got.as_ref().is_some_and(|(got, _)| *got == key);
-        if there || self.asked.is_some() {
+        if there || self.asked.is_some() || self.failed.as_ref() == Some(&key) {
             return None;
         }
+        self.failed = None;
         self.asked = Some(key.clone());
         Some(key)
     }
@@ -35,9 +38,10 @@ impl<K: PartialEq + Clone, V> Slot<K, V> {
     /// As [`Self::want`], but in place of the question under way: for long ones, which a newer one ends.
     pub(crate) fn want_instead(&mut self, key: K) -> Option<K> {
         let there = self.asked.is_none() && self.got.as_ref().is_some_and(|(got, _)| *got == key);
-        if there || self.asked.as_ref() == Some(&key) {
+        if there || self.asked.as_ref() == Some(&key) || self.failed.as_ref() == Some(&key) {
             return None;
         }
+        self.failed = None;
         self.asked = Some(key.clone());
         Some(key)
     }
@@ -72,6 +76,14 @@ impl<K: PartialEq + Clone, V> Slot<K, V> {
             self.unanswered = 0;
         }
         self.got.replace((key, value)).map(|(_, before)| before)
+    }
+
+    /// Takes it that a question has no answer: the next one can be asked.
+    pub(crate) fn fail(&mut self, key: &K) {
+        if self.asked.as_ref() == Some(key) {
+            self.failed = self.asked.take();
+            self.unanswered = 0;
+        }
     }
 
     /// Whether this question is under way.
@@ -111,6 +123,19 @@ mod tests {
         slot.fill(3, "three");
         assert_eq!(slot.want(3), None);
         assert_eq!(slot.asked, None);
+    }
+
+    #[test]
+    fn what_has_no_answer_is_not_asked_again_until_something_else_is() {
+        let mut slot = Slot::<u32, &str>::default();
+        assert_eq!(slot.want(1), Some(1));
+        slot.fail(&2);
+        assert_eq!(slot.want(2), None, "another question failed");
+        slot.fail(&1);
+        assert_eq!((slot.want(1), slot.want_instead(1), slot.want_newest(1)), (None, None, None));
+        assert_eq!(slot.want(2), Some(2));
+        slot.fill(2, "two");
+        assert_eq!(slot.want(1), Some(1));
     }
 
     #[test]

@@ -40,8 +40,8 @@ const STEPS: &[Step] = &[
         done: |app| app.screen == Screen::Files,
     },
     Step {
-        text: "Whom did it talk to? Press 6, go down to the last conversation with j, and press Enter: it is what the \
-               intruder typed into a reverse shell, and what came back.",
+        text: "Whom did it talk to? Press 6: the conversation marked ! is the reverse shell. Press Enter for what the \
+               intruder typed into it, and what came back.",
         done: |app| app.screen == Screen::Follow,
     },
     Step {

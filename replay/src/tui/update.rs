@@ -14,6 +14,7 @@ mod sort;
 mod steer;
 mod stream;
 mod typing;
+mod unanswered;
 mod walk;
 
 use std::sync::Arc;
@@ -301,6 +302,7 @@ pub(crate) fn arrange(app: &mut App) {
 pub(crate) fn receive(app: &mut App, reply: Reply) {
     match reply {
         Reply::Failed(message) => app.notice = Some(Notice { text: message, bad: true }),
+        Reply::Unanswered(request) => unanswered::take(app, &request),
         Reply::Tally(key, tally) => take_tally(app, key, tally),
         Reply::Story(key, story) => {
             if story.reading.is_none() {

@@ -53,9 +53,10 @@ pub(crate) fn requests(app: &mut App) -> Vec<Request> {
     let Some(opened) = &mut app.opened else { return asked };
     let mut hits = None;
     if !text.is_empty() {
-        let key = HitsKey { uid: opened.uid, text: text.into(), generation };
+        let key = HitsKey { uid: opened.uid, text: text.into(), setup, generation };
         // A recording that grows asks anew all the time: only another filter ends the reading under way.
-        let same = opened.hits.asked().is_some_and(|asked| asked.text == key.text && asked.uid == key.uid);
+        let is_same = |asked: &HitsKey| HitsKey { generation, ..asked.clone() } == key;
+        let same = opened.hits.asked().is_some_and(is_same);
         let want = if same { opened.hits.want(key.clone()) } else { opened.hits.want_instead(key.clone()) };
         asked.extend(want.map(|key| Request::Hits(key, library.clone())));
         let known = opened.hits.entry().filter(|(got, _)| **got == key);

@@ -204,7 +204,19 @@ fn serve(
         if over() {
             continue;
         }
-        let (teller, known) = (tell.clone(), &mut cache);
+        let (asked, known) = (request.clone(), &mut cache);
+        // Whoever waits for the answer has to know that none comes.
+        let teller = {
+            let tell = tell.clone();
+            move |reply: Reply| {
+                let failed = matches!(reply, Reply::Failed(_));
+                tell(reply);
+                if failed {
+                    tell(Reply::Unanswered(Box::new(asked.clone())));
+                }
+            }
+        };
+        let told = teller.clone();
         let read = move || {
             let job = Job { over: &over, tell: &teller };
             panic::catch_unwind(AssertUnwindSafe(|| engine::answer(&trace, known, request, &job)))
@@ -212,9 +224,9 @@ fn serve(
         let answered = if lane.is_long() { apart(lane, read) } else { read() };
         match answered {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tell(Reply::Failed(safe!("{}", crate::failure::Failure::from(error)))),
+            Ok(Err(error)) => told(Reply::Failed(safe!("{}", crate::failure::Failure::from(error)))),
             Err(_) => {
-                tell(Reply::Failed(safe!(
+                told(Reply::Failed(safe!(
                     "internal error while reading {}; what is shown may be old",
                     lane.name()
                 )));
@@ -264,7 +276,8 @@ mod tests {
 
     use super::*;
     use crate::tui::{
-        feed::{Center, MomentKey, PageKey, Purpose},
+        feed::{Center, HitsKey, MomentKey, PageKey, Purpose},
+        filter::Library,
         fixture,
         hits::Hits,
     };
@@ -291,6 +304,21 @@ mod tests {
         assert!(![second, page, cells].into_iter().any(|topic| is_over(topic, &newest)));
         let next = ask(names(2));
         assert!(is_over(page, &newest) && !is_over(next, &newest) && !is_over(second, &newest));
+    }
+
+    #[test]
+    fn a_question_without_an_answer_is_told_with_why() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fixture::write_store(dir.path(), &fixture::staged());
+        let trace = Arc::new(Trace::open(dir.path().to_owned(), false).expect("a recording"));
+        let (tell, replies) = mpsc::channel();
+        let worker = Worker::start(move |reply| tell.send(reply).expect("heard")).expect("threads");
+        let key = HitsKey { uid: ContainerUid(1), text: "proc.name =".into(), setup: false, generation: 0 };
+        worker.ask(&trace, Request::Hits(key.clone(), Library::default()));
+        let next = || replies.recv_timeout(std::time::Duration::from_secs(600)).expect("a reply");
+        assert!(matches!(next(), Reply::Failed(_)));
+        let Reply::Unanswered(asked) = next() else { panic!("nothing says what has no answer") };
+        assert!(matches!(*asked, Request::Hits(asked, _) if asked == key));
     }
 
     #[cfg(target_os = "linux")]

@@ -133,6 +133,22 @@ fn cut_file_opens_and_says_that_it_is_torn() {
     assert_eq!(document["defects"][0]["kind"], "torn", "{document}");
 }
 
+#[test]
+fn a_recording_without_containers_says_so_and_whether_they_may_have_been_lost() {
+    let sample = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples/plain.aftx");
+    let whole = std::fs::read(sample).expect("the sample");
+    let dir = tempfile::tempdir().expect("a directory");
+    let cut = dir.path().join("cut.aftx");
+    std::fs::write(&cut, &whole[..whole.len() / 2]).expect("written");
+    let path = cut.to_str().expect("UTF-8");
+    for verb in ["show", "tree", "files"] {
+        check(&afterimage(&[verb, path]), 3, &["no container in", path, "afterimage info"]);
+    }
+    let none = Fixture::new().seal();
+    let path = none.path.to_str().expect("UTF-8").to_owned();
+    check(&afterimage(&["show", &path]), 1, &["no container in", &path]);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_stopped_reader_leaves_no_copy_of_standard_input() {

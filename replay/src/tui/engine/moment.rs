@@ -24,6 +24,8 @@ use crate::{
 
 /// Descriptors shown in the detail.
 const DESCRIPTORS: usize = 32;
+/// Lines of arguments that come before the process: an execution tells some 40 numbers, most of which the process tells too.
+const MOST_ARGUMENTS: usize = 12;
 /// Ancestors shown in the detail.
 const ANCESTORS: usize = 12;
 
@@ -44,10 +46,15 @@ pub(super) fn moment(
     let Some(before) = film.before(trace, of, id, job)? else { return Ok(None) };
     let mut detail = Vec::new();
     about_event(trace, before, &event, &mut detail);
+    let mut arguments = arguments(&event);
+    if arguments.len() <= MOST_ARGUMENTS {
+        detail.append(&mut arguments);
+    }
     let Some(world) = film.after(trace, of, id, job)? else { return Ok(None) };
     if let Some(process) = world.process_of_task(event.task) {
         about_process(world, process, &mut detail);
     }
+    detail.append(&mut arguments);
     let overflow = world.overflow(key.uid);
     let forgotten = overflow.forgotten.saturating_add(overflow.processes);
     Ok(Some(Moment { tree: tree(world, key.uid), forgotten, detail, pid: Some(event.task.tgid) }))
@@ -82,7 +89,14 @@ fn about_event(trace: &Trace, world: &World, owned: &OwnedEvent, out: &mut Vec<D
             add(out, "took", safe!("{}", human(nanos)));
         }
         if let Some(time) = trace.clock.rfc3339(event.time) {
-            add(out, "time", time);
+            // Apart: together they are wider than the pane at 120 columns.
+            match time.as_str().trim_end_matches('Z').split_once('T') {
+                Some((date, clock)) => {
+                    add(out, "time", safe!("{clock} UTC"));
+                    add(out, "date", safe!("{date}"));
+                }
+                None => add(out, "time", time),
+            }
         }
         let thread = if event.task.tid == event.task.tgid {
             Safe::default()
@@ -97,13 +111,17 @@ fn about_event(trace: &Trace, world: &World, owned: &OwnedEvent, out: &mut Vec<D
             let text = safe!("truncated: {} of {} bytes were kept", field.bytes.len(), field.full_len);
             out.push(DetailLine::Warn(text));
         }
-        let args = describe::args(event);
-        if !args.is_empty() {
-            out.push(DetailLine::Section("arguments"));
-            let pairs = args.into_iter().map(|(name, value)| DetailLine::Pair(safe!("{name}"), value));
-            out.extend(pairs);
-        }
     });
+}
+
+/// What the event was told with, under a heading; nothing where that is nothing.
+fn arguments(owned: &OwnedEvent) -> Vec<DetailLine> {
+    owned.with(|event| {
+        let args = describe::args(event);
+        let heading = (!args.is_empty()).then_some(DetailLine::Section("arguments"));
+        let pairs = args.into_iter().map(|(name, value)| DetailLine::Pair(safe!("{name}"), value));
+        heading.into_iter().chain(pairs).collect()
+    })
 }
 
 fn warnings(flags: EventFlags) -> impl Iterator<Item = &'static str> {

@@ -39,12 +39,14 @@ pub(super) fn story(trace: &Trace, key: StoryKey, job: &Job<'_>) -> Result<(), R
     let (mut files, mut network) = (Files::new(), Network::new());
     let mut findings = findings::Story::new();
     let mut rows = Vec::new();
-    let (mut seen, mut over) = (0_u64, false);
+    let (mut seen, mut setup, mut over) = (0_u64, 0_u64, false);
     trace.recording.walk(&query, None, Direction::Forward, &mut |id, uid, event| {
         seen += 1;
         world.apply(uid, event);
         // What a runtime does to set a container up is none of its own acts.
-        if !event.flags.contains(EventFlags::SETUP) {
+        if event.flags.contains(EventFlags::SETUP) {
+            setup += 1;
+        } else {
             files.apply(&world, uid, event);
             network.apply(&world, uid, event);
         }
@@ -63,7 +65,7 @@ pub(super) fn story(trace: &Trace, key: StoryKey, job: &Job<'_>) -> Result<(), R
         let summary = summary(&world, key.uid);
         let tree = tree(&world, key.uid);
         let whole = Arc::new(Whole::new(key.uid, world, files, network, tree));
-        (job.tell)(Reply::Story(key, Story { rows, summary, reading: None, whole: Some(whole) }));
+        (job.tell)(Reply::Story(key, Story { rows, summary, setup, reading: None, whole: Some(whole) }));
     }
     Ok(())
 }

@@ -90,7 +90,7 @@ fn the_screens_about_a_whole_life() {
 #[test]
 fn a_stream_as_text_and_as_bytes() {
     let mut harness = replay();
-    harness.press("4");
+    harness.press("4 g g");
     harness.press("j j j j j j");
     assert_eq!(harness.app.selected_process().map(|row| row.pid), Some(31_418));
     harness.press("7");

@@ -6,7 +6,7 @@ use super::filtering;
 use crate::tui::{
     app::{App, Opened},
     screen::Screen,
-    stream::{Side, Target},
+    stream::Target,
     text::safe,
 };
 
@@ -36,6 +36,7 @@ pub(super) fn command_line(app: &App) -> Safe {
     match app.screen {
         Screen::Health => {}
         _ if filter.is_empty() => {}
+        Screen::Follow => text.push_str(", without the filter"),
         Screen::Replay => {
             text.push_str(&format!(" --filter {}", quoted(escape(filter.as_bytes()).as_str())));
         }
@@ -59,11 +60,7 @@ fn options(app: &App, opened: &Opened) -> String {
             if let Some(Target::Process(key)) = &opened.target {
                 text.push_str(&format!(" --pid {}", key.tgid));
             }
-            match opened.side {
-                Side::Both => {}
-                Side::In => text.push_str(" --way in"),
-                Side::Out => text.push_str(" --way out"),
-            }
+            text.push_str("  # lists the streams; --stream N shows one");
         }
         _ => {}
     }
@@ -129,8 +126,8 @@ mod tests {
         check(&harness, " --begin 2026-11-21T");
         harness.press("5 A");
         check(&harness, " --all");
-        harness.press("4 j j j j j j 7 s");
-        check(&harness, " --pid 31418 --way in");
+        harness.press("4 g g j j j j j j 7");
+        check(&harness, " --pid 31418  # lists the streams; --stream N shows one");
         harness.press("2 S /");
         harness.type_text("proc.name = sh");
         harness.press("Enter");

@@ -45,6 +45,11 @@ pub(super) fn step(app: &mut App, pane: Pane, by: isize, height: usize) {
 
 /// The other choice of rows.
 pub(super) fn other_rows(app: &mut App) {
+    if app.screen == Screen::Containers {
+        app.list.whole_story = !app.list.whole_story;
+        app.list.story = Scroll::default();
+        return;
+    }
     if let Some(sheet) = app.opened.as_mut().and_then(|o| o.sheets.get_mut(&app.screen)) {
         sheet.other = !sheet.other;
     }

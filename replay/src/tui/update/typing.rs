@@ -13,7 +13,7 @@ use crate::tui::{
     menu::Menu,
     palette,
     scroll::Scroll,
-    view::help,
+    view::{detail, help, popups},
 };
 
 /// Rows of a menu.
@@ -97,8 +97,7 @@ fn popup_key(app: &mut App, key: Key) -> Option<Effect> {
             if is_enter(key) || key.code == KeyCode::Char('q') {
                 return None;
             }
-            let lines = app.opened.as_ref().and_then(|o| o.moment.value()).map_or(0, |m| m.detail.len());
-            scroll.roll(rolled(app, key, 10), lines, 5);
+            roll_event(app, key, scroll);
         }
         Popup::Explain(lines, scroll) => {
             if is_enter(key) || key.code == KeyCode::Char('q') {
@@ -224,6 +223,13 @@ fn parts_key(app: &mut App, scroll: &mut Scroll, key: Key) -> bool {
     let len = filtering::in_force(app).chips().len() + filtering::offered(app).len();
     scroll.show(len, usize::MAX);
     true
+}
+
+/// Moves in the text about an event.
+fn roll_event(app: &App, key: Key, scroll: &mut Scroll) {
+    let (columns, height) = popups::event_size(app.size);
+    let height = usize::from(height);
+    scroll.roll(rolled(app, key, height), detail::rows(app, columns).len(), height);
 }
 
 /// Rows that a key of movement rolls text by.

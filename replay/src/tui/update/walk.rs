@@ -11,6 +11,7 @@ use crate::tui::{
     layout::{self, Pane},
     screen::Screen,
     scroll::Scroll,
+    view::detail,
 };
 
 /// Columns that the line between panes is moved by.
@@ -95,7 +96,7 @@ pub(super) fn roll(app: &mut App, pane: Pane, by: isize) {
     match pane {
         Pane::Containers => select(app, by, height),
         Pane::Storyline => {
-            let len = app.story().map_or(0, |story| story.rows.len());
+            let len = app.storyline().len();
             app.list.story.step(by, len, height);
         }
         Pane::Triggers => {
@@ -131,8 +132,9 @@ pub(super) fn roll(app: &mut App, pane: Pane, by: isize) {
             }
         }
         Pane::Detail => {
+            let columns = app.plan().rect(pane).map_or(0, |rect| detail::columns(rect.width));
+            let len = detail::rows(app, columns).len();
             if let Some(opened) = &mut app.opened {
-                let len = opened.moment.value().map_or(0, |moment| moment.detail.len());
                 opened.detail.roll(by, len, height);
             }
         }

@@ -36,7 +36,7 @@ pub(super) fn header(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     {
         row.push(&safe!("  {}", subject.name), Role::BarStrong);
         row.push(&safe!("  {}", subject.life.state.as_str()), Role::Bar);
-        if subject.uid != ContainerUid::HOST && tabs {
+        if subject.uid != ContainerUid::HOST && tabs && subject.name != subject.short_id {
             row.push(&safe!("  {}", subject.short_id), Role::Bar);
         }
     }
@@ -101,21 +101,36 @@ pub(super) fn tabs(app: &App, painter: &mut Painter<'_>, rect: Rect) {
         }
     }
     painter.row(rect.x, rect.y, rect.width, &row);
-    let hints = Row::new()
-        .add(":", Role::Key)
-        .add(" actions  ", Role::Dim)
-        .add("?", Role::Key)
-        .add(" keys", Role::Dim);
-    let used = u16::try_from(hints.width()).unwrap_or(0);
-    painter.row(rect.right().saturating_sub(used + 1), rect.y, used, &hints);
+    let hints = tab_hints(app);
+    // Where they would hide a screen, the footer has them.
+    if tabs_have_hints(app, rect.width) {
+        let used = u16::try_from(hints.width()).unwrap_or(0);
+        painter.row(rect.right().saturating_sub(used + 1), rect.y, used, &hints);
+    }
 }
+
+fn tab_hints(app: &App) -> Row {
+    let [palette, help] = [Action::Palette, Action::Help].map(|action| key_of(app, action));
+    Row::new()
+        .add(&palette, Role::Key)
+        .add(" actions  ", Role::Dim)
+        .add(&help, Role::Key)
+        .add(" keys", Role::Dim)
+}
+
+fn tabs_have_hints(app: &App, columns: u16) -> bool {
+    let tabs: usize = Screen::ALL.iter().map(|screen| width(screen.name()) + TAB).sum();
+    tabs + tab_hints(app).width() < usize::from(columns)
+}
+
+/// Columns of a tab beside its name: a digit, a blank, and three for brackets or blanks.
+const TAB: usize = 5;
 
 /// The screen whose name is at a column of the row of screens.
 pub(crate) fn tab_at(app: &App, column: u16) -> Option<Screen> {
     let mut from = 0;
     for screen in Screen::ALL {
-        // A digit, a blank, the name, and three columns for brackets or blanks.
-        let wide = u16::try_from(width(screen.name())).unwrap_or(0) + 5;
+        let wide = u16::try_from(width(screen.name()) + TAB).unwrap_or(0);
         if (from..from + wide).contains(&column) {
             return Some(*screen).filter(|screen| *screen != app.screen);
         }
@@ -129,7 +144,10 @@ pub(super) fn filter(app: &App, painter: &mut Painter<'_>, rect: Rect) -> Option
     painter.text(rect.x + 1, rect.y, 1, "/", Role::Key);
     let x = rect.x + 3;
     let note = filter_note(app);
-    let used = u16::try_from(note.width()).unwrap_or(0).min(rect.width / 2);
+    // Where nothing is filtered or looked for, the note has the room of that.
+    let is_free = app.bar.edit.is_none() && app.bar.find.is_none() && update::in_force(app).is_empty();
+    let most = if is_free { rect.width.saturating_sub(14) } else { rect.width / 2 };
+    let used = u16::try_from(note.width()).unwrap_or(0).min(most);
     painter.row(rect.right().saturating_sub(used + 1), rect.y, used, &note);
     let room = rect.width.saturating_sub(used + 6);
     if let Some(line) = &app.bar.edit {
@@ -224,15 +242,11 @@ fn filter_note(app: &App) -> Row {
             (Some(app.list.order.len() as u64), total, "container", None)
         }
         Screen::Health => return Row::new(),
+        _ if app.bar.filter.is_empty() => return without_filter(app),
         _ => {
             let total = app.subject().map_or(0, |row| row.events);
             let hits = app.hits();
-            let reading = hits.and_then(|hits| hits.reading);
-            if app.bar.filter.is_empty() {
-                (Some(total), total, "event", None)
-            } else {
-                (hits.map(|hits| hits.len() as u64), total, "event", reading)
-            }
+            (hits.map(|hits| hits.len() as u64), total, "event", hits.and_then(|hits| hits.reading))
         }
     };
     let mut row = Row::new();
@@ -250,6 +264,18 @@ fn filter_note(app: &App) -> Row {
         None => row.push("counting", Role::Dim),
     }
     row
+}
+
+/// How many events there are, and how many of them are left out without a filter.
+fn without_filter(app: &App) -> Row {
+    let total = app.subject().map_or(0, |row| row.events);
+    let setup = app.story().map_or(0, |story| story.setup).min(total);
+    if setup == 0 || app.bar.setup {
+        return Row::new().add(&counted(total, "event"), Role::Dim);
+    }
+    let shown = safe!("{} of {}", grouped(total - setup), counted(total, "event"));
+    let key = key_of(app, Action::SetUp);
+    Row::new().add(&shown, Role::Dim).add(&safe!("  {} of set-up hidden ({key})", grouped(setup)), Role::Dim)
 }
 
 /// What the clock does.
@@ -318,6 +344,10 @@ pub(super) fn footer(app: &App, painter: &mut Painter<'_>, rect: Rect) {
         );
         return;
     }
+    if app.bar.edit.is_some() {
+        painter.row(x, rect.y, room, &while_typing(app));
+        return;
+    }
     if !app.pending.is_empty() || app.count.is_some() {
         let count = app.count.map_or_else(String::new, |count| format!("# {count} "));
         let keys: String = app.pending.iter().map(ToString::to_string).collect();
@@ -325,7 +355,7 @@ pub(super) fn footer(app: &App, painter: &mut Painter<'_>, rect: Rect) {
         painter.text(x, rect.y, room, &safe!("{keys} ..."), Role::BarStrong);
         return;
     }
-    let help = Row::new().add(&key_of(app, Action::Help), Role::BarStrong).add(" keys", Role::Bar);
+    let help = ways_on(app, rect.width);
     let used = u16::try_from(help.width()).unwrap_or(0);
     let mut left = usize::from(room.saturating_sub(used + 2));
     let mut at = x;
@@ -341,6 +371,36 @@ pub(super) fn footer(app: &App, painter: &mut Painter<'_>, rect: Rect) {
         left = left.saturating_sub(hint.width());
     }
     painter.row(rect.right().saturating_sub(used + 1), rect.y, used, &help);
+}
+
+/// What is wrong with what is typed, in full, as the bar may have no room for it; else what the keys do now.
+fn while_typing(app: &App) -> Row {
+    if let Some(verdict @ (Verdict::Invalid(..) | Verdict::Doubtful(_))) = &app.bar.verdict {
+        return Row::new().add(&sentence(verdict), Role::BarStrong);
+    }
+    let keys = [("Enter", "applies"), ("Esc", "cancels"), ("Tab", "completes"), ("Up Down", "choose")];
+    let mut row = Row::new();
+    for (key, what) in keys {
+        row.push(key, Role::BarStrong);
+        row.push(&safe!(" {what}   "), Role::Bar);
+    }
+    row
+}
+
+/// What leads everywhere: the help; where no row of screens says it, the palette and the screens too.
+fn ways_on(app: &App, columns: u16) -> Row {
+    let mut row = Row::new();
+    let tabs = app.plan().rect(crate::tui::layout::Pane::Tabs).is_some();
+    if !tabs && columns >= 80 {
+        let (first, last) = (key_of(app, Action::GoHealth), key_of(app, Action::GoFindings));
+        row.push(&safe!("{first}-{last}"), Role::BarStrong);
+        row.push(" screens  ", Role::Bar);
+    }
+    if columns >= 60 && !(tabs && tabs_have_hints(app, columns)) {
+        row.push(&key_of(app, Action::Palette), Role::BarStrong);
+        row.push(" actions  ", Role::Bar);
+    }
+    row.add(&key_of(app, Action::Help), Role::BarStrong).add(" keys", Role::Bar)
 }
 
 fn key_of(app: &App, action: Action) -> Safe {

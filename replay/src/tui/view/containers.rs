@@ -185,6 +185,9 @@ fn state(_: &App, row: &ContainerRow) -> (Safe, Role) {
 
 fn findings(app: &App, row: &ContainerRow) -> (Safe, Role) {
     let Some(tally) = app.tallies.of(row.uid) else {
+        if app.tallies.has_failed(row.uid) {
+            return (Safe::literal("unread"), Role::Bad);
+        }
         return (safe!("{}", app.look.symbols.ellipsis), Role::Dim);
     };
     let parts = [(tally.critical, "!!"), (tally.warning, "!"), (tally.notice, "-")];

@@ -1,12 +1,12 @@
 //! The event at the playhead in full, and the state of its process then.
 
-use afterimage_model::text::Safe;
+use afterimage_model::{findings::Severity, text::Safe};
 use ratatui::layout::Rect;
 
-use super::title;
+use super::{storyline::severity, title};
 use crate::tui::{
     app::{App, Opened},
-    feed::DetailLine,
+    feed::{Center, DetailLine, StoryRow},
     layout::Pane,
     paint::{Painter, Row},
     text::{head, safe, width},
@@ -23,13 +23,34 @@ const FOLDS: usize = 12;
 /// Draws the pane.
 pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let inner = title(app, painter, rect, Pane::Detail, Row::new(), &behind(app));
-    let Some(moment) = app.opened.as_ref().and_then(|o| o.moment.value()) else { return };
-    let rows = lines(&moment.detail, inner.width.saturating_sub(3));
+    let rows = rows(app, columns(inner.width));
     let top = app.opened.as_ref().map_or(0, |o| o.detail.top).min(rows.len().saturating_sub(1));
     for (y, row) in (inner.y..inner.bottom()).zip(rows.iter().skip(top)) {
-        painter.row(inner.x + 1, y, inner.width.saturating_sub(3), row);
+        painter.row(inner.x + 1, y, columns(inner.width), row);
     }
     painter.scroll(inner, top as u64, u64::from(inner.height), rows.len() as u64);
+}
+
+/// Columns of text in a pane of so many.
+pub(crate) const fn columns(pane: u16) -> u16 {
+    pane.saturating_sub(3)
+}
+
+/// The rows about the playhead in so many columns: what stands out there, the event, its process.
+pub(crate) fn rows(app: &App, columns: u16) -> Vec<Row> {
+    let Some((key, moment)) = app.opened.as_ref().and_then(|o| o.moment.entry()) else { return Vec::new() };
+    let story = app.story().map_or(&[][..], |story| &story.rows);
+    let here = |row: &&StoryRow| {
+        row.severity >= Severity::Notice && row.id.is_some_and(|id| key.at == Center::Event(id))
+    };
+    let mut out = Vec::new();
+    for found in story.iter().filter(here) {
+        let (mark, role) = severity(found.severity);
+        let text = safe!("{mark} {} {}", found.text, found.tag);
+        out.extend(folded(&text, usize::from(columns)).into_iter().map(|part| Row::new().add(&part, role)));
+    }
+    out.extend(lines(&moment.detail, columns));
+    out
 }
 
 /// Says where what is shown is not yet that of the playhead.

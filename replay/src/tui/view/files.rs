@@ -99,7 +99,7 @@ impl Columns {
             painter.text(line.x + 1, y, 1, "?", Role::Dim);
         }
         painter.path(self.path.0, y, self.path.1, &escape(&file.path), role);
-        painter.text(self.acts.0, y, self.acts.1, &letters(file), Role::Text);
+        painter.text(self.acts.0, y, self.acts.1, &letters(file, painter.symbols().dot), Role::Text);
         if let Some((x, width)) = self.written {
             let (text, role) = match file.bytes_written {
                 0 => (Safe::literal("-"), Role::Dim),
@@ -124,7 +124,7 @@ impl Columns {
 }
 
 /// A letter for each kind of act: `c`reated, `w`ritten, `r`ead, e`X`ecuted, `m`ode, `n`amed, `u`nlinked, re`f`used.
-fn letters(file: &FileRecord) -> Safe {
+fn letters(file: &FileRecord, none: &'static str) -> Safe {
     const LETTERS: [(&[ActKind], &str); 8] = [
         (&[ActKind::Created, ActKind::Linked], "c"),
         (&[ActKind::Written, ActKind::Truncated], "w"),
@@ -137,7 +137,7 @@ fn letters(file: &FileRecord) -> Safe {
     ];
     let letters: String = LETTERS
         .iter()
-        .map(|(kinds, letter)| if kinds.iter().any(|kind| file.was(*kind)) { *letter } else { "·" })
+        .map(|(kinds, letter)| if kinds.iter().any(|kind| file.was(*kind)) { *letter } else { none })
         .collect();
     safe!("{letters}")
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use afterimage_format::BootNanos;
 use afterimage_model::{
-    findings::Severity,
+    findings::{Severity, technique},
     text::{Safe, escape},
 };
 use ratatui::layout::Rect;
@@ -92,9 +92,14 @@ fn about(app: &App, row: &StoryRow, out: &mut Vec<DetailLine>) {
         add("process", process.unwrap_or_else(|| safe!("{}", row.pid)));
     }
     if !row.tag.as_str().is_empty() {
-        add("ATT&CK", safe!("{} (may be part of)", row.tag));
+        add("ATT&CK", safe!("{}{} (may be part of)", row.tag, called(&row.tag)));
     }
     out.push(DetailLine::Warn(Safe::literal("An observation with its evidence, not a verdict.")));
+}
+
+/// The name of a technique behind its id.
+fn called(tag: &Safe) -> Safe {
+    technique(tag.as_str()).map_or_else(Safe::default, |name| safe!(" {name}"))
 }
 
 /// Techniques by how often they were seen.
@@ -111,10 +116,11 @@ fn techniques(app: &App, out: &mut Vec<DetailLine>) {
         return;
     }
     out.push(DetailLine::Section("techniques of ATT&CK in this container"));
-    for (technique, (count, worst)) in counts {
+    for (id, (count, worst)) in counts {
+        let name = technique(id).map_or_else(Safe::default, |name| safe!("{name}: "));
         out.push(DetailLine::Pair(
-            safe!("{technique}"),
-            safe!("{}, the worst {}", counted(count as u64, "finding"), worst.as_str()),
+            safe!("{id}"),
+            safe!("{name}{}, the worst {}", counted(count as u64, "finding"), worst.as_str()),
         ));
     }
 }

@@ -1,5 +1,6 @@
 //! The help: every key of this screen, made from the table of keys.
 
+use afterimage_model::text::Safe;
 use ratatui::layout::Rect;
 
 use crate::tui::{
@@ -28,6 +29,13 @@ pub(crate) fn rows(app: &App, columns: usize) -> Vec<Row> {
             .add(": ", Role::Dim)
             .add(app.screen.question(), Role::Text),
     ];
+    let letters = letters(app.screen);
+    if !letters.is_empty() {
+        rows.push(Row::new());
+        rows.push(Row::new().add("letters", Role::Title));
+        let cells = letters.iter().map(|(letter, text)| named(&Safe::literal(letter), text)).collect();
+        two_columns(&mut rows, cells, columns);
+    }
     for group in Group::ALL {
         let actions: Vec<Action> = Action::ALL
             .iter()
@@ -54,7 +62,7 @@ pub(crate) fn rows(app: &App, columns: usize) -> Vec<Row> {
         ("~", "the recording of this container is not complete"),
         (app.look.symbols.lost, "events were lost here"),
     ];
-    let cells = marks.into_iter().map(|(mark, text)| named(&safe!("{mark}"), text)).collect();
+    let cells = marks.into_iter().map(|(mark, text)| named(&Safe::literal(mark), text)).collect();
     two_columns(&mut rows, cells, columns);
     rows.push(Row::new());
     rows.push(Row::new().add("screens", Role::Title));
@@ -64,13 +72,43 @@ pub(crate) fn rows(app: &App, columns: usize) -> Vec<Row> {
     rows
 }
 
+/// What the letters of a screen's rows stand for.
+const fn letters(screen: Screen) -> &'static [(&'static str, &'static str)] {
+    match screen {
+        Screen::Timeline => &[
+            ("*", "a program begins"),
+            ("x", "the process ends"),
+            ("c", "created; of a peer: connected"),
+            ("w", "written, or opened for it"),
+            ("r", "read, or opened for it"),
+            ("X", "executed, or mapped as code"),
+            ("m", "mode or owner set"),
+            ("n", "renamed"),
+            ("u", "deleted"),
+            ("f", "failed or refused"),
+            ("d", "data to or from a peer"),
+        ],
+        Screen::Files => &[
+            ("c", "created"),
+            ("w", "written or truncated"),
+            ("r", "read"),
+            ("m", "mode or owner set"),
+            ("n", "renamed"),
+            ("X", "executed, or mapped as code"),
+            ("u", "deleted"),
+            ("f", "failed or refused"),
+        ],
+        _ => &[],
+    }
+}
+
 fn cell(app: &App, action: Action) -> Row {
     let keys: Vec<String> =
         app.keymap.ways(app.screen, action).map(|b: &Binding| b.shown().into_string()).collect();
     named(&safe!("{}", keys.join(" ")), action.help())
 }
 
-fn named(keys: &afterimage_model::text::Safe, text: &'static str) -> Row {
+fn named(keys: &Safe, text: &'static str) -> Row {
     Row::new().add(&safe!("  {:<KEYS$} ", keys.as_str()), Role::Key).add(text, Role::Text)
 }
 

@@ -269,10 +269,48 @@ fn acts(file: &FileRecord) -> Vec<(BootNanos, &'static str, Role)> {
 }
 
 fn ends(talk: &Conversation) -> Vec<(BootNanos, &'static str, Role)> {
-    let begin = if talk.connections == 0 { ("f", Role::Bad) } else { ("c", Role::Net) };
+    let begin = match (talk.connections, talk.failures) {
+        (0, 1..) => ("f", Role::Bad),
+        // Datagrams need no connection.
+        (0, 0) => ("d", Role::Net),
+        _ => ("c", Role::Net),
+    };
     let mut all = vec![(talk.first, begin.0, begin.1)];
     if talk.last > talk.first {
         all.push((talk.last, "d", Role::Net));
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use afterimage_model::net::Direction;
+
+    use super::*;
+
+    #[test]
+    fn only_what_failed_is_told_as_failed() {
+        let talk = |connections, failures| Conversation {
+            protocol: "udp",
+            direction: Direction::Out,
+            peer: None,
+            local: None,
+            names: Vec::new(),
+            first: BootNanos(1),
+            last: BootNanos(1),
+            connections,
+            failures,
+            last_error: None,
+            sent: 0,
+            received: 0,
+            messages_sent: 0,
+            messages_received: 0,
+            processes: Vec::new(),
+        };
+        let letter = |connections, failures| ends(&talk(connections, failures)).first().map(|end| end.1);
+        assert_eq!(letter(1, 0), Some("c"));
+        assert_eq!(letter(1, 1), Some("c"));
+        assert_eq!(letter(0, 1), Some("f"));
+        assert_eq!(letter(0, 0), Some("d"), "datagrams without a connection");
+    }
 }

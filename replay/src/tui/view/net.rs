@@ -1,7 +1,6 @@
 //! The conversations of a whole life, the selected one, and the names that were asked for.
 
 use afterimage_model::{
-    findings::Severity,
     net::{Conversation, Direction},
     symbols,
     text::{Safe, escape},
@@ -17,6 +16,7 @@ use crate::tui::{
     feed::DetailLine,
     layout::Pane,
     paint::{Painter, Row},
+    sheets::stands_out,
     text::{bytes, counted, grouped, safe},
     theme::Role,
     whole::Whole,
@@ -95,7 +95,7 @@ impl Columns {
         let failed = talk.connections == 0 && talk.failures > 0;
         if failed {
             painter.text(line.x + 1, y, 1, "f", Role::Bad);
-        } else if stands_out(app, talk) {
+        } else if app.story().is_some_and(|story| stands_out(story, talk)) {
             painter.text(line.x + 1, y, 1, "!", Role::Alert);
         }
         painter.path(self.peer.0, y, self.peer.1, &peer(talk), if failed { Role::Dim } else { Role::Net });
@@ -134,19 +134,13 @@ impl Columns {
 
 /// The peer's address, of accepted connections with the own one.
 pub(super) fn peer(talk: &Conversation) -> Safe {
-    let address = |address: &afterimage_model::sockaddr::SocketAddress| safe!("{address}");
+    let address = |address: &afterimage_model::sockaddr::SocketAddress| address.seen_by(talk.protocol);
     match (talk.direction, &talk.peer, &talk.local) {
         (Direction::In, Some(peer), Some(local)) => safe!("{} at {}", address(peer), address(local)),
         (_, Some(peer), _) => address(peer),
         (_, None, Some(local)) => safe!("somebody at {}", address(local)),
         (_, None, None) => Safe::literal("somebody"),
     }
-}
-
-/// Whether its beginning is a finding to be warned of: an unusual port, an address of the cloud.
-fn stands_out(app: &App, talk: &Conversation) -> bool {
-    let rows = app.story().map_or(&[][..], |story| &story.rows);
-    rows.iter().any(|row| row.time == talk.first && row.severity >= Severity::Warning)
 }
 
 /// What is known of the selected conversation.
@@ -160,7 +154,7 @@ pub(super) fn conversation(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let mut add = |key: &'static str, value: Safe| out.push(DetailLine::Pair(Safe::literal(key), value));
     add("peer", peer(talk));
     if let Some(local) = &talk.local {
-        add("own end", safe!("{local}"));
+        add("own end", local.seen_by(talk.protocol));
     }
     let began = if talk.direction == Direction::Out { "by the container" } else { "by the peer" };
     add("begun", Safe::literal(began));

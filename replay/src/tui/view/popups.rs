@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 
 use super::{detail, help};
 use crate::tui::{
-    app::{App, Diff, Popup},
+    app::{App, Diff, Opened, Popup},
     ask::Ask,
     edit::LineEdit,
     feed::DiffRow,
@@ -244,7 +244,8 @@ pub(super) fn candidates(app: &App, painter: &mut Painter<'_>, bar: Rect, area: 
     scroll.show(len, usize::from(inner.height));
     let shown = completion.candidates.iter().enumerate().skip(scroll.top).take(usize::from(inner.height));
     for (y, (at, (text, note))) in (inner.y..).zip(shown) {
-        let row = Rect { y, height: 1, ..inner };
+        // The last column is the scroll bar's.
+        let row = Rect { y, height: 1, width: inner.width.saturating_sub(1), ..inner };
         let wide = u16::try_from(width(note.as_str())).unwrap_or(0).min(row.width / 2);
         let room = row.width.saturating_sub(wide + 3);
         painter.text(row.x + 2, y, room, &escape(text.as_bytes()), Role::Text);
@@ -312,16 +313,21 @@ fn explanation(painter: &mut Painter<'_>, area: Rect, lines: Option<&[Safe]>, to
     painter.scroll(inner, top as u64, u64::from(inner.height), lines.len() as u64);
 }
 
+/// Columns and rows of the text about an event on a terminal of this size.
+pub(crate) fn event_size((width, height): (u16, u16)) -> (u16, u16) {
+    (width.saturating_sub(12).min(106), height.saturating_sub(6))
+}
+
 fn event(app: &App, painter: &mut Painter<'_>, area: Rect, top: usize) {
-    let frame = centred(area, area.width.saturating_sub(8).min(110), area.height.saturating_sub(4));
+    let (columns, height) = event_size((area.width, area.height));
+    let frame = centred(area, columns + 4, height + 2);
     let inner =
         painter.frame(frame, &Row::new().add("event", Role::TitleFocus).add("  Esc closes", Role::Dim));
-    let shown = app.opened.as_ref().filter(|o| !o.is_behind()).and_then(|o| o.moment.value());
-    let Some(moment) = shown else {
+    if app.opened.as_ref().is_none_or(Opened::is_behind) {
         painter.text(inner.x, inner.y, inner.width, "reading", Role::Dim);
         return;
-    };
-    let rows = detail::lines(&moment.detail, inner.width);
+    }
+    let rows = detail::rows(app, columns);
     for (y, row) in (inner.y..inner.bottom()).zip(rows.iter().skip(top)) {
         painter.row(inner.x, y, inner.width, row);
     }

@@ -7,12 +7,14 @@ use super::{detail::lines, title};
 use crate::{
     time::human,
     tui::{
+        action::Action,
         app::App,
-        feed::{ContainerRow, DetailLine},
+        feed::{ContainerRow, DetailLine, Story},
+        keys::Binding,
         layout::Pane,
         moment::{Clocks, TimeStyle},
         paint::{Painter, Row},
-        text::{grouped, safe},
+        text::{counted, grouped, safe},
         theme::Role,
     },
 };
@@ -24,15 +26,14 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
         return;
     };
     let story = app.story();
-    let note = match story.map(|story| (story.reading, story.rows.len())) {
+    let rows = app.storyline();
+    let note = match story.map(|story| (story.reading, story)) {
         None | Some((Some(0), _)) => Safe::literal("reading"),
         Some((Some(percent), _)) => safe!("{percent} % read"),
-        Some((None, 1)) => Safe::literal("1 finding"),
-        Some((None, count)) => safe!("{count} findings"),
+        Some((None, story)) => extent(app, story, rows.len()),
     };
     let extra = Row::new().add(" of ", Role::Dim).add(&subject.name, Role::Text);
     let inner = title(app, painter, rect, Pane::Storyline, extra, &note);
-    let rows = story.map_or(&[][..], |story| story.rows.as_slice());
     if rows.is_empty() && story.is_some_and(|story| story.reading.is_none()) {
         painter.text(inner.x + 2, inner.y, inner.width.saturating_sub(2), "nothing stands out", Role::Dim);
     }
@@ -60,6 +61,20 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
         }
     }
     painter.scroll(inner, scroll.top as u64, u64::from(inner.height), rows.len() as u64);
+}
+
+/// How much of the story is shown, and how much of it stands out.
+fn extent(app: &App, story: &Story, shown: usize) -> Safe {
+    let all = story.rows.len();
+    if shown < all {
+        let key =
+            app.keymap.ways(app.screen, Action::OtherRows).next().map_or_else(Safe::default, Binding::shown);
+        return safe!("{shown} of {all}, {key} shows all");
+    }
+    match story.rows.iter().filter(|row| row.severity >= Severity::Notice).count() {
+        0 => safe!("{}, none stands out", counted(all as u64, "step")),
+        weighty => safe!("{}, {weighty} stand out", counted(all as u64, "step")),
+    }
 }
 
 /// Mark and role of a finding.

@@ -61,12 +61,16 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
 }
 
 fn of(app: &App) -> Safe {
+    let whole = app.story().and_then(|story| story.whole.as_ref());
     match app.opened.as_ref().and_then(|o| o.target.as_ref()) {
         None => Safe::default(),
-        Some(Target::Peer(peer, None)) => safe!("{peer}"),
+        Some(Target::Peer(peer, None)) => {
+            let talks = whole.map_or(&[][..], |whole| whole.conversations());
+            let talk = talks.iter().find(|talk| talk.peer.as_ref() == Some(peer));
+            peer.seen_by(talk.map_or("", |talk| talk.protocol))
+        }
         Some(Target::Peer(peer, Some(local))) => safe!("{peer} at {local}"),
         Some(Target::Process(key)) => {
-            let whole = app.story().and_then(|story| story.whole.as_ref());
             let title = whole.and_then(|whole| whole.world.process(*key)).map(|process| process.title());
             title.map_or_else(|| safe!("{}", key.tgid), |title| safe!("{} {title}", key.tgid))
         }
