@@ -1,7 +1,7 @@
 //! Copies blocks of sealed files into a new one, bytes unchanged, with the proofs that go with them.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     io,
     path::PathBuf,
 };
@@ -16,7 +16,7 @@ use crate::{
     },
     file,
     meta::Record,
-    payload::Payload,
+    payload::{Hash, Payload},
     proof::{chain_block, proof_block, provenance, separator_block},
     reader::scan::Loaded,
     segment::{
@@ -44,6 +44,8 @@ pub(crate) struct BlockCopy {
     newest: Option<u64>,
     blocks: u64,
     events: u64,
+    /// Rows of each container.
+    rows: HashMap<u64, u64>,
 }
 
 /// What a copy holds.
@@ -53,6 +55,8 @@ pub(crate) struct Copied {
     pub(crate) events: u64,
     pub(crate) bytes: u64,
     pub(crate) entries: Vec<BlockEntry>,
+    /// Root of the tree over all blocks of the file.
+    pub(crate) root: Hash,
 }
 
 impl BlockCopy {
@@ -70,6 +74,7 @@ impl BlockCopy {
             newest: None,
             blocks: 0,
             events: 0,
+            rows: HashMap::new(),
         })
     }
 
@@ -156,6 +161,11 @@ impl BlockCopy {
         self.events
     }
 
+    /// Rows copied of a container.
+    pub(crate) fn rows_of(&self, uid: u64) -> u64 {
+        self.rows.get(&uid).copied().unwrap_or(0)
+    }
+
     /// Whether the copy has a record of this container.
     pub(crate) fn has_record(&self, uid: u64) -> bool {
         self.records.has_container(uid)
@@ -176,6 +186,7 @@ impl BlockCopy {
             events: self.events,
             bytes: self.segment.len(),
             entries: self.segment.entries().to_vec(),
+            root: self.segment.tree().root(),
         })
     }
 
@@ -204,6 +215,7 @@ impl BlockCopy {
             .map_err(|source| self.error("write", source))?;
         self.blocks += 1;
         self.events += u64::from(header.rows);
+        *self.rows.entry(header.container).or_default() += u64::from(header.rows);
         Ok(())
     }
 }

@@ -7,9 +7,10 @@ use std::{
 };
 
 use crate::{
-    BootNanos, ContainerUid, Incident, Part, ReadError, Recording,
+    BootNanos, ContainerSummary, ContainerUid, Incident, Part, ReadError, Recording,
     block::kind,
     copy::{BlockCopy, CopyError, is_common},
+    incident::RowsOf,
     meta::Record,
     segment::BlockEntry,
 };
@@ -64,11 +65,23 @@ pub fn extract(
     out: &Path,
 ) -> Result<ExtractReport, ExtractError> {
     let parts: Vec<Part> = containers.iter().copied().map(Part::all).collect();
-    extract_parts(recording, &parts, None, out)
+    copy_parts(recording, &parts, None, out)
 }
 
-/// As [`extract`], with the blocks of these parts only, and with the incident that they belong to. Blocks are copied
-/// whole: what they have beside a part comes along.
+/// As [`extract`], with the blocks of these parts only: they are copied whole, with what they have beside a part. The
+/// file tells how many events there were in all.
+///
+/// # Errors
+/// [`ExtractError`]; nothing is left behind at `out` then.
+pub fn extract_parts(
+    recording: &Recording,
+    parts: &[Part],
+    out: &Path,
+) -> Result<ExtractReport, ExtractError> {
+    copy_parts(recording, parts, None, out)
+}
+
+/// As [`extract_parts`], with the incident that they belong to.
 ///
 /// # Errors
 /// [`ExtractError`]; nothing is left behind at `out` then.
@@ -78,10 +91,10 @@ pub fn extract_incident(
     incident: &Incident,
     out: &Path,
 ) -> Result<ExtractReport, ExtractError> {
-    extract_parts(recording, parts, Some(incident), out)
+    copy_parts(recording, parts, Some(incident), out)
 }
 
-fn extract_parts(
+fn copy_parts(
     recording: &Recording,
     parts: &[Part],
     incident: Option<&Incident>,
@@ -126,8 +139,11 @@ fn copy_all(
     let belongs = |record: &&Record| match record {
         Record::Container(container) => wanted.contains(&container.uid.0),
         Record::Loss(loss) => loss.container.is_none_or(|uid| wanted.contains(&uid.0)),
+        Record::Rows(rows) => wanted.contains(&rows.container.0),
         Record::Origin(_) | Record::Clock(_) | Record::Incident(_) => true,
-        Record::Tombstone(_) | Record::Eviction(_) | Record::Pin(_) | Record::Unpin(_) => false,
+        Record::Tombstone(_) | Record::Kept(_) | Record::Eviction(_) | Record::Pin(_) | Record::Unpin(_) => {
+            false
+        }
     };
     let mut loose: Vec<Record> = recording.staged_records().iter().filter(belongs).cloned().collect();
     // Retention keeps records of containers apart from their blocks.
@@ -138,6 +154,8 @@ fn copy_all(
     let evictions = recording.evictions().iter().filter(|eviction| wanted.contains(&eviction.container.0));
     loose.extend(evictions.copied().map(Record::Eviction));
     loose.extend(incident.cloned().map(Record::Incident));
+    let copied = recording.containers().iter().filter(|c| wanted.contains(&c.record.uid.0));
+    loose.extend(copied.filter_map(|container| rows_beside(recording, container, &copy)));
     copy.add_records(&loose)?;
     let done = copy.finish(true)?;
     Ok(ExtractReport {
@@ -146,6 +164,19 @@ fn copy_all(
         blocks: done.blocks,
         bytes: done.bytes,
     })
+}
+
+/// How many rows a container had, where not all of them were copied and retention did not remove the others.
+pub(crate) fn rows_beside(
+    recording: &Recording,
+    container: &ContainerSummary,
+    copy: &BlockCopy,
+) -> Option<Record> {
+    let uid = container.record.uid;
+    let evicted = recording.eviction(uid).map_or(0, |eviction| eviction.events);
+    let rows = container.rows;
+    (rows > copy.rows_of(uid.0).saturating_add(evicted))
+        .then_some(Record::Rows(RowsOf { container: uid, rows }))
 }
 
 /// Of each part the keyframe before its first block: what began earlier is known from there.

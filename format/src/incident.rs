@@ -16,6 +16,13 @@ impl Incident {
     pub const MAX_DOCUMENT: usize = 900 << 10;
 }
 
+/// How many rows a container had in the recording that a part of it was copied from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RowsOf {
+    pub(crate) container: ContainerUid,
+    pub(crate) rows: u64,
+}
+
 /// A part of a container's recording, in times of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part {

@@ -157,6 +157,27 @@ pub(crate) struct Tombstone {
     pub(crate) real: i64,
 }
 
+/// A file of kept blocks as retention wrote it: its blocks and their root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KeptFile {
+    pub(crate) number: u64,
+    pub(crate) size: u64,
+    pub(crate) root: Hash,
+}
+
+/// Numbers of kept files begin anew with each segment, so that none is ever used twice.
+pub(crate) const KEPT_SHIFT: u32 = 20;
+
+impl FileId {
+    /// The segment that was written when the file was made.
+    pub(crate) const fn age(self) -> u64 {
+        match self {
+            Self::Kept(number) => number >> KEPT_SHIFT,
+            Self::Segment(number) => number,
+        }
+    }
+}
+
 impl Tombstone {
     /// The link's bytes; empty without one.
     pub(crate) fn link_bytes(&self) -> Vec<u8> {

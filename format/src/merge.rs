@@ -7,6 +7,7 @@
 use std::{
     collections::{HashMap, HashSet},
     io,
+    ops::Range,
     path::{Path, PathBuf},
 };
 
@@ -14,6 +15,7 @@ use crate::{
     ReadError, Recording,
     block::{BlockHeader, HEADER_LEN, STORE_SCOPE, kind},
     copy::{BlockCopy, CopyError, is_common},
+    extract::rows_beside,
     file,
     meta::Record,
     proof::provenance,
@@ -185,6 +187,8 @@ fn loose(copy: &BlockCopy, recordings: &[&Recording]) -> Vec<Record> {
         });
         records.extend(missing.map(|container| Record::Container(Box::new(container.record.clone()))));
         records.extend(recording.evictions().iter().copied().map(Record::Eviction));
+        let containers = recording.containers().iter();
+        records.extend(containers.filter_map(|container| rows_beside(recording, container, copy)));
     }
     let mut seen = HashSet::new();
     records.retain(|record| {
@@ -195,7 +199,8 @@ fn loose(copy: &BlockCopy, recordings: &[&Recording]) -> Vec<Record> {
     records
 }
 
-/// Chooses among copies of the same rows: those with most rows, and of these one that is proven.
+/// Chooses among copies of the same rows: none that nothing proves where others that are proven have all its rows, then those
+/// with most rows, and of these one that is proven.
 fn choose(
     origins: &[Origin<'_>],
     staged: &[(&BlockEntry, &[u8])],
@@ -241,6 +246,13 @@ fn choose(
     }
     let mut chosen = HashSet::new();
     for mut candidates in of.into_values() {
+        let proven = runs(candidates.iter().filter(|c| !c.unproven));
+        let all = candidates.len();
+        candidates.retain(|c| {
+            let has = |run: &Range<u64>| run.start <= c.first_row && c.end() <= run.end;
+            !c.unproven || c.rows == 0 || !proven.iter().any(has)
+        });
+        report.duplicates += (all - candidates.len()) as u64;
         candidates.sort_by_key(|c| (c.first_row, std::cmp::Reverse(c.rows), c.unproven, c.number, c.root));
         let mut next = 0;
         let mut roots = HashSet::new();
@@ -254,7 +266,7 @@ fn choose(
                 report.duplicates += 1;
                 continue;
             }
-            next = next.max(candidate.first_row.saturating_add(u64::from(candidate.rows)));
+            next = next.max(candidate.end());
             chosen.insert(match candidate.at {
                 Some((file, number)) => (Some(file), number),
                 None => (None, candidate.staged),
@@ -262,6 +274,27 @@ fn choose(
         }
     }
     Ok(chosen)
+}
+
+impl Candidate {
+    /// The number behind its last row.
+    fn end(&self) -> u64 {
+        self.first_row.saturating_add(u64::from(self.rows))
+    }
+}
+
+/// The rows of these, as few runs as say it.
+fn runs<'a>(candidates: impl Iterator<Item = &'a Candidate>) -> Vec<Range<u64>> {
+    let mut rows: Vec<Range<u64>> = candidates.filter(|c| c.rows > 0).map(|c| c.first_row..c.end()).collect();
+    rows.sort_by_key(|run| (run.start, run.end));
+    let mut runs: Vec<Range<u64>> = Vec::new();
+    for run in rows {
+        match runs.last_mut() {
+            Some(last) if run.start <= last.end => last.end = last.end.max(run.end),
+            _ => runs.push(run),
+        }
+    }
+    runs
 }
 
 fn reading(loaded: &Loaded, source: io::Error) -> MergeError {

@@ -11,7 +11,8 @@ use crate::{
     BootNanos, ClockPair, ContainerRecord, ContainerUid, Engine, Eviction, EvictionReason, Fact, FactKey,
     FactSource, Incident, Loss, LossCause, Origin, Pin, Role, TaskKey,
     bytes::{Input, Malformed, Output},
-    keeping::{FileId, Tombstone},
+    incident::RowsOf,
+    keeping::{FileId, KeptFile, Tombstone},
     limits,
 };
 
@@ -26,6 +27,8 @@ mod kind {
     pub(super) const PIN: u16 = 7;
     pub(super) const UNPIN: u16 = 8;
     pub(super) const INCIDENT: u16 = 9;
+    pub(super) const KEPT: u16 = 10;
+    pub(super) const ROWS: u16 = 11;
 }
 
 const VERSION: u16 = 1;
@@ -43,6 +46,8 @@ pub(crate) enum Record {
     /// The pin with this id was taken away.
     Unpin(String),
     Incident(Incident),
+    Kept(KeptFile),
+    Rows(RowsOf),
 }
 
 /// The one configuration of bincode.
@@ -129,6 +134,19 @@ struct TombstoneV1 {
 }
 
 #[derive(Encode, Decode)]
+struct KeptV1 {
+    number: u64,
+    size: u64,
+    root: [u8; 32],
+}
+
+#[derive(Encode, Decode)]
+struct RowsV1 {
+    container: u64,
+    rows: u64,
+}
+
+#[derive(Encode, Decode)]
 struct EvictionV1 {
     container: u64,
     events: u64,
@@ -168,6 +186,12 @@ impl Record {
             Self::Incident(Incident { id, document }) => {
                 put(out, kind::INCIDENT, IncidentV1 { id: id.clone(), document: document.clone() })
             }
+            Self::Kept(KeptFile { number, size, root }) => {
+                put(out, kind::KEPT, KeptV1 { number: *number, size: *size, root: *root })
+            }
+            Self::Rows(RowsOf { container, rows }) => {
+                put(out, kind::ROWS, RowsV1 { container: container.0, rows: *rows })
+            }
         }
     }
 
@@ -197,6 +221,14 @@ impl Record {
                 let IncidentV1 { id, document } = get(bytes)?;
                 Self::Incident(Incident { id, document })
             }
+            kind::KEPT => {
+                let KeptV1 { number, size, root } = get(bytes)?;
+                Self::Kept(KeptFile { number, size, root })
+            }
+            kind::ROWS => {
+                let RowsV1 { container, rows } = get(bytes)?;
+                Self::Rows(RowsOf { container: ContainerUid(container), rows })
+            }
             _ => return Ok(None),
         }))
     }
@@ -219,7 +251,9 @@ impl Record {
             | Self::Eviction(_)
             | Self::Pin(_)
             | Self::Unpin(_)
-            | Self::Incident(_) => {}
+            | Self::Incident(_)
+            | Self::Kept(_)
+            | Self::Rows(_) => {}
             Self::Container(record) => {
                 shift(&mut record.first_seen);
                 record.removed.iter_mut().for_each(&shift);
@@ -536,6 +570,8 @@ mod tests {
             }),
             Record::Unpin("p1".to_owned()),
             Record::Incident(Incident { id: "t-1".to_owned(), document: b"{}".to_vec() }),
+            Record::Kept(KeptFile { number: 6, size: 4, root: [7; 32] }),
+            Record::Rows(RowsOf { container: ContainerUid(3), rows: 9 }),
         ]
     }
 

@@ -93,6 +93,8 @@ pub struct ContainerSummary {
     pub record: ContainerRecord,
     /// Events kept.
     pub events: u64,
+    /// Events that the recorder kept, by their numbers and by what an extract tells of where it was copied from.
+    pub rows: u64,
     /// Events lost, throttled included.
     pub lost: u64,
     /// First and last event's time.

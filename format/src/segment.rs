@@ -287,16 +287,21 @@ pub(crate) fn encode_footer(parts: &FooterParts<'_>, offset: u64) -> std::io::Re
     let mut header = BlockHeader::of_store(kind::FOOTER, entries.len() as u32, root);
     let mut out = Vec::new();
     crate::block::seal_block(&mut header, &bytes, &mut out);
+    put_trailer(&mut out, offset, &header);
+    Ok(out)
+}
+
+/// Appends the trailer of a file whose footer block has this header and lies at `offset`.
+fn put_trailer(out: &mut Vec<u8>, offset: u64, footer: &BlockHeader) {
     let begin = out.len();
     out.extend_from_slice(&TRAILER_MAGIC);
     out.put_u64(offset);
-    out.put_u32(header.total_len() as u32);
-    out.put_u32(entries.len() as u32);
-    out.put_u64(offset + header.total_len() as u64 + TRAILER_LEN as u64);
+    out.put_u32(footer.total_len() as u32);
+    out.put_u32(footer.rows);
+    out.put_u64(offset + footer.total_len() as u64 + TRAILER_LEN as u64);
     out.resize(begin + TRAILER_CRC_AT, 0);
     let crc = crc32c::crc32c(&out[begin..]);
     out.put_u32(crc);
-    Ok(out)
 }
 
 /// Reads a trailer: offset and length of the footer of a file of this length.
@@ -400,6 +405,26 @@ pub(crate) fn parse_leaves(block: &[u8]) -> Result<Vec<Hash>, Malformed> {
         return Err(Malformed("a footer has not one leaf for each block"));
     }
     Ok(leaves.to_vec())
+}
+
+/// A sealed file as a forger makes it: the footer tells other records, and its checksums are right.
+#[cfg(test)]
+pub(crate) fn with_records(file: &[u8], records: &[u8]) -> Vec<u8> {
+    let at = file.len() - TRAILER_LEN;
+    let (offset, length) = parse_trailer(&file[at..], file.len() as u64).unwrap();
+    let offset = offset as usize;
+    let (mut header, payload) = footer_payload(&file[offset..offset + length]).unwrap();
+    let (mut columns, mut unpacker) = (PayloadWriter::new().unwrap(), Unpacker::new().unwrap());
+    columns.column(column::RECORDS, records);
+    for column in payload.columns().iter().filter(|column| column.id != column::RECORDS) {
+        columns.column(column.id, unpacker.unpack(column, &mut Vec::new()).unwrap());
+    }
+    let mut bytes = Vec::new();
+    header.root = columns.finish(&mut bytes);
+    let mut out = file[..offset].to_vec();
+    crate::block::seal_block(&mut header, &bytes, &mut out);
+    put_trailer(&mut out, offset as u64, &header);
+    out
 }
 
 /// Reads a footer block at `offset`; its entries lie in order before it.

@@ -16,7 +16,7 @@ use crate::{
         encode::{Around, EventEncoder},
         ingest::OpenBlock,
     },
-    keeping::{FileId, Tombstone},
+    keeping::{FileId, KeptFile, Tombstone},
     limits,
     meta::Record,
     note::Checkpoint,
@@ -157,6 +157,7 @@ fn keeping_records() -> Vec<u8> {
     assert!(Record::Eviction(eviction).encode(&mut out));
     assert!(Record::Pin(pin).encode(&mut out));
     assert!(Record::Unpin("p1".to_owned()).encode(&mut out));
+    assert!(Record::Kept(KeptFile { number: 6, size: 4, root: [0xbb; 32] }).encode(&mut out));
     out
 }
 

@@ -20,7 +20,9 @@ use std::{
 use crate::{
     Defect, DefectKind, OpenError,
     bytes::{Input, Malformed, Output, checksum_is},
-    file, segment,
+    file,
+    keeping::FileId,
+    segment,
 };
 
 /// Begins the STORE file.
@@ -224,6 +226,14 @@ pub(crate) const KEPT: Numbered = Numbered { prefix: "kept-", suffix: ".aft" };
 pub(crate) const KEPT_NEW: Numbered = Numbered { prefix: "kept-", suffix: ".new" };
 /// Stage files.
 pub(crate) const STAGES: Numbered = Numbered { prefix: "stage-", suffix: "" };
+
+/// The path of a file that holds blocks.
+pub(crate) fn path_of(dir: &Path, id: FileId) -> PathBuf {
+    match id {
+        FileId::Kept(number) => KEPT.path(dir, number),
+        FileId::Segment(number) => SEGMENTS.path(dir, number),
+    }
+}
 
 impl Numbered {
     /// The path of number `number`.

@@ -15,6 +15,9 @@ mod catalog;
 mod chain;
 mod evicted;
 mod segment;
+mod stage;
+#[cfg(test)]
+mod tests;
 
 /// What to verify against.
 #[derive(Debug, Clone, Default)]

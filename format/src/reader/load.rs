@@ -144,6 +144,8 @@ struct Build {
     unfinished: Vec<PathBuf>,
     sealed_blocks: usize,
     tombstones: HashMap<FileId, Tombstone>,
+    /// Segments with nothing in them.
+    empty: Vec<PathBuf>,
     /// Segments that should be there by their numbers.
     gaps: Vec<(u64, PathBuf)>,
 }
@@ -227,15 +229,7 @@ impl Build {
                 }
                 self.unfinished.push(path);
             }
-            if let Some(before) = self.segments.last().filter(|before| !before.loaded.sealed)
-                && let Some(said) = segment.loaded.header.link.previous
-                && said.sequence == before.loaded.header.link.sequence
-                && said.size > before.loaded.entries.len() as u64
-            {
-                let (path, found) = (before.loaded.path.clone(), before.loaded.entries.len());
-                let what = format!("it had `{}` blocks when the next began, and has `{found}`", said.size);
-                self.defects.push(defect_at(&path, before.loaded.end, DefectKind::Missing, &what));
-            }
+            self.follows(dir, &segment);
             if is_last {
                 self.unsealed = !segment.loaded.sealed;
             }
@@ -253,6 +247,21 @@ impl Build {
             StoreFile::read(dir)?;
         }
         Ok(())
+    }
+
+    /// Compares what a segment says of the one before with what is there of that.
+    fn follows(&mut self, dir: &Path, segment: &Segment) {
+        let Some(said) = segment.loaded.header.link.previous else { return };
+        let before = self.segments.last().map(|before| &before.loaded);
+        let before = before.filter(|b| !b.sealed && b.header.link.sequence == said.sequence);
+        let (path, end, found) = match before {
+            Some(before) => (before.path.clone(), before.end, before.entries.len() as u64),
+            None => (SEGMENTS.path(dir, said.sequence), 0, 0),
+        };
+        if said.size > found && (before.is_some() || self.empty.contains(&path)) {
+            let what = format!("it had `{}` blocks when the next began, and has `{found}`", said.size);
+            self.defects.push(defect_at(&path, end, DefectKind::Missing, &what));
+        }
     }
 
     /// Takes the catalog's word for the files that it lists, when it lists the ones that are there.
@@ -397,7 +406,10 @@ impl Build {
     ) -> Result<Option<Segment>, OpenError> {
         let loaded = match scan::load(path, true) {
             Ok(loaded) => loaded,
-            Err(LoadError::Empty) => return Ok(None),
+            Err(LoadError::Empty) => {
+                self.empty.push(path.to_owned());
+                return Ok(None);
+            }
             Err(LoadError::Open(OpenError::Damaged { defect, .. })) => {
                 self.defects.push(defect);
                 return Ok(None);
@@ -630,7 +642,11 @@ impl Build {
                 Record::Origin(found) => origin = Some(found),
                 Record::Clock(pair) => clock.push(pair),
                 Record::Loss(loss) => losses.push(loss),
-                Record::Tombstone(_) => {}
+                Record::Tombstone(_) | Record::Kept(_) => {}
+                Record::Rows(told) => {
+                    let stand = self.stands.entry(told.container.0).or_default();
+                    stand.rows = stand.rows.max(told.rows);
+                }
                 Record::Eviction(eviction) => {
                     let known = evictions.entry(eviction.container).or_insert(eviction);
                     if known.blocks <= eviction.blocks {
@@ -709,6 +725,7 @@ impl Build {
                 let stand = self.stands.get(&uid).copied().unwrap_or_default();
                 ContainerSummary {
                     events: stand.events,
+                    rows: stand.rows,
                     lost: lost.get(&uid).copied().unwrap_or(0).max(stand.lost),
                     range: stand.range,
                     record,

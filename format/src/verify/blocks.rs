@@ -7,12 +7,17 @@ use crate::{
     block::{self, BlockHeader, STORE_SCOPE, kind},
     bytes::Malformed,
     events::{decode::EventDecoder, filter::BlockFilter, repeated::Repeated},
+    meta::Record,
     payload::Payload,
     segment::{BlockEntry, records::decode_records},
 };
 
 /// Checks a block's content root, that everything in it can be decoded, and that its filter lets all its rows pass.
-pub(super) fn check(bytes: &[u8], decoder: &mut EventDecoder) -> Result<BlockHeader, Malformed> {
+/// Gives its records, too.
+pub(super) fn check(
+    bytes: &[u8],
+    decoder: &mut EventDecoder,
+) -> Result<(BlockHeader, Vec<Record>), Malformed> {
     let header = BlockHeader::parse(bytes)?;
     let payload_bytes = block::checked_payload(&header, bytes)?;
     let padding = bytes.get(block::HEADER_LEN + payload_bytes.len()..).unwrap_or(&[]);
@@ -24,7 +29,8 @@ pub(super) fn check(bytes: &[u8], decoder: &mut EventDecoder) -> Result<BlockHea
         return Err(Malformed("the content is not what was hashed"));
     }
     let records = decoder.records(&payload)?;
-    decode_records(&records, header.base, &mut Vec::new(), &mut 0)?;
+    let mut told = Vec::new();
+    decode_records(&records, header.base, &mut told, &mut 0)?;
     if header.kind == kind::EVENTS {
         let rows = decoder.rows(&header, payload_bytes)?;
         let repeated = decoder.repeated(&payload)?;
@@ -39,7 +45,7 @@ pub(super) fn check(bytes: &[u8], decoder: &mut EventDecoder) -> Result<BlockHea
     if header.kind == kind::STATE {
         decoder.state(&payload)?;
     }
-    Ok(header)
+    Ok((header, told))
 }
 
 /// Whether what a footer repeats of a block is what the block says.
@@ -88,6 +94,12 @@ impl Continuity {
             end_row: entry.first_row.saturating_add(u64::from(entry.rows)),
             place,
         });
+    }
+
+    /// The number behind the last row of each container.
+    pub(super) fn ends(&self) -> HashMap<u64, u64> {
+        let end = |seen: &Vec<Seen>| seen.iter().map(|seen| seen.end_row).max().unwrap_or(0);
+        self.of.iter().map(|(uid, seen)| (*uid, end(seen))).collect()
     }
 
     /// What is missing, besides blocks that were `evicted` of a container: behind which place. Where `from_first`, the

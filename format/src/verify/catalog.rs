@@ -6,7 +6,6 @@ use crate::{
     bytes::Malformed,
     catalog::{Catalog, merged::Merged},
     keeping::FileId,
-    meta::Record,
     reader::scan::Loaded,
 };
 
@@ -57,11 +56,9 @@ impl CatalogCheck {
         if !self.is_current || self.seen != catalog.files.len() {
             return None;
         }
-        let mut said = Vec::new();
-        catalog.records.iter().for_each(|record: &Record| {
-            record.encode(&mut said);
-        });
-        (said != self.merged.encode())
+        let mut said = Merged::default();
+        catalog.records.into_iter().for_each(|record| said.add(record));
+        (!said.agrees(&self.merged))
             .then_some("it tells other things of containers, gaps or pins than the files")
     }
 }

@@ -1,14 +1,14 @@
 //! The segments of a store one after the other: each must be the one that the next was made after.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     io,
     path::{Path, PathBuf},
 };
 
 use super::{
     Finding, FindingKind, SegmentState, Signer, VerifyOptions, VerifyReport, blocks::Continuity,
-    catalog::CatalogCheck, evicted::Evicted, segment,
+    catalog::CatalogCheck, evicted::Evicted, segment, stage,
 };
 use crate::{
     Eviction, OpenError,
@@ -16,7 +16,7 @@ use crate::{
     note::Checkpoint,
     reader::scan::{self, LoadError, Loaded},
     segment::{chain::Link, origin_kind},
-    store::{self, KEPT, SEGMENTS, StoreFile},
+    store::{self, KEPT, SEGMENTS, StoreFile, path_of},
 };
 
 /// Verifies one recording.
@@ -38,10 +38,23 @@ pub(super) struct Verifier<'a> {
     evicted: Evicted,
     /// Files that were read.
     read: HashSet<FileId>,
+    /// Numbers of segments that were begun and have nothing in them.
+    empty: Vec<u64>,
+    /// Files that were listed.
+    listed: HashSet<FileId>,
+    /// Files that signed blocks say were removed, and those that other blocks of a segment say.
+    removed: HashSet<FileId>,
+    unsigned_removals: BTreeMap<u64, Vec<FileId>>,
+    /// What kept files say was removed.
+    said_by_kept: Vec<(PathBuf, FileId)>,
     /// What proofs of kept files rest on.
     sources: Vec<(PathBuf, Link, (u64, [u8; 32]))>,
     /// A file was listed and then not there.
     vanished: bool,
+    /// It is an extract: it has not all blocks of any segment.
+    is_part: bool,
+    /// The first segment that something here is of.
+    first: Option<u64>,
 }
 
 impl<'a> Verifier<'a> {
@@ -59,8 +72,15 @@ impl<'a> Verifier<'a> {
             unreadable: Vec::new(),
             evicted: Evicted::default(),
             read: HashSet::new(),
+            empty: Vec::new(),
+            listed: HashSet::new(),
+            removed: HashSet::new(),
+            unsigned_removals: BTreeMap::new(),
+            said_by_kept: Vec::new(),
             sources: Vec::new(),
             vanished: false,
+            is_part: false,
+            first: None,
         }
     }
 
@@ -71,6 +91,7 @@ impl<'a> Verifier<'a> {
             LoadError::Empty => OpenError::NotARecording { path: path.to_owned() },
         })?;
         self.uuid = loaded.header.store_uuid;
+        self.is_part = loaded.header.origin_kind != origin_kind::STORE;
         self.total = loaded.end;
         self.segment(&loaded, false)?;
         // What lies between the blocks of a kept file is in other files.
@@ -78,6 +99,7 @@ impl<'a> Verifier<'a> {
             // An extract tells what was evicted of its containers.
             self.evicted.learn(&loaded.records);
             self.missing_blocks(false);
+            self.tell_evicted(path);
         }
         Ok(())
     }
@@ -136,16 +158,49 @@ impl<'a> Verifier<'a> {
                 }
                 Err(LoadError::Open(error @ OpenError::Io { .. })) => return Err(error),
                 Err(LoadError::Open(error)) => self.unreadable(path, id, error.to_string()),
-                Err(LoadError::Empty) => self.unreadable(path, id, "it is empty".to_owned()),
+                Err(LoadError::Empty) => self.nothing_in(path, id),
             }
         }
         if let Some(what) = catalog.finish() {
             self.found(FindingKind::BadCatalog, &catalog_path, None, what.to_owned());
         }
         self.follow(dir);
+        self.removals(dir, live);
+        for found in stage::check(dir, live, &self.continuity.ends()).map_err(reading)? {
+            self.found(found.kind, &found.path, None, found.detail);
+            if let Some(finding) = self.report.findings.last_mut() {
+                finding.offset = found.offset;
+            }
+        }
         self.missing_blocks(true);
         self.tell_evicted(dir);
         Ok(())
+    }
+
+    /// What was removed must be told by a signed block, and what was kept must be there.
+    fn removals(&mut self, dir: &Path, live: bool) {
+        for number in self.evicted.missing_kept(&self.read) {
+            let detail = "blocks that retention kept were moved into it, and it is not there".to_owned();
+            self.found(FindingKind::MissingSegment, &KEPT.path(dir, number), Some(number), detail);
+        }
+        let unsigned = std::mem::take(&mut self.unsigned_removals).into_values().flatten();
+        let unsigned: BTreeSet<FileId> =
+            unsigned.filter(|id| !self.removed.contains(id) && !self.listed.contains(id)).collect();
+        for id in unsigned {
+            let (FileId::Segment(number) | FileId::Kept(number)) = id;
+            let detail = "it is not there, and only a block that nothing signs says that it was removed";
+            self.found(FindingKind::MissingSegment, &path_of(dir, id), Some(number), detail.to_owned());
+        }
+        for (path, id) in std::mem::take(&mut self.said_by_kept) {
+            if !self.evicted.is_gone(id) && !self.evicted.is_forgotten(id.age()) {
+                // A recorder that is at work is about to say it.
+                self.vanished |= live;
+                let name = path_of(dir, id);
+                let name = name.file_name().unwrap_or_default().display();
+                let detail = format!("it says that `{name}` was removed, and no segment says so");
+                self.found(FindingKind::BadProof, &path, None, detail);
+            }
+        }
     }
 
     /// The files of a store in order, with their lengths; learns what segments tell of those that are gone.
@@ -159,6 +214,8 @@ impl<'a> Verifier<'a> {
                 continue;
             };
             self.total += about.len();
+            self.listed.insert(id);
+            // Footers are quick to read; each is compared with its blocks when these are walked.
             if let FileId::Segment(_) = id
                 && let Ok(loaded) = scan::load(&path, true)
             {
@@ -167,6 +224,14 @@ impl<'a> Verifier<'a> {
             files.push((id, path, about.len()));
         }
         Ok(files)
+    }
+
+    /// A file without anything: the recorder ended when it made it. Whether there was more, the next one tells.
+    fn nothing_in(&mut self, path: &Path, id: FileId) {
+        let FileId::Segment(number) = id else { return self.unreadable(path, id, "it is empty".to_owned()) };
+        self.empty.push(number);
+        let detail = "nothing is in it: the recorder ended when it began this segment".to_owned();
+        self.found(FindingKind::Unfinished, path, Some(number), detail);
     }
 
     fn unreadable(&mut self, path: &Path, id: FileId, detail: String) {
@@ -180,7 +245,7 @@ impl<'a> Verifier<'a> {
 
     /// Retention changed the store while it was read: what seems to be missing may have been moved.
     pub(super) fn changed_meanwhile(&self) -> bool {
-        self.vanished || self.evicted.is_behind(&self.read)
+        self.vanished || !self.evicted.missing_kept(&self.read).is_empty()
     }
 
     /// Tells of blocks that are missing by their numbers.
@@ -246,7 +311,21 @@ impl<'a> Verifier<'a> {
             let detail = format!("it is segment `{}` under another one's name", header.link.sequence);
             self.found(FindingKind::ReorderedSegment, &loaded.path, Some(number), detail);
         }
-        self.segment(loaded, active)
+        self.segment(loaded, active)?;
+        let (FileId::Kept(number), Some(report)) = (id, self.report.segments.last()) else { return Ok(()) };
+        match self.evicted.is_as_kept(number, report.blocks, report.root) {
+            // The segment's signature covers what has no proof of its own.
+            Some(true) => self
+                .report
+                .findings
+                .retain(|found| found.kind != FindingKind::NotSignedYet || found.path != loaded.path),
+            Some(false) => {
+                let detail = "its blocks are not those that retention wrote, as a segment tells".to_owned();
+                self.found(FindingKind::BadProof, &loaded.path, Some(number), detail);
+            }
+            None => {}
+        }
+        Ok(())
     }
 
     fn segment(&mut self, loaded: &Loaded, active: bool) -> Result<(), OpenError> {
@@ -266,12 +345,26 @@ impl<'a> Verifier<'a> {
         self.report.signed_blocks += report.signed_blocks;
         self.report.events += report.events;
         self.report.findings.extend(checked.findings);
+        let own = (!checked.is_extract).then_some(report.sequence);
+        let sources = checked.sources.iter().map(|(link, _)| link.sequence);
+        self.first = self.first.into_iter().chain(own).chain(sources).min();
         if report.state == SegmentState::Kept {
             let path = &loaded.path;
+            self.said_by_kept.extend(checked.removed.iter().map(|&(id, _)| (path.clone(), id)));
             self.sources.extend(checked.sources.iter().map(|&(link, root)| (path.clone(), link, root)));
         } else if checked.is_extract {
             self.extract_chain(&loaded.path, &checked.links);
+            for (link, root) in checked.sources {
+                self.roots.entry(link.sequence).or_default().push(root);
+                self.follows_from_chain(&loaded.path, link);
+            }
         } else {
+            let is_signed = loaded.header.link.public_key != [0; 32];
+            let (signed, unsigned): (Vec<_>, Vec<_>) =
+                checked.removed.into_iter().partition(|(_, covered)| *covered || !is_signed);
+            self.removed.extend(signed.into_iter().map(|(id, _)| id));
+            let unsigned = unsigned.into_iter().map(|(id, _)| id).collect();
+            self.unsigned_removals.insert(report.sequence, unsigned);
             self.links.insert(report.sequence, loaded.header.link);
             self.roots.insert(report.sequence, checked.roots);
         }
@@ -304,6 +397,26 @@ impl<'a> Verifier<'a> {
         self.links.extend(links.iter().map(|link| (link.sequence, *link)));
     }
 
+    /// A proof is worth what its key is: it must be that of the chain's link.
+    fn follows_from_chain(&mut self, path: &Path, link: Link) {
+        if self.links.get(&link.sequence) == Some(&link) {
+            return;
+        }
+        if self.links.keys().next().is_some_and(|oldest| link.sequence < *oldest) {
+            return self.key_unknown(path, link.sequence);
+        }
+        let detail = "its proof is not by the key that the chain has for that segment".to_owned();
+        self.found(FindingKind::BadProof, path, Some(link.sequence), detail);
+    }
+
+    /// A proof by the key of a segment that is gone too long: whose key it is cannot be told. Who asks for a key has no proof.
+    fn key_unknown(&mut self, path: &Path, sequence: u64) {
+        let detail = "the segment it was copied from is gone too long for its key to be checked".to_owned();
+        let asked = self.options.key.is_some();
+        let kind = if asked { FindingKind::BadProof } else { FindingKind::NotSignedYet };
+        self.found(kind, path, Some(sequence), detail);
+    }
+
     /// Takes links and roots of segments that are gone from their tombstones.
     fn follow_gone(&mut self) {
         for tombstone in self.evicted.tombstones.values() {
@@ -320,10 +433,7 @@ impl<'a> Verifier<'a> {
                     // The whole segment's stays the last.
                     roots.insert(0, root);
                 }
-                None if self.evicted.is_forgotten(link.sequence) => {
-                    let detail = "the segment it was copied from is gone too long for its key to be checked";
-                    self.found(FindingKind::NotSignedYet, &path, sequence, detail.to_owned());
-                }
+                None if self.evicted.is_forgotten(link.sequence) => self.key_unknown(&path, link.sequence),
                 _ => {
                     let detail = "its proof is not by the key of the segment it was copied from";
                     self.found(FindingKind::BadProof, &path, sequence, detail.to_owned());
@@ -340,7 +450,7 @@ impl<'a> Verifier<'a> {
         for link in links {
             let path = SEGMENTS.path(dir, link.sequence);
             match (link.previous, before) {
-                (None, None) => {}
+                (None, None) => self.first(&path, link.sequence),
                 (None, Some(_)) => {
                     let detail = "it says that it is the first".to_owned();
                     self.found(FindingKind::BrokenChain, &path, Some(link.sequence), detail);
@@ -348,6 +458,15 @@ impl<'a> Verifier<'a> {
                 (Some(previous), before) => self.compare(&path, &link, previous.sequence, before),
             }
             before = Some(link);
+        }
+    }
+
+    /// The first segment of a chain has number 0, but where a crash left only empty ones before it.
+    fn first(&mut self, path: &Path, sequence: u64) {
+        let without = self.empty.iter().chain(&self.unreadable).filter(|&&number| number < sequence).count();
+        if (without as u64) < sequence {
+            let detail = format!("it says that it is the first, and `{sequence}` came before");
+            self.found(FindingKind::MissingSegment, path, Some(sequence), detail);
         }
     }
 
@@ -365,13 +484,16 @@ impl<'a> Verifier<'a> {
         if said.0 > size {
             let detail = format!("it had `{}` blocks when the next began, and has `{size}`", said.0);
             self.found(FindingKind::CutSegment, path, Some(previous), detail);
-        } else if !found.contains(&said) {
+        } else if found.last() != Some(&said) {
             let detail = "it is not the segment that the next was made after".to_owned();
             self.found(FindingKind::BrokenChain, path, Some(previous), detail);
         }
         if !link.is_endorsed(&self.uuid, &before.public_key) {
             let detail = "the key is not endorsed by the one before".to_owned();
             self.found(FindingKind::ChainRestart, path, Some(link.sequence), detail);
+        } else if found.last() == Some(&said) {
+            // The next one's endorsement covers all of it.
+            self.removed.extend(self.unsigned_removals.remove(&previous).unwrap_or_default());
         }
     }
 
@@ -393,6 +515,12 @@ impl<'a> Verifier<'a> {
                     gone.reason.as_str()
                 );
                 self.found(FindingKind::Evicted, Path::new(""), Some(kept.sequence), detail);
+            } else if !holds && self.is_part && self.links.contains_key(&kept.sequence) {
+                let detail = format!(
+                    "a part of segment `{}` cannot be compared with it: compare the store",
+                    kept.sequence
+                );
+                self.found(FindingKind::CheckpointMismatch, Path::new(""), Some(kept.sequence), detail);
             } else if !holds {
                 let detail =
                     format!("segment `{}` had `{}` blocks that are not there", kept.sequence, kept.size);
@@ -415,6 +543,16 @@ impl<'a> Verifier<'a> {
         if self.options.key.is_some() && !matches!(self.report.signer, Signer::Pinned { .. }) {
             let detail = "no segment has the key asked for".to_owned();
             self.found(FindingKind::WrongKey, Path::new(""), None, detail);
+        } else if self.options.key.is_some() && self.is_part && self.report.signed_blocks == 0 {
+            // The links of a chain can be copied beside anything.
+            let detail = "the chain has the key asked for, and nothing here is signed".to_owned();
+            self.found(FindingKind::WrongKey, Path::new(""), None, detail);
+        }
+        if let (Signer::Pinned { from }, Some(first)) = (self.report.signer, self.first)
+            && first < from
+        {
+            let detail = format!("the key asked for proves nothing of what is older than segment `{from}`");
+            self.found(FindingKind::NotSignedYet, Path::new(""), Some(first), detail);
         }
         self.report
     }

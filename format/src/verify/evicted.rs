@@ -1,10 +1,10 @@
 //! What retention removed, as far as signed segments tell: only they are believed, not the files that it wrote.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::{
     Eviction,
-    keeping::{FileId, TOMBSTONES, Tombstone},
+    keeping::{FileId, KeptFile, TOMBSTONES, Tombstone},
     meta::Record,
 };
 
@@ -12,6 +12,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Evicted {
     pub(super) tombstones: BTreeMap<FileId, Tombstone>,
+    /// What retention wrote, as often as that was told.
+    kept: HashMap<u64, Vec<KeptFile>>,
     evictions: BTreeMap<u64, Eviction>,
 }
 
@@ -22,6 +24,7 @@ impl Evicted {
                 Record::Tombstone(tombstone) => {
                     self.tombstones.insert(tombstone.file, **tombstone);
                 }
+                Record::Kept(file) => self.kept.entry(file.number).or_default().push(*file),
                 Record::Eviction(eviction) => {
                     let known = self.evictions.entry(eviction.container.0).or_insert(*eviction);
                     if known.blocks <= eviction.blocks {
@@ -42,6 +45,23 @@ impl Evicted {
         self.tombstones.get(&FileId::Segment(sequence))
     }
 
+    /// Whether a kept file of so many blocks with this root is what retention wrote; `None` where nothing tells it.
+    pub(super) fn is_as_kept(&self, number: u64, size: u64, root: [u8; 32]) -> Option<bool> {
+        let told = self.kept.get(&number)?;
+        Some(told.iter().all(|file| *file == KeptFile { number, size, root }))
+    }
+
+    /// Kept files that have what was moved, are not among those `read`, and were not removed.
+    pub(super) fn missing_kept(&self, read: &HashSet<FileId>) -> BTreeSet<u64> {
+        let moved = self.tombstones.values().filter_map(|tombstone| tombstone.moved_to);
+        let told = moved.chain(self.kept.keys().copied());
+        told.filter(|&number| {
+            let id = FileId::Kept(number);
+            !read.contains(&id) && !self.is_gone(id) && !self.is_forgotten(id.age())
+        })
+        .collect()
+    }
+
     /// A segment so old that its tombstone may be gone too.
     pub(super) fn is_forgotten(&self, sequence: u64) -> bool {
         let oldest = self.tombstones.keys().find_map(|id| match id {
@@ -58,14 +78,6 @@ impl Evicted {
 
     pub(super) fn containers(&self) -> impl Iterator<Item = &Eviction> {
         self.evictions.values()
-    }
-
-    /// Whether something was moved into a kept file that is not among those `read`.
-    pub(super) fn is_behind(&self, read: &HashSet<FileId>) -> bool {
-        self.tombstones.values().filter_map(|tombstone| tombstone.moved_to).any(|number| {
-            let id = FileId::Kept(number);
-            !read.contains(&id) && !self.is_gone(id)
-        })
     }
 
     /// Runs of segments that are gone: first, last, reason's words, blocks kept of them.

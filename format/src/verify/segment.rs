@@ -7,13 +7,19 @@ use crate::{
     BootNanos, ContainerUid, DefectKind,
     block::{HEADER_LEN, STORE_SCOPE, kind},
     bytes::Malformed,
+    catalog::merged::Merged,
     events::decode::EventDecoder,
     file,
+    keeping::FileId,
     merkle::{self, Tree},
+    meta::Record,
     note::Checkpoint,
     proof::{Group, provenance, read_checkpoint},
     reader::scan::Loaded,
-    segment::{BlockEntry, FooterRepeated, chain::Link, origin_kind, parse_leaves},
+    segment::{
+        BlockEntry, FooterRepeated, chain::Link, origin_kind, parse_footer, parse_leaves,
+        records::decode_records,
+    },
 };
 
 /// Checkpoints further apart than this many nanoseconds are told: two and a half times the interval.
@@ -28,6 +34,8 @@ pub(super) struct Checked {
     pub(super) links: Vec<Link>,
     /// Links of the segments that its proofs name, and the roots that were signed there.
     pub(super) sources: Vec<(Link, (u64, [u8; 32]))>,
+    /// Files that blocks of it say were removed, and whether a checkpoint of it covers that.
+    pub(super) removed: Vec<(FileId, bool)>,
     pub(super) is_extract: bool,
 }
 
@@ -40,8 +48,11 @@ struct Check<'a> {
     signed: u64,
     checkpoints: u64,
     last_boot: Option<u64>,
+    /// The last block is the checkpoint that ends a segment.
     has_last: bool,
     events: u64,
+    /// Files that it says were removed, and in which block.
+    removed: Vec<(FileId, u64)>,
 }
 
 /// Checks a file that was opened by walking.
@@ -61,6 +72,7 @@ pub(super) fn check(
         last_boot: None,
         has_last: false,
         events: 0,
+        removed: Vec::new(),
     };
     let is_extract = loaded.header.origin_kind != origin_kind::STORE;
     check.defects(active);
@@ -86,6 +98,9 @@ pub(super) fn check(
         continuity.follow(entry, at);
         progress(u64::from(entry.len));
     }
+    if let Some(footer) = footer.as_ref() {
+        check.footer_records(footer);
+    }
     let provenance = provenance(loaded)?;
     if is_extract {
         check.proofs(&provenance.groups);
@@ -95,7 +110,8 @@ pub(super) fn check(
     }
     if !provenance.unproven.is_empty() {
         let first = provenance.unproven.first().map(|&n| n as u64);
-        let detail = format!("`{}` blocks are not covered by a signature yet", provenance.unproven.len());
+        let (blocks, yet) = (provenance.unproven.len(), if is_extract { "" } else { " yet" });
+        let detail = format!("`{blocks}` blocks are not covered by a signature{yet}");
         check.found(FindingKind::NotSignedYet, first, detail);
     }
     let state = check.state(is_extract, active);
@@ -104,7 +120,8 @@ pub(super) fn check(
         Some((group.link, (checkpoint.size, checkpoint.root)))
     });
     let sources = if is_extract { sources.collect() } else { Vec::new() };
-    Ok(Checked { sources, ..check.finish(state, is_extract, provenance.links) })
+    let removed = check.removed.iter().map(|&(file, number)| (file, number < check.signed)).collect();
+    Ok(Checked { sources, removed, ..check.finish(state, is_extract, provenance.links) })
 }
 
 impl Check<'_> {
@@ -150,9 +167,17 @@ impl Check<'_> {
         is_extract: bool,
     ) {
         match blocks::check(bytes, decoder) {
-            Ok(header) => self.events += u64::from(header.rows),
+            Ok((header, records)) => {
+                self.events += u64::from(header.rows);
+                for record in records {
+                    if let Record::Tombstone(tombstone) = record {
+                        self.removed.push((tombstone.file, number));
+                    }
+                }
+            }
             Err(Malformed(what)) => self.found(FindingKind::BadBlock, Some(number), what.to_owned()),
         }
+        self.has_last = false;
         if entry.kind == kind::CHECKPOINT && !is_extract {
             match read_checkpoint(bytes) {
                 Ok((note, checkpoint)) => self.checkpoint(number, &note, &checkpoint),
@@ -198,6 +223,27 @@ impl Check<'_> {
         self.last_boot = Some(checkpoint.boot);
         self.checkpoints += 1;
         self.has_last = checkpoint.last;
+    }
+
+    /// The footer's records must be those of the blocks, merged: readers take them from there.
+    fn footer_records(&mut self, footer: &[u8]) {
+        if self.findings.iter().any(|finding| finding.kind.is_damage()) {
+            // Blocks that cannot be read may have told what the footer repeats.
+            return;
+        }
+        let mut told = Vec::new();
+        let read = parse_footer(footer, u64::MAX)
+            .and_then(|footer| decode_records(&footer.records, 0, &mut told, &mut 0));
+        // Where writing failed, a footer can name the machine and no block does.
+        let has_origin = self.loaded.records.iter().any(|record| matches!(record, Record::Origin(_)));
+        let counts = |record: &Record| has_origin || !matches!(record, Record::Origin(_));
+        let (mut said, mut is) = (Merged::default(), Merged::default());
+        told.into_iter().filter(counts).for_each(|record| said.add(record));
+        self.loaded.records.iter().filter(|r| counts(r)).for_each(|record| is.add(record.clone()));
+        if read.is_err() || !said.agrees(&is) {
+            let detail = "the footer tells other things of containers, gaps or pins than the blocks";
+            self.found(FindingKind::BadFooter, None, detail.to_owned());
+        }
     }
 
     /// Proofs of an extract.
@@ -276,6 +322,7 @@ impl Check<'_> {
             roots: self.roots,
             links,
             sources: Vec::new(),
+            removed: Vec::new(),
             is_extract,
         }
     }

@@ -9,12 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Space, StoreWriter, retention::path_of};
+use super::{Space, StoreWriter};
 use crate::{
     catalog::{self, Part},
     file,
     keeping::FileId,
     reader::scan,
+    store::path_of,
 };
 
 /// Most often that it is written beside recording.

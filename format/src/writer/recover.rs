@@ -13,14 +13,8 @@ use std::{
 };
 
 use super::{
-    STAGE_STEPS, StoreOptions, StoreStats, StoreWriter,
-    catalog::CatalogParts,
-    containers::Containers,
-    disk::Disk,
-    held::Held,
-    retention::{Keeping, path_of},
-    rotate::segment_header,
-    stage_limit,
+    STAGE_STEPS, StoreOptions, StoreStats, StoreWriter, catalog::CatalogParts, containers::Containers,
+    disk::Disk, held::Held, retention::Keeping, rotate::segment_header, stage_limit,
 };
 use crate::{
     BootNanos, ContainerRecord, Event, OpenError, Origin, WriteError,
@@ -28,7 +22,7 @@ use crate::{
     catalog::Part,
     events::encode::EventEncoder,
     file,
-    keeping::FileId,
+    keeping::{FileId, KeptFile},
     keys,
     meta::Record,
     reader::scan::{self, Loaded},
@@ -38,7 +32,7 @@ use crate::{
         file::{StageError, StageFile, StageWriter},
         row::Item,
     },
-    store::{self, KEPT, KEPT_NEW, SEGMENTS, STAGES},
+    store::{self, KEPT, KEPT_NEW, SEGMENTS, STAGES, path_of},
 };
 
 /// What is known of a store before a new writer writes to it.
@@ -372,8 +366,12 @@ impl StoreWriter {
         // Only segments are believed, and the crash may have come before they were told.
         let untold = self.keeping.evictions.values().filter(|(_, from)| matches!(from, FileId::Kept(_)));
         let untold = untold.map(|(eviction, _)| Record::Eviction(*eviction));
-        let told: Vec<Record> = told.into_iter().chain(untold).collect();
+        let mut told: Vec<Record> = told.into_iter().chain(untold).collect();
+        told.extend(self.untold_kept(&past.gone));
         self.put_keeping(&[pins, told.clone()].concat())?;
+        if !told.is_empty() {
+            self.put_checkpoint(false)?;
+        }
         self.segment.sync().map_err(|source| self.segment_error("sync", source))?;
         told.iter().for_each(|record| self.keeping.learn(record, here));
         for id in past.gone {
@@ -385,6 +383,19 @@ impl StoreWriter {
             })?;
         }
         Ok(())
+    }
+
+    /// Kept files of which no segment tells what is in them: a crash came first.
+    fn untold_kept(&self, gone: &[FileId]) -> Vec<Record> {
+        let untold =
+            |number: &u64| !self.keeping.kept.contains_key(number) && !gone.contains(&FileId::Kept(*number));
+        let numbers = KEPT.list(&self.dir).unwrap_or_default().into_iter().filter(untold);
+        let told = numbers.filter_map(|number| {
+            let loaded = scan::load(&KEPT.path(&self.dir, number), true).ok()?;
+            let tree = loaded.tree().ok()?;
+            Some(Record::Kept(KeptFile { number, size: tree.size(), root: tree.root() }))
+        });
+        told.collect()
     }
 
     fn restore(

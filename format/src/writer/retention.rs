@@ -4,8 +4,9 @@
 //! and with their proofs, into a `kept` file. In this order, so that a crash anywhere loses nothing:
 //!
 //! 1. the kept file is written with the tombstones of its sources in it, synced, and given its name;
-//! 2. the tombstones and what each container lost go into the present segment, which is synced;
-//! 3. the sources are removed.
+//! 2. the tombstones, what each container lost, and the kept file's root go into the present segment, and a checkpoint behind
+//!    them; it is synced;
+//! 3. the sources are removed. A removal that nothing signed is none of ours.
 //!
 //! A source whose tombstone is in a kept file counts as gone, whether it is there or not.
 
@@ -20,24 +21,24 @@ use super::{
     held::{HeldBlock, Marks},
 };
 use crate::{
-    BootNanos, ContainerUid, Eviction, EvictionReason, Pin, WriteError,
+    BootNanos, ContainerUid, Eviction, EvictionReason, Loss, Pin, WriteError,
     block::{STORE_SCOPE, kind},
     copy::{BlockCopy, CopyError, is_common},
     events::{encode::Around, ingest::OpenBlock},
     file,
-    keeping::{FileId, PinIndex, TOMBSTONES, Tombstone},
+    keeping::{FileId, KEPT_SHIFT, KeptFile, PinIndex, TOMBSTONES, Tombstone},
     meta::Record,
     reader::scan::{self, Loaded},
     segment::{BlockEntry, SegmentHeader, origin_kind},
-    store::{KEPT, KEPT_NEW, SEGMENTS},
+    store::{KEPT, KEPT_NEW, path_of},
 };
 
 /// What need not be done at once is done this often.
 const TEND: Duration = Duration::from_secs(1);
+/// Gaps of nobody in particular that are told again one by one.
+const GAPS: usize = 64;
 /// Records of one block.
 const RECORDS_BYTES: usize = 1 << 20;
-/// Numbers of kept files begin anew with each segment, so that none is ever used twice.
-const KEPT_SHIFT: u32 = 20;
 
 /// A file that is to be removed.
 struct Leaving {
@@ -73,6 +74,8 @@ pub(super) struct Keeping {
     pub(super) had_pins: bool,
     /// Tombstones, and the file that tells of each.
     pub(super) tombstones: BTreeMap<FileId, (Tombstone, FileId)>,
+    /// Kept files that are there, and the file that tells of each.
+    pub(super) kept: BTreeMap<u64, (KeptFile, FileId)>,
     /// What each container lost, and the file that tells of it.
     pub(super) evictions: BTreeMap<u64, (Eviction, FileId)>,
     pub(super) next_kept: u64,
@@ -97,7 +100,13 @@ impl Keeping {
                         self.next_kept = self.next_kept.max(number.saturating_add(1));
                     }
                 }
+                if let FileId::Kept(number) = tombstone.file {
+                    self.kept.remove(&number);
+                }
                 self.tombstones.insert(tombstone.file, (**tombstone, from));
+            }
+            Record::Kept(file) => {
+                self.kept.insert(file.number, (*file, from));
             }
             Record::Eviction(eviction) => {
                 // They are sums: what an older file says is less.
@@ -111,11 +120,18 @@ impl Keeping {
     }
 }
 
-/// A file's path.
-pub(super) fn path_of(dir: &std::path::Path, id: FileId) -> PathBuf {
-    match id {
-        FileId::Kept(number) => KEPT.path(dir, number),
-        FileId::Segment(number) => SEGMENTS.path(dir, number),
+impl Keeping {
+    /// Forgets the oldest tombstones beyond the limit. A kept file's is younger than those of the files whose blocks were
+    /// moved into it: without it, these would tell of a file that is missing.
+    fn forget_oldest(&mut self) {
+        let over = self.tombstones.len().saturating_sub(TOMBSTONES);
+        if over > 0 {
+            let mut files: Vec<FileId> = self.tombstones.keys().copied().collect();
+            files.sort_unstable_by_key(|file| (file.age(), matches!(file, FileId::Kept(_)), *file));
+            for file in files.iter().take(over) {
+                self.tombstones.remove(file);
+            }
+        }
     }
 }
 
@@ -288,14 +304,15 @@ impl StoreWriter {
             return Ok(());
         }
         let evictions = self.evictions_of(&leaving, reason);
-        let tombstones = if leaving.iter().any(|file| !file.kept.is_empty()) {
+        let (tombstones, kept) = if leaving.iter().any(|file| !file.kept.is_empty()) {
             let number = self.keeping.next_kept.max(self.segment.sequence() << KEPT_SHIFT);
             self.keeping.next_kept = number + 1;
-            self.write_kept(number, &leaving, &evictions, reason)?
+            let (tombstones, kept) = self.write_kept(number, &leaving, &evictions, reason)?;
+            (tombstones, Some(kept))
         } else {
-            leaving.iter().map(|file| file.tombstone(None, 0, reason)).collect()
+            (leaving.iter().map(|file| file.tombstone(None, 0, reason)).collect(), None)
         };
-        self.tell(&leaving, &tombstones, &evictions)?;
+        self.tell(&leaving, &tombstones, &evictions, kept)?;
         let losers: BTreeSet<u64> = evictions.iter().map(|eviction| eviction.container.0).collect();
         for file in leaving {
             self.stats.evicted_events += self.evicted_blocks(&file).map(|block| block.rows).sum::<u64>();
@@ -337,7 +354,7 @@ impl StoreWriter {
         leaving: &[Leaving],
         evictions: &[Eviction],
         reason: EvictionReason,
-    ) -> Result<Vec<Tombstone>, WriteError> {
+    ) -> Result<(Vec<Tombstone>, KeptFile), WriteError> {
         let new = KEPT_NEW.path(&self.dir, number);
         let path = KEPT.path(&self.dir, number);
         let written = self.copy_kept(number, new.clone(), leaving, (evictions, reason)).and_then(|written| {
@@ -356,7 +373,8 @@ impl StoreWriter {
         self.held.add(FileId::Kept(number), copied.bytes, &copied.entries);
         self.list_file(FileId::Kept(number));
         self.stats.moved_bytes += copied.bytes;
-        Ok(tombstones)
+        let kept = KeptFile { number, size: copied.entries.len() as u64, root: copied.root };
+        Ok((tombstones, kept))
     }
 
     fn copy_kept(
@@ -416,12 +434,13 @@ impl StoreWriter {
         lost.into_values().collect()
     }
 
-    /// Writes into the present segment what is removed, and again what the removed files told, and syncs.
+    /// Writes into the present segment what is removed, and again what the removed files told, signs it, and syncs.
     fn tell(
         &mut self,
         leaving: &[Leaving],
         tombstones: &[Tombstone],
         evictions: &[Eviction],
+        kept: Option<KeptFile>,
     ) -> Result<(), WriteError> {
         let here = self.here();
         let files: Vec<FileId> = leaving.iter().map(|file| file.id).collect();
@@ -430,6 +449,9 @@ impl StoreWriter {
         let orphaned = |from: &FileId| files.contains(from);
         let older = self.keeping.tombstones.values().filter(|(_, from)| orphaned(from));
         records.extend(older.map(|(tombstone, _)| Record::Tombstone(Box::new(*tombstone))));
+        let stays = |file: &KeptFile| !files.contains(&FileId::Kept(file.number));
+        let older = self.keeping.kept.values().filter(|(file, from)| orphaned(from) && stays(file));
+        records.extend(older.map(|(file, _)| Record::Kept(*file)));
         let told = self.keeping.evictions.iter().filter(|(uid, (_, from))| {
             let again = evictions.iter().any(|eviction| eviction.container.0 == **uid);
             orphaned(from) && !again && self.may_go_on(**uid, &files)
@@ -437,14 +459,46 @@ impl StoreWriter {
         records.extend(told.map(|(_, (eviction, _))| Record::Eviction(*eviction)));
         records.extend(tombstones.iter().map(|tombstone| Record::Tombstone(Box::new(*tombstone))));
         records.extend(evictions.iter().copied().map(Record::Eviction));
+        records.extend(kept.map(Record::Kept));
+        if kept.is_none() {
+            self.put_gaps(leaving)?;
+        }
         self.put_keeping(&records)?;
+        self.put_checkpoint(false)?;
         self.segment.sync().map_err(|source| self.segment_error("sync", source))?;
         records.iter().for_each(|record| self.keeping.learn(record, here));
         self.keeping.evictions.retain(|_, (_, from)| !files.contains(from));
-        while self.keeping.tombstones.len() > TOMBSTONES {
-            self.keeping.tombstones.pop_first();
-        }
+        self.keeping.forget_oldest();
         Ok(())
+    }
+
+    /// Writes again the gaps of nobody in particular that the removed files alone tell of, and that can be in the life of what
+    /// is left. Many become one of each cause.
+    fn put_gaps(&mut self, leaving: &[Leaving]) -> Result<(), WriteError> {
+        let leaves = |id: FileId| leaving.iter().any(|file| file.id == id);
+        let held = self.held.files().filter(|(id, _)| !leaves(*id));
+        let held = held.flat_map(|(_, file)| &file.blocks).map(|block| block.first);
+        let here = self.segment.entries().iter().filter(|entry| entry.rows > 0);
+        let here = here.map(|entry| BootNanos(entry.first.saturating_add(entry.base)));
+        let Some(oldest) = held.chain(here).min() else { return Ok(()) };
+        let told = leaving.iter().filter_map(|file| file.loaded.as_ref()).flat_map(|loaded| &loaded.records);
+        let mut gaps: Vec<Loss> = told
+            .filter_map(|record| if let Record::Loss(loss) = record { Some(*loss) } else { None })
+            .filter(|loss| loss.container.is_none() && loss.to >= oldest)
+            .collect();
+        gaps.sort_by_key(|gap| (gap.from, gap.to, gap.cause.code()));
+        gaps.dedup();
+        if gaps.len() > GAPS {
+            let mut of: BTreeMap<u16, Loss> = BTreeMap::new();
+            for gap in gaps {
+                let sum = of.entry(gap.cause.code()).or_insert(Loss { count: Some(0), cpu: None, ..gap });
+                (sum.from, sum.to) = (sum.from.min(gap.from), sum.to.max(gap.to));
+                sum.count = sum.count.zip(gap.count).map(|(a, b)| a.saturating_add(b));
+            }
+            gaps = of.into_values().collect();
+        }
+        let records: Vec<Record> = gaps.into_iter().map(Record::Loss).collect();
+        self.put_records(kind::META, &records)
     }
 
     /// Whether anything of a container is left besides in these files, or may come.
@@ -458,12 +512,17 @@ impl StoreWriter {
 
     /// Appends records of what the store keeps, as blocks.
     pub(super) fn put_keeping(&mut self, records: &[Record]) -> Result<(), WriteError> {
+        self.put_records(kind::KEEPING, records)
+    }
+
+    /// Appends records of the whole store whose times have the base added, as blocks of this kind.
+    fn put_records(&mut self, kind: u8, records: &[Record]) -> Result<(), WriteError> {
         let mut encoded = Vec::new();
         let mut first = 0;
         for (number, record) in records.iter().enumerate() {
             record.encode(&mut encoded);
             if encoded.len() >= RECORDS_BYTES || number + 1 == records.len() {
-                self.put_keeping_block(&encoded)?;
+                self.put_record_block(kind, &encoded)?;
                 encoded.clear();
                 self.records.add(records.get(first..=number).unwrap_or(&[]).iter().cloned(), 0);
                 first = number + 1;
@@ -472,11 +531,11 @@ impl StoreWriter {
         Ok(())
     }
 
-    fn put_keeping_block(&mut self, encoded: &[u8]) -> Result<(), WriteError> {
+    fn put_record_block(&mut self, kind: u8, encoded: &[u8]) -> Result<(), WriteError> {
         let around = Around { container: STORE_SCOPE, records: encoded, ..Around::default() };
         self.payload.clear();
         let mut header = self.encoder.encode(&OpenBlock::new(), &around, &mut self.payload);
-        header.kind = kind::KEEPING;
+        header.kind = kind;
         let written = self.segment.append(&mut header, &self.payload, &[]);
         written.map_err(|source| self.segment_error("write", source))
     }
@@ -486,5 +545,31 @@ fn copying(error: CopyError) -> WriteError {
     match error {
         CopyError::Read { path, source } => WriteError::Io { action: "read", path, source },
         CopyError::Write { action, path, source } => WriteError::Io { action, path, source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kept_file_is_remembered_as_gone_longer_than_what_was_moved_into_it() {
+        let mut keeping = Keeping::default();
+        let mut gone = |file, moved_to| {
+            let reason = EvictionReason::Budget;
+            let (link, size, root, moved_blocks, real) = (None, 0, [0; 32], 0, 0);
+            let told = Tombstone { file, link, size, root, moved_to, moved_blocks, reason, real };
+            keeping.learn(&Record::Tombstone(Box::new(told)), FileId::Segment(9));
+        };
+        // Made beside segment 100: of segment 99 and the kept file before it.
+        gone(FileId::Segment(99), Some(100 << KEPT_SHIFT));
+        gone(FileId::Kept(50 << KEPT_SHIFT), Some(100 << KEPT_SHIFT));
+        gone(FileId::Kept(100 << KEPT_SHIFT), None);
+        (101..101 + TOMBSTONES as u64 - 1).for_each(|number| gone(FileId::Segment(number), None));
+        keeping.forget_oldest();
+        assert_eq!(keeping.tombstones.len(), TOMBSTONES);
+        assert!(!keeping.tombstones.contains_key(&FileId::Segment(99)));
+        assert!(!keeping.tombstones.contains_key(&FileId::Kept(50 << KEPT_SHIFT)));
+        assert!(keeping.tombstones.contains_key(&FileId::Kept(100 << KEPT_SHIFT)));
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{EventCode, EventFlags, TaskKey};
+use crate::{EventCode, EventFlags, Pin, TaskKey, store::SEGMENTS};
 
 fn origin() -> Origin {
     Origin { boot_id: [1; 16], ..Origin::default() }
@@ -100,4 +100,46 @@ fn containers_that_have_ended_or_are_quiet_hold_no_room_for_rows() {
     }
     assert_eq!(held(&store, 20..40), 0, "quiet");
     assert!(store.spare.len() <= SPARE_BLOCKS);
+}
+
+#[test]
+fn a_gap_of_nobody_in_particular_outlives_the_segment_that_told_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = |max_age| {
+        let options = StoreOptions { max_age, ..StoreOptions::default() };
+        StoreWriter::open(dir.path(), origin(), options).unwrap()
+    };
+    let gap = |from, count| Loss {
+        container: None,
+        cause: crate::LossCause::RecorderDown,
+        cpu: None,
+        from: BootNanos(from),
+        to: BootNanos(from + 10),
+        count,
+    };
+    for (uid, gaps) in [(1, 0), (2, 1), (3, 100), (1, 0)] {
+        let mut store = open(0);
+        push(&mut store, uid, 5);
+        (0..gaps).for_each(|n| store.put_loss(&gap(1000 * uid + n, Some(2))).unwrap());
+        store.seal().unwrap();
+    }
+    let told = |recording: &crate::Recording| recording.losses().to_vec();
+    let before = told(&crate::Recording::open(dir.path()).unwrap());
+    assert_eq!(before.len(), 101);
+
+    let mut store = open(1);
+    store.pin(Pin { id: "p".to_owned(), containers: vec![ContainerUid(1)], ..Pin::default() }).unwrap();
+    push(&mut store, 9, 1);
+    store.commit(BootNanos(1_000_000_000)).unwrap();
+    drop(store);
+    assert!(!SEGMENTS.path(dir.path(), 1).exists() && !SEGMENTS.path(dir.path(), 2).exists());
+    let recording = crate::Recording::open(dir.path()).unwrap();
+    let after = told(&recording);
+    let sum: u64 = after.iter().filter_map(|loss| loss.count).sum();
+    assert!(after.len() <= 2 && sum == 202, "{after:?}");
+    assert_eq!(after.iter().map(|loss| (loss.from, loss.to)).min().unwrap().0, BootNanos(2000));
+    assert_eq!(after.iter().map(|loss| loss.to).max(), Some(BootNanos(3109)));
+    let out = dir.path().join("out.aftx");
+    crate::extract(&recording, &[ContainerUid(1)], &out).unwrap();
+    assert_eq!(told(&crate::Recording::open(&out).unwrap()), after, "an extract tells of it too");
 }

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use afterimage_format::{Finding, SegmentReport, SegmentState, Signer, VerifyOptions, VerifyReport, verify};
+use afterimage_format::{
+    Finding, FindingKind, SegmentReport, SegmentState, Signer, VerifyOptions, VerifyReport, verify,
+};
 use afterimage_model::text::{Safe, escape};
 use clap::Args;
 use serde_json::{Map, Value};
@@ -125,7 +127,11 @@ fn summary(path: &Path, report: &VerifyReport) -> Vec<Safe> {
         .map(|s| format!("{} {}", count(s), s.as_str()))
         .collect();
     let verdict = match report.first_damage() {
-        None => format!("consistent, {}", signer(report.signer)),
+        None => {
+            let partly = report.findings.iter().any(|f| f.kind == FindingKind::NotSignedYet);
+            let but = if partly { ", but not all of it is signed" } else { "" };
+            format!("consistent, {}{but}", signer(report.signer))
+        }
         Some(first) => {
             let damage = report.findings.iter().filter(|f| f.kind.is_damage()).count();
             let place = first.sequence.map_or(String::new(), |s| format!(" in segment {s}"));

@@ -1,0 +1,64 @@
+//! What is in no block yet: no signature covers the stage, so it is told of and never believed.
+
+use std::{
+    collections::HashMap,
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::FindingKind;
+use crate::{
+    bytes::Malformed,
+    stage::{
+        file::{StageError, StageFile},
+        row::Item,
+    },
+    store::STAGES,
+};
+
+/// What was found in a stage file.
+pub(super) struct Found {
+    pub(super) kind: FindingKind,
+    pub(super) path: PathBuf,
+    pub(super) offset: Option<u64>,
+    pub(super) detail: String,
+}
+
+/// Reads the stage files of a store; `ends` are the numbers behind the last rows that are in blocks. What a writer that
+/// lives is just writing is not told of.
+pub(super) fn check(dir: &Path, live: bool, ends: &HashMap<u64, u64>) -> io::Result<Vec<Found>> {
+    let mut all = Vec::new();
+    for number in STAGES.list(dir)? {
+        let path = STAGES.path(dir, number);
+        let mut found = |kind, offset, detail| {
+            all.push(Found { kind, path: path.clone(), offset, detail });
+        };
+        let (stage, torn) = match StageFile::read(&path) {
+            Ok(read) => read,
+            Err(StageError::Gone) => continue,
+            Err(StageError::Io(error)) => return Err(error),
+            Err(StageError::Defect(_)) if live => continue,
+            Err(StageError::Defect(defect)) => {
+                found(FindingKind::BadBytes, Some(defect.offset), defect.detail);
+                continue;
+            }
+        };
+        let mut rows = 0u64;
+        let count = |item: Item<'_>| {
+            if let Item::Event(uid, row, _, _) = item {
+                rows += u64::from(ends.get(&uid).is_none_or(|end| row >= *end));
+            }
+        };
+        stage.for_each(count, |at, Malformed(what)| {
+            found(FindingKind::BadBytes, Some(at), what.to_owned());
+        })?;
+        if let Some(defect) = torn.filter(|_| !live) {
+            found(FindingKind::TornTail, Some(defect.offset), defect.detail);
+        }
+        if rows > 0 {
+            let detail = format!("`{rows}` events are in no block yet: no signature covers them");
+            found(FindingKind::NotSignedYet, None, detail);
+        }
+    }
+    Ok(all)
+}

@@ -1,0 +1,472 @@
+//! What somebody forges who has the files and no key: checksums, roots and footers are made right again, and it is
+//! found all the same.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::*;
+use crate::{
+    ContainerRecord, Event, EventCode, EventFlags, Loss, LossCause, Origin, Recording, StoreOptions,
+    StoreWriter, TaskKey,
+    block::{BlockHeader, STORE_SCOPE, checked_payload, kind, seal_block},
+    copy::BlockCopy,
+    events::{
+        decode::EventDecoder,
+        encode::{Around, EventEncoder},
+        ingest::OpenBlock,
+    },
+    extract, file,
+    keeping::{FileId, KeptFile, Tombstone},
+    meta::Record,
+    note::Checkpoint,
+    payload::Payload,
+    proof::{Group, chain_block, proof_block, provenance},
+    reader::scan::{self, Loaded},
+    segment::{SegmentHeader, chain::Link, file::SegmentWriter, with_records},
+    store::{KEPT, SEGMENTS},
+};
+
+fn event(time: u64, ret: i64) -> Event<'static> {
+    Event {
+        time: BootNanos(time),
+        duration: None,
+        task: TaskKey { tgid: 1, tid: 1, start: BootNanos(1) },
+        code: EventCode(39),
+        flags: EventFlags(0),
+        cpu: 0,
+        ret,
+        args: &[],
+        fields: &[],
+    }
+}
+
+fn push(store: &mut StoreWriter, uid: u64, rows: u64) {
+    for _ in 0..rows {
+        let event = event(1000 * (store.stats().events + 1), 1);
+        store.push(ContainerUid(uid), &event).unwrap();
+    }
+}
+
+fn writer(dir: &Path) -> StoreWriter {
+    let origin = Origin { boot_id: [1; 16], ..Origin::default() };
+    StoreWriter::open(dir, origin, StoreOptions::default()).unwrap()
+}
+
+/// A store whose segment `n` has container `n + 1`, all of it, and a gap of that.
+fn store(dir: &Path, segments: u64) {
+    store_beside(dir, segments, 0);
+}
+
+/// As [`store`], with so many rows of container 50 in each segment.
+fn store_beside(dir: &Path, segments: u64, rows: u64) {
+    for uid in 1..=segments {
+        let mut store = writer(dir);
+        let record = ContainerRecord { uid: ContainerUid(uid), ..ContainerRecord::host(BootNanos(uid)) };
+        store.put_container(&record).unwrap();
+        push(&mut store, uid, 10);
+        let (from, to) = (BootNanos(3), BootNanos(4));
+        let container = Some(ContainerUid(uid));
+        let cause = LossCause::RingFull;
+        store.put_loss(&Loss { container, cause, cpu: None, from, to, count: Some(5) }).unwrap();
+        store.finish_container(ContainerUid(uid)).unwrap();
+        push(&mut store, 50, rows);
+        store.seal().unwrap();
+    }
+}
+
+fn check(path: &Path) -> VerifyReport {
+    verify(path, &VerifyOptions::default(), &mut |_, _| {}).unwrap()
+}
+
+/// Kinds and files of the damage that is found.
+fn damage(path: &Path) -> Vec<(FindingKind, PathBuf)> {
+    let report = check(path);
+    let damage = report.findings.into_iter().filter(|finding| finding.kind.is_damage());
+    damage.map(|finding| (finding.kind, finding.path)).collect()
+}
+
+fn load(path: &Path) -> Loaded {
+    scan::walk(path, true).unwrap()
+}
+
+fn encoded(records: &[Record]) -> Vec<u8> {
+    let mut out = Vec::new();
+    records.iter().for_each(|record| assert!(record.encode(&mut out)));
+    out
+}
+
+/// A block in which the store tells of itself.
+fn keeping_block(records: &[Record]) -> (BlockHeader, Vec<u8>) {
+    let encoded = encoded(records);
+    let around = Around { container: STORE_SCOPE, records: &encoded, ..Around::default() };
+    let mut payload = Vec::new();
+    let header = EventEncoder::new().unwrap().encode(&OpenBlock::new(), &around, &mut payload);
+    (BlockHeader { kind: kind::KEEPING, ..header }, payload)
+}
+
+/// Writes the file again with another header, the blocks that were there and these behind them; sealed or not.
+fn rewrite(path: &Path, header: &SegmentHeader, more: &[Record], sealed: bool) {
+    let loaded = load(path);
+    fs::remove_file(path).unwrap();
+    let mut segment = SegmentWriter::create(path.to_owned(), header).unwrap();
+    for entry in &loaded.entries {
+        let bytes = file::read_at_most(&loaded.file, entry.offset, entry.len as usize).unwrap();
+        let header = BlockHeader::parse(&bytes).unwrap();
+        let payload = Payload::parse(checked_payload(&header, &bytes).unwrap()).unwrap();
+        let repeated = EventDecoder::new().unwrap().repeated(&payload).unwrap();
+        segment.append_sealed(&header, &bytes, &repeated).unwrap();
+    }
+    let mut records = loaded.records.clone();
+    if !more.is_empty() {
+        let (mut header, payload) = keeping_block(more);
+        segment.append(&mut header, &payload, &[]).unwrap();
+        records.extend(more.iter().cloned());
+    }
+    if sealed {
+        segment.seal(&encoded(&records)).unwrap();
+    }
+}
+
+fn tombstone(file: FileId, moved_to: Option<u64>) -> Record {
+    let reason = crate::EvictionReason::Budget;
+    let (link, size, root) = (None, 0, [0; 32]);
+    Record::Tombstone(Box::new(Tombstone {
+        file,
+        link,
+        size,
+        root,
+        moved_to,
+        moved_blocks: 0,
+        reason,
+        real: 0,
+    }))
+}
+
+#[test]
+fn a_footer_that_tells_other_records_than_the_blocks_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    store(dir.path(), 2);
+    // Readers would else be told so by it.
+    fs::remove_file(dir.path().join("catalog")).unwrap();
+    assert_eq!(damage(dir.path()), []);
+    let path = SEGMENTS.path(dir.path(), 0);
+    let good = fs::read(&path).unwrap();
+    let records = load(&path).records;
+    let losses = |records: &[Record]| records.iter().filter(|r| matches!(r, Record::Loss(_))).count();
+    assert_eq!(losses(&records), 1);
+
+    fs::write(&path, with_records(&good, &encoded(&records))).unwrap();
+    assert_eq!(damage(dir.path()), [], "the same, made anew");
+    let silent: Vec<Record> = records.iter().filter(|r| !matches!(r, Record::Loss(_))).cloned().collect();
+    let mut renamed = records.clone();
+    for record in &mut renamed {
+        if let Record::Container(container) = record {
+            container.id = b"another".to_vec();
+        }
+    }
+    let removal = [records.clone(), vec![tombstone(FileId::Segment(1), None)]].concat();
+    for forged in [silent, renamed, removal] {
+        fs::write(&path, with_records(&good, &encoded(&forged))).unwrap();
+        let found = damage(dir.path());
+        assert!(found.contains(&(FindingKind::BadFooter, path.clone())), "{found:?}");
+    }
+}
+
+#[test]
+fn a_chain_without_its_beginning_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    store(dir.path(), 3);
+    fs::remove_file(dir.path().join("catalog")).unwrap();
+    fs::remove_file(SEGMENTS.path(dir.path(), 0)).unwrap();
+    let path = SEGMENTS.path(dir.path(), 1);
+    let mut header = load(&path).header;
+    header.link.previous = None;
+    header.link.endorsement = [0; 64];
+    rewrite(&path, &header, &[], true);
+    let found = damage(dir.path());
+    assert!(found.contains(&(FindingKind::MissingSegment, path)), "{found:?}");
+}
+
+#[test]
+fn a_segment_that_was_emptied_is_missing_and_one_that_was_begun_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    store(dir.path(), 2);
+    fs::remove_file(dir.path().join("catalog")).unwrap();
+    // A crash right after it was made.
+    fs::write(SEGMENTS.path(dir.path(), 2), []).unwrap();
+    store(dir.path(), 1);
+    fs::remove_file(dir.path().join("catalog")).unwrap();
+    assert!(SEGMENTS.path(dir.path(), 3).exists());
+    assert_eq!(damage(dir.path()), []);
+    assert_eq!(Recording::open(dir.path()).unwrap().defects(), []);
+    for zeros in [0, 8192] {
+        let path = SEGMENTS.path(dir.path(), 1);
+        fs::write(&path, vec![0; zeros]).unwrap();
+        let found = damage(dir.path());
+        assert!(found.iter().any(|(kind, _)| *kind == FindingKind::MissingSegment), "{found:?}");
+        let defects = Recording::open(dir.path()).unwrap().defects();
+        assert!(
+            defects.iter().any(|d| d.kind == crate::DefectKind::Missing && d.path == path),
+            "{defects:?}"
+        );
+    }
+}
+
+#[test]
+fn nothing_can_be_added_behind_the_last_checkpoint_of_a_sealed_segment() {
+    let dir = tempfile::tempdir().unwrap();
+    store(dir.path(), 1);
+    fs::remove_file(dir.path().join("catalog")).unwrap();
+    let path = SEGMENTS.path(dir.path(), 0);
+    let pin = Record::Unpin("p".to_owned());
+    rewrite(&path, &load(&path).header, &[pin], true);
+    assert_eq!(damage(dir.path()), [(FindingKind::CutSegment, path)]);
+}
+
+#[test]
+fn a_removal_that_nothing_signed_is_missing_evidence() {
+    let dir = tempfile::tempdir().unwrap();
+    store(dir.path(), 2);
+    let mut last = writer(dir.path());
+    push(&mut last, 9, 1);
+    last.finish_container(ContainerUid(9)).unwrap();
+    last.checkpoint().unwrap();
+    drop(last);
+    fs::remove_file(dir.path().join("catalog")).unwrap();
+    let gone = SEGMENTS.path(dir.path(), 0);
+    let loaded = load(&gone);
+    let Record::Tombstone(mut told) = tombstone(FileId::Segment(0), None) else { panic!() };
+    let tree = loaded.tree().unwrap();
+    (told.link, told.size, told.root) = (Some(loaded.header.link), tree.size(), tree.root());
+    fs::remove_file(&gone).unwrap();
+    let path = SEGMENTS.path(dir.path(), 2);
+    rewrite(&path, &load(&path).header, &[Record::Tombstone(told)], false);
+    assert_eq!(damage(dir.path()), [(FindingKind::MissingSegment, gone)]);
+}
+
+/// A store whose segment 0 was removed and whose container 1 lies in kept file `number` alone.
+fn store_with_kept(dir: &Path) -> u64 {
+    store_beside(dir, 3, 2);
+    let options = StoreOptions { max_age: 1, ..StoreOptions::default() };
+    let origin = Origin { boot_id: [1; 16], ..Origin::default() };
+    let mut last = StoreWriter::open(dir, origin, options).unwrap();
+    let pin = crate::Pin {
+        id: "p".to_owned(),
+        containers: vec![ContainerUid(1), ContainerUid(2)],
+        ..crate::Pin::default()
+    };
+    last.pin(pin).unwrap();
+    push(&mut last, 9, 1);
+    last.commit(BootNanos(1_000_000_000)).unwrap();
+    drop(last);
+    let _ = fs::remove_file(dir.join("catalog"));
+    let kept = KEPT.list(dir).unwrap();
+    assert_eq!(kept.len(), 1, "of what is pinned");
+    assert!(!SEGMENTS.path(dir, 0).exists());
+    kept[0]
+}
+
+#[test]
+fn a_kept_file_that_is_gone_or_was_written_anew_without_a_container_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let number = store_with_kept(dir.path());
+    assert_eq!(damage(dir.path()), [], "a removal is signed before it is done");
+    let path = KEPT.path(dir.path(), number);
+    let loaded = load(&path);
+    let without = |number: usize| loaded.entries[number].container != 1;
+    fs::remove_file(&path).unwrap();
+    assert_eq!(damage(dir.path()), [(FindingKind::MissingSegment, path.clone())]);
+
+    let mut copy = BlockCopy::create(path.clone(), &loaded.header).unwrap();
+    copy.add(&loaded, &|number, _| without(number)).unwrap();
+    let told: Vec<Record> =
+        loaded.records.iter().filter(|r| matches!(r, Record::Tombstone(_))).cloned().collect();
+    copy.add_keeping(&told).unwrap();
+    copy.finish(false).unwrap();
+    assert_eq!(damage(dir.path()), [(FindingKind::BadProof, path)]);
+}
+
+#[test]
+fn a_kept_file_that_no_segment_knows_of_removes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    store(dir.path(), 2);
+    fs::remove_file(dir.path().join("catalog")).unwrap();
+    let path = KEPT.path(dir.path(), 5);
+    let header = load(&SEGMENTS.path(dir.path(), 0)).header;
+    let ids = (header.store_uuid, header.boot_id);
+    let header = SegmentHeader::of_copy(ids, crate::segment::origin_kind::KEPT, 0, 5);
+    let mut copy = BlockCopy::create(path.clone(), &header).unwrap();
+    copy.add_keeping(&[tombstone(FileId::Segment(0), Some(5))]).unwrap();
+    copy.finish(false).unwrap();
+    let recording = Recording::open(dir.path()).unwrap();
+    assert!(recording.containers().iter().all(|c| c.record.uid.0 != 1), "a reader believes it");
+    assert_eq!(damage(dir.path()), [(FindingKind::BadProof, path)]);
+}
+
+#[test]
+fn a_segment_may_tell_of_a_kept_file_once_only() {
+    let mut evicted = evicted::Evicted::default();
+    let told = |root| Record::Kept(KeptFile { number: 4, size: 2, root: [root; 32] });
+    assert_eq!(evicted.is_as_kept(4, 2, [7; 32]), None);
+    evicted.learn(&[told(7), told(7)]);
+    assert_eq!(evicted.is_as_kept(4, 2, [7; 32]), Some(true));
+    assert_eq!(evicted.is_as_kept(4, 3, [7; 32]), Some(false));
+    evicted.learn(&[told(8)]);
+    assert_eq!(evicted.is_as_kept(4, 2, [7; 32]), Some(false));
+}
+
+#[test]
+fn what_is_in_the_stage_alone_is_told_and_damage_of_it_too() {
+    let dir = tempfile::tempdir().unwrap();
+    store(dir.path(), 1);
+    let mut last = writer(dir.path());
+    push(&mut last, 9, 7);
+    last.commit(BootNanos(0)).unwrap();
+    drop(last);
+    let told = |report: &VerifyReport| {
+        let of_stage =
+            |f: &&Finding| f.path.file_name().is_some_and(|n| n.display().to_string().starts_with("stage"));
+        let found = report.findings.iter().filter(of_stage);
+        found.map(|f| (f.kind, f.detail.clone(), f.path.clone())).collect::<Vec<_>>()
+    };
+    let report = check(dir.path());
+    assert!(report.is_good(), "{:?}", report.findings);
+    let [(FindingKind::NotSignedYet, detail, path)] = &told(&report)[..] else {
+        panic!("{:?}", report.findings);
+    };
+    assert!(detail.starts_with("`7` events"), "{detail}");
+    let mut bytes = fs::read(path).unwrap();
+    bytes[20] ^= 1;
+    fs::write(path, bytes).unwrap();
+    let report = check(dir.path());
+    assert_eq!(told(&report)[0].0, FindingKind::BadBytes);
+}
+
+#[test]
+fn a_checkpoint_kept_elsewhere_is_compared_with_an_extract_where_that_can_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let mut last = writer(&path);
+    push(&mut last, 1, 10);
+    last.finish_container(ContainerUid(1)).unwrap();
+    let early = last.checkpoint().unwrap();
+    push(&mut last, 1, 10);
+    last.finish_container(ContainerUid(1)).unwrap();
+    let late = last.checkpoint().unwrap();
+    let out = dir.path().join("out.aftx");
+    extract(&Recording::open(&path).unwrap(), &[ContainerUid(1)], &out).unwrap();
+    let with = |note: &String| {
+        let options = VerifyOptions { checkpoints: vec![note.clone()], ..VerifyOptions::default() };
+        verify(&out, &options, &mut |_, _| {}).unwrap()
+    };
+    assert!(with(&late).is_good(), "{:?}", with(&late).findings);
+    let report = with(&early);
+    let found = report.first_damage().unwrap();
+    assert_eq!(found.kind, FindingKind::CheckpointMismatch);
+    assert!(found.detail.contains("compare the store"), "{found:?}");
+}
+
+#[test]
+fn a_proof_by_a_key_of_the_forger_s_own_is_found_beside_the_genuine_chain() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    store(&path, 2);
+    let out = dir.path().join("out.aftx");
+    let recording = Recording::open(&path).unwrap();
+    extract(&recording, &[ContainerUid(1), ContainerUid(2)], &out).unwrap();
+    let (header, genuine) = (load(&out).header, provenance(&load(&out)).unwrap());
+    let pinned = VerifyOptions { key: Some(genuine.links[0].public_key), ..VerifyOptions::default() };
+    let with_key = |path: &Path| verify(path, &pinned, &mut |_, _| {}).unwrap();
+    assert!(with_key(&out).is_good(), "{:?}", with_key(&out).findings);
+
+    // The key of a later segment: nothing before it follows from that.
+    let later = VerifyOptions { key: Some(genuine.links[1].public_key), ..VerifyOptions::default() };
+    for path in [&out, &path] {
+        let report = verify(path, &later, &mut |_, _| {}).unwrap();
+        let told: Vec<_> = report.findings.iter().map(|found| (found.kind, found.sequence)).collect();
+        assert_eq!(told, [(FindingKind::NotSignedYet, Some(0))], "{:?}", report.findings);
+    }
+
+    let key = ed25519_dalek::SigningKey::from_bytes(&[3; 32]);
+    let public_key = key.verifying_key().to_bytes();
+    for group in &genuine.groups {
+        let forged = dir.path().join(format!("{}.aftx", group.link.sequence));
+        let mut segment = SegmentWriter::create(forged.clone(), &header).unwrap();
+        let (mut block, payload) = keeping_block(&[Record::Unpin("forged".to_owned())]);
+        (block.kind, block.container) = (kind::META, 1);
+        segment.append(&mut block, &payload, &[]).unwrap();
+        let sequence = group.link.sequence;
+        let (size, root) = (segment.tree().size(), segment.tree().root());
+        let store_uuid = header.store_uuid;
+        let note = Checkpoint { store_uuid, sequence, size, root, number: 0, boot: 1, real: 1, last: false }
+            .sign(&key);
+        let group = Group {
+            link: Link { public_key, ..group.link },
+            size,
+            leaves: vec![(0, root)],
+            entries: vec![0],
+            pruned: Vec::new(),
+            note,
+            ..group.clone()
+        };
+        for (mut header, payload) in [proof_block(&group).unwrap(), chain_block(&genuine.links).unwrap()] {
+            segment.append(&mut header, &payload, &[]).unwrap();
+        }
+        segment.seal(&encoded(&[Record::Unpin("forged".to_owned())])).unwrap();
+        let report = with_key(&forged);
+        let kinds: Vec<FindingKind> = report.findings.iter().map(|finding| finding.kind).collect();
+        assert_eq!(kinds, [FindingKind::BadProof], "{:?}", report.findings);
+    }
+
+    // Without any proof, beside the genuine chain.
+    let forged = dir.path().join("bare.aftx");
+    let mut segment = SegmentWriter::create(forged.clone(), &header).unwrap();
+    let (mut block, payload) = keeping_block(&[Record::Unpin("forged".to_owned())]);
+    (block.kind, block.container) = (kind::META, 1);
+    segment.append(&mut block, &payload, &[]).unwrap();
+    let (mut block, payload) = chain_block(&genuine.links).unwrap();
+    segment.append(&mut block, &payload, &[]).unwrap();
+    segment.seal(&encoded(&[Record::Unpin("forged".to_owned())])).unwrap();
+    assert_eq!(with_key(&forged).first_damage().map(|found| found.kind), Some(FindingKind::WrongKey));
+}
+
+#[test]
+fn a_merge_takes_nothing_unproven_where_proven_blocks_have_all_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let mut genuine = writer(&path);
+    for _ in 0..2 {
+        push(&mut genuine, 1, 10);
+        genuine.finish_container(ContainerUid(1)).unwrap();
+    }
+    genuine.seal().unwrap();
+    let recording = Recording::open(&path).unwrap();
+    let header = recording.extract_header();
+
+    // More rows than any of the proven blocks has.
+    let forged = dir.path().join("forged.aftx");
+    let mut open = OpenBlock::new();
+    (0..15).for_each(|row| open.push(&event(1000 * (row + 1), 666), 0));
+    let mut payload = Vec::new();
+    let around = Around { container: 1, ..Around::default() };
+    let mut block = EventEncoder::new().unwrap().encode(&open, &around, &mut payload);
+    let mut bytes = Vec::new();
+    seal_block(&mut block, &payload, &mut bytes);
+    let mut copy = BlockCopy::create(forged.clone(), &header).unwrap();
+    copy.add_unproven(&bytes).unwrap();
+    copy.finish(true).unwrap();
+
+    let out = dir.path().join("merged.aftx");
+    let forged = Recording::open(&forged).unwrap();
+    let report = crate::merge(&[&forged, &recording], &out, &mut |_, _| {}).unwrap();
+    assert_eq!((report.events, report.duplicates), (20, 1), "{report:?}");
+    let mut results = Vec::new();
+    let see = &mut |_, event: &Event<'_>| {
+        results.push(event.ret);
+        std::ops::ControlFlow::Continue(())
+    };
+    Recording::open(&out).unwrap().for_each(&crate::Query::default(), see).unwrap();
+    assert_eq!(results, [1; 20]);
+}
