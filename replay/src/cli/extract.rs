@@ -1,28 +1,38 @@
-//! `afterimage extract`: chosen containers as a file of their own, with nothing of any other.
+//! `afterimage extract`: chosen containers, or parts of them, as a file of their own, with nothing of any other.
 
-use std::{io, path::PathBuf};
+use std::{io, ops::ControlFlow, path::PathBuf};
 
-use afterimage_format::{ContainerUid, ExtractError, ExtractReport, extract, extract_incident};
+use afterimage_format::{
+    BlockInfo, BootNanos, ContainerUid, ExtractError, ExtractReport, Part, extract_incident, extract_parts,
+};
 use clap::Args;
 
-use super::{scope::OneArgs, session::Session};
+use super::{
+    scope::{self, OneArgs},
+    session::Session,
+};
 use crate::{
+    events::{self, Filters, Item, Options},
     exit::Verdict,
     failure::{Failure, shown},
     output::{Cell, Column, OutputArgs, Record, Shape},
-    time::Span,
-    trace::{Gaps, Target, Trace, incident},
+    time::{Named, RangeArgs, Span},
+    trace::{Gaps, Trace, incident, named},
 };
 
 /// Copy containers into a file of their own; several are separated by commas.
 ///
 /// The file can be opened and verified alone and holds nothing of any other container. An existing file is never
-/// overwritten.
+/// overwritten. With --begin, --end or --filter only the blocks that have something of it are copied, whole and with
+/// their proofs, so there are other events beside those asked for, and of each container the state before them; where no
+/// container is named, all are meant but the host.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   afterimage extract 3ad7b26ded6d --to container.aftx
   afterimage extract --incident t-5f0c2d7e --to incident.aftx
+  afterimage extract web --begin 'alert:1-30s' --end 'alert:1+2m' --to part.aftx
+  afterimage extract --filter 'evt.type = connect and fd.sport = 4444' --to calls.aftx
   afterimage extract web,db /mnt/evidence/store --to two.aftx")]
 pub(super) struct ExtractArgs {
     #[command(flatten)]
@@ -31,8 +41,13 @@ pub(super) struct ExtractArgs {
     #[arg(long, value_name = "FILE")]
     to: Option<PathBuf>,
     /// What a trigger or a pin of this id pinned, with the alert and the pin itself
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", conflicts_with_all = ["begin", "end", "filter"])]
     incident: Option<String>,
+    #[command(flatten)]
+    range: RangeArgs,
+    /// Only what has events that pass this filter; several must hold together
+    #[arg(short, long, value_name = "EXPR")]
+    filter: Vec<String>,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -51,15 +66,114 @@ pub(super) fn run(args: &ExtractArgs, session: &mut Session<'_>) -> Result<Verdi
     if let Some(id) = &args.incident {
         return of_incident(args, id, session);
     }
-    let traces = args.whose.open(false)?;
-    let targets: Vec<Target<'_>> = args.whose.targets(&traces)?;
-    let trace = one_recording(&targets)?;
-    let mut uids: Vec<ContainerUid> = targets.iter().map(Target::uid).collect();
+    let mut filters = Filters::parse(&args.filter)?;
+    let traces = args.whose.open(args.range.local)?;
+    let (trace, mut parts) = parts(args, &traces)?;
+    if !args.filter.is_empty() {
+        filters.check(trace)?;
+        filters.warnings().for_each(|line| session.say(line));
+        let mut matching = Vec::new();
+        for part in &parts {
+            matching.extend(matches(trace, part, &mut filters, session)?);
+        }
+        parts = matching;
+    }
+    let spans: Vec<(ContainerUid, Span)> =
+        parts.iter().map(|p| (p.container, Span { begin: p.begin, end: p.end })).collect();
+    if parts.is_empty() {
+        session.say("nothing of it is in the recording; no file was made");
+        return Ok(session.conclude(&[(trace, Gaps::of_all(trace, Span::default()))], false));
+    }
+    let path = args.to.clone().unwrap_or_else(|| default_name(trace, &uids(&parts)));
+    let report = extract_parts(&trace.recording, &parts, &path).map_err(failure)?;
+    tell(args, session, trace, &spans, Row { path, report })
+}
+
+/// The recording that is copied from, and what of it by container and time.
+fn parts<'a>(args: &ExtractArgs, traces: &'a [Trace]) -> Result<(&'a Trace, Vec<Part>), Failure> {
+    let is_open = args.range.begin.is_none() && args.range.end.is_none();
+    let is_named = args.whose.split().0.is_some();
+    if is_named || is_open && args.filter.is_empty() {
+        let targets = args.whose.targets(traces)?;
+        let trace = one_recording(targets.iter().map(|target| target.trace))?;
+        let mut parts = Vec::new();
+        for target in targets {
+            let span =
+                if is_open { Span::default() } else { scope::Part::of_target(target, &args.range)?.span };
+            let part = Part { container: target.uid(), begin: span.begin, end: span.end };
+            if !parts.contains(&part) {
+                parts.push(part);
+            }
+        }
+        return Ok((trace, parts));
+    }
+    let trace = one_recording(traces.iter())?;
+    let names = |name: &Named<'_>| named(trace, None, name);
+    let span = args.range.span(&trace.frame(), &names)?;
+    let recording = &trace.recording;
+    let all = recording.containers().iter().filter(|summary| super::ls::is_container(summary));
+    let has = |uid: ContainerUid| {
+        recording.blocks().iter().any(|b| b.container == uid && span.overlaps(b.first, b.last))
+    };
+    let parts = all.map(|summary| summary.record.uid).filter(|uid| has(*uid));
+    Ok((trace, parts.map(|container| Part { container, begin: span.begin, end: span.end }).collect()))
+}
+
+/// The times of the blocks that have events which pass the filters, as few parts as say it.
+fn matches(
+    trace: &Trace,
+    part: &Part,
+    filters: &mut Filters,
+    session: &mut Session<'_>,
+) -> Result<Vec<Part>, Failure> {
+    let span = Span { begin: part.begin, end: part.end };
+    let options = Options {
+        container: Some(part.container),
+        span,
+        setup: true,
+        raw: true,
+        skip: true,
+        limit: u64::MAX,
+        streams: false,
+        filters,
+    };
+    let mut blocks: Vec<&BlockInfo> =
+        trace.recording.blocks().iter().filter(|block| block.container == part.container).collect();
+    blocks.sort_by_key(|block| (block.first, block.index));
+    // Blocks can overlap a little: the latest end of all up to each.
+    let ends = blocks.iter().scan(BootNanos(0), |end, block| {
+        *end = block.last.max(*end);
+        Some(*end)
+    });
+    let ends: Vec<BootNanos> = ends.collect();
+    let mut found = vec![false; blocks.len()];
+    let seen = events::walk(trace, options, &mut |item| {
+        if let Item::Event(row) = item {
+            let at = row.event.time;
+            let begun = blocks.partition_point(|block| block.first <= at);
+            for number in (0..begun).rev().take_while(|&number| ends[number] >= at) {
+                found[number] |= blocks[number].last >= at;
+            }
+        }
+        ControlFlow::Continue(())
+    })?;
+    seen.lacking.into_iter().for_each(|line| session.say(line));
+    let mut parts: Vec<Part> = Vec::new();
+    for (number, block) in blocks.iter().enumerate().filter(|(number, _)| found[*number]) {
+        let (begin, end) = (Some(block.first), Some(block.last));
+        match parts.last_mut() {
+            Some(part) if number > 0 && found[number - 1] => part.end = part.end.max(end),
+            _ => parts.push(Part { container: part.container, begin, end }),
+        }
+    }
+    Ok(parts)
+}
+
+fn uids(parts: &[Part]) -> Vec<ContainerUid> {
+    let mut uids: Vec<ContainerUid> = parts.iter().map(|part| part.container).collect();
     uids.sort_unstable();
     uids.dedup();
-    let path = args.to.clone().unwrap_or_else(|| default_name(trace, &uids));
-    let report = extract(&trace.recording, &uids, &path).map_err(failure)?;
-    tell(args, session, trace, &uids, Row { path, report })
+    uids
 }
 
 /// What belongs to an incident.
@@ -72,37 +186,37 @@ fn of_incident(args: &ExtractArgs, id: &str, session: &mut Session<'_>) -> Resul
     let store =
         store.ok_or_else(|| Failure::Usage("incidents are found in a store's directory".to_owned()))?;
     let found = incident::find(&store, &trace.recording, id)?;
-    let mut uids: Vec<ContainerUid> = found.parts.iter().map(|part| part.container).collect();
-    uids.sort_unstable();
-    uids.dedup();
+    let uids = uids(&found.parts);
     let path = args.to.clone().unwrap_or_else(|| default_name(trace, &uids));
     let report = extract_incident(&trace.recording, &found.parts, &found.incident, &path).map_err(failure)?;
-    tell(args, session, trace, &uids, Row { path, report })
+    let spans: Vec<_> = uids.into_iter().map(|uid| (uid, Span::default())).collect();
+    tell(args, session, trace, &spans, Row { path, report })
 }
 
 fn tell(
     args: &ExtractArgs,
     session: &mut Session<'_>,
     trace: &Trace,
-    uids: &[ContainerUid],
+    spans: &[(ContainerUid, Span)],
     row: Row,
 ) -> Result<Verdict, Failure> {
     let mut emitter = session.emit(SHAPE, &args.output, &serde_json::Map::new())?;
     emitter.row(&row)?;
     let gaps: Vec<(&Trace, Gaps)> =
-        uids.iter().map(|&uid| (trace, Gaps::of_container(trace, uid, Span::default()))).collect();
+        spans.iter().map(|&(uid, span)| (trace, Gaps::of_container(trace, uid, span))).collect();
     emitter.finish(&super::session::missing(&gaps))?;
     Ok(session.conclude(&gaps, true))
 }
 
-fn one_recording<'a>(targets: &[Target<'a>]) -> Result<&'a Trace, Failure> {
+fn one_recording<'a>(traces: impl Iterator<Item = &'a Trace>) -> Result<&'a Trace, Failure> {
     let several = || {
         Failure::Usage(
             "the containers are in different recordings; extract from one recording at a time".to_owned(),
         )
     };
-    let first = targets.first().map(|t| t.trace).ok_or_else(several)?;
-    if targets.iter().all(|t| std::ptr::eq(t.trace, first)) { Ok(first) } else { Err(several()) }
+    let mut traces = traces;
+    let first = traces.next().ok_or_else(several)?;
+    if traces.all(|trace| std::ptr::eq(trace, first)) { Ok(first) } else { Err(several()) }
 }
 
 /// Made of our own numbers only: a name from the recording could lead anywhere.

@@ -156,7 +156,7 @@ impl<'a> Part<'a> {
         Self::of_target(find(traces, wanted)?, range)
     }
 
-    fn of_target(target: Target<'a>, range: &RangeArgs) -> Result<Self, Failure> {
+    pub(super) fn of_target(target: Target<'a>, range: &RangeArgs) -> Result<Self, Failure> {
         let life = target.life();
         let names = |name: &Named<'_>| named(target.trace, Some(target.uid()), name);
         let span = range.span(&target.trace.frame_between(life.begin, life.last), &names)?;

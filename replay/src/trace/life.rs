@@ -62,6 +62,8 @@ pub enum Partial {
     Gap,
     /// Retention removed events of it.
     Evicted,
+    /// Events of it were recorded and are not in this recording: it is a part, or something was taken out.
+    Absent,
     /// The recording is damaged.
     Damaged,
 }
@@ -75,6 +77,7 @@ impl Partial {
             Self::Lost => "events lost",
             Self::Gap => "gaps in the recording",
             Self::Evicted => "events evicted",
+            Self::Absent => "events missing",
             Self::Damaged => "recording damaged",
         }
     }
@@ -135,12 +138,15 @@ impl Life {
         let begin = record.preexisting && uid != ContainerUid::HOST;
         let lost = summary.lost > 0 || gaps.list.iter().any(|g| g.container == Some(uid));
         let unattributed = gaps.list.iter().any(|g| g.container.is_none());
+        let evicted = trace.recording.eviction(uid);
+        let known = summary.events.saturating_add(evicted.map_or(0, |eviction| eviction.events));
         [
             (begin, Partial::BeganBefore),
             (self.state == State::Unknown && uid != ContainerUid::HOST, Partial::EndMissing),
             (lost, Partial::Lost),
             (unattributed, Partial::Gap),
-            (trace.recording.eviction(uid).is_some(), Partial::Evicted),
+            (evicted.is_some(), Partial::Evicted),
+            (summary.rows > known, Partial::Absent),
             (self.is_damaged(trace), Partial::Damaged),
         ]
         .into_iter()

@@ -123,6 +123,11 @@ impl Fixture {
         );
     }
 
+    /// Ends a container's block: what follows is in the next.
+    pub(crate) fn cut(&mut self, container: u64) {
+        self.writer.finish_container(ContainerUid(container)).expect("a block is cut");
+    }
+
     /// Commits, as a recorder does again and again: what is old enough becomes blocks.
     pub(crate) fn commit(&mut self) {
         self.writer.commit(self.last).expect("committed");

@@ -1,4 +1,4 @@
-//! `afterimage merge` and `recover`.
+//! `afterimage extract` of parts, `merge` and `recover`.
 
 use afterimage_format::{Engine, FactKey};
 
@@ -50,4 +50,86 @@ fn merge_and_recover_make_files_that_list_and_verify_alone() {
     assert_eq!(ran.code, 0);
     assert_eq!(names(&path("recovered")), ["web", "db"]);
     assert_eq!(afterimage(&["verify", &path("recovered")]).code, 0);
+}
+
+/// Two containers with three blocks each: one every ten seconds, with an exec in each.
+fn long() -> Store {
+    let mut fixture = Fixture::new();
+    for (uid, name) in [(1, "web"), (2, "db")] {
+        let name = [(FactKey::Name, name.as_bytes())];
+        fixture.container(&fixture::container(uid, Engine::Docker, &id(&format!("{uid}ad7")), 1.0, &name));
+    }
+    for (number, at) in [1.0, 11.0, 21.0].into_iter().enumerate() {
+        for uid in [1, 2] {
+            let program = format!("p{uid}{number}").into_bytes();
+            let shell = task(400 + uid as u32 * 10 + number as u32, at);
+            fixture.exec(uid, at, shell, Exec { argv: &[&program], comm: &program, ..Exec::default() });
+            fixture.exit(uid, at + 1.0, shell, 0);
+            fixture.cut(uid);
+        }
+    }
+    fixture.seal()
+}
+
+#[test]
+fn a_part_by_range_or_filter_has_whole_blocks_proves_itself_and_is_no_complete_recording() {
+    let store = long();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = |name: &str| dir.path().join(name).to_str().expect("text").to_owned();
+    let programs = |path: &str| {
+        let list = afterimage(&["show", "-f", "evt.type = execve", path, "-o", "json", "-c", "uid:1"]).json();
+        let rows = list["events"].as_array().expect("a list").clone();
+        rows.iter().map(|row| row["detail"].as_str().expect("text").to_owned()).collect::<Vec<_>>()
+    };
+    let whole = programs(store.arg());
+    assert_eq!(whole.len(), 3, "{whole:?}");
+    let part = serde_json::json!(["recording ended before it", "events missing"]);
+    let rows = |path: &str| afterimage(&["ls", path, "-o", "json"]).json()["containers"].clone();
+
+    let ran = afterimage(&[
+        "extract",
+        "web",
+        store.arg(),
+        "--begin",
+        "+9s",
+        "--end",
+        "+11s",
+        "--to",
+        &path("range"),
+    ]);
+    assert_eq!((ran.code, ran.stderr()), (0, ""));
+    assert_eq!(programs(&path("range")), whole[1..2]);
+    assert_eq!(afterimage(&["verify", &path("range")]).code, 0);
+    let listed = rows(&path("range"));
+    assert_eq!(listed.as_array().map(Vec::len), Some(1), "of the other nothing");
+    assert_eq!(listed[0]["partial"], part);
+
+    let filter = "proc.name = p11 or proc.name = p22";
+    let ran = afterimage(&["extract", store.arg(), "-f", filter, "--to", &path("filter")]);
+    assert_eq!((ran.code, ran.stderr()), (0, ""));
+    assert_eq!(programs(&path("filter")), whole[1..2]);
+    let listed = rows(&path("filter"));
+    assert_eq!(listed.as_array().map(Vec::len), Some(2), "of each what passes");
+    assert!((0..2).all(|n| listed[n]["partial"] == part), "{listed}");
+    assert_eq!(afterimage(&["verify", &path("filter")]).code, 0);
+
+    // A part of a part tells of the whole, and parts put together are the whole.
+    for (name, begin, end) in [("first", "+0s", "+3s"), ("last", "+19s", "+25s")] {
+        let ran = afterimage(&["extract", "web", store.arg(), "-b", begin, "-e", end, "--to", &path(name)]);
+        assert_eq!(ran.code, 0, "{}", ran.stderr());
+    }
+    let ran = afterimage(&["extract", "web", &path("first"), "--to", &path("again")]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr());
+    assert_eq!(rows(&path("again"))[0]["partial"], part);
+    let ran = afterimage(&["merge", &path("first"), &path("range"), &path("last"), "--to", &path("all")]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr());
+    assert_eq!(programs(&path("all")), whole);
+    assert_eq!(rows(&path("all"))[0]["partial"], serde_json::json!(["recording ended before it"]));
+
+    let ran = afterimage(&["extract", store.arg(), "-f", "proc.name = nobody", "--to", &path("none")]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr().contains("no file was made"), "{}", ran.stderr());
+    assert!(!dir.path().join("none").exists());
+    let ran = afterimage(&["extract", store.arg(), "--incident", "x", "-b", "+1s"]);
+    assert_eq!(ran.code, 2);
 }
