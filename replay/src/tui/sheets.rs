@@ -82,8 +82,9 @@ pub(crate) fn arrange(app: &mut App) {
     let Some(opened) = &app.opened else { return };
     let Some(story) = app.stories.of(opened.uid) else { return };
     let filter = app.bar.filter.text();
-    let near = near(app, opened, story);
     let sheet = opened.sheets.get(&screen);
+    let is_led = sheet.is_none_or(|sheet| !sheet.moved);
+    let near = is_led.then(|| near(app, opened, story)).flatten();
     let basis = Basis {
         screen,
         rows: story.rows.len(),
@@ -137,8 +138,8 @@ fn near(app: &App, opened: &Opened, story: &Story) -> Option<usize> {
             tree.iter().rposition(|row| row.pid == pid && row.began <= time)
         }
         Screen::Net => {
-            let mut talks = story.whole.as_deref()?.conversations().iter();
-            talks.position(|talk| stands_out(story, talk))
+            let times: HashSet<BootNanos> = warned(story).collect();
+            story.whole.as_deref()?.conversations().iter().position(|talk| times.contains(&talk.first))
         }
         _ => None,
     }
@@ -146,7 +147,12 @@ fn near(app: &App, opened: &Opened, story: &Story) -> Option<usize> {
 
 /// Whether its beginning is a finding to be warned of: an unusual port, an address of the cloud.
 pub(crate) fn stands_out(story: &Story, talk: &Conversation) -> bool {
-    story.rows.iter().any(|row| row.time == talk.first && row.severity >= Severity::Warning)
+    warned(story).any(|time| time == talk.first)
+}
+
+/// When there was something to be warned of.
+fn warned(story: &Story) -> impl Iterator<Item = BootNanos> {
+    story.rows.iter().filter(|row| row.severity >= Severity::Warning).map(|row| row.time)
 }
 
 /// Leaves out what begins after `until`; which of the others began last.

@@ -26,6 +26,9 @@ fn a_story_that_is_longer_than_its_pane_is_told_by_what_stands_out() {
     let routine = "program executed: ";
     assert!(!harness.text().contains(routine), "{}", harness.text());
     assert!(harness.text().contains("reverse shell") && harness.text().contains(", A shows all"));
+    harness.resize(60, 20);
+    assert!(harness.text().contains(", A shows all"), "{}", harness.text());
+    harness.resize(80, 24);
     harness.press("A");
     assert!(harness.text().contains(routine) && !harness.text().contains(", A shows all"));
     harness.press("A");
@@ -65,6 +68,7 @@ fn no_screen_is_hidden_behind_the_hints_and_hints_are_always_somewhere() {
             let text = harness.text();
             assert!(text.contains("? keys") && text.contains(": actions"), "{width}: {text}");
             if width >= 100 {
+                assert!(!text.lines().nth(1).is_some_and(|line| line.contains('…')), "{width}: {text}");
                 for name in ["1 Containers", "7 Follow", "8 Findings", "0 Health"] {
                     assert!(text.lines().nth(1).is_some_and(|line| line.contains(name)), "{width}: {text}");
                 }
@@ -95,6 +99,16 @@ fn of_the_conversations_the_first_that_stands_out_is_selected_until_one_chooses(
     };
     assert!(selected(&harness).starts_with("›!"), "{}", harness.text());
     assert!(harness.text().lines().any(|line| line.contains(" 127.0.0.1 ") && line.contains("raw out")));
+    for width in [60, 80, 99, 100, 107, 108, 119, 120, 125, 160] {
+        harness.resize(width, 30);
+        let text = harness.text();
+        let rows = text.lines().filter(|line| line.contains("tcp out")).count();
+        let whole = text.lines().filter(|l| l.contains("tcp out") && l.contains(" 127.0.0.1:39799 ")).count();
+        let marked =
+            text.lines().filter(|l| l.contains("tcp out") && l.contains("!127.0.0.1:35059 ")).count();
+        assert_eq!((rows, whole, marked), (2, 1, 1), "{width}: {text}");
+    }
+    harness.resize(120, 40);
     harness.press("g g");
     let chosen = selected(&harness);
     assert!(!chosen.starts_with("›!"));

@@ -94,10 +94,13 @@ pub(super) fn tabs(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let mut row = Row::new();
     for screen in Screen::ALL {
         let name = safe!("{} {}", screen.digit(), screen.name());
-        if *screen == app.screen {
-            row.push(&safe!("[{name}] "), Role::TitleFocus);
-        } else {
-            row.push(&safe!(" {name}  "), Role::Dim);
+        // At 100 columns there is no room for blanks behind the last one.
+        let last = Screen::ALL.last() == Some(screen);
+        match (*screen == app.screen, last) {
+            (true, false) => row.push(&safe!("[{name}] "), Role::TitleFocus),
+            (true, true) => row.push(&safe!("[{name}]"), Role::TitleFocus),
+            (false, false) => row.push(&safe!(" {name}  "), Role::Dim),
+            (false, true) => row.push(&safe!(" {name}"), Role::Dim),
         }
     }
     painter.row(rect.x, rect.y, rect.width, &row);

@@ -64,12 +64,13 @@ impl Columns {
         let time = time_width(app);
         let mut places = FromRight::new(inner);
         let by = (inner.width >= 90).then(|| places.take(18));
-        let last = (inner.width >= 116).then(|| places.take(time));
+        // An address with its port takes 21 columns: names and times are left out before it is cut.
+        let last = (inner.width >= 120).then(|| places.take(time));
         let first = (inner.width >= 72).then(|| places.take(time));
         let received = places.take(10);
         let sent = places.take(10);
         let protocol = (inner.width >= 60).then(|| places.take(8));
-        let name = (inner.width >= 100).then(|| places.take(22));
+        let name = (inner.width >= 108).then(|| places.take(22));
         let x = inner.x + 2;
         Self { peer: (x, places.room(x)), name, protocol, sent, received, first, last, by }
     }

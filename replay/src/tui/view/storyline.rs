@@ -32,7 +32,11 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
         Some((Some(percent), _)) => safe!("{percent} % read"),
         Some((None, story)) => extent(app, story, rows.len()),
     };
-    let extra = Row::new().add(" of ", Role::Dim).add(&subject.name, Role::Text);
+    let extra = match rect.width {
+        // What is left out has to be told; whose it is, the list above tells.
+        ..70 if rows.len() < story.map_or(0, |story| story.rows.len()) => Row::new(),
+        _ => Row::new().add(" of ", Role::Dim).add(&subject.name, Role::Text),
+    };
     let inner = title(app, painter, rect, Pane::Storyline, extra, &note);
     if rows.is_empty() && story.is_some_and(|story| story.reading.is_none()) {
         painter.text(inner.x + 2, inner.y, inner.width.saturating_sub(2), "nothing stands out", Role::Dim);
