@@ -184,12 +184,19 @@ impl<'a> Verifier<'a> {
             self.found(FindingKind::MissingSegment, &KEPT.path(dir, number), Some(number), detail);
         }
         let unsigned = std::mem::take(&mut self.unsigned_removals).into_values().flatten();
+        // A recorder that is at work signs what it has told before it removes anything.
+        let about_to = |id: &FileId| live && self.listed.contains(id);
         let unsigned: BTreeSet<FileId> =
-            unsigned.filter(|id| !self.removed.contains(id) && !self.listed.contains(id)).collect();
+            unsigned.filter(|id| !self.removed.contains(id) && !about_to(id)).collect();
         for id in unsigned {
             let (FileId::Segment(number) | FileId::Kept(number)) = id;
-            let detail = "it is not there, and only a block that nothing signs says that it was removed";
-            self.found(FindingKind::MissingSegment, &path_of(dir, id), Some(number), detail.to_owned());
+            let (kind, is) = if self.listed.contains(&id) {
+                (FindingKind::BadProof, "readers may pass over it")
+            } else {
+                (FindingKind::MissingSegment, "it is not there")
+            };
+            let detail = format!("{is}, and only a block that nothing signs says that it was removed");
+            self.found(kind, &path_of(dir, id), Some(number), detail);
         }
         for (path, id) in std::mem::take(&mut self.said_by_kept) {
             if !self.evicted.is_gone(id) && !self.evicted.is_forgotten(id.age()) {

@@ -279,8 +279,11 @@ impl Check<'_> {
             };
         }
         if self.has_last && !self.loaded.has_trailer && !active {
-            let detail = "the last checkpoint is there and the seal is not".to_owned();
-            self.found(FindingKind::BadFooter, None, detail);
+            // A crash between the two leaves nothing or zeros behind the checkpoint.
+            let rest = file::read_at_most(&self.loaded.file, self.loaded.end, HEADER_LEN);
+            let torn = rest.is_ok_and(|rest| rest.iter().all(|&byte| byte == 0));
+            let kind = if torn { FindingKind::TornTail } else { FindingKind::BadFooter };
+            self.found(kind, None, "the last checkpoint is there and the seal is not".to_owned());
         }
         match (self.loaded.has_trailer, active) {
             (true, _) => {

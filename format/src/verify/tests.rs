@@ -226,6 +226,25 @@ fn nothing_can_be_added_behind_the_last_checkpoint_of_a_sealed_segment() {
 }
 
 #[test]
+fn a_crash_before_the_seal_is_no_damage_and_a_spoilt_seal_is() {
+    let dir = tempfile::tempdir().unwrap();
+    store(dir.path(), 1);
+    fs::remove_file(dir.path().join("catalog")).unwrap();
+    let path = SEGMENTS.path(dir.path(), 0);
+    let bytes = fs::read(&path).unwrap();
+    let end = load(&path).end as usize;
+    for behind in [0, 512] {
+        fs::write(&path, [&bytes[..end], &vec![0; behind]].concat()).unwrap();
+        let kinds: Vec<_> = check(dir.path()).findings.iter().map(|found| found.kind).collect();
+        assert_eq!(kinds, [FindingKind::TornTail, FindingKind::Unfinished]);
+    }
+    let mut spoilt = bytes;
+    *spoilt.last_mut().unwrap() ^= 1;
+    fs::write(&path, spoilt).unwrap();
+    assert_eq!(damage(dir.path()), [(FindingKind::BadFooter, path)]);
+}
+
+#[test]
 fn a_removal_that_nothing_signed_is_missing_evidence() {
     let dir = tempfile::tempdir().unwrap();
     store(dir.path(), 2);
@@ -240,9 +259,10 @@ fn a_removal_that_nothing_signed_is_missing_evidence() {
     let Record::Tombstone(mut told) = tombstone(FileId::Segment(0), None) else { panic!() };
     let tree = loaded.tree().unwrap();
     (told.link, told.size, told.root) = (Some(loaded.header.link), tree.size(), tree.root());
-    fs::remove_file(&gone).unwrap();
     let path = SEGMENTS.path(dir.path(), 2);
     rewrite(&path, &load(&path).header, &[Record::Tombstone(told)], false);
+    assert_eq!(damage(dir.path()), [(FindingKind::BadProof, gone.clone())], "it would be passed over");
+    fs::remove_file(&gone).unwrap();
     assert_eq!(damage(dir.path()), [(FindingKind::MissingSegment, gone)]);
 }
 
