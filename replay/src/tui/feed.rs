@@ -372,6 +372,8 @@ pub(crate) struct SeekKey {
     pub(crate) sought: Sought,
     /// The how manyth, from 1; the last where there are fewer.
     pub(crate) nth: usize,
+    /// Among the events of the container's set-up too.
+    pub(crate) setup: bool,
 }
 
 /// Which field's values.
@@ -379,6 +381,8 @@ pub(crate) struct SeekKey {
 pub(crate) struct ValuesKey {
     pub(crate) uid: ContainerUid,
     pub(crate) field: &'static str,
+    /// Of the events of the container's set-up too.
+    pub(crate) setup: bool,
     pub(crate) generation: u64,
 }
 

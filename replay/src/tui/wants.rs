@@ -45,7 +45,7 @@ pub(crate) fn requests(app: &mut App) -> Vec<Request> {
     }
     let (height, screen) = (app.size.1, app.screen);
     if let (Some(field), Some(uid)) = (app.bar.completion.field, app.opened.as_ref().map(|o| o.uid)) {
-        let key = ValuesKey { uid, field, generation };
+        let key = ValuesKey { uid, field, setup: app.bar.setup, generation };
         asked.extend(app.bar.completion.values.want_instead(key).map(Request::Values));
     }
     let (text, setup) = (app.bar.filter.text(), app.bar.setup);

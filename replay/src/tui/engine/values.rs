@@ -3,7 +3,7 @@
 use std::{collections::HashMap, ops::ControlFlow};
 
 use afterimage_detect::{EventContext, FieldRef, Tracker};
-use afterimage_format::{Query, ReadError};
+use afterimage_format::{EventFlags, Query, ReadError};
 
 use super::{
     Job,
@@ -79,6 +79,9 @@ pub(super) fn values(trace: &Trace, key: ValuesKey, job: &Job<'_>) -> Result<(),
     let looks = Looks::Everywhere { text: false };
     let over = walk(trace, (key.uid, None), (&frame(trace), looks), job, &mut |step| {
         let cx = match step {
+            Step::Event(cx, ..) if !key.setup && cx.event().flags.contains(EventFlags::SETUP) => {
+                return ControlFlow::Continue(());
+            }
             Step::Event(cx, ..) => cx,
             Step::Read(seen) => {
                 (job.tell)(Reply::Values(key, sorted(&counts, Some(percent(seen, total)))));

@@ -57,6 +57,17 @@ fn events_of_the_set_up_that_are_left_out_are_counted_and_no_filter_finds_them()
     assert!(!harness.text().contains(" 0 of "), "{}", harness.text());
     harness.press("S");
     assert!(harness.text().contains(" 0 of "), "{}", harness.text());
+    harness.press("Ctrl-x @");
+    harness.type_text("+1s");
+    harness.press("Enter B");
+    harness.type_text("evt.type = mount");
+    harness.press("Enter");
+    assert!(harness.text().contains("nothing earlier matches"), "{}", harness.text());
+    // What is offered is what is found.
+    harness.press("/");
+    harness.type_text("proc.name = ");
+    let offered = |harness: &Harness| harness.text().lines().any(|line| line.contains("│   date"));
+    assert!(offered(&harness) && !harness.text().contains("<NA>"), "{}", harness.text());
 }
 
 #[test]

@@ -45,6 +45,8 @@ pub(super) fn clock(app: &mut App, action: Action, times: usize) {
     match action {
         Action::NextMark => return case::step(app, true, times),
         Action::PrevMark => return case::step(app, false, times),
+        Action::NextProcess => return seek(app, Heading::Forward, Sought::Process, times),
+        Action::PrevProcess => return seek(app, Heading::Backward, Sought::Process, times),
         Action::NextFinding => return finding(app, Heading::Forward, times),
         Action::PrevFinding => return finding(app, Heading::Backward, times),
         Action::JumpBack | Action::JumpForward => {
@@ -64,8 +66,6 @@ pub(super) fn clock(app: &mut App, action: Action, times: usize) {
         Action::StepBack => step(opened, -rows, height),
         Action::SecondForward => by_time(opened, nanos),
         Action::SecondBack => by_time(opened, -nanos),
-        Action::NextProcess => seek(opened, Heading::Forward, Sought::Process, times),
-        Action::PrevProcess => seek(opened, Heading::Backward, Sought::Process, times),
         Action::Begin => opened.arrive(Playhead::at_time(opened.whole.0)),
         Action::End => opened.arrive(Playhead::at_time(opened.whole.1)),
         Action::Faster => (0..times).for_each(|_| opened.player.faster()),
@@ -154,10 +154,12 @@ fn by_time(opened: &mut Opened, by: i128) {
     opened.put(Playhead::at_time(BootNanos(u64::try_from(time).unwrap_or(u64::MAX))));
 }
 
-fn seek(opened: &mut Opened, heading: Heading, sought: Sought, nth: usize) {
+fn seek(app: &mut App, heading: Heading, sought: Sought, nth: usize) {
+    let setup = app.bar.setup;
+    let Some(opened) = &mut app.opened else { return };
     opened.player.motion = Motion::Paused;
     let from = opened.event().map_or_else(|| opened.playhead.center(), |id| Playhead::at_event(id).center());
-    opened.seek = Some(SeekKey { uid: opened.uid, from, heading, sought, nth });
+    opened.seek = Some(SeekKey { uid: opened.uid, from, heading, sought, nth, setup });
     opened.seek_asked = false;
 }
 
@@ -263,9 +265,7 @@ pub(super) fn run_until(app: &mut App, heading: Heading, text: &str) -> Result<(
     if let verdict @ Verdict::Invalid(..) = app.bar.library.verdict(text) {
         return Err(sentence(&verdict));
     }
-    if let Some(opened) = &mut app.opened {
-        seek(opened, heading, Sought::Filter(text.into()), 1);
-    }
+    seek(app, heading, Sought::Filter(text.into()), 1);
     Ok(())
 }
 
@@ -288,9 +288,7 @@ pub(super) fn find(app: &mut App, text: &str) -> Result<(), Safe> {
 fn next_match(app: &mut App, heading: Heading, text: &str, times: usize) {
     let kept = app.bar.filter.text();
     let text = if kept.is_empty() { text.to_owned() } else { format!("({kept}) and ({text})") };
-    if let Some(opened) = &mut app.opened {
-        seek(opened, heading, Sought::Filter(text.into()), times);
-    }
+    seek(app, heading, Sought::Filter(text.into()), times);
 }
 
 /// Zooms the timeline about the playhead.
