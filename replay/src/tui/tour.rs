@@ -50,8 +50,9 @@ const STEPS: &[Step] = &[
         done: |app| !app.bar.filter.is_empty(),
     },
     Step {
-        text: "Every finding with its evidence and its ATT&CK technique: press 8. Enter or o leads to its moment.",
-        done: |app| app.screen == Screen::Findings,
+        text: "Ctrl-x takes the filter away, on every screen. Then press 8: every finding with its evidence and its ATT&CK \
+               technique; Enter or o leads to its moment.",
+        done: |app| app.screen == Screen::Findings && app.bar.filter.is_empty(),
     },
     Step {
         text: "That was the tour. ? has every key, : every action by its name, q quits. The same answers for scripts: \

@@ -286,7 +286,11 @@ fn the_tour_goes_on_as_its_steps_are_done_and_hides_nothing() {
     harness.type_text("proc.name=sh");
     harness.press("Enter");
     assert_eq!(number(&harness), Some(8));
-    harness.press("8 F3");
+    harness.press("8");
+    assert_eq!(number(&harness), Some(8), "a filter hides findings");
+    harness.press("Ctrl-x");
+    assert_eq!(number(&harness), Some(9));
+    harness.press("F3");
     assert_eq!(number(&harness), None);
     assert!(!harness.text().contains("tour"));
 }
