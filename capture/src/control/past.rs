@@ -31,13 +31,15 @@ pub fn tell(store: PathBuf, engine: Handle) -> std::io::Result<()> {
 
 fn read(recording: &Recording, engine: &Handle) {
     let real = |at: BootNanos| recording.clock().real(at).unwrap_or(0);
-    for summary in recording.containers().iter().filter(|c| c.record.role != Role::Host) {
+    for summary in recording.containers() {
         let mut known = Known::new(&summary.record, real);
-        // A recorder that was killed never saw the end: what is known of it ends with its last event.
-        if known.removed.is_none()
-            && let Some((_, last)) = summary.range
-        {
-            known.removed = Some(real(last));
+        if let Some((first, last)) = summary.range {
+            if summary.record.role == Role::Host {
+                known.first_seen = known.first_seen.min(real(first));
+            } else {
+                // A recorder that was killed never saw the end: what is known of it ends with its last event.
+                known.removed = known.removed.or(Some(real(last)));
+            }
         }
         send(engine, || Update::Past(Box::new(known.clone())));
     }

@@ -101,9 +101,9 @@ impl Witness for Tap {
             {
                 self.talks.push((uid, ends));
             }
-            for pin in self.engine.meters().count(uid, event) {
-                self.full.push((pin, real()(event.time)));
-            }
+        }
+        for pin in self.engine.meters().count(uid, event) {
+            self.full.push((pin, real()(event.time)));
         }
         if let Some(next) = &mut self.next {
             next.event(uid, event);

@@ -151,6 +151,8 @@ struct Held {
 pub struct Directory {
     /// Most containers.
     most: usize,
+    /// The host, which is no container.
+    host: Option<Known>,
     known: BTreeMap<ContainerUid, Known>,
     ids: BTreeMap<String, Vec<ContainerUid>>,
     /// The dead in the order of their removal.
@@ -178,6 +180,7 @@ impl Directory {
     pub fn with_room(most: usize) -> Self {
         Self {
             most,
+            host: None,
             known: BTreeMap::new(),
             ids: BTreeMap::new(),
             dead: VecDeque::new(),
@@ -190,10 +193,18 @@ impl Directory {
         }
     }
 
-    /// Learns of a container, or more of it. Monitors are no containers.
+    /// Learns of a container, or more of it, or of the host. Monitors are no containers.
     pub fn learn(&mut self, known: Known) {
-        if known.role == Role::Monitor {
-            return;
+        match known.role {
+            Role::Monitor => return,
+            Role::Host => {
+                // Each recorder begins with it anew: its past goes back to the first.
+                let before = self.host.as_ref().map_or(known.first_seen, |before| before.first_seen);
+                let first_seen = known.first_seen.min(before);
+                self.host = Some(Known { first_seen, ..known });
+                return;
+            }
+            _ => {}
         }
         let before = self.known.get(&known.uid);
         if before.is_none() {
@@ -212,7 +223,7 @@ impl Directory {
 
     /// Learns of a container from the store's past: what is known of it by now stays.
     pub fn learn_past(&mut self, known: Known) {
-        if !self.known.contains_key(&known.uid) {
+        if known.role == Role::Host || !self.known.contains_key(&known.uid) {
             self.learn(known);
         }
     }
@@ -278,17 +289,17 @@ impl Directory {
         self.processes.range((pid, i64::MIN)..=(pid, i64::MAX)).map(|((_, at), held)| (*at, held))
     }
 
-    /// A container.
+    /// A container, or the host.
     pub fn get(&self, uid: ContainerUid) -> Option<&Known> {
-        self.known.get(&uid)
+        self.host.as_ref().filter(|host| host.uid == uid).or_else(|| self.known.get(&uid))
     }
 
-    /// All containers, the host first.
+    /// All containers.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Known> {
         self.known.values()
     }
 
-    /// How many there are.
+    /// How many containers there are.
     pub fn len(&self) -> usize {
         self.known.len()
     }
@@ -382,6 +393,19 @@ pub(super) mod tests {
             record.facts.push(Fact { key, value, source: FactSource::Launcher, time: BootNanos(0) });
         }
         Known::new(&record, |at| at.0 as i64)
+    }
+
+    #[test]
+    fn the_host_is_known_from_the_first_recording_on_and_is_no_container() {
+        let host = |from| Known::new(&ContainerRecord::host(BootNanos(from)), |at| at.0 as i64);
+        let mut directory = Directory::default();
+        directory.learn(host(500));
+        directory.learn_past(host(20));
+        directory.learn_past(host(300));
+        let known = directory.get(ContainerUid::HOST).unwrap();
+        assert_eq!((known.first_seen, known.id.as_str(), known.state()), (20, "host", "running"));
+        assert_eq!((directory.len(), directory.iter().count()), (0, 0));
+        assert!(directory.by_id("host").is_empty());
     }
 
     #[test]

@@ -28,11 +28,18 @@ pub async fn follow(path: PathBuf, format: String, gate: Gate) {
     let source = Source::parse(&format);
     let from = format!("file {}", path.display());
     let mut tail = Tail::new(path);
+    let mut unread = Unread::default();
     loop {
         match tail.lines() {
             Ok(lines) => {
                 for line in lines {
-                    take(&gate, source, &from, line).await;
+                    if let Err(error) = take(&gate, source, &from, line).await {
+                        unread.count(1, &from, &error.to_string());
+                    }
+                }
+                let long = std::mem::take(&mut tail.long);
+                if long > 0 {
+                    unread.count(long, &from, "longer than 1 MiB");
                 }
             }
             Err(error) => tail.complain(&error),
@@ -41,12 +48,45 @@ pub async fn follow(path: PathBuf, format: String, gate: Gate) {
     }
 }
 
-async fn take(gate: &Gate, source: Option<Source>, from: &str, line: Vec<u8>) {
+async fn take(
+    gate: &Gate,
+    source: Option<Source>,
+    from: &str,
+    line: Vec<u8>,
+) -> Result<(), sender::BodyError> {
     // Most lines of Tetragon's export are routine, and cost nothing more than this.
-    match sender::parse(&line, source) {
-        Ok(triggers) if triggers.is_empty() => {}
-        Ok(_) => gate.insist(&Body::new(line, from), source, PAUSE).await,
-        Err(error) => debug!("{from}: {error}"),
+    if !sender::parse(&line, source)?.is_empty() {
+        gate.insist(&Body::new(line, from), source, PAUSE).await;
+    }
+    Ok(())
+}
+
+/// Lines that are no alerts, although everything in the file should be. Each is a trigger that somebody counts on, so they are
+/// told, and seldom enough that a file of the wrong kind does not fill the log.
+#[derive(Debug, Default)]
+struct Unread {
+    lines: u64,
+    told: u64,
+}
+
+impl Unread {
+    /// Counts some more; they are told when they have doubled.
+    fn count(&mut self, lines: u64, from: &str, why: &str) {
+        if self.more(lines) {
+            warn!("{from}: {} lines could not be read as alerts, the last: {why}", self.lines);
+        } else {
+            debug!("{from}: {why}");
+        }
+    }
+
+    /// Whether these are worth telling.
+    fn more(&mut self, lines: u64) -> bool {
+        self.lines += lines;
+        let worth = self.lines >= self.told * 2;
+        if worth {
+            self.told = self.lines;
+        }
+        worth
     }
 }
 
@@ -59,13 +99,24 @@ struct Tail {
     part: Vec<u8>,
     /// The line is too long and is left out up to its end.
     skipping: bool,
+    /// How many were.
+    long: u64,
     begun: bool,
     complained: bool,
 }
 
 impl Tail {
     fn new(path: PathBuf) -> Self {
-        Self { path, file: None, at: 0, part: Vec::new(), skipping: false, begun: false, complained: false }
+        Self {
+            path,
+            file: None,
+            at: 0,
+            part: Vec::new(),
+            skipping: false,
+            long: 0,
+            begun: false,
+            complained: false,
+        }
     }
 
     fn complain(&mut self, error: &std::io::Error) {
@@ -89,9 +140,9 @@ impl Tail {
                 (self.at, self.skipping) = (0, false);
                 self.part.clear();
             }
-            self.read(&mut lines)?;
+            let all = self.read(&mut lines)?;
             let same = |other: &Metadata| (other.dev(), other.ino()) == (own.dev(), own.ino());
-            if now.as_ref().is_some_and(|now| !same(now)) {
+            if all && now.as_ref().is_some_and(|now| !same(now)) {
                 self.file = None;
                 self.skipping = false;
                 self.part.clear();
@@ -110,8 +161,9 @@ impl Tail {
         Ok(lines)
     }
 
-    fn read(&mut self, lines: &mut Vec<Vec<u8>>) -> std::io::Result<()> {
-        let Some(file) = &mut self.file else { return Ok(()) };
+    /// Reads on; whether to the file's end.
+    fn read(&mut self, lines: &mut Vec<Vec<u8>>) -> std::io::Result<bool> {
+        let Some(file) = &mut self.file else { return Ok(true) };
         file.seek(SeekFrom::Start(self.at))?;
         let mut bytes = Vec::new();
         file.take(MAX_READ).read_to_end(&mut bytes)?;
@@ -122,6 +174,7 @@ impl Tail {
                 None => (piece, false),
             };
             if self.part.len() + piece.len() > MAX_LINE {
+                self.long += u64::from(!self.skipping);
                 self.skipping = true;
                 self.part.clear();
             }
@@ -135,7 +188,7 @@ impl Tail {
                 self.part.clear();
             }
         }
-        Ok(())
+        Ok((bytes.len() as u64) < MAX_READ)
     }
 }
 
@@ -171,6 +224,30 @@ mod tests {
         assert_eq!(read(), ["t"]);
         append(&format!("{}\nafter\n", "x".repeat(MAX_LINE + 1)));
         assert_eq!(read(), ["after"]);
+        assert_eq!(tail.long, 1);
+    }
+
+    #[test]
+    fn a_file_that_is_replaced_is_read_to_its_end_however_much_that_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        std::fs::write(&path, "").unwrap();
+        let mut tail = Tail::new(path.clone());
+        assert!(tail.lines().unwrap().is_empty());
+        let line = format!("{}\n", "x".repeat(MAX_LINE / 2 - 1));
+        let many = 3 * MAX_READ as usize / line.len();
+        std::fs::write(&path, line.repeat(many)).unwrap();
+        std::fs::rename(&path, dir.path().join("log.1")).unwrap();
+        std::fs::write(&path, "new\n").unwrap();
+        let lines: Vec<_> = (0..4).flat_map(|_| tail.lines().unwrap()).collect();
+        assert_eq!((lines.len(), lines.last().unwrap().as_slice()), (many + 1, &b"new"[..]));
+    }
+
+    #[test]
+    fn lines_that_are_no_alerts_are_told_at_once_and_then_more_seldom() {
+        let mut unread = Unread::default();
+        let told: Vec<u64> = (1..=100).filter(|_| unread.more(1)).collect();
+        assert_eq!(told, [1, 2, 4, 8, 16, 32, 64]);
     }
 
     #[test]

@@ -42,6 +42,11 @@ impl Bench {
 
     /// The same, on a store that exists.
     pub(crate) fn on(store: TempDir, more: &str) -> Self {
+        Self::of(store, more, "none")
+    }
+
+    /// The same, with more or less of the host.
+    pub(crate) fn of(store: TempDir, more: &str, host: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let webhook = free_port();
@@ -55,7 +60,7 @@ impl Bench {
         );
         fs::write(dir.path().join("config.toml"), config).unwrap();
         let file = dir.path().join("config.toml");
-        let recorder = Running::on(store, &["--host", "none", "--config", file.to_str().unwrap()]);
+        let recorder = Running::on(store, &["--host", host, "--config", file.to_str().unwrap()]);
         Self { recorder, dir, webhook, files: None }
     }
 

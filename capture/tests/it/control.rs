@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use afterimage_format::EventCode;
+use afterimage_format::{ContainerUid, EventCode};
 use afterimage_launch::Stdio;
 use serde_json::{Value, json};
 
@@ -137,6 +137,42 @@ fn a_hundred_alerts_on_a_hundred_containers_are_all_kept() {
     });
     assert_eq!(found.unwrap()["state"], "deleted");
     again.stop();
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
+fn the_host_is_pinned_as_a_container_is() {
+    let _alone = alone();
+    let bench = Bench::of(tempfile::tempdir().unwrap(), "", "lifecycle");
+    let mut about_host = falco("host-of-12-digits");
+    about_host["output_fields"]["container.id"] = json!("host");
+    let trigger = bench.alert(&about_host).json()["triggers"][0].clone();
+    assert_eq!((&trigger["state"], &trigger["found_by"]), (&json!("pinned"), &json!("host")), "{trigger}");
+    assert_eq!(trigger["containers"][0]["container"], "host", "{trigger}");
+    let (code, said, _) = bench.client(&["pin", "host", "--reason", "by hand"]);
+    assert!(said.contains("pinned person") && [0, 4].contains(&code), "{code}: {said}");
+    // What the scope adds is pinned beside what the alert is about.
+    let (launcher, _root) = busybox();
+    let id = launcher.run(&["/bin/true"], Stdio::default()).unwrap().id.to_string();
+    let trigger = bench.alert(&json!({ "container": id, "scope": "host" })).json()["triggers"][0].clone();
+    let covered: Vec<&Value> =
+        trigger["containers"].as_array().unwrap().iter().map(|covered| &covered["container"]).collect();
+    assert_eq!(covered, [&json!(id), &json!("host")], "{trigger}");
+    let listed = bench.get("/v1/containers")["containers"].as_array().unwrap().clone();
+    assert!(listed.iter().all(|container| container["id"] != "host"), "it is no container: {listed:?}");
+    let (store, _) = bench.recorder.stop();
+    let recording = open(store.path());
+    let of_host = recording.pins().iter().filter(|pin| pin.containers.contains(&ContainerUid::HOST));
+    assert_eq!((of_host.count(), recording.pins().len()), (3, 4), "{:?}", recording.pins());
+    // The next recorder knows its past: what is pinned of it begins there.
+    let between = jiff::Timestamp::now();
+    let again = Bench::of(store, "", "lifecycle");
+    eventually("the host's past", || {
+        let answer = again.alert(&json!({ "container": "host", "before": "all", "reason": "again" })).json();
+        let from = answer["triggers"][0]["containers"][0]["from"].as_str()?;
+        from.parse::<jiff::Timestamp>().ok().filter(|from| *from < between)
+    });
+    again.recorder.stop();
 }
 
 /// Prints how long an alert takes from its arrival to the pin on disk:

@@ -238,7 +238,11 @@ impl Engine {
         (mut from, mut to): (i64, Option<i64>),
         outcome: &mut Outcome,
     ) {
-        let Some(known) = self.directory.get(uid) else { return };
+        let Some(known) = self.directory.get(uid) else {
+            // What the directory has forgotten, or not learnt yet.
+            outcome.warnings.push(format!("container {} is not known: it is left out", uid.0));
+            return;
+        };
         if let Some(end) = known.removed {
             if end < from
                 && let Span::For(before) = decision.before
