@@ -73,7 +73,7 @@ pub mod flags {
     pub const COMPAT: u16 = 1;
     /// The cgroup id is of the chosen v1 hierarchy: the task is at the root of v2.
     pub const V1_CGROUP: u16 = 2;
-    /// Not all fields fitted the record.
+    /// Not all fields fitted the record, or not all that the call did is in them.
     pub const OVERFLOW: u16 = 4;
     /// A seccomp filter (or strict mode) was on the task.
     pub const SECCOMP: u16 = 8;

@@ -27,8 +27,10 @@ const FIELD_MAX: usize = 4096 + 8;
 /// back from memory is unknown, checked once, and the same on every way.
 const LEN_AT: usize = SCRATCH - 8;
 const PART_AT: usize = SCRATCH - 16;
+/// And so with what is counted down from one vector to the next.
+const VECTORS_AT: usize = SCRATCH - 48;
 /// No field begins behind this: one more of the largest still fits.
-const FIELD_LIMIT: usize = SCRATCH - FIELD_MAX - 24;
+const FIELD_LIMIT: usize = SCRATCH - FIELD_MAX - 56;
 
 /// This CPU's counters.
 #[inline(always)]
@@ -181,6 +183,33 @@ fn at_most<const MAX: usize>(len: u64) -> u64 {
     least
 }
 
+/// Three counts in a record's scratch.
+#[derive(Clone, Copy)]
+pub struct Left(*mut u64);
+
+impl Left {
+    /// Bytes that were moved and are not among those looked at so far.
+    pub const BYTES: usize = 0;
+    /// Bytes that may still be kept.
+    pub const ROOM: usize = 1;
+    /// Vectors that may still be kept.
+    pub const VECTORS: usize = 2;
+
+    #[inline(always)]
+    pub fn get<const WHICH: usize>(self) -> u64 {
+        const { assert!(WHICH < 3) };
+        // SAFETY: one of three aligned words of the scratch.
+        unsafe { self.0.add(WHICH).read_volatile() }
+    }
+
+    #[inline(always)]
+    pub fn set<const WHICH: usize>(self, value: u64) {
+        const { assert!(WHICH < 3) };
+        // SAFETY: as in `get`.
+        unsafe { self.0.add(WHICH).write_volatile(value) };
+    }
+}
+
 /// A record in the making, in this CPU's scratch.
 pub struct Record {
     base: *mut u8,
@@ -233,6 +262,13 @@ impl Record {
         unsafe { self.base.add(PART_AT).cast::<usize>().write_volatile(len) };
     }
 
+    /// Where what is counted from one vector to the next is kept.
+    #[inline(always)]
+    pub fn left(&mut self) -> Left {
+        // SAFETY: inside the scratch, behind the last field, aligned.
+        Left(unsafe { self.base.add(VECTORS_AT).cast() })
+    }
+
     /// Writes number `index`, which the header announced.
     #[inline(always)]
     pub fn number(&mut self, index: usize, value: u64) {
@@ -243,9 +279,9 @@ impl Record {
         }
     }
 
-    /// Marks that a field did not fit.
+    /// Marks that not all that could be told is in the record.
     #[inline(always)]
-    fn overflow(&mut self) {
+    pub fn incomplete(&mut self) {
         // SAFETY: the header is inside the scratch.
         unsafe { (*self.base.cast::<Header>()).flags |= flags::OVERFLOW };
     }
@@ -256,7 +292,7 @@ impl Record {
         let at = self.len();
         let place = within::<FIELD_LIMIT>(self.base, at);
         if place.is_none() {
-            self.overflow();
+            self.incomplete();
         }
         Some((place?, at))
     }
@@ -314,6 +350,13 @@ impl Record {
         let failed = unsafe { bpf_probe_read_user(field.add(8).cast(), len as u32, address as *const _) };
         self.end_bytes(field, at, tag, len, full, failed != 0);
         failed == 0
+    }
+
+    /// Adds that `full` bytes more belong to a field, of which none is in the record.
+    #[inline(always)]
+    pub fn cut(&mut self, tag: u8, full: u64) {
+        let Some((field, at)) = self.room() else { return };
+        self.end_bytes(field, at, tag, 0, full, false);
     }
 
     /// Adds `N` bytes of kernel memory.

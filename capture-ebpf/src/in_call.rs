@@ -23,7 +23,7 @@ use crate::{
 /// Runs for each task when the recorder reads the iterator.
 ///
 /// A task that is on a CPU has no registers to look at: only who waits is told of. Like the iterator of processes it
-/// takes no sequence number, and what does not fit the ring is not told.
+/// takes no sequence number, and what does not fit the ring is told to the iterator's reader.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task")]
 pub fn in_calls(ctx: *mut core::ffi::c_void) -> i32 {
@@ -86,6 +86,9 @@ pub fn in_calls(ctx: *mut core::ffi::c_void) -> i32 {
         record.number(4, kernel(regs, offset!(regs_r8)));
         record.number(5, kernel(regs, offset!(regs_r9)));
     }
-    record.submit(&CONTROL);
+    if !record.submit(&CONTROL) {
+        // SAFETY: as above.
+        unsafe { (*ctx.cast::<IterTask>()).left_out() };
+    }
     0
 }

@@ -18,6 +18,7 @@ mod path;
 mod process;
 mod read;
 mod sock;
+mod socketcall;
 mod sys_exit;
 mod sys_exit_fields;
 mod task;

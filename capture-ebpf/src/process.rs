@@ -5,14 +5,14 @@ use afterimage_capture_abi::{
     offsets::ABSENT,
     record::{CpuCounters, Header, V1_BIT, kind},
 };
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
+use aya_ebpf::{helpers::generated::bpf_seq_write, macros::btf_tracepoint, programs::BtfTracePointContext};
 
 use crate::{
     emit::{self, Record, Ring},
     lineage,
     maps::{CONTROL, LIVE, config, offset},
     path::{self, Place},
-    read::{kernel, member},
+    read::{kernel, member, pointer},
     sys_exit::policy_of,
     task::Task,
 };
@@ -374,9 +374,22 @@ pub struct IterTask {
     pub task: *const u8,
 }
 
+impl IterTask {
+    /// Tells the reader of the iterator, by a byte, of a record that did not fit the ring.
+    #[inline(always)]
+    pub fn left_out(&self) {
+        /// The first member of `struct bpf_iter_meta` is the reader's `struct seq_file`.
+        const SEQ: u32 = 0;
+        let one = [b'.'];
+        // SAFETY: a BTF pointer to what the helper wants, and one byte that is there.
+        unsafe { bpf_seq_write(pointer(self.meta, SEQ).cast_mut().cast(), one.as_ptr().cast(), 1) };
+    }
+}
+
 /// Runs for each task when the recorder starts and reads the iterator: what was there before.
 ///
-/// It can be preempted, so it has a scratch of its own and takes no sequence number. Arguments and descriptors are
+/// It can be preempted, so it has a scratch of its own and takes no sequence number; what does not fit the ring is told to
+/// the iterator's reader. Arguments and descriptors are
 /// added by the recorder from `/proc`: another program's memory cannot be read here.
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task")]
@@ -421,7 +434,8 @@ pub fn tasks(ctx: *mut core::ffi::c_void) -> i32 {
     record.number(29, cgroup & !V1_BIT);
     places(&mut record, at);
     if !record.submit(&CONTROL) {
-        return 0;
+        // SAFETY: as above.
+        unsafe { (*ctx.cast::<IterTask>()).left_out() };
     }
     0
 }

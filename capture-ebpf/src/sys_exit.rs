@@ -10,7 +10,8 @@ use crate::{
     emit::{self, Ring},
     lineage,
     maps::{DATA, HANDLERS, LIVE, POLICY, SPECS, config, offset},
-    read::member,
+    read::{member, user},
+    socketcall,
     task::Task,
 };
 
@@ -21,6 +22,8 @@ pub struct Call {
     pub ret: i64,
     pub nr: u32,
     pub compat: bool,
+    /// How many arguments are words in memory, and where; none are in registers then.
+    packed: (u32, u64),
 }
 
 impl Call {
@@ -29,8 +32,16 @@ impl Call {
     pub fn new(ctx: &BtfTracePointContext) -> Self {
         let task = Task::current();
         let regs: *const u8 = ctx.arg(0);
-        let nr: u64 = member(regs, offset!(regs_orig_ax));
-        Self { task, regs, ret: ctx.arg(1), nr: nr as u32, compat: task.is_compat() }
+        let nr = member::<u64>(regs, offset!(regs_orig_ax)) as u32;
+        let call = Self { task, regs, ret: ctx.arg(1), nr, compat: task.is_compat(), packed: (0, 0) };
+        if call.compat && nr == socketcall::NR {
+            let which: u64 = member(regs, offset!(regs_bx));
+            if let Some((nr, count)) = socketcall::made(which as u32) {
+                let words: u64 = member(regs, offset!(regs_cx));
+                return Self { nr, packed: (count, words & 0xffff_ffff), ..call };
+            }
+        }
+        call
     }
 
     /// What to record of it.
@@ -57,7 +68,13 @@ impl Call {
     #[inline(always)]
     pub fn args(&self) -> [u64; 6] {
         let regs = self.regs;
-        if self.compat {
+        if self.packed.0 != 0 {
+            let word = |index: u32| {
+                let at = self.packed.1 + u64::from(index) * 4;
+                if index < self.packed.0 { u64::from(user::<u32>(at).unwrap_or(0)) } else { 0 }
+            };
+            [word(0), word(1), word(2), word(3), word(4), word(5)]
+        } else if self.compat {
             [
                 member(regs, offset!(regs_bx)),
                 member(regs, offset!(regs_cx)),

@@ -7,7 +7,7 @@ use afterimage_capture_abi::{
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 
 use crate::{
-    emit::{self, Record, Ring},
+    emit::{self, Left, Record, Ring},
     file,
     maps::{DATA, config},
     path::{self, Place},
@@ -107,10 +107,13 @@ impl Fields {
         if len > limit { limit } else { len }
     }
 
-    /// Adds a socket address argument whose length is `len`.
+    /// Adds a socket address argument whose length is said to be `len`: of longer ones the kernel takes as much as an
+    /// address can have, or nothing.
     #[inline(always)]
     fn sockaddr(&mut self, address: u64, len: u64) {
+        const MAX: u64 = SOCKADDR_MAX as u64;
         if address != 0 && len != 0 {
+            let len = if len > MAX { MAX } else { len };
             self.record.user_bytes::<SOCKADDR_MAX>(tag::SOCKADDR, address, len, len);
         }
     }
@@ -119,7 +122,7 @@ impl Fields {
     #[inline(always)]
     fn length(&self, arg: u64, by_pointer: bool) -> u64 {
         let len = if by_pointer { user::<u32>(arg).unwrap_or(0) } else { arg as u32 };
-        u64::from(len) & 0xff
+        u64::from(len)
     }
 }
 
@@ -188,38 +191,66 @@ pub fn call_buffer(ctx: BtfTracePointContext) -> i32 {
 const RECVFROM: u32 = 45;
 const RECVFROM_32: u32 = 371;
 
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-struct Iovec {
-    base: u64,
-    len: u64,
+/// Where the parts of a payload are.
+#[derive(Clone, Copy)]
+struct Vectors {
+    address: u64,
+    count: u64,
+    compat: bool,
+}
+
+impl Vectors {
+    /// Address and length of one; `None` where it cannot be read.
+    #[inline(always)]
+    fn get(self, index: u64) -> Option<(u64, u64)> {
+        if self.compat {
+            let [base, len] = user::<[u32; 2]>(self.address + index * 8)?;
+            return Some((u64::from(base), u64::from(len)));
+        }
+        let [base, len] = user::<[u64; 2]>(self.address + index * 16)?;
+        Some((base, len))
+    }
 }
 
 impl Fields {
-    /// Adds the first bytes of the vectors at `vectors`, of which `full` bytes were moved.
+    /// Adds the first bytes of `vectors`, through which `full` bytes were moved, and how many are not among them.
     #[inline(always)]
-    fn vectors(&mut self, counters: &mut CpuCounters, fd: u64, vectors: u64, count: u64) {
-        const VECTORS: u64 = 8;
-        if self.call.ret <= 0 || self.call.compat {
+    fn vectors(&mut self, counters: &mut CpuCounters, fd: u64, vectors: Vectors, full: i64) {
+        /// Looked at; empty ones are no part of the payload.
+        const LOOKED: u64 = 16;
+        /// An event has room for no more.
+        const KEPT: u64 = 8;
+        if full <= 0 {
             return;
         }
-        let full = self.call.ret as u64;
-        let mut left = self.payload_limit(fd, full);
-        let mut rest = full;
-        for index in 0..VECTORS {
-            if index >= count || left == 0 {
+        let counts = self.record.left();
+        counts.set::<{ Left::BYTES }>(full as u64);
+        counts.set::<{ Left::ROOM }>(self.payload_limit(fd, full as u64));
+        counts.set::<{ Left::VECTORS }>(KEPT);
+        for index in 0..LOOKED {
+            let (rest, left, room) = (
+                counts.get::<{ Left::BYTES }>(),
+                counts.get::<{ Left::ROOM }>(),
+                counts.get::<{ Left::VECTORS }>(),
+            );
+            if index >= vectors.count || left == 0 || room == 0 {
                 break;
             }
-            let Some(vector) = user::<Iovec>(vectors + index * 16) else { break };
-            if vector.len == 0 {
+            let Some((base, len)) = vectors.get(index) else { break };
+            if len == 0 {
                 continue;
             }
-            let moved = if vector.len < rest { vector.len } else { rest };
+            let moved = if len < rest { len } else { rest };
             let kept = if moved < left { moved } else { left };
-            let read = self.record.user_bytes::<PAYLOAD_MAX>(tag::PAYLOAD, vector.base, kept, moved);
+            counts.set::<{ Left::BYTES }>(rest - moved);
+            counts.set::<{ Left::ROOM }>(left - kept);
+            counts.set::<{ Left::VECTORS }>(room - 1);
+            let read = self.record.user_bytes::<PAYLOAD_MAX>(tag::PAYLOAD, base, kept, moved);
             Self::faulted(counters, read);
-            left -= kept;
-            rest -= moved;
+        }
+        let rest = counts.get::<{ Left::BYTES }>();
+        if rest > 0 {
+            self.record.cut(tag::PAYLOAD, rest);
         }
     }
 }
@@ -231,28 +262,83 @@ pub fn call_vector(ctx: BtfTracePointContext) -> i32 {
     let Some(mut fields) = Fields::begin(&ctx, counters) else { return 0 };
     let spec = fields.spec;
     let fd = fields.arg(spec.a).unwrap_or(u64::MAX);
-    let vectors = fields.arg(spec.b).unwrap_or(0);
-    let count = fields.arg(spec.c).unwrap_or(0);
-    fields.vectors(counters, fd, vectors, count);
+    let vectors = Vectors {
+        address: fields.arg(spec.b).unwrap_or(0),
+        count: fields.arg(spec.c).unwrap_or(0),
+        compat: fields.call.compat,
+    };
+    let moved = fields.call.ret;
+    fields.vectors(counters, fd, vectors, moved);
     fields.submit(counters);
     0
 }
 
-/// Calls with an array of messages: the first is looked at.
+/// Calls with an array of messages.
 const SENDMMSG: u32 = 307;
 const RECVMMSG: u32 = 299;
+const SENDMMSG_32: u32 = 345;
+const RECVMMSG_32: u32 = 337;
+const RECVMMSG_TIME64_32: u32 = 417;
 
-#[repr(C)]
-#[derive(Clone, Copy, Default)]
-struct UserMsghdr {
+/// What is read of a `struct user_msghdr`.
+#[derive(Clone, Copy)]
+struct Message {
     name: u64,
     namelen: u32,
-    pad: u32,
     iov: u64,
     iovlen: u64,
-    control: u64,
-    controllen: u64,
-    flags: u64,
+}
+
+impl Message {
+    /// Length of one, and of one in an array: how much it moved is behind it.
+    const LEN: u64 = 56;
+    const STEP: u64 = 64;
+    const LEN_32: u64 = 28;
+    const STEP_32: u64 = 32;
+
+    /// The one at `address`; `None` where it cannot be read.
+    #[inline(always)]
+    fn at(address: u64, compat: bool) -> Option<Self> {
+        if compat {
+            let [name, namelen, iov, iovlen] = user::<[u32; 4]>(address)?;
+            let (name, iov, iovlen) = (u64::from(name), u64::from(iov), u64::from(iovlen));
+            return Some(Self { name, namelen, iov, iovlen });
+        }
+        let [name, namelen, iov, iovlen] = user::<[u64; 4]>(address)?;
+        Some(Self { name, namelen: namelen as u32, iov, iovlen })
+    }
+}
+
+impl Fields {
+    /// Whether the call's messages are an array, and its result counts them.
+    #[inline(always)]
+    fn is_many(&self) -> bool {
+        let nr = self.call.nr;
+        if self.call.compat {
+            nr == SENDMMSG_32 || nr == RECVMMSG_32 || nr == RECVMMSG_TIME64_32
+        } else {
+            nr == SENDMMSG || nr == RECVMMSG
+        }
+    }
+
+    /// Adds the addresses of the messages behind the first, of which nothing else is kept.
+    #[inline(always)]
+    fn further(&mut self, messages: u64, step: u64) {
+        /// With eight vectors, what is not among them and the first address, an event has room for no more.
+        const MOST: u64 = 7;
+        let count = self.call.ret;
+        if count <= 1 {
+            return;
+        }
+        self.record.incomplete();
+        for index in 1..MOST {
+            if index >= count as u64 {
+                break;
+            }
+            let Some(message) = Message::at(messages + index * step, self.call.compat) else { break };
+            self.sockaddr(message.name, u64::from(message.namelen));
+        }
+    }
 }
 
 /// A message that was sent or received.
@@ -261,19 +347,29 @@ pub fn call_message(ctx: BtfTracePointContext) -> i32 {
     let Some(counters) = emit::counters() else { return 0 };
     let Some(mut fields) = Fields::begin(&ctx, counters) else { return 0 };
     let spec = fields.spec;
+    let compat = fields.call.compat;
     let fd = fields.arg(spec.a).unwrap_or(u64::MAX);
-    let message = user::<UserMsghdr>(fields.arg(spec.b).unwrap_or(0));
+    let address = fields.arg(spec.b).unwrap_or(0);
+    let (len, step) =
+        if compat { (Message::LEN_32, Message::STEP_32) } else { (Message::LEN, Message::STEP) };
+    let message = Message::at(address, compat);
     Fields::faulted(counters, message.is_some());
     if let Some(message) = message {
-        fields.sockaddr(message.name, u64::from(message.namelen) & 0xff);
-        if fields.call.nr == SENDMMSG || fields.call.nr == RECVMMSG {
-            // The result counts messages; how much the first moved is behind it.
-            let moved = user::<u32>(fields.arg(spec.b).unwrap_or(0) + size_of::<UserMsghdr>() as u64);
-            if fields.call.ret > 0 {
-                fields.call.ret = i64::from(moved.unwrap_or(0));
-            }
+        let is_many = fields.is_many();
+        let mut moved = fields.call.ret;
+        if is_many && (message.name == 0 || message.namelen == 0) {
+            // The first address is the first message's: those behind it may have some.
+            fields.record.cut(tag::SOCKADDR, 0);
         }
-        fields.vectors(counters, fd, message.iov, message.iovlen);
+        fields.sockaddr(message.name, u64::from(message.namelen));
+        if is_many && moved > 0 {
+            moved = i64::from(user::<u32>(address + len).unwrap_or(0));
+        }
+        let vectors = Vectors { address: message.iov, count: message.iovlen, compat };
+        fields.vectors(counters, fd, vectors, moved);
+        if is_many {
+            fields.further(address, step);
+        }
     }
     fields.submit(counters);
     0

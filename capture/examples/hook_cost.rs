@@ -28,7 +28,6 @@ fn nanoseconds_per_call() -> f64 {
 }
 
 fn traced(btf: &Btf, profiles: u32) -> f64 {
-    let (cgroups, _) = host::cgroups(btf);
     let config = Config {
         payload_file: 256,
         payload_stream: 1024,
@@ -38,7 +37,7 @@ fn traced(btf: &Btf, profiles: u32) -> f64 {
         default_policy: profiles | policy::LIFECYCLE,
         exit_tells_group: 0,
         v1_hierarchy: u32::MAX,
-        root_cgroup: cgroups.root as u32,
+        root_cgroup: host::ROOT as u32,
         host_mnt_ns: 0,
     };
     let options = LoadOptions {

@@ -13,8 +13,8 @@ use crate::{
     btf::{Btf, VMLINUX},
     host,
     privilege::{landlock, seccomp},
-    programs::{self, LoadError, LoadOptions, Programs},
-    specs,
+    programs::{self, LoadError, Programs},
+    recorder::{self, Options},
 };
 
 /// How a check came out.
@@ -76,15 +76,15 @@ impl fmt::Display for Check {
     }
 }
 
-/// All checks, in the order in which recording needs things.
-pub fn examine(store: &Path) -> Vec<Check> {
+/// All checks of whether it can be recorded so, in the order in which recording needs things.
+pub fn examine(options: &Options) -> Vec<Check> {
     let mut checks = vec![kernel(), rights(), lockdown()];
     match Btf::of_kernel() {
         Ok(btf) => {
             checks.push(Check::good("type info", VMLINUX));
             checks.push(members(&btf));
             checks.push(tracepoints(&btf));
-            checks.push(load(&btf));
+            checks.push(load(&btf, options));
             checks.extend(cgroups(&btf));
             checks.push(processes());
         }
@@ -95,8 +95,9 @@ pub fn examine(store: &Path) -> Vec<Check> {
         )),
     }
     checks.push(confinement());
-    checks.push(pins(Path::new(bpffs::USUAL)));
-    checks.push(space(store));
+    checks.push(rings(options));
+    checks.push(pins(options.pin.as_deref()));
+    checks.push(space(&options.store));
     checks.push(runtimes());
     checks.push(clock());
     checks
@@ -189,15 +190,10 @@ fn tracepoints(btf: &Btf) -> Check {
     }
 }
 
-fn load(btf: &Btf) -> Check {
-    let options = LoadOptions {
-        config: afterimage_capture_abi::config::Config::default(),
-        data_ring: 1 << 20,
-        control_ring: 1 << 20,
-        specs: specs::table(false),
-        hidden: Vec::new(),
-        own_tgid: 0,
-    };
+/// Whether the kernel takes the programs as the recorder would load them: settings decide which of their ways it walks.
+fn load(btf: &Btf, options: &Options) -> Check {
+    let (cgroups, _) = host::cgroups(btf);
+    let options = recorder::load_options(options, btf, &cgroups);
     match Programs::load(btf, &options) {
         Ok(_) => Check::good("programs", "the kernel takes all of them"),
         Err(error) => {
@@ -226,7 +222,9 @@ fn cgroups(btf: &Btf) -> Vec<Check> {
         checks.push(Check::good("cgroups", all.join(", ")));
     }
     let of_cgroups = degraded.into_iter().filter(|reason| reason != host::NOT_THE_HOSTS_PROCESSES);
-    checks.extend(of_cgroups.map(|reason| Check::less("cgroups", reason, "mount cgroup2")));
+    checks.extend(of_cgroups.map(|reason| {
+        Check::less("cgroups", reason, "mount cgroup2, or give the recorder the host's /sys/fs/cgroup")
+    }));
     checks
 }
 
@@ -299,9 +297,36 @@ fn confinement() -> Check {
     Check::less("confinement", less.join("; "), advice)
 }
 
+/// Whether there is memory for the rings.
+fn rings(options: &Options) -> Check {
+    /// They should not take more than one part in so many of what is free.
+    const PART: u64 = 4;
+    let [data, control] = [options.data_ring, options.control_ring].map(|bytes| u64::from(bytes) >> 20);
+    let found = format!("{data} MiB for calls, {control} MiB for processes and cgroups");
+    let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let free = available(&memory).map(|kib| kib >> 10);
+    match free {
+        Some(free) if (data + control) * PART > free => {
+            let found = format!("{found}, and {free} MiB of memory are free");
+            Check::less("rings", found, "make them smaller: `record.data_ring`, `record.control_ring`")
+        }
+        _ => Check::good("rings", found),
+    }
+}
+
+/// `MemAvailable` of `/proc/meminfo`, KiB.
+fn available(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
 /// Whether programs and rings outlive a recorder that is killed, and whether some do whose recorder did not come back.
-fn pins(bpffs: &Path) -> Check {
+fn pins(bpffs: Option<&Path>) -> Check {
     let what = "pins";
+    let Some(bpffs) = bpffs else {
+        let advice = "set `record.bpffs`, unless that is intended";
+        return Check::less(what, "`record.bpffs` is empty: a recorder that is killed leaves a gap", advice);
+    };
     if !bpffs::is_one(bpffs) {
         let found =
             format!("{} is no BPF file system: a recorder that is killed leaves a gap", bpffs.display());
@@ -352,6 +377,13 @@ mod tests {
         assert!(text.starts_with("FAIL rights"), "{text}");
         assert!(text.ends_with("-> run as root"), "{text}");
         assert!(!Check::good("kernel", "fine").to_string().contains("->"));
+    }
+
+    #[test]
+    fn free_memory_is_what_the_kernel_says_is_available() {
+        let told = "MemTotal:       8000000 kB\nMemFree:          10000 kB\nMemAvailable:    2048000 kB\n";
+        assert_eq!(available(told), Some(2_048_000));
+        assert_eq!(available("MemTotal: 1 kB\n"), None);
     }
 
     #[test]

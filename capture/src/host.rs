@@ -21,6 +21,9 @@ const V1_CONTROLLERS: [(&str, &str); 5] = [
     ("freezer", "freezer_cgrp_id"),
 ];
 
+/// Id of each hierarchy's root cgroup, which is the inode of its directory.
+pub const ROOT: u64 = 1;
+
 /// What is missing in a pid namespace of its own.
 pub const NOT_THE_HOSTS_PROCESSES: &str =
     "not in the host's pid namespace: files of processes are not read, and the recorder records itself";
@@ -41,8 +44,6 @@ pub struct Cgroups {
     pub v2: Option<Hierarchy>,
     /// The chosen v1 hierarchy, and its controller's number in the kernel.
     pub v1: Option<(Hierarchy, u32)>,
-    /// Id of the v2 root cgroup.
-    pub root: u64,
 }
 
 impl Cgroups {
@@ -121,21 +122,21 @@ pub fn cgroups(btf: &Btf) -> (Cgroups, Vec<String>) {
     if !shares_process_numbers() {
         degraded.push(NOT_THE_HOSTS_PROCESSES.to_owned());
     }
-    let v2 = mount_point(&mounts, |kind, _| kind == "cgroup2").map(|mount| Hierarchy { id: 0, mount });
+    let v2 = whole(&mounts, |kind, _| kind == "cgroup2").map(|mount| Hierarchy { id: 0, mount });
     if v2.is_none() {
+        let where_ = if mounts.contains(" - cgroup2 ") { "only in part" } else { "nowhere" };
         degraded
-            .push("cgroup2 is mounted nowhere: containers that were there before are not found".to_owned());
+            .push(format!("cgroup2 is mounted {where_}: containers that were there before are not found"));
     }
-    let root = v2.as_ref().and_then(|v2| fs::metadata(&v2.mount).ok()).map_or(1, |meta| meta.ino());
     let v1 = V1_CONTROLLERS.iter().find_map(|(controller, enumerator)| {
         let id = hierarchy_id(&own, controller)?;
         let number = btf.enumerator("cgroup_subsys_id", enumerator)?;
-        let mount = mount_point(&mounts, |kind, options| {
+        let mount = whole(&mounts, |kind, options| {
             kind == "cgroup" && options.split(',').any(|option| option == *controller)
         })?;
         Some((Hierarchy { id, mount }, number))
     });
-    (Cgroups { v2, v1, root }, degraded)
+    (Cgroups { v2, v1 }, degraded)
 }
 
 /// Where cgroups are mounted, whole or in part.
@@ -149,18 +150,24 @@ pub fn cgroup_mounts() -> Vec<PathBuf> {
     mounts.lines().filter_map(of).collect()
 }
 
-/// Mount point of the first mount whose type and superblock options `wanted` accepts.
-fn mount_point(mountinfo: &str, wanted: impl Fn(&str, &str) -> bool) -> Option<PathBuf> {
-    mountinfo.lines().find_map(|line| {
+/// Where a hierarchy whose type and superblock options `wanted` accepts is mounted from its root on.
+fn whole(mountinfo: &str, wanted: impl Fn(&str, &str) -> bool) -> Option<PathBuf> {
+    mount_points(mountinfo, wanted).find(|mount| fs::metadata(mount).is_ok_and(|meta| meta.ino() == ROOT))
+}
+
+/// Where such hierarchies are mounted, but for those of which a part below their root is. In a cgroup namespace the root of
+/// its own part is `/`, and the hierarchy's is a way upwards: which it is, the inode tells.
+fn mount_points(mountinfo: &str, wanted: impl Fn(&str, &str) -> bool) -> impl Iterator<Item = PathBuf> {
+    mountinfo.lines().filter_map(move |line| {
         let (front, back) = line.split_once(" - ")?;
         let mut back = back.split(' ');
         let kind = back.next()?;
         let options = back.nth(1).unwrap_or("");
-        // A mount of part of the tree shows other ids at its root.
         let mut front = front.split(' ').skip(3);
         let root = front.next()?;
         let point = front.next()?;
-        (root == "/" && wanted(kind, options)).then(|| PathBuf::from(unescape(point)))
+        let upwards = root.split('/').all(|part| part.is_empty() || part == "..");
+        (upwards && wanted(kind, options)).then(|| PathBuf::from(unescape(point)))
     })
 }
 
@@ -229,22 +236,27 @@ mod tests {
 30 24 0:26 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw
 31 24 0:27 / /sys/fs/cgroup/pids rw,relatime shared:5 - cgroup cgroup rw,pids
 32 24 0:28 /docker/abc /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory
+34 24 0:30 /../.. /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu
 33 24 0:29 / /mnt/a\\040b rw - tmpfs tmpfs rw";
 
     #[test]
     fn hierarchies_are_found_where_their_root_is_mounted() {
+        let first = |wanted: &dyn Fn(&str, &str) -> bool| mount_points(MOUNTS, wanted).next();
+        assert_eq!(first(&|kind, _| kind == "cgroup2"), Some(PathBuf::from("/sys/fs/cgroup/unified")));
+        let controller =
+            |name: &str| first(&|kind, options| kind == "cgroup" && options.split(',').any(|o| o == name));
         assert_eq!(
-            mount_point(MOUNTS, |kind, _| kind == "cgroup2"),
-            Some(PathBuf::from("/sys/fs/cgroup/unified"))
+            controller("cpu"),
+            Some(PathBuf::from("/sys/fs/cgroup/cpu")),
+            "the root as a namespace below it shows it"
         );
-        let controller = |name: &'static str| {
-            mount_point(MOUNTS, move |kind, options| {
-                kind == "cgroup" && options.split(',').any(|o| o == name)
-            })
-        };
         assert_eq!(controller("pids"), Some(PathBuf::from("/sys/fs/cgroup/pids")));
         assert_eq!(controller("memory"), None, "a bind of a part is not the hierarchy");
-        assert_eq!(mount_point(MOUNTS, |kind, _| kind == "tmpfs"), Some(PathBuf::from("/mnt/a b")));
+        assert_eq!(first(&|kind, _| kind == "tmpfs"), Some(PathBuf::from("/mnt/a b")));
+        // Nothing here is a cgroup hierarchy's root.
+        let nowhere =
+            "30 24 0:26 / /no/such/place rw - cgroup2 cgroup2 rw\n31 24 0:26 / /tmp rw - cgroup2 cgroup2 rw";
+        assert_eq!(whole(nowhere, |kind, _| kind == "cgroup2"), None);
     }
 
     #[test]

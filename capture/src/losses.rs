@@ -31,7 +31,7 @@ pub struct LossBook {
     /// Cgroups that are gone, and of which something was told: their books can be closed when all is noted.
     ended: HashSet<u64>,
     /// Those of which that is so.
-    closed: Vec<u64>,
+    due: Vec<u64>,
 }
 
 /// The kernel's books at one reading.
@@ -90,10 +90,30 @@ impl LossBook {
     }
 
     /// Cgroups that are gone, all of whose losses were told and noted, and which a later reading found as they were: what
-    /// the kernel has booked on them need not be kept. To be noted down by the caller, first in the kernel's books, then in
-    /// what was told.
-    pub fn closed(&mut self) -> Vec<u64> {
-        std::mem::take(&mut self.closed)
+    /// the kernel has booked on them need not be kept. To be closed by the caller, first in the kernel's books, then in
+    /// what was told; those that were are for [`Self::close`], the others are due again after the next reading.
+    pub fn due(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.due)
+    }
+
+    /// Forgets cgroups whose books are closed: should the kernel use a number again, it begins anew.
+    pub fn close(&mut self, cgroups: &[u64]) {
+        for cgroup in cgroups {
+            self.ended.remove(cgroup);
+            self.seen.remove(cgroup);
+        }
+    }
+
+    /// Whether the kernel will soon have no room for more cgroups.
+    pub fn is_crowded(&self) -> bool {
+        /// Half of the map.
+        const MANY: usize = 4096;
+        self.seen.len() >= MANY
+    }
+
+    /// The cgroups that something was told of.
+    pub fn booked(&self) -> Vec<u64> {
+        self.seen.keys().copied().collect()
     }
 
     /// Whether only what is lost later can be news.
@@ -125,7 +145,7 @@ impl LossBook {
             let known = self.seen.get(cgroup);
             if known == Some(slot) {
                 if self.ended.contains(cgroup) && !self.news.contains(cgroup) {
-                    self.closed.push(*cgroup);
+                    self.due.push(*cgroup);
                 }
                 continue;
             }
@@ -154,7 +174,7 @@ impl LossBook {
             self.news.push(NOBODY);
             losses.extend(self.loss((None, LossCause::MapFull), now, more));
         }
-        self.close(slots);
+        self.forget_unbooked(slots);
         self.read = now;
         losses
     }
@@ -177,14 +197,10 @@ impl LossBook {
         (count > 0).then_some(Loss { container, cause, cpu: None, from, to, count: Some(count) })
     }
 
-    /// Forgets the cgroups that are closed, and those that the kernel has no books of.
-    fn close(&mut self, slots: &[(u64, LossSlot)]) {
+    /// Of cgroups that the kernel has no books of, none is to be closed.
+    fn forget_unbooked(&mut self, slots: &[(u64, LossSlot)]) {
         if self.ended.is_empty() {
             return;
-        }
-        for cgroup in &self.closed {
-            self.ended.remove(cgroup);
-            self.seen.remove(cgroup);
         }
         let booked: HashSet<u64> = slots.iter().map(|(cgroup, _)| *cgroup).collect();
         self.ended.retain(|cgroup| booked.contains(cgroup));
@@ -210,14 +226,19 @@ mod tests {
         book.ended(&[7, 9]);
         assert!(!book.is_settled());
         assert_eq!(told(book.update(BootNanos(200), books(&[(7, slot(5)), (8, slot(1))]), owner)), 0);
-        assert!(book.closed().is_empty(), "it is told and not noted");
+        assert!(book.due().is_empty(), "it is told and not noted");
         book.news().unwrap();
         // It had lost more at the end.
         assert_eq!(told(book.update(BootNanos(300), books(&[(7, slot(6)), (8, slot(1))]), owner)), 1);
         book.news().unwrap();
-        assert!(book.closed().is_empty());
+        assert!(book.due().is_empty());
         assert_eq!(told(book.update(BootNanos(400), books(&[(7, slot(6)), (8, slot(1))]), owner)), 0);
-        assert_eq!(book.closed(), [7]);
+        assert_eq!(book.due(), [7]);
+        // The kernel did not let it be closed: nothing of it is told again, and it is due again.
+        assert_eq!(told(book.update(BootNanos(450), books(&[(7, slot(6)), (8, slot(1))]), owner)), 0);
+        assert_eq!(book.due(), [7]);
+        assert!(!book.is_settled());
+        book.close(&[7]);
         assert!(book.is_settled() && book.news().is_none());
         // Should the kernel use the number again, it begins anew.
         assert_eq!(told(book.update(BootNanos(500), books(&[(7, slot(2)), (8, slot(1))]), owner)), 2);

@@ -182,8 +182,15 @@ fn recorder(out: &mut Writer<'_>, figures: &Figures) -> fmt::Result {
         ("control_ring_full", kernel.lost_control),
         ("throttled", kernel.throttled),
         ("malformed", figures.status.malformed),
+        ("processes_at_start", figures.status.unseen),
         ("refused_by_store", sink.refused),
     ];
+    out.counter("metadata_left_out", "Looks at metadata that there was no room for", figures.status.unread)?;
+    out.counter(
+        "runtime_processes_unfollowed",
+        "Processes of runtimes that there was no room to remember",
+        kernel.unmarked,
+    )?;
     let lost = lost.map(|(reason, count)| (label("reason", reason), count));
     out.counters("events_lost", "Events that could not be recorded", lost)?;
     out.counter("program_runs", "Runs of the system call program", kernel.runs)?;

@@ -323,11 +323,11 @@ impl Programs {
         }
     }
 
-    /// Has the kernel write a record of every process that exists into the control ring.
+    /// Has the kernel write a record of every process that exists into the control ring; gives how many did not fit.
     ///
     /// # Errors
     /// [`LoadError`].
-    pub fn snapshot(&mut self) -> Result<(), LoadError> {
+    pub fn snapshot(&mut self) -> Result<u64, LoadError> {
         self.iterate(TASKS)
     }
 
@@ -335,11 +335,12 @@ impl Programs {
     ///
     /// # Errors
     /// [`LoadError`].
-    pub fn in_calls(&mut self) -> Result<(), LoadError> {
+    pub fn in_calls(&mut self) -> Result<u64, LoadError> {
         self.iterate(IN_CALLS)
     }
 
-    fn iterate(&mut self, name: &'static str) -> Result<(), LoadError> {
+    /// The programs tell by a byte of each record that did not fit.
+    fn iterate(&mut self, name: &'static str) -> Result<u64, LoadError> {
         let error = |source| LoadError::Program { name, source: Box::new(source) };
         let tasks: &mut Iter = program(&mut self.ebpf, name)?;
         let link = tasks.attach().map_err(error)?;
@@ -349,9 +350,7 @@ impl Programs {
                 link.into_file().map_err(|source| ProgramError::IOError(std::io::Error::other(source)))
             })
             .map_err(error)?;
-        std::io::copy(&mut file, &mut std::io::sink())
-            .map_err(|source| error(ProgramError::IOError(source)))?;
-        Ok(())
+        std::io::copy(&mut file, &mut std::io::sink()).map_err(|source| error(ProgramError::IOError(source)))
     }
 
     /// Takes a ring for reading; each can be taken once.

@@ -1,5 +1,7 @@
 //! The recorder: attaches, scans, then drains until told to stop.
 
+mod books;
+
 use std::{
     collections::{BTreeSet, HashSet},
     path::PathBuf,
@@ -23,13 +25,12 @@ use tracing::{debug, warn};
 
 use crate::{
     artifacts::Artifacts,
-    bpffs::Place,
     btf::Btf,
     control::link::Link,
     drain::{Pending, WINDOW},
     helpers::watch::Helpers,
     host,
-    losses::{Books, LossBook},
+    losses::LossBook,
     metadata::Metadata,
     programs::{LoadError, LoadOptions, Programs},
     pulse::Pulse,
@@ -37,7 +38,7 @@ use crate::{
     sink::{HostPolicy, Sink, SinkCounts, census::Census, resume::Stored},
     snapshot::{self, Snapshot},
     specs,
-    takeover::{self, Before, Earlier, Ground},
+    takeover::{self, Before, Earlier, Ground, Hold},
     translate::{Translator, head},
     trigger::pins::Pin,
     witness::Witness,
@@ -45,8 +46,6 @@ use crate::{
 
 /// How often the kernel's books of losses are read.
 const BOOKS: Duration = Duration::from_millis(100);
-/// So many readings of the books follow a loss.
-const READINGS: u32 = 3;
 /// How often both clocks are written down.
 const CLOCKS: Duration = Duration::from_secs(10);
 /// How long the end of a recording waits for what is still to be learnt.
@@ -162,6 +161,8 @@ pub struct Status {
     pub sink: SinkCounts,
     /// Records that could not be understood.
     pub malformed: u64,
+    /// Processes that were there before and are not recorded, because the control ring was full.
+    pub unseen: u64,
     /// Requests for metadata, and claims, that there was no room for.
     pub unread: u64,
     /// Containers that are not deleted.
@@ -199,7 +200,7 @@ impl Status {
     /// Events lost for any cause, throttled ones included.
     pub fn lost(&self) -> u64 {
         let kernel = self.kernel.lost_data + self.kernel.lost_control + self.kernel.throttled;
-        kernel + self.malformed + self.sink.refused
+        kernel + self.malformed + self.unseen + self.sink.refused
     }
 }
 
@@ -221,8 +222,8 @@ pub struct Recorder {
     snapshot: Snapshot,
     sink: Sink,
     book: LossBook,
-    /// Where the programs are pinned.
-    place: Option<Place>,
+    /// What is pinned of the programs.
+    hold: Hold,
     /// The programs are those of a recorder that was killed.
     taken_over: bool,
     /// What is pinned is such that nobody takes it over.
@@ -230,6 +231,9 @@ pub struct Recorder {
     /// The log says already that the kernel's counts cannot be read.
     complained: bool,
     malformed: u64,
+    /// Processes that were there before and did not fit the control ring.
+    unseen: u64,
+    degraded: Vec<String>,
     full_host: bool,
     profile: Profile,
     host: HostMode,
@@ -239,9 +243,11 @@ pub struct Recorder {
     link: Option<Link>,
     asked: Asked,
     pulse: Pulse,
+    begun: BootNanos,
     /// What the kernel had counted as lost at the last reading, and how many readings found the same.
     lost: u64,
     readings: u32,
+    swept: Option<Instant>,
     /// When what came out of the rings was made safe, how much of it is not, and how much may be.
     committed: Instant,
     uncommitted: u64,
@@ -275,17 +281,10 @@ impl Recorder {
         }
         let btf = Btf::of_kernel().map_err(LoadError::from)?;
         let (cgroups, degraded) = host::cgroups(&btf);
-        let load = LoadOptions {
-            config: config(options, &btf, &cgroups),
-            data_ring: options.data_ring,
-            control_ring: options.control_ring,
-            specs: specs::table(options.numbers_only),
-            hidden: Vec::new(),
-            // 0 is nobody: of a pid namespace of its own, this would be another process's number.
-            own_tgid: if host::shares_process_numbers() { std::process::id() } else { 0 },
-        };
+        let load = load_options(options, &btf, &cgroups);
         let redactor = options.redact.as_ref().map(Redactor::new).transpose()?;
-        let Ground { mut programs, store, before, place } = takeover::begin(options, &btf, &load, degraded)?;
+        let Ground { mut programs, store, before, mut hold, degraded } =
+            takeover::begin(options, &btf, &load, degraded)?;
         let mut pending = Pending::new(programs.take_ring("DATA")?, programs.take_ring("CONTROL")?);
         let tables = (programs.take_policy()?, programs.take_marks()?);
         let mut sink = Sink::new(store, helpers, tables, cgroups, options.host.policy(options.profile));
@@ -303,24 +302,22 @@ impl Recorder {
                 sink.scan(earlier.end, true);
                 sink.reset_policies();
             }
-            Before::Until(end) => sink.store.put_loss(&Loss {
-                container: None,
-                cause: LossCause::RecorderDown,
-                cpu: None,
-                from: *end,
-                to: now,
-                count: None,
-            })?,
-            Before::Nothing => {}
+            Before::Until(_) | Before::Nothing => {}
         }
         let taken_over = matches!(before, Before::TakenOver(_));
         // Once before attaching, so that the host's cgroups are known to the programs, and once after, so that no
         // cgroup made in between is missed.
         sink.scan(now, true);
         programs.attach()?;
-        let place = if taken_over { place } else { takeover::pin(&mut programs, place) };
+        if let Before::Until(end) = before {
+            // Not before: what happened while the programs were being attached is missing too.
+            let (from, to) = (end, host::boot_now());
+            let cause = LossCause::RecorderDown;
+            sink.store.put_loss(&Loss { container: None, cause, cpu: None, from, to, count: None })?;
+        }
+        takeover::pin(&mut programs, &mut hold);
         sink.scan(host::boot_now(), true);
-        programs.snapshot()?;
+        let unseen = see(&mut programs, &mut sink)?;
         Ok(Self {
             programs,
             pending,
@@ -330,7 +327,9 @@ impl Recorder {
             book,
             complained: false,
             malformed,
-            place,
+            unseen,
+            degraded,
+            hold,
             taken_over,
             forgone: false,
             full_host: options.host == HostMode::Full,
@@ -340,8 +339,10 @@ impl Recorder {
             link: None,
             asked: Asked::default(),
             pulse: Pulse::new(now),
+            begun: now,
             lost: 0,
             readings: 0,
+            swept: None,
             committed: Instant::now(),
             uncommitted: 0,
             commit_bytes: u64::from(options.data_ring) / COMMIT_PART,
@@ -391,9 +392,15 @@ impl Recorder {
     }
 
     /// Lets others look on and steer from now on.
-    pub fn attach(&mut self, link: Link, witness: Box<dyn Witness>) {
+    pub fn attach(&mut self, link: Link, mut witness: Box<dyn Witness>) {
+        witness.container(&ContainerRecord::host(self.begun));
         self.sink.set_witness(witness);
         self.link = Some(link);
+    }
+
+    /// What this kernel or place does not offer, and is missing in the recording.
+    pub fn degraded(&self) -> &[String] {
+        &self.degraded
     }
 
     /// Which calls are kept of containers, and what of the host.
@@ -422,8 +429,12 @@ impl Recorder {
     /// Records what the tasks of these containers wait in at this moment.
     pub fn look_at_calls(&mut self, containers: &[ContainerUid]) {
         self.asked.containers.extend(containers);
-        if let Err(error) = self.programs.in_calls() {
-            debug!("calls that have not returned are not recorded: {error}");
+        match self.programs.in_calls() {
+            Ok(0) => {}
+            Ok(count) => {
+                warn!("{count} calls that have not returned did not fit the control ring: not recorded")
+            }
+            Err(error) => debug!("calls that have not returned are not recorded: {error}"),
         }
         self.asked.until = host::boot_now();
     }
@@ -488,6 +499,7 @@ impl Recorder {
                 self.look_after_programs(now);
                 let gone = self.sink.forget(now);
                 self.book.ended(&gone);
+                self.sweep();
             }
             if clocks.elapsed() >= CLOCKS {
                 clocks = Instant::now();
@@ -524,7 +536,7 @@ impl Recorder {
     /// What the store refuses is told when it takes something again. A recorder that is killed before cannot, so that
     /// meanwhile nobody can take over from it, and the next one tells a gap.
     fn mind_refusals(&mut self) {
-        let Some(place) = &self.place else { return };
+        let Some(place) = self.hold.place() else { return };
         let refusing = self.sink.is_refusing();
         if refusing == self.forgone {
             return;
@@ -541,17 +553,19 @@ impl Recorder {
     /// # Errors
     /// [`RecordError`].
     pub fn finish(mut self) -> Result<(Status, PathBuf), RecordError> {
+        // So far everything is recorded, also where nothing happened: the next recorder's gap begins here.
+        let last = host::clock_pair();
         self.programs.detach();
-        if let Some(place) = &self.place {
-            place.clear();
-        }
+        self.hold.clear();
         self.asked.all = true;
         self.look_at_calls(&[]);
         while self.pass(BootNanos(u64::MAX)) {}
         let now = host::boot_now();
         self.close_books(now);
         self.sink.learn_last(Instant::now() + ANSWERS);
-        self.sink.store.put_clock(host::clock_pair())?;
+        if let Err(error) = self.sink.store.put_clock(last) {
+            warn!("when recording ended is not stored: {error}");
+        }
         self.sink.commit(now);
         let status = self.status();
         let path = self.sink.store.seal()?;
@@ -609,86 +623,9 @@ impl Recorder {
         taken.more
     }
 
-    /// Books what was lost since the last reading; false where that cannot be read.
-    fn read_books(&mut self, now: BootNanos, counters: &CpuCounters, is_last: bool) -> bool {
-        let lost = counters.lost_data + counters.lost_control + counters.throttled;
-        let known = std::mem::replace(&mut self.lost, lost) == lost;
-        self.readings = if known { self.readings.saturating_add(1) } else { 0 };
-        // The kernel counts a loss a moment before it books it. With many books a reading is dear.
-        if self.readings > READINGS && self.book.is_settled() {
-            self.book.nothing_lost(now);
-            return true;
-        }
-        match self.programs.losses() {
-            Ok(slots) => {
-                let Self { book, sink, .. } = self;
-                let books = Books { slots: &slots, unbooked: counters.lost_unbooked, is_last };
-                for loss in book.update(now, books, |cgroup| sink.known_owner(cgroup)) {
-                    sink.lost(&loss);
-                }
-            }
-            // The kernel's counts only grow: a later reading makes up for this one.
-            Err(error) => {
-                self.complain("what was lost since the last reading is not known yet", &error);
-                return false;
-            }
-        }
-        self.complained = false;
-        let closed = self.book.closed();
-        if !closed.is_empty()
-            && let Err(error) = self.programs.close_books(&closed)
-        {
-            self.complain("the kernel's books of cgroups that are gone are kept", &error);
-        }
-        true
-    }
-
-    /// What was told is in the stage now: the next recorder need not tell it.
-    fn note_losses(&mut self) {
-        if let Some(news) = self.book.news()
-            && let Err(error) = self.programs.tell(&news)
-        {
-            self.complain("what was told of losses is not noted down", &error);
-        }
-    }
-
     /// Whether the rings go on when this recorder is killed, and whether they did when the one before was.
     pub fn keeping(&self) -> (bool, bool) {
-        (self.place.is_some(), self.taken_over)
-    }
-
-    /// The last reading: what it cannot tell is in the recording as a gap of unknown size.
-    fn close_books(&mut self, now: BootNanos) {
-        let from = self.book.last_read();
-        self.readings = 0;
-        let counters = self.programs.counters();
-        let known = counters.is_ok_and(|counters| self.read_books(now, &counters, true));
-        if !known {
-            let cause = LossCause::CountsUnread;
-            self.sink.lost(&Loss { container: None, cause, cpu: None, from, to: now, count: None });
-        }
-    }
-
-    /// Whether the programs still run, and what they lost.
-    fn look_after_programs(&mut self, now: BootNanos) {
-        match self.programs.counters() {
-            Ok(counters) => {
-                if let Some(gap) = self.pulse.look(now, counters.own) {
-                    warn!("the programs did not run: something has taken them off their hooks");
-                    self.sink.lost(&gap);
-                }
-                self.read_books(now, &counters, false);
-            }
-            Err(error) => self.complain("whether the programs run is not known", &error),
-        }
-    }
-
-    /// Says once what cannot be read, until it can be read again.
-    fn complain(&mut self, what: &str, error: &LoadError) {
-        if !std::mem::replace(&mut self.complained, true) {
-            let reason = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-            warn!("{what}: {error}: {reason}");
-        }
+        (self.hold.place().is_some(), self.taken_over)
     }
 
     /// Figures up to now.
@@ -709,6 +646,7 @@ impl Recorder {
             kernel: self.programs.counters().unwrap_or_default(),
             sink: self.sink.counts(),
             malformed: self.malformed,
+            unseen: self.unseen,
             unread: self.sink.unread(),
             containers: self.sink.registry.living(),
             bytes: stats.bytes,
@@ -716,6 +654,20 @@ impl Recorder {
             store: figures,
         }
     }
+}
+
+/// Has the kernel tell of each process that was there before; what did not fit is told as lost, and given.
+fn see(programs: &mut Programs, sink: &mut Sink) -> Result<u64, RecordError> {
+    let from = host::boot_now();
+    let unseen = programs.snapshot()?;
+    if unseen > 0 {
+        warn!(
+            "{unseen} processes that were there before are not recorded: `record.control_ring` is too small"
+        );
+        let (cause, to) = (LossCause::ControlRingFull, host::boot_now());
+        sink.lost(&Loss { container: None, cause, cpu: None, from, to, count: Some(unseen) });
+    }
+    Ok(unseen)
 }
 
 /// Takes over what a killed recorder knew, as far as what is in the rings needs it.
@@ -766,6 +718,19 @@ fn cut(reason: &str) -> Vec<u8> {
     reason.as_bytes()[..end].to_vec()
 }
 
+/// How the programs are loaded.
+pub fn load_options(options: &Options, btf: &Btf, cgroups: &host::Cgroups) -> LoadOptions {
+    LoadOptions {
+        config: config(options, btf, cgroups),
+        data_ring: options.data_ring,
+        control_ring: options.control_ring,
+        specs: specs::table(options.numbers_only),
+        hidden: Vec::new(),
+        // 0 is nobody: of a pid namespace of its own, this would be another process's number.
+        own_tgid: if host::shares_process_numbers() { std::process::id() } else { 0 },
+    }
+}
+
 fn config(options: &Options, btf: &Btf, cgroups: &host::Cgroups) -> Config {
     let v1 = cgroups.v1.as_ref();
     Config {
@@ -777,7 +742,7 @@ fn config(options: &Options, btf: &Btf, cgroups: &host::Cgroups) -> Config {
         default_policy: options.profile.policy(),
         exit_tells_group: u32::from(btf.tracepoint_arguments("sched_process_exit") == Some(2)),
         v1_hierarchy: v1.map_or(u32::MAX, |(hierarchy, _)| hierarchy.id),
-        root_cgroup: cgroups.root as u32,
+        root_cgroup: host::ROOT as u32,
         host_mnt_ns: host::host_mount_namespace(),
     }
 }

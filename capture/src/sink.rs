@@ -129,6 +129,11 @@ fn key_of(cgroup: u64, v1: u32) -> CgroupKey {
     CgroupKey { hierarchy, id: cgroup & !V1_BIT }
 }
 
+/// The other way round.
+fn stamp_of(key: CgroupKey) -> u64 {
+    if key.hierarchy == 0 { key.id } else { key.id | V1_BIT }
+}
+
 /// Hands an event on without its secrets.
 fn masked<R>(redactor: Option<&mut Redactor>, event: &Event<'_>, then: impl FnOnce(&Event<'_>) -> R) -> R {
     match redactor.and_then(|redactor| redactor.event(event)) {
@@ -196,6 +201,11 @@ impl Sink {
             let added = self.registry.add(key, &path, now, &making);
             self.added(key, added);
         }
+    }
+
+    /// The cgroups that there are, as the kernel stamps them.
+    pub fn cgroups_there(&self) -> HashSet<u64> {
+        self.cgroups.walk().into_iter().map(|(key, _)| stamp_of(key)).collect()
     }
 
     fn added(&mut self, key: CgroupKey, added: Added) {
@@ -485,8 +495,7 @@ impl Sink {
                 debug!("container {} is not let go of: {error}", uid.0);
             }
         }
-        let stamp = |key: CgroupKey| if key.hierarchy == 0 { key.id } else { key.id | V1_BIT };
-        let gone: Vec<u64> = keys.into_iter().map(stamp).collect();
+        let gone: Vec<u64> = keys.into_iter().map(stamp_of).collect();
         for id in &gone {
             // Cgroups of containers mostly have no entry.
             let _ = self.policy.forget(*id);

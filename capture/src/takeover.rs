@@ -32,8 +32,43 @@ pub struct Ground {
     pub store: StoreWriter,
     /// What there was before.
     pub before: Before,
-    /// Where things are pinned.
-    pub place: Option<Place>,
+    /// What is pinned.
+    pub hold: Hold,
+    /// What this kernel or place does not offer, and is missing in the recording.
+    pub degraded: Vec<String>,
+}
+
+/// What is pinned. A recorder that fails takes it away, since nobody would know of programs that go on; what it took over
+/// stays for the next one, which misses nothing then. So does all where it panics: that is as good as a kill.
+#[derive(Debug, Default)]
+pub struct Hold {
+    place: Option<Place>,
+    taken_over: bool,
+}
+
+impl Hold {
+    /// Where it is.
+    pub fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
+    }
+
+    /// Takes it away: the recorder stops.
+    pub fn clear(&mut self) {
+        if let Some(place) = self.place.take() {
+            place.clear();
+        }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let Some(place) = &self.place else { return };
+        if self.taken_over {
+            warn!("the programs of an earlier recorder go on without one: `{}`", place.path().display());
+        } else if !std::thread::panicking() {
+            place.clear();
+        }
+    }
 }
 
 /// What was recorded in the same store in this boot before.
@@ -62,7 +97,9 @@ pub struct Earlier {
 fn end(recording: &Recording, base: BootNanos) -> Option<BootNanos> {
     // Where nothing happened, it was there at least when it began: the host's record tells.
     let seen = recording.containers().iter().map(|summary| summary.record.first_seen);
-    let end = seen.chain(recording.time_range().map(|(_, end)| end)).max();
+    // One that stopped in order read the clocks last of all. Of others, events may be missing that are older than a reading.
+    let stopped = recording.clock().pairs().last().filter(|_| !recording.unsealed()).map(|pair| pair.boot);
+    let end = seen.chain(recording.time_range().map(|(_, end)| end)).chain(stopped).max();
     end.map(|end| BootNanos(end.0.saturating_sub(base.0)))
 }
 
@@ -113,7 +150,8 @@ pub fn begin(
             Ok(programs) => {
                 info!("the programs of an earlier recorder went on: its rings are taken over");
                 let before = Before::TakenOver(Earlier::of(recording, base));
-                return Ok(Ground { programs, store, before, place: Some(place.clone()) });
+                let hold = Hold { place: Some(place.clone()), taken_over: true };
+                return Ok(Ground { programs, store, before, hold, degraded });
             }
             Err(error) => warn!("what an earlier recorder pinned is of no use: {error}"),
         }
@@ -138,7 +176,8 @@ pub fn begin(
         let unstaged = if recording.unsealed() { UNSTAGED } else { 0 };
         end(&recording, base).map(|end| BootNanos(end.0.saturating_sub(unstaged)))
     });
-    Ok(Ground { programs, store, before: until.map_or(Before::Nothing, Before::Until), place })
+    let hold = Hold { place, taken_over: false };
+    Ok(Ground { programs, store, before: until.map_or(Before::Nothing, Before::Until), hold, degraded })
 }
 
 fn place_of(options: &Options, store: [u8; 16], build: [u8; 8]) -> Option<Place> {
@@ -153,13 +192,13 @@ fn place_of(options: &Options, store: [u8; 16], build: [u8; 8]) -> Option<Place>
     }
 }
 
-/// Pins the programs, once they run; without that, a recorder that is killed leaves a gap.
-pub fn pin(programs: &mut Programs, place: Option<Place>) -> Option<Place> {
-    let place = place?;
-    let Err(why) = programs.pin_links(&place) else { return Some(place) };
-    warn!("a recorder that is killed will leave a gap: programs cannot be pinned: {why}");
-    place.clear();
-    None
+/// Pins the programs, once they run; without that, a recorder that is killed leaves a gap. Those that were taken over are.
+pub fn pin(programs: &mut Programs, hold: &mut Hold) {
+    let Some(place) = hold.place.as_ref().filter(|_| !hold.taken_over) else { return };
+    if let Err(why) = programs.pin_links(place) {
+        warn!("a recorder that is killed will leave a gap: programs cannot be pinned: {why}");
+        hold.clear();
+    }
 }
 
 /// Which events from `since` on are in a recording, whose writer adds `base`: their times and CPUs.

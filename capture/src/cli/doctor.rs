@@ -1,23 +1,26 @@
 //! `afterimaged doctor`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::Args;
 
-use super::EXIT_ENVIRONMENT;
+use super::{EXIT_ENVIRONMENT, run, settings::SourceArgs, settings::complain};
 use crate::doctor::{Verdict, examine};
 
-/// Arguments of `doctor`.
+/// Arguments of `doctor`: those of `run`, since what can be recorded depends on how.
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
-    /// Where the recording would be kept.
-    #[arg(long, value_name = "DIR", env = "AFTERIMAGE_STORE", default_value = "/var/lib/afterimage")]
-    store: PathBuf,
+    #[command(flatten)]
+    sources: SourceArgs,
 }
 
 /// Prints every check; the status says whether recording would work.
 pub(super) fn doctor(args: &DoctorArgs) -> ExitCode {
-    let checks = examine(&args.store);
+    let config = match args.sources.load() {
+        Ok((config, _)) => config,
+        Err(error) => return complain(&error),
+    };
+    let checks = examine(&run::options(&config.record));
     for check in &checks {
         println!("{check}");
     }
@@ -26,6 +29,13 @@ pub(super) fn doctor(args: &DoctorArgs) -> ExitCode {
         println!("this machine cannot be recorded: {bad} of {} checks fail", checks.len());
         return ExitCode::from(EXIT_ENVIRONMENT);
     }
-    println!("this machine can be recorded");
+    let less = checks.iter().filter(|check| check.verdict == Verdict::Less).count();
+    match less {
+        0 => println!("this machine can be recorded"),
+        _ => println!(
+            "this machine can be recorded, with less than there could be: {less} of {} checks",
+            checks.len()
+        ),
+    }
     ExitCode::SUCCESS
 }

@@ -151,7 +151,7 @@ impl Control {
         let pins = PinFile::open(store).map_err(|error| failed(&error))?;
         recorder.hold_all(pins.all());
         let journal = Journal::open(store, config.triggers.bodies).map_err(|error| failed(&error))?;
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared::of(recorder.degraded()));
         let (link, commands) = Link::new(Arc::clone(&shared));
         let pins = Asking::new(Box::new(pins), commands.clone());
         let steer = Box::new(commands.clone());
@@ -203,7 +203,8 @@ impl Control {
     }
 }
 
-fn options(record: &RecordConfig) -> Options {
+/// How to record, as configured.
+pub(super) fn options(record: &RecordConfig) -> Options {
     Options {
         store: record.store.clone(),
         profile: record.profile,
@@ -244,6 +245,7 @@ fn line(status: &Status, rate: u64) -> String {
         (status.kernel.unmarked, "processes of runtimes not followed"),
         (status.unread, "looks at metadata left out"),
         (status.malformed, "malformed"),
+        (status.unseen, "processes that were there not recorded"),
         (status.sink.refused, "refused by the store"),
         (status.sink.redacted, "secrets masked"),
         (status.store.evicted_events, "evicted"),

@@ -322,13 +322,15 @@ pub(super) const KEYS: &[Key] = &[
 ];
 
 impl Key {
-    /// The variable that sets it.
-    pub(super) fn variable(&self) -> String {
-        match self.name {
-            // Older than the others, and shared with the reader.
-            "store.path" => "AFTERIMAGE_STORE".to_owned(),
-            "log.filter" => "AFTERIMAGE_LOG".to_owned(),
-            name => format!("AFTERIMAGE_{}", name.replace('.', "_").to_uppercase()),
-        }
+    /// The variables that set it; the last that is there counts.
+    pub(super) fn variables(&self) -> impl Iterator<Item = String> + use<> {
+        // Older than the others, and shared with the reader.
+        let short = match self.name {
+            "store.path" => Some("AFTERIMAGE_STORE"),
+            "log.filter" => Some("AFTERIMAGE_LOG"),
+            _ => None,
+        };
+        let long = format!("AFTERIMAGE_{}", self.name.replace('.', "_").to_uppercase());
+        std::iter::once(long).chain(short.map(str::to_owned))
     }
 }

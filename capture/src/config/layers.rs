@@ -49,10 +49,14 @@ impl Settings {
             layers.file(&path, optional);
         }
         for key in KEYS.iter().filter(|key| !matches!(key.kind, Kind::Tables(_))) {
-            let name = key.variable();
-            if let Some((_, text)) = sources.environment.iter().find(|(own, _)| *own == name) {
-                layers.text(key, text, Origin::Environment(name));
+            for name in key.variables() {
+                if let Some((_, text)) = sources.environment.iter().find(|(own, _)| *own == name) {
+                    layers.text(key, text, Origin::Environment(name));
+                }
             }
+        }
+        for (name, _) in &sources.environment {
+            layers.variable(name);
         }
         for (name, flag, text) in &sources.flags {
             let origin = Origin::Flag(flag.clone());
@@ -259,6 +263,21 @@ impl Layers {
         }
     }
 
+    /// A variable that looks like a key's and is none's: a slip. What Kubernetes sets for a service of such a name is not.
+    fn variable(&mut self, name: &str) {
+        let Some(rest) = name.strip_prefix("AFTERIMAGE_") else { return };
+        let mut sections = KEYS.iter().filter_map(|key| key.name.split_once('.')).map(|(section, _)| section);
+        let section = sections.find(|section| rest.starts_with(&format!("{}_", section.to_uppercase())));
+        let of_a_service = rest.contains("_SERVICE_") || rest.ends_with("_PORT") || rest.contains("_PORT_");
+        let Some(section) = section.filter(|_| !of_a_service) else { return };
+        let own = |key: &Key| !matches!(key.kind, Kind::Tables(_)) && key.variables().any(|own| own == name);
+        if KEYS.iter().any(own) {
+            return;
+        }
+        let key = format!("{section}.{}", rest[section.len() + 1..].to_lowercase());
+        self.unknown(&key, KEYS, Origin::Environment(name.to_owned()));
+    }
+
     fn wrong(&mut self, key: &str, found: &str, expected: String, at: Origin) {
         let kind = ProblemKind::Value { key: key.to_owned(), found: found.to_owned(), expected };
         self.errors.push(Problem { at, kind });
@@ -408,6 +427,20 @@ mod tests {
             error.to_string().starts_with("AFTERIMAGE_RECORD_HOST: `record.host` is \"some\""),
             "{error}"
         );
+        let error = load("", &[], &[("AFTERIMAGE_RECORD_PROFLE", "full")]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "AFTERIMAGE_RECORD_PROFLE: unknown key `record.profle`; did you mean `record.profile`?"
+        );
+        let others = [
+            ("AFTERIMAGE_API_SOCKET", "/run/x"),
+            ("AFTERIMAGE_STORE_PATH", "/y"),
+            ("AFTERIMAGE_CONFIG", "/etc/x"),
+            ("AFTERIMAGE_WEBHOOK_SERVICE_HOST", "10.0.0.1"),
+            ("AFTERIMAGE_WEBHOOK_PORT_7744_TCP_ADDR", "10.0.0.1"),
+            ("AFTERIMAGE_TEST_PATIENCE", "600"),
+        ];
+        assert!(load("", &[], &others).is_ok());
         let flags = vec![("record.hots".to_owned(), "--set".to_owned(), "x".to_owned())];
         let error = Settings::load(&Sources { flags, ..Sources::default() }).unwrap_err();
         assert_eq!(error.to_string(), "--set: unknown key `record.hots`; did you mean `record.host`?");

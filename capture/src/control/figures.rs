@@ -34,6 +34,8 @@ pub struct Shared {
     alive: AtomicU64,
     /// When recording began.
     pub started: i64,
+    /// What is missing in the recording, because this kernel or place does not offer it.
+    pub degraded: Vec<String>,
     begun: Instant,
 }
 
@@ -43,12 +45,18 @@ impl Default for Shared {
             figures: Mutex::default(),
             alive: AtomicU64::new(0),
             started: host::clock_pair().real,
+            degraded: Vec::new(),
             begun: Instant::now(),
         }
     }
 }
 
 impl Shared {
+    /// Of a recording in which something is missing.
+    pub fn of(degraded: &[String]) -> Self {
+        Self { degraded: degraded.to_vec(), ..Self::default() }
+    }
+
     /// Says that the recording thread lives.
     pub fn beat(&self, now: afterimage_format::BootNanos) {
         self.alive.store(now.0, Ordering::Relaxed);

@@ -2,7 +2,7 @@
 
 use afterimage_capture_abi::record::{CpuCounters, LossSlot};
 use afterimage_format::BootNanos;
-use aya::maps::{HashMap, MapError, PerCpuArray, PerCpuHashMap};
+use aya::maps::{HashMap, MapData, MapError, PerCpuArray, PerCpuHashMap};
 
 use super::{LoadError, Programs, TOLD};
 use crate::losses::Told;
@@ -84,24 +84,46 @@ impl Programs {
     }
 
     /// Closes the books of cgroups that are gone: room for those to come. What was booked goes before what was told of it:
-    /// a recorder that is killed between the two tells nothing twice.
-    ///
-    /// # Errors
-    /// [`LoadError::Map`].
-    pub fn close_books(&mut self, cgroups: &[u64]) -> Result<(), LoadError> {
+    /// a recorder that is killed between the two tells nothing twice. Gives those that are closed, and why others are not.
+    pub fn close_books(&mut self, cgroups: &[u64]) -> (Vec<u64>, Option<LoadError>) {
+        let mut failed = None;
+        let mut closed = Vec::new();
+        match self.losses_table() {
+            Ok(mut table) => {
+                let mut gone = |cgroup: &u64| match removed(table.remove(cgroup)) {
+                    Ok(()) => true,
+                    Err(error) => {
+                        failed.get_or_insert(error);
+                        false
+                    }
+                };
+                closed.extend(cgroups.iter().filter(|cgroup| gone(cgroup)));
+            }
+            Err(error) => return (closed, Some(error)),
+        }
+        let failed = failed.map(|source| LoadError::Map { name: LOSSES, source: Box::new(source) });
+        match self.untell(&closed) {
+            Ok(()) => (closed, failed),
+            Err(error) => (closed, failed.or(Some(error))),
+        }
+    }
+
+    fn losses_table(&mut self) -> Result<PerCpuHashMap<&mut MapData, u64, LossSlot>, LoadError> {
         let map = self.ebpf.map_mut(LOSSES).ok_or(LoadError::Missing { name: LOSSES })?;
-        let error = |source| LoadError::Map { name: LOSSES, source: Box::new(source) };
-        let mut table: PerCpuHashMap<_, u64, LossSlot> = PerCpuHashMap::try_from(map).map_err(error)?;
-        for cgroup in cgroups {
-            removed(table.remove(cgroup)).map_err(error)?;
-        }
-        let map = self.ebpf.map_mut(TOLD).ok_or(LoadError::Missing { name: TOLD })?;
+        PerCpuHashMap::try_from(map)
+            .map_err(|source| LoadError::Map { name: LOSSES, source: Box::new(source) })
+    }
+
+    /// Forgets what was told of cgroups whose books are closed; all of them are tried.
+    fn untell(&mut self, cgroups: &[u64]) -> Result<(), LoadError> {
         let error = |source| LoadError::Map { name: TOLD, source: Box::new(source) };
+        let map = self.ebpf.map_mut(TOLD).ok_or(LoadError::Missing { name: TOLD })?;
         let mut table: HashMap<_, u64, LossSlot> = HashMap::try_from(map).map_err(error)?;
+        let mut done = Ok(());
         for cgroup in cgroups {
-            removed(table.remove(cgroup)).map_err(error)?;
+            done = done.and(removed(table.remove(cgroup)));
         }
-        Ok(())
+        done.map_err(error)
     }
 
     /// Losses by cgroup since loading, all CPUs summed.

@@ -8,6 +8,7 @@
 #include <linux/io_uring.h>
 #include <linux/openat2.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -22,6 +23,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -81,6 +83,76 @@ static void compat(void) {
   long result;
   __asm__ volatile("int $0x80" : "=a"(result) : "a"(5), "b"((int)(long)name), "c"(0), "d"(0) : "memory", "r8", "r9", "r10", "r11");
   check(result >= 0, "int 0x80");
+}
+
+/* 127.0.0.last, port 5353. */
+static struct sockaddr_in local(unsigned last) {
+  return (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(5353), .sin_addr = {htonl(0x7f000000 + last)}};
+}
+
+/* Sends and writes where a recorder may not look: under an address that is said to be longer than addresses are, behind
+ * vectors of nothing, behind more vectors than are kept, and behind the first of several messages. */
+static void hidden(void) {
+  int fd = socket(AF_INET, SOCK_DGRAM, 0), out = open("/dev/null", O_WRONLY);
+  static char room[256];
+  struct sockaddr_in to[4] = {local(9), local(10), local(11), local(12)};
+  struct iovec said = {"hidden", 6}, parts[10] = {{0}};
+  memcpy(room, to, sizeof *to);
+  struct msghdr far = {.msg_name = room, .msg_namelen = sizeof room, .msg_iov = &said, .msg_iovlen = 1};
+  check(syscall(SYS_sendmsg, fd, &far, 0) == 6, "sendmsg");
+  struct mmsghdr many[3] = {{{0}}};
+  for (int i = 0; i < 3; i++) many[i].msg_hdr = (struct msghdr){.msg_name = to + 1 + i, .msg_namelen = sizeof *to, .msg_iov = &said, .msg_iovlen = 1};
+  check(sendmmsg(fd, many, 3, 0) == 3, "sendmmsg");
+  for (int i = 0; i < 9; i++) parts[i] = (struct iovec){"", 0};
+  parts[9] = said;
+  check(writev(out, parts, 10) == 6, "writev behind nothing");
+  for (int i = 0; i < 10; i++) parts[i] = (struct iovec){"0123456789" + i, 1};
+  check(writev(out, parts, 10) == 10, "writev of many");
+}
+
+static long by32(long nr, long a, const volatile void *b, long c) {
+  long result;
+  __asm__ volatile("int $0x80" : "=a"(result) : "a"(nr), "b"(a), "c"((int)(long)b), "d"(c), "S"(0) : "memory", "r8", "r9", "r10", "r11");
+  return result;
+}
+
+/* The same by the 32-bit entry, and sockets by the one call that 32-bit programs have for all of them. */
+static void compat_net(void) {
+  typedef unsigned word;
+  static char said[] = "compat", more[] = "-vec";
+  static struct sockaddr_in to[4];
+  static word parts[4], one[7], many[16], args[6];
+  int out = open("/dev/null", O_WRONLY), fd = socket(AF_INET, SOCK_DGRAM, 0);
+  for (int i = 0; i < 4; i++) to[i] = local(13 + i);
+  parts[0] = (word)(long)said, parts[1] = 6, parts[2] = (word)(long)more, parts[3] = 4;
+  check(by32(146, out, parts, 2) == 10, "writev");
+  one[0] = (word)(long)to, one[1] = sizeof *to, one[2] = (word)(long)parts, one[3] = 2;
+  check(by32(370, fd, one, 0) == 10, "sendmsg");
+  for (int i = 0; i < 2; i++) {
+    memcpy(many + 8 * i, one, sizeof one);
+    many[8 * i] = (word)(long)(to + 1 + i);
+  }
+  check(by32(345, fd, many, 2) == 2, "sendmmsg");
+  args[0] = AF_INET, args[1] = SOCK_DGRAM, args[2] = 0;
+  long own = by32(102, 1, args, 0);
+  check(own >= 0, "socket");
+  args[0] = own, args[1] = (word)(long)(to + 3), args[2] = sizeof *to;
+  check(by32(102, 3, args, 0) == 0, "connect");
+  args[1] = (word)(long)said, args[2] = 6, args[3] = 0, args[4] = args[5] = 1;
+  check(by32(102, 9, args, 0) == 6, "send");
+  check(by32(102, 99, args, 0) < 0, "no call");
+}
+
+/* Many processes that wait. */
+static void crowd(long count) {
+  for (long i = 0; i < count; i++) {
+    pid_t child = fork();
+    check(child >= 0, "fork");
+    if (child == 0)
+      for (;;) pause();
+  }
+  close(open("/tmp/ready", O_WRONLY | O_CREAT, 0600));
+  pause();
 }
 
 static void filter(unsigned nr, unsigned action) {
@@ -308,6 +380,9 @@ int main(int argc, char **argv, char **environment) {
   else if (!strcmp(act, "rewritten")) rewritten();
   else if (!strcmp(act, "behind")) behind();
   else if (!strcmp(act, "compat")) compat();
+  else if (!strcmp(act, "hidden")) hidden();
+  else if (!strcmp(act, "compat-net")) compat_net();
+  else if (!strcmp(act, "crowd")) crowd(atol(argv[2]));
   else if (!strcmp(act, "refused")) refused();
   else if (!strcmp(act, "killed")) killed();
   else if (!strcmp(act, "waiting")) waiting();

@@ -1,13 +1,19 @@
 //! Kernels that lack a member: the programs load all the same, and the missing source is named.
 
+use std::{fs, process::Command};
+
 use afterimage_capture::{
     btf::Btf,
     programs::{self, LoadOptions, Programs},
     specs,
 };
 use afterimage_capture_abi::{config::Config, offsets::Offsets};
+use afterimage_launch::Stdio;
 
-use crate::harness::alone;
+use crate::{
+    bench::busybox,
+    harness::{RECORDER, Running, alone, container, open, unified, wait_until},
+};
 
 #[test]
 #[ignore = "needs root and eBPF"]
@@ -30,4 +36,27 @@ fn programs_load_without_any_one_member() {
         let missing = programs::missing(&btf, &options);
         assert!(missing.contains(&named), "{named}: {missing:?}");
     }
+}
+
+/// A pod has a cgroup namespace of its own, in which the node's hierarchy is a mount whose root is above the namespace's.
+#[test]
+#[ignore = "needs root and eBPF"]
+fn in_a_cgroup_namespace_containers_that_were_there_are_found_all_the_same() {
+    let _alone = alone();
+    let (launcher, _root) = busybox();
+    let there = launcher.spawn(&["/bin/busybox", "sleep", "600"], Stdio::default()).unwrap();
+    let id = there.id().to_string();
+    let pod = unified().join(format!("afterimage-pod-{}", std::process::id()));
+    fs::create_dir(&pod).unwrap();
+    let mut command = Command::new("sh");
+    let script = "echo $$ > \"$0/cgroup.procs\" && exec unshare --cgroup \"$@\"";
+    command.args(["-c", script]).arg(&pod).arg(RECORDER);
+    let recorder = Running::of(command, tempfile::tempdir().unwrap(), &["--host", "none"]);
+    let (store, said) = recorder.stop();
+    wait_until("the recorder's last process is gone", || fs::remove_dir(&pod).is_ok());
+    there.kill().unwrap();
+    there.wait().unwrap();
+    let recording = open(store.path());
+    assert!(container(&recording, &id).record.preexisting, "{said}");
+    assert_eq!(recording.origin().degraded, [] as [Vec<u8>; 0], "{said}");
 }

@@ -21,6 +21,7 @@ fn a_machine_that_can_be_recorded_passes_every_check() {
         "cgroups",
         "processes",
         "confinement",
+        "rings",
         "disk",
         "clock",
     ] {
@@ -39,4 +40,31 @@ fn missing_rights_are_named_with_what_to_do() {
     let text = String::from_utf8(out.stdout).unwrap();
     assert_eq!(out.status.code(), Some(5), "{text}");
     assert!(text.contains("FAIL rights") && text.contains("CAP_BPF") && text.contains("->"), "{text}");
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
+fn what_is_configured_is_what_is_looked_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = dir.path().join("store");
+    let doctor = |args: &[&str]| {
+        let out = Command::new(RECORDER).arg("doctor").args(args).output().unwrap();
+        (out.status.code(), String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap())
+    };
+    let file = dir.path().join("config.toml");
+    let text = format!("store.path = \"{}\"\nrecord.bpffs = \"/proc\"\n", store.display());
+    std::fs::write(&file, text).unwrap();
+    let (code, said, _) = doctor(&["--config", file.to_str().unwrap(), "--data-ring", "1"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains(&format!("free at {}", dir.path().display())), "{said}");
+    assert!(
+        said.contains("/proc is no BPF file system") && said.contains("rings          1 MiB for calls"),
+        "{said}"
+    );
+    assert!(said.contains("this machine can be recorded, with less than there could be: "), "{said}");
+    let (_, said, _) = doctor(&["--set", "record.bpffs="]);
+    assert!(said.contains("less pins           `record.bpffs` is empty"), "{said}");
+    let (code, _, said) = doctor(&["--set", "record.nonsense=1"]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("unknown key `record.nonsense`"), "{said}");
 }

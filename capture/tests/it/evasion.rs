@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use afterimage_format::{EventCode, EventFlags, FieldFlags, FieldTag, OwnedEvent, layout};
+use afterimage_format::{EventCode, EventFlags, FieldFlags, FieldTag, LossCause, OwnedEvent, layout};
 use afterimage_launch::{ExitStatus, Launcher, Outcome, Root, Stdio, Style, rootfs};
 use afterimage_model::{describe, syscalls};
 use tempfile::TempDir;
@@ -122,6 +122,81 @@ fn e5_a_call_by_the_32_bit_entry_is_decoded_by_its_own_table() {
     assert_eq!(open.len(), 1);
     assert_eq!(text(open[0], FieldTag::PATH), "/etc/group");
     assert_eq!(text(open[0], FieldTag::KPATH), "/etc/group");
+}
+
+/// The last parts of the addresses (all of 127.0.0.0) that a call named, and what it moved: what is kept, and how much it was.
+fn sent(event: &OwnedEvent) -> (Vec<u8>, String, u32) {
+    let of = |tag| event.fields.iter().filter(move |field| field.tag == tag);
+    let addresses = of(FieldTag::SOCKADDR).map(|field| {
+        assert_eq!(field.bytes[..7], [2, 0, 0x14, 0xe9, 127, 0, 0], "{field:?}");
+        field.bytes[7]
+    });
+    let payload: Vec<u8> = of(FieldTag::PAYLOAD).flat_map(|field| field.bytes.clone()).collect();
+    let length = of(FieldTag::PAYLOAD).map(|field| field.full_len).sum();
+    (addresses.collect(), String::from_utf8(payload).unwrap(), length)
+}
+
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn what_is_sent_under_long_addresses_behind_empty_vectors_and_in_further_messages_is_there() {
+    let (events, status) = act(&["hidden"]);
+    assert!(status.success(), "{status}");
+    let one = |name: &str, at: usize| -> &OwnedEvent { calls(&events, name)[at] };
+    assert_eq!(sent(one("sendmsg", 0)), (vec![9], "hidden".to_owned(), 6));
+    let many = one("sendmmsg", 0);
+    assert_eq!(sent(many), (vec![10, 11, 12], "hidden".to_owned(), 6));
+    assert!(many.flags.contains(EventFlags::INCOMPLETE), "what the second and third said is not there");
+    assert!(!one("sendmsg", 0).flags.contains(EventFlags::INCOMPLETE));
+    assert_eq!(sent(one("writev", 0)), (vec![], "hidden".to_owned(), 6));
+    let cut = one("writev", 1);
+    assert_eq!(sent(cut), (vec![], "01234567".to_owned(), 10));
+    let last = cut.fields.last().unwrap();
+    assert!(last.flags.contains(FieldFlags::TRUNCATED) && last.bytes.is_empty() && last.full_len == 2);
+}
+
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn e5_vectors_messages_and_socketcall_by_the_32_bit_entry_are_read_as_others() {
+    let (events, status) = act(&["compat-net"]);
+    assert!(status.success(), "{status}");
+    let one = |name: &str| -> &OwnedEvent {
+        let found = calls(&events, name);
+        assert_eq!(found.len(), 1, "{name}");
+        found[0]
+    };
+    assert_eq!(sent(one("writev(i386)")), (vec![], "compat-vec".to_owned(), 10));
+    assert_eq!(sent(one("sendmsg(i386)")), (vec![13], "compat-vec".to_owned(), 10));
+    assert_eq!(sent(one("sendmmsg(i386)")), (vec![14, 15], "compat-vec".to_owned(), 10));
+    let own = one("socket(i386)");
+    assert_eq!(own.args, [2, 2, 0]);
+    let connect = one("connect(i386)");
+    assert_eq!((connect.args[0] as i64, sent(connect).0), (own.ret, vec![16]));
+    assert!(connect.fields.iter().any(|field| field.tag == FieldTag::PEER), "by the kernel's socket too");
+    let send = one("sendto(i386)");
+    assert_eq!((sent(send), send.args[4]), ((vec![], "compat".to_owned(), 6), 0), "`send` has no address");
+    assert_eq!(one("socketcall(i386)").args[0], 99, "what makes no call is what it is");
+}
+
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn processes_that_were_there_and_did_not_fit_the_ring_are_counted() {
+    const CROWD: u64 = 4000;
+    let _alone = alone();
+    let running = launcher().spawn(&["/bin/acts", "crowd", &CROWD.to_string()], Stdio::default()).unwrap();
+    let ready = format!("/proc/{}/root/tmp/ready", running.pid());
+    wait_until("the crowd is there", || Path::new(&ready).exists());
+    let (store, said) = Running::start(&["--control-ring", "1"]).stop();
+    running.kill().unwrap();
+    running.wait().unwrap();
+    let recording = open(store.path());
+    let all = recording.containers().iter().flat_map(|summary| events(&recording, summary.record.uid));
+    let found = all.filter(|event| event.code == EventCode::PROCESS).count() as u64;
+    let lost = recording.losses().iter().filter(|loss| loss.cause == LossCause::ControlRingFull);
+    let lost: u64 = lost.filter_map(|loss| loss.count).sum();
+    assert!(found > 0 && lost > 0, "{found} found, {lost} lost: {said}");
+    // Besides the crowd there are the machine's own.
+    assert!((CROWD + 1..CROWD + 2000).contains(&(found + lost)), "{found} found, {lost} lost: {said}");
+    assert!(said.contains("processes that were there before are not recorded"), "{said}");
 }
 
 /// What is done through a ring is there, with paths, and the program's.

@@ -1,7 +1,7 @@
 //! A recorder that was killed and one that is started after it: what the kernel wrote in between.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::Write as _,
     path::{Path, PathBuf},
@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use afterimage_capture::host;
 use afterimage_format::{
     BootNanos, ContainerUid, EventCode, EventFlags, FieldTag, LossCause, OwnedEvent, Recording,
 };
@@ -251,6 +252,103 @@ fn two_recorders_do_not_take_over_from_each_other() {
     let place = pinned(store.path())[0].display().to_string();
     let named = String::from_utf8_lossy(&doctor.stdout).lines().any(|line| line.contains(&place));
     assert!(doctor.status.success() && named, "{doctor:?}");
+    let (store, said) = Running::on(store, &PINNED).stop();
+    assert!(said.contains("taken over"), "{said}");
+    assert_eq!(pinned(store.path()), [] as [PathBuf; 0]);
+}
+
+/// A recorder that stopped and the next: the gap begins and ends where recording did.
+#[test]
+#[ignore = "needs root and eBPF"]
+fn a_stop_leaves_a_gap_outside_of_which_nothing_is_missing() {
+    const OWN: u64 = 0x5a;
+    const GETPGID: EventCode = EventCode(121);
+    let _alone = alone();
+    let args = ["--host", "full", "--profile", "full"];
+    let stop = AtomicBool::new(false);
+    let (store, marks, times) = std::thread::scope(|scope| {
+        let marking = scope.spawn(|| {
+            let mut marks = Vec::new();
+            while !stop.load(Ordering::Relaxed) {
+                let before = host::boot_now();
+                let number = 0x5a00_0000 + marks.len() as i32;
+                rustix::process::getpgid(rustix::process::Pid::from_raw(number)).unwrap_err();
+                marks.push((before, host::boot_now()));
+                std::thread::sleep(Duration::from_micros(300));
+            }
+            marks
+        });
+        let first = Running::start(&args);
+        let begun = host::boot_now();
+        std::thread::sleep(Duration::from_millis(500));
+        let (store, _) = first.stop();
+        let second = Running::on(store, &args);
+        std::thread::sleep(Duration::from_millis(500));
+        let ended = host::boot_now();
+        let (store, said) = second.stop();
+        assert!(said.contains(" 0 lost"), "{said}");
+        stop.store(true, Ordering::Relaxed);
+        (store, marking.join().unwrap(), (begun, ended))
+    });
+    let recording = open(store.path());
+    let gaps: Vec<_> =
+        recording.losses().iter().filter(|loss| loss.cause == LossCause::RecorderDown).collect();
+    let [gap] = gaps[..] else { panic!("{gaps:?}") };
+    let all = events(&recording, ContainerUid::HOST);
+    let own = all.iter().filter(|event| event.code == GETPGID && event.args[0] >> 24 == OWN);
+    let kept: BTreeSet<u64> = own.map(|event| event.args[0] & 0xff_ffff).collect();
+    let (begun, ended) = times;
+    let mut missing = 0;
+    for (number, (before, after)) in (0..).zip(&marks) {
+        let outside = (*before > begun && *after < gap.from) || (*before > gap.to && *after < ended);
+        assert!(!outside || kept.contains(&number), "{number} at {before:?} is missing: {gap:?}");
+        missing += usize::from(*before > gap.from && *after < gap.to && !kept.contains(&number));
+    }
+    assert!(missing > 0, "there is a gap: {gap:?}");
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
+fn the_gap_after_a_recorder_that_saw_nothing_begins_when_it_stopped() {
+    let _alone = alone();
+    let args = ["--host", "none"];
+    let first = Running::start(&args);
+    first.wait_for_round();
+    let asked = host::boot_now();
+    let (store, _) = first.stop();
+    let (store, _) = Running::on(store, &args).stop();
+    let recording = open(store.path());
+    let gap = recording.losses().iter().find(|loss| loss.cause == LossCause::RecorderDown).unwrap();
+    assert!(gap.from >= asked && gap.to > gap.from, "asked to stop at {asked:?}: {gap:?}");
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
+fn a_recorder_that_fails_leaves_no_programs_behind_and_one_that_took_over_leaves_them_to_the_next() {
+    let _alone = alone();
+    let fails = |store: &Path| {
+        let journal = store.join("triggers.jsonl");
+        let aside = store.with_extension("aside");
+        fs::rename(&journal, &aside).unwrap();
+        fs::create_dir(&journal).unwrap();
+        let out = std::process::Command::new(RECORDER)
+            .args(["run", "--store"])
+            .arg(store)
+            .args(PINNED)
+            .output()
+            .unwrap();
+        assert!(!out.status.success(), "{out:?}");
+        fs::remove_dir(&journal).unwrap();
+        fs::rename(&aside, &journal).unwrap();
+        String::from_utf8_lossy(&out.stderr).into_owned()
+    };
+    let (store, _) = Running::start(&PINNED).stop();
+    let said = fails(store.path());
+    assert_eq!(pinned(store.path()), [] as [PathBuf; 0], "{said}");
+    let store = Running::on(store, &PINNED).kill();
+    let said = fails(store.path());
+    assert!(said.contains("go on without one"), "{said}");
+    assert_eq!(pinned(store.path()).len(), 1);
     let (store, said) = Running::on(store, &PINNED).stop();
     assert!(said.contains("taken over"), "{said}");
     assert_eq!(pinned(store.path()), [] as [PathBuf; 0]);

@@ -72,7 +72,7 @@ pub(super) fn programs(
         default_policy: Profile::Full.policy(),
         exit_tells_group: u32::from(btf.tracepoint_arguments("sched_process_exit") == Some(2)),
         v1_hierarchy: v1.map_or(u32::MAX, |(hierarchy, _)| hierarchy.id),
-        root_cgroup: cgroups.root as u32,
+        root_cgroup: host::ROOT as u32,
         host_mnt_ns: host::host_mount_namespace(),
     };
     let options = LoadOptions {

@@ -49,13 +49,15 @@ pub(super) fn status(status: &Value) -> String {
         );
         let _ = writeln!(
             out,
-            "lost       {} (data ring {}, control ring {}, malformed {}, refused by the store {}), throttled {}",
+            "lost       {} (data ring {}, control ring {}, throttled {}, malformed {}, refused by the store {}, \
+             processes that were there {})",
             of("lost"),
             of("lost_data_ring"),
             of("lost_control_ring"),
+            of("throttled"),
             of("malformed"),
             of("refused_by_store"),
-            of("throttled"),
+            of("processes_not_recorded"),
         );
         let _ = writeln!(
             out,
@@ -77,6 +79,19 @@ pub(super) fn status(status: &Value) -> String {
             of("stage"),
             of("evicted_events"),
         );
+    }
+    for reason in status["degraded"].as_array().into_iter().flatten() {
+        let _ = writeln!(out, "less       {}", text(reason));
+    }
+    for reason in status["not_confined"].as_array().into_iter().flatten() {
+        let _ = writeln!(out, "unconfined {}", text(reason));
+    }
+    for process in status["processes"].as_array().into_iter().flatten() {
+        if process["running"] == false || process["restarts"].as_u64().is_some_and(|times| times > 0) {
+            let state = if process["running"] == false { "not running" } else { "running" };
+            let (role, restarts) = (text(&process["role"]), text(&process["restarts"]));
+            let _ = writeln!(out, "process    {role} {state}, started anew {restarts} times");
+        }
     }
     let _ = writeln!(out, "pins       {}", text(&status["pins"]));
     for count in status["triggers"].as_array().into_iter().flatten() {
@@ -117,6 +132,14 @@ pub(super) fn outcomes(answer: &Value) -> String {
         );
         for covered in outcome["containers"].as_array().into_iter().flatten() {
             container(&mut out, covered);
+        }
+        let none = outcome["containers"].as_array().is_none_or(Vec::is_empty);
+        match outcome["state"].as_str() {
+            Some("queued") if none => {
+                out.push_str("  no container matches so far: tried again for ten seconds after it came; `trigger --list` tells\n");
+            }
+            Some("unmatched") if none => out.push_str("  no container matches\n"),
+            _ => {}
         }
         for warning in outcome["warnings"].as_array().into_iter().flatten() {
             let _ = writeln!(out, "  note: {}", text(warning));
@@ -193,4 +216,34 @@ pub(super) fn reloaded(answer: &Value) -> String {
         let _ = writeln!(out, "needs a restart: {}", keys(&answer["restart"]));
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_status_says_what_is_missing_and_which_process_had_to_be_replaced() {
+        let told = json!({
+            "degraded": ["kernel has no `mount::mnt_ns`", "a\u{1b}[31m"],
+            "not_confined": ["no Landlock"],
+            "processes": [
+                { "role": "capture", "pid": 1, "running": true },
+                { "role": "metadata", "pid": 2, "running": true, "restarts": 3 },
+                { "role": "control", "pid": 3, "running": false, "restarts": 0 },
+            ],
+            "recording": { "lost": 7, "processes_not_recorded": 7 },
+        });
+        let text = status(&told);
+        let has = |line: &str| assert!(text.lines().any(|own| own == line), "no `{line}` in {text}");
+        has("less       kernel has no `mount::mnt_ns`");
+        has("less       a\\x1b[31m");
+        has("unconfined no Landlock");
+        has("process    metadata running, started anew 3 times");
+        has("process    control not running, started anew 0 times");
+        assert!(text.contains("lost       7 (") && text.contains("processes that were there 7)"), "{text}");
+        assert!(!text.contains("process    capture"), "{text}");
+    }
 }

@@ -57,6 +57,7 @@ impl Api {
             "triggers_waiting": self.engine.waiting(),
             "processes": self.processes(),
             "not_confined": self.helpers.refused(),
+            "degraded": self.shared.degraded,
         });
         if let Some(figures) = self.shared.figures() {
             let (kernel, own) = (&figures.status.kernel, &figures.status);
@@ -74,6 +75,9 @@ impl Api {
                 "lost_control_ring": kernel.lost_control,
                 "throttled": kernel.throttled,
                 "malformed": own.malformed,
+                "processes_not_recorded": own.unseen,
+                "runtime_processes_not_followed": kernel.unmarked,
+                "metadata_left_out": own.unread,
                 "refused_by_store": own.sink.refused,
                 "secrets_masked": own.sink.redacted,
             });
