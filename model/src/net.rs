@@ -225,6 +225,9 @@ impl Look<'_> {
             .flat_map(|f| f.bytes)
             .copied()
             .collect();
+        if is_many && !peeked {
+            self.further(&socket, sends);
+        }
         let Some(conversation) = self.conversation(&socket, peer) else { return };
         conversation.note(event.time, process);
         if peeked {
@@ -241,6 +244,21 @@ impl Look<'_> {
             self.dns(&payload, socket.protocol_name() == "tcp");
         } else if conversation.direction == Direction::Out && sends {
             conversation.greet(&payload);
+        }
+    }
+
+    /// Whom the messages behind the first of one call went to or came from, as far as they were addressed: how much they moved
+    /// is not recorded.
+    fn further(&mut self, socket: &Socket, sends: bool) {
+        let (event, process) = (self.event, self.process);
+        let addresses = event.fields.iter().filter(|f| f.tag == FieldTag::SOCKADDR).skip(1);
+        let addresses = addresses.filter_map(|field| SocketAddress::parse(field.bytes));
+        for address in addresses.filter(SocketAddress::is_named) {
+            let Some(conversation) = self.conversation(socket, Some(address)) else { return };
+            conversation.note(event.time, process);
+            let messages =
+                if sends { &mut conversation.messages_sent } else { &mut conversation.messages_received };
+            *messages += 1;
         }
     }
 

@@ -7,6 +7,7 @@ use crate::{
     artifacts,
     names::event_name,
     sockaddr::SocketAddress,
+    streams::counts_messages,
     symbols, syscalls,
     text::{self, Safe},
 };
@@ -182,7 +183,23 @@ impl Line<'_> {
         if let Some(bytes) = payload::joined(self.event, SHOWN) {
             out.push_str(&format!(" {bytes}"));
         }
+        out.push_str(&self.further());
         out
+    }
+
+    /// How many messages one call moved besides the first, and to or from where, as far as that is known.
+    fn further(&self) -> String {
+        let more = self.event.ret.saturating_sub(1);
+        if more <= 0 || !counts_messages(syscalls::base_name(self.event.code)) {
+            return String::new();
+        }
+        let addresses = self.event.fields.iter().filter(|f| f.tag == FieldTag::SOCKADDR).skip(1);
+        let addresses: Vec<String> =
+            addresses.filter_map(|f| SocketAddress::parse(f.bytes)).map(|a| a.to_string()).collect();
+        match addresses.as_slice() {
+            [] => format!(" +{more} more"),
+            known => format!(" +{more} more: {}", known.join(", ")),
+        }
     }
 
     /// The kernel's own idea of the peer before the claimed one.

@@ -77,6 +77,17 @@ fn the_line_of_each_kind_of_call() {
     assert_eq!(read_only.detail(), "/etc/passwd");
     let write = call("write", &[4, 1, 5], 5).field(FieldTag::PAYLOAD, b"\x16\x03\"hi");
     assert_eq!(write.detail(), r#"4:tcp 127.0.0.1:4444 "\x16\x03\"hi""#);
+    let (one, two) = (
+        [2, 0, 0, 53, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0],
+        [2, 0, 0, 53, 10, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0],
+    );
+    let many = call("sendmmsg", &[4, 0, 3, 0], 3).field(FieldTag::SOCKADDR, &one);
+    assert_eq!(many.detail(), "4:tcp 127.0.0.1:4444 10.0.0.1:53 +2 more");
+    assert_eq!(
+        many.field(FieldTag::PAYLOAD, b"a").field(FieldTag::SOCKADDR, &two).detail(),
+        r#"4:tcp 127.0.0.1:4444 10.0.0.1:53 "a" +2 more: 10.0.0.2:53"#
+    );
+    assert_eq!(call("sendmmsg", &[4, 0, 1, 0], 1).detail(), "4:tcp 127.0.0.1:4444");
     assert_eq!(call("connect", &[3, 1, 16], 0).field(FieldTag::SOCKADDR, &V4).detail(), "3 203.0.113.9:4444");
     assert_eq!(
         call("accept4", &[3, 1, 16, 0], 5).field(FieldTag::PEER, &V4).detail(),

@@ -144,3 +144,33 @@ fn a_scan_is_bounded_and_counted() {
     assert_eq!(net.conversations(BOX).len(), MOST);
     assert_eq!(net.dropped(BOX), 9_000 - MOST as u64);
 }
+
+#[test]
+fn each_address_of_one_call_with_several_messages_is_a_conversation() {
+    let many = |time, name: &str| {
+        call(time, 1, name, &[3, 0, 3, 0], 3)
+            .with_field(FieldTag::PAYLOAD, b"first")
+            .with_address(FieldTag::SOCKADDR, "198.51.100.1:9")
+            .with_address(FieldTag::SOCKADDR, "198.51.100.2:9")
+            .with_address(FieldTag::SOCKADDR, "198.51.100.2:9")
+    };
+    let unaddressed = call(13, 1, "sendmmsg", &[3, 0, 2, 0], 2)
+        .with_field(FieldTag::PAYLOAD, b"to whom it is connected")
+        .with_field(FieldTag::SOCKADDR, b"")
+        .with_address(FieldTag::SOCKADDR, "198.51.100.3:9");
+    let net = network(&[
+        call(10, 1, "socket", &[2, 2, 0], 3),
+        many(11, "sendmmsg"),
+        many(12, "recvmmsg"),
+        unaddressed,
+    ]);
+    let told: Vec<_> = net
+        .conversations(BOX)
+        .iter()
+        .map(|c| (c.peer.as_ref().map(ToString::to_string), c.sent, c.messages_sent, c.messages_received))
+        .collect();
+    let to = |address: &str| told.iter().find(|c| c.0.as_deref() == Some(address)).unwrap();
+    assert_eq!((to("198.51.100.1:9").1, to("198.51.100.1:9").2, to("198.51.100.1:9").3), (5, 1, 1));
+    assert_eq!((to("198.51.100.2:9").1, to("198.51.100.2:9").2, to("198.51.100.2:9").3), (0, 2, 2));
+    assert_eq!((to("198.51.100.3:9").1, to("198.51.100.3:9").2), (0, 1), "{told:?}");
+}
