@@ -52,6 +52,12 @@ pub(crate) fn write(sample: &Path, dir: &Path, events: u64) -> Result<(), Box<dy
                 Ok::<_, WriteError>(())
             })?;
         }
+        if uid != SUBJECT {
+            // As the recorder does with a container that has ended: else the states of all of them take the room of the one that
+            // is measured, and it gets no more keyframes.
+            store.finish_container(uid)?;
+            keeper.forget(uid);
+        }
         store.commit(BootNanos(last.0 + shift))?;
     }
     store.seal()?;

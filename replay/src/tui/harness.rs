@@ -63,6 +63,14 @@ impl Harness {
         }
     }
 
+    /// Answers these questions, and those that come of it.
+    pub(crate) fn answer_all(&mut self, asked: Vec<Request>) {
+        for request in asked {
+            self.answer(request);
+        }
+        self.settle();
+    }
+
     /// Types text and applies it; the screen after each single answer is given to `seen`.
     pub(crate) fn apply_slowly(&mut self, text: &str, mut seen: impl FnMut(String)) {
         update::paste(&mut self.app, text);

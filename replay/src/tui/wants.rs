@@ -77,6 +77,7 @@ pub(crate) fn requests(app: &mut App) -> Vec<Request> {
     let hits = hits.map(|(_, hits)| hits).unwrap_or_default();
     let center = opened.playhead.center();
     let key = PageKey { uid: opened.uid, center, filter, setup, reach, generation };
+    let filtered = key.filter.is_some();
     if needs_page(opened, &key, usize::from(height)) {
         asked.extend(opened.page.want(key).map(|key| Request::Page(key, hits)));
     } else if let Some((key, page)) = opened.page.entry()
@@ -87,7 +88,10 @@ pub(crate) fn requests(app: &mut App) -> Vec<Request> {
         opened.naming = Some(key.clone());
         asked.push(Request::Names(key, hits));
     }
-    if let Some(at) = opened.event() {
+    // While the page of the playhead is being read, the row under it is one of the page before. Of hits the nearest that is
+    // known yet is shown.
+    let is_there = opened.page.value().is_some_and(|page| filtered || opened.playhead.is_in(page));
+    if let Some(at) = opened.event().filter(|_| is_there) {
         let key = MomentKey { uid: opened.uid, at: Center::Event(at), generation };
         // What plays is shown moment by moment; where a seek goes, what was on the way is of no use. A recording that grows
         // ends no reading of the same moment.
@@ -141,4 +145,30 @@ fn needs_page(opened: &Opened, key: &PageKey, height: usize) -> bool {
 /// The first moment after `end`, so that what happened at `end` is in the range.
 fn after(end: BootNanos) -> BootNanos {
     BootNanos(end.0.saturating_add(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::{harness::Harness, player::Playhead};
+
+    #[test]
+    fn while_the_playheads_page_is_read_nobody_asks_for_the_state_at_another_row() {
+        let mut tui = Harness::new(120, 40);
+        tui.press("Enter");
+        let opened = tui.app.opened.as_mut().expect("a container");
+        let (key, mut page) =
+            opened.page.entry().map(|(key, page)| (key.clone(), page.clone())).expect("a page");
+        let last = page.rows.last().expect("rows").id;
+        page.rows.truncate(3);
+        page.at_end = false;
+        opened.page.fill(key, page);
+        opened.playhead = Playhead::at_event(last);
+        let asked = requests(&mut tui.app);
+        assert!(asked.iter().any(|request| matches!(request, Request::Page(..))), "{asked:?}");
+        assert!(!asked.iter().any(|request| matches!(request, Request::Moment(_))), "{asked:?}");
+        tui.answer_all(asked);
+        let shown = tui.app.opened.as_ref().and_then(|opened| opened.moment.entry()).map(|(key, _)| key.at);
+        assert_eq!(shown, Some(Center::Event(last)));
+    }
 }
