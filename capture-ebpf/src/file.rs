@@ -10,6 +10,9 @@ use crate::{
 pub const S_IFMT: u16 = 0o170000;
 pub const S_IFSOCK: u16 = 0o140000;
 pub const S_IFREG: u16 = 0o100000;
+pub const S_IFIFO: u16 = 0o010000;
+/// The file system of pipes that have no name.
+const PIPEFS: u64 = 0x5049_5045;
 
 /// Address of the `struct file` behind a descriptor of the task; 0 for none.
 #[inline(always)]
@@ -40,4 +43,24 @@ pub fn inode(file: u64) -> u64 {
 #[inline(always)]
 pub fn mode(inode: u64) -> u16 {
     kernel(inode, offset!(inode_mode))
+}
+
+/// Whether an inode is a socket or a pipe without a name.
+#[inline(always)]
+pub fn is_stream(inode: u64, mode: u16) -> bool {
+    match mode & S_IFMT {
+        S_IFSOCK => true,
+        S_IFIFO => {
+            let sb: u64 = kernel(inode, offset!(inode_sb));
+            let magic: u64 = kernel(sb, offset!(sb_magic));
+            magic == PIPEFS
+        }
+        _ => false,
+    }
+}
+
+/// Number of an inode.
+#[inline(always)]
+pub fn number(inode: u64) -> u64 {
+    kernel(inode, offset!(inode_ino))
 }

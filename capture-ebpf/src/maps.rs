@@ -9,7 +9,7 @@ use afterimage_capture_abi::{
 };
 use aya_ebpf::{
     macros::map,
-    maps::{Array, HashMap, LruPerCpuHashMap, PerCpuArray, PerCpuHashMap, ProgramArray, RingBuf},
+    maps::{Array, HashMap, LruHashMap, LruPerCpuHashMap, PerCpuArray, PerCpuHashMap, ProgramArray, RingBuf},
 };
 
 /// Bytes of one CPU's scratch record: the most a per-CPU map value can hold.
@@ -18,6 +18,15 @@ pub const SCRATCH: usize = 32 * 1024;
 /// A record too large for the stack, in the making.
 #[repr(C, align(8))]
 pub struct Scratch(pub [u8; SCRATCH]);
+
+/// An open file that is a socket or an end of a pipe. The kernel gives its address to another one later, but no inode
+/// number of these twice in a long time.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Stream {
+    pub file: u64,
+    pub inode: u64,
+}
 
 /// Member offsets; set by the recorder before loading.
 #[unsafe(no_mangle)]
@@ -28,6 +37,7 @@ static OFFSETS: Offsets = Offsets::ABSENT;
 static CONFIG: Config = Config {
     payload_file: 0,
     payload_stream: 0,
+    payload_total: 0,
     v1_subsys: u32::MAX,
     argv_bytes: 0,
     kernel_paths: 0,
@@ -81,6 +91,10 @@ pub static MARKED: Array<u64> = Array::with_max_entries(lineage::marked::COUNT, 
 /// Programs known by their `comm`: runtimes, and those that tell of containers.
 #[map(name = "PROGRAMS")]
 pub static PROGRAMS: HashMap<[u8; COMM_LEN], u32> = HashMap::with_max_entries(lineage::PROGRAMS, 0);
+
+/// Payload bytes kept of each open socket and pipe. One that is pushed out begins anew: more is kept of it then, not less.
+#[map(name = "STREAMS")]
+pub static STREAMS: LruHashMap<Stream, u64> = LruHashMap::with_max_entries(16_384, 0);
 
 /// What to record of each call: x86-64 numbers, then i386 numbers.
 #[map(name = "SPECS")]

@@ -1,6 +1,7 @@
 //! Calls with byte fields: one program for each way of reading them, reached by tail call from `sys_exit`.
 
 use afterimage_capture_abi::{
+    config::policy,
     record::CpuCounters,
     spec::{self, CallSpec, NONE},
 };
@@ -9,7 +10,7 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use crate::{
     emit::{self, Left, Record, Ring},
     file,
-    maps::{DATA, config},
+    maps::{DATA, STREAMS, Stream, config},
     path::{self, Place},
     read::user,
     sock,
@@ -97,14 +98,30 @@ impl Fields {
 
     /// How much of `len` payload bytes on descriptor `fd` to keep.
     #[inline(always)]
-    fn payload_limit(&self, fd: u64, len: u64) -> u64 {
+    fn payload_limit(&self, counters: &CpuCounters, fd: u64, len: u64) -> u64 {
         if len <= PAYLOAD_SMALL {
             return len;
         }
         let open = file::of_descriptor(self.call.task, fd as i32 as i64);
-        let regular = file::mode(file::inode(open)) & file::S_IFMT == file::S_IFREG;
-        let limit = u64::from(if regular { config!(payload_file) } else { config!(payload_stream) });
-        if len > limit { limit } else { len }
+        let inode = file::inode(open);
+        let mode = file::mode(inode);
+        let file = u64::from(config!(payload_file));
+        if mode & file::S_IFMT == file::S_IFREG {
+            return if len > file { file } else { len };
+        }
+        let stream = u64::from(config!(payload_stream));
+        let limit = if len > stream { stream } else { len };
+        if limit <= file || config!(payload_total) == 0 || self.keeps_whole_streams(counters) {
+            return limit;
+        }
+        if file::is_stream(inode, mode) && !has_room(open, inode, limit) { file } else { limit }
+    }
+
+    /// Whether all of the streams of this cgroup is wanted.
+    #[inline(always)]
+    fn keeps_whole_streams(&self, counters: &CpuCounters) -> bool {
+        // `sys_exit` has looked it up on this CPU a moment ago.
+        counters.policy_cgroup == self.cgroup && counters.policy as u32 & policy::WHOLE_STREAMS != 0
     }
 
     /// Adds a socket address argument whose length is said to be `len`: of longer ones the kernel takes as much as an
@@ -123,6 +140,27 @@ impl Fields {
     fn length(&self, arg: u64, by_pointer: bool) -> u64 {
         let len = if by_pointer { user::<u32>(arg).unwrap_or(0) } else { arg as u32 };
         u64::from(len)
+    }
+}
+
+/// Whether so many bytes more of an open socket or pipe are to be kept; counts them.
+#[inline(always)]
+fn has_room(open: u64, inode: u64, more: u64) -> bool {
+    let stream = Stream { file: open, inode: file::number(inode) };
+    match STREAMS.get_ptr_mut(stream) {
+        Some(kept) => {
+            // SAFETY: a value of the map is an aligned u64, there for as long as the program runs.
+            let before = unsafe { kept.read_volatile() };
+            // Two CPUs at the same moment may count once: a little more is kept then.
+            // SAFETY: as above.
+            unsafe { kept.write_volatile(before.wrapping_add(more)) };
+            before < u64::from(config!(payload_total))
+        }
+        None => {
+            // Where it is refused there is no room for counts: nothing is left out then.
+            let _ = STREAMS.insert(stream, more, 0);
+            true
+        }
     }
 }
 
@@ -178,7 +216,7 @@ pub fn call_buffer(ctx: BtfTracePointContext) -> i32 {
     }
     if fields.call.ret > 0 {
         let full = fields.call.ret as u64;
-        let len = fields.payload_limit(fields.arg(spec.a).unwrap_or(u64::MAX), full);
+        let len = fields.payload_limit(counters, fields.arg(spec.a).unwrap_or(u64::MAX), full);
         let address = fields.arg(spec.b).unwrap_or(0);
         let read = fields.record.user_bytes::<PAYLOAD_MAX>(tag::PAYLOAD, address, len, full);
         Fields::faulted(counters, read);
@@ -225,7 +263,7 @@ impl Fields {
         }
         let counts = self.record.left();
         counts.set::<{ Left::BYTES }>(full as u64);
-        counts.set::<{ Left::ROOM }>(self.payload_limit(fd, full as u64));
+        counts.set::<{ Left::ROOM }>(self.payload_limit(counters, fd, full as u64));
         counts.set::<{ Left::VECTORS }>(KEPT);
         for index in 0..LOOKED {
             let (rest, left, room) = (

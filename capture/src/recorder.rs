@@ -94,6 +94,13 @@ impl Profile {
         };
         u32::from(profiles) | policy::LIFECYCLE
     }
+
+    /// What they are told of a container that has this profile for itself: whoever asked for all of it wants its streams
+    /// to the end.
+    pub fn own_policy(self) -> u32 {
+        let streams = if self == Self::Full { policy::WHOLE_STREAMS } else { 0 };
+        self.policy() | streams
+    }
 }
 
 impl HostMode {
@@ -124,6 +131,8 @@ pub struct Options {
     pub payload_file: u32,
     /// Most payload bytes of a call on a socket, pipe or terminal.
     pub payload_stream: u32,
+    /// Bytes of a socket or a pipe after which a call on it keeps as much as one on a regular file; 0 for never.
+    pub payload_total: u32,
     /// Record the numbers of calls only.
     pub numbers_only: bool,
     /// The BPF file system in which programs and rings outlive a recorder that is killed.
@@ -423,7 +432,7 @@ impl Recorder {
 
     /// Keeps other calls of one container from now on; `false` when there is none.
     pub fn set_own_profile(&mut self, uid: ContainerUid, profile: Option<Profile>) -> bool {
-        self.sink.set_own_policy(uid, profile.map(Profile::policy), self.profile.policy())
+        self.sink.set_own_policy(uid, profile.map(Profile::own_policy), self.profile.policy())
     }
 
     /// Records what the tasks of these containers wait in at this moment.
@@ -736,6 +745,7 @@ fn config(options: &Options, btf: &Btf, cgroups: &host::Cgroups) -> Config {
     Config {
         payload_file: options.payload_file,
         payload_stream: options.payload_stream,
+        payload_total: options.payload_total,
         v1_subsys: v1.map_or(u32::MAX, |(_, number)| *number),
         argv_bytes: 4096,
         kernel_paths: 1,

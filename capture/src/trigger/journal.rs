@@ -5,8 +5,7 @@
 
 use std::{
     collections::VecDeque,
-    fs::File,
-    io::{self, Write as _},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -14,7 +13,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::json;
 
 use super::{
-    Body, kept,
+    Body,
+    kept::Lines,
     outcome::{Instant, Outcome},
     pins::Pin,
 };
@@ -28,8 +28,7 @@ const REMEMBERED: usize = 1024;
 #[derive(Debug)]
 pub struct Journal {
     store: PathBuf,
-    file: File,
-    size: u64,
+    file: Lines,
     room: u64,
     bodies: VecDeque<String>,
     unsynced: bool,
@@ -43,12 +42,9 @@ impl Journal {
     /// # Errors
     /// What the operating system says.
     pub fn open(store: &Path, room: u64) -> io::Result<Self> {
-        let file = kept::open(&store.join(FILE))?;
-        let size = file.metadata()?.len();
         Ok(Self {
             store: store.to_owned(),
-            file,
-            size,
+            file: Lines::open(&store.join(FILE))?,
             room,
             bodies: VecDeque::new(),
             unsynced: false,
@@ -110,23 +106,21 @@ impl Journal {
     fn write(&mut self, line: &serde_json::Value) -> io::Result<()> {
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
-        if self.size > 0 && self.size + text.len() as u64 > self.room / 2 {
+        if self.file.size() > 0 && self.file.size() + text.len() as u64 > self.room / 2 {
             self.turn()?;
         }
-        let written = self.file.write_all(&text);
+        let written = self.file.append(&text);
         self.failed += u64::from(written.is_err());
         written?;
-        self.size += text.len() as u64;
         self.unsynced = true;
         Ok(())
     }
 
     /// Begins a new file.
     fn turn(&mut self) -> io::Result<()> {
-        self.file.sync_data()?;
+        self.file.sync()?;
         std::fs::rename(self.store.join(FILE), self.store.join(OLDER))?;
-        self.file = kept::open(&self.store.join(FILE))?;
-        self.size = 0;
+        self.file = Lines::open(&self.store.join(FILE))?;
         self.bodies.clear();
         Ok(())
     }
@@ -137,7 +131,7 @@ impl Journal {
     /// What the operating system says.
     pub fn sync(&mut self) -> io::Result<()> {
         if std::mem::take(&mut self.unsynced) {
-            self.file.sync_data()?;
+            self.file.sync()?;
         }
         Ok(())
     }

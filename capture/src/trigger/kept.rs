@@ -1,11 +1,96 @@
-//! Opening what the engine keeps in the store: files that are nobody else's under another name.
+//! What the engine keeps in the store: files of lines that are nobody else's under another name, and that can be written
+//! to for a while when the disk is full.
 
 use std::{
     fs::{File, OpenOptions},
-    io,
+    io::{self, Read as _, Write as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::Path,
 };
+
+use rustix::fs::{FallocateFlags, fallocate};
+
+/// Room behind the last line that the file has on the disk already: some hundred pins, and thousands that are taken away.
+/// A full disk is when somebody takes pins away, to have room.
+const AHEAD: u64 = 64 << 10;
+
+/// A file of lines, open to append to it.
+#[derive(Debug)]
+pub struct Lines {
+    file: File,
+    size: u64,
+    /// Where the room ends that it has.
+    room: u64,
+}
+
+impl Lines {
+    /// Opens a file as [`open`] does.
+    ///
+    /// # Errors
+    /// As [`open`].
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Self::of(open(path)?)
+    }
+
+    /// Of a file that is open to append to it.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn of(file: File) -> io::Result<Self> {
+        let size = file.metadata()?.len();
+        let mut lines = Self { file, size, room: size };
+        lines.take_room();
+        Ok(lines)
+    }
+
+    /// Bytes of the lines.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The bytes there are, but no more than `most`.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn read(&self, most: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        (&self.file).take(most).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Adds whole lines, or nothing of them: a part of one would take the line after it with it.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        if let Err(error) = self.file.write_all(lines) {
+            self.file.set_len(self.size)?;
+            self.room = self.size;
+            return Err(error);
+        }
+        self.size += lines.len() as u64;
+        self.take_room();
+        Ok(())
+    }
+
+    /// Makes all lines safe from a power cut.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    /// Where there is none, or the file system has no such thing, a full disk refuses lines.
+    fn take_room(&mut self) {
+        if self.room >= self.size + AHEAD / 2 {
+            return;
+        }
+        if fallocate(&self.file, FallocateFlags::KEEP_SIZE, self.size, AHEAD).is_ok() {
+            self.room = self.size + AHEAD;
+        }
+    }
+}
 
 /// Opens a file to append to it, making it when there is none. A link is not followed, and what has a second name is
 /// refused: what is written here would be written there.
@@ -30,6 +115,39 @@ pub fn open(path: &Path) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[ignore = "needs root: mounts a small file system"]
+    fn a_full_disk_takes_lines_for_a_while_and_never_a_part_of_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=256k", "none"])
+            .arg(dir.path())
+            .status();
+        assert!(mounted.unwrap().success());
+        let path = dir.path().join("lines");
+        let mut lines = Lines::open(&path).unwrap();
+        lines.append(b"before\n").unwrap();
+        let mut fill = File::create(dir.path().join("fill")).unwrap();
+        while fill.write_all(&[1; 1024]).is_ok() {}
+        let line = [&[b'x'; 999][..], b"\n"].concat();
+        let mut taken = 0;
+        let refused = loop {
+            match lines.append(&line) {
+                Ok(()) => taken += 1,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(refused.kind(), io::ErrorKind::StorageFull);
+        std::fs::remove_file(dir.path().join("fill")).unwrap();
+        lines.append(b"after\n").unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let unmounted = std::process::Command::new("umount").arg("-l").arg(dir.path()).status();
+        assert!(unmounted.unwrap().success());
+        assert!(taken >= 60, "only {taken} lines fitted");
+        let whole = format!("before\n{}after\n", String::from_utf8(line).unwrap().repeat(taken));
+        assert!(text == whole, "{} bytes", text.len());
+    }
 
     #[test]
     fn links_and_what_is_no_file_are_refused() {

@@ -7,14 +7,14 @@
 use std::{
     collections::BTreeMap,
     fs::{File, OpenOptions},
-    io::{self, Read as _, Write as _},
+    io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 
-use super::{kept, outcome::Instant};
+use super::{kept::Lines, outcome::Instant};
 
 /// The file's name in the store.
 const FILE: &str = "pins.jsonl";
@@ -53,7 +53,7 @@ pub struct Pin {
 
 /// A pin could not be kept.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {action} `{}`", path.display())]
+#[error("cannot {action} `{}`: {source}", path.display())]
 pub struct PinError {
     /// What failed.
     pub action: &'static str,
@@ -102,7 +102,7 @@ enum Line {
 #[derive(Debug)]
 pub struct PinFile {
     path: PathBuf,
-    file: File,
+    file: Lines,
     pins: BTreeMap<String, Pin>,
     lines: usize,
     unsynced: bool,
@@ -121,9 +121,8 @@ impl PinFile {
             let path = path.clone();
             move |source| PinError { action, path, source }
         };
-        let file = kept::open(&path).map_err(failed("open"))?;
-        let mut text = Vec::new();
-        (&file).take(MAX_FILE + 1).read_to_end(&mut text).map_err(failed("read"))?;
+        let file = Lines::open(&path).map_err(failed("open"))?;
+        let text = file.read(MAX_FILE + 1).map_err(failed("read"))?;
         if text.len() as u64 > MAX_FILE {
             return Err(failed("read")(io::Error::other("larger than 256 MiB")));
         }
@@ -131,7 +130,7 @@ impl PinFile {
             Self { path: path.clone(), file, pins: BTreeMap::new(), lines: 0, unsynced: false, damaged: 0 };
         keeper.replay(&text);
         if !text.is_empty() && !text.ends_with(b"\n") {
-            keeper.file.write_all(b"\n").map_err(failed("write"))?;
+            keeper.file.append(b"\n").map_err(failed("write"))?;
         }
         if keeper.lines > keeper.pins.len() * 2 + HISTORY {
             keeper.rewrite()?;
@@ -162,8 +161,7 @@ impl PinFile {
     fn write(&mut self, line: &Line) -> Result<(), PinError> {
         let mut text = serde_json::to_vec(line).map_err(|e| self.failed("write")(e.into()))?;
         text.push(b'\n');
-        // One write: a second line never begins inside a cut one.
-        self.file.write_all(&text).map_err(self.failed("write"))?;
+        self.file.append(&text).map_err(self.failed("write"))?;
         self.lines += 1;
         self.unsynced = true;
         Ok(())
@@ -192,7 +190,7 @@ impl PinFile {
         std::fs::rename(&new, &self.path).map_err(self.failed("rename"))?;
         let directory = self.path.parent().unwrap_or(Path::new("."));
         File::open(directory).and_then(|dir| dir.sync_all()).map_err(self.failed("sync the directory of"))?;
-        self.file = file;
+        self.file = Lines::of(file).map_err(self.failed("look at"))?;
         (self.lines, self.damaged) = (self.pins.len(), 0);
         Ok(())
     }
@@ -216,7 +214,7 @@ impl PinKeeper for PinFile {
 
     fn sync(&mut self) -> Result<(), PinError> {
         if std::mem::take(&mut self.unsynced) {
-            self.file.sync_data().map_err(self.failed("sync"))?;
+            self.file.sync().map_err(self.failed("sync"))?;
         }
         Ok(())
     }

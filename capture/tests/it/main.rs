@@ -24,6 +24,7 @@ mod rules;
 mod runtimes;
 mod storm;
 mod strace;
+mod streams;
 mod supervised;
 mod systemd;
 mod takeover;

@@ -1,0 +1,82 @@
+//! How much of what goes through sockets and pipes is kept.
+
+use afterimage_format::{FieldFlags, FieldTag};
+use afterimage_launch::{Launcher, Running, Stdio};
+use afterimage_model::syscalls;
+
+use crate::{
+    bench::{Bench, busybox, eventually},
+    harness::{alone, container, events, open},
+    http,
+};
+
+/// Bytes of a stream that the recorder of these tests keeps as they are.
+const TOTAL: usize = 64 << 10;
+const COPY: &str = "dd if=/dev/zero bs=8192 count=64 | dd of=/dev/null bs=8192";
+/// What is kept of a call on a stream, and behind the total.
+const CALL: usize = 4096;
+const BEHIND: usize = 256;
+
+fn recorder() -> Bench {
+    Bench::start("[record]\nprofile = \"full\"\npayload_total = \"64KiB\"\n")
+}
+
+/// The bytes that were kept of each whole write of a container, in order; those that are cut must say so.
+fn written(bench: Bench, id: &str) -> Vec<usize> {
+    let (store, said) = bench.recorder.stop();
+    assert!(said.contains(", 0 lost"), "{said}");
+    let recording = open(store.path());
+    let write = syscalls::by_name("write").unwrap();
+    let all = events(&recording, container(&recording, id).record.uid);
+    let writes = all.iter().filter(|event| event.code == write && event.ret == 8192 && event.args[0] == 1);
+    // The one that reads the pipe writes to /dev/null: a device, which has no total.
+    let of_pipe = writes.filter_map(|event| {
+        let payload = event.fields.iter().find(|field| field.tag == FieldTag::PAYLOAD)?;
+        assert_eq!(payload.full_len, 8192);
+        assert!(payload.flags.contains(FieldFlags::TRUNCATED));
+        Some((event.task.tgid, payload.bytes.len()))
+    });
+    let of_pipe: Vec<(u32, usize)> = of_pipe.collect();
+    let first = of_pipe.first().expect("writes").0;
+    of_pipe.into_iter().filter(|(tgid, _)| *tgid == first).map(|(_, len)| len).collect()
+}
+
+fn run(launcher: &Launcher, script: &str) -> Running {
+    launcher.spawn(&["/bin/busybox", "sh", "-c", script], Stdio::default()).unwrap()
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
+fn behind_its_total_a_stream_is_kept_as_files_are() {
+    let _alone = alone();
+    let bench = recorder();
+    let (launcher, _root) = busybox();
+    let running = run(&launcher, COPY);
+    let id = running.id().to_string();
+    running.wait().unwrap();
+    let kept = written(bench, &id);
+    let whole = TOTAL / CALL;
+    assert_eq!(kept.len(), 64);
+    assert!(kept[..whole].iter().all(|len| *len == CALL), "{kept:?}");
+    assert!(kept[whole..].iter().all(|len| *len == BEHIND), "{kept:?}");
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
+fn a_boosted_containers_streams_are_kept_to_the_end() {
+    let _alone = alone();
+    let bench = recorder();
+    let (launcher, root) = busybox();
+    let running = run(&launcher, &format!("while ! test -e /tmp/go; do sleep 0.01; done; {COPY}"));
+    let id = running.id().to_string();
+    // What a boost does, with an answer when it is done.
+    let path = format!("/v1/containers/{id}/profile");
+    let full = br#"{"profile":"full"}"#;
+    eventually("a profile of its own", || {
+        (http::unix(&bench.socket(), "PUT", &path, full).status == 200).then_some(())
+    });
+    std::fs::write(root.path().join("tmp/go"), "").unwrap();
+    running.wait().unwrap();
+    let kept = written(bench, &id);
+    assert_eq!(kept, [CALL; 64]);
+}
