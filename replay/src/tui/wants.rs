@@ -88,23 +88,27 @@ pub(crate) fn requests(app: &mut App) -> Vec<Request> {
         opened.naming = Some(key.clone());
         asked.push(Request::Names(key, hits));
     }
-    // While the page of the playhead is being read, the row under it is one of the page before. Of hits the nearest that is
-    // known yet is shown.
-    let is_there = opened.page.value().is_some_and(|page| filtered || opened.playhead.is_in(page));
-    if let Some(at) = opened.event().filter(|_| is_there) {
-        let key = MomentKey { uid: opened.uid, at: Center::Event(at), generation };
-        // What plays is shown moment by moment; where a seek goes, what was on the way is of no use. A recording that grows
-        // ends no reading of the same moment.
-        let plays = opened.player.motion != Motion::Paused;
-        let same = opened.moment.asked().is_some_and(|asked| (asked.uid, asked.at) == (key.uid, key.at));
-        let want = if plays || same { opened.moment.want(key) } else { opened.moment.want_newest(key) };
-        asked.extend(want.map(Request::Moment));
-    }
+    asked.extend(moment(opened, filtered, generation));
     if let Some(key) = opened.seek.clone().filter(|_| !opened.seek_asked) {
         opened.seek_asked = true;
         asked.push(Request::Seek(key, library.clone()));
     }
     asked
+}
+
+/// Asks for the state at the playhead.
+fn moment(opened: &mut Opened, filtered: bool, generation: u64) -> Option<Request> {
+    // While the page of the playhead is being read, the row under it is one of the page before. Of hits the nearest that is
+    // known yet is shown.
+    let is_there = opened.page.value().is_some_and(|page| filtered || opened.playhead.is_in(page));
+    let at = opened.event().filter(|_| is_there)?;
+    let key = MomentKey { uid: opened.uid, at: Center::Event(at), generation };
+    // What plays is shown moment by moment; where a seek goes, what was on the way is of no use. A recording that grows
+    // ends no reading of the same moment.
+    let plays = opened.player.motion != Motion::Paused;
+    let same = opened.moment.asked().is_some_and(|asked| (asked.uid, asked.at) == (key.uid, key.at));
+    let want = if plays || same { opened.moment.want(key) } else { opened.moment.want_newest(key) };
+    want.map(Request::Moment)
 }
 
 /// Asks for the counts over time that the screen shows.
