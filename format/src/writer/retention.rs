@@ -66,9 +66,23 @@ impl Leaving {
     }
 }
 
+/// Files whose remains are in a kept file already, where there is one, and that are to be removed when that was told.
+struct Removal {
+    leaving: Vec<Leaving>,
+    tombstones: Vec<Tombstone>,
+    evictions: Vec<Eviction>,
+    kept: Option<KeptFile>,
+}
+
 /// What the store keeps and removed.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Keeping {
+    /// What could not be told yet, the disk being full for one: nothing else is removed before it. Copied again, the blocks that
+    /// stay would be there twice.
+    removal: Option<Removal>,
+    /// The next removal that keeps something is not told, as if the disk were full.
+    #[cfg(test)]
+    pub(super) refuses: bool,
     pub(super) pins: Vec<Pin>,
     /// There were pins, and an old file may tell of them.
     pub(super) had_pins: bool,
@@ -79,6 +93,18 @@ pub(super) struct Keeping {
     /// What each container lost, and the file that tells of it.
     pub(super) evictions: BTreeMap<u64, (Eviction, FileId)>,
     pub(super) next_kept: u64,
+}
+
+impl std::fmt::Debug for Keeping {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { pins, tombstones, kept, evictions, .. } = self;
+        f.debug_struct("Keeping")
+            .field("pins", pins)
+            .field("tombstones", &tombstones.len())
+            .field("kept", &kept.len())
+            .field("evictions", &evictions.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Keeping {
@@ -286,10 +312,13 @@ impl StoreWriter {
         marks: &Marks,
         reason: EvictionReason,
     ) -> Result<(), WriteError> {
+        self.finish_removal()?;
         let mut leaving = Vec::new();
         let pins = PinIndex::new(&self.keeping.pins);
+        // Some of them may have gone with what was to be finished.
         for &id in files {
-            let blocks = self.held.get(id).map_or(&[][..], |file| file.blocks.as_slice());
+            let Some(file) = self.held.get(id) else { continue };
+            let blocks = file.blocks.as_slice();
             let kept: HashSet<usize> =
                 blocks.iter().map(|block| block.number).filter(|&n| !marks.contains(&(id, n))).collect();
             let pinned = blocks.iter().any(|block| block.is_pinned(&pins));
@@ -312,7 +341,18 @@ impl StoreWriter {
         } else {
             (leaving.iter().map(|file| file.tombstone(None, 0, reason)).collect(), None)
         };
-        self.tell(&leaving, &tombstones, &evictions, kept)?;
+        self.keeping.removal = Some(Removal { leaving, tombstones, evictions, kept });
+        self.finish_removal()
+    }
+
+    /// Tells of what is to be removed, and removes it. What fails is tried again before anything else is removed.
+    fn finish_removal(&mut self) -> Result<(), WriteError> {
+        let Some(removal) = self.keeping.removal.take() else { return Ok(()) };
+        if let Err(error) = self.tell(&removal) {
+            self.keeping.removal = Some(removal);
+            return Err(error);
+        }
+        let Removal { leaving, evictions, .. } = removal;
         let losers: BTreeSet<u64> = evictions.iter().map(|eviction| eviction.container.0).collect();
         for file in leaving {
             self.stats.evicted_events += self.evicted_blocks(&file).map(|block| block.rows).sum::<u64>();
@@ -435,13 +475,8 @@ impl StoreWriter {
     }
 
     /// Writes into the present segment what is removed, and again what the removed files told, signs it, and syncs.
-    fn tell(
-        &mut self,
-        leaving: &[Leaving],
-        tombstones: &[Tombstone],
-        evictions: &[Eviction],
-        kept: Option<KeptFile>,
-    ) -> Result<(), WriteError> {
+    fn tell(&mut self, removal: &Removal) -> Result<(), WriteError> {
+        let Removal { leaving, tombstones, evictions, kept } = removal;
         let here = self.here();
         let files: Vec<FileId> = leaving.iter().map(|file| file.id).collect();
         let mut records: Vec<Record> = Vec::new();
@@ -464,6 +499,11 @@ impl StoreWriter {
             self.put_gaps(leaving)?;
         }
         self.put_keeping(&records)?;
+        #[cfg(test)]
+        if kept.is_some() && std::mem::take(&mut self.keeping.refuses) {
+            let source = std::io::Error::other("refused");
+            return Err(WriteError::Io { action: "sync", path: self.dir.clone(), source });
+        }
         self.put_checkpoint(false)?;
         self.segment.sync().map_err(|source| self.segment_error("sync", source))?;
         records.iter().for_each(|record| self.keeping.learn(record, here));

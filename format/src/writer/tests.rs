@@ -80,6 +80,49 @@ fn what_retention_removed_whole_is_told_once() {
 }
 
 #[test]
+fn a_removal_that_could_not_be_told_is_told_later_and_nothing_is_there_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = StoreOptions { budget_bytes: 1 << 20, segment_bytes: 1 << 16, ..StoreOptions::default() };
+    let mut store = StoreWriter::open(dir.path(), origin(), options).unwrap();
+    store.pin(Pin { id: "p".to_owned(), containers: vec![ContainerUid(1)], ..Pin::default() }).unwrap();
+    store.keeping.refuses = true;
+    let (mut refused, mut kept) = (0, 0);
+    let mut all = 0;
+    for round in 0..20_000 {
+        let uid = 1 + u64::from(round % 50 > 0);
+        push(&mut store, uid, 3);
+        all += 3;
+        kept += if uid == 1 { 3 } else { 0 };
+        store.cut(uid, 0).unwrap();
+        match store.commit(BootNanos(1000 * store.stats().events)) {
+            Ok(()) if refused > 0 && store.stats().evicted_events > 1000 => break,
+            Ok(()) => {}
+            Err(_) => {
+                refused += 1;
+                // It tries again when it looks at the disk.
+                while store.space() == Space::Stopped {
+                    std::thread::sleep(Duration::from_millis(20));
+                    let _ = store.commit(BootNanos(1000 * store.stats().events));
+                }
+            }
+        }
+    }
+    assert_eq!(refused, 1);
+    assert!(store.stats().evicted_events > 1000);
+    store.seal().unwrap();
+    let recording = crate::Recording::open(dir.path()).unwrap();
+    let rows = |uid| {
+        let own = recording.blocks().iter().filter(move |block| block.container == ContainerUid(uid));
+        own.map(|block| u64::from(block.rows)).sum::<u64>()
+    };
+    assert_eq!(rows(1), kept, "of the pinned container");
+    assert_eq!(rows(1) + rows(2) + recording.evictions().iter().map(|lost| lost.events).sum::<u64>(), all);
+    assert!(recording.defects().is_empty(), "{:?}", recording.defects());
+    let report = crate::verify(dir.path(), &crate::VerifyOptions::default(), &mut |_, _| {}).unwrap();
+    assert!(report.is_good(), "{report:?}");
+}
+
+#[test]
 fn containers_that_have_ended_or_are_quiet_hold_no_room_for_rows() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = StoreWriter::open(dir.path(), origin(), StoreOptions::default()).unwrap();
