@@ -8,8 +8,8 @@ pub struct Config {
     pub payload_file: u32,
     /// Most payload bytes of a call on a socket, pipe or terminal.
     pub payload_stream: u32,
-    /// Bytes of a socket or a pipe after which a call on it keeps as much as one on a regular file; 0 for never.
-    pub payload_total: u32,
+    /// Bytes of a socket or a pipe in a minute after which a call on it keeps as much as one on a regular file; 0 for never.
+    pub payload_budget: u32,
     /// Index of the v1 controller that identifies containers where v2 does not; `u32::MAX` for none.
     pub v1_subsys: u32,
     /// Most bytes of argv, and of the environment.
@@ -45,7 +45,7 @@ pub mod policy {
     pub const PROFILES: u32 = 0xff;
     /// Record forks, execs and exits.
     pub const LIFECYCLE: u32 = 0x100;
-    /// Keep payloads of sockets and pipes however many there were: `Config::payload_total` does not hold.
+    /// Keep payloads of sockets and pipes however many there were: `Config::payload_budget` does not hold.
     pub const WHOLE_STREAMS: u32 = 0x200;
 }
 

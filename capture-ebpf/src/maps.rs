@@ -28,6 +28,14 @@ pub struct Stream {
     pub inode: u64,
 }
 
+/// Payload bytes kept since a moment, nanoseconds of boot time.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Kept {
+    pub bytes: u64,
+    pub since: u64,
+}
+
 /// Member offsets; set by the recorder before loading.
 #[unsafe(no_mangle)]
 static OFFSETS: Offsets = Offsets::ABSENT;
@@ -37,7 +45,7 @@ static OFFSETS: Offsets = Offsets::ABSENT;
 static CONFIG: Config = Config {
     payload_file: 0,
     payload_stream: 0,
-    payload_total: 0,
+    payload_budget: 0,
     v1_subsys: u32::MAX,
     argv_bytes: 0,
     kernel_paths: 0,
@@ -92,9 +100,9 @@ pub static MARKED: Array<u64> = Array::with_max_entries(lineage::marked::COUNT, 
 #[map(name = "PROGRAMS")]
 pub static PROGRAMS: HashMap<[u8; COMM_LEN], u32> = HashMap::with_max_entries(lineage::PROGRAMS, 0);
 
-/// Payload bytes kept of each open socket and pipe. One that is pushed out begins anew: more is kept of it then, not less.
+/// What was kept of each open socket and pipe. One that is pushed out begins anew: more is kept of it then, not less.
 #[map(name = "STREAMS")]
-pub static STREAMS: LruHashMap<Stream, u64> = LruHashMap::with_max_entries(16_384, 0);
+pub static STREAMS: LruHashMap<Stream, Kept> = LruHashMap::with_max_entries(16_384, 0);
 
 /// What to record of each call: x86-64 numbers, then i386 numbers.
 #[map(name = "SPECS")]

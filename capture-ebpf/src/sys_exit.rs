@@ -95,6 +95,14 @@ impl Call {
         }
     }
 
+    /// Whether the arguments in memory can be read: their first and their last word.
+    #[inline(always)]
+    fn is_packed_readable(&self) -> bool {
+        let (count, words) = self.packed;
+        let last = words + u64::from(count.wrapping_sub(1)) * 4;
+        user::<u32>(words).is_some() && user::<u32>(last).is_some()
+    }
+
     /// Header of the call's record; takes a sequence number.
     #[inline(always)]
     pub fn header(&self, counters: &mut CpuCounters, nargs: u8) -> Header {
@@ -106,6 +114,10 @@ impl Call {
         header.ret = self.ret;
         if self.compat {
             header.flags |= flags::COMPAT;
+        }
+        if self.packed.0 != 0 && !self.is_packed_readable() {
+            header.flags |= flags::OVERFLOW;
+            counters.faults += 1;
         }
         if self.task.has_seccomp() {
             header.flags |= flags::SECCOMP;

@@ -10,7 +10,7 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use crate::{
     emit::{self, Left, Record, Ring},
     file,
-    maps::{DATA, STREAMS, Stream, config},
+    maps::{DATA, Kept, STREAMS, Stream, config},
     path::{self, Place},
     read::user,
     sock,
@@ -111,10 +111,10 @@ impl Fields {
         }
         let stream = u64::from(config!(payload_stream));
         let limit = if len > stream { stream } else { len };
-        if limit <= file || config!(payload_total) == 0 || self.keeps_whole_streams(counters) {
+        if limit <= file || config!(payload_budget) == 0 || self.keeps_whole_streams(counters) {
             return limit;
         }
-        if file::is_stream(inode, mode) && !has_room(open, inode, limit) { file } else { limit }
+        if file::is_stream(inode, mode) && !has_room(open, inode, limit, self.time) { file } else { limit }
     }
 
     /// Whether all of the streams of this cgroup is wanted.
@@ -143,25 +143,26 @@ impl Fields {
     }
 }
 
-/// Whether so many bytes more of an open socket or pipe are to be kept; counts them.
+/// Whether so many bytes more of an open socket or pipe are to be kept at this time; counts them.
 #[inline(always)]
-fn has_room(open: u64, inode: u64, more: u64) -> bool {
+fn has_room(open: u64, inode: u64, more: u64, now: u64) -> bool {
+    /// So long a budget holds, in nanoseconds.
+    const MINUTE: u64 = 60_000_000_000;
     let stream = Stream { file: open, inode: file::number(inode) };
-    match STREAMS.get_ptr_mut(stream) {
-        Some(kept) => {
-            // SAFETY: a value of the map is an aligned u64, there for as long as the program runs.
-            let before = unsafe { kept.read_volatile() };
-            // Two CPUs at the same moment may count once: a little more is kept then.
-            // SAFETY: as above.
-            unsafe { kept.write_volatile(before.wrapping_add(more)) };
-            before < u64::from(config!(payload_total))
-        }
-        None => {
-            // Where it is refused there is no room for counts: nothing is left out then.
-            let _ = STREAMS.insert(stream, more, 0);
-            true
-        }
-    }
+    let first = Kept { bytes: more, since: now };
+    let Some(kept) = STREAMS.get_ptr_mut(stream) else {
+        // Where it is refused there is no room for counts: nothing is left out then.
+        let _ = STREAMS.insert(stream, first, 0);
+        return true;
+    };
+    // SAFETY: a value of the map, there for as long as the program runs.
+    let before = unsafe { kept.read_volatile() };
+    let is_over = now.wrapping_sub(before.since) > MINUTE;
+    let next = if is_over { first } else { Kept { bytes: before.bytes + more, ..before } };
+    // Two CPUs at the same moment may count once: a little more is kept then.
+    // SAFETY: as above.
+    unsafe { kept.write_volatile(next) };
+    is_over || before.bytes < u64::from(config!(payload_budget))
 }
 
 /// Paths, and the kernel's path of a descriptor.
@@ -217,6 +218,9 @@ pub fn call_buffer(ctx: BtfTracePointContext) -> i32 {
     if fields.call.ret > 0 {
         let full = fields.call.ret as u64;
         let len = fields.payload_limit(counters, fields.arg(spec.a).unwrap_or(u64::MAX), full);
+        // A datagram's whole length may be told by a call whose buffer is shorter (`MSG_TRUNC`): behind it is something else.
+        let size = fields.arg(spec.b + 1).unwrap_or(0);
+        let len = if len > size { size } else { len };
         let address = fields.arg(spec.b).unwrap_or(0);
         let read = fields.record.user_bytes::<PAYLOAD_MAX>(tag::PAYLOAD, address, len, full);
         Fields::faulted(counters, read);

@@ -72,8 +72,8 @@ pub struct RecordConfig {
     pub payload_file: u32,
     /// Payload bytes of streams.
     pub payload_stream: u32,
-    /// Payload bytes of a stream, after which it is cut as files are.
-    pub payload_total: u32,
+    /// Payload bytes of a stream in a minute, after which it is cut as files are.
+    pub payload_budget: u32,
     /// Numbers only.
     pub numbers_only: bool,
     /// Where programs and rings outlive a recorder that is killed.
@@ -224,7 +224,7 @@ impl Config {
                 control_ring: read.small("record.control_ring"),
                 payload_file: read.small("record.payload_file"),
                 payload_stream: read.small("record.payload_stream"),
-                payload_total: read.small("record.payload_total"),
+                payload_budget: read.small("record.payload_budget"),
                 numbers_only: read.truth("record.numbers_only"),
                 pin: read.path("record.bpffs"),
                 redact: read.truth("redact.secrets").then(|| Redaction {

@@ -131,8 +131,9 @@ pub struct Options {
     pub payload_file: u32,
     /// Most payload bytes of a call on a socket, pipe or terminal.
     pub payload_stream: u32,
-    /// Bytes of a socket or a pipe after which a call on it keeps as much as one on a regular file; 0 for never.
-    pub payload_total: u32,
+    /// Bytes of a socket or a pipe in a minute after which a call on it keeps as much as one on a regular file; 0 for
+    /// never.
+    pub payload_budget: u32,
     /// Record the numbers of calls only.
     pub numbers_only: bool,
     /// The BPF file system in which programs and rings outlive a recorder that is killed.
@@ -745,7 +746,7 @@ fn config(options: &Options, btf: &Btf, cgroups: &host::Cgroups) -> Config {
     Config {
         payload_file: options.payload_file,
         payload_stream: options.payload_stream,
-        payload_total: options.payload_total,
+        payload_budget: options.payload_budget,
         v1_subsys: v1.map_or(u32::MAX, |(_, number)| *number),
         argv_bytes: 4096,
         kernel_paths: 1,

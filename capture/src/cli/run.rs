@@ -213,7 +213,7 @@ pub(super) fn options(record: &RecordConfig) -> Options {
         control_ring: record.control_ring,
         payload_file: record.payload_file,
         payload_stream: record.payload_stream,
-        payload_total: record.payload_total,
+        payload_budget: record.payload_budget,
         numbers_only: record.numbers_only,
         pin: record.pin.clone(),
         redact: record.redact.clone(),

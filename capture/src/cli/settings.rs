@@ -41,9 +41,10 @@ pub(super) struct SourceArgs {
     /// Bytes kept of each read or write of a socket, pipe or terminal [default: 4096].
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(0..=4096))]
     payload_stream: Option<u32>,
-    /// Bytes of each open socket and pipe that are kept so, 0 for no end; behind them as of a file [default: 1048576].
+    /// Bytes of each open socket and pipe that are kept so in a minute, 0 for no end; behind them as of a file [default:
+    /// 1048576].
     #[arg(long, value_name = "BYTES")]
-    payload_total: Option<u32>,
+    payload_budget: Option<u32>,
     /// Keep the numbers of each call only: no paths, no payload, no addresses.
     #[arg(long)]
     numbers_only: bool,
@@ -97,7 +98,7 @@ impl SourceArgs {
             ("record.control_ring", "--control-ring", mib(self.control_ring.map(u64::from))),
             ("record.payload_file", "--payload-file", number(self.payload_file)),
             ("record.payload_stream", "--payload-stream", number(self.payload_stream)),
-            ("record.payload_total", "--payload-total", number(self.payload_total)),
+            ("record.payload_budget", "--payload-budget", number(self.payload_budget)),
             ("record.numbers_only", "--numbers-only", self.numbers_only.then(|| "true".to_owned())),
             ("store.segment_size", "--segment-size", mib(self.segment_size)),
             ("log.status_interval", "--status-interval", self.status_interval.map(|s| format!("{s}s"))),

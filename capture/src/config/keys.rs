@@ -162,11 +162,11 @@ pub(super) const KEYS: &[Key] = &[
         "bytes kept of each read or write of a socket, pipe or terminal",
     ),
     key(
-        "record.payload_total",
+        "record.payload_budget",
         Kind::Size(0, 4095 * MIB),
         "1MiB",
         START,
-        "bytes of each open socket and pipe that are kept so; behind them as much of each read or write as of a regular file, which the event says; 0 for no end; terminals have none, nor containers with a boost",
+        "bytes of each open socket and pipe that are kept so in a minute; behind them as much of each read or write as of a regular file, which the event says; 0 for no end; terminals have none, nor containers with a boost",
     ),
     key(
         "record.bpffs",

@@ -216,6 +216,18 @@ static void script(void) {
   check(0, "exec script");
 }
 
+/* Learns how long a datagram is with a buffer of one byte; what lies behind it never came. */
+static void peeks(void) {
+  char buffer[128];
+  int ends[2];
+  memset(buffer, 'S', sizeof buffer);
+  check(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends) == 0, "socketpair");
+  char datagram[100];
+  memset(datagram, 'x', sizeof datagram);
+  check(send(ends[0], datagram, sizeof datagram, 0) == sizeof datagram, "send");
+  check(recv(ends[1], buffer, 1, MSG_PEEK | MSG_TRUNC) == sizeof datagram, "recv");
+}
+
 /* More arguments than are kept. */
 static void many(void) {
   char **argv = calloc(2002, sizeof *argv);
@@ -389,6 +401,7 @@ int main(int argc, char **argv, char **environment) {
   else if (!strcmp(act, "memory")) memory(environment);
   else if (!strcmp(act, "script")) script();
   else if (!strcmp(act, "many")) many();
+  else if (!strcmp(act, "peeks")) peeks();
   else if (!strcmp(act, "ring")) ring(0);
   else if (!strcmp(act, "ring-thread")) ring(IORING_SETUP_SQPOLL);
   else if (!strcmp(act, "rename")) prctl(PR_SET_NAME, "kthreadd");

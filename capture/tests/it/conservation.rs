@@ -33,7 +33,7 @@ fn load(setting: &Setting) -> Programs {
     let config = Config {
         payload_file: 256,
         payload_stream: 1024,
-        payload_total: 1 << 20,
+        payload_budget: 1 << 20,
         v1_subsys: u32::MAX,
         argv_bytes: 4096,
         kernel_paths: 1,

@@ -58,5 +58,8 @@ fn in_a_cgroup_namespace_containers_that_were_there_are_found_all_the_same() {
     there.wait().unwrap();
     let recording = open(store.path());
     assert!(container(&recording, &id).record.preexisting, "{said}");
-    assert_eq!(recording.origin().degraded, [] as [Vec<u8>; 0], "{said}");
+    // Other kernels may lack other things.
+    let degraded = recording.origin().degraded.iter().map(|why| String::from_utf8_lossy(why));
+    let of_cgroups: Vec<_> = degraded.filter(|why| why.contains("cgroup")).collect();
+    assert!(of_cgroups.is_empty(), "{of_cgroups:?}: {said}");
 }

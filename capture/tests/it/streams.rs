@@ -6,19 +6,20 @@ use afterimage_model::syscalls;
 
 use crate::{
     bench::{Bench, busybox, eventually},
+    evasion::build_acts,
     harness::{alone, container, events, open},
     http,
 };
 
-/// Bytes of a stream that the recorder of these tests keeps as they are.
+/// Bytes of a stream that the recorder of these tests keeps as they are in a minute.
 const TOTAL: usize = 64 << 10;
 const COPY: &str = "dd if=/dev/zero bs=8192 count=64 | dd of=/dev/null bs=8192";
-/// What is kept of a call on a stream, and behind the total.
+/// What is kept of a call on a stream, and behind the budget.
 const CALL: usize = 4096;
 const BEHIND: usize = 256;
 
 fn recorder() -> Bench {
-    Bench::start("[record]\nprofile = \"full\"\npayload_total = \"64KiB\"\n")
+    Bench::start("[record]\nprofile = \"full\"\npayload_budget = \"64KiB\"\n")
 }
 
 /// The bytes that were kept of each whole write of a container, in order; those that are cut must say so.
@@ -29,7 +30,7 @@ fn written(bench: Bench, id: &str) -> Vec<usize> {
     let write = syscalls::by_name("write").unwrap();
     let all = events(&recording, container(&recording, id).record.uid);
     let writes = all.iter().filter(|event| event.code == write && event.ret == 8192 && event.args[0] == 1);
-    // The one that reads the pipe writes to /dev/null: a device, which has no total.
+    // The one that reads the pipe writes to /dev/null: a device, which has no budget.
     let of_pipe = writes.filter_map(|event| {
         let payload = event.fields.iter().find(|field| field.tag == FieldTag::PAYLOAD)?;
         assert_eq!(payload.full_len, 8192);
@@ -47,7 +48,7 @@ fn run(launcher: &Launcher, script: &str) -> Running {
 
 #[test]
 #[ignore = "needs root and eBPF"]
-fn behind_its_total_a_stream_is_kept_as_files_are() {
+fn behind_its_budget_a_stream_is_kept_as_files_are() {
     let _alone = alone();
     let bench = recorder();
     let (launcher, _root) = busybox();
@@ -79,4 +80,23 @@ fn a_boosted_containers_streams_are_kept_to_the_end() {
     running.wait().unwrap();
     let kept = written(bench, &id);
     assert_eq!(kept, [CALL; 64]);
+}
+
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn what_lies_behind_a_buffer_is_not_taken_for_received() {
+    let _alone = alone();
+    let bench = recorder();
+    let (launcher, root) = busybox();
+    build_acts(&root.path().join("bin/acts"));
+    let running = launcher.spawn(&["/bin/acts", "peeks"], Stdio::default()).unwrap();
+    let id = running.id().to_string();
+    assert!(running.wait().unwrap().status.success());
+    let (store, _) = bench.recorder.stop();
+    let recording = open(store.path());
+    let all = events(&recording, container(&recording, &id).record.uid);
+    let recv = syscalls::by_name("recvfrom").unwrap();
+    let peek = all.iter().find(|event| event.code == recv && event.ret == 100).expect("the look");
+    let payload = peek.fields.iter().find(|field| field.tag == FieldTag::PAYLOAD).expect("what came");
+    assert_eq!((payload.bytes.as_slice(), payload.full_len), (&b"x"[..], 100));
 }

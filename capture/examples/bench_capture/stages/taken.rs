@@ -66,7 +66,7 @@ pub(super) fn programs(
     let config = Config {
         payload_file: 256,
         payload_stream: 1024,
-        payload_total: 1 << 20,
+        payload_budget: 1 << 20,
         v1_subsys: v1.map_or(u32::MAX, |(_, number)| *number),
         argv_bytes: 4096,
         kernel_paths: 1,
