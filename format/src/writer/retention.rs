@@ -72,6 +72,8 @@ struct Removal {
     tombstones: Vec<Tombstone>,
     evictions: Vec<Eviction>,
     kept: Option<KeptFile>,
+    /// It was told; files that are still there are to be removed.
+    is_told: bool,
 }
 
 /// What the store keeps and removed.
@@ -183,6 +185,8 @@ impl StoreWriter {
     /// Removes what is too old or over the budget, and what the disk has no room for. The budget and the last look at the disk are
     /// looked at each time, the rest once a second.
     pub(super) fn enforce(&mut self, now: BootNanos) -> Result<(), WriteError> {
+        // What is marked below must be there.
+        self.finish_removal()?;
         let due = self.tended.is_none_or(|at| at.elapsed() >= TEND);
         if due {
             self.tended = Some(Instant::now());
@@ -341,31 +345,41 @@ impl StoreWriter {
         } else {
             (leaving.iter().map(|file| file.tombstone(None, 0, reason)).collect(), None)
         };
-        self.keeping.removal = Some(Removal { leaving, tombstones, evictions, kept });
+        self.keeping.removal = Some(Removal { leaving, tombstones, evictions, kept, is_told: false });
         self.finish_removal()
     }
 
     /// Tells of what is to be removed, and removes it. What fails is tried again before anything else is removed.
     fn finish_removal(&mut self) -> Result<(), WriteError> {
-        let Some(removal) = self.keeping.removal.take() else { return Ok(()) };
-        if let Err(error) = self.tell(&removal) {
+        let Some(mut removal) = self.keeping.removal.take() else { return Ok(()) };
+        let done = self.remove_told(&mut removal);
+        if done.is_err() {
             self.keeping.removal = Some(removal);
-            return Err(error);
+            return done;
         }
-        let Removal { leaving, evictions, .. } = removal;
-        let losers: BTreeSet<u64> = evictions.iter().map(|eviction| eviction.container.0).collect();
-        for file in leaving {
-            self.stats.evicted_events += self.evicted_blocks(&file).map(|block| block.rows).sum::<u64>();
+        self.note_gone(removal.evictions.iter().map(|eviction| eviction.container.0).collect());
+        Ok(())
+    }
+
+    fn remove_told(&mut self, removal: &mut Removal) -> Result<(), WriteError> {
+        if !removal.is_told {
+            self.tell(removal)?;
+            removal.is_told = true;
+        }
+        // Those that are held no more went at an earlier try.
+        let left = removal.leaving.iter().filter(|file| self.held.get(file.id).is_some());
+        let left: Vec<&Leaving> = left.collect();
+        for file in left {
             let path = path_of(&self.dir, file.id);
             if let Err(source) = std::fs::remove_file(&path)
                 && source.kind() != std::io::ErrorKind::NotFound
             {
                 return Err(WriteError::Io { action: "remove", path, source });
             }
+            self.stats.evicted_events += self.evicted_blocks(file).map(|block| block.rows).sum::<u64>();
             self.held.remove(file.id);
             self.catalog.remove(file.id);
         }
-        self.note_gone(losers);
         Ok(())
     }
 
@@ -398,7 +412,10 @@ impl StoreWriter {
         let new = KEPT_NEW.path(&self.dir, number);
         let path = KEPT.path(&self.dir, number);
         let written = self.copy_kept(number, new.clone(), leaving, (evictions, reason)).and_then(|written| {
-            let named = std::fs::rename(&new, &path).and_then(|()| file::sync_dir(&self.dir));
+            let named = std::fs::rename(&new, &path).and_then(|()| {
+                // Nothing was told of it yet: under its name it would be one more copy.
+                file::sync_dir(&self.dir).inspect_err(|_| drop(std::fs::remove_file(&path)))
+            });
             named.map_err(|source| WriteError::Io { action: "rename", path, source })?;
             Ok(written)
         });
@@ -476,7 +493,7 @@ impl StoreWriter {
 
     /// Writes into the present segment what is removed, and again what the removed files told, signs it, and syncs.
     fn tell(&mut self, removal: &Removal) -> Result<(), WriteError> {
-        let Removal { leaving, tombstones, evictions, kept } = removal;
+        let Removal { leaving, tombstones, evictions, kept, .. } = removal;
         let here = self.here();
         let files: Vec<FileId> = leaving.iter().map(|file| file.id).collect();
         let mut records: Vec<Record> = Vec::new();
