@@ -119,7 +119,11 @@ impl Journal {
     /// Begins a new file.
     fn turn(&mut self) -> io::Result<()> {
         self.file.sync()?;
-        std::fs::rename(self.store.join(FILE), self.store.join(OLDER))?;
+        match std::fs::rename(self.store.join(FILE), self.store.join(OLDER)) {
+            // It was renamed before, and no new one could be made.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            renamed => renamed?,
+        }
         self.file = Lines::open(&self.store.join(FILE))?;
         self.bodies.clear();
         Ok(())

@@ -4,11 +4,14 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, Read as _, Write as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::Path,
 };
 
-use rustix::fs::{FallocateFlags, fallocate};
+use rustix::{
+    fs::{FallocateFlags, fallocate},
+    io::Errno,
+};
 
 /// Room behind the last line that the file has on the disk already: some hundred pins, and thousands that are taken away.
 /// A full disk is when somebody takes pins away, to have room.
@@ -21,6 +24,8 @@ pub struct Lines {
     size: u64,
     /// Where the room ends that it has.
     room: u64,
+    /// The last line is a part of one.
+    is_torn: bool,
 }
 
 impl Lines {
@@ -32,15 +37,18 @@ impl Lines {
         Self::of(open(path)?)
     }
 
-    /// Of a file that is open to append to it.
+    /// Of a file that is open to read it and to append to it.
     ///
     /// # Errors
     /// What the operating system says.
     pub fn of(file: File) -> io::Result<Self> {
         let size = file.metadata()?.len();
-        let mut lines = Self { file, size, room: size };
-        lines.take_room();
-        Ok(lines)
+        let mut last = [b'\n'];
+        if size > 0 {
+            file.read_exact_at(&mut last, size - 1)?;
+        }
+        let lines = Self { file, size, room: size, is_torn: last != [b'\n'] };
+        Ok(lines.with_room())
     }
 
     /// Bytes of the lines.
@@ -63,13 +71,35 @@ impl Lines {
     /// # Errors
     /// What the operating system says.
     pub fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        self.append_leaving(lines, 0)
+    }
+
+    /// As [`Self::append`], where there is room for so many bytes more behind it.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn append_leaving(&mut self, lines: &[u8], leave: u64) -> io::Result<()> {
+        let torn;
+        let lines = match self.is_torn {
+            true => {
+                torn = [b"\n", lines].concat();
+                &torn
+            }
+            false => lines,
+        };
+        self.reserve(self.size + lines.len() as u64 + leave)?;
         if let Err(error) = self.file.write_all(lines) {
-            self.file.set_len(self.size)?;
+            self.is_torn = self.file.set_len(self.size).is_err();
+            self.size = self.file.metadata()?.len();
             self.room = self.size;
             return Err(error);
         }
+        self.is_torn = false;
         self.size += lines.len() as u64;
-        self.take_room();
+        if self.room < self.size + AHEAD / 2 {
+            // Where there is none, what is left of the room before does for a while.
+            let _ = self.reserve(self.size + AHEAD);
+        }
         Ok(())
     }
 
@@ -81,13 +111,24 @@ impl Lines {
         self.file.sync_data()
     }
 
-    /// Where there is none, or the file system has no such thing, a full disk refuses lines.
-    fn take_room(&mut self) {
-        if self.room >= self.size + AHEAD / 2 {
-            return;
+    fn with_room(mut self) -> Self {
+        let _ = self.reserve(self.size + AHEAD);
+        self
+    }
+
+    /// Takes room on the disk up to `end`. Nothing is begun that does not fit: what was taken before would go with it.
+    fn reserve(&mut self, end: u64) -> io::Result<()> {
+        if end <= self.room {
+            return Ok(());
         }
-        if fallocate(&self.file, FallocateFlags::KEEP_SIZE, self.size, AHEAD).is_ok() {
-            self.room = self.size + AHEAD;
+        match fallocate(&self.file, FallocateFlags::KEEP_SIZE, self.size, end - self.size) {
+            Ok(()) => {
+                self.room = end;
+                Ok(())
+            }
+            Err(error @ (Errno::NOSPC | Errno::DQUOT)) => Err(error.into()),
+            // The file system has no such thing: a full disk refuses lines.
+            Err(_) => Ok(()),
         }
     }
 }
@@ -131,22 +172,39 @@ mod tests {
         let mut fill = File::create(dir.path().join("fill")).unwrap();
         while fill.write_all(&[1; 1024]).is_ok() {}
         let line = [&[b'x'; 999][..], b"\n"].concat();
+        let huge = [&[b'y'; 100_000][..], b"\n"].concat();
+        assert_eq!(lines.append(&huge).unwrap_err().kind(), io::ErrorKind::StorageFull);
         let mut taken = 0;
         let refused = loop {
-            match lines.append(&line) {
+            match lines.append_leaving(&line, 20_000) {
                 Ok(()) => taken += 1,
                 Err(error) => break error,
             }
         };
         assert_eq!(refused.kind(), io::ErrorKind::StorageFull);
+        assert!(taken >= 40, "only {taken} lines fitted");
+        for _ in 0..15 {
+            lines.append(&line).expect("the room that was left");
+            taken += 1;
+        }
         std::fs::remove_file(dir.path().join("fill")).unwrap();
         lines.append(b"after\n").unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         let unmounted = std::process::Command::new("umount").arg("-l").arg(dir.path()).status();
         assert!(unmounted.unwrap().success());
-        assert!(taken >= 60, "only {taken} lines fitted");
         let whole = format!("before\n{}after\n", String::from_utf8(line).unwrap().repeat(taken));
         assert!(text == whole, "{} bytes", text.len());
+    }
+
+    #[test]
+    fn a_line_that_a_crash_cut_does_not_take_the_next_one_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lines");
+        std::fs::write(&path, "whole\npart").unwrap();
+        let mut lines = Lines::open(&path).unwrap();
+        lines.append(b"next\n").unwrap();
+        lines.append(b"last\n").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "whole\npart\nnext\nlast\n");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 
 use super::{kept::Lines, outcome::Instant};
 
@@ -22,6 +23,9 @@ const FILE: &str = "pins.jsonl";
 const MAX_FILE: u64 = 256 << 20;
 /// Lines of history before the file is written anew.
 const HISTORY: usize = 10_000;
+
+/// Room that pins leave on a full disk for taking some of them away, which makes room.
+const FOR_UNPINS: u64 = 16 << 10;
 
 /// A pinned range of a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,11 +133,11 @@ impl PinFile {
         let mut keeper =
             Self { path: path.clone(), file, pins: BTreeMap::new(), lines: 0, unsynced: false, damaged: 0 };
         keeper.replay(&text);
-        if !text.is_empty() && !text.ends_with(b"\n") {
-            keeper.file.append(b"\n").map_err(failed("write"))?;
-        }
-        if keeper.lines > keeper.pins.len() * 2 + HISTORY {
-            keeper.rewrite()?;
+        if keeper.lines > keeper.pins.len() * 2 + HISTORY
+            && let Err(error) = keeper.rewrite()
+        {
+            // A full disk, for one: the long file tells the same.
+            warn!("{error}");
         }
         Ok(keeper)
     }
@@ -158,10 +162,11 @@ impl PinFile {
         move |source| PinError { action, path, source }
     }
 
-    fn write(&mut self, line: &Line) -> Result<(), PinError> {
+    /// Writes a line where so many bytes are left behind it.
+    fn write(&mut self, line: &Line, leave: u64) -> Result<(), PinError> {
         let mut text = serde_json::to_vec(line).map_err(|e| self.failed("write")(e.into()))?;
         text.push(b'\n');
-        self.file.append(&text).map_err(self.failed("write"))?;
+        self.file.append_leaving(&text, leave).map_err(self.failed("write"))?;
         self.lines += 1;
         self.unsynced = true;
         Ok(())
@@ -177,7 +182,7 @@ impl PinFile {
             _ => {}
         }
         let mut options = OpenOptions::new();
-        options.append(true).create_new(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+        options.read(true).append(true).create_new(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
         let mut file = options.open(&new).map_err(self.failed("create"))?;
         let mut text = Vec::new();
         for pin in self.pins.values() {
@@ -188,9 +193,9 @@ impl PinFile {
         file.write_all(&text).map_err(self.failed("write"))?;
         file.sync_all().map_err(self.failed("sync"))?;
         std::fs::rename(&new, &self.path).map_err(self.failed("rename"))?;
+        self.file = Lines::of(file).map_err(self.failed("look at"))?;
         let directory = self.path.parent().unwrap_or(Path::new("."));
         File::open(directory).and_then(|dir| dir.sync_all()).map_err(self.failed("sync the directory of"))?;
-        self.file = Lines::of(file).map_err(self.failed("look at"))?;
         (self.lines, self.damaged) = (self.pins.len(), 0);
         Ok(())
     }
@@ -198,7 +203,7 @@ impl PinFile {
 
 impl PinKeeper for PinFile {
     fn pin(&mut self, pin: Pin) -> Result<(), PinError> {
-        self.write(&Line::Pin(pin.clone()))?;
+        self.write(&Line::Pin(pin.clone()), FOR_UNPINS)?;
         self.pins.insert(pin.id.clone(), pin);
         Ok(())
     }
@@ -207,7 +212,7 @@ impl PinKeeper for PinFile {
         if !self.pins.contains_key(id) {
             return Ok(false);
         }
-        self.write(&Line::Unpin(id.to_owned()))?;
+        self.write(&Line::Unpin(id.to_owned()), 0)?;
         self.pins.remove(id);
         Ok(true)
     }
