@@ -14,6 +14,7 @@ mod blocks;
 mod catalog;
 mod chain;
 mod evicted;
+mod leftover;
 mod segment;
 mod stage;
 #[cfg(test)]

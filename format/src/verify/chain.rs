@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Finding, FindingKind, SegmentState, Signer, VerifyOptions, VerifyReport, blocks::Continuity,
-    catalog::CatalogCheck, evicted::Evicted, segment, stage,
+    catalog::CatalogCheck, evicted::Evicted, leftover, segment, stage,
 };
 use crate::{
     Eviction, OpenError,
@@ -137,7 +137,7 @@ impl<'a> Verifier<'a> {
         for &(id, ref path, length) in &files {
             let active = live && id == FileId::Segment(numbers.last().copied().unwrap_or_default());
             if self.evicted.is_gone(id) {
-                // A crash came before it was removed, or it is just being removed.
+                self.leftover(path, id);
                 self.done += length;
                 continue;
             }
@@ -175,6 +175,15 @@ impl<'a> Verifier<'a> {
         self.missing_blocks(true);
         self.tell_evicted(dir);
         Ok(())
+    }
+
+    /// A file that was to be removed. What readers may show of it must be what was removed.
+    fn leftover(&mut self, path: &Path, id: FileId) {
+        let Some(findings) = leftover::check(path, self.evicted.told_of(id)) else {
+            self.vanished = true;
+            return;
+        };
+        self.report.findings.extend(findings);
     }
 
     /// What was removed must be told by a signed block, and what was kept must be there.

@@ -12,6 +12,8 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Evicted {
     pub(super) tombstones: BTreeMap<FileId, Tombstone>,
+    /// Every one that was told of a file, where they differ.
+    told: HashMap<FileId, Vec<Tombstone>>,
     /// What retention wrote, as often as that was told.
     kept: HashMap<u64, Vec<KeptFile>>,
     evictions: BTreeMap<u64, Eviction>,
@@ -23,6 +25,10 @@ impl Evicted {
             match record {
                 Record::Tombstone(tombstone) => {
                     self.tombstones.insert(tombstone.file, **tombstone);
+                    let told = self.told.entry(tombstone.file).or_default();
+                    if !told.contains(tombstone) {
+                        told.push(**tombstone);
+                    }
                 }
                 Record::Kept(file) => self.kept.entry(file.number).or_default().push(*file),
                 Record::Eviction(eviction) => {
@@ -38,6 +44,11 @@ impl Evicted {
 
     pub(super) fn is_gone(&self, id: FileId) -> bool {
         self.tombstones.contains_key(&id)
+    }
+
+    /// All that was told of a file's removal.
+    pub(super) fn told_of(&self, id: FileId) -> &[Tombstone] {
+        self.told.get(&id).map_or(&[], Vec::as_slice)
     }
 
     /// The tombstone of a segment.

@@ -238,6 +238,24 @@ fn a_crash_before_the_seal_is_no_damage_and_a_spoilt_seal_is() {
         let kinds: Vec<_> = check(dir.path()).findings.iter().map(|found| found.kind).collect();
         assert_eq!(kinds, [FindingKind::TornTail, FindingKind::Unfinished]);
     }
+    // Footer and trailer are one write, of which any beginning may be on disk.
+    let trailer = bytes.len() - crate::segment::TRAILER_LEN;
+    for cut in (end + 1..bytes.len()).step_by(13).chain([trailer, bytes.len() - 1]) {
+        fs::write(&path, &bytes[..cut]).unwrap();
+        let kinds: Vec<_> = check(dir.path()).findings.iter().map(|found| found.kind).collect();
+        assert!(!kinds.iter().any(|kind| kind.is_damage()), "cut at {cut}: {kinds:?}");
+        assert!(kinds.contains(&FindingKind::TornTail), "cut at {cut}: {kinds:?}");
+    }
+    let mut unwritten = bytes.clone();
+    unwritten[trailer..].fill(0);
+    fs::write(&path, unwritten).unwrap();
+    assert_eq!(damage(dir.path()), []);
+    for at in [end + 4, bytes.len() - 1] {
+        let mut spoilt = bytes.clone();
+        spoilt[at] ^= 1;
+        fs::write(&path, spoilt).unwrap();
+        assert!(!damage(dir.path()).is_empty(), "byte {at}");
+    }
     let mut spoilt = bytes;
     *spoilt.last_mut().unwrap() ^= 1;
     fs::write(&path, spoilt).unwrap();
@@ -323,6 +341,68 @@ fn a_kept_file_that_no_segment_knows_of_removes_nothing() {
     let recording = Recording::open(dir.path()).unwrap();
     assert!(recording.containers().iter().all(|c| c.record.uid.0 != 1), "a reader believes it");
     assert_eq!(damage(dir.path()), [(FindingKind::BadProof, path)]);
+}
+
+/// A store whose three segments were removed whole, a signed block telling it. Gives the bytes that the second had.
+fn store_with_removed(dir: &Path) -> Vec<u8> {
+    store(dir, 3);
+    let bytes = fs::read(SEGMENTS.path(dir, 1)).unwrap();
+    let options = StoreOptions { max_age: 1, ..StoreOptions::default() };
+    let origin = Origin { boot_id: [1; 16], ..Origin::default() };
+    let mut last = StoreWriter::open(dir, origin, options).unwrap();
+    push(&mut last, 9, 1);
+    last.commit(BootNanos(1_000_000_000)).unwrap();
+    drop(last);
+    let _ = fs::remove_file(dir.join("catalog"));
+    assert!(!SEGMENTS.path(dir, 1).exists() && KEPT.list(dir).unwrap().is_empty());
+    bytes
+}
+
+/// Events of a container that a reader shows.
+fn shown(dir: &Path, uid: u64) -> u64 {
+    let recording = Recording::open(dir).unwrap();
+    recording.containers().iter().find(|c| c.record.uid.0 == uid).map_or(0, |c| c.events)
+}
+
+#[test]
+fn a_file_under_a_removed_one_s_name_is_found_and_what_a_crash_left_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = SEGMENTS.path(dir.path(), 1);
+    let bytes = store_with_removed(dir.path());
+    assert_eq!(damage(dir.path()), [], "it was told");
+    fs::write(&path, &bytes).unwrap();
+    assert_eq!(damage(dir.path()), [], "a crash came before it was removed");
+    assert_eq!(shown(dir.path(), 2), 10);
+
+    // Without its seal, as a recorder leaves it that is killed; what was torn off is none of it.
+    let end = load(&path).end as usize;
+    fs::write(&path, &bytes[..end]).unwrap();
+    assert_eq!(damage(dir.path()), []);
+
+    let header = load(&path).header;
+    let unsigned = SegmentHeader { link: Link { public_key: [0; 32], ..header.link }, ..header.clone() };
+    for header in [header, unsigned] {
+        fs::remove_file(&path).unwrap();
+        let mut open = OpenBlock::new();
+        (0..15).for_each(|row| open.push(&event(1000 * (row + 1), 666), 0));
+        let mut payload = Vec::new();
+        let around = Around { container: 7, ..Around::default() };
+        let mut block = EventEncoder::new().unwrap().encode(&open, &around, &mut payload);
+        let mut segment = SegmentWriter::create(path.clone(), &header).unwrap();
+        segment.append(&mut block, &payload, &[]).unwrap();
+        drop(segment);
+        assert_eq!(shown(dir.path(), 7), 15);
+        assert_eq!(damage(dir.path()), [(FindingKind::BadProof, path.clone())]);
+    }
+
+    // It was readable when it was removed.
+    fs::write(&path, [1; 100]).unwrap();
+    assert_eq!(damage(dir.path()), [(FindingKind::BadProof, path.clone())]);
+    let mut spoilt = bytes;
+    spoilt[5000] ^= 1;
+    fs::write(&path, spoilt).unwrap();
+    let found = damage(dir.path());
+    assert!(!found.is_empty() && found.iter().all(|(_, file)| *file == path), "{found:?}");
 }
 
 #[test]
