@@ -5,7 +5,7 @@ use ed25519_dalek::VerifyingKey;
 use super::{Finding, FindingKind, SegmentReport, SegmentState, blocks};
 use crate::{
     BootNanos, ContainerUid, DefectKind,
-    block::{HEADER_LEN, STORE_SCOPE, kind},
+    block::{BlockHeader, HEADER_LEN, STORE_SCOPE, kind},
     bytes::Malformed,
     catalog::merged::Merged,
     events::decode::EventDecoder,
@@ -17,7 +17,7 @@ use crate::{
     proof::{Group, provenance, read_checkpoint},
     reader::scan::Loaded,
     segment::{
-        BlockEntry, FooterRepeated, chain::Link, origin_kind, parse_footer, parse_leaves,
+        BlockEntry, FooterRepeated, TRAILER_LEN, chain::Link, origin_kind, parse_footer, parse_leaves,
         records::decode_records,
     },
 };
@@ -279,10 +279,7 @@ impl Check<'_> {
             };
         }
         if self.has_last && !self.loaded.has_trailer && !active {
-            // A crash between the two leaves nothing or zeros behind the checkpoint.
-            let rest = file::read_at_most(&self.loaded.file, self.loaded.end, HEADER_LEN);
-            let torn = rest.is_ok_and(|rest| rest.iter().all(|&byte| byte == 0));
-            let kind = if torn { FindingKind::TornTail } else { FindingKind::BadFooter };
+            let kind = if self.seal_is_torn() { FindingKind::TornTail } else { FindingKind::BadFooter };
             self.found(kind, None, "the last checkpoint is there and the seal is not".to_owned());
         }
         match (self.loaded.has_trailer, active) {
@@ -300,6 +297,23 @@ impl Check<'_> {
                 SegmentState::Unfinished
             }
         }
+    }
+
+    /// Whether what lies behind the last block is the beginning of a seal whose writing was cut: footer and trailer are one write.
+    fn seal_is_torn(&self) -> bool {
+        let (file, end) = (&self.loaded.file, self.loaded.end);
+        let is_zero = |bytes: &[u8]| bytes.iter().all(|&byte| byte == 0);
+        let Ok(length) = file.metadata().map(|about| about.len()) else { return false };
+        let Ok(head) = file::read_at_most(file, end, HEADER_LEN) else { return false };
+        if head.len() < HEADER_LEN || is_zero(&head) {
+            return true;
+        }
+        let Some(footer) = BlockHeader::parse(&head).ok().filter(|head| head.kind == kind::FOOTER) else {
+            return false;
+        };
+        let trailer = end.saturating_add(footer.total_len() as u64);
+        let whole = trailer.saturating_add(TRAILER_LEN as u64);
+        length < whole || file::read_at_most(file, trailer, TRAILER_LEN).is_ok_and(|bytes| is_zero(&bytes))
     }
 
     fn finish(mut self, state: SegmentState, is_extract: bool, links: Vec<Link>) -> Checked {
