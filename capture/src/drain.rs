@@ -115,6 +115,11 @@ impl Pending {
         }
     }
 
+    /// How full the data ring is, from 0 to 1.
+    pub fn fill(&self) -> f64 {
+        self.data.fill()
+    }
+
     /// Time of the oldest record in waiting.
     pub fn oldest(&self) -> Option<BootNanos> {
         self.entries.iter().map(|entry| BootNanos(entry.time)).min()

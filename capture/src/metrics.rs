@@ -197,6 +197,14 @@ fn recorder(out: &mut Writer<'_>, figures: &Figures) -> fmt::Result {
     out.gauge("containers_live", "Containers that are not deleted", figures.status.containers as f64)?;
     out.counter("bytes_written", "Bytes of segments written", figures.status.bytes)?;
     let store = &figures.status.store;
+    out.gauge(
+        "ring_fill_ratio",
+        "The most of the data ring that was taken at once in the last seconds; at 1 events are lost",
+        figures.status.ring_fill,
+    )?;
+    if let Some(reach) = store.reach {
+        out.gauge("store_oldest_seconds", "How far back the oldest event lies", reach as f64 / 1e9)?;
+    }
     out.gauge("store_bytes", "Bytes that the store takes", store.used as f64)?;
     out.gauge("store_budget_bytes", "Bytes that the store may take, 0 for no limit", store.budget as f64)?;
     out.gauge("store_pinned_bytes", "Bytes that pins hold", store.pinned as f64)?;
@@ -247,6 +255,8 @@ mod tests {
         let mut status = Status { malformed: 3, containers: 2, ..Status::default() };
         status.sink.stored = 41;
         status.kernel.lost_data = 5;
+        status.ring_fill = 0.25;
+        status.store.reach = Some(90_500_000_000);
         let figures = Figures { status, profile: Profile::Full, host: HostMode::None, rate: 0 };
         let scrape = Scrape {
             figures: Some(figures),
@@ -262,6 +272,8 @@ mod tests {
             "afterimage_events_lost_total{reason=\"data_ring_full\"} 5",
             "afterimage_events_lost_total{reason=\"malformed\"} 3",
             "afterimage_containers_live 2.0",
+            "afterimage_ring_fill_ratio 0.25",
+            "afterimage_store_oldest_seconds 90.5",
             "afterimage_triggers_total{source=\"falco\",result=\"pinned\"} 7",
             "afterimage_trigger_latency_seconds{quantile=\"0.5\"} 0.002",
             "afterimage_trigger_latency_seconds{quantile=\"0.99\"} 0.003",

@@ -1,6 +1,7 @@
 //! The recorder: attaches, scans, then drains until told to stop.
 
 mod books;
+mod peak;
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -183,6 +184,8 @@ pub struct Status {
     pub refusing: bool,
     /// The store's room.
     pub store: StoreFigures,
+    /// The most of the data ring that was taken at once in the last ten seconds or more, from 0 to 1.
+    pub ring_fill: f64,
 }
 
 /// How much room the store has, and what it did to keep within it.
@@ -204,6 +207,8 @@ pub struct StoreFigures {
     pub moved_bytes: u64,
     /// Pins ended early.
     pub pins_closed: u64,
+    /// How far back its oldest event lies; `None` where it has none. Nanoseconds.
+    pub reach: Option<u64>,
 }
 
 impl Status {
@@ -262,6 +267,8 @@ pub struct Recorder {
     committed: Instant,
     uncommitted: u64,
     commit_bytes: u64,
+    /// How full the data ring was.
+    fill: peak::Peak,
 }
 
 /// Of whom the calls that have not returned are wanted.
@@ -356,6 +363,7 @@ impl Recorder {
             committed: Instant::now(),
             uncommitted: 0,
             commit_bytes: u64::from(options.data_ring) / COMMIT_PART,
+            fill: peak::Peak::new(Instant::now()),
         })
     }
 
@@ -585,6 +593,7 @@ impl Recorder {
     /// One pass over the rings; `true` when there is more to take at once.
     fn pass(&mut self, horizon: BootNanos) -> bool {
         let known = self.pending.len();
+        self.fill.see(Instant::now(), self.pending.fill());
         let taken = self.pending.take();
         self.malformed += taken.malformed;
         self.uncommitted += taken.bytes;
@@ -651,6 +660,9 @@ impl Recorder {
             evicted_events: stats.evicted_events,
             moved_bytes: stats.moved_bytes,
             pins_closed: stats.pins_closed,
+            reach: store
+                .oldest_event()
+                .map(|oldest| store.store_time(host::boot_now()).0.saturating_sub(oldest.0)),
         };
         Status {
             kernel: self.programs.counters().unwrap_or_default(),
@@ -662,6 +674,7 @@ impl Recorder {
             bytes: stats.bytes,
             refusing: self.sink.is_refusing(),
             store: figures,
+            ring_fill: self.fill.most(),
         }
     }
 }

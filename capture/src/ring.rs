@@ -158,6 +158,13 @@ impl Ring {
         self.read
     }
 
+    /// How much of it is taken by what was not given back, from 0 to 1.
+    pub fn fill(&self) -> f64 {
+        let given = self.consumer.first().load(Ordering::Acquire);
+        let written = self.producer.first().load(Ordering::Acquire);
+        written.saturating_sub(given) as f64 / self.size as f64
+    }
+
     /// Lets the kernel write over everything before `to`, which is at most the position.
     pub fn give_back(&mut self, to: u64) {
         self.consumer.first().store(to.min(self.read), Ordering::Release);

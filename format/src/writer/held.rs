@@ -29,6 +29,8 @@ pub(super) struct HeldFile {
     pub(super) blocks: Vec<HeldBlock>,
     /// Latest time in it, of anybody's.
     pub(super) last: BootNanos,
+    /// Its first event.
+    pub(super) first: Option<BootNanos>,
     /// It cannot be read, and so not be taken apart.
     pub(super) stuck: bool,
 }
@@ -62,13 +64,20 @@ impl HeldBlock {
     }
 }
 
+/// The first event of these blocks, as a time of the store.
+pub(super) fn first_event(entries: &[BlockEntry]) -> Option<BootNanos> {
+    let rows = entries.iter().filter(|entry| entry.rows > 0);
+    rows.map(|entry| BootNanos(entry.first.saturating_add(entry.base))).min()
+}
+
 impl Held {
     pub(super) fn add(&mut self, id: FileId, bytes: u64, entries: &[BlockEntry]) {
         let mut blocks = held_blocks(entries);
         blocks.sort_by_key(|block| (block.container, block.number));
         self.bytes += bytes;
         let last = entries.iter().map(|entry| entry.last.saturating_add(entry.base)).max().unwrap_or(0);
-        self.files.insert(id, HeldFile { bytes, blocks, last: BootNanos(last), stuck: false });
+        let first = first_event(entries);
+        self.files.insert(id, HeldFile { bytes, blocks, last: BootNanos(last), first, stuck: false });
     }
 
     pub(super) fn remove(&mut self, id: FileId) -> Option<HeldFile> {

@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{StoreWriter, held::HeldBlock};
+use super::{
+    StoreWriter,
+    held::{HeldBlock, first_event},
+};
 use crate::{BootNanos, Pin, WriteError, file, keeping::PinIndex, meta::Record};
 
 /// Most pins of a store.
@@ -123,6 +126,12 @@ impl StoreWriter {
     /// Bytes that the store takes on disk, stage included.
     pub fn used_bytes(&self) -> u64 {
         self.total_bytes()
+    }
+
+    /// The oldest event that is in a block, as a time of the store.
+    pub fn oldest_event(&self) -> Option<BootNanos> {
+        let held = self.held.files().filter_map(|(_, file)| file.first);
+        held.min().or_else(|| first_event(self.segment.entries()))
     }
 
     /// A time of this boot as a time of the store: what readers show and pins are made of.

@@ -80,6 +80,27 @@ fn what_retention_removed_whole_is_told_once() {
 }
 
 #[test]
+fn the_oldest_event_is_that_of_what_is_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = StoreOptions { budget_bytes: 1 << 20, segment_bytes: 1 << 16, ..StoreOptions::default() };
+    let mut store = StoreWriter::open(dir.path(), origin(), options).unwrap();
+    assert_eq!(store.oldest_event(), None);
+    push(&mut store, 1, 3);
+    store.cut(1, 0).unwrap();
+    assert_eq!(store.oldest_event(), Some(BootNanos(1000)));
+    while store.stats().evicted_events < 1000 {
+        push(&mut store, 1, 3);
+        store.cut(1, 0).unwrap();
+        store.commit(BootNanos(1000 * store.stats().events)).unwrap();
+    }
+    let told = store.oldest_event();
+    store.seal().unwrap();
+    let recording = crate::Recording::open(dir.path()).unwrap();
+    assert_eq!(told, recording.blocks().iter().map(|block| block.first).min());
+    assert!(told > Some(BootNanos(1_000_000)));
+}
+
+#[test]
 fn a_removal_that_could_not_be_told_is_told_later_and_nothing_is_there_twice() {
     let dir = tempfile::tempdir().unwrap();
     let options = StoreOptions { budget_bytes: 1 << 20, segment_bytes: 1 << 16, ..StoreOptions::default() };

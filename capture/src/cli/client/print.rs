@@ -79,6 +79,11 @@ pub(super) fn status(status: &Value) -> String {
             of("stage"),
             of("evicted_events"),
         );
+        if let Some(seconds) = space["oldest_seconds"].as_u64() {
+            let days = seconds / 86_400;
+            let (hours, minutes, seconds) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+            let _ = writeln!(out, "reaches    {days}d {hours:02}:{minutes:02}:{seconds:02} back");
+        }
     }
     for reason in status["degraded"].as_array().into_iter().flatten() {
         let _ = writeln!(out, "less       {}", text(reason));

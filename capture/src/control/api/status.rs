@@ -71,6 +71,7 @@ impl Api {
                 "filtered": kernel.filtered + own.sink.filtered,
                 "unattributed": own.sink.unattributed,
                 "lost": own.lost(),
+                "ring_fill_ratio": own.ring_fill,
                 "lost_data_ring": kernel.lost_data,
                 "lost_control_ring": kernel.lost_control,
                 "throttled": kernel.throttled,
@@ -90,6 +91,7 @@ impl Api {
                 "evicted_events": own.store.evicted_events,
                 "moved_bytes": own.store.moved_bytes,
                 "pins_ended_early": own.store.pins_closed,
+                "oldest_seconds": own.store.reach.map(|reach| reach / 1_000_000_000),
             });
         }
         match engine.await {
