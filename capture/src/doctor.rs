@@ -215,10 +215,11 @@ fn cgroups(btf: &Btf) -> Vec<Check> {
     let v1 = found.v1.as_ref().map(|(h, _)| format!("v1 at {}", h.mount.display()));
     let all: Vec<String> = v2.into_iter().chain(v1).collect();
     let mut checks = Vec::new();
-    if all.is_empty() {
+    // One that is mounted in part is told below: what begins from now on is recorded all the same.
+    if all.is_empty() && host::cgroup_mounts().is_empty() {
         let advice = "mount cgroup2, or give the recorder the host's /sys/fs/cgroup";
         checks.push(Check::bad("cgroups", "no hierarchy is mounted", advice));
-    } else {
+    } else if !all.is_empty() {
         checks.push(Check::good("cgroups", all.join(", ")));
     }
     let of_cgroups = degraded.into_iter().filter(|reason| reason != host::NOT_THE_HOSTS_PROCESSES);
