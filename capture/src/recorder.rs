@@ -174,6 +174,8 @@ pub struct Status {
     pub malformed: u64,
     /// Processes that were there before and are not recorded, because the control ring was full.
     pub unseen: u64,
+    /// Calls that had not returned when they were looked at and are not recorded, because the control ring was full.
+    pub calls_unseen: u64,
     /// Requests for metadata, and claims, that there was no room for.
     pub unread: u64,
     /// Containers that are not deleted.
@@ -215,7 +217,7 @@ impl Status {
     /// Events lost for any cause, throttled ones included.
     pub fn lost(&self) -> u64 {
         let kernel = self.kernel.lost_data + self.kernel.lost_control + self.kernel.throttled;
-        kernel + self.malformed + self.unseen + self.sink.refused
+        kernel + self.malformed + self.unseen + self.calls_unseen + self.sink.refused
     }
 }
 
@@ -245,9 +247,13 @@ pub struct Recorder {
     forgone: bool,
     /// The log says already that the kernel's counts cannot be read.
     complained: bool,
+    /// And that some of its books cannot be closed.
+    unclosed: bool,
     malformed: u64,
     /// Processes that were there before and did not fit the control ring.
     unseen: u64,
+    /// Calls that had not returned and did not fit it.
+    calls_unseen: u64,
     degraded: Vec<String>,
     full_host: bool,
     profile: Profile,
@@ -343,8 +349,10 @@ impl Recorder {
             sink,
             book,
             complained: false,
+            unclosed: false,
             malformed,
             unseen,
+            calls_unseen: 0,
             degraded,
             hold,
             taken_over,
@@ -447,14 +455,22 @@ impl Recorder {
     /// Records what the tasks of these containers wait in at this moment.
     pub fn look_at_calls(&mut self, containers: &[ContainerUid]) {
         self.asked.containers.extend(containers);
-        match self.programs.in_calls() {
+        let from = host::boot_now();
+        let looked = self.programs.in_calls();
+        let to = host::boot_now();
+        match looked {
             Ok(0) => {}
             Ok(count) => {
-                warn!("{count} calls that have not returned did not fit the control ring: not recorded")
+                warn!(
+                    "{count} calls that have not returned are not recorded: `record.control_ring` is too small"
+                );
+                self.calls_unseen += count;
+                let cause = LossCause::ControlRingFull;
+                self.sink.lost(&Loss { container: None, cause, cpu: None, from, to, count: Some(count) });
             }
             Err(error) => debug!("calls that have not returned are not recorded: {error}"),
         }
-        self.asked.until = host::boot_now();
+        self.asked.until = to;
     }
 
     /// Has the store hold what is pinned.
@@ -575,6 +591,9 @@ impl Recorder {
         let last = host::clock_pair();
         self.programs.detach();
         self.hold.clear();
+        // The calls that have not returned want room in the control ring.
+        while self.pass(BootNanos(u64::MAX)) {}
+        self.commit(host::boot_now());
         self.asked.all = true;
         self.look_at_calls(&[]);
         while self.pass(BootNanos(u64::MAX)) {}
@@ -669,6 +688,7 @@ impl Recorder {
             sink: self.sink.counts(),
             malformed: self.malformed,
             unseen: self.unseen,
+            calls_unseen: self.calls_unseen,
             unread: self.sink.unread(),
             containers: self.sink.registry.living(),
             bytes: stats.bytes,

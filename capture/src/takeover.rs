@@ -95,11 +95,12 @@ pub struct Earlier {
 
 /// When a recording ended.
 fn end(recording: &Recording, base: BootNanos) -> Option<BootNanos> {
+    // One that stopped in order read the clocks for the last time before it detached, and has the last word: what it asked the
+    // kernel afterwards (calls that had not returned) is younger. Of others, events may be missing that are older than a reading.
+    let stopped = recording.clock().pairs().last().filter(|_| !recording.unsealed()).map(|pair| pair.boot);
     // Where nothing happened, it was there at least when it began: the host's record tells.
     let seen = recording.containers().iter().map(|summary| summary.record.first_seen);
-    // One that stopped in order read the clocks last of all. Of others, events may be missing that are older than a reading.
-    let stopped = recording.clock().pairs().last().filter(|_| !recording.unsealed()).map(|pair| pair.boot);
-    let end = seen.chain(recording.time_range().map(|(_, end)| end)).chain(stopped).max();
+    let end = stopped.or_else(|| seen.chain(recording.time_range().map(|(_, end)| end)).max());
     end.map(|end| BootNanos(end.0.saturating_sub(base.0)))
 }
 
@@ -229,4 +230,48 @@ pub fn book(programs: &mut Programs, before: &Before, now: BootNanos) -> Result<
         return Ok(LossBook::new(now));
     };
     Ok(LossBook::resume(programs.told()?, earlier.losses.iter().copied(), earlier.end))
+}
+
+#[cfg(test)]
+mod tests {
+    use afterimage_format::{ClockPair, ContainerUid, EventCode, EventFlags, StoreOptions, TaskKey};
+
+    use super::*;
+
+    /// Where a recording ends that has an event, a reading of the clocks, and what was looked at behind it; and their times.
+    fn end_of(is_sealed: bool) -> (Option<BootNanos>, [BootNanos; 3]) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = StoreWriter::open(dir.path(), host::origin(&[]), StoreOptions::default()).unwrap();
+        let begun = host::boot_now();
+        let times = [1_000, 2_000, 3_000].map(|later| BootNanos(begun.0 + later));
+        store.put_container(&ContainerRecord::host(begun)).unwrap();
+        for time in [times[0], times[2]] {
+            let event = Event {
+                time,
+                duration: None,
+                task: TaskKey { tgid: 7, tid: 7, start: begun },
+                code: EventCode::IN_CALL,
+                flags: EventFlags::default(),
+                cpu: 0,
+                ret: 0,
+                args: &[0],
+                fields: &[],
+            };
+            store.push(ContainerUid::HOST, &event).unwrap();
+        }
+        store.put_clock(ClockPair { boot: times[1], real: 1 }).unwrap();
+        store.commit(times[2]).unwrap();
+        if is_sealed {
+            store.seal().unwrap();
+        }
+        (end(&Recording::open(dir.path()).unwrap(), BootNanos(0)), times)
+    }
+
+    #[test]
+    fn a_recording_that_stopped_in_order_ends_when_it_says_and_another_with_its_last_event() {
+        let (end, times) = end_of(true);
+        assert_eq!(end, Some(times[1]), "what was looked at behind it is no recording");
+        let (end, times) = end_of(false);
+        assert_eq!(end, Some(times[2]));
+    }
 }

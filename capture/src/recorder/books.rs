@@ -44,7 +44,8 @@ impl Recorder {
         true
     }
 
-    /// Makes room in the kernel's books: those of cgroups that are gone are closed, as far as the kernel lets them be.
+    /// Makes room in the kernel's books: those of cgroups that are gone are closed, as far as the kernel lets them be. What it
+    /// does not is tried again at each reading, and told once.
     fn close_ended(&mut self) {
         let due = self.book.due();
         if due.is_empty() {
@@ -52,8 +53,9 @@ impl Recorder {
         }
         let (closed, failed) = self.programs.close_books(&due);
         self.book.close(&closed);
-        if let Some(error) = failed {
-            self.complain("the kernel's books of cgroups that are gone are kept", &error);
+        let was_told = std::mem::replace(&mut self.unclosed, failed.is_some());
+        if let Some(error) = failed.filter(|_| !was_told) {
+            tell("the kernel's books of cgroups that are gone are kept", &error);
         }
     }
 
@@ -110,8 +112,12 @@ impl Recorder {
     /// Says once what cannot be read, until it can be read again.
     fn complain(&mut self, what: &str, error: &LoadError) {
         if !std::mem::replace(&mut self.complained, true) {
-            let reason = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-            warn!("{what}: {error}: {reason}");
+            tell(what, error);
         }
     }
+}
+
+fn tell(what: &str, error: &LoadError) {
+    let reason = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    warn!("{what}: {error}: {reason}");
 }

@@ -137,28 +137,46 @@ impl Tail {
             let own = file.metadata()?;
             if own.len() < self.at {
                 info!("`{}` was truncated: read from its beginning", self.path.display());
-                (self.at, self.skipping) = (0, false);
-                self.part.clear();
+                self.at = 0;
+                self.break_off(&mut lines);
             }
             let all = self.read(&mut lines)?;
             let same = |other: &Metadata| (other.dev(), other.ino()) == (own.dev(), own.ino());
             if all && now.as_ref().is_some_and(|now| !same(now)) {
                 self.file = None;
-                self.skipping = false;
-                self.part.clear();
+                self.break_off(&mut lines);
             }
         }
         if self.file.is_none()
             && let Some(meta) = now
         {
-            self.file = Some(File::open(&self.path)?);
-            // What was there before us is not news; what took its place is.
-            self.at = if self.begun { 0 } else { meta.len() };
-            (self.begun, self.complained) = (true, false);
-            self.read(&mut lines)?;
+            match File::open(&self.path) {
+                Ok(file) => {
+                    self.file = Some(file);
+                    // What was there before us is not news; what took its place is.
+                    self.at = if self.begun { 0 } else { meta.len() };
+                    (self.begun, self.complained) = (true, false);
+                    let read = self.read(&mut lines);
+                    if lines.is_empty() {
+                        read?;
+                    }
+                }
+                // Opened at the next look, or complained of then: what the old one had is not to be lost with it.
+                Err(_) if !lines.is_empty() => {}
+                Err(error) => return Err(error),
+            }
         }
         self.begun = true;
         Ok(lines)
+    }
+
+    /// The end of the last line does not come any more. Whether what there is of it is an alert, whoever parses it finds, and
+    /// tells where it is none.
+    fn break_off(&mut self, lines: &mut Vec<Vec<u8>>) {
+        let rest = std::mem::take(&mut self.part);
+        if !std::mem::take(&mut self.skipping) && !rest.is_empty() {
+            lines.push(rest);
+        }
     }
 
     /// Reads on; whether to the file's end.
@@ -225,6 +243,25 @@ mod tests {
         append(&format!("{}\nafter\n", "x".repeat(MAX_LINE + 1)));
         assert_eq!(read(), ["after"]);
         assert_eq!(tail.long, 1);
+    }
+
+    #[test]
+    fn what_a_replaced_file_still_had_comes_although_the_new_one_cannot_be_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        std::fs::write(&path, "").unwrap();
+        let mut tail = Tail::new(path.clone());
+        assert!(tail.lines().unwrap().is_empty());
+        std::fs::write(&path, "one\nno end").unwrap();
+        std::fs::rename(&path, dir.path().join("log.1")).unwrap();
+        // A socket has metadata, and nobody opens it, root neither.
+        let socket = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        assert_eq!(tail.lines().unwrap(), [&b"one"[..], b"no end"]);
+        assert!(tail.lines().is_err(), "then it is complained of");
+        drop(socket);
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "new\n").unwrap();
+        assert_eq!(tail.lines().unwrap(), [b"new"]);
     }
 
     #[test]

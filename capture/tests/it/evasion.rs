@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use afterimage_format::{EventCode, EventFlags, FieldFlags, FieldTag, LossCause, OwnedEvent, layout};
+use afterimage_format::{EventCode, EventFlags, FieldFlags, FieldTag, Loss, LossCause, OwnedEvent, layout};
 use afterimage_launch::{ExitStatus, Launcher, Outcome, Root, Stdio, Style, rootfs};
 use afterimage_model::{describe, syscalls};
 use tempfile::TempDir;
@@ -185,18 +185,46 @@ fn processes_that_were_there_and_did_not_fit_the_ring_are_counted() {
     let running = launcher().spawn(&["/bin/acts", "crowd", &CROWD.to_string()], Stdio::default()).unwrap();
     let ready = format!("/proc/{}/root/tmp/ready", running.pid());
     wait_until("the crowd is there", || Path::new(&ready).exists());
+    let tasks = format!("/proc/{0}/task/{0}/children", running.pid());
+    wait_until("all of it waits", || {
+        let waits = |pid: &str| std::fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
+        let children = std::fs::read_to_string(&tasks).unwrap();
+        children.split_whitespace().filter(|pid| waits(pid).starts_with("34 ")).count() as u64 == CROWD
+    });
+    let before = threads_and_forks();
     let (store, said) = Running::start(&["--control-ring", "1"]).stop();
+    let forks = threads_and_forks().1 - before.1;
     running.kill().unwrap();
     running.wait().unwrap();
     let recording = open(store.path());
-    let all = recording.containers().iter().flat_map(|summary| events(&recording, summary.record.uid));
-    let found = all.filter(|event| event.code == EventCode::PROCESS).count() as u64;
-    let lost = recording.losses().iter().filter(|loss| loss.cause == LossCause::ControlRingFull);
-    let lost: u64 = lost.filter_map(|loss| loss.count).sum();
-    assert!(found > 0 && lost > 0, "{found} found, {lost} lost: {said}");
-    // Besides the crowd there are the machine's own.
-    assert!((CROWD + 1..CROWD + 2000).contains(&(found + lost)), "{found} found, {lost} lost: {said}");
-    assert!(said.contains("processes that were there before are not recorded"), "{said}");
+    let all: Vec<OwnedEvent> =
+        recording.containers().iter().flat_map(|summary| events(&recording, summary.record.uid)).collect();
+    let count = |code: EventCode| all.iter().filter(|event| event.code == code).count() as u64;
+    // Each is a loss of its own, besides those that a full ring has anyway.
+    let told = |what: &str| -> u64 {
+        let Some((front, _)) = said.lines().find_map(|line| line.split_once(what)) else { return 0 };
+        let number = front.rsplit(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap();
+        let is_it = |loss: &Loss| loss.cause == LossCause::ControlRingFull && loss.count == Some(number);
+        assert!(number > 0 && recording.losses().iter().any(is_it), "{number}: {said}");
+        number
+    };
+    let unseen = told(" processes that were there before are not recorded");
+    let found = count(EventCode::PROCESS);
+    assert!(found > 0 && unseen > 0 && found + unseen > CROWD, "{found} found, {unseen} lost: {said}");
+    // Besides the crowd there are the machine's own: no more than its threads, and what was made meanwhile.
+    assert!(found + unseen <= before.0 + forks, "{found} found, {unseen} lost, {before:?} + {forks}: {said}");
+    // What filled the ring is out of it when the calls that they wait in are looked at.
+    let waiting = count(EventCode::IN_CALL);
+    let unseen = told(" calls that have not returned are not recorded");
+    assert!(waiting >= CROWD / 2 && waiting + unseen >= CROWD, "{waiting} waiting, {unseen} lost: {said}");
+}
+
+/// How many threads this machine has, and how often it has made one since it booted.
+fn threads_and_forks() -> (u64, u64) {
+    let [load, stat] = ["/proc/loadavg", "/proc/stat"].map(|path| std::fs::read_to_string(path).unwrap());
+    let threads = load.split(['/', ' ']).nth(4).unwrap().parse().unwrap();
+    let forks = stat.lines().find_map(|line| line.strip_prefix("processes ")).unwrap().parse().unwrap();
+    (threads, forks)
 }
 
 /// What is done through a ring is there, with paths, and the program's.

@@ -11,7 +11,7 @@ use std::{
 
 use afterimage_capture::host;
 use afterimage_format::{
-    BootNanos, ContainerUid, EventCode, EventFlags, FieldTag, LossCause, OwnedEvent, Recording,
+    BootNanos, ContainerUid, EventCode, EventFlags, FieldTag, Loss, LossCause, OwnedEvent, Recording,
 };
 use afterimage_launch::Stdio;
 use afterimage_model::{World, budget::Limits, nearest, process::Process};
@@ -265,6 +265,11 @@ fn a_stop_leaves_a_gap_outside_of_which_nothing_is_missing() {
     const GETPGID: EventCode = EventCode(121);
     let _alone = alone();
     let args = ["--host", "full", "--profile", "full"];
+    // What it waits in is looked at when the programs are off their hooks already.
+    let (launcher, _root) = busybox();
+    let waiting = launcher.spawn(&["/bin/busybox", "sleep", "1000"], Stdio::default()).unwrap();
+    let call = || fs::read_to_string(format!("/proc/{}/syscall", waiting.pid())).unwrap_or_default();
+    wait_until("it sleeps", || ["35 ", "230 "].iter().any(|nr| call().starts_with(nr)));
     let stop = AtomicBool::new(false);
     let (store, marks, times) = std::thread::scope(|scope| {
         let marking = scope.spawn(|| {
@@ -285,15 +290,26 @@ fn a_stop_leaves_a_gap_outside_of_which_nothing_is_missing() {
         let second = Running::on(store, &args);
         std::thread::sleep(Duration::from_millis(500));
         let ended = host::boot_now();
-        let (store, said) = second.stop();
-        assert!(said.contains(" 0 lost"), "{said}");
+        let (store, _) = second.stop();
         stop.store(true, Ordering::Relaxed);
         (store, marking.join().unwrap(), (begun, ended))
     });
+    let id = waiting.id().to_string();
+    waiting.kill().unwrap();
+    waiting.wait().unwrap();
     let recording = open(store.path());
-    let gaps: Vec<_> =
-        recording.losses().iter().filter(|loss| loss.cause == LossCause::RecorderDown).collect();
+    let (gaps, losses): (Vec<&Loss>, Vec<&Loss>) =
+        recording.losses().iter().partition(|loss| loss.cause == LossCause::RecorderDown);
     let [gap] = gaps[..] else { panic!("{gaps:?}") };
+    let looked = recording.containers().iter().filter(|summary| summary.record.id == id.as_bytes());
+    let looked = looked.flat_map(|summary| events(&recording, summary.record.uid));
+    let looks = looked.filter(|event| event.code == EventCode::IN_CALL && event.time < gap.to).count();
+    assert!(looks > 0, "the first recorder told of the sleep");
+    // A busy machine may lose events; the kernel books a loss a moment after it, and the recorder reads that later.
+    let is_told = |from: BootNanos, to: BootNanos| {
+        let late = |time: BootNanos| time.0.saturating_add(1_000_000_000);
+        losses.iter().any(|loss| loss.from.0 <= late(to) && from.0 <= late(loss.to))
+    };
     let all = events(&recording, ContainerUid::HOST);
     let own = all.iter().filter(|event| event.code == GETPGID && event.args[0] >> 24 == OWN);
     let kept: BTreeSet<u64> = own.map(|event| event.args[0] & 0xff_ffff).collect();
@@ -301,10 +317,11 @@ fn a_stop_leaves_a_gap_outside_of_which_nothing_is_missing() {
     let mut missing = 0;
     for (number, (before, after)) in (0..).zip(&marks) {
         let outside = (*before > begun && *after < gap.from) || (*before > gap.to && *after < ended);
-        assert!(!outside || kept.contains(&number), "{number} at {before:?} is missing: {gap:?}");
+        let explained = kept.contains(&number) || is_told(*before, *after);
+        assert!(!outside || explained, "{number} at {before:?} is missing: {gap:?}, {losses:?}");
         missing += usize::from(*before > gap.from && *after < gap.to && !kept.contains(&number));
     }
-    assert!(missing > 0, "there is a gap: {gap:?}");
+    assert!(missing > 0 && !kept.is_empty(), "there is a gap: {gap:?}");
 }
 
 #[test]
