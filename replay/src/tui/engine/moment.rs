@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use afterimage_format::{
-    Anchor, BootNanos, ContainerUid, Direction, EventFlags, EventId, FieldFlags, OwnedEvent, Query,
+    Anchor, BootNanos, ContainerUid, Direction, Event, EventFlags, EventId, FieldFlags, OwnedEvent, Query,
     ReadError, layout::exec,
 };
 use afterimage_model::{
@@ -104,7 +104,7 @@ fn about_event(trace: &Trace, world: &World, owned: &OwnedEvent, out: &mut Vec<D
             safe!(", thread {}", event.task.tid)
         };
         add(out, "process", safe!("{}{thread}, cpu {}", event.task.tgid, event.cpu));
-        for warning in warnings(event.flags) {
+        for warning in warnings(event) {
             out.push(DetailLine::Warn(Safe::literal(warning)));
         }
         for field in event.fields.iter().filter(|f| f.flags.contains(FieldFlags::TRUNCATED)) {
@@ -124,14 +124,28 @@ fn arguments(owned: &OwnedEvent) -> Vec<DetailLine> {
     })
 }
 
-fn warnings(flags: EventFlags) -> impl Iterator<Item = &'static str> {
-    const TEXTS: [(EventFlags, &str); 4] = [
+fn warnings(event: &Event<'_>) -> impl Iterator<Item = &'static str> {
+    let flags = event.flags;
+    let incomplete = if is_partly_told(event) {
+        "not all that the call did is recorded"
+    } else {
+        "something of it could not be read"
+    };
+    let texts = [
         (EventFlags::DIFFERS, "what the program claimed and what the kernel did differ"),
-        (EventFlags::INCOMPLETE, "something of it could not be read"),
+        (EventFlags::INCOMPLETE, incomplete),
         (EventFlags::SETUP, "the container was still being set up"),
         (EventFlags::KERNEL_WORKER, "done by a kernel thread for this process"),
     ];
-    TEXTS.into_iter().filter(move |(flag, _)| flags.contains(*flag)).map(|(_, text)| text)
+    texts.into_iter().filter(move |(flag, _)| flags.contains(*flag)).map(|(_, text)| text)
+}
+
+/// Calls of many messages are incomplete whenever there are some behind the first, as every look-up of a name sends two: this
+/// is no fault.
+fn is_partly_told(event: &Event<'_>) -> bool {
+    let name = event_name(event.code);
+    let many = ["sendmmsg", "recvmmsg"].iter().any(|call| name.starts_with(call));
+    many && !event.fields.iter().any(|field| field.flags.contains(FieldFlags::FAULT))
 }
 
 fn about_process(world: &World, process: &Process, out: &mut Vec<DetailLine>) {
@@ -234,8 +248,36 @@ fn process_row(row: &TreeRow<'_>, more: Branches) -> ProcessRow {
 
 #[cfg(test)]
 mod tests {
+    use afterimage_format::{Abi, EventCode, Field, FieldTag, TaskKey};
+
     use super::*;
     use crate::tui::fixture;
+
+    #[test]
+    fn messages_behind_the_first_are_no_fault() {
+        const SENDTO: EventCode = EventCode(44);
+        const SENDMMSG: EventCode = EventCode(307);
+        let said = |code: EventCode, field: FieldFlags| -> Vec<&str> {
+            let fields = [Field { tag: FieldTag::PAYLOAD, flags: field, full_len: 1, bytes: b"x" }];
+            let event = Event {
+                time: BootNanos(1),
+                duration: None,
+                task: TaskKey { tgid: 1, tid: 1, start: BootNanos(1) },
+                code,
+                flags: EventFlags::INCOMPLETE,
+                cpu: 0,
+                ret: 2,
+                args: &[3, 0, 2, 0],
+                fields: &fields,
+            };
+            warnings(&event).collect()
+        };
+        let (partly, fault) = ("not all that the call did is recorded", "something of it could not be read");
+        let i386 = EventCode::syscall(Abi::I386, 345).unwrap();
+        assert_eq!([SENDMMSG, i386].map(|code| said(code, FieldFlags::default())), [[partly], [partly]]);
+        assert_eq!(said(SENDMMSG, FieldFlags::FAULT), [fault]);
+        assert_eq!(said(SENDTO, FieldFlags::default()), [fault]);
+    }
 
     #[test]
     fn lines_lead_past_rows_with_later_siblings() {
