@@ -183,6 +183,7 @@ fn recorder(out: &mut Writer<'_>, figures: &Figures) -> fmt::Result {
         ("throttled", kernel.throttled),
         ("malformed", figures.status.malformed),
         ("processes_at_start", figures.status.unseen),
+        ("calls_in_progress", figures.status.calls_unseen),
         ("refused_by_store", sink.refused),
     ];
     out.counter("metadata_left_out", "Looks at metadata that there was no room for", figures.status.unread)?;

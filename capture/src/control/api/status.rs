@@ -77,6 +77,7 @@ impl Api {
                 "throttled": kernel.throttled,
                 "malformed": own.malformed,
                 "processes_not_recorded": own.unseen,
+                "calls_in_progress_not_recorded": own.calls_unseen,
                 "runtime_processes_not_followed": kernel.unmarked,
                 "metadata_left_out": own.unread,
                 "refused_by_store": own.sink.refused,
