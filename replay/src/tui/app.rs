@@ -686,6 +686,13 @@ impl App {
         (!text.is_empty() && is_it).then_some(entry.1)
     }
 
+    /// Whether what the filter keeps could not be read to its end: nobody reads on before the filter is put in force again.
+    pub(crate) fn has_unread_hits(&self) -> bool {
+        let is_part = self.hits().is_none_or(|hits| hits.reading.is_some());
+        let is_failed = |opened: &Opened| opened.hits.asked().is_none() && opened.hits.has_failed();
+        is_part && self.opened.as_ref().is_some_and(is_failed)
+    }
+
     /// Whether all is known that the rows of the screen's list depend on: only then may an empty list say so.
     pub(crate) fn all_read(&self) -> bool {
         let story = self.story().is_some_and(|story| story.reading.is_none() && story.whole.is_some());

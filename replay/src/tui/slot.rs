@@ -11,6 +11,8 @@ const UNANSWERED: u8 = 8;
 pub(crate) struct Slot<K, V> {
     asked: Option<K>,
     got: Option<(K, V)>,
+    /// It is a part of the answer.
+    partial: bool,
     /// What could not be answered, until anything else is asked: it is not asked again and again.
     failed: Option<K>,
     /// Questions that ended unanswered since the last answer.
@@ -19,15 +21,14 @@ pub(crate) struct Slot<K, V> {
 
 impl<K, V> Default for Slot<K, V> {
     fn default() -> Self {
-        Self { asked: None, got: None, failed: None, unanswered: 0 }
+        Self { asked: None, got: None, partial: false, failed: None, unanswered: 0 }
     }
 }
 
 impl<K: PartialEq + Clone, V> Slot<K, V> {
     /// The question to ask now so that the answer to `key` comes: none where it is there or another is under way.
     pub(crate) fn want(&mut self, key: K) -> Option<K> {
-        let there = self.got.as_ref().is_some_and(|(got, _)| *got == key);
-        if there || self.asked.is_some() || self.failed.as_ref() == Some(&key) {
+        if self.has(&key) || self.asked.is_some() || self.failed.as_ref() == Some(&key) {
             return None;
         }
         self.failed = None;
@@ -37,7 +38,7 @@ impl<K: PartialEq + Clone, V> Slot<K, V> {
 
     /// As [`Self::want`], but in place of the question under way: for long ones, which a newer one ends.
     pub(crate) fn want_instead(&mut self, key: K) -> Option<K> {
-        let there = self.asked.is_none() && self.got.as_ref().is_some_and(|(got, _)| *got == key);
+        let there = self.asked.is_none() && self.has(&key);
         if there || self.asked.as_ref() == Some(&key) || self.failed.as_ref() == Some(&key) {
             return None;
         }
@@ -59,9 +60,15 @@ impl<K: PartialEq + Clone, V> Slot<K, V> {
         want
     }
 
+    /// Whether the whole answer is there.
+    fn has(&self, key: &K) -> bool {
+        !self.partial && self.got.as_ref().is_some_and(|(got, _)| got == key)
+    }
+
     /// Takes an answer that is not complete: the question stays under way.
     pub(crate) fn preview(&mut self, key: K, value: V) {
         self.got = Some((key, value));
+        self.partial = true;
     }
 
     /// Takes an answer.
@@ -75,6 +82,7 @@ impl<K: PartialEq + Clone, V> Slot<K, V> {
             self.asked = None;
             self.unanswered = 0;
         }
+        self.partial = false;
         self.got.replace((key, value)).map(|(_, before)| before)
     }
 
@@ -84,6 +92,16 @@ impl<K: PartialEq + Clone, V> Slot<K, V> {
             self.failed = self.asked.take();
             self.unanswered = 0;
         }
+    }
+
+    /// Whether the question asked last has no answer.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.is_some()
+    }
+
+    /// Somebody asks for it by a key: what could not be answered before is asked once more.
+    pub(crate) fn try_again(&mut self) {
+        self.failed = None;
     }
 
     /// Whether this question is under way.
@@ -123,6 +141,22 @@ mod tests {
         slot.fill(3, "three");
         assert_eq!(slot.want(3), None);
         assert_eq!(slot.asked, None);
+    }
+
+    #[test]
+    fn a_part_of_an_answer_that_ended_there_is_asked_for_again() {
+        let mut slot = Slot::<u32, &str>::default();
+        assert_eq!(slot.want_instead(1), Some(1));
+        slot.preview(1, "on");
+        assert_eq!((slot.want(1), slot.want_instead(1)), (None, None), "it is under way");
+        slot.fail(&1);
+        assert_eq!((slot.want(1), slot.want_instead(1)), (None, None));
+        slot.try_again();
+        assert_eq!(slot.value(), Some(&"on"));
+        assert_eq!(slot.want(1), Some(1));
+        slot.fill(1, "one");
+        slot.try_again();
+        assert_eq!((slot.want(1), slot.want_instead(1)), (None, None), "the whole is there");
     }
 
     #[test]

@@ -80,6 +80,9 @@ pub(super) fn put(app: &mut App, filter: Filter) {
         super::arrange(app);
         return;
     }
+    if let Some(opened) = &mut app.opened {
+        opened.hits.try_again();
+    }
     if app.bar.filter != filter {
         let before = std::mem::replace(&mut app.bar.filter, filter);
         app.bar.past.push(before);

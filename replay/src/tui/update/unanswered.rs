@@ -61,6 +61,7 @@ mod tests {
     use crate::tui::{
         feed::{Reply, Request},
         harness::Harness,
+        hits::Hits,
         keys, update, wants,
     };
 
@@ -123,5 +124,29 @@ mod tests {
         assert_eq!(stories(&wants::requests(&mut harness.app)), 0);
         assert_eq!(stories(&press(&mut harness, "j")), 1);
         assert_eq!(stories(&press(&mut harness, "k")), 1);
+    }
+
+    #[test]
+    fn a_filter_whose_reading_ended_half_way_says_so_and_is_read_again_when_it_is_put_in_force() {
+        let mut harness = Harness::new(120, 40);
+        harness.press("j j j Enter /");
+        update::paste(&mut harness.app, "proc.name = cat");
+        let asked = press(&mut harness, "Enter");
+        let hits = |asked: &[Request]| asked.iter().filter(|r| matches!(r, Request::Hits(..))).count();
+        assert_eq!(hits(&asked), 1, "{asked:?}");
+        let key =
+            asked.iter().find_map(|r| if let Request::Hits(key, _) = r { Some(key.clone()) } else { None });
+        let mut part = Hits::default();
+        part.reading = Some(40);
+        update::receive(&mut harness.app, Reply::Hits(key.expect("asked"), part));
+        assert!(harness.text().contains("40 % read") && !harness.text().contains("then failed"));
+        fail(&mut harness, &asked);
+        assert!(harness.text().contains("40 % read, then failed"), "{}", harness.text());
+        assert_eq!(hits(&wants::requests(&mut harness.app)), 0);
+        harness.press("/");
+        let asked = press(&mut harness, "Enter");
+        assert_eq!(hits(&asked), 1, "{asked:?}");
+        harness.answer_all(asked);
+        assert!(!harness.text().contains("% read"), "{}", harness.text());
     }
 }

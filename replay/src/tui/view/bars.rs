@@ -260,10 +260,14 @@ fn filter_note(app: &App) -> Row {
         Some(shown) => {
             row.push(&safe!("{} of {}", grouped(shown), counted(total, what)), Role::Text);
             match reading {
+                Some(percent) if app.has_unread_hits() => {
+                    row.push(&safe!("  {percent} % read, then failed"), Role::Warn);
+                }
                 Some(percent) => row.push(&safe!("  {percent} % read"), Role::Warn),
                 None => row.push(&safe!("  {} hidden", grouped(total.saturating_sub(shown))), Role::Warn),
             }
         }
+        None if app.has_unread_hits() => row.push("could not be read", Role::Warn),
         None => row.push("counting", Role::Dim),
     }
     row

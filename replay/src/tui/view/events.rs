@@ -79,6 +79,7 @@ fn nothing(app: &App) -> &'static str {
     }
     match app.hits() {
         Some(hits) if hits.reading.is_none() && hits.len() == 0 => "no event matches the filter",
+        _ if app.has_unread_hits() => "could not be read; put in force again, the filter is tried again",
         _ => "reading",
     }
 }
