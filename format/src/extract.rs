@@ -1,13 +1,13 @@
 //! Copies chosen containers of a recording into a file of their own.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     io,
     path::{Path, PathBuf},
 };
 
 use crate::{
-    BootNanos, ContainerSummary, ContainerUid, Incident, Part, ReadError, Recording,
+    BlockInfo, BootNanos, ContainerSummary, ContainerUid, Incident, Part, ReadError, Recording,
     block::kind,
     copy::{BlockCopy, CopyError, is_common},
     incident::RowsOf,
@@ -100,10 +100,9 @@ fn copy_parts(
     incident: Option<&Incident>,
     out: &Path,
 ) -> Result<ExtractReport, ExtractError> {
-    for uid in parts.iter().map(|part| part.container) {
-        if !recording.containers().iter().any(|c| c.record.uid == uid) {
-            return Err(ExtractError::NoSuchContainer { uid });
-        }
+    let known: HashSet<ContainerUid> = recording.containers().iter().map(|c| c.record.uid).collect();
+    if let Some(uid) = parts.iter().map(|part| part.container).find(|uid| !known.contains(uid)) {
+        return Err(ExtractError::NoSuchContainer { uid });
     }
     let copy = BlockCopy::create(out.to_owned(), &recording.extract_header())?;
     let copied = copy_all(copy, recording, parts, incident);
@@ -120,14 +119,16 @@ fn copy_all(
     parts: &[Part],
     incident: Option<&Incident>,
 ) -> Result<ExtractReport, ExtractError> {
-    let wanted: HashSet<u64> = parts.iter().map(|part| part.container.0).collect();
-    let keyframes = needed_keyframes(recording, parts);
+    let mut wanted: HashMap<u64, Vec<&Part>> = HashMap::new();
+    parts.iter().for_each(|part| wanted.entry(part.container.0).or_default().push(part));
+    let keyframes = needed_keyframes(recording, &wanted);
     let touched = |entry: &BlockEntry| {
         if entry.kind == kind::STATE && keyframes.contains(&(entry.container, entry.first_row)) {
             return true;
         }
         let at = |time: u64| BootNanos(time.saturating_add(entry.base));
-        parts.iter().any(|part| part.touches(entry.container, at(entry.first), at(entry.last)))
+        let of_it = wanted.get(&entry.container);
+        of_it.is_some_and(|parts| parts.iter().any(|part| part.touches(at(entry.first), at(entry.last))))
     };
     for loaded in recording.segments() {
         copy.add(loaded, &|_, entry| is_common(entry) || touched(entry))?;
@@ -137,9 +138,9 @@ fn copy_all(
         copy.add_unproven(block)?;
     }
     let belongs = |record: &&Record| match record {
-        Record::Container(container) => wanted.contains(&container.uid.0),
-        Record::Loss(loss) => loss.container.is_none_or(|uid| wanted.contains(&uid.0)),
-        Record::Rows(rows) => wanted.contains(&rows.container.0),
+        Record::Container(container) => wanted.contains_key(&container.uid.0),
+        Record::Loss(loss) => loss.container.is_none_or(|uid| wanted.contains_key(&uid.0)),
+        Record::Rows(rows) => wanted.contains_key(&rows.container.0),
         Record::Origin(_) | Record::Clock(_) | Record::Incident(_) => true,
         Record::Tombstone(_) | Record::Kept(_) | Record::Eviction(_) | Record::Pin(_) | Record::Unpin(_) => {
             false
@@ -147,14 +148,15 @@ fn copy_all(
     };
     let mut loose: Vec<Record> = recording.staged_records().iter().filter(belongs).cloned().collect();
     // Retention keeps records of containers apart from their blocks.
-    let summaries = recording.containers().iter().filter(|c| wanted.contains(&c.record.uid.0));
+    let summaries = recording.containers().iter().filter(|c| wanted.contains_key(&c.record.uid.0));
     let missing =
         summaries.filter(|c| !copy.has_record(c.record.uid.0) && recording.has_record(c.record.uid));
     loose.extend(missing.map(|c| Record::Container(Box::new(c.record.clone()))));
-    let evictions = recording.evictions().iter().filter(|eviction| wanted.contains(&eviction.container.0));
+    let evictions =
+        recording.evictions().iter().filter(|eviction| wanted.contains_key(&eviction.container.0));
     loose.extend(evictions.copied().map(Record::Eviction));
     loose.extend(incident.cloned().map(Record::Incident));
-    let copied = recording.containers().iter().filter(|c| wanted.contains(&c.record.uid.0));
+    let copied = recording.containers().iter().filter(|c| wanted.contains_key(&c.record.uid.0));
     loose.extend(copied.filter_map(|container| rows_beside(recording, container, &copy)));
     copy.add_records(&loose)?;
     let done = copy.finish(true)?;
@@ -180,14 +182,18 @@ pub(crate) fn rows_beside(
 }
 
 /// Of each part the keyframe before its first block: what began earlier is known from there.
-fn needed_keyframes(recording: &Recording, parts: &[Part]) -> HashSet<(u64, u64)> {
+fn needed_keyframes(recording: &Recording, wanted: &HashMap<u64, Vec<&Part>>) -> HashSet<(u64, u64)> {
+    let mut blocks: HashMap<u64, Vec<&BlockInfo>> = HashMap::new();
+    for block in recording.blocks().iter().filter(|block| wanted.contains_key(&block.container.0)) {
+        blocks.entry(block.container.0).or_default().push(block);
+    }
     let of_part = |part: &Part| {
-        let touched = recording.blocks().iter().filter(|b| part.touches(b.container.0, b.first, b.last));
+        let touched = blocks.get(&part.container.0)?.iter().filter(|b| part.touches(b.first, b.last));
         let first = touched.map(|block| block.first_row).min()?;
         let before = recording.keyframes_of(part.container).iter().rev().find(|k| k.row <= first)?;
         Some((before.container.0, before.row))
     };
-    parts.iter().filter_map(of_part).collect()
+    wanted.values().flatten().filter_map(|part| of_part(part)).collect()
 }
 
 impl From<CopyError> for ExtractError {

@@ -104,6 +104,17 @@ pub(crate) fn write_all_at(file: &File, bytes: &[u8], offset: u64) -> io::Result
     file.write_all_at(bytes, offset)
 }
 
+/// What a disk writes whole or not at all.
+const SECTOR: usize = 512;
+
+/// Whether a sector of what was to be written at `offset` was not: a power cut keeps any of them from the disk.
+pub(crate) fn has_unwritten_sector(bytes: &[u8], offset: u64) -> bool {
+    let begun = (offset % SECTOR as u64) as usize;
+    let (head, whole) = bytes.split_at(bytes.len().min((SECTOR - begun) % SECTOR));
+    let mut sectors = Some(head).filter(|head| !head.is_empty()).into_iter().chain(whole.chunks(SECTOR));
+    sectors.any(|sector| sector.iter().all(|&byte| byte == 0))
+}
+
 /// Reads `length` bytes at `offset`, fewer at the end of the file.
 pub(crate) fn read_at_most(file: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
     let size = file.metadata()?.len();

@@ -40,10 +40,8 @@ impl Part {
         Self { container, begin: None, end: None }
     }
 
-    /// Whether it has something of a block of these times.
-    pub(crate) fn touches(&self, container: u64, first: BootNanos, last: BootNanos) -> bool {
-        self.container.0 == container
-            && self.begin.is_none_or(|begin| last >= begin)
-            && self.end.is_none_or(|end| first <= end)
+    /// Whether it has something of a block of its container with these times.
+    pub(crate) fn touches(&self, first: BootNanos, last: BootNanos) -> bool {
+        self.begin.is_none_or(|begin| last >= begin) && self.end.is_none_or(|end| first <= end)
     }
 }

@@ -176,6 +176,26 @@ impl FileId {
             Self::Segment(number) => number,
         }
     }
+
+    /// The order in which tombstones are forgotten. A kept file's is younger than those of the files whose blocks were moved
+    /// into it: without it, these would tell of a file that is missing.
+    pub(crate) const fn rank(self) -> Rank {
+        match self {
+            Self::Kept(number) => (self.age(), true, number),
+            Self::Segment(number) => (self.age(), false, number),
+        }
+    }
+}
+
+/// A file's place in the order of [`FileId::rank`].
+pub(crate) type Rank = (u64, bool, u64);
+
+/// The rank below which tombstones may have been forgotten, where these are left.
+pub(crate) fn horizon(tombstones: impl Iterator<Item = FileId>) -> Option<Rank> {
+    let mut ranks: Vec<Rank> = tombstones.map(FileId::rank).collect();
+    let older = ranks.len().checked_sub(TOMBSTONES)?;
+    // What older files still tell of besides is no reason to expect all in between.
+    Some(*ranks.select_nth_unstable(older).1)
 }
 
 impl Tombstone {

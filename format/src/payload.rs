@@ -8,7 +8,7 @@
 //! column can be withheld later and the others still prove themselves.
 #![deny(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects)]
 
-use std::cell::Cell;
+use std::{cell::Cell, io::Cursor};
 
 use sha2::{Digest, Sha256};
 use zstd::bulk::Decompressor;
@@ -249,6 +249,15 @@ impl Unpacker {
         Ok(buffer)
     }
 
+    /// Appends the column's bytes to `out`.
+    pub(crate) fn append(&mut self, column: &Column<'_>, out: &mut Vec<u8>) -> Result<(), Malformed> {
+        if column.packed {
+            return self.inflate_behind(column.chunk, column.raw_len, out);
+        }
+        out.extend_from_slice(column.chunk);
+        Ok(())
+    }
+
     /// Decompresses exactly `length` bytes into `buffer`, replacing what was there.
     pub(crate) fn inflate(
         &mut self,
@@ -257,9 +266,20 @@ impl Unpacker {
         buffer: &mut Vec<u8>,
     ) -> Result<(), Malformed> {
         buffer.clear();
+        self.inflate_behind(packed, length, buffer)
+    }
+
+    fn inflate_behind(
+        &mut self,
+        packed: &[u8],
+        length: usize,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), Malformed> {
         buffer.try_reserve_exact(length).map_err(|_| Malformed("no memory for a column"))?;
+        let mut behind = Cursor::new(&mut *buffer);
+        behind.set_position(behind.get_ref().len() as u64);
         // The frame's own claim of its length is not used: the buffer's capacity is the limit.
-        match self.zstd.as_mut().map(|zstd| zstd.decompress_to_buffer(packed, buffer)) {
+        match self.zstd.as_mut().map(|zstd| zstd.decompress_to_buffer(packed, &mut behind)) {
             Some(Ok(found)) if found == length => Ok(()),
             Some(Ok(_)) => Err(Malformed("a column is shorter than it says")),
             Some(Err(_)) | None => Err(Malformed("a column does not decompress to its length")),

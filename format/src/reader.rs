@@ -24,6 +24,7 @@ mod load;
 mod merge;
 mod opened;
 pub(crate) mod scan;
+pub(crate) mod told;
 mod visit;
 
 pub use crate::events::filter::{BlockFilter, GramQuery};

@@ -159,6 +159,8 @@ fn put_planes(out: &mut Vec<u8>, width: usize, values: &[u64]) {
 pub(crate) enum Numbers<'a> {
     /// All are this one.
     Same(u64),
+    /// As many as were asked for, of a byte each, as they lie in the stream.
+    Bytes(&'a [u8]),
     /// As many as were asked for.
     Each(&'a [u64]),
 }
@@ -168,44 +170,82 @@ impl Numbers<'_> {
     pub(crate) fn at(&self, index: usize) -> u64 {
         match self {
             Self::Same(value) => *value,
+            Self::Bytes(values) => values.get(index).copied().map_or(0, u64::from),
             Self::Each(values) => values.get(index).copied().unwrap_or(0),
+        }
+    }
+
+    /// Hands each number to `take` with what it is of, as many as were asked for.
+    #[inline]
+    pub(crate) fn hand<T>(
+        self,
+        mut of: impl Iterator<Item = T>,
+        mut take: impl FnMut(T, u64) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
+        match self {
+            Self::Same(value) => of.try_for_each(|of| take(of, value)),
+            Self::Bytes(values) => of.zip(values).try_for_each(|(of, &value)| take(of, u64::from(value))),
+            Self::Each(values) => of.zip(values).try_for_each(|(of, &value)| take(of, value)),
         }
     }
 }
 
 /// Reads a stream of `count` numbers into `out`, replacing what was there.
 pub(crate) fn read_stream(input: &mut Input<'_>, count: usize, out: &mut Vec<u64>) -> Result<(), Malformed> {
-    if let Numbers::Same(value) = read_numbers(input, count, out)? {
-        out.clear();
-        out.resize(count, value);
+    out.clear();
+    if count == 0 {
+        return Ok(());
+    }
+    match read_head(input)? {
+        (CONST, width) => out.resize(count, read_const(input, width)?),
+        head => read_each(input, head, count, out)?,
     }
     Ok(())
 }
 
-/// Reads a stream of `count` numbers: into `out`, unless all are the same.
-pub(crate) fn read_numbers<'o>(
-    input: &mut Input<'_>,
+/// Reads a stream of `count` numbers: into `out`, unless all are the same or they lie in the stream as they are.
+pub(crate) fn read_numbers<'i: 'o, 'o>(
+    input: &mut Input<'i>,
     count: usize,
     out: &'o mut Vec<u64>,
 ) -> Result<Numbers<'o>, Malformed> {
-    out.clear();
     if count == 0 {
-        return Ok(Numbers::Each(&[]));
+        return Ok(Numbers::Bytes(&[]));
     }
+    match read_head(input)? {
+        (CONST, width) => read_const(input, width).map(Numbers::Same),
+        (PLANES, 1) => input.take(count).map(Numbers::Bytes),
+        head => {
+            read_each(input, head, count, out)?;
+            Ok(Numbers::Each(out))
+        }
+    }
+}
+
+/// The encoding and the width that a stream begins with.
+fn read_head(input: &mut Input<'_>) -> Result<(u8, usize), Malformed> {
     let head = input.u8()?;
     let width = usize::from(head >> 4);
-    if width > 8 {
-        return Err(Malformed("a stream's width is over 8"));
+    if width > 8 { Err(Malformed("a stream's width is over 8")) } else { Ok((head & 0x0f, width)) }
+}
+
+fn read_const(input: &mut Input<'_>, width: usize) -> Result<u64, Malformed> {
+    let mut value = [0u8; 8];
+    for (to, from) in value.iter_mut().zip(input.take(width)?) {
+        *to = *from;
     }
-    match head & 0x0f {
-        CONST => {
-            let mut value = [0u8; 8];
-            for (to, from) in value.iter_mut().zip(input.take(width)?) {
-                *to = *from;
-            }
-            return Ok(Numbers::Same(u64::from_le_bytes(value)));
-        }
-        PLANES => read_planes(input, width, count, out)?,
+    Ok(u64::from_le_bytes(value))
+}
+
+/// Reads at least one number, of a stream that is not all one.
+fn read_each(
+    input: &mut Input<'_>,
+    (encoding, width): (u8, usize),
+    count: usize,
+    out: &mut Vec<u64>,
+) -> Result<(), Malformed> {
+    match encoding {
+        PLANES => read_planes(input, width, count, out),
         DELTA => {
             let mut value = input.varint()?;
             read_planes(input, width, count - 1, out)?;
@@ -215,16 +255,45 @@ pub(crate) fn read_numbers<'o>(
                 value = next;
             }
             out.push(value);
+            Ok(())
         }
-        DICTIONARY => read_dictionary(input, width, count, out)?,
+        DICTIONARY => read_dictionary(input, width, count, out),
         OFFSET => {
             let base = input.varint()?;
             read_planes(input, width, count, out)?;
             out.iter_mut().for_each(|v| *v = v.wrapping_add(base));
+            Ok(())
         }
-        _ => return Err(Malformed("a stream has an unknown encoding")),
+        _ => Err(UNKNOWN),
     }
-    Ok(Numbers::Each(out))
+}
+
+const UNKNOWN: Malformed = Malformed("a stream has an unknown encoding");
+
+/// Steps over a stream of `count` numbers, which are not looked at.
+pub(crate) fn skip_stream(input: &mut Input<'_>, count: usize) -> Result<(), Malformed> {
+    if count == 0 {
+        return Ok(());
+    }
+    let (encoding, width) = read_head(input)?;
+    let length = match encoding {
+        CONST => width,
+        PLANES => planes_len(width, count)?,
+        DELTA => {
+            input.varint()?;
+            planes_len(width, count - 1)?
+        }
+        DICTIONARY => {
+            let entries = usize::from(input.u8()?) + 1;
+            planes_len(width, entries)?.saturating_add(count)
+        }
+        OFFSET => {
+            input.varint()?;
+            planes_len(width, count)?
+        }
+        _ => return Err(UNKNOWN),
+    };
+    input.take(length).map(|_| ())
 }
 
 fn read_dictionary(
@@ -250,13 +319,18 @@ fn read_dictionary(
 /// Numbers whose planes are put together at a time: few enough to stay in the nearest cache.
 const TOGETHER: usize = 1024;
 
+/// Bytes of the planes of so many numbers.
+fn planes_len(width: usize, count: usize) -> Result<usize, Malformed> {
+    width.checked_mul(count).ok_or(Malformed("a stream is too long"))
+}
+
 fn read_planes(
     input: &mut Input<'_>,
     width: usize,
     count: usize,
     out: &mut Vec<u64>,
 ) -> Result<(), Malformed> {
-    let planes = input.take(width.checked_mul(count).ok_or(Malformed("a stream is too long"))?)?;
+    let planes = input.take(planes_len(width, count)?)?;
     out.clear();
     match width {
         1 => out.extend(planes.iter().map(|&byte| u64::from(byte))),
@@ -294,6 +368,9 @@ mod tests {
         read_stream(&mut input, values.len(), &mut back).unwrap();
         assert!(input.is_empty());
         assert_eq!(back, values);
+        let mut over = Input::new(&out);
+        skip_stream(&mut over, values.len()).unwrap();
+        assert!(over.is_empty());
         out
     }
 
@@ -302,6 +379,7 @@ mod tests {
         let mut back = Vec::new();
         for cut in 0..out.len() {
             assert!(read_stream(&mut Input::new(&out[..cut]), values.len(), &mut back).is_err());
+            assert!(skip_stream(&mut Input::new(&out[..cut]), values.len()).is_err());
         }
         out.first().map_or(u8::MAX, |b| b & 0x0f)
     }
@@ -343,9 +421,11 @@ mod tests {
 
         #[test]
         fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..64), count in 0usize..70) {
-            let mut out = Vec::new();
-            if read_stream(&mut Input::new(&bytes), count, &mut out).is_ok() {
+            let (mut out, mut read, mut over) = (Vec::new(), Input::new(&bytes), Input::new(&bytes));
+            if read_stream(&mut read, count, &mut out).is_ok() {
                 prop_assert_eq!(out.len(), count);
+                prop_assert!(skip_stream(&mut over, count).is_ok());
+                prop_assert_eq!(over.rest(), read.rest());
             }
         }
     }

@@ -147,6 +147,13 @@ pub struct Finding {
     pub detail: String,
 }
 
+impl Finding {
+    /// One about a whole file.
+    fn of_file(kind: FindingKind, path: impl Into<PathBuf>, detail: String) -> Self {
+        Self { kind, path: path.into(), sequence: None, block: None, offset: None, container: None, detail }
+    }
+}
+
 macro_rules! kinds {
     ($($(#[$meta:meta])* $name:ident $damage:literal $code:literal,)*) => {
         /// Kinds of findings.

@@ -6,7 +6,7 @@
 //! tmpfs), and reads that; then the same events as others keep them; then opens stores of many segments with and without
 //! their catalog (`SEGMENTS=n BLOCKS=n`).
 //!
-//! `PARTS=write,read,rows,recover,many,open` does only what it lists; `blocks`, `order` and `filter` are parts of `read`, which by
+//! `PARTS=write,read,rows,recover,many,open,extract` does only what it lists; `blocks`, `order` and `filter` are parts of `read`, which by
 //! themselves read the store itself. `ROUNDS=n` writes and reads n times: on a machine that does other things
 //! besides, take the least. All times are CPU time of one thread. `cargo xtask bench workload` makes a recording to
 //! measure on.
@@ -166,7 +166,7 @@ fn main() -> ExitCode {
     let scratch = arguments.next().unwrap_or_else(|| "/dev/shm/bench_format".into());
     let (store, scratch) = (Path::new(&store), Path::new(&scratch));
     println!("machine: {}", machine());
-    if !["write", "rows", "open", "many", "recover"].into_iter().any(wants) {
+    if !["write", "rows", "open", "many", "recover", "extract"].into_iter().any(wants) {
         (0..number("ROUNDS", 1)).for_each(|_| read(store));
         return ExitCode::SUCCESS;
     }
@@ -199,6 +199,9 @@ fn main() -> ExitCode {
     }
     if wants("open") {
         opening::measure(&rows[0].1, &origin, scratch);
+    }
+    if wants("extract") {
+        opening::extracting(&rows[0].1, &origin, scratch);
     }
     ExitCode::SUCCESS
 }

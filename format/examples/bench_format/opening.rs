@@ -1,10 +1,11 @@
-//! Opening stores of many segments, by the catalog and by the footers, and one container among very many.
+//! Opening stores of many segments, by the catalog and by the footers, one container among very many, and copying many
+//! containers out.
 
 use std::{ops::ControlFlow, path::Path, time::Instant};
 
 use afterimage_format::{
     BootNanos, ContainerRecord, ContainerUid, Fact, FactKey, FactSource, Origin, OwnedEvent, Query,
-    Recording, StoreOptions, StoreWriter,
+    Recording, StoreOptions, StoreWriter, extract,
 };
 
 use super::{classify, cpu, number};
@@ -102,6 +103,33 @@ pub(super) fn measure(row: &OwnedEvent, origin: &Origin, dir: &Path) {
         println!("  the catalog: {} bytes", std::fs::metadata(&catalog).map_or(0, |about| about.len()));
         std::fs::remove_file(catalog).expect("a sealed store has a catalog");
         about("by the footers");
+        std::fs::remove_dir_all(dir).expect("the scratch store is ours");
+    }
+}
+
+/// Copies all containers of a store into one file: a thousand of them, then three times as many, of ten blocks each.
+pub(super) fn extracting(row: &OwnedEvent, origin: &Origin, dir: &Path) {
+    println!("all containers copied out, median of five (ten blocks of one row each):");
+    for containers in [1000, 3000] {
+        let options = StoreOptions { classify, ..StoreOptions::default() };
+        let mut store = StoreWriter::open(dir, origin.clone(), options).expect("the scratch store opens");
+        let uids: Vec<ContainerUid> = (1..=containers).map(ContainerUid).collect();
+        uids.iter().for_each(|uid| store.put_container(&record(*uid)).expect("the record is taken"));
+        let mut event = row.clone();
+        for uid in (0..10).flat_map(|_| &uids) {
+            event.time.0 += 1000;
+            event.with(|event| store.push(*uid, event)).expect("the event is taken");
+            store.finish_container(*uid).expect("the block is written");
+        }
+        store.seal().expect("the store is sealed");
+        let recording = Recording::open(dir).expect("the scratch store reads");
+        let out = dir.with_extension("aftx");
+        let (taken, waited) = median(|| {
+            let done = extract(&recording, &uids, &out).expect("the containers are copied");
+            assert_eq!((done.containers, done.events), (containers, 10 * containers));
+            std::fs::remove_file(&out).expect("the copy is ours");
+        });
+        println!("  {containers} containers: {taken:8.1} ms of CPU, {waited:.1} ms waited");
         std::fs::remove_dir_all(dir).expect("the scratch store is ours");
     }
 }

@@ -19,7 +19,8 @@ pub(super) fn two_columns(dir: &Path) {
     let (mut rows, mut found) = (0, 0);
     let begun = cpu();
     for block in recording.blocks() {
-        let columns = reader.read(block.index, Wanted::RESULTS).expect("the store reads");
+        let columns =
+            reader.read_of(block.index, Wanted::RESULTS, &|of| of == code).expect("the store reads");
         let columns = columns.expect("the block is whole");
         let both = columns.codes().iter().zip(columns.results());
         found += both.filter(|(of, result)| **of == code.0 && **result < 0).count();

@@ -4,6 +4,7 @@
 //! a step needs of the steps before it lies in [`Tables`], which are used again for the next block.
 #![deny(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod codes;
 mod fields;
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,7 @@ use crate::{
     limits,
     payload::{Payload, Unpacker},
     reader::Wanted,
-    stream::{Numbers, read_numbers, read_stream},
+    stream::{Numbers, read_numbers, read_stream, skip_stream},
 };
 
 /// Decodes blocks; keeps its buffers between them.
@@ -37,7 +38,6 @@ pub(crate) struct EventDecoder {
 struct Tables {
     /// How many rows each task has.
     task_rows: Vec<u32>,
-    code_index: Vec<u32>,
     by_code: Groups,
     /// How many numbers each row has.
     number_counts: Vec<u8>,
@@ -107,24 +107,24 @@ impl EventDecoder {
 
     /// The rows of an EVENTS block whose checksums were found right.
     pub(crate) fn rows(&mut self, header: &BlockHeader, payload: &[u8]) -> Result<Rows, Malformed> {
-        self.columns(header, payload, Wanted::ALL)
+        self.columns(header, payload, Wanted::ALL, None)
     }
 
-    /// As [`Self::rows`], with the wanted columns only.
+    /// As [`Self::rows`], with the wanted columns only; where `only` is there, those that are kept by code are 0 for rows
+    /// of all codes that it does not name.
     pub(crate) fn columns(
         &mut self,
         header: &BlockHeader,
         payload: &[u8],
         wanted: Wanted,
+        only: Option<&dyn Fn(u16) -> bool>,
     ) -> Result<Rows, Malformed> {
         let count = header.rows as usize;
         if count > limits::BLOCK_ROWS {
             return Err(Malformed("a block has too many rows"));
         }
         let payload = Payload::parse(payload)?;
-        // Rows that are kept shall not hold the room of many more.
-        let mut rows =
-            self.spare.take_if(|spare| spare.room() <= count.saturating_mul(2)).unwrap_or_default();
+        let mut rows = self.spare.take().unwrap_or_default();
         rows.clear();
         rows.container = ContainerUid(header.container);
         let source = Source {
@@ -135,8 +135,10 @@ impl EventDecoder {
         };
         let mut decode = Decode { source, tables: &mut self.tables, header, count, rows };
         if count > 0 {
-            decode.tasks()?;
-            decode.codes()?;
+            if wanted.has(Wanted::THREADS) || wanted.has(Wanted::TIMES) {
+                decode.tasks(wanted.has(Wanted::THREADS))?;
+            }
+            decode.codes(only.filter(|_| Wanted::BY_CODE_ALONE.has(wanted)))?;
             decode.plain_columns(wanted)?;
             if wanted.has(Wanted::TIMES) {
                 decode.times()?;
@@ -173,31 +175,38 @@ impl Source<'_> {
         if input.is_empty() { Ok(Some(result)) } else { Err(BEHIND) }
     }
 
-    /// A column with one stream per code: one number per row. `None` when it is not there.
+    /// Appends a column's bytes, where it is there.
+    fn append(&mut self, id: u8, out: &mut Vec<u8>) -> Result<(), Malformed> {
+        self.payload.column(id).map_or(Ok(()), |column| self.unpacker.append(column, out))
+    }
+
+    /// A column with one stream per code: one number for each of `count` rows. `None` when it is not there.
     fn per_code<T: Copy + Default + PartialEq>(
         &mut self,
         id: u8,
-        by_code: &Groups,
+        (count, by_code): (usize, &Groups),
         out: &mut Vec<T>,
         convert: impl Fn(u64) -> Result<T, Malformed>,
     ) -> Result<Option<()>, Malformed> {
         self.column(id, |input, values| {
             out.clear();
-            out.resize(by_code.rows.len(), T::default());
-            for rows in by_code.iter() {
-                match read_numbers(input, rows.len(), values)? {
-                    Numbers::Same(value) => {
-                        let value = convert(value)?;
-                        if value != T::default() {
-                            rows.iter().for_each(|&row| put(out, row, value));
-                        }
-                    }
-                    Numbers::Each(values) => {
-                        for (&row, &value) in rows.iter().zip(values) {
-                            put(out, row, convert(value)?);
-                        }
-                    }
+            out.resize(count, T::default());
+            for (rows, all) in by_code.iter().zip(&by_code.sizes) {
+                if rows.is_empty() {
+                    // Of a code that nobody asked for.
+                    skip_stream(input, *all as usize)?;
+                    continue;
                 }
+                let numbers = read_numbers(input, rows.len(), values)?;
+                if let Numbers::Same(value) = numbers
+                    && convert(value)? == T::default()
+                {
+                    continue;
+                }
+                numbers.hand(rows.iter(), |&row, value| {
+                    put(out, row, convert(value)?);
+                    Ok(())
+                })?;
             }
             Ok(())
         })
@@ -229,7 +238,8 @@ fn put<T>(out: &mut [T], row: u32, value: T) {
 }
 
 impl Decode<'_> {
-    fn tasks(&mut self) -> Result<(), Malformed> {
+    /// The tasks and how many rows each has; where `of_rows`, also each row's.
+    fn tasks(&mut self, of_rows: bool) -> Result<(), Malformed> {
         let count = self.count;
         let (keys, lengths) = (&mut self.rows.tasks, &mut self.tables.task_rows);
         let read = self.source.column(column::TASKS, |input, values| {
@@ -256,42 +266,15 @@ impl Decode<'_> {
             Ok(())
         });
         read?.ok_or(MISSING)?;
-        for (task, &rows) in (0..).zip(lengths.iter()) {
+        for (task, &rows) in (0..).zip(lengths.iter()).filter(|_| of_rows) {
             self.rows.task.extend(std::iter::repeat_n(task, rows as usize));
         }
         Ok(())
     }
 
-    fn codes(&mut self) -> Result<(), Malformed> {
-        const NONE: Malformed = Malformed("a row has no code");
-        let count = self.count;
-        let (rows, index) = (&mut self.rows.code, &mut self.tables.code_index);
-        let read = self.source.column(column::CODES, |input, values| {
-            let codes = input.count(count)?;
-            read_stream(input, codes, values)?;
-            let codes = values.iter().map(|&c| narrow::<u16>(c)).collect::<Result<Vec<_>, _>>()?;
-            if !codes.is_sorted_by(|a, b| a < b) {
-                return Err(Malformed("codes are not in rising order"));
-            }
-            read_stream(input, count, values)?;
-            if values.iter().max().is_some_and(|&index| index >= codes.len() as u64) {
-                return Err(NONE);
-            }
-            index.clear();
-            index.extend(values.iter().map(|&index| index as u32));
-            for &at in index.iter() {
-                rows.push(*codes.get(at as usize).ok_or(NONE)?);
-            }
-            Ok(codes.len())
-        });
-        let codes = read?.ok_or(MISSING)?;
-        self.tables.by_code.refill(index, codes);
-        Ok(())
-    }
-
     fn plain_columns(&mut self, wanted: Wanted) -> Result<(), Malformed> {
         let count = self.count;
-        let (source, by_code, rows) = (&mut self.source, &self.tables.by_code, &mut self.rows);
+        let (source, by_code, rows) = (&mut self.source, (count, &self.tables.by_code), &mut self.rows);
         if wanted.has(Wanted::RESULTS) {
             source.per_code(column::RET, by_code, &mut rows.ret, |v| Ok(unzigzag(v)))?.ok_or(MISSING)?;
         }
@@ -359,7 +342,9 @@ impl Decode<'_> {
     fn durations(&mut self) -> Result<(), Malformed> {
         let by_code = &self.tables.by_code;
         let mut known = Vec::new();
-        self.source.per_code(column::TIMED, by_code, &mut known, |v| Ok(v != 0))?.ok_or(MISSING)?;
+        self.source
+            .per_code(column::TIMED, (self.count, by_code), &mut known, |v| Ok(v != 0))?
+            .ok_or(MISSING)?;
         let out = &mut self.rows.duration;
         out.resize(self.count, None);
         let read = self.source.column(column::DURATION, |input, values| {
@@ -384,20 +369,12 @@ impl Decode<'_> {
         let read = self.source.column(column::ARG_COUNT, |input, values| {
             for rows in by_code.iter() {
                 let mut range = (u8::MAX, 0);
-                match read_numbers(input, rows.len(), values)? {
-                    Numbers::Same(count) => {
-                        let count = narrow(count)?;
-                        range = (count, count);
-                        rows.iter().for_each(|&row| put(number_counts, row, count));
-                    }
-                    Numbers::Each(counts) => {
-                        for (&row, &count) in rows.iter().zip(counts) {
-                            let count = narrow::<u8>(count)?;
-                            range = (count.min(range.0), count.max(range.1));
-                            put(number_counts, row, count);
-                        }
-                    }
-                }
+                read_numbers(input, rows.len(), values)?.hand(rows.iter(), |&row, count| {
+                    let count = narrow::<u8>(count)?;
+                    range = (count.min(range.0), count.max(range.1));
+                    put(number_counts, row, count);
+                    Ok(())
+                })?;
                 number_ranges.push(range);
             }
             Ok(())
@@ -468,10 +445,10 @@ impl Tables {
             match read_numbers(input, begins.len(), values)? {
                 // All are 0 to begin with.
                 Numbers::Same(0) => {}
-                Numbers::Same(value) => begins.iter().for_each(|&begin| put(begin, value)),
-                Numbers::Each(values) => {
-                    begins.iter().zip(values).for_each(|(&begin, &value)| put(begin, value));
-                }
+                numbers => numbers.hand(begins.iter(), |&begin, value| {
+                    put(begin, value);
+                    Ok(())
+                })?,
             }
         } else if most > index {
             let rows = self.by_code.rows.get(at).unwrap_or(&[]);

@@ -60,11 +60,6 @@ impl Rows {
         self.bytes.clear();
     }
 
-    /// Rows that there is room for.
-    pub(super) fn room(&self) -> usize {
-        self.task.capacity()
-    }
-
     pub(crate) fn len(&self) -> usize {
         self.time.len()
     }
@@ -190,11 +185,11 @@ impl Rows {
 
     #[inline]
     fn lend<R>(&self, row: usize, fields: &[Field<'_>], f: impl FnOnce(&Event<'_>) -> R) -> Option<R> {
-        let task = *self.task.get(row)?;
+        let task = self.task.get(row).and_then(|task| self.tasks.get(*task as usize));
         Some(f(&Event {
             time: BootNanos(self.time(row)),
             duration: self.duration.get(row).copied().flatten(),
-            task: *self.tasks.get(task as usize)?,
+            task: task.copied().unwrap_or_default(),
             code: EventCode(*self.code.get(row)?),
             flags: EventFlags(self.flags.get(row).copied().unwrap_or(0)),
             cpu: self.cpu.get(row).copied().unwrap_or(0),

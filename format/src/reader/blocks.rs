@@ -183,10 +183,11 @@ impl Recording {
         }
     }
 
-    /// Decodes the block of this index; `None` when it is damaged, which becomes a defect.
+    /// Decodes the block of this index, and remembers it where `keeps`; `None` when it is damaged, which becomes a defect.
     pub(super) fn decode(
         &self,
         index: usize,
+        keeps: bool,
         decoder: &mut EventDecoder,
     ) -> Result<Option<Arc<Decoded>>, ReadError> {
         if let Ok(mut cache) = self.cache.lock()
@@ -196,7 +197,7 @@ impl Recording {
         }
         let Some(decoded) = self.decode_once(index, decoder)? else { return Ok(None) };
         let decoded = Arc::new(decoded);
-        if let Ok(mut cache) = self.cache.lock() {
+        if keeps && let Ok(mut cache) = self.cache.lock() {
             cache.put(index, decoded.clone());
         }
         Ok(Some(decoded))

@@ -2,12 +2,12 @@
 
 use super::{Recording, blocks::header_as_indexed};
 use crate::{
-    ContainerUid, Event, FieldTag, ReadError, TaskKey, block,
+    ContainerUid, Event, EventCode, FieldTag, ReadError, TaskKey, block,
     bytes::Malformed,
     events::{decode::EventDecoder, rows::Rows},
 };
 
-/// Which columns to decode. Threads and codes always are.
+/// Which columns to decode. Codes always are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub struct Wanted(u8);
 
@@ -24,6 +24,11 @@ impl Wanted {
     pub const FIELDS: Self = Self(16 | 1);
     /// Flags of events.
     pub const FLAGS: Self = Self(32);
+    /// Threads.
+    pub const THREADS: Self = Self(64);
+    /// What can be decoded for the rows of some codes alone, or costs nothing.
+    pub(crate) const BY_CODE_ALONE: Self =
+        Self::RESULTS.with(Self::FLAGS).with(Self::CPUS).with(Self::THREADS);
     /// All of them.
     pub(crate) const ALL: Self = Self(u8::MAX);
 
@@ -150,13 +155,36 @@ impl ColumnReader<'_> {
     /// # Errors
     /// [`ReadError`] only for I/O failures.
     pub fn read(&mut self, index: usize, wanted: Wanted) -> Result<Option<Columns>, ReadError> {
+        self.read_columns(index, wanted, None)
+    }
+
+    /// As [`Self::read`] for who asks nothing of rows of other codes than those that `only` names: the results and flags
+    /// of these may be 0.
+    ///
+    /// # Errors
+    /// [`ReadError`] only for I/O failures.
+    pub fn read_of(
+        &mut self,
+        index: usize,
+        wanted: Wanted,
+        only: &dyn Fn(EventCode) -> bool,
+    ) -> Result<Option<Columns>, ReadError> {
+        self.read_columns(index, wanted, Some(&|code| only(EventCode(code))))
+    }
+
+    fn read_columns(
+        &mut self,
+        index: usize,
+        wanted: Wanted,
+        only: Option<&dyn Fn(u16) -> bool>,
+    ) -> Result<Option<Columns>, ReadError> {
         let (Some(place), Some(decoder)) = (self.recording.place(index), &mut self.decoder) else {
             return Ok(None);
         };
         let bytes = self.recording.block_bytes(&place)?;
         let rows = header_as_indexed(&bytes, &place.entry).and_then(|header| {
             let payload = block::checked_payload(&header, &bytes)?;
-            decoder.columns(&header, payload, wanted)
+            decoder.columns(&header, payload, wanted, only)
         });
         match rows {
             Ok(mut rows) => {

@@ -38,7 +38,7 @@ pub(super) fn density(
         match recording.counts(block.index, &mut decoder) {
             Some(counts) if grid.resolves(&counts, block) => grid.add_counts(&counts, block),
             _ => {
-                if let Ok(Some(decoded)) = recording.decode(block.index, &mut decoder) {
+                if let Ok(Some(decoded)) = recording.decode(block.index, true, &mut decoder) {
                     grid.add_rows(&decoded);
                 }
             }

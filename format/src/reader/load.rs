@@ -17,6 +17,7 @@ use super::{
     opened::{Listed, Segment, open_listed},
     range_of,
     scan::{self, LoadError, Loaded},
+    told,
 };
 use crate::{
     BootNanos, ClockMap, ClockPair, ContainerRecord, ContainerUid, Defect, DefectKind, Engine, Eviction,
@@ -28,7 +29,7 @@ use crate::{
         encode::{Around, EventEncoder},
         ingest::OpenBlock,
     },
-    keeping::{FileId, TOMBSTONES, Tombstone},
+    keeping::{self, FileId, Tombstone},
     limits,
     meta::Record,
     segment::{BlockEntry, origin_kind, records::cost},
@@ -208,7 +209,7 @@ impl Build {
         if self.catalog == CatalogUse::Absent {
             self.open_catalog(dir, store, (&kept_numbers, &numbers), &mut known);
         }
-        self.kept_files(dir, &kept_numbers, &mut known, store)?;
+        self.kept_files(dir, (&kept_numbers, &numbers), &mut known, store)?;
         let last = numbers.last().copied();
         let mut before = None;
         for number in numbers {
@@ -330,13 +331,19 @@ impl Build {
     fn kept_files(
         &mut self,
         dir: &Path,
-        numbers: &[u64],
+        (numbers, segments): (&[u64], &[u64]),
         known: &mut BTreeMap<FileId, Segment>,
         store: Option<StoreFile>,
     ) -> Result<(), OpenError> {
         let mut files = Vec::new();
         for &number in numbers {
             files.extend(self.store_file(&KEPT.path(dir, number), FileId::Kept(number), known, store)?);
+        }
+        // A catalog lists those only of which segments tell.
+        let is_spare = |s: &Segment| !s.in_catalog && told::is_spare(&s.loaded, numbers, segments);
+        if files.iter().any(is_spare) {
+            let told = told::kept_files(dir, segments);
+            files.retain(|s| told.contains(&s.loaded.header.link.sequence) || !is_spare(s));
         }
         // A newer one can say that an older one was moved into it.
         for segment in &files {
@@ -381,17 +388,11 @@ impl Build {
     /// Reports segments that are not there and have no tombstone.
     fn missing(&mut self) {
         // Tombstones of the very oldest are gone too.
-        let forgotten = if self.tombstones.len() < TOMBSTONES {
-            0
-        } else {
-            let numbers = self.tombstones.keys().filter_map(|id| match id {
-                FileId::Segment(number) => Some(*number),
-                FileId::Kept(_) => None,
-            });
-            numbers.min().unwrap_or(0)
-        };
+        let horizon = keeping::horizon(self.tombstones.keys().copied());
         for (number, path) in std::mem::take(&mut self.gaps) {
-            if number >= forgotten && !self.tombstones.contains_key(&FileId::Segment(number)) {
+            let id = FileId::Segment(number);
+            let is_forgotten = horizon.is_some_and(|horizon| id.rank() < horizon);
+            if !is_forgotten && !self.tombstones.contains_key(&id) {
                 self.defect(&path, DefectKind::Missing, "a segment before others");
             }
         }

@@ -18,6 +18,9 @@ use crate::{
 
 /// Bytes that decoded blocks may take at once.
 const BUDGET: usize = 128 << 20;
+/// Blocks of one walk that are remembered for the next one. Whoever looks at a place, and at it again, reads few; a walk
+/// over many is of all of them, and each is in the memory of the one before.
+const REMEMBERED: usize = 16;
 
 /// The next row of an open block. The greatest is the next in the direction of reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +101,8 @@ pub(super) struct Merge<'a> {
     current: Option<(u32, Arc<Decoded>)>,
     heads: BinaryHeap<Head>,
     decoder: Option<EventDecoder>,
+    /// Blocks decoded.
+    count: usize,
     bytes: usize,
 }
 
@@ -145,6 +150,7 @@ impl<'a> Merge<'a> {
             current: None,
             heads: BinaryHeap::new(),
             decoder: EventDecoder::new().ok(),
+            count: 0,
             bytes: 0,
         }
     }
@@ -200,7 +206,9 @@ impl<'a> Merge<'a> {
             let other = self.heads.peek().map(|head| head.id);
             let opens = self.waiting.last().and_then(|&index| self.recording.blocks.get(index as usize));
             let run = Run { until: other, opens: opens.map(|info| info.first), last: self.range.1 };
-            match run.show(head, &decoded, visitor) {
+            let shown = run.show(head, &decoded, visitor);
+            drop(decoded);
+            match shown {
                 ControlFlow::Break(()) => return Ok(()),
                 ControlFlow::Continue(next) => {
                     self.heads.push(next.unwrap_or(head));
@@ -234,8 +242,7 @@ impl<'a> Merge<'a> {
     }
 
     fn open_block(&mut self, index: u32, opened: &mut dyn FnMut(u32, &Decoded)) -> Result<(), ReadError> {
-        let Some(decoder) = &mut self.decoder else { return Ok(()) };
-        let Some(decoded) = self.recording.decode(index as usize, decoder)? else { return Ok(()) };
+        let Some(decoded) = self.decode(index)? else { return Ok(()) };
         let rows = decoded.rows();
         let time = |&row: &u32| BootNanos(rows.time(row as usize));
         let mut at = if self.backward {
@@ -275,14 +282,19 @@ impl<'a> Merge<'a> {
         if let Some(decoded) = cursor {
             return Ok(Some(decoded.clone()));
         }
-        let Some(decoder) = &mut self.decoder else { return Ok(None) };
-        let Some(decoded) = self.recording.decode(block as usize, decoder)? else { return Ok(None) };
+        let Some(decoded) = self.decode(block)? else { return Ok(None) };
         self.bytes += decoded.memory();
         if let Some(cursor) = self.cursors.get_mut(&block) {
             *cursor = Some(decoded.clone());
         }
         self.keep_within_budget(block);
         Ok(Some(decoded))
+    }
+
+    fn decode(&mut self, block: u32) -> Result<Option<Arc<Decoded>>, ReadError> {
+        let Some(decoder) = &mut self.decoder else { return Ok(None) };
+        self.count += 1;
+        self.recording.decode(block as usize, self.count <= REMEMBERED, decoder)
     }
 
     /// Moves the block at the top to its next row; false where it has none.
@@ -305,8 +317,10 @@ impl<'a> Merge<'a> {
     /// Closes the block at the top.
     fn close(&mut self, block: u32) {
         self.heads.pop();
-        if let Some(decoded) = self.cursors.remove(&block).flatten() {
-            self.bytes = self.bytes.saturating_sub(decoded.memory());
+        let Some(decoded) = self.cursors.remove(&block).flatten() else { return };
+        self.bytes = self.bytes.saturating_sub(decoded.memory());
+        if let (Ok(decoded), Some(decoder)) = (Arc::try_unwrap(decoded), &mut self.decoder) {
+            decoder.take_back(decoded.columns.rows);
         }
     }
 

@@ -35,6 +35,8 @@ pub(crate) struct Loaded {
     /// Its metadata records in order, their times with the base added.
     pub(crate) records: Vec<Record>,
     records_cost: usize,
+    /// How many of them lie before the last checkpoint, when it was opened by walking.
+    pub(crate) checkpointed: usize,
     pub(crate) sealed: bool,
     /// Where the footer is and how long, when it is sealed.
     pub(crate) footer: Option<(u64, usize)>,
@@ -132,6 +134,7 @@ impl Loaded {
             entries: Vec::new(),
             records: Vec::new(),
             records_cost: 0,
+            checkpointed: 0,
             sealed: false,
             footer: None,
             footer_root: None,
@@ -233,6 +236,8 @@ impl Loaded {
         let bytes = file::read_at_most(&self.file, offset, footer_len)?;
         Ok(match parse_footer(&bytes, offset) {
             Ok(footer) => Found::Footer((offset, footer_len), footer),
+            // They were one write, and the power was cut: it is no seal.
+            Err(_) if file::has_unwritten_sector(&bytes, offset) => Found::Nothing,
             Err(malformed) => Found::Damaged(offset, malformed),
         })
     }
@@ -284,6 +289,9 @@ impl Loaded {
             if let Err(Malformed(what)) = decoded {
                 self.defect(at, DefectKind::Corrupt, what);
             }
+        }
+        if header.kind == kind::CHECKPOINT {
+            self.checkpointed = self.records.len();
         }
         self.entries.push(BlockEntry::of(at, header));
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::FindingKind;
 use crate::{
     ContainerUid,
     block::{self, BlockHeader, STORE_SCOPE, kind},
@@ -102,20 +103,20 @@ impl Continuity {
         self.of.iter().map(|(uid, seen)| (*uid, end(seen))).collect()
     }
 
-    /// What is missing, besides blocks that were `evicted` of a container: behind which place. Where `from_first`, the
-    /// blocks of a container begin with number 0.
+    /// What is missing, and what that is: of each container as many blocks may be as were `evicted`. In a `store`, where that is
+    /// signed, the blocks of a container begin with number 0; an extract is believed nothing.
     pub(super) fn gaps(
         self,
         evicted: &HashMap<u64, u64>,
-        from_first: bool,
-    ) -> Vec<(ContainerUid, Place, String)> {
+        is_store: bool,
+    ) -> Vec<(FindingKind, ContainerUid, Place, String)> {
         let mut gaps = Vec::new();
         for (container, mut seen) in self.of {
             seen.sort_by_key(|seen| seen.number);
             // Beside a writer the same block can be met before and after it was moved.
             seen.dedup_by_key(|seen| seen.number);
             let mut holes = Vec::new();
-            let mut next = if from_first { Some((0, 0)) } else { None };
+            let mut next = if is_store { Some((0, 0)) } else { None };
             for block in seen {
                 let (number, row) = next.unwrap_or((block.number, block.first_row));
                 let has_rows = block.end_row > block.first_row;
@@ -123,13 +124,19 @@ impl Continuity {
                     holes.push((block.place, block.number - number, block.first_row.saturating_sub(row)));
                 } else if has_rows && block.first_row != row {
                     let detail = "blocks of the container are out of order".to_owned();
-                    gaps.push((ContainerUid(container), block.place, detail));
+                    gaps.push((FindingKind::MissingBlock, ContainerUid(container), block.place, detail));
                 }
                 next = Some((block.number.saturating_add(1), block.end_row.max(row)));
             }
             let allowed = evicted.get(&container).copied().unwrap_or(0);
             let missing: u64 = holes.iter().map(|(_, blocks, _)| blocks).sum();
             if missing <= allowed {
+                if let Some((place, ..)) = holes.first().filter(|_| !is_store) {
+                    let detail = format!(
+                        "`{missing}` blocks are missing before this one and later, and nothing signed says that they were evicted"
+                    );
+                    gaps.push((FindingKind::NotSignedYet, ContainerUid(container), *place, detail));
+                }
                 continue;
             }
             gaps.extend(holes.into_iter().map(|(place, blocks, rows)| {
@@ -140,10 +147,10 @@ impl Continuity {
                 };
                 let detail =
                     format!("`{blocks}` blocks with `{rows}` rows are missing before this one{known}");
-                (ContainerUid(container), place, detail)
+                (FindingKind::MissingBlock, ContainerUid(container), place, detail)
             }));
         }
-        gaps.sort_by_key(|(container, place, _)| (place.segment, place.block, *container));
+        gaps.sort_by_key(|(_, container, place, _)| (place.segment, place.block, *container));
         gaps
     }
 }

@@ -33,6 +33,11 @@ impl CatalogCheck {
         }
     }
 
+    /// Whether it lists this file.
+    pub(super) fn lists(&self, id: FileId) -> bool {
+        self.catalog.as_ref().is_some_and(|catalog| catalog.files.iter().any(|file| file.id == id))
+    }
+
     /// Compares a file that was walked; what the catalog says of it that is not so.
     pub(super) fn file(&mut self, id: FileId, loaded: &Loaded) -> Option<&'static str> {
         let catalog = self.catalog.as_ref()?;

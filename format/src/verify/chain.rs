@@ -1,7 +1,7 @@
 //! The segments of a store one after the other: each must be the one that the next was made after.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, HashSet},
     io,
     path::{Path, PathBuf},
 };
@@ -12,9 +12,12 @@ use super::{
 };
 use crate::{
     Eviction, OpenError,
-    keeping::FileId,
+    keeping::{self, FileId},
     note::Checkpoint,
-    reader::scan::{self, LoadError, Loaded},
+    reader::{
+        scan::{self, LoadError, Loaded},
+        told,
+    },
     segment::{chain::Link, origin_kind},
     store::{self, KEPT, SEGMENTS, StoreFile, path_of},
 };
@@ -40,11 +43,9 @@ pub(super) struct Verifier<'a> {
     read: HashSet<FileId>,
     /// Numbers of segments that were begun and have nothing in them.
     empty: Vec<u64>,
-    /// Files that were listed.
-    listed: HashSet<FileId>,
-    /// Files that signed blocks say were removed, and those that other blocks of a segment say.
-    removed: HashSet<FileId>,
-    unsigned_removals: BTreeMap<u64, Vec<FileId>>,
+    /// Numbers of the kept files and of the segments there are.
+    kept: Vec<u64>,
+    numbers: Vec<u64>,
     /// What kept files say was removed.
     said_by_kept: Vec<(PathBuf, FileId)>,
     /// What proofs of kept files rest on.
@@ -73,9 +74,8 @@ impl<'a> Verifier<'a> {
             evicted: Evicted::default(),
             read: HashSet::new(),
             empty: Vec::new(),
-            listed: HashSet::new(),
-            removed: HashSet::new(),
-            unsigned_removals: BTreeMap::new(),
+            kept: Vec::new(),
+            numbers: Vec::new(),
             said_by_kept: Vec::new(),
             sources: Vec::new(),
             vanished: false,
@@ -127,38 +127,27 @@ impl<'a> Verifier<'a> {
             }
         }
         let live = store::is_live(dir);
-        let kept = KEPT.list(dir).map_err(reading)?;
-        let (mut catalog, damaged) = CatalogCheck::read(dir, &kept, &numbers);
+        self.kept = KEPT.list(dir).map_err(reading)?;
+        self.numbers = numbers;
+        let (mut catalog, damaged) = CatalogCheck::read(dir, &self.kept, &self.numbers);
         let catalog_path = dir.join(crate::catalog::NAME);
         if let Some(what) = damaged {
             self.found(FindingKind::BadCatalog, &catalog_path, None, what.to_owned());
         }
-        let files = self.list(dir, &numbers).map_err(reading)?;
-        for &(id, ref path, length) in &files {
-            let active = live && id == FileId::Segment(numbers.last().copied().unwrap_or_default());
-            if self.evicted.is_gone(id) {
-                self.leftover(path, id);
+        for (id, path, length) in self.list(dir) {
+            let differs = if self.is_spare(id, &path) {
+                self.spare(&path, live);
                 self.done += length;
-                continue;
-            }
-            let last = Some(id) == numbers.last().map(|&number| FileId::Segment(number));
-            match scan::walk(path, true) {
-                Ok(loaded) => {
-                    self.store_file(&loaded, id, active)?;
-                    if let Some(what) = catalog.file(id, &loaded) {
-                        let detail = format!("{what} `{}`", path.display());
-                        self.found(FindingKind::BadCatalog, &catalog_path, None, detail);
-                    }
-                }
-                Err(LoadError::Empty) if last => {}
-                Err(LoadError::Open(OpenError::Io { source, .. }))
-                    if source.kind() == io::ErrorKind::NotFound =>
-                {
-                    self.vanished = true;
-                }
-                Err(LoadError::Open(error @ OpenError::Io { .. })) => return Err(error),
-                Err(LoadError::Open(error)) => self.unreadable(path, id, error.to_string()),
-                Err(LoadError::Empty) => self.nothing_in(path, id),
+                catalog.lists(id).then_some("it lists a file that nothing signed tells of")
+            } else {
+                let walked = scan::walk(&path, true);
+                let differs = walked.as_ref().ok().and_then(|loaded| catalog.file(id, loaded));
+                self.walked(id, (&path, length), walked, live)?;
+                differs
+            };
+            if let Some(what) = differs {
+                let detail = format!("{what} `{}`", path.display());
+                self.found(FindingKind::BadCatalog, &catalog_path, None, detail);
             }
         }
         if let Some(what) = catalog.finish() {
@@ -166,49 +155,66 @@ impl<'a> Verifier<'a> {
         }
         self.follow(dir);
         self.removals(dir, live);
-        for found in stage::check(dir, live, &self.continuity.ends()).map_err(reading)? {
-            self.found(found.kind, &found.path, None, found.detail);
-            if let Some(finding) = self.report.findings.last_mut() {
-                finding.offset = found.offset;
-            }
-        }
+        let staged = stage::check(dir, live, &self.continuity.ends()).map_err(reading)?;
+        self.report.findings.extend(staged);
         self.missing_blocks(true);
         self.tell_evicted(dir);
         Ok(())
     }
 
-    /// A file that was to be removed. What readers may show of it must be what was removed.
-    fn leftover(&mut self, path: &Path, id: FileId) {
-        let Some(findings) = leftover::check(path, self.evicted.told_of(id)) else {
-            self.vanished = true;
-            return;
-        };
-        self.report.findings.extend(findings);
+    /// A kept file that readers do not use: nothing signed tells of it, and its blocks are all where they were. As readers find
+    /// out: by its footer.
+    fn is_spare(&self, id: FileId, path: &Path) -> bool {
+        let FileId::Kept(number) = id else { return false };
+        let is_told = self.evicted.knows_kept(number) || self.evicted.is_gone(id);
+        !is_told && scan::load(path, true).is_ok_and(|kept| told::is_spare(&kept, &self.kept, &self.numbers))
     }
 
-    /// What was removed must be told by a signed block, and what was kept must be there.
+    /// Readers do not use it. A recorder that is at work is about to tell of it.
+    fn spare(&mut self, path: &Path, live: bool) {
+        if !live {
+            let detail = "a copy of blocks of which no segment tells: the recorder ended before it removed them elsewhere";
+            self.found(FindingKind::Unfinished, path, None, detail.to_owned());
+        }
+    }
+
+    /// A file of the store, as far as it could be read.
+    fn walked(
+        &mut self,
+        id: FileId,
+        (path, length): (&Path, u64),
+        walked: Result<Loaded, LoadError>,
+        live: bool,
+    ) -> Result<(), OpenError> {
+        let is_last = Some(id) == self.numbers.last().map(|&number| FileId::Segment(number));
+        match walked {
+            Err(LoadError::Open(OpenError::Io { source, .. }))
+                if source.kind() == io::ErrorKind::NotFound =>
+            {
+                self.vanished = true;
+            }
+            walked if self.evicted.is_gone(id) => {
+                let findings = leftover::check(path, walked, self.evicted.told_of(id));
+                self.report.findings.extend(findings);
+                self.done += length;
+            }
+            Ok(loaded) => self.store_file(&loaded, id, live && is_last)?,
+            Err(LoadError::Empty) if is_last => {}
+            Err(LoadError::Empty) => self.nothing_in(path, id),
+            Err(LoadError::Open(error @ OpenError::Io { .. })) => return Err(error),
+            Err(LoadError::Open(error)) => self.unreadable(path, id, error.to_string()),
+        }
+        Ok(())
+    }
+
+    /// What was kept must be there, and segments must tell what kept files say was removed.
     fn removals(&mut self, dir: &Path, live: bool) {
         for number in self.evicted.missing_kept(&self.read) {
             let detail = "blocks that retention kept were moved into it, and it is not there".to_owned();
             self.found(FindingKind::MissingSegment, &KEPT.path(dir, number), Some(number), detail);
         }
-        let unsigned = std::mem::take(&mut self.unsigned_removals).into_values().flatten();
-        // A recorder that is at work signs what it has told before it removes anything.
-        let about_to = |id: &FileId| live && self.listed.contains(id);
-        let unsigned: BTreeSet<FileId> =
-            unsigned.filter(|id| !self.removed.contains(id) && !about_to(id)).collect();
-        for id in unsigned {
-            let (FileId::Segment(number) | FileId::Kept(number)) = id;
-            let (kind, is) = if self.listed.contains(&id) {
-                (FindingKind::BadProof, "readers may pass over it")
-            } else {
-                (FindingKind::MissingSegment, "it is not there")
-            };
-            let detail = format!("{is}, and only a block that nothing signs says that it was removed");
-            self.found(kind, &path_of(dir, id), Some(number), detail);
-        }
         for (path, id) in std::mem::take(&mut self.said_by_kept) {
-            if !self.evicted.is_gone(id) && !self.evicted.is_forgotten(id.age()) {
+            if !self.evicted.is_gone(id) && !self.evicted.is_forgotten(id) {
                 // A recorder that is at work is about to say it.
                 self.vanished |= live;
                 let name = path_of(dir, id);
@@ -220,26 +226,27 @@ impl<'a> Verifier<'a> {
     }
 
     /// The files of a store in order, with their lengths; learns what segments tell of those that are gone.
-    fn list(&mut self, dir: &Path, numbers: &[u64]) -> io::Result<Vec<(FileId, PathBuf, u64)>> {
+    fn list(&mut self, dir: &Path) -> Vec<(FileId, PathBuf, u64)> {
         let mut files = Vec::new();
-        let kept = KEPT.list(dir)?.into_iter().map(|n| (FileId::Kept(n), KEPT.path(dir, n)));
-        let segments = numbers.iter().map(|&n| (FileId::Segment(n), SEGMENTS.path(dir, n)));
-        for (id, path) in kept.chain(segments) {
-            let Ok(about) = std::fs::metadata(&path) else {
-                self.vanished = true;
-                continue;
-            };
-            self.total += about.len();
-            self.listed.insert(id);
-            // Footers are quick to read; each is compared with its blocks when these are walked.
-            if let FileId::Segment(_) = id
-                && let Ok(loaded) = scan::load(&path, true)
-            {
-                self.evicted.learn(&loaded.records);
+        let kept = self.kept.iter().map(|&n| FileId::Kept(n));
+        for id in kept.chain(self.numbers.iter().map(|&n| FileId::Segment(n))) {
+            let path = path_of(dir, id);
+            match std::fs::metadata(&path) {
+                Ok(about) => {
+                    self.total += about.len();
+                    files.push((id, path, about.len()));
+                }
+                Err(_) => self.vanished = true,
             }
-            files.push((id, path, about.len()));
         }
-        Ok(files)
+        // Footers are quick to read; each is compared with its blocks when these are walked.
+        let mut signed = told::Signed::default();
+        for &number in self.numbers.iter().rev() {
+            if let Ok(loaded) = scan::load(&SEGMENTS.path(dir, number), true) {
+                self.evicted.learn(signed.records(&loaded));
+            }
+        }
+        files
     }
 
     /// A file without anything: the recorder ended when it made it. Whether there was more, the next one tells.
@@ -265,12 +272,12 @@ impl<'a> Verifier<'a> {
     }
 
     /// Tells of blocks that are missing by their numbers.
-    fn missing_blocks(&mut self, from_first: bool) {
+    fn missing_blocks(&mut self, is_store: bool) {
         let continuity = std::mem::take(&mut self.continuity);
-        for (container, place, detail) in continuity.gaps(&self.evicted.blocks(), from_first) {
+        for (kind, container, place, detail) in continuity.gaps(&self.evicted.blocks(), is_store) {
             let Some(segment) = self.report.segments.get(place.segment) else { continue };
             self.report.findings.push(Finding {
-                kind: FindingKind::MissingBlock,
+                kind,
                 path: segment.path.clone(),
                 sequence: Some(segment.sequence),
                 block: Some(place.block),
@@ -283,6 +290,13 @@ impl<'a> Verifier<'a> {
 
     /// Tells what retention removed.
     fn tell_evicted(&mut self, dir: &Path) {
+        if let Some(before) = self.evicted.forgotten_before(&self.numbers) {
+            let detail = format!(
+                "which segments before `{before}` were removed is not told any more: only the newest `{}` removals are",
+                keeping::TOMBSTONES
+            );
+            self.found(FindingKind::Evicted, dir, None, detail);
+        }
         for (first, last, reason, moved) in self.evicted.runs() {
             let which = if first == last { String::new() } else { format!(" to `{last}`") };
             let detail =
@@ -339,7 +353,11 @@ impl<'a> Verifier<'a> {
                 let detail = "its blocks are not those that retention wrote, as a segment tells".to_owned();
                 self.found(FindingKind::BadProof, &loaded.path, Some(number), detail);
             }
-            None => {}
+            None if self.evicted.knows_kept(number) => {}
+            None => {
+                let detail = "no segment tells of it, and what it says was removed is not there".to_owned();
+                self.found(FindingKind::BadProof, &loaded.path, Some(number), detail);
+            }
         }
         Ok(())
     }
@@ -366,7 +384,7 @@ impl<'a> Verifier<'a> {
         self.first = self.first.into_iter().chain(own).chain(sources).min();
         if report.state == SegmentState::Kept {
             let path = &loaded.path;
-            self.said_by_kept.extend(checked.removed.iter().map(|&(id, _)| (path.clone(), id)));
+            self.said_by_kept.extend(checked.removed.iter().map(|&id| (path.clone(), id)));
             self.sources.extend(checked.sources.iter().map(|&(link, root)| (path.clone(), link, root)));
         } else if checked.is_extract {
             self.extract_chain(&loaded.path, &checked.links);
@@ -375,12 +393,6 @@ impl<'a> Verifier<'a> {
                 self.follows_from_chain(&loaded.path, link);
             }
         } else {
-            let is_signed = loaded.header.link.public_key != [0; 32];
-            let (signed, unsigned): (Vec<_>, Vec<_>) =
-                checked.removed.into_iter().partition(|(_, covered)| *covered || !is_signed);
-            self.removed.extend(signed.into_iter().map(|(id, _)| id));
-            let unsigned = unsigned.into_iter().map(|(id, _)| id).collect();
-            self.unsigned_removals.insert(report.sequence, unsigned);
             self.links.insert(report.sequence, loaded.header.link);
             self.roots.insert(report.sequence, checked.roots);
         }
@@ -389,15 +401,7 @@ impl<'a> Verifier<'a> {
     }
 
     fn found(&mut self, kind: FindingKind, path: &Path, sequence: Option<u64>, detail: String) {
-        self.report.findings.push(Finding {
-            kind,
-            path: path.to_owned(),
-            sequence,
-            block: None,
-            offset: None,
-            container: None,
-            detail,
-        });
+        self.report.findings.push(Finding { sequence, ..Finding::of_file(kind, path, detail) });
     }
 
     /// The links that an extract brings: each must be endorsed by the one before.
@@ -449,7 +453,9 @@ impl<'a> Verifier<'a> {
                     // The whole segment's stays the last.
                     roots.insert(0, root);
                 }
-                None if self.evicted.is_forgotten(link.sequence) => self.key_unknown(&path, link.sequence),
+                None if self.evicted.is_forgotten(FileId::Segment(link.sequence)) => {
+                    self.key_unknown(&path, link.sequence)
+                }
                 _ => {
                     let detail = "its proof is not by the key of the segment it was copied from";
                     self.found(FindingKind::BadProof, &path, sequence, detail.to_owned());
@@ -466,31 +472,40 @@ impl<'a> Verifier<'a> {
         for link in links {
             let path = SEGMENTS.path(dir, link.sequence);
             match (link.previous, before) {
-                (None, None) => self.first(&path, link.sequence),
+                (None, None) => self.first(&path, &link),
                 (None, Some(_)) => {
                     let detail = "it says that it is the first".to_owned();
                     self.found(FindingKind::BrokenChain, &path, Some(link.sequence), detail);
                 }
-                (Some(previous), before) => self.compare(&path, &link, previous.sequence, before),
+                (Some(previous), before) => self.compare(dir, &link, previous.sequence, before),
             }
             before = Some(link);
         }
     }
 
-    /// The first segment of a chain has number 0, but where a crash left only empty ones before it.
-    fn first(&mut self, path: &Path, sequence: u64) {
+    /// The first segment of a chain has number 0, but where a crash left only empty ones before it: then its own key says so.
+    fn first(&mut self, path: &Path, link: &Link) {
+        let sequence = link.sequence;
         let without = self.empty.iter().chain(&self.unreadable).filter(|&&number| number < sequence).count();
-        if (without as u64) < sequence {
+        let says_so = sequence == 0 || link.is_endorsed(&self.uuid, &link.public_key);
+        if (without as u64) < sequence || !says_so {
             let detail = format!("it says that it is the first, and `{sequence}` came before");
             self.found(FindingKind::MissingSegment, path, Some(sequence), detail);
         }
     }
 
-    fn compare(&mut self, path: &Path, link: &Link, previous: u64, before: Option<Link>) {
+    fn compare(&mut self, dir: &Path, link: &Link, previous: u64, before: Option<Link>) {
+        let path = &SEGMENTS.path(dir, link.sequence);
         let Some(before) = before.filter(|b| b.sequence == previous) else {
-            if !self.unreadable.contains(&previous) && !self.evicted.is_forgotten(previous) {
-                let detail = format!("segment `{previous}`, which came before, is not there");
-                self.found(FindingKind::MissingSegment, path, Some(previous), detail);
+            let is_forgotten = self.evicted.is_forgotten(FileId::Segment(previous));
+            if !self.unreadable.contains(&previous) && !is_forgotten {
+                let detail = format!("it came before segment `{}`, and is not there", link.sequence);
+                self.found(
+                    FindingKind::MissingSegment,
+                    &SEGMENTS.path(dir, previous),
+                    Some(previous),
+                    detail,
+                );
             }
             return;
         };
@@ -507,9 +522,6 @@ impl<'a> Verifier<'a> {
         if !link.is_endorsed(&self.uuid, &before.public_key) {
             let detail = "the key is not endorsed by the one before".to_owned();
             self.found(FindingKind::ChainRestart, path, Some(link.sequence), detail);
-        } else if found.last() == Some(&said) {
-            // The next one's endorsement covers all of it.
-            self.removed.extend(self.unsigned_removals.remove(&previous).unwrap_or_default());
         }
     }
 

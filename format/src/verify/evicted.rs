@@ -1,14 +1,15 @@
-//! What retention removed, as far as signed segments tell: only they are believed, not the files that it wrote.
+//! What retention removed, as far as segments tell it and sign it: only that is believed, not the files that it wrote.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::{
     Eviction,
-    keeping::{FileId, KeptFile, TOMBSTONES, Tombstone},
+    keeping::{self, FileId, KeptFile, Tombstone},
     meta::Record,
+    reader::told,
 };
 
-/// What segments tell of removals.
+/// What segments tell of removals, and sign.
 #[derive(Debug, Default)]
 pub(super) struct Evicted {
     pub(super) tombstones: BTreeMap<FileId, Tombstone>,
@@ -16,15 +17,19 @@ pub(super) struct Evicted {
     told: HashMap<FileId, Vec<Tombstone>>,
     /// What retention wrote, as often as that was told.
     kept: HashMap<u64, Vec<KeptFile>>,
+    /// Kept files that were told of.
+    known_kept: BTreeSet<u64>,
     evictions: BTreeMap<u64, Eviction>,
 }
 
 impl Evicted {
+    /// Learns what a segment tells; newer ones come first.
     pub(super) fn learn(&mut self, records: &[Record]) {
         for record in records {
+            self.known_kept.extend(told::kept_file(record));
             match record {
                 Record::Tombstone(tombstone) => {
-                    self.tombstones.insert(tombstone.file, **tombstone);
+                    self.tombstones.entry(tombstone.file).or_insert(**tombstone);
                     let told = self.told.entry(tombstone.file).or_default();
                     if !told.contains(tombstone) {
                         told.push(**tombstone);
@@ -64,22 +69,35 @@ impl Evicted {
 
     /// Kept files that have what was moved, are not among those `read`, and were not removed.
     pub(super) fn missing_kept(&self, read: &HashSet<FileId>) -> BTreeSet<u64> {
-        let moved = self.tombstones.values().filter_map(|tombstone| tombstone.moved_to);
-        let told = moved.chain(self.kept.keys().copied());
-        told.filter(|&number| {
-            let id = FileId::Kept(number);
-            !read.contains(&id) && !self.is_gone(id) && !self.is_forgotten(id.age())
-        })
-        .collect()
+        let is_missing = |number: &u64| {
+            let id = FileId::Kept(*number);
+            !read.contains(&id) && !self.is_gone(id) && !self.is_forgotten(id)
+        };
+        self.known_kept.iter().copied().filter(is_missing).collect()
     }
 
-    /// A segment so old that its tombstone may be gone too.
-    pub(super) fn is_forgotten(&self, sequence: u64) -> bool {
-        let oldest = self.tombstones.keys().find_map(|id| match id {
+    /// Whether a kept file was told of.
+    pub(super) fn knows_kept(&self, number: u64) -> bool {
+        self.known_kept.contains(&number)
+    }
+
+    /// A file so old that its tombstone may be gone too.
+    pub(super) fn is_forgotten(&self, id: FileId) -> bool {
+        keeping::horizon(self.tombstones.keys().copied()).is_some_and(|horizon| id.rank() < horizon)
+    }
+
+    /// The segment before which nothing tells any more which of them were removed, where segments are missing there that are
+    /// not among those `listed`.
+    pub(super) fn forgotten_before(&self, listed: &[u64]) -> Option<u64> {
+        let (age, is_kept, _) = keeping::horizon(self.tombstones.keys().copied())?;
+        let before = age.saturating_add(u64::from(is_kept));
+        let told = self.tombstones.keys().filter_map(|id| match id {
             FileId::Segment(number) => Some(*number),
             FileId::Kept(_) => None,
         });
-        self.tombstones.len() >= TOMBSTONES && oldest.is_some_and(|oldest| sequence < oldest)
+        let known: HashSet<u64> =
+            told.chain(listed.iter().copied()).filter(|number| *number < before).collect();
+        ((known.len() as u64) < before).then_some(before)
     }
 
     /// Blocks removed of each container.

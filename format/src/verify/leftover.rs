@@ -5,23 +5,18 @@ use std::{io, path::Path};
 
 use super::{Finding, FindingKind, blocks::Continuity, segment};
 use crate::{
-    OpenError,
     keeping::Tombstone,
-    reader::scan::{self, LoadError, Loaded},
+    reader::scan::{LoadError, Loaded},
 };
 
-/// Compares the file with all that was told of its removal; `None` when it is gone by now.
-pub(super) fn check(path: &Path, told: &[Tombstone]) -> Option<Vec<Finding>> {
-    let is_gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
-    match scan::walk(path, true) {
-        Ok(loaded) => Some(
-            compare(&loaded, told)
-                .unwrap_or_else(|error| vec![differs(path, &format!("it cannot be read: {error}"))]),
-        ),
-        Err(LoadError::Open(OpenError::Io { source, .. })) if is_gone(&source) => None,
+/// Compares the file with all that was told of its removal.
+pub(super) fn check(path: &Path, walked: Result<Loaded, LoadError>, told: &[Tombstone]) -> Vec<Finding> {
+    match walked {
+        Ok(loaded) => compare(&loaded, told)
+            .unwrap_or_else(|error| vec![differs(path, &format!("it cannot be read: {error}"))]),
         // It could not be read when it was removed, either.
-        Err(_) if told.iter().all(|tombstone| tombstone.size == 0) => Some(Vec::new()),
-        Err(_) => Some(vec![differs(path, "nothing in it can be read")]),
+        Err(_) if told.iter().all(|tombstone| tombstone.size == 0) => Vec::new(),
+        Err(_) => vec![differs(path, "nothing in it can be read")],
     }
 }
 
@@ -43,13 +38,6 @@ fn compare(loaded: &Loaded, told: &[Tombstone]) -> io::Result<Vec<Finding>> {
 }
 
 fn differs(path: &Path, why: &str) -> Finding {
-    Finding {
-        kind: FindingKind::BadProof,
-        path: path.to_owned(),
-        sequence: None,
-        block: None,
-        offset: None,
-        container: None,
-        detail: format!("retention removed a file of this name, and this is not that: {why}"),
-    }
+    let detail = format!("retention removed a file of this name, and this is not that: {why}");
+    Finding::of_file(FindingKind::BadProof, path, detail)
 }

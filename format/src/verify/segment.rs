@@ -11,6 +11,7 @@ use crate::{
     events::decode::EventDecoder,
     file,
     keeping::FileId,
+    limits,
     merkle::{self, Tree},
     meta::Record,
     note::Checkpoint,
@@ -34,8 +35,8 @@ pub(super) struct Checked {
     pub(super) links: Vec<Link>,
     /// Links of the segments that its proofs name, and the roots that were signed there.
     pub(super) sources: Vec<(Link, (u64, [u8; 32]))>,
-    /// Files that blocks of it say were removed, and whether a checkpoint of it covers that.
-    pub(super) removed: Vec<(FileId, bool)>,
+    /// Files that blocks of it say were removed.
+    pub(super) removed: Vec<FileId>,
     pub(super) is_extract: bool,
 }
 
@@ -51,8 +52,8 @@ struct Check<'a> {
     /// The last block is the checkpoint that ends a segment.
     has_last: bool,
     events: u64,
-    /// Files that it says were removed, and in which block.
-    removed: Vec<(FileId, u64)>,
+    /// Files that it says were removed.
+    removed: Vec<FileId>,
 }
 
 /// Checks a file that was opened by walking.
@@ -120,8 +121,7 @@ pub(super) fn check(
         Some((group.link, (checkpoint.size, checkpoint.root)))
     });
     let sources = if is_extract { sources.collect() } else { Vec::new() };
-    let removed = check.removed.iter().map(|&(file, number)| (file, number < check.signed)).collect();
-    Ok(Checked { sources, removed, ..check.finish(state, is_extract, provenance.links) })
+    Ok(Checked { sources, ..check.finish(state, is_extract, provenance.links) })
 }
 
 impl Check<'_> {
@@ -171,7 +171,7 @@ impl Check<'_> {
                 self.events += u64::from(header.rows);
                 for record in records {
                     if let Record::Tombstone(tombstone) = record {
-                        self.removed.push((tombstone.file, number));
+                        self.removed.push(tombstone.file);
                     }
                 }
             }
@@ -299,21 +299,20 @@ impl Check<'_> {
         }
     }
 
-    /// Whether what lies behind the last block is the beginning of a seal whose writing was cut: footer and trailer are one write.
+    /// Whether what lies behind the last block is of a seal whose writing was cut: footer and trailer are one write.
     fn seal_is_torn(&self) -> bool {
-        let (file, end) = (&self.loaded.file, self.loaded.end);
-        let is_zero = |bytes: &[u8]| bytes.iter().all(|&byte| byte == 0);
-        let Ok(length) = file.metadata().map(|about| about.len()) else { return false };
-        let Ok(head) = file::read_at_most(file, end, HEADER_LEN) else { return false };
-        if head.len() < HEADER_LEN || is_zero(&head) {
-            return true;
-        }
-        let Some(footer) = BlockHeader::parse(&head).ok().filter(|head| head.kind == kind::FOOTER) else {
+        let end = self.loaded.end;
+        let Ok(rest) = file::read_at_most(&self.loaded.file, end, limits::FOOTER_BYTES + TRAILER_LEN) else {
             return false;
         };
-        let trailer = end.saturating_add(footer.total_len() as u64);
-        let whole = trailer.saturating_add(TRAILER_LEN as u64);
-        length < whole || file::read_at_most(file, trailer, TRAILER_LEN).is_ok_and(|bytes| is_zero(&bytes))
+        if rest.len() < HEADER_LEN || file::has_unwritten_sector(&rest, end) {
+            return true;
+        }
+        let Some(footer) = BlockHeader::parse(&rest).ok().filter(|head| head.kind == kind::FOOTER) else {
+            return false;
+        };
+        let trailer = rest.get(footer.total_len()..).unwrap_or(&[]);
+        trailer.len() < TRAILER_LEN || trailer.iter().all(|&byte| byte == 0)
     }
 
     fn finish(mut self, state: SegmentState, is_extract: bool, links: Vec<Link>) -> Checked {
@@ -339,7 +338,7 @@ impl Check<'_> {
             roots: self.roots,
             links,
             sources: Vec::new(),
-            removed: Vec::new(),
+            removed: self.removed,
             is_extract,
         }
     }

@@ -1,12 +1,8 @@
 //! What is in no block yet: no signature covers the stage, so it is told of and never believed.
 
-use std::{
-    collections::HashMap,
-    io,
-    path::{Path, PathBuf},
-};
+use std::{collections::HashMap, io, path::Path};
 
-use super::FindingKind;
+use super::{Finding, FindingKind};
 use crate::{
     bytes::Malformed,
     stage::{
@@ -16,22 +12,14 @@ use crate::{
     store::STAGES,
 };
 
-/// What was found in a stage file.
-pub(super) struct Found {
-    pub(super) kind: FindingKind,
-    pub(super) path: PathBuf,
-    pub(super) offset: Option<u64>,
-    pub(super) detail: String,
-}
-
 /// Reads the stage files of a store; `ends` are the numbers behind the last rows that are in blocks. What a writer that
 /// lives is just writing is not told of.
-pub(super) fn check(dir: &Path, live: bool, ends: &HashMap<u64, u64>) -> io::Result<Vec<Found>> {
+pub(super) fn check(dir: &Path, live: bool, ends: &HashMap<u64, u64>) -> io::Result<Vec<Finding>> {
     let mut all = Vec::new();
     for number in STAGES.list(dir)? {
         let path = STAGES.path(dir, number);
         let mut found = |kind, offset, detail| {
-            all.push(Found { kind, path: path.clone(), offset, detail });
+            all.push(Finding { offset, ..Finding::of_file(kind, &path, detail) });
         };
         let (stage, torn) = match StageFile::read(&path) {
             Ok(read) => read,

@@ -190,6 +190,28 @@ fn a_chain_without_its_beginning_is_found() {
 }
 
 #[test]
+fn a_chain_with_empty_files_for_its_beginning_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    // Crashes, each right after a segment was made.
+    (0..2).for_each(|number| fs::write(SEGMENTS.path(dir.path(), number), []).unwrap());
+    let begun = tempfile::tempdir().unwrap();
+    drop(writer(begun.path()));
+    fs::copy(begun.path().join("STORE"), dir.path().join("STORE")).unwrap();
+    store(dir.path(), 3);
+    fs::remove_file(dir.path().join("catalog")).unwrap();
+    assert_eq!(damage(dir.path()), [], "nothing came before segment 2");
+    let path = SEGMENTS.path(dir.path(), 3);
+    fs::write(SEGMENTS.path(dir.path(), 2), []).unwrap();
+    let mut header = load(&path).header;
+    header.link.previous = None;
+    for endorsement in [[0; 64], load(&SEGMENTS.path(dir.path(), 4)).header.link.endorsement] {
+        header.link.endorsement = endorsement;
+        rewrite(&path, &header, &[], true);
+        assert_eq!(damage(dir.path()), [(FindingKind::MissingSegment, path.clone())]);
+    }
+}
+
+#[test]
 fn a_segment_that_was_emptied_is_missing_and_one_that_was_begun_is_not() {
     let dir = tempfile::tempdir().unwrap();
     store(dir.path(), 2);
@@ -263,6 +285,38 @@ fn a_crash_before_the_seal_is_no_damage_and_a_spoilt_seal_is() {
 }
 
 #[test]
+fn a_seal_of_which_a_power_cut_left_any_sectors_is_torn() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut one = writer(dir.path());
+    for uid in 1..=40 {
+        push(&mut one, uid, 10);
+        one.finish_container(ContainerUid(uid)).unwrap();
+    }
+    let path = one.seal().unwrap();
+    fs::remove_file(dir.path().join("catalog")).unwrap();
+    let bytes = fs::read(&path).unwrap();
+    let end = load(&path).end as usize;
+    let sectors: Vec<usize> = (end.next_multiple_of(512)..bytes.len()).step_by(512).collect();
+    assert!(sectors.len() > 3);
+    for &lost in sectors.iter().chain([&end]) {
+        let mut cut = bytes.clone();
+        let to = (lost + 1).next_multiple_of(512).min(cut.len());
+        cut[lost..to].fill(0);
+        fs::write(&path, cut).unwrap();
+        let kinds: Vec<_> = check(dir.path()).findings.iter().map(|found| found.kind).collect();
+        assert!(!kinds.iter().any(|kind| kind.is_damage()), "without {lost}: {kinds:?}");
+        assert!(kinds.contains(&FindingKind::TornTail), "without {lost}: {kinds:?}");
+        let recording = Recording::open(dir.path()).unwrap();
+        assert!(recording.defects().iter().all(|d| d.kind == crate::DefectKind::Torn), "without {lost}");
+        assert_eq!(recording.blocks().len(), 40);
+    }
+    let mut spoilt = bytes.clone();
+    spoilt[sectors[1] + 100] ^= 1;
+    fs::write(&path, spoilt).unwrap();
+    assert!(!damage(dir.path()).is_empty());
+}
+
+#[test]
 fn a_removal_that_nothing_signed_is_missing_evidence() {
     let dir = tempfile::tempdir().unwrap();
     store(dir.path(), 2);
@@ -278,8 +332,12 @@ fn a_removal_that_nothing_signed_is_missing_evidence() {
     let tree = loaded.tree().unwrap();
     (told.link, told.size, told.root) = (Some(loaded.header.link), tree.size(), tree.root());
     let path = SEGMENTS.path(dir.path(), 2);
-    rewrite(&path, &load(&path).header, &[Record::Tombstone(told)], false);
-    assert_eq!(damage(dir.path()), [(FindingKind::BadProof, gone.clone())], "it would be passed over");
+    for moved_to in [None, Some(3)] {
+        told.moved_to = moved_to;
+        rewrite(&path, &load(&path).header, &[Record::Tombstone(told.clone())], false);
+        assert_eq!(damage(dir.path()), [], "a crash came before it was signed, and it is there");
+        assert_eq!(shown(dir.path(), 1), 10);
+    }
     fs::remove_file(&gone).unwrap();
     assert_eq!(damage(dir.path()), [(FindingKind::MissingSegment, gone)]);
 }
@@ -326,21 +384,83 @@ fn a_kept_file_that_is_gone_or_was_written_anew_without_a_container_is_found() {
     assert_eq!(damage(dir.path()), [(FindingKind::BadProof, path)]);
 }
 
+/// Writes a kept file with invented events of container 7 that says it has what is of interest of these segments. Gives what
+/// a segment would tell of it.
+fn plant_kept(dir: &Path, number: u64, sources: &[u64]) -> KeptFile {
+    let path = KEPT.path(dir, number);
+    let store_uuid = load(&SEGMENTS.path(dir, SEGMENTS.list(dir).unwrap()[0])).header.store_uuid;
+    let header = SegmentHeader::of_copy((store_uuid, [1; 16]), crate::segment::origin_kind::KEPT, 0, number);
+    let mut open = OpenBlock::new();
+    (0..15).for_each(|row| open.push(&event(1000 * (row + 1), 666), 0));
+    let mut payload = Vec::new();
+    let around = Around { container: 7, ..Around::default() };
+    let mut block = EventEncoder::new().unwrap().encode(&open, &around, &mut payload);
+    let mut bytes = Vec::new();
+    seal_block(&mut block, &payload, &mut bytes);
+    let mut copy = BlockCopy::create(path.clone(), &header).unwrap();
+    copy.add_unproven(&bytes).unwrap();
+    let told: Vec<Record> =
+        sources.iter().map(|&source| tombstone(FileId::Segment(source), Some(number))).collect();
+    copy.add_keeping(&told).unwrap();
+    copy.finish(false).unwrap();
+    let tree = load(&path).tree().unwrap();
+    KeptFile { number, size: tree.size(), root: tree.root() }
+}
+
+/// Kinds of what is found in a file.
+fn found_in(dir: &Path, path: &Path) -> Vec<FindingKind> {
+    check(dir).findings.iter().filter(|found| found.path == path).map(|found| found.kind).collect()
+}
+
 #[test]
-fn a_kept_file_that_no_segment_knows_of_removes_nothing() {
+fn a_kept_file_of_which_nothing_signed_tells_is_not_used_while_all_is_there_without_it() {
     let dir = tempfile::tempdir().unwrap();
     store(dir.path(), 2);
+    let mut last = writer(dir.path());
+    push(&mut last, 9, 1);
+    last.finish_container(ContainerUid(9)).unwrap();
+    last.checkpoint().unwrap();
+    drop(last);
     fs::remove_file(dir.path().join("catalog")).unwrap();
-    let path = KEPT.path(dir.path(), 5);
-    let header = load(&SEGMENTS.path(dir.path(), 0)).header;
-    let ids = (header.store_uuid, header.boot_id);
-    let header = SegmentHeader::of_copy(ids, crate::segment::origin_kind::KEPT, 0, 5);
-    let mut copy = BlockCopy::create(path.clone(), &header).unwrap();
-    copy.add_keeping(&[tombstone(FileId::Segment(0), Some(5))]).unwrap();
-    copy.finish(false).unwrap();
-    let recording = Recording::open(dir.path()).unwrap();
-    assert!(recording.containers().iter().all(|c| c.record.uid.0 != 1), "a reader believes it");
-    assert_eq!(damage(dir.path()), [(FindingKind::BadProof, path)]);
+    let (path, gone) = (KEPT.path(dir.path(), 5), SEGMENTS.path(dir.path(), 0));
+    let segment = SEGMENTS.path(dir.path(), 2);
+    let good = fs::read(&segment).unwrap();
+    for sources in [&[][..], &[0], &[0, 1]] {
+        let told = plant_kept(dir.path(), 5, sources);
+        let moved = tombstone(FileId::Segment(0), Some(5));
+        for more in [vec![], vec![Record::Kept(told)], vec![Record::Kept(told), moved]] {
+            fs::write(&segment, &good).unwrap();
+            rewrite(&segment, &load(&segment).header, &more, false);
+            assert_eq!(damage(dir.path()), []);
+            assert_eq!(found_in(dir.path(), &path), [FindingKind::Unfinished]);
+            assert_eq!([1, 2, 7].map(|uid| shown(dir.path(), uid)), [10, 10, 0]);
+            assert_eq!(Recording::open(dir.path()).unwrap().evictions(), []);
+        }
+        fs::remove_file(&path).unwrap();
+    }
+
+    // What is there alone is shown, and told.
+    plant_kept(dir.path(), 5, &[0]);
+    let bytes = fs::read(&gone).unwrap();
+    fs::remove_file(&gone).unwrap();
+    assert_eq!(shown(dir.path(), 7), 15);
+    let found = damage(dir.path());
+    assert!(found.contains(&(FindingKind::BadProof, path.clone())), "{found:?}");
+    assert!(found.contains(&(FindingKind::MissingSegment, gone.clone())), "{found:?}");
+    fs::write(&gone, bytes).unwrap();
+
+    // A catalog could say that it is to be used.
+    let parts = [
+        (FileId::Kept(5), &path),
+        (FileId::Segment(0), &gone),
+        (FileId::Segment(1), &SEGMENTS.path(dir.path(), 1)),
+    ];
+    let parts = parts.map(|(id, path)| crate::catalog::Part::of(id, &scan::load(path, true).unwrap()));
+    let uuid = load(&gone).header.store_uuid;
+    let catalog = crate::catalog::encode(uuid, parts.iter()).unwrap().unwrap();
+    fs::write(dir.path().join("catalog"), catalog).unwrap();
+    assert_eq!([1, 2, 7].map(|uid| shown(dir.path(), uid)), [0, 10, 15]);
+    assert_eq!(damage(dir.path()), [(FindingKind::BadCatalog, dir.path().join("catalog"))]);
 }
 
 /// A store whose three segments were removed whole, a signed block telling it. Gives the bytes that the second had.
@@ -373,6 +493,21 @@ fn a_file_under_a_removed_one_s_name_is_found_and_what_a_crash_left_is_not() {
     fs::write(&path, &bytes).unwrap();
     assert_eq!(damage(dir.path()), [], "a crash came before it was removed");
     assert_eq!(shown(dir.path(), 2), 10);
+    // What the catalog says of it is compared too.
+    let files: Vec<u64> = SEGMENTS.list(dir.path()).unwrap();
+    let parts: Vec<_> = files
+        .iter()
+        .map(|&number| {
+            let mut loaded = scan::load(&SEGMENTS.path(dir.path(), number), true).unwrap();
+            loaded.records.retain(|record| !matches!(record, Record::Container(_)));
+            crate::catalog::Part::of(FileId::Segment(number), &loaded)
+        })
+        .collect();
+    let uuid = load(&path).header.store_uuid;
+    let catalog = dir.path().join("catalog");
+    fs::write(&catalog, crate::catalog::encode(uuid, parts.iter()).unwrap().unwrap()).unwrap();
+    assert_eq!(damage(dir.path()), [(FindingKind::BadCatalog, catalog.clone())]);
+    fs::remove_file(catalog).unwrap();
 
     // Without its seal, as a recorder leaves it that is killed; what was torn off is none of it.
     let end = load(&path).end as usize;
@@ -569,4 +704,50 @@ fn a_merge_takes_nothing_unproven_where_proven_blocks_have_all_of_it() {
     };
     Recording::open(&out).unwrap().for_each(&crate::Query::default(), see).unwrap();
     assert_eq!(results, [1; 20]);
+}
+
+#[test]
+fn a_hole_in_an_extract_is_told_where_only_the_extract_says_that_it_was_evicted() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    let mut genuine = writer(&path);
+    for _ in 0..3 {
+        push(&mut genuine, 1, 10);
+        genuine.finish_container(ContainerUid(1)).unwrap();
+    }
+    genuine.seal().unwrap();
+    let out = dir.path().join("out.aftx");
+    let recording = Recording::open(&path).unwrap();
+    let mut copy = BlockCopy::create(out.clone(), &recording.extract_header()).unwrap();
+    copy.add(&load(&SEGMENTS.path(&path, 0)), &|_, entry| entry.container == 1 && entry.number != 1).unwrap();
+    let reason = crate::EvictionReason::Budget;
+    let container = ContainerUid(1);
+    let eviction = crate::Eviction { container, events: 10, blocks: 1, until: BootNanos(20_000), reason };
+    copy.add_records(&[Record::Eviction(eviction)]).unwrap();
+    copy.finish(true).unwrap();
+    let report = check(&out);
+    assert!(report.is_good(), "{:?}", report.findings);
+    let told = report
+        .findings
+        .iter()
+        .find(|found| found.kind == FindingKind::NotSignedYet && found.container == Some(container));
+    assert!(told.is_some_and(|found| found.detail.contains("`1` blocks")), "{:?}", report.findings);
+}
+
+#[test]
+fn what_is_behind_the_tombstones_that_are_kept_is_not_called_missing_and_is_told() {
+    const LAST: u64 = 5000;
+    let told = |first: u64| {
+        let mut evicted = evicted::Evicted::default();
+        // An old segment that is still there tells of one older still.
+        evicted.learn(&[tombstone(FileId::Segment(5), None)]);
+        let all: Vec<Record> = (first..LAST).map(|n| tombstone(FileId::Segment(n), None)).collect();
+        evicted.learn(&all);
+        evicted
+    };
+    let crowded = told(LAST - 4096);
+    let gone = [5, 50, LAST - 4097, LAST - 4096].map(|n| crowded.is_forgotten(FileId::Segment(n)));
+    assert_eq!(gone, [true, true, true, false]);
+    let few = told(LAST - 4094);
+    assert!(!few.is_forgotten(FileId::Segment(50)), "nothing was forgotten yet");
 }

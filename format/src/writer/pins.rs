@@ -134,6 +134,12 @@ impl StoreWriter {
         held.min().or_else(|| first_event(self.segment.entries()))
     }
 
+    /// Since when nothing was removed of any container, as a time of the store: the oldest event, or the youngest that was removed.
+    pub fn whole_since(&self) -> Option<BootNanos> {
+        let removed = self.keeping.evictions.values().map(|(eviction, _)| eviction.until);
+        self.oldest_event().map(|oldest| removed.fold(oldest, Ord::max))
+    }
+
     /// A time of this boot as a time of the store: what readers show and pins are made of.
     pub fn store_time(&self, time: BootNanos) -> BootNanos {
         BootNanos(time.0.saturating_add(self.time_base))

@@ -12,6 +12,8 @@ use std::{
     time::Instant,
 };
 
+use ed25519_dalek::SigningKey;
+
 use super::{
     STAGE_STEPS, StoreOptions, StoreStats, StoreWriter, catalog::CatalogParts, containers::Containers,
     disk::Disk, held::Held, retention::Keeping, rotate::segment_header, stage_limit,
@@ -26,7 +28,12 @@ use crate::{
     keys,
     meta::Record,
     reader::scan::{self, Loaded},
-    segment::{SegmentHeader, chain::Previous, file::SegmentWriter, records::SegmentRecords},
+    segment::{
+        SegmentHeader,
+        chain::{Link, Previous},
+        file::SegmentWriter,
+        records::SegmentRecords,
+    },
     stage::{
         StageHeader,
         file::{StageError, StageFile, StageWriter},
@@ -85,11 +92,7 @@ pub(super) fn open(dir: &Path, mut origin: Origin, options: StoreOptions) -> Res
         keys::settle(dir, &last.link.public_key).map_err(key_error("change"))?;
     }
     let key = keys::prepare(dir).map_err(key_error("prepare"))?;
-    first.link.public_key = key.verifying_key().to_bytes();
-    first.link.previous = past.previous;
-    if let Some(before) = past.last.as_ref().and_then(|last| keys::find(dir, &last.link.public_key)) {
-        first.link.endorse(&store.uuid, &before);
-    }
+    first.link = link(dir, &past, &key, &store.uuid);
     let segment_path = SEGMENTS.path(dir, past.next_sequence);
     let io_error = |action, path: &Path| {
         let path = path.to_owned();
@@ -148,6 +151,21 @@ pub(super) fn open(dir: &Path, mut origin: Origin, options: StoreOptions) -> Res
     Ok(writer)
 }
 
+/// The link of the segment that follows, which has this key.
+fn link(dir: &Path, past: &Past, key: &SigningKey, store_uuid: &[u8; 16]) -> Link {
+    let public_key = key.verifying_key().to_bytes();
+    let mut link = Link { previous: past.previous, public_key, ..Link::unsigned(past.next_sequence) };
+    let before = match &past.last {
+        Some(last) => keys::find(dir, &last.link.public_key),
+        // That nothing came before it, a first one says itself.
+        None => Some(key.clone()),
+    };
+    if let Some(before) = before {
+        link.endorse(store_uuid, &before);
+    }
+    link
+}
+
 /// A write that failed while opening.
 fn opening(error: WriteError) -> OpenError {
     match error {
@@ -176,10 +194,18 @@ fn read_past(dir: &Path) -> Result<Past, OpenError> {
             Err(_) => past.add_unreadable(FileId::Kept(number), &path),
         }
     }
-    for sequence in SEGMENTS.list(dir).map_err(reading)? {
+    let sequences = SEGMENTS.list(dir).map_err(reading)?;
+    for &sequence in &sequences {
         past.next_sequence = sequence.saturating_add(1);
         match scan::load(&SEGMENTS.path(dir, sequence), true) {
-            Ok(loaded) => past.add_segment(loaded, sequence).map_err(reading)?,
+            Ok(loaded) => {
+                if Some(&sequence) == sequences.last() {
+                    // Who was killed may not have synced it, and nothing may rest on what a power cut can still take away: the
+                    // next segment names all of it, and stages go whose rows are in it.
+                    file::sync_data(&loaded.file).map_err(reading)?;
+                }
+                past.add_segment(loaded, sequence).map_err(reading)?;
+            }
             Err(scan::LoadError::Open(error @ OpenError::Version { .. })) => return Err(error),
             Err(scan::LoadError::Open(OpenError::Io { action, path, source })) => {
                 return Err(OpenError::Io { action, path, source });

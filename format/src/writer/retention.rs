@@ -8,7 +8,8 @@
 //!    them; it is synced;
 //! 3. the sources are removed. A removal that nothing signed is none of ours.
 //!
-//! A source whose tombstone is in a kept file counts as gone, whether it is there or not.
+//! A source whose tombstone is in a kept file counts as gone, whether it is there or not, once that was told and signed; a
+//! kept file that was not is none while all its sources are there.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -18,7 +19,7 @@ use std::{
 
 use super::{
     StoreWriter,
-    held::{HeldBlock, Marks},
+    held::{self, HeldBlock, Marks},
 };
 use crate::{
     BootNanos, ContainerUid, Eviction, EvictionReason, Loss, Pin, WriteError,
@@ -26,7 +27,7 @@ use crate::{
     copy::{BlockCopy, CopyError, is_common},
     events::{encode::Around, ingest::OpenBlock},
     file,
-    keeping::{FileId, KEPT_SHIFT, KeptFile, PinIndex, TOMBSTONES, Tombstone},
+    keeping::{self, FileId, KEPT_SHIFT, KeptFile, PinIndex, Tombstone},
     meta::Record,
     reader::scan::{self, Loaded},
     segment::{BlockEntry, SegmentHeader, origin_kind},
@@ -41,6 +42,7 @@ const GAPS: usize = 64;
 const RECORDS_BYTES: usize = 1 << 20;
 
 /// A file that is to be removed.
+#[derive(Debug)]
 struct Leaving {
     id: FileId,
     /// `None` when it cannot be read.
@@ -67,6 +69,7 @@ impl Leaving {
 }
 
 /// Files whose remains are in a kept file already, where there is one, and that are to be removed when that was told.
+#[derive(Debug)]
 struct Removal {
     leaving: Vec<Leaving>,
     tombstones: Vec<Tombstone>,
@@ -77,7 +80,7 @@ struct Removal {
 }
 
 /// What the store keeps and removed.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Keeping {
     /// What could not be told yet, the disk being full for one: nothing else is removed before it. Copied again, the blocks that
     /// stay would be there twice.
@@ -95,18 +98,6 @@ pub(super) struct Keeping {
     /// What each container lost, and the file that tells of it.
     pub(super) evictions: BTreeMap<u64, (Eviction, FileId)>,
     pub(super) next_kept: u64,
-}
-
-impl std::fmt::Debug for Keeping {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { pins, tombstones, kept, evictions, .. } = self;
-        f.debug_struct("Keeping")
-            .field("pins", pins)
-            .field("tombstones", &tombstones.len())
-            .field("kept", &kept.len())
-            .field("evictions", &evictions.len())
-            .finish_non_exhaustive()
-    }
 }
 
 impl Keeping {
@@ -149,16 +140,10 @@ impl Keeping {
 }
 
 impl Keeping {
-    /// Forgets the oldest tombstones beyond the limit. A kept file's is younger than those of the files whose blocks were
-    /// moved into it: without it, these would tell of a file that is missing.
+    /// Forgets the oldest tombstones beyond the limit.
     fn forget_oldest(&mut self) {
-        let over = self.tombstones.len().saturating_sub(TOMBSTONES);
-        if over > 0 {
-            let mut files: Vec<FileId> = self.tombstones.keys().copied().collect();
-            files.sort_unstable_by_key(|file| (file.age(), matches!(file, FileId::Kept(_)), *file));
-            for file in files.iter().take(over) {
-                self.tombstones.remove(file);
-            }
+        if let Some(horizon) = keeping::horizon(self.tombstones.keys().copied()) {
+            self.tombstones.retain(|file, _| file.rank() >= horizon);
         }
     }
 }
@@ -316,13 +301,11 @@ impl StoreWriter {
         marks: &Marks,
         reason: EvictionReason,
     ) -> Result<(), WriteError> {
-        self.finish_removal()?;
+        debug_assert!(self.keeping.removal.is_none(), "`enforce` finishes it before it removes more");
         let mut leaving = Vec::new();
         let pins = PinIndex::new(&self.keeping.pins);
-        // Some of them may have gone with what was to be finished.
         for &id in files {
-            let Some(file) = self.held.get(id) else { continue };
-            let blocks = file.blocks.as_slice();
+            let blocks = self.held.get(id).map_or(&[][..], |file| file.blocks.as_slice());
             let kept: HashSet<usize> =
                 blocks.iter().map(|block| block.number).filter(|&n| !marks.contains(&(id, n))).collect();
             let pinned = blocks.iter().any(|block| block.is_pinned(&pins));
@@ -365,6 +348,10 @@ impl StoreWriter {
         if !removal.is_told {
             self.tell(removal)?;
             removal.is_told = true;
+            // Readers of a catalog take its word for it that this was told.
+            if let Some(kept) = removal.kept {
+                self.list_file(FileId::Kept(kept.number));
+            }
         }
         // Those that are held no more went at an earlier try.
         let left = removal.leaving.iter().filter(|file| self.held.get(file.id).is_some());
@@ -428,7 +415,6 @@ impl StoreWriter {
             }
         };
         self.held.add(FileId::Kept(number), copied.bytes, &copied.entries);
-        self.list_file(FileId::Kept(number));
         self.stats.moved_bytes += copied.bytes;
         let kept = KeptFile { number, size: copied.entries.len() as u64, root: copied.root };
         Ok((tombstones, kept))
@@ -535,8 +521,7 @@ impl StoreWriter {
         let leaves = |id: FileId| leaving.iter().any(|file| file.id == id);
         let held = self.held.files().filter(|(id, _)| !leaves(*id));
         let held = held.flat_map(|(_, file)| &file.blocks).map(|block| block.first);
-        let here = self.segment.entries().iter().filter(|entry| entry.rows > 0);
-        let here = here.map(|entry| BootNanos(entry.first.saturating_add(entry.base)));
+        let here = held::first_event(self.segment.entries());
         let Some(oldest) = held.chain(here).min() else { return Ok(()) };
         let told = leaving.iter().filter_map(|file| file.loaded.as_ref()).flat_map(|loaded| &loaded.records);
         let mut gaps: Vec<Loss> = told
@@ -608,6 +593,7 @@ fn copying(error: CopyError) -> WriteError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keeping::TOMBSTONES;
 
     #[test]
     fn a_kept_file_is_remembered_as_gone_longer_than_what_was_moved_into_it() {

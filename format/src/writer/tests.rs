@@ -1,5 +1,7 @@
+use std::path::Path;
+
 use super::*;
-use crate::{EventCode, EventFlags, Pin, TaskKey, store::SEGMENTS};
+use crate::{EventCode, EventFlags, Pin, TaskKey, block::kind, reader::scan, store::SEGMENTS};
 
 fn origin() -> Origin {
     Origin { boot_id: [1; 16], ..Origin::default() }
@@ -101,6 +103,28 @@ fn the_oldest_event_is_that_of_what_is_left() {
 }
 
 #[test]
+fn nothing_was_removed_since_the_youngest_event_that_was_however_old_the_oldest_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = StoreOptions { budget_bytes: 1 << 20, segment_bytes: 1 << 16, ..StoreOptions::default() };
+    let mut store = StoreWriter::open(dir.path(), origin(), options).unwrap();
+    assert_eq!(store.whole_since(), None);
+    store.pin(Pin { id: "p".to_owned(), containers: vec![ContainerUid(2)], ..Pin::default() }).unwrap();
+    push(&mut store, 2, 3);
+    store.cut(2, 0).unwrap();
+    let first = store.oldest_event();
+    assert_eq!(store.whole_since(), first);
+    while store.stats().evicted_events < 1000 {
+        push(&mut store, 1, 3);
+        store.cut(1, 0).unwrap();
+        store.commit(BootNanos(1000 * store.stats().events)).unwrap();
+    }
+    let (oldest, whole) = (store.oldest_event(), store.whole_since());
+    store.seal().unwrap();
+    let removed = crate::Recording::open(dir.path()).unwrap().eviction(ContainerUid(1)).unwrap().until;
+    assert_eq!((oldest, whole), (first, Some(removed)));
+}
+
+#[test]
 fn a_removal_that_could_not_be_told_is_told_later_and_nothing_is_there_twice() {
     let dir = tempfile::tempdir().unwrap();
     let options = StoreOptions { budget_bytes: 1 << 20, segment_bytes: 1 << 16, ..StoreOptions::default() };
@@ -141,6 +165,73 @@ fn a_removal_that_could_not_be_told_is_told_later_and_nothing_is_there_twice() {
     assert!(recording.defects().is_empty(), "{:?}", recording.defects());
     let report = crate::verify(dir.path(), &crate::VerifyOptions::default(), &mut |_, _| {}).unwrap();
     assert!(report.is_good(), "{report:?}");
+}
+
+/// Copies files of `from` that are not in `to`.
+fn copy_missing(from: &Path, to: &Path) {
+    let _ = std::fs::create_dir(to);
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let copy = to.join(entry.file_name());
+        if !copy.exists() {
+            std::fs::copy(entry.path(), copy).unwrap();
+        }
+    }
+}
+
+/// Rows that a reader finds of containers 1 and 2, and how many of 2 were removed; nothing is damaged.
+fn good_rows(dir: &Path) -> (u64, u64, u64) {
+    let report = crate::verify(dir, &crate::VerifyOptions::default(), &mut |_, _| {}).unwrap();
+    assert!(report.is_good(), "{:?}", report.findings);
+    let recording = crate::Recording::open(dir).unwrap();
+    let rows = |uid| {
+        let own = recording.blocks().iter().filter(move |block| block.container == ContainerUid(uid));
+        own.map(|block| u64::from(block.rows)).sum::<u64>()
+    };
+    (rows(1), rows(2), recording.eviction(ContainerUid(2)).map_or(0, |eviction| eviction.events))
+}
+
+#[test]
+fn a_crash_in_the_middle_of_a_removal_is_no_damage_and_nothing_is_there_twice_or_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let [live, image] = ["live", "image"].map(|name| dir.path().join(name));
+    let options = StoreOptions { budget_bytes: 1 << 20, segment_bytes: 1 << 16, ..StoreOptions::default() };
+    let open = |dir| StoreWriter::open(dir, origin(), options.clone()).unwrap();
+    let mut store = open(&live);
+    store.pin(Pin { id: "p".to_owned(), containers: vec![ContainerUid(1)], ..Pin::default() }).unwrap();
+    store.keeping.refuses = true;
+    let (mut pinned, mut others) = (0, 0);
+    for round in 0.. {
+        let uid = 1 + u64::from(round % 50 > 0);
+        *(if uid == 1 { &mut pinned } else { &mut others }) += 3;
+        push(&mut store, uid, 3);
+        store.cut(uid, 0).unwrap();
+        if store.commit(BootNanos(1000 * store.stats().events)).is_err() {
+            break;
+        }
+    }
+    drop(store);
+    let last = SEGMENTS.path(&live, *SEGMENTS.list(&live).unwrap().last().unwrap());
+    let loaded = scan::walk(&last, true).unwrap();
+    let told = *loaded.entries.last().unwrap();
+    assert_eq!(told.kind, kind::KEEPING, "it was told and not signed");
+    // Cut before it was told, in the middle of that, and before it was signed.
+    for end in [told.offset, told.offset + 100, told.end()] {
+        let _ = std::fs::remove_dir_all(&image);
+        copy_missing(&live, &image);
+        let file = std::fs::File::options().write(true).open(image.join(last.file_name().unwrap())).unwrap();
+        file.set_len(end).unwrap();
+        drop(file);
+        let (one, two, _) = good_rows(&image);
+        assert_eq!((one, two), (pinned, others), "cut at {end}");
+        open(&image).seal().unwrap();
+        let (one, two, gone) = good_rows(&image);
+        assert_eq!((one, two + gone), (pinned, others), "cut at {end}, and after the next writer");
+        assert!(gone > 0);
+        // The next one was killed before it removed them.
+        copy_missing(&live, &image);
+        std::fs::remove_file(image.join(crate::catalog::NAME)).unwrap();
+        assert_eq!(good_rows(&image).0, pinned);
+    }
 }
 
 #[test]

@@ -12,13 +12,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use afterimage_format::{ContainerUid, Query, Recording, StoreOptions, StoreWriter, VerifyOptions, verify};
+use afterimage_format::{
+    ContainerUid, Pin, Query, Recording, StoreOptions, StoreWriter, VerifyOptions, verify,
+};
 
 use crate::generate::{Random, Row, events, options, origin, push_all, read};
 use disk::{Mounted, Op, Plugged, run};
 
 /// Images in the tests that CI runs; `cargo xtask soak power` makes a thousand.
 const IMAGES: usize = 100;
+/// Of the store that retention is at work in: a part of what is written to it.
+const BUDGET: u64 = 800_000;
 
 const INSIDE: &str = "AFTERIMAGE_POWER_INSIDE";
 
@@ -28,13 +32,29 @@ struct Promise {
     rows: usize,
 }
 
+/// A store that is written while the power is cut.
+struct Workload {
+    name: &'static str,
+    options: StoreOptions,
+    /// Retention removes what others have, and nothing of this container.
+    pinned: Option<ContainerUid>,
+    rows: Vec<Row>,
+}
+
 fn number(name: &str, otherwise: usize) -> usize {
     std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(otherwise)
 }
 
-/// Every commit syncs, so that what each has promised is known exactly.
-fn synced() -> StoreOptions {
-    StoreOptions { sync_interval: 0, segment_bytes: 300_000, block_age: 30_000, ..options() }
+fn workloads(seed: u64) -> [Workload; 2] {
+    // Every commit syncs, so that what each has promised is known exactly.
+    let synced = StoreOptions { sync_interval: 0, segment_bytes: 300_000, block_age: 30_000, ..options() };
+    let small = StoreOptions { budget_bytes: BUDGET, ..synced.clone() };
+    let (all, most) = (numbered(seed, 12_000), numbered(seed + 1, 12_000));
+    let pinned = Some(ContainerUid(3));
+    [
+        Workload { name: "all", options: synced, pinned: None, rows: all },
+        Workload { name: "retention", options: small, pinned, rows: most },
+    ]
 }
 
 /// Rows that can be told apart: each has its number as a number of its own.
@@ -48,57 +68,83 @@ fn numbered(seed: u64, count: usize) -> Vec<Row> {
     rows
 }
 
-/// Writes, and notes after each commit what is promised from then on.
-fn write(dir: &Path, rows: &[Row], disk: &disk::Disk, random: &mut Random) -> Vec<Promise> {
-    let mut promises = Vec::new();
-    let mut store = StoreWriter::open(dir, origin(), synced()).unwrap();
-    let mut done = 0;
-    while done < rows.len() {
-        let count = (1 + random.below(60) as usize).min(rows.len() - done);
-        push_all(&mut store, &rows[done..done + count]);
-        done += count;
-        match random.below(12) {
-            0 => store.finish_container(ContainerUid(random.below(4))).unwrap(),
-            1 => drop(store.checkpoint().unwrap()),
-            _ => {}
-        }
-        store.commit(rows[done - 1].1.time).unwrap();
-        promises.push(Promise { position: disk.position(), rows: done });
-        if random.below(150) == 0 {
-            // Some writers seal, some die.
-            if random.below(2) == 0 {
-                drop(store.seal().unwrap())
-            } else {
-                drop(store)
-            }
-            store = StoreWriter::open(dir, origin(), synced()).unwrap();
-        }
+impl Workload {
+    fn open(&self, dir: &Path, syncs: bool) -> StoreWriter {
+        let sync_interval = if syncs { 0 } else { u64::MAX };
+        StoreWriter::open(dir, origin(), StoreOptions { sync_interval, ..self.options.clone() }).unwrap()
     }
-    promises
-}
 
-/// Looks at a store after a power cut: says how many rows are there.
-fn look(dir: &Path, rows: &[Row], promised: usize, image: usize) -> usize {
-    if promised == 0 && !dir.join("STORE").exists() {
-        return 0;
+    /// Writes, and notes what is promised from when on: what was committed, or what the next writer was told of by one that did
+    /// not sync.
+    fn write(&self, dir: &Path, disk: &disk::Disk, random: &mut Random) -> Vec<Promise> {
+        let mut promises = Vec::new();
+        let mut store = self.open(dir, true);
+        if let Some(uid) = self.pinned {
+            let pin = Pin { id: "p".to_owned(), containers: vec![uid], ..Pin::default() };
+            store.pin(pin).unwrap();
+        }
+        let (mut done, mut syncs, mut moved) = (0, true, 0);
+        while done < self.rows.len() {
+            let count = (1 + random.below(60) as usize).min(self.rows.len() - done);
+            push_all(&mut store, &self.rows[done..done + count]);
+            done += count;
+            match random.below(12) {
+                0 => store.finish_container(ContainerUid(random.below(4))).unwrap(),
+                1 => drop(store.checkpoint().unwrap()),
+                _ => {}
+            }
+            store.commit(self.rows[done - 1].1.time).unwrap();
+            if syncs {
+                promises.push(Promise { position: disk.position(), rows: done });
+            }
+            if random.below(if syncs { 100 } else { 10 }) == 0 {
+                moved += store.stats().moved_bytes;
+                // Some writers seal, some die.
+                if random.below(2) == 0 {
+                    drop(store.seal().unwrap())
+                } else {
+                    drop(store)
+                }
+                syncs = random.below(3) > 0;
+                store = self.open(dir, syncs);
+                promises.push(Promise { position: disk.position(), rows: done });
+            }
+        }
+        moved += store.stats().moved_bytes;
+        assert!(self.pinned.is_none() || moved > 0, "nothing was kept");
+        promises
     }
-    let recording = match Recording::open(dir) {
-        Ok(recording) => recording,
-        Err(error) => {
-            assert_eq!(promised, 0, "image {image}: {error}");
+
+    /// Looks at a store after a power cut: says how many rows are there.
+    fn look(&self, dir: &Path, promised: usize, image: usize) -> usize {
+        let at = format!("image {image}, {}", self.name);
+        if promised == 0 && !dir.join("STORE").exists() {
             return 0;
         }
-    };
-    let mut found = HashMap::new();
-    for (uid, event) in read(&recording, &Query::default()) {
-        let number = event.args[2] as usize;
-        assert_eq!(rows[number], (uid, event), "image {image}: a row that was not written");
-        assert!(found.insert(number, ()).is_none(), "image {image}: row {number} twice");
+        let recording = match Recording::open(dir) {
+            Ok(recording) => recording,
+            Err(error) => {
+                assert_eq!(promised, 0, "{at}: {error}");
+                return 0;
+            }
+        };
+        let mut found = HashMap::new();
+        for (uid, event) in read(&recording, &Query::default()) {
+            let number = event.args[2] as usize;
+            assert_eq!(self.rows[number], (uid, event), "{at}: a row that was not written");
+            assert!(found.insert(number, ()).is_none(), "{at}: row {number} twice");
+        }
+        for number in 0..promised {
+            let may_go = self.pinned.is_some_and(|uid| self.rows[number].0 != uid);
+            assert!(may_go || found.contains_key(&number), "{at}: row {number} of {promised} synced is gone");
+        }
+        let evicted: u64 = recording.evictions().iter().map(|eviction| eviction.events).sum();
+        let told = found.len() + evicted as usize;
+        assert!(told >= promised, "{at}: {told} of {promised} synced rows are there or told of as removed");
+        let report = verify(dir, &VerifyOptions::default(), &mut |_, _| {}).unwrap();
+        assert!(report.is_good(), "{at}: {:?}", report.findings);
+        found.len()
     }
-    for number in 0..promised {
-        assert!(found.contains_key(&number), "image {image}: row {number} of {promised} synced is gone");
-    }
-    found.len()
 }
 
 #[test]
@@ -128,10 +174,10 @@ fn what_was_synced_survives_any_power_cut() {
     run("mkfs.ext4", &["-q", "-F", "-E", "lazy_itable_init=0", &plug.join("disk").display().to_string()]);
     let beginning = plugged.disk.begin();
     let mut random = Random::new(seed);
-    let rows = numbered(seed, 12_000);
+    let workloads = workloads(seed);
     let promises = {
         let _mounted = Mounted::new(&plug.join("disk"), &live, "commit=1");
-        write(&live.join("store"), &rows, &plugged.disk, &mut random)
+        workloads.each_ref().map(|work| work.write(&live.join(work.name), &plugged.disk, &mut random))
     };
     let log = plugged.disk.log();
     plugged.pull();
@@ -150,33 +196,42 @@ fn what_was_synced_survives_any_power_cut() {
         // A name of its own: somebody's mount namespace may still hold the one before.
         let path = dir.path().join(format!("image-{image}"));
         durable.cut(&log[flushed..moment], &mut random).image(&path).unwrap();
-        let promised = promises.iter().rev().find(|p| p.position <= moment).map_or(0, |p| p.rows);
-        let store = cut.join("store");
+        let promised = promises.each_ref().map(|promises| {
+            promises.iter().rev().find(|p| p.position <= moment).map_or(0, |promise| promise.rows)
+        });
+        let look_at_all = |promised: [usize; 2]| {
+            let mut there = [0; 2];
+            for (number, work) in workloads.iter().enumerate() {
+                there[number] = work.look(&cut.join(work.name), promised[number], image);
+            }
+            there
+        };
         let there = {
             // The file system's own recovery may write; reading a store may not.
             let _mounted = Mounted::new(&path, &cut, "rw");
             run("mount", &["-o", "remount,ro", &cut.display().to_string()]);
-            look(&store, &rows, promised, image)
+            look_at_all(promised)
         };
         survived += 1;
-        beyond += there - promised;
-        if image % 4 == 0 && promised > 0 {
+        beyond += there[0] - promised[0];
+        if image % 4 == 0 {
             let _mounted = Mounted::new(&path, &cut, "rw");
-            StoreWriter::open(&store, origin(), synced()).unwrap().seal().unwrap();
-            assert_eq!(look(&store, &rows, there, image), there, "image {image}: recovery changes nothing");
-            let report = verify(&store, &VerifyOptions::default(), &mut |_, _| {}).unwrap();
-            assert!(report.is_good(), "image {image}: {:?}", report.findings);
-            recovered += 1;
+            for (work, _) in workloads.iter().zip(promised).filter(|(_, promised)| *promised > 0) {
+                work.open(&cut.join(work.name), true).seal().unwrap();
+                recovered += 1;
+            }
+            let after = look_at_all(promised);
+            assert_eq!(after[0], there[0], "image {image}: recovery changes nothing");
         }
         fs::remove_file(&path).unwrap();
     }
     assert_eq!(survived, images);
     let flushes = log.iter().filter(|op| matches!(op, Op::Flush)).count();
     println!(
-        "\npower cuts: {images} images of seed {seed}, {} writes and {flushes} flushes, {} commits, {recovered} stores \
-         recovered and verified, {beyond} rows beyond the promise, {:?}",
+        "\npower cuts: {images} images of seed {seed}, {} writes and {flushes} flushes, {} promises; the stores of each \
+         verified, {recovered} of them recovered and verified again, {beyond} rows beyond the promise, {:?}",
         log.len() - flushes,
-        promises.len(),
+        promises.iter().map(Vec::len).sum::<usize>(),
         Duration::from_secs(begun.elapsed().as_secs())
     );
 }

@@ -54,11 +54,7 @@ impl Decode<'_> {
         }
         self.strings()?;
         let payloads = self.rows.bytes.len();
-        let bytes = &mut self.rows.bytes;
-        self.source.column(column::PAYLOAD, |input, _| {
-            bytes.extend_from_slice(input.take(input.rest().len())?);
-            Ok(())
-        })?;
+        self.source.append(column::PAYLOAD, &mut self.rows.bytes)?;
         self.rows.fields.resize(total as usize, FieldAt::default());
         self.place(payloads)
     }
@@ -96,12 +92,13 @@ impl Decode<'_> {
                             tables.cells.push((tables.rows.len() as u32, shape as u32));
                         }
                     }
-                    Numbers::Each(shapes) => {
+                    each => {
                         tables.by_shape.clear();
-                        for (&row, &shape) in rows.iter().zip(shapes) {
+                        each.hand(rows.iter(), |&row, shape| {
                             put(counts, row, length(&tables.shapes, shape)?);
                             tables.by_shape.push((shape as u32, row));
-                        }
+                            Ok(())
+                        })?;
                         tables.sort_by_shape();
                     }
                 }
@@ -113,10 +110,7 @@ impl Decode<'_> {
     /// Puts the strings' bytes into `rows.bytes`, and begin and length of each into the table.
     fn strings(&mut self) -> Result<(), Malformed> {
         let (bytes, strings) = (&mut self.rows.bytes, &mut self.tables.fields.strings);
-        self.source.column(column::STRINGS, |input, _| {
-            bytes.extend_from_slice(input.take(input.rest().len())?);
-            Ok(())
-        })?;
+        self.source.append(column::STRINGS, bytes)?;
         strings.clear();
         let end = self.source.column(column::STRING_LENGTHS, |input, values| {
             let count = input.count(limits::BLOCK_FIELDS)?;
@@ -162,15 +156,11 @@ impl Decode<'_> {
             for (place, &tag) in shapes.get(shape as usize).map_or(&[][..], Vec::as_slice).iter().enumerate()
             {
                 let [of_ids, of_flags, of_more] = &mut *values;
-                let optional = |input: &mut Option<Input<'_>>, values| match input {
-                    Some(input) => read_numbers(input, rows.len(), values),
-                    None => Ok(Numbers::Same(0)),
-                };
                 let position = Position {
                     tag: FieldTag(tag),
                     ids: read_numbers(&mut ids, rows.len(), of_ids)?,
-                    flags: optional(&mut flags, of_flags)?,
-                    more: optional(&mut more, of_more)?,
+                    flags: optional(&mut flags, rows.len(), of_flags)?,
+                    more: optional(&mut more, rows.len(), of_more)?,
                 };
                 let fields = self.rows.fields.get_mut(place..).unwrap_or(&mut []);
                 if is_payload(position.tag) {
@@ -201,6 +191,15 @@ impl Tables {
             }
         }
     }
+}
+
+/// A stream of a column that is left out where all its numbers are 0.
+fn optional<'i: 'o, 'o>(
+    input: &mut Option<Input<'i>>,
+    count: usize,
+    values: &'o mut Vec<u64>,
+) -> Result<Numbers<'o>, Malformed> {
+    input.as_mut().map_or(Ok(Numbers::Same(0)), |input| read_numbers(input, count, values))
 }
 
 /// The strings at one position of a cell; `fields` begins with that position of the first row.

@@ -11,6 +11,7 @@ use crate::{
         encode::{Around, EventEncoder},
         ingest::OpenBlock,
     },
+    reader::Wanted,
 };
 
 /// A block of rows of several codes, shapes, counts of numbers and tasks.
@@ -76,6 +77,41 @@ fn rows_come_back_also_in_memory_that_others_had() {
     for (rows, timed) in [(40, false), (100, true), (60, false), (3, true), (2, false), (90, false)] {
         let (header, payload, written) = block(rows, timed);
         assert_eq!(read(&header, &payload, &mut decoder), Some(written));
+    }
+}
+
+#[test]
+fn rows_of_chosen_codes_are_the_same_without_the_others() {
+    let mut decoder = EventDecoder::new().unwrap();
+    let wanted = Wanted::RESULTS.with(Wanted::FLAGS).with(Wanted::THREADS);
+    for codes in [&[0][..], &[1, 257], &[59], &[0, 1, 257]] {
+        let (header, payload, written) = block(90, false);
+        let all = decoder.rows(&header, &payload).unwrap();
+        assert_eq!(all.len(), written.len());
+        let some = decoder.columns(&header, &payload, wanted, Some(&|code| codes.contains(&code))).unwrap();
+        assert_eq!((some.codes(), some.tasks()), (all.codes(), all.tasks()));
+        for (row, code) in all.codes().iter().enumerate() {
+            let told = (some.results()[row], some.flags().get(row).copied().unwrap_or(0));
+            let expected = if codes.contains(code) { (all.results()[row], all.flags()[row]) } else { (0, 0) };
+            assert_eq!(told, expected, "row {row} of code {code}");
+        }
+        decoder.take_back(all);
+    }
+}
+
+#[test]
+fn what_depends_on_other_columns_is_read_of_all_rows() {
+    let mut decoder = EventDecoder::new().unwrap();
+    let (header, payload, _) = block(90, true);
+    let all = decoder.rows(&header, &payload).unwrap();
+    for wanted in [Wanted::TIMES, Wanted::NUMBERS, Wanted::FIELDS] {
+        let some = decoder.columns(&header, &payload, wanted, Some(&|code| code == 1)).unwrap();
+        for row in 0..all.codes().len() {
+            let times = wanted != Wanted::TIMES || some.times()[row] == all.times()[row];
+            let numbers = wanted != Wanted::NUMBERS || some.numbers(row) == all.numbers(row);
+            let fields = wanted != Wanted::FIELDS || some.tags(row).eq(all.tags(row));
+            assert!(times && numbers && fields, "row {row}");
+        }
     }
 }
 
