@@ -28,4 +28,4 @@ pub mod text;
 mod world;
 
 pub use names::{event_codes, event_name};
-pub use world::{Restoring, TreeRow, World, changes_state, moves_bytes, nearest};
+pub use world::{Restoring, TreeRow, World, changes_state, fails_without_effect, moves_bytes, nearest};

@@ -251,9 +251,7 @@ impl Look<'_> {
     /// is not recorded.
     fn further(&mut self, socket: &Socket, sends: bool) {
         let (event, process) = (self.event, self.process);
-        let addresses = event.fields.iter().filter(|f| f.tag == FieldTag::SOCKADDR).skip(1);
-        let addresses = addresses.filter_map(|field| SocketAddress::parse(field.bytes));
-        for address in addresses.filter(SocketAddress::is_named) {
+        for address in SocketAddress::of_further_messages(event).filter(SocketAddress::is_named) {
             let Some(conversation) = self.conversation(socket, Some(address)) else { return };
             conversation.note(event.time, process);
             let messages =

@@ -8,6 +8,8 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6},
 };
 
+use afterimage_format::{Event, FieldTag};
+
 use crate::{
     codec::{Input, SnapshotError, Stored},
     symbols,
@@ -71,6 +73,12 @@ mod family {
 }
 
 impl SocketAddress {
+    /// The addresses of the messages behind the first of a call of many, as far as they had one.
+    pub(crate) fn of_further_messages(event: &Event<'_>) -> impl Iterator<Item = Self> {
+        let fields = event.fields.iter().filter(|field| field.tag == FieldTag::SOCKADDR);
+        fields.skip(1).filter_map(|field| Self::parse(field.bytes))
+    }
+
     /// Decodes a `struct sockaddr`; `None` where not even the family is there.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let (head, rest) = bytes.split_first_chunk::<2>()?;

@@ -202,7 +202,7 @@ fn peeks(call: &str, event: &Event<'_>) -> bool {
 }
 
 /// Calls with an array of messages: the result counts these, and the recorder keeps what the first moved.
-pub(crate) fn counts_messages(call: &str) -> bool {
+pub fn counts_messages(call: &str) -> bool {
     matches!(call, "sendmmsg" | "recvmmsg" | "recvmmsg_time64")
 }
 

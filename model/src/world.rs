@@ -51,6 +51,12 @@ pub fn changes_state(code: EventCode) -> bool {
     code.as_syscall().is_none() || !counts()
 }
 
+/// Whether a call of this code that failed changed nothing of that.
+pub fn fails_without_effect(code: EventCode) -> bool {
+    use calls::Effect;
+    code.as_syscall().is_some() && !matches!(calls::effect(code), Effect::Close | Effect::Connect)
+}
+
 /// Whether calls of this code move bytes through descriptors.
 pub fn moves_bytes(code: EventCode) -> bool {
     use calls::Effect;

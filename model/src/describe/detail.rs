@@ -193,9 +193,8 @@ impl Line<'_> {
         if more <= 0 || !counts_messages(syscalls::base_name(self.event.code)) {
             return String::new();
         }
-        let addresses = self.event.fields.iter().filter(|f| f.tag == FieldTag::SOCKADDR).skip(1);
         let addresses: Vec<String> =
-            addresses.filter_map(|f| SocketAddress::parse(f.bytes)).map(|a| a.to_string()).collect();
+            SocketAddress::of_further_messages(self.event).map(|address| address.to_string()).collect();
         match addresses.as_slice() {
             [] => format!(" +{more} more"),
             known => format!(" +{more} more: {}", known.join(", ")),
