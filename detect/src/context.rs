@@ -25,12 +25,45 @@ pub struct Frame {
     pub alerts: Vec<Option<BootNanos>>,
     /// Marks of the case by letter.
     pub marks: Vec<(char, BootNanos)>,
+    /// What the alerts say, where filters ask for it.
+    pub told: Vec<Told>,
+    /// Containers that lost events, and how many; nothing where that is not known.
+    pub lost: Option<Vec<(ContainerUid, u64)>>,
+    /// Nobody follows the containers that were seen up to then: a recorder that did not take over from the one before gives
+    /// what lives a new number. The greatest time where no recorder has the recording open.
+    pub followed_from: Option<BootNanos>,
+}
+
+/// Whether what [`Frame::followed_from`] says leaves this container a recorder. The host has the same number for ever.
+pub fn follows(from: Option<BootNanos>, record: &ContainerRecord) -> bool {
+    from.is_none_or(|from| {
+        let is_host = record.uid == ContainerUid::HOST;
+        from < BootNanos(u64::MAX) && (is_host || from < record.first_seen)
+    })
+}
+
+/// An alert.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Told {
+    /// The containers that it is about.
+    pub containers: Vec<ContainerUid>,
+    /// Its rule, else its reason.
+    pub rule: Vec<u8>,
+    /// Who sent it.
+    pub source: Vec<u8>,
+    /// How bad it is, in the sender's word.
+    pub priority: Vec<u8>,
 }
 
 /// Marks that a message names.
 const NAMED: usize = 8;
 
 impl Frame {
+    /// Whether a recorder still follows a container, unless it has ended: else what became of it is not known.
+    pub fn follows(&self, record: &ContainerRecord) -> bool {
+        follows(self.followed_from, record)
+    }
+
     /// When the alert of this number was.
     pub(crate) fn alert(&self, number: u32) -> Option<BootNanos> {
         let at = usize::try_from(number).ok()?.checked_sub(1)?;
@@ -72,6 +105,8 @@ pub struct EventContext<'a> {
     facts: &'a dyn Facts,
     frame: &'a Frame,
     number: u64,
+    /// Which of the addresses that the program told is looked at, of a call that moves many messages.
+    message: usize,
     summary: Option<&'a str>,
     shape: &'static Shape,
     process: OnceCell<Option<Process<'a>>>,
@@ -98,6 +133,7 @@ impl<'a> EventContext<'a> {
             facts,
             frame,
             number,
+            message: 0,
             summary: None,
             shape: shape::of_event(event),
             process: OnceCell::new(),
@@ -119,9 +155,36 @@ impl<'a> EventContext<'a> {
 
     /// The same event as seen from another process: what `within` asks of ancestors.
     pub(crate) fn seen_from(&self, process: Process<'a>) -> Self {
-        let other = Self::new(self.event, (self.container, self.record), self.facts, self.frame, self.number);
+        let other = self.anew();
         let _ = other.process.set(Some(process));
         other
+    }
+
+    /// The same event as each of its messages but the first shows it. A call that moves many is to filters what a call for each
+    /// would be: nobody hides a peer behind another, whatever a filter asks or excludes.
+    pub(crate) fn further(&self) -> Vec<Self> {
+        if !self.shape.moves_many {
+            return Vec::new();
+        }
+        let told: Vec<&[u8]> = addresses(self.event).collect();
+        let is_new = |at: &usize| !told[..*at].contains(&told[*at]);
+        let mut messages: Vec<usize> = (1..told.len()).filter(is_new).collect();
+        // Where the first has an address, those without are not told: they go to the socket's peer.
+        let moved = usize::try_from(self.event.ret).unwrap_or(0).min(MOST_MESSAGES);
+        if told.len() < moved && told.first().is_some_and(|first| !first.is_empty()) {
+            messages.push(told.len());
+        }
+        let seen = |message| Self { message, summary: self.summary, ..self.anew() };
+        messages.into_iter().map(seen).collect()
+    }
+
+    /// The address that the program told, or was told.
+    pub(crate) fn claimed(&self) -> Option<&'a [u8]> {
+        addresses(self.event).nth(self.message)
+    }
+
+    fn anew(&self) -> Self {
+        Self::new(self.event, (self.container, self.record), self.facts, self.frame, self.number)
     }
 
     /// The event.
@@ -257,6 +320,13 @@ impl<'a> EventContext<'a> {
     pub fn container_start(&self) -> Option<BootNanos> {
         self.record.map(|record| record.started.unwrap_or(record.first_seen))
     }
+}
+
+/// So many messages of a call tell their addresses.
+const MOST_MESSAGES: usize = 7;
+
+fn addresses<'a>(event: &Event<'a>) -> impl Iterator<Item = &'a [u8]> {
+    event.fields.iter().filter(|field| field.tag == FieldTag::SOCKADDR).map(|field| field.bytes)
 }
 
 /// How many ancestors are looked at.

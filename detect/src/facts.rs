@@ -86,6 +86,8 @@ pub struct Process<'a> {
     pub exe_flags: Option<u64>,
     /// When it was made, where that is known.
     pub start: Option<BootNanos>,
+    /// When it ended, as far as that was seen.
+    pub exit: Option<BootNanos>,
 }
 
 /// What a descriptor is.

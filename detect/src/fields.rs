@@ -1,5 +1,6 @@
 //! The fields a filter can ask for: one table, from which the look-up, the completion and docs/fields.md are made.
 
+mod alert;
 mod args;
 mod container;
 mod descriptor;
@@ -62,6 +63,7 @@ enum FieldId {
     Path(path::Path),
     User(user::User),
     Container(container::Container),
+    Alert(alert::Alert),
     /// Known to Falco, never recorded.
     Absent,
 }
@@ -173,6 +175,7 @@ pub fn fields() -> impl Iterator<Item = &'static FieldDef> {
         path::Path::TABLE,
         user::User::TABLE,
         container::Container::TABLE,
+        alert::Alert::TABLE,
         ABSENT,
     ]
     .into_iter()
@@ -191,8 +194,8 @@ pub fn lookup(name: &str) -> Option<(&'static FieldDef, Option<&str>)> {
 }
 
 /// First parts of field names.
-const FAMILIES: [&str; 10] =
-    ["evt", "syscall", "proc", "thread", "fd", "fs", "user", "group", "container", "k8s"];
+const FAMILIES: [&str; 11] =
+    ["evt", "syscall", "proc", "thread", "fd", "fs", "user", "group", "container", "k8s", "alert"];
 
 /// Whether a dotted name begins like a field.
 pub(crate) fn in_family(name: &str) -> bool {
@@ -283,6 +286,7 @@ impl FieldRef {
             FieldId::Path(field) => path::get(field, cx),
             FieldId::User(field) => user::get(field, cx),
             FieldId::Container(field) => container::get(field, &self.arg, cx),
+            FieldId::Alert(field) => alert::get(field, cx),
             FieldId::Absent => None,
         }
     }
@@ -295,6 +299,7 @@ impl FieldRef {
                 | FieldId::Thread(_)
                 | FieldId::User(_)
                 | FieldId::Container(_)
+                | FieldId::Alert(_)
                 | FieldId::Absent
         )
     }

@@ -82,7 +82,7 @@ impl Filter {
 
     /// Whether the event passes.
     pub fn matches(&self, cx: &EventContext<'_>) -> bool {
-        self.node.holds(cx)
+        self.node.holds(cx) || cx.further().iter().any(|cx| self.node.holds(cx))
     }
 
     /// Whether it has `near` or `seq`: every event must be shown to [`Self::survey`] first.
@@ -92,7 +92,9 @@ impl Filter {
 
     /// The first pass's part at one event.
     pub fn survey(&mut self, cx: &EventContext<'_>) {
-        self.node.surveys(&mut |survey| survey.observe(cx));
+        for cx in std::iter::once(cx).chain(&cx.further()) {
+            self.node.surveys(&mut |survey| survey.observe(cx));
+        }
     }
 
     /// A bound on the state of `near` or `seq` was reached in the first pass: the result may have more (`near`) or
@@ -118,9 +120,14 @@ impl Filter {
 
     /// Whether it asks for an event's number in the recording: then all events before it have to be counted.
     pub fn counts_events(&self) -> bool {
+        self.asks(|field| field == "evt.num")
+    }
+
+    /// Whether it has a field of such a name.
+    fn asks(&self, is: impl Fn(&str) -> bool) -> bool {
         self.node.any(&|node| {
             let mut any = false;
-            node.sources(&mut |source| source.each_field(&mut |field| any |= field.def().name == "evt.num"));
+            node.sources(&mut |source| source.each_field(&mut |field| any |= is(field.def().name)));
             any
         })
     }
@@ -130,9 +137,9 @@ impl Filter {
         self.node.any(&|node| matches!(node, Node::Text(_)))
     }
 
-    /// Whether it asks for a moment by its name: then the frame has to know alerts and marks.
-    pub fn names_moments(&self) -> bool {
-        !self.named.is_empty()
+    /// Whether it asks for alerts, or for a moment by its name: then the frame has to know alerts and marks.
+    pub fn asks_alerts(&self) -> bool {
+        !self.named.is_empty() || self.asks(|field| field.starts_with("alert."))
     }
 
     /// Looks up the alerts and marks that it names: a filter with a name that means nothing would match nothing.

@@ -169,7 +169,7 @@ fn bound(node: &Node, known: Known<'_>) -> Verdict {
 pub(crate) fn of_container(source: &Source) -> bool {
     let fixed = |field: &FieldRef| {
         let name = field.def().name;
-        (name.starts_with("container.") || name.starts_with("k8s."))
+        ["container.", "k8s.", "alert."].iter().any(|family| name.starts_with(family))
             && !matches!(name, "container.duration" | "container.host_pid" | "container.start_ts")
     };
     let mut all = true;

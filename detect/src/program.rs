@@ -153,6 +153,7 @@ impl Node {
                 visit(&check.right);
             }
             Self::Exists(source) => visit(source),
+            Self::Survey(survey) => survey.by().into_iter().for_each(visit),
             _ => {}
         }
     }
@@ -236,10 +237,12 @@ pub(crate) fn resolve(
 }
 
 /// How long the container lived, until the recording's end when it still does.
-fn life(frame: &Frame, record: Option<&ContainerRecord>) -> Option<u64> {
+pub(crate) fn life(frame: &Frame, record: Option<&ContainerRecord>) -> Option<u64> {
     let record = record?;
     let begin = record.started.unwrap_or(record.first_seen);
     let last = frame.range.map(|(_, last)| last);
+    // Nobody looked behind that.
+    let last = if frame.follows(record) { last } else { last.min(frame.followed_from) };
     let end = record.exited.map(|(at, _)| at).or(record.removed).or(last)?;
     end.0.checked_sub(begin.0)
 }

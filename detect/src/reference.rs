@@ -49,6 +49,7 @@ pub fn reference() -> String {
     );
     let absent: Vec<&str> = fields().filter(|def| !def.is_recorded()).map(|def| def.name).collect();
     let _ = writeln!(out, "{}", words(absent));
+    out.push_str(ELSEWHERE);
     out
 }
 
@@ -62,6 +63,21 @@ several values: of *sides* (both ends of a connection, the claimed and the kerne
 other operator for one; of *ancestors* every operator holds when it holds for one; of a *list* `in` asks for all, \
 `intersects` for one.
 
+A `sendmmsg` or `recvmmsg` that tells several addresses is to filters and rules what a call for each would be: it passes when it would pass with one of them, and no peer can hide behind another from `not fd.sip in (...)`.
+
+";
+
+const ELSEWHERE: &str = "
+## What no field asks
+
+| question | where it is answered |
+| --- | --- |
+| what became of a file in the end, its hash, who wrote how much to it (`file.*`) | `afterimage files`; an event's own paths are `fd.name` and `fs.path.*` |
+| bytes that a conversation moved in all (`net.*`) | `afterimage net`; an event's own are `evt.buflen.net.*` |
+| findings (`find.*`) | `afterimage report`, and the findings of the TUI |
+| the hash of a program that is not of the image (`proc.exe_sha256`) | `afterimage files` and `afterimage info`; `proc.is_exe_upper_layer` and `proc.is_exe_from_memfd` find its executions |
+| the name that a TLS client asked for (`fd.sni`) | not looked for in what was sent; `fd.dns` has the names that DNS answers gave |
+| the events lost at one moment (`lost`) | every listing has the gaps in their places; `container.lost` counts them |
 ";
 
 fn spelling(def: &FieldDef) -> String {

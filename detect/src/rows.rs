@@ -13,6 +13,7 @@ use afterimage_format::{
 };
 
 use crate::{
+    codes::Codes,
     context::{EventContext, Frame},
     prefilter::{Nothing, Verdict, no_event},
     program::Node,
@@ -32,6 +33,7 @@ pub use several::RuleRows;
 pub struct RowFilter<'f> {
     plan: Plan<'f>,
     frame: &'f Frame,
+    codes: Codes,
     wanted: Wanted,
     parts: (usize, usize),
 }
@@ -73,7 +75,8 @@ struct Place<'a> {
 
 impl<'f> RowFilter<'f> {
     pub(crate) fn new(node: &'f Node, frame: &'f Frame) -> Self {
-        let mut filter = Self { plan: Plan::Doubt, frame, wanted: Wanted::default(), parts: (0, 0) };
+        let (codes, wanted) = (Codes::of(node), Wanted::default());
+        let mut filter = Self { plan: Plan::Doubt, frame, codes, wanted, parts: (0, 0) };
         filter.plan = filter.plan(node);
         filter
     }
@@ -102,6 +105,11 @@ impl<'f> RowFilter<'f> {
         self.wanted
     }
 
+    /// Whether an event of this code can match: of rows of other codes nothing is asked but that.
+    pub fn admits_code(&self, code: EventCode) -> bool {
+        self.codes.has(code)
+    }
+
     /// How many parts columns answer, of how many.
     pub fn parts(&self) -> (usize, usize) {
         self.parts
@@ -114,7 +122,8 @@ impl<'f> RowFilter<'f> {
 
     /// Names of the columns it asks.
     pub fn columns(&self) -> Vec<&'static str> {
-        const NAMED: [(Wanted, &str); 5] = [
+        const NAMED: [(Wanted, &str); 6] = [
+            (Wanted::THREADS, "threads"),
             (Wanted::TIMES, "times"),
             (Wanted::CPUS, "cpus"),
             (Wanted::NUMBERS, "numbers"),
@@ -122,10 +131,11 @@ impl<'f> RowFilter<'f> {
             (Wanted::FIELDS, "strings"),
         ];
         let asked = NAMED.iter().filter(|(wanted, _)| self.wanted.has(*wanted)).map(|(_, name)| *name);
-        ["threads", "codes"].into_iter().chain(asked).collect()
+        std::iter::once("codes").chain(asked).collect()
     }
 
-    /// What the columns of a block say, which have to be [`Self::wanted`].
+    /// What the columns of a block say, which have to be [`Self::wanted`], of rows whose code it admits at least
+    /// ([`afterimage_format::ColumnReader::read_of`]).
     pub fn rows(&self, columns: &Columns, record: Option<&ContainerRecord>) -> Rows {
         let place = Place { columns, record, frame: self.frame };
         self.plan.rows(&place, &Bits::all(columns.len()))

@@ -189,11 +189,10 @@ impl RuleSet {
     pub fn evaluate(&self, cx: &EventContext<'_>) -> Vec<Hit> {
         let mut hits = Vec::new();
         cx.shared().clear();
+        let further = cx.further();
         for position in self.group(cx.event().code) {
             let position = *position as usize;
-            if let Some(rule) = self.rules.get(position).filter(|rule| rule.node.holds(cx)) {
-                hits.push(rule.hit(position, cx));
-            }
+            hits.extend(self.rules.get(position).and_then(|rule| rule.look(position, cx, &further)));
         }
         hits
     }
@@ -206,15 +205,14 @@ impl RuleSet {
         cost: &mut dyn FnMut(usize, Duration),
     ) -> Vec<Hit> {
         let mut hits = Vec::new();
+        let further = cx.further();
         for position in self.group(cx.event().code) {
             // What a rule takes is what it takes alone.
-            cx.shared().clear();
+            std::iter::once(cx).chain(&further).for_each(|cx| cx.shared().clear());
             let position = *position as usize;
             let Some(rule) = self.rules.get(position) else { continue };
             let begun = clock();
-            if rule.node.holds(cx) {
-                hits.push(rule.hit(position, cx));
-            }
+            hits.extend(rule.look(position, cx, &further));
             cost(position, clock().saturating_sub(begun));
         }
         hits
@@ -230,6 +228,14 @@ impl Rule {
     /// The codes of events that it can match; `None` when it can match any.
     pub fn codes(&self) -> Option<Vec<EventCode>> {
         crate::prefilter::listed(&self.codes)
+    }
+
+    /// A hit, where the event matches as one of its messages shows it: the output is of the first that does.
+    fn look(&self, rule: usize, cx: &EventContext<'_>, further: &[EventContext<'_>]) -> Option<Hit> {
+        if self.node.holds(cx) {
+            return Some(self.hit(rule, cx));
+        }
+        further.iter().find(|cx| self.node.holds(cx)).map(|cx| self.hit(rule, cx))
     }
 
     fn hit(&self, rule: usize, cx: &EventContext<'_>) -> Hit {

@@ -5,7 +5,10 @@
 use std::sync::OnceLock;
 
 use afterimage_format::EventCode;
-use afterimage_model::syscalls::{self, ArgKind, Signature};
+use afterimage_model::{
+    streams::counts_messages,
+    syscalls::{self, ArgKind, Signature},
+};
 
 /// Codes of system calls, all ABIs.
 const CALLS: usize = 0x3000;
@@ -29,6 +32,8 @@ pub(crate) struct Shape {
     pub(crate) io: Io,
     /// It can change a socket's ends.
     pub(crate) renames: bool,
+    /// It moves many messages at once.
+    pub(crate) moves_many: bool,
     /// It may wait.
     pub(crate) waits: bool,
     /// `evt.category` where it does not depend on the descriptor.
@@ -105,6 +110,7 @@ const fn other(name: &'static str, also: &'static [&'static str], category: &'st
         opens: false,
         io: Io::None,
         renames: false,
+        moves_many: false,
         waits: false,
         category,
     }
@@ -218,6 +224,7 @@ impl Shape {
             opens: matches!(kernel, "open" | "openat" | "openat2" | "open_by_handle_at"),
             io,
             renames: renames(kernel),
+            moves_many: counts_messages(kernel),
             waits: waits(kernel),
             category: category(kernel),
         }
@@ -291,10 +298,8 @@ fn makes_descriptor(name: &str) -> bool {
 }
 
 fn renames(name: &str) -> bool {
-    matches!(
-        name,
-        "connect" | "bind" | "sendto" | "sendmsg" | "sendmmsg" | "recvfrom" | "recvmsg" | "recvmmsg"
-    )
+    counts_messages(name)
+        || matches!(name, "connect" | "bind" | "sendto" | "sendmsg" | "recvfrom" | "recvmsg")
 }
 
 fn waits(name: &str) -> bool {

@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 
 use afterimage_format::{Columns, ContainerUid, Event, EventCode, EventFlags, EventId, FieldTag, TaskKey};
-use afterimage_model::{changes_state, moves_bytes};
+use afterimage_model::{changes_state, fails_without_effect, moves_bytes};
 
 use crate::{rows::Bits, shape, shape::Io, tracker::Tracker};
 
@@ -34,6 +34,8 @@ enum Tells {
     Nothing,
     /// How much was read or written.
     Amounts,
+    /// More where the call succeeded, nothing where it failed.
+    Success,
     /// More.
     Much,
 }
@@ -93,6 +95,7 @@ impl Sieve {
         let tells = |code| {
             let code = EventCode(code);
             match () {
+                () if changes_state(code) && fails_without_effect(code) => Tells::Success,
                 () if changes_state(code) => Tells::Much,
                 () if moves_bytes(code) || shape::of(code).io != Io::None => Tells::Amounts,
                 () => Tells::Nothing,
@@ -107,9 +110,10 @@ impl Sieve {
         let (thread, threads) = columns.tasks();
         let (mut quiet, mut amounts) = (Bits::none(columns.len()), Bits::none(columns.len()));
         let flags = columns.flags();
-        for (row, code) in columns.codes().iter().enumerate() {
+        for (row, (code, result)) in columns.codes().iter().zip(columns.results()).enumerate() {
             let tells = self.tells.get(usize::from(*code)).copied().unwrap_or(Tells::Much);
-            if tells == Tells::Much || columns.tags(row).any(is_learnt) {
+            let much = tells == Tells::Much || tells == Tells::Success && *result >= 0;
+            if much || columns.tags(row).any(is_learnt) {
                 continue;
             }
             // Whoever wants one of the two returns of a restarted call wants both.
@@ -157,7 +161,8 @@ impl Sieve {
         block.quiet.has(row) && (!block.wanted.has(row) || is_missed()) && block.is_quiet(row, tracker)
     }
 
-    /// Takes a row that was not passed over into the state, where it tells anything; whether somebody wants to see it.
+    /// Takes a row that was not passed over into the state, where it tells anything; whether somebody wants to see it, and its
+    /// process is not known to be the wrong one.
     pub fn apply(
         &mut self,
         id: EventId,
@@ -170,8 +175,10 @@ impl Sieve {
             tracker.leave();
             return block.wanted.has(row);
         }
-        tracker.apply(uid, event);
-        if self.has_misses && changes_process(event.code) {
+        let is_wanted = self.block(id.block).is_none_or(|block| block.wanted.has(row));
+        tracker.take(uid, event, is_wanted);
+        let changes = changes_process(event.code);
+        if self.has_misses && changes {
             // Blocks of a container can overlap.
             let others = self.blocks.values_mut().chain(self.current.as_mut().map(|(_, block)| block));
             others.filter(|block| block.container == uid).for_each(|block| block.changes(event.task.tgid));
@@ -179,11 +186,12 @@ impl Sieve {
         let Some(block) = self.block(id.block) else { return true };
         let homes = tracker.world().homes();
         let thread = block.thread(row);
+        let is_missed = !changes && block.misses.get(thread).copied().flatten() == Some(homes);
         if let Some(found) = block.found.get_mut(thread).filter(|found| **found != Some(homes)) {
             let task: TaskKey = event.task;
             *found = tracker.world().is_at_home(block.container, task).then_some(homes);
         }
-        block.wanted.has(row)
+        is_wanted && !is_missed
     }
 
     /// The process of a row that was applied is none that is looked for ([`crate::OfProcess`]).

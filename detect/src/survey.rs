@@ -63,6 +63,11 @@ impl Survey {
         Self { kind, by, saturated: false }
     }
 
+    /// What those that belong together have in common.
+    pub(crate) fn by(&self) -> Option<&Source> {
+        self.by.as_ref()
+    }
+
     /// Whether anything that it looks for passes the test.
     pub(crate) fn any(&self, test: &dyn Fn(&Node) -> bool) -> bool {
         match &self.kind {

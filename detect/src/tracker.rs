@@ -81,21 +81,29 @@ impl Tracker {
 
     /// Takes one event in. Events of all containers come in order of time; filters are asked right after.
     pub fn apply(&mut self, uid: ContainerUid, event: &Event<'_>) {
+        self.take(uid, event, true);
+    }
+
+    /// As [`Self::apply`]; where nobody is asked right after, what only an event's own filters ask of what it changed is not
+    /// remembered.
+    pub(crate) fn take(&mut self, uid: ContainerUid, event: &Event<'_>, is_asked: bool) {
         let shape = shape::of(event.code);
         let task = event.task;
         let fd = shape.fd_arg.and_then(|index| event.args.get(index)).map(|value| *value as u32 as i32);
         self.leave();
         if let Some(fd) = fd.filter(|_| shape.name == "close") {
-            self.closed = self.world.fd(task, fd).map(|info| (task.tgid, fd, info.clone()));
+            let known = if is_asked { self.world.fd(task, fd) } else { None };
+            self.closed = known.map(|info| (task.tgid, fd, info.clone()));
             self.peers.remove(&(task.tgid, fd));
         }
-        let before = fd.filter(|_| shape.renames).map(|fd| self.ends(task, fd));
+        let renamed = fd.filter(|_| shape.renames);
+        let before = renamed.filter(|_| is_asked).map(|fd| self.ends(task, fd));
         let homes = self.world.homes();
         self.world.apply(uid, event);
         self.listen(uid, event, shape, homes);
-        if let (Some(fd), Some(before)) = (fd, before) {
+        if let Some(fd) = renamed {
             let elsewhere = self.sends_elsewhere(task, fd, shape, event);
-            if elsewhere || before != self.ends(task, fd) {
+            if elsewhere || before.is_some_and(|before| before != self.ends(task, fd)) {
                 self.moved = Some((task.tgid, fd, event.time));
             }
         }
@@ -160,16 +168,20 @@ impl Tracker {
         Some((socket.local.clone(), socket.peer.clone()))
     }
 
-    /// Whether a datagram goes to another peer than the last one of the socket.
+    /// Whether any datagram goes to another peer than the last one of the socket.
     fn sends_elsewhere(&mut self, task: TaskKey, fd: i32, shape: &Shape, event: &Event<'_>) -> bool {
         if shape.io != Io::Write || event.ret < 0 {
             return false;
         }
-        let Some(peer) = event.bytes(FieldTag::SOCKADDR).and_then(SocketAddress::parse) else { return false };
         if self.peers.len() >= MAX_PEERS {
             self.peers.clear();
         }
-        self.peers.insert((task.tgid, fd), peer.clone()) != Some(peer)
+        let told = event.fields.iter().filter(|field| field.tag == FieldTag::SOCKADDR);
+        let mut elsewhere = false;
+        for peer in told.filter_map(|field| SocketAddress::parse(field.bytes)) {
+            elsewhere |= self.peers.insert((task.tgid, fd), peer.clone()) != Some(peer);
+        }
+        elsewhere
     }
 
     /// Learns names of users and groups when their file is read from its beginning. Only what was kept of the
@@ -307,6 +319,10 @@ fn process_facts(process: &process::Process) -> Process<'_> {
         exe_mtime: exec.and_then(|exec| exec.mtime),
         exe_flags: exec.map(|exec| exec.flags),
         start: Some(process.key.start).filter(|start| start.0 != 0),
+        exit: match process.end {
+            process::End::Exited { time, .. } => Some(time),
+            process::End::Running | process::End::Unseen { .. } => None,
+        },
     }
 }
 

@@ -147,8 +147,11 @@ fn ask(recording: &Recording, total: u64, what: &str, text: &str) {
 fn by_columns(recording: &Recording, filter: &RowFilter<'_>, selected: &[usize]) -> HashMap<usize, Rows> {
     let mut reader = recording.column_reader();
     let asked = selected.iter().map(|index| {
-        let columns = reader.read(*index, filter.wanted()).expect("readable").expect("whole");
-        (*index, filter.rows(&columns, None))
+        let columns = reader.read_of(*index, filter.wanted(), &|code| filter.admits_code(code));
+        let columns = columns.expect("readable").expect("whole");
+        let rows = filter.rows(&columns, None);
+        reader.take_back(columns);
+        (*index, rows)
     });
     asked.filter(|(_, rows)| !rows.may.is_none()).collect()
 }

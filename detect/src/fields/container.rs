@@ -3,7 +3,7 @@
 use afterimage_format::{ContainerRecord, ContainerUid, FactKey};
 
 use super::{FieldArg, family};
-use crate::{context::EventContext, glob::Glob, value::Value};
+use crate::{context::EventContext, glob::Glob, program::life, value::Value};
 
 family! {
     /// Containers and pods.
@@ -30,6 +30,11 @@ family! {
             "How a mount propagates, by number or source; where it was learnt.";
         StartTs = "container.start_ts", Time, One, Never: "When its first program began.";
         Duration = "container.duration", Duration, One, Never: "Time since its first program began.";
+        State = "container.state", Text, One, Never:
+            "What became of it: `running`, `exited`, `deleted`, or `unknown` where the recording ended before it did. Ours.";
+        Life = "container.life", Duration, One, Never:
+            "How long it lived in the end, or until the recording's end where it still does. Ours.";
+        Lost = "container.lost", Number, One, Never: "How many events of it were lost, in its whole life. Ours.";
         HostPid = "container.host_pid", Bool, One, Never: "Whether its init is in the initial pid namespace.";
         Label = "container.label", Text, One, MustName: "A label's value.";
         Labels = "container.labels", Text, One, Never: "All labels as `key:value`, with a comma between.";
@@ -52,6 +57,10 @@ pub(super) fn get<'c>(field: Container, arg: &FieldArg, cx: &'c EventContext<'_>
     match field {
         Container::Id => return short_id(cx).map(Value::text),
         Container::Uid => return Some(Value::number(cx.container().0)),
+        Container::Lost => {
+            let lost = cx.frame().lost.as_ref()?.iter().find(|(uid, _)| *uid == cx.container());
+            return Some(Value::number(lost.map_or(0, |(_, count)| *count)));
+        }
         Container::Name if cx.container() == ContainerUid::HOST => return Some(Value::text(b"host")),
         Container::FullId if cx.container() == ContainerUid::HOST => return Some(Value::text(b"")),
         _ => {}
@@ -83,6 +92,13 @@ pub(super) fn get<'c>(field: Container, arg: &FieldArg, cx: &'c EventContext<'_>
         | Container::MountPropagation => mount(field, arg, record),
         Container::StartTs => Some(Value::number(cx.wall(cx.container_start()?)?)),
         Container::Duration => Some(Value::number(cx.event().time.0.checked_sub(cx.container_start()?.0)?)),
+        Container::State => Some(Value::text(match (record.removed, record.exited) {
+            (Some(_), _) => b"deleted",
+            (None, Some(_)) => b"exited",
+            (None, None) if cx.frame().follows(record) => b"running",
+            (None, None) => b"unknown",
+        })),
+        Container::Life => life(cx.frame(), Some(record)).map(Value::number),
         Container::HostPid => {
             let init = cx.facts().process(record.init?)?;
             Some(Value::Bool(init.vpid? == init.key.tgid))
@@ -94,7 +110,7 @@ pub(super) fn get<'c>(field: Container, arg: &FieldArg, cx: &'c EventContext<'_>
         Container::PodSandbox => fact(FactKey::SandboxId).map(|id| Value::text(&id[..id.len().min(SHORT)])),
         Container::PodFullSandbox => text(FactKey::SandboxId),
         Container::NsName => text(FactKey::PodNamespace),
-        Container::Id | Container::Uid => None,
+        Container::Id | Container::Uid | Container::Lost => None,
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn descriptor_of<'a>(cx: &EventContext<'a>) -> Option<Descriptor<'a>>
             own.renamed = Some(event.time);
         }
         if socket.family == Family::Unix {
-            own.path = unix_path(event).or(own.path);
+            own.path = unix_path(cx).or(own.path);
         }
         own.socket = Some(socket);
         return Some(own);
@@ -47,7 +47,7 @@ pub(crate) fn descriptor_of<'a>(cx: &EventContext<'a>) -> Option<Descriptor<'a>>
 /// The socket with the addresses of the event put in: those of the kernel before those that the program claimed.
 fn ends(cx: &EventContext<'_>, event: &Event<'_>, known: Option<Socket>) -> Option<Socket> {
     let local = address(event, FieldTag::LOCAL);
-    let claimed = address(event, FieldTag::SOCKADDR);
+    let claimed = cx.claimed().and_then(SocketAddress::parse);
     let remote = address(event, FieldTag::PEER);
     let mut socket = known.unwrap_or_default();
     let family = [&remote, &claimed, &local].into_iter().flatten().find_map(family_of);
@@ -58,7 +58,7 @@ fn ends(cx: &EventContext<'_>, event: &Event<'_>, known: Option<Socket>) -> Opti
             socket.role = Role::Client;
             socket.connected = event.ret >= 0;
         }
-        "sendto" | "sendmsg" | "sendmmsg" | "recvfrom" | "recvmsg" | "recvmmsg" => {
+        "sendto" | "sendmsg" | "sendmmsg" | "recvfrom" | "recvmsg" | "recvmmsg" | "recvmmsg_time64" => {
             let other = end(remote).or_else(|| end(claimed));
             if other.is_none() && local.is_none() {
                 return None;
@@ -88,8 +88,8 @@ fn ends(cx: &EventContext<'_>, event: &Event<'_>, known: Option<Socket>) -> Opti
 }
 
 /// The path of the unix socket that the event names.
-fn unix_path<'a>(event: &Event<'a>) -> Option<&'a [u8]> {
-    let bytes = event.bytes(FieldTag::SOCKADDR).or_else(|| event.bytes(FieldTag::PEER))?;
+fn unix_path<'a>(cx: &EventContext<'a>) -> Option<&'a [u8]> {
+    let bytes = cx.claimed().or_else(|| cx.event().bytes(FieldTag::PEER))?;
     let name = bytes.get(2..)?;
     name.split(|b| *b == 0).find(|part| !part.is_empty())
 }

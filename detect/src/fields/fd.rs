@@ -60,6 +60,7 @@ family! {
              where `KUBERNETES_SERVICE_HOST` of the process is that address.";
         LipName = "fd.lip.name", Text, Sides, Never: "Names that DNS answers seen in the container gave `fd.lip`.";
         RipName = "fd.rip.name", Text, Sides, Never: "As `fd.sip.name`, of the other end.";
+        Dns = "fd.dns", Text, Sides, Never: "As `fd.rip.name`. Ours.";
         Dev = "fd.dev", Number, One, Never: "The device of the file system.";
         DevMajor = "fd.dev.major", Number, One, Never: "Its major number.";
         DevMinor = "fd.dev.minor", Number, One, Never: "Its minor number.";
@@ -158,7 +159,7 @@ fn ends<'c>(field: Fd, cx: &'c EventContext<'_>, descriptor: &Descriptor<'_>) ->
         Fd::CipName => domains(End::Client),
         Fd::SipName => domains(End::Server),
         Fd::LipName => domains(End::Local),
-        Fd::RipName => domains(End::Remote),
+        Fd::RipName | Fd::Dns => domains(End::Remote),
         _ => None,
     }
 }

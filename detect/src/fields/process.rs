@@ -56,6 +56,9 @@ family! {
         Duration = "proc.duration", Duration, One, Never: "Time since the process was made.";
         PpidDuration = "proc.ppid.duration", Duration, One, Never: "Time since the parent was made.";
         PidTs = "proc.pid.ts", Time, One, Never: "When the process was made.";
+        Start = "proc.start", Time, One, Never: "As `proc.pid.ts`. Ours.";
+        Exit = "proc.exit", Time, One, Never:
+            "When the process ended: at its end (`procexit`), and absent before, for a recording is read forward. Ours.";
         PpidTs = "proc.ppid.ts", Time, One, Never: "When the parent was made.";
         IsExeWritable = "proc.is_exe_writable", Bool, One, Never: "Whether the user may write the program's file.";
         IsExeUpperLayer = "proc.is_exe_upper_layer", Bool, One, Never:
@@ -188,7 +191,8 @@ fn times<'c>(field: Proc, cx: &'c EventContext<'_>, process: &Process<'_>) -> Op
     Some(match field {
         Proc::Duration => Value::number(age(process)?),
         Proc::PpidDuration => Value::number(age(&cx.ancestor(1)?)?),
-        Proc::PidTs => Value::number(wall(process)?),
+        Proc::PidTs | Proc::Start => Value::number(wall(process)?),
+        Proc::Exit => Value::number(cx.wall(process.exit?)?),
         Proc::PpidTs => Value::number(wall(&cx.ancestor(1)?)?),
         Proc::ExeInoCtimeStart => Value::number(wall(process)?.checked_sub(ctime()?).filter(|d| *d > 0)?),
         Proc::ExeInoCtimePidns => Value::number(ctime()?.checked_sub(container()?).filter(|d| *d > 0)?),

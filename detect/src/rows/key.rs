@@ -121,7 +121,8 @@ impl Key {
 
     pub(super) fn wanted(self) -> Wanted {
         match self {
-            Self::Block | Self::Code | Self::Task => Wanted::default(),
+            Self::Block | Self::Code => Wanted::default(),
+            Self::Task => Wanted::THREADS,
             Self::Result => Wanted::RESULTS,
             Self::Time => Wanted::TIMES,
             Self::Cpu => Wanted::CPUS,

@@ -1,6 +1,6 @@
 //! What filters keep: Falco's semantics, value by value.
 
-use afterimage_detect::{Filter, Mode, Verdict, syntax};
+use afterimage_detect::{Filter, Mode, RuleSet, Verdict, syntax};
 use afterimage_format::{
     BlockInfo, BootNanos, ContainerUid, EventCode, FactKey, FieldTag, layout::exec::EXE_FD,
 };
@@ -236,6 +236,47 @@ fn datagrams_change_a_name_when_the_peer_changes() {
     let again = send(first, "8.8.8.8:53");
     check(&again, &[("fd.name_changed = true", false)]);
     check(&send(again, "9.9.9.9:53"), &[("fd.name_changed = true", true)]);
+}
+
+#[test]
+fn a_peer_behind_the_first_of_one_call_is_seen_by_filters_and_rules() {
+    let harmless = crate::scene::address("8.8.8.8:53");
+    let other = crate::scene::address("203.0.113.9:4444");
+    let udp = || scene().call(101, "socket", &[2, 2, 0], 3, &[]);
+    let send = |scene: Scene, messages: i64, peers: &[&[u8]]| {
+        let fields: Vec<_> = peers.iter().map(|peer| (FieldTag::SOCKADDR, *peer)).collect();
+        scene.call(101, "sendmmsg", &[3, 0, messages as u64, 0], messages, &fields)
+    };
+    let hidden = send(udp(), 2, &[&harmless, &other]);
+    let seen = [
+        ("fd.sip = 203.0.113.9 and fd.rport = 4444 and fd.snet = 203.0.113.0/24", true),
+        ("fd.name endswith \"->203.0.113.9:4444\"", true),
+        ("fd.sip = 8.8.8.8", true),
+        // As two calls would: neither is to both.
+        ("fd.sip = 203.0.113.9 and fd.rport = 53", false),
+        ("fd.sip != 8.8.8.8", true),
+        ("not fd.sip in (8.8.8.8)", true),
+        ("not fd.sip in (8.8.8.8, 203.0.113.9)", false),
+        ("fd.sip = 9.9.9.9", false),
+    ];
+    check(&hidden, &seen);
+    // The last peer is the same as ever, but for the hidden one.
+    let first = send(udp(), 1, &[&harmless]);
+    check(&first, &[("not fd.sip = 8.8.8.8", false)]);
+    check(&send(send(udp(), 1, &[&harmless]), 1, &[&harmless]), &[("fd.name_changed = true", false)]);
+    check(&send(first, 3, &[&harmless, &other, &harmless]), &[("fd.name_changed = true", true)]);
+    // A message without an address goes to the socket's peer.
+    let connected = udp().connect(101, 3, "10.0.0.2:40000", "203.0.113.9:4444", 0);
+    check(&send(connected, 2, &[&harmless]), &[("fd.sip = 203.0.113.9", true), ("fd.sip = 8.8.8.8", true)]);
+    let connected = udp().connect(101, 3, "10.0.0.2:40000", "203.0.113.9:4444", 0);
+    check(&send(connected, 2, &[b"", &harmless]), &seen);
+    let yaml = "- rule: out\n  desc: d\n  priority: INFO\n  output: \"to %fd.sip\"\n  \
+                condition: evt.type = sendmmsg and not fd.sip in (8.8.8.8)\n";
+    let hits = hidden.hits(&RuleSet::parse(&[("rules", yaml)]).unwrap());
+    let [hit] = &hits[..] else { panic!("{hits:?}") };
+    assert!(hit.message.starts_with("to 203.0.113.9 "), "{}", hit.message);
+    // Both steps of a sequence in one call.
+    assert_eq!(hidden.kept("seq(fd.sip = 8.8.8.8; fd.sip = 203.0.113.9 within 1s)").len(), 1);
 }
 
 #[test]

@@ -233,6 +233,7 @@ impl Scene {
             hostname: b"node-7".to_vec(),
             alerts: vec![Some(BootNanos(10 * SECOND))],
             marks: vec![('a', BootNanos(11 * SECOND))],
+            ..Frame::default()
         }
     }
 
