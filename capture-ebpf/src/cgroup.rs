@@ -64,7 +64,12 @@ fn cgroup(kind: u8, cgroup: *const u8, path: u64, moved: Option<Task>) {
         record.number(5, moved.cgroup().0);
     }
     record.kernel_str::<PATH_MAX>(CGROUP, path);
-    if record.submit(&CONTROL) {
+    // What is recorded of a new container is decided when its cgroup is known.
+    let kept = match kind {
+        kind::CGROUP_MKDIR => record.submit_and_wake(&CONTROL),
+        _ => record.submit(&CONTROL),
+    };
+    if kept {
         counters.control += 1;
     } else {
         emit::lost(counters, Ring::Control, header.cgroup, header.time);

@@ -17,8 +17,10 @@ use crate::{
     task::Task,
 };
 
-/// Never wake the reader: it drains on a timer. Half wake-ups stall it.
+/// The reader drains on a timer. Left to the kernel, it would be woken while it drains, and stalled.
 const NO_WAKEUP: u64 = 1;
+/// It is woken for what may be gone soon, and decides itself how often it lets itself be.
+const FORCE_WAKEUP: u64 = 2;
 
 /// Largest field a record can take, its header included.
 const FIELD_MAX: usize = 4096 + 8;
@@ -383,13 +385,24 @@ impl Record {
     /// Hands the record over.
     #[inline(always)]
     pub fn submit(&self, ring: &RingBuf) -> bool {
+        self.output(ring, NO_WAKEUP)
+    }
+
+    /// The same, of what the recorder must look at before it is gone.
+    #[inline(always)]
+    pub fn submit_and_wake(&self, ring: &RingBuf) -> bool {
+        self.output(ring, FORCE_WAKEUP)
+    }
+
+    #[inline(always)]
+    fn output(&self, ring: &RingBuf, flags: u64) -> bool {
         let len = self.len();
         if len > SCRATCH {
             return false;
         }
         // SAFETY: `len` bytes of the scratch were written, and it is no longer than the scratch.
         let refused = unsafe {
-            bpf_ringbuf_output((&raw const *ring).cast_mut().cast(), self.base.cast(), len as u64, NO_WAKEUP)
+            bpf_ringbuf_output((&raw const *ring).cast_mut().cast(), self.base.cast(), len as u64, flags)
         };
         refused == 0
     }

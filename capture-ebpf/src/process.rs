@@ -184,7 +184,7 @@ pub fn exec(ctx: BtfTracePointContext) -> i32 {
     places(&mut record, at);
     names(&mut record, bprm);
     memory(&mut record, at);
-    let kept = record.submit(&CONTROL);
+    let kept = record.submit_and_wake(&CONTROL);
     handed_over(counters, &header, kept);
     0
 }

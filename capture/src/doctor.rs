@@ -210,6 +210,7 @@ fn load(btf: &Btf, options: &Options) -> Check {
 }
 
 fn cgroups(btf: &Btf) -> Vec<Check> {
+    let advice = "mount cgroup2, or give the recorder the host's /sys/fs/cgroup";
     let (found, degraded) = host::cgroups(btf);
     let v2 = found.v2.as_ref().map(|h| format!("v2 at {}", h.mount.display()));
     let v1 = found.v1.as_ref().map(|(h, _)| format!("v1 at {}", h.mount.display()));
@@ -217,15 +218,12 @@ fn cgroups(btf: &Btf) -> Vec<Check> {
     let mut checks = Vec::new();
     // One that is mounted in part is told below: what begins from now on is recorded all the same.
     if all.is_empty() && host::cgroup_mounts().is_empty() {
-        let advice = "mount cgroup2, or give the recorder the host's /sys/fs/cgroup";
         checks.push(Check::bad("cgroups", "no hierarchy is mounted", advice));
     } else if !all.is_empty() {
         checks.push(Check::good("cgroups", all.join(", ")));
     }
     let of_cgroups = degraded.into_iter().filter(|reason| reason != host::NOT_THE_HOSTS_PROCESSES);
-    checks.extend(of_cgroups.map(|reason| {
-        Check::less("cgroups", reason, "mount cgroup2, or give the recorder the host's /sys/fs/cgroup")
-    }));
+    checks.extend(of_cgroups.map(|reason| Check::less("cgroups", reason, advice)));
     checks
 }
 

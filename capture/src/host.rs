@@ -1,8 +1,10 @@
 //! The machine that is recorded: clocks, kernel, cgroup hierarchies.
 
 use std::{
-    fs,
-    os::unix::fs::MetadataExt,
+    collections::HashSet,
+    ffi::OsStr,
+    fs, io,
+    os::unix::{ffi::OsStrExt as _, fs::MetadataExt},
     path::{Path, PathBuf},
     sync::OnceLock,
 };
@@ -47,15 +49,51 @@ pub struct Cgroups {
 }
 
 impl Cgroups {
-    /// The cgroups that there are: hierarchy, id and path, each above what is in it.
-    pub fn walk(&self) -> Vec<(CgroupKey, Vec<u8>)> {
+    /// Looks at the cgroups that there are.
+    pub fn walk(&self) -> Walk {
         let hierarchies = [self.v2.as_ref(), self.v1.as_ref().map(|(hierarchy, _)| hierarchy)];
-        let mut found = Vec::new();
-        for hierarchy in hierarchies.into_iter().flatten() {
-            let ids = walk(hierarchy).into_iter();
-            found.extend(ids.map(|(path, id)| (CgroupKey { hierarchy: hierarchy.id, id }, path)));
+        let mut walk = Walk::default();
+        hierarchies.into_iter().flatten().for_each(|hierarchy| walk.take(hierarchy));
+        walk
+    }
+
+    /// Whether a cgroup has processes of its own; what cannot be read may have.
+    pub fn has_processes(&self, key: CgroupKey, path: &[u8]) -> bool {
+        let hierarchies = [self.v2.as_ref(), self.v1.as_ref().map(|(hierarchy, _)| hierarchy)];
+        let mount = hierarchies.into_iter().flatten().find(|hierarchy| hierarchy.id == key.hierarchy);
+        let Some(mount) = mount.map(|hierarchy| &hierarchy.mount) else { return true };
+        let path = Path::new(OsStr::from_bytes(path.strip_prefix(b"/").unwrap_or(path)));
+        fs::read(mount.join(path).join("cgroup.procs")).map_or(true, |processes| !processes.is_empty())
+    }
+}
+
+/// What a look at the cgroup trees found.
+#[derive(Debug, Default)]
+pub struct Walk {
+    /// Hierarchy, id and path, each above what is in it.
+    pub cgroups: Vec<(CgroupKey, Vec<u8>)>,
+    /// The hierarchies of which nothing was left out.
+    whole: Vec<u32>,
+}
+
+impl Walk {
+    /// Tells of a cgroup that was there before the look whether it is gone: one of a tree that could be seen in part, or not
+    /// at all, may live where nobody looked.
+    pub fn is_gone(&self) -> impl Fn(CgroupKey) -> bool {
+        let there: HashSet<CgroupKey> = self.cgroups.iter().map(|(key, _)| *key).collect();
+        move |key| self.whole.contains(&key.hierarchy) && !there.contains(&key)
+    }
+
+    fn take(&mut self, hierarchy: &Hierarchy) {
+        let found = &mut self.cgroups;
+        let id = hierarchy.id;
+        let is_whole = directories(&hierarchy.mount, |path, inode| {
+            found.push((CgroupKey { hierarchy: id, id: inode }, path))
+        });
+        // Where its root is not to be seen it is not mounted there any more.
+        if is_whole && self.cgroups.contains(&(CgroupKey { hierarchy: id, id: ROOT }, b"/".to_vec())) {
+            self.whole.push(id);
         }
-        found
     }
 }
 
@@ -201,29 +239,52 @@ fn hierarchy_id(own: &str, controller: &str) -> Option<u32> {
     })
 }
 
-/// Every cgroup of a hierarchy: path from its root and id. Parents come before children.
-pub fn walk(hierarchy: &Hierarchy) -> Vec<(Vec<u8>, u64)> {
-    use std::os::unix::ffi::OsStrExt;
-    let mut found = Vec::new();
-    let mut open: Vec<PathBuf> = vec![hierarchy.mount.clone()];
+/// Calls `found` with each directory of a tree, its path from the root and its inode, parents before children; whether all
+/// could be seen.
+fn directories(root: &Path, mut found: impl FnMut(Vec<u8>, u64)) -> bool {
+    let Ok(device) = fs::metadata(root).map(|meta| meta.dev()) else { return false };
+    let mut is_whole = true;
+    let mut open: Vec<PathBuf> = vec![root.to_owned()];
     while let Some(directory) = open.pop() {
-        let Ok(meta) = fs::metadata(&directory) else { continue };
-        let path = directory.strip_prefix(&hierarchy.mount).unwrap_or(Path::new(""));
-        let mut bytes = b"/".to_vec();
-        bytes.extend_from_slice(path.as_os_str().as_bytes());
-        found.push((bytes, meta.ino()));
-        let Ok(entries) = fs::read_dir(&directory) else { continue };
-        open.extend(
-            entries.flatten().filter(|e| e.file_type().is_ok_and(|kind| kind.is_dir())).map(|e| e.path()),
-        );
+        match fs::metadata(&directory) {
+            Ok(meta) if meta.dev() == device => {
+                let path = directory.strip_prefix(root).unwrap_or(Path::new(""));
+                found([b"/", path.as_os_str().as_bytes()].concat(), meta.ino());
+                is_whole &= open_below(&directory, &mut open);
+            }
+            // Something is mounted over it.
+            Ok(_) => is_whole = false,
+            Err(error) => is_whole &= is_removal(&error),
+        }
     }
-    found
+    is_whole
+}
+
+/// The directories in a directory; whether all could be seen.
+fn open_below(directory: &Path, open: &mut Vec<PathBuf>) -> bool {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) => return is_removal(&error),
+    };
+    let mut is_whole = true;
+    for entry in entries {
+        match entry.and_then(|entry| Ok((entry.file_type()?, entry.path()))) {
+            Ok((kind, path)) if kind.is_dir() => open.push(path),
+            Ok(_) => {}
+            Err(error) => is_whole &= is_removal(&error),
+        }
+    }
+    is_whole
+}
+
+/// Whether that is what is seen of a cgroup that is removed at this moment: it has none below it then.
+fn is_removal(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ENODEV)
 }
 
 /// Inode of the host's mount namespace: the first process's, or where that may not be looked at, the recorder's own;
 /// 0 where neither can be read.
 pub fn host_mount_namespace() -> u32 {
-    use std::os::unix::fs::MetadataExt as _;
     let inode = |path| fs::metadata(path).ok().and_then(|meta| u32::try_from(meta.ino()).ok());
     inode("/proc/1/ns/mnt").or_else(|| inode("/proc/self/ns/mnt")).unwrap_or(0)
 }
@@ -257,6 +318,40 @@ mod tests {
         let nowhere =
             "30 24 0:26 / /no/such/place rw - cgroup2 cgroup2 rw\n31 24 0:26 / /tmp rw - cgroup2 cgroup2 rw";
         assert_eq!(whole(nowhere, |kind, _| kind == "cgroup2"), None);
+    }
+
+    #[test]
+    fn a_cgroup_is_gone_only_where_the_whole_tree_was_seen() {
+        let key = |hierarchy, id| CgroupKey { hierarchy, id };
+        let walk =
+            Walk { cgroups: vec![(key(0, 1), b"/".to_vec()), (key(4, 1), b"/".to_vec())], whole: vec![0] };
+        let is_gone = walk.is_gone();
+        assert!(is_gone(key(0, 7)) && !is_gone(key(0, 1)));
+        assert!(!is_gone(key(4, 7)), "of that tree a part was seen");
+        assert!(!is_gone(key(9, 7)), "of that one nothing");
+    }
+
+    #[test]
+    fn a_tree_that_goes_deeper_than_paths_do_is_not_seen_whole() {
+        use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("a/b")).unwrap();
+        let mut paths = Vec::new();
+        assert!(directories(dir.path(), |path, _| paths.push(path)));
+        assert_eq!(paths, [b"/".to_vec(), b"/a".to_vec(), b"/a/b".to_vec()]);
+        // What hides below is somebody's who may live.
+        let name = "x".repeat(255);
+        let mut at = openat(CWD, dir.path(), OFlags::DIRECTORY, Mode::empty()).unwrap();
+        for _ in 0..17 {
+            mkdirat(&at, name.as_str(), Mode::RWXU).unwrap();
+            at = openat(&at, name.as_str(), OFlags::DIRECTORY, Mode::empty()).unwrap();
+        }
+        assert!(!directories(dir.path(), |_, _| {}));
+        assert!(!directories(&dir.path().join("none"), |_, _| {}));
+        assert!(Cgroups::default().walk().whole.is_empty());
+        let mount = dir.path().join("a");
+        let cgroups = Cgroups { v2: Some(Hierarchy { id: 0, mount }), v1: None };
+        assert!(cgroups.walk().whole.is_empty(), "that is no hierarchy's root");
     }
 
     #[test]

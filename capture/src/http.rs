@@ -4,6 +4,7 @@
 pub mod body;
 pub mod client;
 pub mod pem;
+pub mod places;
 pub mod query;
 pub mod reply;
 pub mod serve;

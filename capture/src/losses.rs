@@ -91,15 +91,18 @@ impl LossBook {
 
     /// Cgroups that are gone, all of whose losses were told and noted, and which a later reading found as they were: what
     /// the kernel has booked on them need not be kept. To be closed by the caller, first in the kernel's books, then in
-    /// what was told; those that were are for [`Self::close`], the others are due again after the next reading.
+    /// what was told; those that were are for [`Self::close`]. The others stay, and are due again when they are told to have
+    /// [`Self::ended`] once more: where the kernel refuses, asking again at once is of no use.
     pub fn due(&mut self) -> Vec<u64> {
+        for cgroup in &self.due {
+            self.ended.remove(cgroup);
+        }
         std::mem::take(&mut self.due)
     }
 
     /// Forgets cgroups whose books are closed: should the kernel use a number again, it begins anew.
     pub fn close(&mut self, cgroups: &[u64]) {
         for cgroup in cgroups {
-            self.ended.remove(cgroup);
             self.seen.remove(cgroup);
         }
     }
@@ -234,10 +237,14 @@ mod tests {
         assert!(book.due().is_empty());
         assert_eq!(told(book.update(BootNanos(400), books(&[(7, slot(6)), (8, slot(1))]), owner)), 0);
         assert_eq!(book.due(), [7]);
-        // The kernel did not let it be closed: nothing of it is told again, and it is due again.
+        // The kernel did not let it be closed: nothing of it is told again, and nobody asks for it without end.
+        assert!(book.is_settled());
         assert_eq!(told(book.update(BootNanos(450), books(&[(7, slot(6)), (8, slot(1))]), owner)), 0);
+        assert_eq!(book.due(), [] as [u64; 0]);
+        // A sweep found that it is gone.
+        book.ended(&[7]);
+        assert_eq!(told(book.update(BootNanos(470), books(&[(7, slot(6)), (8, slot(1))]), owner)), 0);
         assert_eq!(book.due(), [7]);
-        assert!(!book.is_settled());
         book.close(&[7]);
         assert!(book.is_settled() && book.news().is_none());
         // Should the kernel use the number again, it begins anew.

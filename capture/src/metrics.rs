@@ -206,6 +206,11 @@ fn recorder(out: &mut Writer<'_>, figures: &Figures) -> fmt::Result {
     if let Some(reach) = store.reach {
         out.gauge("store_oldest_seconds", "How far back the oldest event lies", reach as f64 / 1e9)?;
     }
+    if let Some(whole) = store.whole {
+        let help =
+            "How far back nothing was removed of any container: so far back a trigger finds everything";
+        out.gauge("pretrigger_seconds", help, whole as f64 / 1e9)?;
+    }
     out.gauge("store_bytes", "Bytes that the store takes", store.used as f64)?;
     out.gauge("store_budget_bytes", "Bytes that the store may take, 0 for no limit", store.budget as f64)?;
     out.gauge("store_pinned_bytes", "Bytes that pins hold", store.pinned as f64)?;
@@ -258,6 +263,7 @@ mod tests {
         status.kernel.lost_data = 5;
         status.ring_fill = 0.25;
         status.store.reach = Some(90_500_000_000);
+        status.store.whole = Some(60_250_000_000);
         let figures = Figures { status, profile: Profile::Full, host: HostMode::None, rate: 0 };
         let scrape = Scrape {
             figures: Some(figures),
@@ -275,6 +281,7 @@ mod tests {
             "afterimage_containers_live 2.0",
             "afterimage_ring_fill_ratio 0.25",
             "afterimage_store_oldest_seconds 90.5",
+            "afterimage_pretrigger_seconds 60.25",
             "afterimage_triggers_total{source=\"falco\",result=\"pinned\"} 7",
             "afterimage_trigger_latency_seconds{quantile=\"0.5\"} 0.002",
             "afterimage_trigger_latency_seconds{quantile=\"0.99\"} 0.003",

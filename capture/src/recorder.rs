@@ -2,9 +2,11 @@
 
 mod books;
 mod peak;
+pub mod rest;
 
 use std::{
     collections::{BTreeSet, HashSet},
+    io,
     path::PathBuf,
     sync::{
         Arc,
@@ -22,13 +24,14 @@ use afterimage_format::{
     BootNanos, ContainerRecord, ContainerUid, EventCode, Loss, LossCause, OpenError, PinError, Recording,
     Space, StoreOptions, StoreWriter, WriteError,
 };
+use rest::{Bell, Rest};
 use tracing::{debug, warn};
 
 use crate::{
     artifacts::Artifacts,
     btf::Btf,
     control::link::Link,
-    drain::{Pending, WINDOW},
+    drain::{Pending, Taken, WINDOW},
     helpers::watch::Helpers,
     host,
     losses::LossBook,
@@ -51,14 +54,13 @@ const BOOKS: Duration = Duration::from_millis(100);
 const CLOCKS: Duration = Duration::from_secs(10);
 /// How long the end of a recording waits for what is still to be learnt.
 const ANSWERS: Duration = Duration::from_secs(2);
-/// Pause between passes when there is little to do. Also where there was nothing at all: the bundle and the image that an exec
-/// names may be gone soon, and are looked at when its record comes out.
-pub const PAUSE: Duration = Duration::from_millis(5);
 /// What came out of the rings is made safe so often: each time costs the same, however little it is. Until then it is
 /// still in the rings.
-pub const COMMIT: Duration = Duration::from_millis(20);
+pub const COMMIT: Duration = rest::MOST;
 /// And when so much of the data ring waits for it: one part in so many.
 const COMMIT_PART: u64 = 16;
+/// Much is coming where one pass took such a part of that.
+const BUSY_PART: u64 = 2;
 
 /// Scheduling priority of the recorder.
 pub(crate) const NICE: i32 = -10;
@@ -161,6 +163,9 @@ pub enum RecordError {
     /// The store, at the end.
     #[error(transparent)]
     Write(#[from] WriteError),
+    /// The pause between two looks at the rings.
+    #[error("nothing can be waited for: {0}")]
+    Rest(#[source] io::Error),
 }
 
 /// Figures for the status line.
@@ -211,6 +216,8 @@ pub struct StoreFigures {
     pub pins_closed: u64,
     /// How far back its oldest event lies; `None` where it has none. Nanoseconds.
     pub reach: Option<u64>,
+    /// How far back nothing was removed of any container. Nanoseconds.
+    pub whole: Option<u64>,
 }
 
 impl Status {
@@ -241,8 +248,6 @@ pub struct Recorder {
     book: LossBook,
     /// What is pinned of the programs.
     hold: Hold,
-    /// The programs are those of a recorder that was killed.
-    taken_over: bool,
     /// What is pinned is such that nobody takes it over.
     forgone: bool,
     /// The log says already that the kernel's counts cannot be read.
@@ -275,6 +280,7 @@ pub struct Recorder {
     commit_bytes: u64,
     /// How full the data ring was.
     fill: peak::Peak,
+    rest: Rest,
 }
 
 /// Of whom the calls that have not returned are wanted.
@@ -308,7 +314,9 @@ impl Recorder {
         let redactor = options.redact.as_ref().map(Redactor::new).transpose()?;
         let Ground { mut programs, store, before, mut hold, degraded } =
             takeover::begin(options, &btf, &load, degraded)?;
-        let mut pending = Pending::new(programs.take_ring("DATA")?, programs.take_ring("CONTROL")?);
+        let (data, control) = (programs.take_ring("DATA")?, programs.take_ring("CONTROL")?);
+        let rest = Rest::new(&control).map_err(RecordError::Rest)?;
+        let mut pending = Pending::new(data, control);
         let tables = (programs.take_policy()?, programs.take_marks()?);
         let mut sink = Sink::new(store, helpers, tables, cgroups, options.host.policy(options.profile));
         sink.set_redactor(redactor);
@@ -327,7 +335,6 @@ impl Recorder {
             }
             Before::Until(_) | Before::Nothing => {}
         }
-        let taken_over = matches!(before, Before::TakenOver(_));
         // Once before attaching, so that the host's cgroups are known to the programs, and once after, so that no
         // cgroup made in between is missed.
         sink.scan(now, true);
@@ -355,7 +362,6 @@ impl Recorder {
             calls_unseen: 0,
             degraded,
             hold,
-            taken_over,
             forgone: false,
             full_host: options.host == HostMode::Full,
             profile: options.profile,
@@ -372,6 +378,7 @@ impl Recorder {
             uncommitted: 0,
             commit_bytes: u64::from(options.data_ring) / COMMIT_PART,
             fill: peak::Peak::new(Instant::now()),
+            rest,
         })
     }
 
@@ -381,8 +388,8 @@ impl Recorder {
         let now = host::boot_now();
         // All that a killed recorder left in the rings, as far as it is not more than comes.
         const PASSES: usize = 64;
-        (0..PASSES).take_while(|_| self.pass(now)).for_each(drop);
-        if self.taken_over {
+        (0..PASSES).take_while(|_| self.pass(now).more).for_each(drop);
+        if self.hold.is_taken_over() {
             self.sink.resumed(now);
         }
     }
@@ -461,12 +468,8 @@ impl Recorder {
         match looked {
             Ok(0) => {}
             Ok(count) => {
-                warn!(
-                    "{count} calls that have not returned are not recorded: `record.control_ring` is too small"
-                );
                 self.calls_unseen += count;
-                let cause = LossCause::ControlRingFull;
-                self.sink.lost(&Loss { container: None, cause, cpu: None, from, to, count: Some(count) });
+                left_out(&mut self.sink, count, "calls that have not returned", (from, to));
             }
             Err(error) => debug!("calls that have not returned are not recorded: {error}"),
         }
@@ -527,7 +530,7 @@ impl Recorder {
         while !stop.load(Ordering::Relaxed) {
             let now = host::boot_now();
             let horizon = BootNanos(now.0.saturating_sub(WINDOW));
-            let more = self.pass(horizon);
+            let taken = self.pass(horizon);
             if books.elapsed() >= BOOKS {
                 books = Instant::now();
                 self.look_after_programs(now);
@@ -552,8 +555,8 @@ impl Recorder {
                 reported = Instant::now();
                 report(&self.status());
             }
-            if !more {
-                std::thread::sleep(PAUSE);
+            if !taken.more {
+                self.rest.take(taken.bytes >= self.commit_bytes / BUSY_PART);
             }
         }
     }
@@ -592,11 +595,11 @@ impl Recorder {
         self.programs.detach();
         self.hold.clear();
         // The calls that have not returned want room in the control ring.
-        while self.pass(BootNanos(u64::MAX)) {}
+        while self.pass(BootNanos(u64::MAX)).more {}
         self.commit(host::boot_now());
         self.asked.all = true;
         self.look_at_calls(&[]);
-        while self.pass(BootNanos(u64::MAX)) {}
+        while self.pass(BootNanos(u64::MAX)).more {}
         let now = host::boot_now();
         self.close_books(now);
         self.sink.learn_last(Instant::now() + ANSWERS);
@@ -609,8 +612,8 @@ impl Recorder {
         Ok((status, path))
     }
 
-    /// One pass over the rings; `true` when there is more to take at once.
-    fn pass(&mut self, horizon: BootNanos) -> bool {
+    /// One pass over the rings.
+    fn pass(&mut self, horizon: BootNanos) -> Taken {
         let known = self.pending.len();
         self.fill.see(Instant::now(), self.pending.fill());
         let taken = self.pending.take();
@@ -658,18 +661,25 @@ impl Recorder {
             asked.containers.clear();
         }
         sink.learn(horizon);
-        taken.more
+        taken
+    }
+
+    /// What ends its rest between two passes: somebody wants something of it.
+    pub fn bell(&self) -> Bell {
+        self.rest.bell()
     }
 
     /// Whether the rings go on when this recorder is killed, and whether they did when the one before was.
     pub fn keeping(&self) -> (bool, bool) {
-        (self.hold.place().is_some(), self.taken_over)
+        (self.hold.place().is_some(), self.hold.is_taken_over())
     }
 
     /// Figures up to now.
     pub fn status(&mut self) -> Status {
         let store = &mut self.sink.store;
         let stats = store.stats();
+        let now = store.store_time(host::boot_now());
+        let ago = |time: BootNanos| now.0.saturating_sub(time.0);
         let figures = StoreFigures {
             used: store.used_bytes(),
             budget: self.budget,
@@ -679,9 +689,8 @@ impl Recorder {
             evicted_events: stats.evicted_events,
             moved_bytes: stats.moved_bytes,
             pins_closed: stats.pins_closed,
-            reach: store
-                .oldest_event()
-                .map(|oldest| store.store_time(host::boot_now()).0.saturating_sub(oldest.0)),
+            reach: store.oldest_event().map(ago),
+            whole: store.whole_since().map(ago),
         };
         Status {
             kernel: self.programs.counters().unwrap_or_default(),
@@ -690,7 +699,7 @@ impl Recorder {
             unseen: self.unseen,
             calls_unseen: self.calls_unseen,
             unread: self.sink.unread(),
-            containers: self.sink.registry.living(),
+            containers: self.sink.living(),
             bytes: stats.bytes,
             refusing: self.sink.is_refusing(),
             store: figures,
@@ -704,13 +713,16 @@ fn see(programs: &mut Programs, sink: &mut Sink) -> Result<u64, RecordError> {
     let from = host::boot_now();
     let unseen = programs.snapshot()?;
     if unseen > 0 {
-        warn!(
-            "{unseen} processes that were there before are not recorded: `record.control_ring` is too small"
-        );
-        let (cause, to) = (LossCause::ControlRingFull, host::boot_now());
-        sink.lost(&Loss { container: None, cause, cpu: None, from, to, count: Some(unseen) });
+        left_out(sink, unseen, "processes that were there before", (from, host::boot_now()));
     }
     Ok(unseen)
+}
+
+/// Tells of what was asked of the kernel within these times and did not fit the control ring.
+fn left_out(sink: &mut Sink, count: u64, what: &str, (from, to): (BootNanos, BootNanos)) {
+    warn!("{count} {what} are not recorded: `record.control_ring` is too small");
+    let cause = LossCause::ControlRingFull;
+    sink.lost(&Loss { container: None, cause, cpu: None, from, to, count: Some(count) });
 }
 
 /// Takes over what a killed recorder knew, as far as what is in the rings needs it.

@@ -7,7 +7,7 @@
 
 use std::{
     io,
-    os::fd::AsFd,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     ptr::NonNull,
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
 };
@@ -75,6 +75,7 @@ impl Drop for Mapping {
 /// A ring, and how far it was read.
 #[derive(Debug)]
 pub struct Ring {
+    map: OwnedFd,
     /// A page: how far room was given back.
     consumer: Mapping,
     /// A page, how far the kernel wrote; behind it the data.
@@ -82,6 +83,12 @@ pub struct Ring {
     page: usize,
     size: usize,
     read: u64,
+}
+
+impl AsFd for Ring {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.map.as_fd()
+    }
 }
 
 impl Ring {
@@ -97,7 +104,8 @@ impl Ring {
         let consumer = Mapping::new(&map, page, ProtFlags::READ | ProtFlags::WRITE, 0)?;
         let producer = Mapping::new(&map, page + size, ProtFlags::READ, page as u64)?;
         let read = consumer.first().load(Ordering::Acquire);
-        Ok(Self { consumer, producer, page, size, read })
+        let map = map.as_fd().try_clone_to_owned()?;
+        Ok(Self { map, consumer, producer, page, size, read })
     }
 
     /// The next record, unless there is none, or it is still being written.

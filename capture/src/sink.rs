@@ -92,8 +92,8 @@ pub struct Sink {
     host_lifecycle: bool,
     rescanned: Option<Instant>,
     refused_since: Option<(BootNanos, u64)>,
-    /// Containers whose cgroup was found by a scan and of which nothing has been seen: an empty cgroup that somebody
-    /// left behind is not told of.
+    /// Containers whose cgroup had no process when recording began and of which nothing has been seen since: an empty cgroup
+    /// that somebody left behind is told of when something happens in it.
     silent: HashSet<ContainerUid, foldhash::fast::RandomState>,
     /// Who is told besides the store.
     witness: Option<Box<dyn Witness>>,
@@ -196,16 +196,33 @@ impl Sink {
 
     /// Reads the cgroup trees: what exists now, and at the start existed before.
     pub fn scan(&mut self, now: BootNanos, preexisting: bool) {
-        for (key, path) in self.cgroups.walk() {
-            let making = self.found(&path, preexisting);
-            let added = self.registry.add(key, &path, now, &making);
-            self.added(key, added);
+        let cgroups = self.cgroups.walk().cgroups;
+        for (key, path) in &cgroups {
+            let making = self.found(path, preexisting);
+            let added = self.registry.add(*key, path, now, &making);
+            if let (true, Added::NewContainer(uid)) = (preexisting, added) {
+                self.silent.insert(uid);
+            }
+            self.added(*key, added);
+        }
+        for (key, path) in cgroups.iter().filter(|_| preexisting) {
+            let owner = self.registry.owner(*key).filter(|owner| self.silent.contains(owner));
+            if let Some(uid) = owner.filter(|_| self.cgroups.has_processes(*key, path)) {
+                self.silent.remove(&uid);
+                self.put_container(uid);
+            }
         }
     }
 
-    /// The cgroups that there are, as the kernel stamps them.
-    pub fn cgroups_there(&self) -> HashSet<u64> {
-        self.cgroups.walk().into_iter().map(|(key, _)| stamp_of(key)).collect()
+    /// Those of some cgroups, as the kernel stamps them, that are gone for certain.
+    pub fn gone(&self, cgroups: Vec<u64>) -> Vec<u64> {
+        let walk = self.cgroups.walk();
+        let is_gone = walk.is_gone();
+        cgroups.into_iter().filter(|cgroup| is_gone(self.key_of(*cgroup))).collect()
+    }
+
+    fn key_of(&self, cgroup: u64) -> CgroupKey {
+        key_of(cgroup, self.cgroups.v1.as_ref().map_or(0, |(hierarchy, _)| hierarchy.id))
     }
 
     fn added(&mut self, key: CgroupKey, added: Added) {
@@ -215,6 +232,12 @@ impl Sink {
             Added::Inside(_) | Added::Host => {}
         }
         self.apply_policy(key, added.owner());
+    }
+
+    /// Containers that are not deleted, but for those of which an empty cgroup is all there is.
+    pub fn living(&self) -> usize {
+        let leftover = |uid: &&ContainerUid| self.registry.get(**uid).is_some_and(Registry::is_living);
+        self.registry.living() - self.silent.iter().filter(leftover).count()
     }
 
     fn put_container(&mut self, uid: ContainerUid) {
@@ -264,8 +287,7 @@ impl Sink {
 
     /// Whose a cgroup is, as far as its making has been seen.
     pub fn known_owner(&self, cgroup: u64) -> Option<ContainerUid> {
-        let v1 = self.cgroups.v1.as_ref().map_or(0, |(hierarchy, _)| hierarchy.id);
-        self.registry.owner(key_of(cgroup, v1))
+        self.registry.owner(self.key_of(cgroup))
     }
 
     /// Whose the tasks of a cgroup are.

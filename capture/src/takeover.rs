@@ -52,6 +52,11 @@ impl Hold {
         self.place.as_ref()
     }
 
+    /// Whether an earlier recorder pinned it.
+    pub fn is_taken_over(&self) -> bool {
+        self.taken_over
+    }
+
     /// Takes it away: the recorder stops.
     pub fn clear(&mut self) {
         if let Some(place) = self.place.take() {
@@ -71,12 +76,12 @@ impl Drop for Hold {
     }
 }
 
-/// What was recorded in the same store in this boot before.
+/// What was recorded in the same store before.
 #[derive(Debug)]
 pub enum Before {
     /// Nothing.
     Nothing,
-    /// Until then; nobody has looked since.
+    /// Until then, or in an earlier boot; nobody has looked since.
     Until(BootNanos),
     /// By a recorder whose programs have run since.
     TakenOver(Earlier),
@@ -138,7 +143,8 @@ pub fn begin(
 ) -> Result<Ground, RecordError> {
     let build = load.fingerprint(btf);
     let recording = Recording::open(&options.store).ok();
-    let recording = recording.filter(|recording| recording.origin().boot_id == host::boot_id());
+    let is_older = recording.as_ref().is_some_and(|recording| recording.origin().boot_id != host::boot_id());
+    let recording = recording.filter(|_| !is_older);
     let mut place = recording.as_ref().and_then(|recording| place_of(options, recording.store_uuid(), build));
     let is_left = place.as_ref().is_some_and(Place::is_taken);
     // What cannot be loaded is told before there is a store.
@@ -172,7 +178,9 @@ pub fn begin(
         place.iter().for_each(Place::clear);
     }
     let place = place.filter(|_| matches!(pinned, Some(Ok(()))));
-    let until = recording.and_then(|recording| {
+    // Of an earlier boot: nobody has looked in this one.
+    let until = is_older.then_some(BootNanos(0)).or_else(|| {
+        let recording = recording?;
         // Of one that was killed the last moments may not have been staged, although later events of others are in blocks.
         let unstaged = if recording.unsealed() { UNSTAGED } else { 0 };
         end(&recording, base).map(|end| BootNanos(end.0.saturating_sub(unstaged)))

@@ -9,6 +9,7 @@ pub mod directory;
 pub mod engine;
 pub mod journal;
 pub mod kept;
+pub mod marks;
 pub mod meters;
 pub mod neighbours;
 pub mod outcome;

@@ -33,6 +33,7 @@ use crate::{
     trigger::{
         engine::{Engine, Handle},
         journal::Journal,
+        marks::Marks,
         pins::{PinFile, PinKeeper as _},
     },
 };
@@ -152,14 +153,16 @@ impl Control {
         recorder.hold_all(pins.all());
         let journal = Journal::open(store, config.triggers.bodies).map_err(|error| failed(&error))?;
         let shared = Arc::new(Shared::of(recorder.degraded()));
-        let (link, commands) = Link::new(Arc::clone(&shared));
+        let (link, commands) = Link::new(Arc::clone(&shared), recorder.bell());
         let pins = Asking::new(Box::new(pins), commands.clone());
         let steer = Box::new(commands.clone());
         let (engine, triggers) = Engine::start(config.triggers.clone(), Box::new(pins), journal, steer)
             .map_err(|error| failed(&error))?;
         let undelivered = Arc::default();
-        let (process, desk, asked) = back::start(spawner, Arc::clone(&helpers), Arc::clone(&undelivered))
-            .map_err(|error| failed(&error))?;
+        let marks = Marks::open(store, config.triggers.tail.iter().map(|(path, _)| path.as_path()));
+        let others = (spawner, Arc::clone(&helpers));
+        let (process, desk, asked) =
+            back::start(others, Arc::clone(&undelivered), marks).map_err(|error| failed(&error))?;
         let (watch, feed, watching) =
             watch::start(&config.rules, engine.clone(), (desk.clone(), undelivered))
                 .map_err(|error| failed(&error))?;
@@ -247,6 +250,7 @@ fn line(status: &Status, rate: u64) -> String {
         (status.unread, "looks at metadata left out"),
         (status.malformed, "malformed"),
         (status.unseen, "processes that were there not recorded"),
+        (status.calls_unseen, "calls in progress not recorded"),
         (status.sink.refused, "refused by the store"),
         (status.sink.redacted, "secrets masked"),
         (status.store.evicted_events, "evicted"),
@@ -290,7 +294,7 @@ fn explain(error: &RecordError) -> Failure {
         RecordError::Store(OpenError::NotARecording { .. }) => {
             "choose an empty or new directory with --store"
         }
-        RecordError::Store(_) | RecordError::Write(_) | RecordError::Redact(_) => "",
+        RecordError::Store(_) | RecordError::Write(_) | RecordError::Redact(_) | RecordError::Rest(_) => "",
     };
     Failure::new(error, advice)
 }

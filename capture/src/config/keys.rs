@@ -280,7 +280,13 @@ pub(super) const KEYS: &[Key] = &[
         START,
         "requests a second from one address; more are refused",
     ),
-    key("webhook.connections", Kind::Number(1, 65_536), "256", START, "connections at a time"),
+    key(
+        "webhook.connections",
+        Kind::Number(1, 65_536),
+        "256",
+        START,
+        "connections at a time, of one network half of them",
+    ),
     key("webhook.tls_cert", Kind::Text, "", START, "certificate chain, PEM"),
     key("webhook.tls_key", Kind::Text, "", START, "its key, PEM"),
     key(

@@ -12,7 +12,7 @@ use tracing::warn;
 use super::figures::{Figures, Shared};
 use crate::{
     host,
-    recorder::{HostMode, Profile, Recorder},
+    recorder::{HostMode, Profile, Recorder, rest::Bell},
     trigger::{
         engine::{Held, Steer},
         pins::Pin,
@@ -43,7 +43,23 @@ pub enum Command {
 }
 
 /// The way of commands to the recording thread.
-pub type Commands = mpsc::Sender<Command>;
+#[derive(Debug, Clone)]
+pub struct Commands {
+    sender: mpsc::Sender<Command>,
+    bell: Bell,
+}
+
+impl Commands {
+    /// Has the recording thread do it soon.
+    ///
+    /// # Errors
+    /// The command, where the thread has ended.
+    pub fn send(&self, command: Command) -> Result<(), mpsc::SendError<Command>> {
+        self.sender.send(command)?;
+        self.bell.ring();
+        Ok(())
+    }
+}
 
 /// A recording thread that has ended needs no steering.
 impl Steer for Commands {
@@ -72,10 +88,10 @@ pub struct Link {
 }
 
 impl Link {
-    /// Both ends.
-    pub fn new(shared: Arc<Shared>) -> (Self, Commands) {
+    /// Both ends; `bell` ends the thread's rest.
+    pub fn new(shared: Arc<Shared>, bell: Bell) -> (Self, Commands) {
         let (sender, commands) = mpsc::channel();
-        (Self { commands, shared, left: None }, sender)
+        (Self { commands, shared, left: None }, Commands { sender, bell })
     }
 
     /// Called between two passes.

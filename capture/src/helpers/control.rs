@@ -12,6 +12,8 @@ pub use wire::Alert;
 
 use bincode::{Decode, Encode};
 
+use crate::trigger::marks::Mark;
+
 /// What the control process says.
 #[derive(Debug, Encode, Decode)]
 pub enum Ask {
@@ -25,6 +27,10 @@ pub enum Ask {
     Prepared(u64, Result<(), String>),
     /// So many hits were not delivered.
     Undelivered(u64),
+    /// How far was this watched file read?
+    Marked(u64, String),
+    /// It was read so far, and what it said was taken.
+    Mark(String, Mark),
 }
 
 /// A request to the API that may be made, by one who may.

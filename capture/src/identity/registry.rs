@@ -403,7 +403,12 @@ impl Registry {
 
     /// Containers that are not deleted, monitors left out.
     pub fn living(&self) -> usize {
-        self.containers.values().filter(|c| c.removed.is_none() && c.role != Role::Monitor).count()
+        self.containers.values().filter(|record| Self::is_living(record)).count()
+    }
+
+    /// Whether this is a container, and not deleted.
+    pub fn is_living(record: &ContainerRecord) -> bool {
+        record.removed.is_none() && record.role != Role::Monitor
     }
 
     /// Forgets cgroups and containers that were removed before `horizon`, but for containers that something is still to

@@ -1,9 +1,12 @@
 //! Where hits go: standard output, a file, syslog, an address. What an output does not take in time is counted, and nobody waits.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{File, Metadata, OpenOptions},
     io::Write as _,
-    os::unix::{fs::OpenOptionsExt as _, net::UnixDatagram},
+    os::unix::{
+        fs::{MetadataExt as _, OpenOptionsExt as _},
+        net::UnixDatagram,
+    },
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -67,7 +70,7 @@ pub enum OutputError {
 
 enum Sink {
     Stdout,
-    File(File),
+    File(Appended),
     /// A datagram for each line, as the C library sends them.
     Syslog(PathBuf),
     Http {
@@ -76,6 +79,31 @@ enum Sink {
         trust: Option<Trust>,
         login: Option<HeaderValue>,
     },
+}
+
+/// A file that hits are added to. Whoever rotates it renames or removes it, or cuts it to nothing: the next line goes to the file
+/// that has its path then.
+struct Appended {
+    path: PathBuf,
+    file: File,
+}
+
+impl Appended {
+    fn open(path: PathBuf) -> std::io::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.append(true).create(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+        let file = options.open(&path)?;
+        Ok(Self { path, file })
+    }
+
+    fn add(&mut self, line: &str) -> std::io::Result<()> {
+        let own = self.file.metadata()?;
+        let same = |other: Metadata| (other.dev(), other.ino()) == (own.dev(), own.ino());
+        if !std::fs::symlink_metadata(&self.path).is_ok_and(same) {
+            *self = Self::open(self.path.clone())?;
+        }
+        self.file.write_all(format!("{line}\n").as_bytes())
+    }
 }
 
 /// Whom addresses are to believe us to be, and whom we believe them to be: each read once, when the first wants it.
@@ -133,9 +161,8 @@ impl Sink {
         }
         if let Some(path) = output.strip_prefix("file:") {
             let path = PathBuf::from(path);
-            let mut options = OpenOptions::new();
-            options.append(true).create(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
-            return options.open(&path).map(Self::File).map_err(|source| OutputError::File { path, source });
+            let opened = Appended::open(path.clone()).map(Self::File);
+            return opened.map_err(|source| OutputError::File { path, source });
         }
         if output == "syslog" {
             return Ok(Self::Syslog(PathBuf::from(SYSLOG)));
@@ -156,7 +183,7 @@ impl Sink {
         let text = |error: std::io::Error| error.to_string();
         match self {
             Self::Stdout => writeln!(std::io::stdout().lock(), "{line}").map_err(text),
-            Self::File(file) => file.write_all(format!("{line}\n").as_bytes()).map_err(text),
+            Self::File(file) => file.add(line).map_err(text),
             Self::Syslog(path) => syslog(path, line).map_err(text),
             Self::Http { target, trust, login } => runtime.block_on(async {
                 let post = async {
@@ -295,6 +322,34 @@ mod tests {
         let text = std::fs::read_to_string(&file).unwrap();
         let numbers: Vec<u64> = text.lines().map(|line| line.parse().unwrap()).collect();
         assert_eq!(numbers, (0..rounds * lines).collect::<Vec<u64>>());
+    }
+
+    #[test]
+    fn lines_go_to_the_file_that_has_the_path_however_it_is_rotated() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, old) = (dir.path().join("hits"), dir.path().join("hits.1"));
+        let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+        let mut file = Appended::open(path.clone()).unwrap();
+        file.add("one").unwrap();
+        std::fs::rename(&path, &old).unwrap();
+        file.add("two").unwrap();
+        assert_eq!((read(&old), read(&path)), ("one\n".to_owned(), "two\n".to_owned()));
+        // Renamed, and another one made in its place.
+        std::fs::rename(&path, &old).unwrap();
+        std::fs::write(&path, "").unwrap();
+        file.add("three").unwrap();
+        // Copied and cut.
+        std::fs::copy(&path, &old).unwrap();
+        File::options().write(true).open(&path).unwrap().set_len(0).unwrap();
+        file.add("four").unwrap();
+        assert_eq!((read(&old), read(&path)), ("three\n".to_owned(), "four\n".to_owned()));
+        // What cannot be opened takes nothing, and is told.
+        std::fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink(&old, &path).unwrap();
+        file.add("five").unwrap_err();
+        std::fs::remove_file(&path).unwrap();
+        file.add("six").unwrap();
+        assert_eq!((read(&old), read(&path)), ("three\n".to_owned(), "six\n".to_owned()));
     }
 
     #[test]

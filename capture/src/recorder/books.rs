@@ -45,7 +45,7 @@ impl Recorder {
     }
 
     /// Makes room in the kernel's books: those of cgroups that are gone are closed, as far as the kernel lets them be. What it
-    /// does not is tried again at each reading, and told once.
+    /// does not is told once, and tried again by a sweep.
     fn close_ended(&mut self) {
         let due = self.book.due();
         if due.is_empty() {
@@ -67,11 +67,8 @@ impl Recorder {
         self.swept = Some(Instant::now());
         // In this order: what was booked before is there now, or gone.
         let booked = self.book.booked();
-        let there = self.sink.cgroups_there();
-        if !there.is_empty() {
-            let gone: Vec<u64> = booked.into_iter().filter(|cgroup| !there.contains(cgroup)).collect();
-            self.book.ended(&gone);
-        }
+        let gone = self.sink.gone(booked);
+        self.book.ended(&gone);
     }
 
     /// What was told is in the stage now: the next recorder need not tell it.

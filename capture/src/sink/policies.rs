@@ -10,9 +10,8 @@ use crate::{identity::registry::CgroupKey, witness::Witness};
 impl Sink {
     /// Tells a witness of everything from now on, and first of every container that is known.
     pub fn set_witness(&mut self, mut witness: Box<dyn Witness>) {
-        for record in self.registry.containers() {
-            witness.container(record);
-        }
+        let told = self.registry.containers().filter(|record| !self.silent.contains(&record.uid));
+        told.for_each(|record| witness.container(record));
         self.witness = Some(witness);
     }
 

@@ -106,15 +106,12 @@ impl Sink {
 
     /// What was in the rings has been told: those whose cgroup is gone although nothing told of it have ended too.
     pub fn resumed(&mut self, now: BootNanos) {
-        let there: HashSet<CgroupKey> = self.cgroups.walk().into_iter().map(|(key, _)| key).collect();
-        if there.is_empty() {
-            // They cannot be read; not that there are none.
-            return;
-        }
+        let walk = self.cgroups.walk();
+        let is_not_there = walk.is_gone();
         let is_gone = |uid: &ContainerUid| {
             self.registry.get(*uid).is_some_and(|record| {
                 let key = CgroupKey { hierarchy: record.hierarchy, id: record.cgroup_id };
-                record.removed.is_none() && !there.contains(&key)
+                record.removed.is_none() && is_not_there(key)
             })
         };
         let gone: Vec<ContainerUid> = self.resumed.iter().copied().filter(is_gone).collect();

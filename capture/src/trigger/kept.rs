@@ -47,8 +47,9 @@ impl Lines {
         if size > 0 {
             file.read_exact_at(&mut last, size - 1)?;
         }
-        let lines = Self { file, size, room: size, is_torn: last != [b'\n'] };
-        Ok(lines.with_room())
+        let mut lines = Self { file, size, room: size, is_torn: last != [b'\n'] };
+        let _ = lines.reserve(size + AHEAD);
+        Ok(lines)
     }
 
     /// Bytes of the lines.
@@ -79,14 +80,8 @@ impl Lines {
     /// # Errors
     /// What the operating system says.
     pub fn append_leaving(&mut self, lines: &[u8], leave: u64) -> io::Result<()> {
-        let torn;
-        let lines = match self.is_torn {
-            true => {
-                torn = [b"\n", lines].concat();
-                &torn
-            }
-            false => lines,
-        };
+        let torn = self.is_torn.then(|| [b"\n", lines].concat());
+        let lines = torn.as_deref().unwrap_or(lines);
         self.reserve(self.size + lines.len() as u64 + leave)?;
         if let Err(error) = self.file.write_all(lines) {
             self.is_torn = self.file.set_len(self.size).is_err();
@@ -109,11 +104,6 @@ impl Lines {
     /// What the operating system says.
     pub fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
-    }
-
-    fn with_room(mut self) -> Self {
-        let _ = self.reserve(self.size + AHEAD);
-        self
     }
 
     /// Takes room on the disk up to `end`. Nothing is begun that does not fit: what was taken before would go with it.

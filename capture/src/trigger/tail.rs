@@ -1,6 +1,6 @@
 //! Alerts from a file that grows by a line for each: Tetragon's export, or anything that a script appends to.
 //!
-//! Begins at the file's end. A file that is replaced (another inode) or truncated is read from its beginning; what was
+//! Begins at the file's end, or where it was read to by the process before. A file that is replaced (another inode) or truncated is read from its beginning; what was
 //! written to the old one after it was last looked at is read first.
 
 use std::{
@@ -13,8 +13,12 @@ use std::{
 
 use tracing::{debug, info, warn};
 
-use super::{Body, Source, sender};
-use crate::helpers::control::gate::Gate;
+use super::{
+    Body, Source,
+    marks::{self, Mark},
+    sender,
+};
+use crate::helpers::control::{Ask, gate::Gate};
 
 /// How often the file is looked at.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -27,7 +31,11 @@ const MAX_READ: u64 = 8 << 20;
 pub async fn follow(path: PathBuf, format: String, gate: Gate) {
     let source = Source::parse(&format);
     let from = format!("file {}", path.display());
-    let mut tail = Tail::new(path);
+    let name = marks::name(&path);
+    let mut tail = match gate.mark(&name).await {
+        Some(mark) => Tail::resume(path, mark),
+        None => Tail::new(path),
+    };
     let mut unread = Unread::default();
     loop {
         match tail.lines() {
@@ -40,6 +48,9 @@ pub async fn follow(path: PathBuf, format: String, gate: Gate) {
                 let long = std::mem::take(&mut tail.long);
                 if long > 0 {
                     unread.count(long, &from, "longer than 1 MiB");
+                }
+                if let Some(mark) = tail.mark() {
+                    gate.say(Ask::Mark(name.clone(), mark)).await;
                 }
             }
             Err(error) => tail.complain(&error),
@@ -103,6 +114,8 @@ struct Tail {
     long: u64,
     begun: bool,
     complained: bool,
+    /// How far it was read when that was asked last.
+    marked: Option<Mark>,
 }
 
 impl Tail {
@@ -116,7 +129,42 @@ impl Tail {
             long: 0,
             begun: false,
             complained: false,
+            marked: None,
         }
+    }
+
+    /// Goes on at a mark. Where its file is not to be found, the one that has the path now took its place.
+    fn resume(path: PathBuf, mark: Mark) -> Self {
+        let mut tail = Self { begun: true, ..Self::new(path) };
+        match mark.find(&tail.path) {
+            Some((file, at)) => (tail.file, tail.at) = (Some(file), at),
+            None if mark.is_of_a_file() => {
+                let path = tail.path.display();
+                warn!("`{path}` was replaced or cut while nobody read it: lines before that may be missing");
+            }
+            None => {}
+        }
+        tail.marked = Some(mark);
+        tail
+    }
+
+    /// How far it is read, up to the last whole line, where that is further than at the last mark.
+    fn mark(&mut self) -> Option<Mark> {
+        // Inside a line that is too long: its rest is no line.
+        if self.skipping {
+            return None;
+        }
+        let (inode, at) = match &self.file {
+            Some(file) => (Some(file.metadata().ok()?.ino()), self.at - self.part.len() as u64),
+            None => (None, 0),
+        };
+        if self.marked.as_ref().is_some_and(|marked| marked.is_at(inode, at)) {
+            return None;
+        }
+        // One that cannot be read is as far as it was.
+        let mark = self.file.as_ref().map_or(Some(Mark::NOTHING), |file| Mark::of(file, at).ok())?;
+        self.marked = Some(mark.clone());
+        Some(mark)
     }
 
     fn complain(&mut self, error: &std::io::Error) {
@@ -243,6 +291,52 @@ mod tests {
         append(&format!("{}\nafter\n", "x".repeat(MAX_LINE + 1)));
         assert_eq!(read(), ["after"]);
         assert_eq!(tail.long, 1);
+    }
+
+    #[test]
+    fn a_tail_goes_on_where_the_one_before_was_whatever_became_of_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let old = dir.path().join("log.1");
+        let lines = |tail: &mut Tail| -> Vec<String> {
+            tail.lines().unwrap().into_iter().map(|line| String::from_utf8(line).unwrap()).collect()
+        };
+        // A tail that has read so much ends; its file is treated; what the next one reads.
+        let next = |before: &str, meanwhile: &dyn Fn()| {
+            let _ = (std::fs::remove_file(&path), std::fs::remove_file(&old));
+            let mut tail = Tail::new(path.clone());
+            assert!(lines(&mut tail).is_empty());
+            std::fs::write(&path, before).unwrap();
+            lines(&mut tail);
+            let mark = tail.mark().unwrap();
+            assert_eq!(tail.mark(), None, "it has not moved");
+            meanwhile();
+            lines(&mut Tail::resume(path.clone(), mark))
+        };
+        let append = |text: &str| {
+            let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+        };
+        assert_eq!(next("one\ntwo\n", &|| append("three\n")), ["three"]);
+        assert_eq!(next("one\ntw", &|| append("o\n")), ["two"], "a part of a line was no line yet");
+        let rotate = || {
+            append("last\n");
+            std::fs::rename(&path, &old).unwrap();
+            std::fs::write(&path, "new\n").unwrap();
+        };
+        assert_eq!(next("one\n", &rotate), ["last", "new"]);
+        let replace = || {
+            std::fs::remove_file(&path).unwrap();
+            std::fs::write(&path, "other\nand longer\n").unwrap();
+        };
+        assert_eq!(next("one\n", &replace), ["other", "and longer"], "also where it has the same inode");
+        assert_eq!(next("one\ntwo\n", &|| std::fs::write(&path, "cut\n").unwrap()), ["cut"]);
+        // There was none, and what came since is new.
+        let mut tail = Tail::new(dir.path().join("later"));
+        assert!(lines(&mut tail).is_empty());
+        let mark = tail.mark().unwrap();
+        std::fs::write(&tail.path, "first\n").unwrap();
+        assert_eq!(lines(&mut Tail::resume(tail.path, mark)), ["first"]);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, net::IpAddr, time::Instant};
 
+use crate::http::places::network;
+
 /// Addresses remembered.
 const MOST: usize = 4096;
 
@@ -40,20 +42,6 @@ impl Rates {
         }
         *left -= 1.0;
         true
-    }
-}
-
-/// Whoever has one IPv6 address has its whole /64.
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(own) => match own.to_ipv4_mapped() {
-            Some(mapped) => mapped.into(),
-            None => {
-                let [a, b, c, d, ..] = own.segments();
-                std::net::Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into()
-            }
-        },
     }
 }
 

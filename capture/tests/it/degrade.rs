@@ -1,6 +1,6 @@
 //! Kernels that lack a member: the programs load all the same, and the missing source is named.
 
-use std::{fs, process::Command};
+use std::{fs, path::PathBuf, process::Command};
 
 use afterimage_capture::{
     btf::Btf,
@@ -8,7 +8,7 @@ use afterimage_capture::{
     specs,
 };
 use afterimage_capture_abi::{config::Config, offsets::Offsets};
-use afterimage_launch::Stdio;
+use afterimage_launch::{ContainerId, Stdio};
 
 use crate::{
     bench::busybox,
@@ -62,4 +62,38 @@ fn in_a_cgroup_namespace_containers_that_were_there_are_found_all_the_same() {
     let degraded = recording.origin().degraded.iter().map(|why| String::from_utf8_lossy(why));
     let of_cgroups: Vec<_> = degraded.filter(|why| why.contains("cgroup")).collect();
     assert!(of_cgroups.is_empty(), "{of_cgroups:?}: {said}");
+}
+
+/// A runtime that crashed leaves cgroups behind, and what runs nowhere is no running container.
+#[test]
+#[ignore = "needs root and eBPF"]
+fn an_empty_cgroup_that_was_there_is_no_container_until_something_happens_in_it() {
+    let _alone = alone();
+    let left: Vec<(String, PathBuf)> = (0..2)
+        .map(|_| {
+            let id = ContainerId::random().unwrap().to_string();
+            let cgroup = unified().join("docker").join(&id);
+            fs::create_dir_all(cgroup.join("init")).unwrap();
+            (id, cgroup)
+        })
+        .collect();
+    let recorder = Running::start(&["--host", "none"]);
+    let mut late = Command::new("sh");
+    late.args(["-c", "echo $$ > \"$0/init/cgroup.procs\" && exec sleep 600"]).arg(&left[1].1);
+    let mut late = late.spawn().unwrap();
+    let name = || fs::read_to_string(format!("/proc/{}/comm", late.id())).unwrap_or_default();
+    wait_until("it sleeps in there", || name().trim_end() == "sleep");
+    recorder.wait_for_round();
+    let (store, _) = recorder.stop();
+    late.kill().unwrap();
+    late.wait().unwrap();
+    for (_, cgroup) in &left {
+        wait_until("its last process is gone", || fs::remove_dir(cgroup.join("init")).is_ok());
+        fs::remove_dir(cgroup).unwrap();
+    }
+    let recording = open(store.path());
+    let is_listed =
+        |id: &str| recording.containers().iter().any(|summary| summary.record.id == id.as_bytes());
+    assert_eq!(left.iter().map(|(id, _)| is_listed(id)).collect::<Vec<_>>(), [false, true]);
+    assert!(container(&recording, &left[1].0).record.preexisting);
 }

@@ -1,6 +1,10 @@
 //! From the alert to the file that leaves the host: what senders send, what is pinned, what is extracted.
 
 use std::{
+    collections::BTreeMap,
+    fs,
+    io::Write as _,
+    os::unix::fs::PermissionsExt as _,
     path::PathBuf,
     process::{Command, Output},
 };
@@ -10,7 +14,7 @@ use afterimage_launch::Stdio;
 use serde_json::{Value, json};
 
 use crate::{
-    bench::{Bench, busybox, eventually},
+    bench::{Bench, busybox, eventually, falco},
     harness::{RECORDER, alone, container, events, open},
 };
 
@@ -157,4 +161,63 @@ fn a_pin_ends_at_its_size_and_boosts_until_then() {
     let held = recording.pins().iter().find(|own| own.id == pin).unwrap();
     let (first, last) = (all.first().unwrap().time, all.last().unwrap().time);
     assert!(held.end.is_some_and(|end| end > first && end < last), "{held:?} in {first:?}..{last:?}");
+}
+
+/// What is written to a watched file while nobody reads it is read by the next process, and by the next recorder.
+#[test]
+#[ignore = "needs root and eBPF"]
+fn alerts_in_a_watched_file_are_read_once_whoever_ends_in_between() {
+    let _alone = alone();
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let log = dir.path().join("alerts.jsonl");
+    fs::write(&log, "what was there before is not news\n").unwrap();
+    let more = format!("[[triggers.tail]]\npath = \"{}\"\nformat = \"falco\"\n", log.display());
+    let bench = Bench::start(&more);
+    let (launcher, _root) = busybox();
+    let ids: Vec<String> =
+        (0..4).map(|_| launcher.run(&["/bin/true"], Stdio::default()).unwrap().id.to_string()).collect();
+    let append = |id: &str| {
+        let mut file = fs::OpenOptions::new().append(true).create(true).open(&log).unwrap();
+        writeln!(file, "{}", falco(id)).unwrap();
+    };
+    // How often each container is pinned.
+    let pinned = |bench: &Bench| {
+        let mut pinned = BTreeMap::new();
+        for pin in bench.get("/v1/pins")["pins"].as_array().unwrap() {
+            *pinned.entry(pin["container"].as_str().unwrap().to_owned()).or_insert(0) += 1;
+        }
+        pinned
+    };
+    let all_of = |bench: &Bench, count: usize| {
+        let wanted: BTreeMap<String, i32> = ids[..count].iter().map(|id| (id.clone(), 1)).collect();
+        eventually("pin of each", || (pinned(bench) == wanted).then_some(()));
+        // What was read is written down a moment after it was taken.
+        let file = bench.recorder.store.path().join("tails.json");
+        let end = format!("\"at\":{},", fs::metadata(&log).unwrap().len());
+        eventually("mark", || fs::read_to_string(&file).ok()?.contains(&end).then_some(()));
+    };
+    let running = |bench: &Bench| {
+        let status = bench.get("/v1/status");
+        let control = status["processes"].as_array().unwrap().iter().find(|own| own["role"] == "control");
+        control.and_then(|own| own["pid"].as_i64()).unwrap()
+    };
+    all_of(&bench, 0);
+    append(&ids[0]);
+    all_of(&bench, 1);
+    let control = rustix::process::Pid::from_raw(running(&bench) as i32).unwrap();
+    rustix::process::kill_process(control, rustix::process::Signal::KILL).unwrap();
+    append(&ids[1]);
+    eventually("another control process", || {
+        let ready = crate::http::try_unix(&bench.socket(), "GET", "/readyz").ok()?;
+        (ready.status == 200).then_some(())
+    });
+    all_of(&bench, 2);
+    let (store, _) = bench.recorder.stop();
+    append(&ids[2]);
+    fs::rename(&log, dir.path().join("alerts.jsonl.1")).unwrap();
+    append(&ids[3]);
+    let bench = Bench::on(store, &more);
+    all_of(&bench, 4);
+    bench.recorder.stop();
 }

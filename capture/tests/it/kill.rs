@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use afterimage_format::{DefectKind, EventCode, LossCause};
+use afterimage_format::{DefectKind, EventCode, LossCause, VerifyOptions, verify};
 use afterimage_launch::{Launcher, Root, Stdio, Style, rootfs};
 
 use crate::harness::{Running, alone, container, events, open};
@@ -52,6 +52,8 @@ fn nothing_taken_over_is_lost_to_a_kill() {
         for defect in recording.defects() {
             assert_eq!(defect.kind, DefectKind::Torn, "round {round}: {defect}");
         }
+        let report = verify(store.path(), &VerifyOptions::default(), &mut |_, _| {}).unwrap();
+        assert!(report.is_good(), "round {round}: {:?}", report.findings);
         for (id, when) in ended.into_inner().unwrap() {
             if killed.saturating_duration_since(when) < TAKEN_OVER {
                 continue;

@@ -5,13 +5,15 @@ use std::{
     fs,
     io::Write as _,
     path::{Path, PathBuf},
+    process::Command,
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
 use afterimage_capture::host;
 use afterimage_format::{
-    BootNanos, ContainerUid, EventCode, EventFlags, FieldTag, Loss, LossCause, OwnedEvent, Recording,
+    BootNanos, ContainerRecord, ContainerUid, EventCode, EventFlags, FieldTag, Loss, LossCause, Origin,
+    OwnedEvent, Recording, StoreOptions, StoreWriter,
 };
 use afterimage_launch::Stdio;
 use afterimage_model::{World, budget::Limits, nearest, process::Process};
@@ -21,7 +23,7 @@ use tempfile::TempDir;
 use crate::{
     bench::busybox,
     faults::Disk,
-    harness::{RECORDER, Running, alone, container, events, open, wait_until},
+    harness::{RECORDER, Running, alone, container, events, open, unified, wait_until},
 };
 
 const BPFFS: &str = "/sys/fs/bpf";
@@ -164,6 +166,47 @@ fn what_the_kernel_could_not_keep_while_nobody_drained_is_counted() {
     assert!(lost > 0 && recorded > 0 && few, "{recorded} recorded, {lost} lost");
 }
 
+/// A directory that something is mounted over.
+struct Hidden(PathBuf);
+
+impl Hidden {
+    fn of(path: PathBuf) -> Self {
+        let done = Command::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(&path).status().unwrap();
+        assert!(done.success());
+        Self(path)
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// Where a part of the cgroups cannot be seen, what lives there is not told as gone.
+#[test]
+#[ignore = "needs root and eBPF"]
+fn a_container_whose_cgroup_is_hidden_from_who_takes_over_is_not_told_as_deleted() {
+    let _alone = alone();
+    let (launcher, _root) = busybox();
+    let first = Running::start(&PINNED);
+    let living = launcher.spawn(&["/bin/busybox", "sleep", "1000"], Stdio::default()).unwrap();
+    let id = living.id().to_string();
+    first.wait_for_round();
+    let store = first.kill();
+    let cgroup = unified().join(living.cgroup().to_string().trim_start_matches('/'));
+    assert!(cgroup.join("cgroup.procs").exists(), "{cgroup:?}");
+    let hidden = Hidden::of(cgroup);
+    let (store, said) = Running::on(store, &PINNED).stop();
+    drop(hidden);
+    living.kill().unwrap();
+    living.wait().unwrap();
+    assert!(said.contains("taken over"), "{said}");
+    let recording = open(store.path());
+    let record = &container(&recording, &id).record;
+    assert!(!record.preexisting && record.removed.is_none(), "{record:?}");
+}
+
 /// Starts containers until something holds.
 fn churn_until(what: &str, holds: impl Fn() -> bool) {
     let (launcher, _root) = busybox();
@@ -215,6 +258,24 @@ fn a_recorder_that_is_killed_on_a_full_disk_leaves_a_gap_and_one_killed_later_no
 
 #[test]
 #[ignore = "needs root and eBPF"]
+fn after_a_reboot_it_is_told_that_nobody_looked_since_the_machine_began() {
+    let _alone = alone();
+    let store = TempDir::new().unwrap();
+    let earlier = Origin { boot_id: [9; 16], ..Origin::default() };
+    let mut writer = StoreWriter::open(store.path(), earlier, StoreOptions::default()).unwrap();
+    writer.put_container(&ContainerRecord::host(BootNanos(5))).unwrap();
+    writer.seal().unwrap();
+    let up = host::boot_now();
+    let (store, _) = Running::on(store, &["--host", "none"]).stop();
+    let recording = open(store.path());
+    let downs = recording.losses().iter().filter(|loss| loss.cause == LossCause::RecorderDown);
+    let [down] = downs.collect::<Vec<_>>()[..] else { panic!("{:?}", recording.losses()) };
+    assert!(down.to.0 - down.from.0 >= up.0, "{down:?} of {up:?}");
+    assert!(down.from.0 >= 5, "nothing of the boot before");
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
 fn programs_loaded_otherwise_are_not_taken_over_and_the_gap_is_told() {
     let _alone = alone();
     let first = Running::start(&PINNED);
@@ -248,7 +309,7 @@ fn two_recorders_do_not_take_over_from_each_other() {
     let (other, _) = two.stop();
     assert_eq!((pinned(store.path()).len(), pinned(other.path()).len()), (1, 0));
     // What runs on without a recorder is named.
-    let doctor = std::process::Command::new(RECORDER).arg("doctor").output().unwrap();
+    let doctor = Command::new(RECORDER).arg("doctor").output().unwrap();
     let place = pinned(store.path())[0].display().to_string();
     let named = String::from_utf8_lossy(&doctor.stdout).lines().any(|line| line.contains(&place));
     assert!(doctor.status.success() && named, "{doctor:?}");
@@ -348,12 +409,7 @@ fn a_recorder_that_fails_leaves_no_programs_behind_and_one_that_took_over_leaves
         let aside = store.with_extension("aside");
         fs::rename(&journal, &aside).unwrap();
         fs::create_dir(&journal).unwrap();
-        let out = std::process::Command::new(RECORDER)
-            .args(["run", "--store"])
-            .arg(store)
-            .args(PINNED)
-            .output()
-            .unwrap();
+        let out = Command::new(RECORDER).args(["run", "--store"]).arg(store).args(PINNED).output().unwrap();
         assert!(!out.status.success(), "{out:?}");
         fs::remove_dir(&journal).unwrap();
         fs::rename(&aside, &journal).unwrap();

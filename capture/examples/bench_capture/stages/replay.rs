@@ -4,7 +4,7 @@ use std::{fs::File, io, os::unix::fs::FileExt as _};
 
 use afterimage_capture::{
     drain::Pending,
-    recorder::{COMMIT, PAUSE},
+    recorder::{COMMIT, rest},
     ring::Ring,
 };
 use afterimage_format::BootNanos;
@@ -72,7 +72,7 @@ impl<'a> Replay<'a> {
         let Some(mut now) = records.peek().map(|record| record.time) else { return 0 };
         let mut committed = now;
         while records.peek().is_some() || !self.pending.is_empty() {
-            now += PAUSE.as_nanos() as u64;
+            now += rest::MOST.as_nanos() as u64;
             while let Some(record) = records.next_if(|record| record.time <= now) {
                 let ring = &mut self.rings[usize::from(record.control)];
                 ring.put(record.bytes, &mut room).unwrap_or_else(|error| panic!("a ring: {error}"));

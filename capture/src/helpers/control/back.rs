@@ -12,7 +12,8 @@ use std::{
 };
 
 use http_body_util::BodyExt as _;
-use hyper::{body::Body as _, header::CONTENT_TYPE};
+use hyper::{StatusCode, body::Body as _, header::CONTENT_TYPE};
+use serde_json::json;
 use tokio::{
     sync::{Semaphore, mpsc, oneshot},
     task::AbortHandle,
@@ -26,8 +27,9 @@ use crate::{
         keeper::{Keeper, Line, Listener},
         watch::Helpers,
     },
-    http::reply::Reply,
+    http::reply::{self, Reply},
     privilege::{Role, spawner::Spawner},
+    trigger::marks::Marks,
 };
 
 /// Questions, and what is to be said, in waiting.
@@ -46,6 +48,7 @@ pub struct Desk {
     promised: Promised,
     next: Arc<AtomicU64>,
     undelivered: Arc<AtomicU64>,
+    marks: Arc<Marks>,
 }
 
 /// What the control process asks, in waiting.
@@ -55,6 +58,7 @@ struct Inbox {
     asked: mpsc::Sender<Option<Ask>>,
     promised: Promised,
     undelivered: Arc<AtomicU64>,
+    marks: Arc<Marks>,
 }
 
 impl Listener<Ask> for Inbox {
@@ -68,6 +72,7 @@ impl Listener<Ask> for Inbox {
             Ask::Undelivered(count) => {
                 self.undelivered.fetch_add(count, Ordering::Relaxed);
             }
+            Ask::Mark(file, mark) => return self.marks.set(file, mark),
             ask => return self.asked.blocking_send(Some(ask)).is_ok(),
         }
         true
@@ -105,16 +110,22 @@ impl Control {
 /// # Errors
 /// When it cannot be started, or says that it cannot serve.
 pub fn start(
-    spawner: Arc<Spawner>,
-    helpers: Arc<Helpers>,
+    (spawner, helpers): (Arc<Spawner>, Arc<Helpers>),
     undelivered: Arc<AtomicU64>,
+    marks: Marks,
 ) -> io::Result<(Control, Desk, Asked)> {
     let (asked, questions) = mpsc::channel(QUEUE);
     let (said, mut to_say) = mpsc::channel::<Tell>(QUEUE);
     let promised = Promised::default();
-    let inbox = Inbox { asked, promised: Arc::clone(&promised), undelivered: Arc::clone(&undelivered) };
+    let marks = Arc::new(marks);
+    let inbox = Inbox {
+        asked,
+        promised: Arc::clone(&promised),
+        undelivered: Arc::clone(&undelivered),
+        marks: Arc::clone(&marks),
+    };
     let line = Keeper::start(Role::Control, spawner, Arc::clone(&helpers), inbox)?;
-    let desk = Desk { said, promised, next: Arc::default(), undelivered: Arc::clone(&undelivered) };
+    let desk = Desk { said, promised, next: Arc::default(), undelivered: Arc::clone(&undelivered), marks };
     let own = Arc::clone(&line);
     std::thread::Builder::new().name("control-says".to_owned()).spawn(move || {
         crate::privilege::settle();
@@ -177,15 +188,19 @@ impl Desk {
                     }
                     continue;
                 }
-                Some(ask @ (Ask::Call(number, _) | Ask::Submit(number, _))) => (number, ask),
-                Some(Ask::Prepared(..) | Ask::Undelivered(_)) => continue,
+                Some(ask @ (Ask::Call(number, _) | Ask::Submit(number, _) | Ask::Marked(number, _))) => {
+                    (number, ask)
+                }
+                Some(Ask::Prepared(..) | Ask::Undelivered(_) | Ask::Mark(..)) => continue,
             };
             let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
             let (api, said, tasks) = (Arc::clone(&api), self.said.clone(), Arc::clone(&open));
+            let marks = Arc::clone(&self.marks);
             let task = tokio::task::spawn_local(async move {
                 let reply = match ask {
                     Ask::Call(_, call) => api.route(call).await,
                     Ask::Submit(_, submission) => api.submit(submission).await,
+                    Ask::Marked(_, file) => reply::json(StatusCode::OK, &json!(marks.get(&file))),
                     _ => return,
                 };
                 say(&said, number, reply).await;

@@ -18,7 +18,7 @@ use super::{Answer, Ask, Call, Submission, Tell};
 use crate::{
     helpers::frame,
     http::reply::{self, Reply},
-    trigger::{Body, Source, sender},
+    trigger::{Body, Source, marks::Mark, sender},
     webhook::SubmitError,
 };
 
@@ -149,6 +149,16 @@ impl Gate {
             self.submit(body.bytes.to_vec(), sender, body.from.clone(), None).await
         {
             tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// How far a watched file was read; nothing where it was not.
+    pub async fn mark(&self, file: &str) -> Option<Mark> {
+        loop {
+            let question = |number| Ask::Marked(number, file.to_owned());
+            if let Some((_, answer, _)) = self.ask(question, PATIENCE).await {
+                return serde_json::from_slice(&answer.body).ok();
+            }
         }
     }
 
