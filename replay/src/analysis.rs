@@ -2,6 +2,7 @@
 
 pub mod around;
 pub mod behaviour;
+pub mod cast;
 pub mod file_acts;
 pub mod findings;
 pub mod images;

@@ -13,6 +13,7 @@ mod selection;
 mod state;
 mod walk;
 
+use afterimage_format::{Event, EventFlags};
 pub(crate) use filters::Asked;
 pub use filters::{Filters, frame, frame_with_names};
 pub use roll::roll;
@@ -21,3 +22,8 @@ pub use rows::count;
 pub use saved::{SHIPPED, trees};
 pub use state::state_at;
 pub use walk::{Item, Options, Seen, walk};
+
+/// Whether an event is shown: those of a container's set-up only where they are asked for.
+pub fn is_shown(event: &Event<'_>, setup: bool) -> bool {
+    setup || !event.flags.contains(EventFlags::SETUP)
+}

@@ -1,4 +1,4 @@
-//! Results as table, JSON, JSON lines, CSV or Markdown: one description of the rows, five ways to write them.
+//! Results as table, JSON, JSON lines, CSV, Markdown or for Timesketch: one description of the rows, six ways to write them.
 //!
 //! Rules: stdout carries data only, stderr words for people. What comes from a recording reaches any of them
 //! only as [`Safe`](afterimage_model::text::Safe) text, so that no output ever holds a control character other
@@ -12,6 +12,7 @@ mod markdown;
 mod sink;
 mod table;
 pub mod terminal;
+mod timesketch;
 mod width;
 
 pub use cell::{Cell, Column, Kind, Machine, Record, Tone};
@@ -37,6 +38,8 @@ pub enum Format {
     Csv,
     /// A Markdown table.
     Md,
+    /// JSON lines that Timesketch imports; rows with a time only.
+    Timesketch,
 }
 
 /// When to colour.
@@ -68,6 +71,6 @@ pub struct OutputArgs {
 impl OutputArgs {
     /// Whether the output is for a program.
     pub fn is_machine(&self) -> bool {
-        matches!(self.output, Format::Json | Format::Jsonl | Format::Csv)
+        matches!(self.output, Format::Json | Format::Jsonl | Format::Csv | Format::Timesketch)
     }
 }

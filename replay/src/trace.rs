@@ -10,7 +10,7 @@ mod names;
 mod open;
 
 pub use gaps::Gaps;
-pub use life::{Ended, Life, Partial, State};
+pub use life::{Ended, Life, Partial, State, followed_from};
 pub use lookup::{Target, find};
 pub use named::named;
 pub(crate) use named::{CASE_LIMIT, case_file, marks};

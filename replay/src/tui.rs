@@ -35,6 +35,7 @@ mod session;
 mod sheets;
 mod slot;
 mod sorting;
+mod stories;
 mod stream;
 mod symbols;
 mod terminal;

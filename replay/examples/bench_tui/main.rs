@@ -123,8 +123,10 @@ fn seeks(terminal: &mut Terminal) -> Result<()> {
 /// Keys pressed while a bare text that is nowhere is looked for in the whole container: blocks cannot tell that of it.
 fn keys_while_scanning(terminal: &mut Terminal) -> Result<()> {
     let mut waits = Vec::new();
+    // Without a filter the bar tells how many events of the set-up are hidden.
+    let is_over = |screen: &str| screen.contains(" hidden") && !screen.contains(" of set-up hidden");
     let begun = terminal.press("/there-is-no-such-name\r")?;
-    terminal.until("the scan", |screen| screen.contains("% read") || screen.contains("hidden"))?;
+    terminal.until("the scan", |screen| screen.contains("% read") || is_over(screen))?;
     while terminal.text().contains("% read") && waits.len() < 200 {
         let from = terminal.press(":")?;
         let at = terminal.until("the palette", |screen| screen.contains("Enter does"))?;
@@ -133,7 +135,7 @@ fn keys_while_scanning(terminal: &mut Terminal) -> Result<()> {
         let at = terminal.until("the palette's end", |screen| !screen.contains("Enter does"))?;
         waits.push(at - from);
     }
-    let at = terminal.until("the scan's end", |screen| screen.contains("hidden"))?;
+    let at = terminal.until("the scan's end", is_over)?;
     println!("{:<48} {:.2} s", "scan of the container, nothing found", (at - begun).as_secs_f64());
     match waits.is_empty() {
         true => println!("the scan was over before a key could be pressed"),

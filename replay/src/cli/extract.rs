@@ -1,6 +1,11 @@
 //! `afterimage extract`: chosen containers, or parts of them, as a file of their own, with nothing of any other.
 
-use std::{io, ops::ControlFlow, path::PathBuf};
+use std::{
+    collections::{BTreeMap, HashSet},
+    io,
+    ops::ControlFlow,
+    path::PathBuf,
+};
 
 use afterimage_format::{
     BlockInfo, BootNanos, ContainerUid, ExtractError, ExtractReport, Part, extract_incident, extract_parts,
@@ -72,11 +77,8 @@ pub(super) fn run(args: &ExtractArgs, session: &mut Session<'_>) -> Result<Verdi
     if !args.filter.is_empty() {
         filters.check(trace)?;
         filters.warnings().for_each(|line| session.say(line));
-        let mut matching = Vec::new();
-        for part in &parts {
-            matching.extend(matches(trace, part, &mut filters, session)?);
-        }
-        parts = matching;
+        let is_named = args.whose.split().0.is_some();
+        parts = matches(trace, &parts, is_named, &mut filters, session)?;
     }
     let spans: Vec<(ContainerUid, Span)> =
         parts.iter().map(|p| (p.container, Span { begin: p.begin, end: p.end })).collect();
@@ -112,61 +114,91 @@ fn parts<'a>(args: &ExtractArgs, traces: &'a [Trace]) -> Result<(&'a Trace, Vec<
     let span = args.range.span(&trace.frame(), &names)?;
     let recording = &trace.recording;
     let all = recording.containers().iter().filter(|summary| super::ls::is_container(summary));
-    let has = |uid: ContainerUid| {
-        recording.blocks().iter().any(|b| b.container == uid && span.overlaps(b.first, b.last))
-    };
-    let parts = all.map(|summary| summary.record.uid).filter(|uid| has(*uid));
+    let inside = recording.blocks().iter().filter(|block| span.overlaps(block.first, block.last));
+    let there: HashSet<ContainerUid> = inside.map(|block| block.container).collect();
+    let parts = all.map(|summary| summary.record.uid).filter(|uid| there.contains(uid));
     Ok((trace, parts.map(|container| Part { container, begin: span.begin, end: span.end }).collect()))
 }
 
-/// The times of the blocks that have events which pass the filters, as few parts as say it.
+/// The times of the blocks that have events which pass the filters, as few parts as say it. Where nobody named containers,
+/// all are of one range and are walked over at once.
 fn matches(
     trace: &Trace,
-    part: &Part,
+    parts: &[Part],
+    is_named: bool,
     filters: &mut Filters,
     session: &mut Session<'_>,
 ) -> Result<Vec<Part>, Failure> {
-    let span = Span { begin: part.begin, end: part.end };
-    let options = Options {
-        container: Some(part.container),
-        span,
-        setup: true,
-        raw: true,
-        skip: true,
-        limit: u64::MAX,
-        streams: false,
-        filters,
-    };
-    let mut blocks: Vec<&BlockInfo> =
-        trace.recording.blocks().iter().filter(|block| block.container == part.container).collect();
-    blocks.sort_by_key(|block| (block.first, block.index));
-    // Blocks can overlap a little: the latest end of all up to each.
-    let ends = blocks.iter().scan(BootNanos(0), |end, block| {
-        *end = block.last.max(*end);
-        Some(*end)
-    });
-    let ends: Vec<BootNanos> = ends.collect();
-    let mut found = vec![false; blocks.len()];
-    let seen = events::walk(trace, options, &mut |item| {
-        if let Item::Event(row) = item {
-            let at = row.event.time;
-            let begun = blocks.partition_point(|block| block.first <= at);
-            for number in (0..begun).rev().take_while(|&number| ends[number] >= at) {
-                found[number] |= blocks[number].last >= at;
-            }
-        }
-        ControlFlow::Continue(())
-    })?;
-    seen.lacking.into_iter().for_each(|line| session.say(line));
-    let mut parts: Vec<Part> = Vec::new();
-    for (number, block) in blocks.iter().enumerate().filter(|(number, _)| found[*number]) {
-        let (begin, end) = (Some(block.first), Some(block.last));
-        match parts.last_mut() {
-            Some(part) if number > 0 && found[number - 1] => part.end = part.end.max(end),
-            _ => parts.push(Part { container: part.container, begin, end }),
+    let mut of: BTreeMap<ContainerUid, Matched<'_>> =
+        parts.iter().map(|part| (part.container, Matched::default())).collect();
+    for block in trace.recording.blocks() {
+        if let Some(own) = of.get_mut(&block.container) {
+            own.blocks.push(block);
         }
     }
-    Ok(parts)
+    of.values_mut().for_each(Matched::sort);
+    let walks = if is_named { parts } else { parts.get(..1).unwrap_or_default() };
+    for part in walks {
+        let options = Options {
+            container: is_named.then_some(part.container),
+            span: Span { begin: part.begin, end: part.end },
+            setup: true,
+            raw: true,
+            skip: true,
+            limit: u64::MAX,
+            streams: false,
+            filters,
+        };
+        let seen = events::walk(trace, options, &mut |item| {
+            if let Item::Event(row) = item
+                && let Some(own) = of.get_mut(&row.whose.uid)
+            {
+                own.mark(row.event.time);
+            }
+            ControlFlow::Continue(())
+        })?;
+        seen.lacking.into_iter().for_each(|line| session.say(line));
+    }
+    Ok(of.into_iter().flat_map(|(uid, own)| own.parts(uid)).collect())
+}
+
+/// The blocks of a container, and which of them have what is looked for.
+#[derive(Default)]
+struct Matched<'t> {
+    blocks: Vec<&'t BlockInfo>,
+    /// Blocks can overlap a little: the latest end of all up to each.
+    ends: Vec<BootNanos>,
+    found: Vec<bool>,
+}
+
+impl Matched<'_> {
+    fn sort(&mut self) {
+        self.blocks.sort_by_key(|block| (block.first, block.index));
+        self.ends.extend(self.blocks.iter().scan(BootNanos(0), |end, block| {
+            *end = block.last.max(*end);
+            Some(*end)
+        }));
+        self.found.resize(self.blocks.len(), false);
+    }
+
+    fn mark(&mut self, at: BootNanos) {
+        let begun = self.blocks.partition_point(|block| block.first <= at);
+        for number in (0..begun).rev().take_while(|&number| self.ends[number] >= at) {
+            self.found[number] |= self.blocks[number].last >= at;
+        }
+    }
+
+    fn parts(&self, container: ContainerUid) -> Vec<Part> {
+        let mut parts: Vec<Part> = Vec::new();
+        for (number, block) in self.blocks.iter().enumerate().filter(|(number, _)| self.found[*number]) {
+            let (begin, end) = (Some(block.first), Some(block.last));
+            match parts.last_mut() {
+                Some(part) if number > 0 && self.found[number - 1] => part.end = part.end.max(end),
+                _ => parts.push(Part { container, begin, end }),
+            }
+        }
+        parts
+    }
 }
 
 fn uids(parts: &[Part]) -> Vec<ContainerUid> {

@@ -6,7 +6,6 @@ use std::{
 };
 
 use afterimage_detect::Glob;
-use afterimage_format::EventFlags;
 use afterimage_model::{
     files::{ActKind, FileRecord, Files},
     text::unescape,
@@ -85,7 +84,7 @@ pub(super) fn run(args: &FilesArgs, session: &mut Session<'_>) -> Result<Verdict
     let mut images = Images::new(saved_path.clone());
     let world = events::roll(part.trace, Some(target.uid()), part.span.end, &mut |world, uid, event| {
         images.apply(event);
-        if args.setup || !event.flags.contains(EventFlags::SETUP) {
+        if events::is_shown(event, args.setup) {
             files.apply(world, uid, event);
         }
     })?;

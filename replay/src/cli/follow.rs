@@ -6,7 +6,10 @@ use std::{
 };
 
 use afterimage_format::EventFlags;
-use afterimage_model::streams::{Chunk, Stream, Streams, Way};
+use afterimage_model::{
+    streams::{Chunk, Stream, Streams, Way},
+    text::Safe,
+};
 use clap::{Args, ValueEnum};
 
 use super::{
@@ -16,13 +19,15 @@ use super::{
 use crate::{
     analysis::{
         around::Around,
+        cast,
         transcript::{self, CHUNKS, ChunkRow, STREAMS, StreamRow},
     },
     events, evidence,
     exit::Verdict,
     failure::Failure,
     output::{Format, OutputArgs},
-    time::RangeArgs,
+    time::{RangeArgs, Span},
+    trace::display_name,
 };
 
 /// Follow a stream or a terminal session: what was typed and what was seen.
@@ -34,7 +39,8 @@ Examples:
   afterimage follow web                           which streams there are
   afterimage follow web --stream 3
   afterimage follow web --stream 3 --as hex
-  afterimage follow web --stream 3 --way out --as raw --to sent.bin")]
+  afterimage follow web --stream 3 --way out --as raw --to sent.bin
+  afterimage follow web --stream 3 --as cast --to session.cast")]
 pub(super) struct FollowArgs {
     #[command(flatten)]
     whose: OneArgs,
@@ -57,7 +63,7 @@ pub(super) struct FollowArgs {
         conflicts_with = "pid"
     )]
     form: Form,
-    /// Write the raw bytes into this file; an existing one is never overwritten
+    /// Write the raw bytes, or the asciicast, into this file; an existing one is never overwritten
     #[arg(long, value_name = "FILE", requires = "stream", conflicts_with = "pid")]
     to: Option<PathBuf>,
     #[command(flatten)]
@@ -82,6 +88,8 @@ enum Form {
     Hex,
     /// The bytes as they were; never to a terminal
     Raw,
+    /// An asciicast, which asciinema plays: what draws as it was, all else as text
+    Cast,
 }
 
 pub(super) fn run(args: &FollowArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
@@ -146,7 +154,9 @@ fn show(
         Some(OneWay::Out) => c.way == Way::Out,
     };
     let chunks: Vec<&Chunk> = stream.chunks.iter().filter(wanted).collect();
-    if let Some(to) = &args.to {
+    if args.form == Form::Cast {
+        cast(part, (around, stream), &chunks, args, session)?;
+    } else if let Some(to) = &args.to {
         evidence::save(to, |file| write_raw(&chunks, file))?;
     } else if args.output.output != Format::Table || !args.output.fields.is_empty() {
         let mut emitter = session.emit(CHUNKS, &args.output, &sources(std::slice::from_ref(part.trace)))?;
@@ -181,6 +191,37 @@ fn show(
         ));
     }
     Ok(!chunks.is_empty())
+}
+
+/// Writes the stream as an asciicast.
+fn cast(
+    part: &Part<'_>,
+    (around, stream): (Around<'_>, &Stream),
+    chunks: &[&Chunk],
+    args: &FollowArgs,
+    session: &mut Session<'_>,
+) -> Result<(), Failure> {
+    if args.output.output != Format::Table || !args.output.fields.is_empty() {
+        return Err(Failure::Usage(
+            "an asciicast is a format of its own: leave out --output and --fields".to_owned(),
+        ));
+    }
+    let first = chunks.first().map_or(stream.first, |chunk| chunk.time);
+    let last = chunks.last().map_or(stream.last, |chunk| chunk.time);
+    let within = Span { begin: Some(first), end: Some(last) };
+    let mut losses = part.gaps().list;
+    losses.retain(|loss| within.overlaps(loss.from, loss.to));
+    let name = part.target.as_ref().map_or_else(Safe::default, |target| display_name(&target.summary.record));
+    let about = cast::Session {
+        title: Safe::format(format_args!("{name}: {}", stream.label)),
+        began: around.trace.recording.clock().real(first).map(|nanos| nanos.div_euclid(1_000_000_000)),
+        losses: &losses,
+    };
+    match &args.to {
+        Some(to) => evidence::save(to, |file| cast::write(file, &about, chunks))?,
+        None => cast::write(session.out, &about, chunks)?,
+    }
+    Ok(())
 }
 
 fn write_raw(chunks: &[&Chunk], out: &mut dyn Write) -> std::io::Result<()> {

@@ -6,7 +6,7 @@ use afterimage_detect::{
     Bits, RuleRows, RuleSet,
     rules::{Hit, Priority},
 };
-use afterimage_format::{Columns, ContainerUid, Event, EventFlags, EventId, Query, Visitor};
+use afterimage_format::{Columns, ContainerUid, Event, EventId, Query, Visitor};
 use afterimage_model::{
     describe, event_name,
     process::Process,
@@ -244,7 +244,7 @@ impl Visitor for Hunt<'_, '_> {
         let wanted = self.asked.apply_row(id, uid, event)
             && self.is_asked_for(uid)
             && self.part.span.contains(event.time)
-            && (self.setup || !event.flags.contains(EventFlags::SETUP));
+            && events::is_shown(event, self.setup);
         if !wanted {
             return ControlFlow::Continue(());
         }

@@ -2,8 +2,9 @@
 
 use std::ops::ControlFlow;
 
-use afterimage_detect::{Bits, Ended, EventContext, Filter, Frame, OfProcess, Sieve, Tracker, Verdict};
+use afterimage_detect::{Bits, Ended, EventContext, Filter, Frame, OfProcess, Sieve, Told, Tracker, Verdict};
 use afterimage_format::{BootNanos, Columns, ContainerRecord, ContainerUid, Event, EventId, Query};
+use afterimage_model::text::{Safe, unescape};
 
 use super::{SHIPPED, trees};
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
     trace::{
         Trace,
         alerts::{Alert, alerts},
-        marks,
+        followed_from, marks,
     },
 };
 
@@ -105,7 +106,7 @@ impl Filters {
 
     /// What holds for the whole recording, as far as these filters ask.
     pub fn frame(&self, trace: &Trace) -> Frame {
-        if self.list.iter().any(Filter::names_moments) { frame_with_names(trace) } else { frame(trace) }
+        if self.list.iter().any(Filter::asks_alerts) { frame_with_names(trace) } else { frame(trace) }
     }
 
     /// Looks up the alerts and marks that filters name.
@@ -113,7 +114,7 @@ impl Filters {
     /// # Errors
     /// A name that means nothing in this recording; the files with the names cannot be read.
     pub fn check(&self, trace: &Trace) -> Result<(), Failure> {
-        if !self.list.iter().any(Filter::names_moments) {
+        if !self.list.iter().any(Filter::asks_alerts) {
             return Ok(());
         }
         let frame = with_names(trace, alerts(trace)?, marks(trace)?);
@@ -139,9 +140,15 @@ pub fn frame(trace: &Trace) -> Frame {
         clock: trace.recording.clock().clone(),
         range: trace.recording.time_range(),
         hostname: trace.recording.origin().hostname.clone(),
-        alerts: Vec::new(),
-        marks: Vec::new(),
+        lost: Some(lost(trace)),
+        followed_from: followed_from(&trace.recording),
+        ..Frame::default()
     }
+}
+
+fn lost(trace: &Trace) -> Vec<(ContainerUid, u64)> {
+    let all = trace.recording.containers().iter().map(|container| (container.record.uid, container.lost));
+    all.filter(|(_, lost)| *lost > 0).collect()
 }
 
 /// The same with alerts and marks, which lie in files of their own: those that can be read.
@@ -150,7 +157,15 @@ pub fn frame_with_names(trace: &Trace) -> Frame {
 }
 
 fn with_names(trace: &Trace, alerts: Vec<Alert>, marks: Vec<(char, BootNanos)>) -> Frame {
-    Frame { alerts: alerts.iter().map(|alert| alert.at).collect(), marks, ..frame(trace) }
+    let bytes = |text: &Safe| unescape(text.as_str()).unwrap_or_default();
+    let told = |alert: &Alert| Told {
+        containers: alert.containers.iter().map(|covered| covered.uid).collect(),
+        rule: bytes(&alert.title),
+        source: bytes(&alert.source),
+        priority: bytes(&alert.priority),
+    };
+    let told = alerts.iter().map(told).collect();
+    Frame { alerts: alerts.iter().map(|alert| alert.at).collect(), marks, told, ..frame(trace) }
 }
 
 /// The state that filters and rules ask, rolled forward event by event.

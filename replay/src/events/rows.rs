@@ -38,7 +38,8 @@ impl<'a> RowSelection<'a> {
     /// What all filters together say of a block's rows, and the columns with those wanted besides.
     fn rows(&self, block: usize, besides: Wanted) -> Option<(Rows, Columns)> {
         let wanted = self.filters.iter().fold(besides, |wanted, filter| wanted.with(filter.wanted()));
-        let columns = self.reader.borrow_mut().read(block, wanted).ok()??;
+        let only = |code| self.filters.iter().all(|filter| filter.admits_code(code));
+        let columns = self.reader.borrow_mut().read_of(block, wanted, &only).ok()??;
         Some((self.all(&columns), columns))
     }
 
@@ -72,8 +73,8 @@ pub fn count(trace: &Trace, options: Options<'_>) -> Result<Seen, Failure> {
 /// `None` where the state decides, where restarted calls are to be folded, or where not every block can be read.
 fn from_columns(trace: &Trace, options: &Options<'_>) -> Option<u64> {
     let frame = options.filters.frame(trace);
-    let rows = RowSelection::new(trace, options.filters, &frame)?;
-    if rows.filters.len() < options.filters.iter().count() || options.limit < u64::MAX {
+    let selected = RowSelection::new(trace, options.filters, &frame)?;
+    if selected.filters.len() < options.filters.iter().count() || options.limit < u64::MAX {
         return None;
     }
     let selection = options.filters.select(trace, options.container)?;
@@ -81,7 +82,7 @@ fn from_columns(trace: &Trace, options: &Options<'_>) -> Option<u64> {
     let besides = if bounded { Wanted::FLAGS.with(Wanted::TIMES) } else { Wanted::FLAGS };
     let mut found = 0;
     for block in selection.wanted() {
-        let (rows, columns) = rows.rows(block, besides)?;
+        let (rows, columns) = selected.rows(block, besides)?;
         if rows.may != rows.sure {
             return None;
         }
@@ -96,6 +97,7 @@ fn from_columns(trace: &Trace, options: &Options<'_>) -> Option<u64> {
             let inside = at.is_none_or(|at| options.span.contains(at));
             found += u64::from(inside && (options.setup || !has(row, EventFlags::SETUP)));
         }
+        selected.reader.borrow_mut().take_back(columns);
     }
     Some(found)
 }

@@ -15,6 +15,7 @@ use afterimage_model::{
 use super::{
     Asked, EventRow, Filters, GapRow,
     fold::{Emit, Folder},
+    is_shown,
     row::Whose,
     rows::RowSelection,
     selection::Selection,
@@ -202,7 +203,7 @@ impl Walk<'_, '_> {
         while let Some(loss) = self.next_gap.filter(|l| l.from <= event.time) {
             self.gap(loss, emit)?;
         }
-        if event.flags.contains(EventFlags::SETUP) && !self.options.setup {
+        if !is_shown(event, self.options.setup) {
             self.seen.setup += 1;
             return ControlFlow::Continue(());
         }

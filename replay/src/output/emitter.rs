@@ -10,6 +10,7 @@ use super::{
     markdown,
     table::Table,
     terminal::{self, Style},
+    timesketch,
 };
 use crate::failure::Failure;
 
@@ -47,6 +48,12 @@ impl<'a> Emitter<'a> {
         head: &Map<String, Value>,
     ) -> Result<Self, Failure> {
         let columns = choose(shape, args)?;
+        if args.output == Format::Timesketch && !timesketch::has_time(&columns) {
+            return Err(Failure::Usage(format!(
+                "{} have no column `time`, which Timesketch asks for",
+                shape.rows
+            )));
+        }
         let limit = if args.no_trunc { None } else { terminal::columns() };
         let mut this = Self {
             table: Table::new(columns.clone(), style, limit),
@@ -62,7 +69,7 @@ impl<'a> Emitter<'a> {
 
     fn head(&mut self, head: &Map<String, Value>) -> io::Result<()> {
         match self.format {
-            Format::Table | Format::Jsonl => Ok(()),
+            Format::Table | Format::Jsonl | Format::Timesketch => Ok(()),
             Format::Json => {
                 write!(self.out, "{{\"schema\":{SCHEMA},\"kind\":\"{}\",", self.shape.rows)?;
                 json::members(self.out, head)?;
@@ -107,6 +114,16 @@ impl<'a> Emitter<'a> {
                 json::write(self.out, &members(&self.columns, cells, Some(kind)))?;
                 self.out.write_all(b"\n")
             }
+            Format::Timesketch => {
+                let row = timesketch::row(&self.columns, &cells, kind);
+                let without = || {
+                    io::Error::other(
+                        "the recording has no clock reading, and Timesketch asks for the time of the day",
+                    )
+                };
+                json::write(self.out, &row.ok_or_else(without)?)?;
+                self.out.write_all(b"\n")
+            }
             Format::Csv => {
                 let fields: Vec<String> = cells.iter().map(csv::field).collect();
                 writeln!(self.out, "{}", fields.join(","))
@@ -148,7 +165,7 @@ impl<'a> Emitter<'a> {
                 json::write(self.out, &Value::Object(last))?;
                 self.out.write_all(b"\n")?;
             }
-            Format::Csv | Format::Md => {}
+            Format::Csv | Format::Md | Format::Timesketch => {}
         }
         self.out.flush()?;
         Ok(self.rows)

@@ -1,6 +1,7 @@
 //! What became of a container, and whether its recording is complete.
 
-use afterimage_format::{BootNanos, ContainerSummary, ContainerUid, DefectKind};
+use afterimage_detect::follows;
+use afterimage_format::{BootNanos, ContainerSummary, ContainerUid, DefectKind, LossCause, Recording};
 
 use super::{Gaps, Trace};
 use crate::time::Span;
@@ -107,7 +108,7 @@ impl Life {
         let state = match (record.removed, record.exited) {
             (Some(_), _) => State::Deleted,
             (None, Some(_)) => State::Exited,
-            (None, None) if trace.recording.unsealed() => State::Running,
+            (None, None) if follows(followed_from(&trace.recording), record) => State::Running,
             (None, None) => State::Unknown,
         };
         let begin = record.started.unwrap_or(record.first_seen);
@@ -161,9 +162,42 @@ impl Life {
     }
 }
 
+/// [`afterimage_detect::Frame::followed_from`] of a recording.
+pub fn followed_from(recording: &Recording) -> Option<BootNanos> {
+    if !recording.unsealed() {
+        return Some(BootNanos(u64::MAX));
+    }
+    let downs = recording.losses().iter().filter(|loss| loss.cause == LossCause::RecorderDown);
+    downs.map(|down| down.from).max()
+}
+
 #[cfg(test)]
 mod tests {
+    use afterimage_format::{ContainerRecord, Loss, Origin, StoreOptions, StoreWriter};
+
     use super::*;
+
+    #[test]
+    fn what_a_recorder_that_stopped_left_running_is_not_running_for_ever() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = StoreWriter::open(dir.path(), Origin::default(), StoreOptions::default()).unwrap();
+        let seen =
+            |uid, at| ContainerRecord { uid: ContainerUid(uid), ..ContainerRecord::host(BootNanos(at)) };
+        let (container, cpu, cause) = (None, None, LossCause::RecorderDown);
+        let down = Loss { container, cause, cpu, from: BootNanos(200), to: BootNanos(300), count: None };
+        [seen(1, 100), seen(2, 250)].iter().for_each(|record| store.put_container(record).unwrap());
+        store.put_loss(&down).unwrap();
+        store.commit(BootNanos(400)).unwrap();
+        let states = || -> Vec<State> {
+            let trace = Trace::open(dir.path().to_path_buf(), false).unwrap();
+            let all = trace.recording.containers();
+            let all = [1, 2].map(|uid| all.iter().find(|c| c.record.uid == ContainerUid(uid)).unwrap());
+            all.map(|summary| Life::of(&trace, summary).state).to_vec()
+        };
+        assert_eq!(states(), [State::Unknown, State::Running]);
+        store.seal().unwrap();
+        assert_eq!(states(), [State::Unknown; 2]);
+    }
 
     #[test]
     fn exit_codes_and_signals_are_told_apart() {

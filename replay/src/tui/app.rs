@@ -1,9 +1,6 @@
 //! The state of the TUI. Knows no terminal: [`crate::tui::update`] changes it, [`crate::tui::view`] shows it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use afterimage_format::{BootNanos, ContainerUid, EventId};
 use afterimage_model::{files::FileRecord, findings::Severity, net::Conversation, text::Safe};
@@ -15,8 +12,8 @@ use crate::tui::{
     edit::LineEdit,
     feed::{
         Catalog, Center, Column, ContainerRow, DensityKey, DiffKey, DiffRow, HitsKey, KeepKey, Moment,
-        MomentKey, Page, PageKey, ProcessRow, Request, SeekKey, Story, StoryKey, StoryRow, StreamKey, Tally,
-        Values, ValuesKey,
+        MomentKey, Page, PageKey, ProcessRow, Request, SeekKey, Story, StoryRow, StreamKey, Values,
+        ValuesKey,
     },
     filter::{Filter, Library, Verdict},
     hits::Hits,
@@ -30,6 +27,7 @@ use crate::tui::{
     scroll::Scroll,
     sheets::{LaneName, Sheet},
     slot::Slot,
+    stories::{Pace, Stories, Tallies},
     stream::{Line, Side, Stream, Target},
     tour::{self, Tour},
     trail::{Place, Trail},
@@ -57,6 +55,8 @@ pub(crate) struct App {
     pub(crate) count: Option<usize>,
     pub(crate) time_style: TimeStyle,
     pub(crate) notice: Option<Notice>,
+    /// Time since the start, by a clock that no one sets.
+    pub(crate) uptime: Duration,
     /// Wall clock of the machine that shows, nanoseconds since 1970; for `3m ago`.
     pub(crate) now: i64,
     pub(crate) catalog: Arc<Catalog>,
@@ -220,126 +220,6 @@ impl ContainerList {
     }
 }
 
-/// Storylines read so far, of the containers looked at last.
-#[derive(Debug, Default)]
-pub(crate) struct Stories {
-    pub(crate) asked: Option<StoryKey>,
-    /// What could not be read, until another is asked for.
-    failed: Option<StoryKey>,
-    kept: Vec<(StoryKey, Story)>,
-}
-
-/// Storylines kept.
-const STORIES: usize = 32;
-/// Whole lives kept with them: they are large.
-const WHOLES: usize = 2;
-
-impl Stories {
-    pub(crate) fn of(&self, uid: ContainerUid) -> Option<&Story> {
-        self.kept.iter().rev().find(|(key, _)| key.uid == uid).map(|(_, story)| story)
-    }
-
-    /// The question to ask so that the storyline of `key` comes or is completed.
-    /// With `whole`, what the storyline was read from is wanted too.
-    pub(crate) fn want(&mut self, key: StoryKey, whole: bool) -> Option<StoryKey> {
-        let is_there = |story: &Story| story.reading.is_none() && (story.whole.is_some() || !whole);
-        let there = self.kept.iter().any(|(k, story)| *k == key && is_there(story));
-        // A recording that grows asks anew all the time: the reading under way is finished first.
-        let under_way = self.asked.is_some_and(|asked| asked.uid == key.uid);
-        if there || under_way || self.failed == Some(key) {
-            return None;
-        }
-        self.failed = None;
-        self.asked = Some(key);
-        Some(key)
-    }
-
-    /// Takes it that it cannot be read.
-    pub(crate) fn fail(&mut self, key: StoryKey) {
-        if self.asked == Some(key) {
-            self.failed = self.asked.take();
-        }
-    }
-
-    /// The containers whose storylines are there.
-    pub(crate) fn uids(&self) -> Vec<ContainerUid> {
-        self.kept.iter().map(|(key, _)| key.uid).collect()
-    }
-
-    /// Adds lines to the storyline of a container, in order of time.
-    pub(crate) fn add(&mut self, uid: ContainerUid, rows: Vec<StoryRow>) {
-        if let Some((_, story)) = self.kept.iter_mut().rev().find(|(key, _)| key.uid == uid) {
-            story.rows.retain(|old| !rows.iter().any(|new| new.id == old.id && new.text == old.text));
-            story.rows.extend(rows);
-            story.rows.sort_by_key(|row| (row.time, row.id));
-        }
-    }
-
-    pub(crate) fn fill(&mut self, key: StoryKey, story: Story) {
-        if story.reading.is_none() && self.asked == Some(key) {
-            self.asked = None;
-        }
-        self.kept.retain(|(k, _)| k.uid != key.uid);
-        self.kept.push((key, story));
-        let old = self.kept.len().saturating_sub(WHOLES);
-        self.kept.iter_mut().take(old).for_each(|(_, story)| story.whole = None);
-        if self.kept.len() > STORIES {
-            self.kept.remove(0);
-        }
-    }
-}
-
-/// Numbers of findings, of one container after the other in the background.
-#[derive(Debug, Default)]
-pub(crate) struct Tallies {
-    asked: Option<StoryKey>,
-    known: BTreeMap<ContainerUid, Tally>,
-    failed: BTreeSet<ContainerUid>,
-}
-
-/// Containers with more events are counted only when they are looked at.
-const COUNTED: u64 = 2_000_000;
-
-impl Tallies {
-    pub(crate) fn of(&self, uid: ContainerUid) -> Option<Tally> {
-        self.known.get(&uid).copied()
-    }
-
-    /// The next container to ask for, in the order of the list.
-    pub(crate) fn want(&mut self, list: &ContainerList, catalog: &Catalog) -> Option<StoryKey> {
-        if self.asked.is_some() {
-            return None;
-        }
-        let seen = list.order.iter().skip(list.scroll.top).chain(&list.order);
-        let mut rows = seen.filter_map(|index| catalog.containers.get(*index));
-        let open = |uid| !self.known.contains_key(uid) && !self.failed.contains(uid);
-        let row = rows.find(|row| row.events <= COUNTED && open(&row.uid))?;
-        self.asked = Some(StoryKey { uid: row.uid, generation: catalog.generation });
-        self.asked
-    }
-
-    pub(crate) fn fill(&mut self, key: StoryKey, tally: Tally) {
-        if self.asked == Some(key) {
-            self.asked = None;
-        }
-        self.failed.remove(&key.uid);
-        self.known.insert(key.uid, tally);
-    }
-
-    /// Takes it that the container cannot be read.
-    pub(crate) fn fail(&mut self, key: StoryKey) {
-        if self.asked == Some(key) {
-            self.asked = None;
-        }
-        self.failed.insert(key.uid);
-    }
-
-    /// Whether that was tried in vain.
-    pub(crate) fn has_failed(&self, uid: ContainerUid) -> bool {
-        self.failed.contains(&uid)
-    }
-}
-
 /// The filter bar.
 #[derive(Debug, Default)]
 pub(crate) struct FilterBar {
@@ -408,6 +288,9 @@ pub(crate) struct Opened {
     pub(crate) moment: Slot<MomentKey, Moment>,
     /// What the filter keeps.
     pub(crate) hits: Slot<HitsKey, Hits>,
+    /// What it keeps of the recording as it has grown, which is taken in when that is known.
+    pub(crate) ahead: Slot<HitsKey, Hits>,
+    pub(crate) ahead_pace: Pace,
     pub(crate) seek: Option<SeekKey>,
     pub(crate) seek_asked: bool,
     /// Where the playhead was before it jumped.
@@ -465,6 +348,8 @@ impl Opened {
             density: Slot::default(),
             moment: Slot::default(),
             hits: Slot::default(),
+            ahead: Slot::default(),
+            ahead_pace: Pace::default(),
             seek: None,
             seek_asked: false,
             trail: Trail::default(),
@@ -589,6 +474,7 @@ impl App {
             count: None,
             time_style: TimeStyle::Start,
             notice: None,
+            uptime: Duration::ZERO,
             now: 0,
             catalog,
             overview: Slot::default(),
@@ -691,6 +577,11 @@ impl App {
         let is_part = self.hits().is_none_or(|hits| hits.reading.is_some());
         let is_failed = |opened: &Opened| opened.hits.asked().is_none() && opened.hits.has_failed();
         is_part && self.opened.as_ref().is_some_and(is_failed)
+    }
+
+    /// Whether the storyline of the container that the screen is about could not be read to its end.
+    pub(crate) fn has_unread_story(&self) -> bool {
+        self.subject().is_some_and(|row| self.stories.has_failed(row.uid))
     }
 
     /// Whether all is known that the rows of the screen's list depend on: only then may an empty list say so.

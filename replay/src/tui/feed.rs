@@ -308,11 +308,19 @@ pub(crate) struct MomentKey {
     pub(crate) generation: u64,
 }
 
-/// Which life.
+/// Which life, and how much of it is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct StoryKey {
     pub(crate) uid: ContainerUid,
+    pub(crate) events: u64,
     pub(crate) generation: u64,
+}
+
+impl StoryKey {
+    /// The life of a row of the list.
+    pub(crate) fn of(row: &ContainerRow, generation: u64) -> Self {
+        Self { uid: row.uid, events: row.events, generation }
+    }
 }
 
 /// Which filter's hits.

@@ -14,7 +14,7 @@ use super::{
     paint::Look,
     symbols,
     theme::{Depth, Theme},
-    update::{self, Effect},
+    update::{self, Effect, Growth},
     view, wants,
 };
 use crate::trace::Trace;
@@ -48,6 +48,38 @@ impl Harness {
         let mut this = Self { app, trace: Arc::new(trace), cache: Cache::default() };
         this.settle();
         this
+    }
+
+    /// Takes the recording in as it is now, as the session does when it has grown.
+    pub(crate) fn grow(&mut self, path: &std::path::Path) {
+        self.grow_slowly(path, |_| {});
+    }
+
+    /// As [`Self::grow`]; the screen after each single answer is given to `seen`.
+    pub(crate) fn grow_slowly(&mut self, path: &std::path::Path, mut seen: impl FnMut(String)) {
+        let mut grown = Trace::open(path.to_owned(), false).expect("a recording");
+        grown.path = "/var/lib/afterimage".into();
+        let grown = Arc::new(grown);
+        if let Growth::Ask(request) = update::growth(&mut self.app) {
+            let before = std::mem::replace(&mut self.trace, Arc::clone(&grown));
+            self.answer(request);
+            self.trace = before;
+        }
+        assert!(matches!(update::growth(&mut self.app), Growth::Take { .. }));
+        self.trace = grown;
+        let generation = self.app.catalog.generation + 1;
+        update::grown(&mut self.app, engine::catalog::catalog(&self.trace, generation));
+        seen(self.text());
+        loop {
+            let asked = wants::requests(&mut self.app);
+            if asked.is_empty() {
+                return;
+            }
+            for request in asked {
+                self.answer(request);
+                seen(self.text());
+            }
+        }
     }
 
     /// Answers questions until none is asked.

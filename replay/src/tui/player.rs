@@ -26,13 +26,12 @@ impl Playhead {
         self.event.map_or(Center::Time(self.time), Center::Event)
     }
 
-    /// The row of `page` that it stands on: its event, else the last row not after it, else the first.
+    /// The row of `page` that it stands on: its event, else the last row not after it, else the first. The event may have
+    /// another id since the recording grew, but never another time.
     pub(crate) fn row(self, page: &Page) -> Option<usize> {
-        let after = match self.event {
-            Some(id) => page.rows.partition_point(|row| row.id <= id),
-            None => page.rows.partition_point(|row| row.id.time <= self.time),
-        };
-        (!page.rows.is_empty()).then(|| after.saturating_sub(1))
+        let exact = self.event.and_then(|id| page.rows.binary_search_by_key(&id, |row| row.id).ok());
+        let after = || page.rows.partition_point(|row| row.id.time <= self.time);
+        (!page.rows.is_empty()).then(|| exact.unwrap_or_else(|| after().saturating_sub(1)))
     }
 
     /// Whether the row that it stands on is surely in `page`.

@@ -4,7 +4,10 @@
 //! only when something changed.
 
 use std::{
+    collections::BTreeSet,
+    ffi::OsString,
     io,
+    path::Path,
     sync::{Arc, mpsc},
     thread,
     time::{Duration, Instant, SystemTime},
@@ -23,7 +26,7 @@ use crate::{
         moment::TimeStyle,
         player::Motion,
         terminal::Screen,
-        update::{self, Effect},
+        update::{self, Effect, Growth},
         wants,
         worker::Worker,
     },
@@ -71,7 +74,7 @@ pub(super) fn run(mut app: App, trace: &Arc<Trace>, case: &mut CaseFile) -> io::
     })?;
     let mut screen = Screen::take()?;
     listen(&tell)?;
-    if trace.recording.unsealed() {
+    if trace.recording.unsealed() || trace.path.is_dir() {
         watch(trace, app.time_style == TimeStyle::Local, tell.clone())?;
     }
     drop(tell);
@@ -95,8 +98,11 @@ fn until_quit(
     happenings: &mpsc::Receiver<Happening>,
 ) -> io::Result<Ended> {
     let mut changed = true;
-    let mut last = Instant::now();
+    let (begin, mut last) = (Instant::now(), Instant::now());
+    let mut waiting = Waiting::default();
     loop {
+        app.uptime = begin.elapsed();
+        changed |= waiting.take_in(app, &mut trace, worker);
         app.size = screen.size()?;
         for request in wants::requests(app) {
             worker.ask(&trace, request);
@@ -107,20 +113,24 @@ fn until_quit(
             changed = false;
         }
         let playing = app.opened.as_ref().is_some_and(|o| o.player.motion != Motion::Paused);
-        let first = if playing {
-            match happenings.recv_timeout(FRAME.saturating_sub(last.elapsed())) {
-                Ok(happening) => Some(happening),
-                Err(mpsc::RecvTimeoutError::Timeout) => None,
-                Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(Ended::Gone),
-            }
-        } else {
-            let Ok(happening) = happenings.recv() else { return Ok(Ended::Gone) };
-            last = Instant::now();
-            Some(happening)
+        // What a recording that grows makes necessary to read again may have to wait for its time.
+        let wait = if playing { FRAME.saturating_sub(last.elapsed()) } else { LOOK.0 };
+        let first = match happenings.recv_timeout(wait) {
+            Ok(happening) => Some(happening),
+            Err(mpsc::RecvTimeoutError::Timeout) => None,
+            Err(mpsc::RecvTimeoutError::Disconnected) => return Ok(Ended::Gone),
         };
+        if !playing {
+            last = Instant::now();
+        }
+        app.uptime = begin.elapsed();
         for happening in first.into_iter().chain(happenings.try_iter().take(BATCH)) {
+            if let Happening::Grown(grown) = happening {
+                waiting.newest = Some(grown);
+                continue;
+            }
             changed = true;
-            match happen(app, &mut trace, happening) {
+            match happen(app, happening) {
                 Step::On => {}
                 Step::Out(ended) => return Ok(ended),
                 Step::Do(Effect::Quit) => return Ok(Ended::Quit),
@@ -135,6 +145,41 @@ fn until_quit(
             changed |= update::tick(app, last.elapsed());
             last = Instant::now();
         }
+    }
+}
+
+/// Recordings that were found to have grown and are not taken in yet.
+#[derive(Default)]
+struct Waiting {
+    newest: Option<Arc<Trace>>,
+    /// Something is asked of it before it is taken in.
+    asked: Option<Arc<Trace>>,
+}
+
+impl Waiting {
+    /// Goes on with what has grown; whether anything changed.
+    fn take_in(&mut self, app: &mut App, trace: &mut Arc<Trace>, worker: &Worker) -> bool {
+        if self.newest.is_none() && self.asked.is_none() {
+            return false;
+        }
+        let taken = match update::growth(app) {
+            Growth::Wait => None,
+            Growth::Ask(request) => {
+                self.asked = self.newest.take().or_else(|| self.asked.take());
+                if let Some(asked) = &self.asked {
+                    worker.ask(asked, request);
+                }
+                None
+            }
+            Growth::Take { asked: true } => self.asked.take(),
+            // What was asked is answered of that one, whatever is newer.
+            Growth::Take { asked: false } => self.asked.take().or_else(|| self.newest.take()),
+        };
+        let Some(grown) = taken else { return false };
+        *trace = grown;
+        let generation = app.catalog.generation + 1;
+        update::grown(app, engine::catalog::catalog(trace, generation));
+        true
     }
 }
 
@@ -161,14 +206,10 @@ enum Step {
     Out(Ended),
 }
 
-fn happen(app: &mut App, trace: &mut Arc<Trace>, happening: Happening) -> Step {
+fn happen(app: &mut App, happening: Happening) -> Step {
     match happening {
-        Happening::Grown(grown) => {
-            *trace = grown;
-            let generation = app.catalog.generation + 1;
-            update::grown(app, engine::catalog::catalog(trace, generation));
-            Step::On
-        }
+        // It waits for its time.
+        Happening::Grown(_) => Step::On,
         Happening::Reply(reply) => {
             update::receive(app, *reply);
             Step::On
@@ -220,28 +261,41 @@ fn now() -> i64 {
 /// Least time between two looks at a recording that may grow; and how many times longer than opening it takes.
 const LOOK: (Duration, u32) = (Duration::from_millis(500), 4);
 
-/// Starts the thread that looks whether a recording that was not sealed has grown.
+/// Starts the thread that looks whether a recording has grown. To a store whose recorder has stopped another one may come.
 fn watch(trace: &Arc<Trace>, local: bool, tell: mpsc::Sender<Happening>) -> io::Result<()> {
     let mut seen = Arc::clone(trace);
+    let is_store = seen.path.is_dir();
+    let mut files = files_in(&seen.path);
     thread::Builder::new().name("watch".to_owned()).spawn(move || {
         let mut wait = LOOK.0;
         loop {
             thread::sleep(wait);
             let begin = Instant::now();
+            let there = files_in(&seen.path);
+            if !seen.recording.unsealed() && there == files {
+                continue;
+            }
             // What cannot be opened at the moment, because it is being rotated, can at the next.
             let Ok(now) = Trace::open(seen.path.clone(), local) else { continue };
+            files = there;
             wait = LOOK.0.max(begin.elapsed() * LOOK.1);
             if measure(&now) == measure(&seen) {
                 continue;
             }
-            let sealed = !now.recording.unsealed();
+            let is_over = !is_store && !now.recording.unsealed();
             seen = Arc::new(now);
-            if tell.send(Happening::Grown(Arc::clone(&seen))).is_err() || sealed {
+            if tell.send(Happening::Grown(Arc::clone(&seen))).is_err() || is_over {
                 return;
             }
         }
     })?;
     Ok(())
+}
+
+/// The names in a store's directory: where it is sealed, nothing is written without a new one.
+fn files_in(path: &Path) -> BTreeSet<OsString> {
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name()).collect()
 }
 
 /// What changes when something is written.
@@ -250,7 +304,9 @@ fn measure(trace: &Trace) -> impl PartialEq + use<> {
     let rows: u64 = recording.blocks().iter().map(|block| u64::from(block.rows)).sum();
     let ended = recording.containers().iter().filter(|c| c.record.exited.is_some()).count();
     let removed = recording.containers().iter().filter(|c| c.record.removed.is_some()).count();
-    (rows, recording.containers().len(), ended, removed, recording.losses().len(), recording.unsealed())
+    let facts: usize = recording.containers().iter().map(|c| c.record.facts.len()).sum();
+    let counts = (recording.containers().len(), ended, removed, facts, recording.losses().len());
+    (rows, counts, recording.defects().len(), recording.unsealed())
 }
 
 /// Starts the threads that wait for keys and for signals.

@@ -20,6 +20,8 @@ use crate::tui::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Basis {
     screen: Screen,
+    /// How many events the rows were read from.
+    events: u64,
     rows: usize,
     complete: bool,
     /// The filter, how many of its hits are known, and whether these are all.
@@ -45,6 +47,8 @@ pub(crate) struct Sheet {
     pub(crate) sorting: Sorting,
     /// The row that the cursor was led to last.
     led: Option<usize>,
+    /// The selected row, whatever place it has when more was read.
+    held: Option<RowName>,
 }
 
 impl Sheet {
@@ -80,13 +84,14 @@ impl Sheet {
 pub(crate) fn arrange(app: &mut App) {
     let screen = app.screen;
     let Some(opened) = &app.opened else { return };
-    let Some(story) = app.stories.of(opened.uid) else { return };
+    let Some((key, story)) = app.stories.entry(opened.uid) else { return };
     let filter = app.bar.filter.text();
     let sheet = opened.sheets.get(&screen);
     let is_led = sheet.is_none_or(|sheet| !sheet.moved);
     let near = is_led.then(|| near(app, opened, story)).flatten();
     let basis = Basis {
         screen,
+        events: key.events,
         rows: story.rows.len(),
         complete: story.whole.is_some(),
         filter: (!filter.is_empty()).then(|| {
@@ -98,10 +103,14 @@ pub(crate) fn arrange(app: &mut App) {
         until: app.follow.then_some(opened.playhead.time),
     };
     if sheet.and_then(|sheet| sheet.basis.as_ref()) == Some(&basis) {
-        // Where the lists follow the clock, it leads them itself.
+        let held = sheet.and_then(Sheet::selected).and_then(|row| RowName::of(screen, story, row));
         let sheet = app.opened.as_mut().and_then(|opened| opened.sheets.get_mut(&screen));
-        if let Some(sheet) = sheet.filter(|_| basis.until.is_none()) {
-            sheet.lead(near);
+        if let Some(sheet) = sheet {
+            sheet.held = held;
+            // Where the lists follow the clock, it leads them itself.
+            if basis.until.is_none() {
+                sheet.lead(near);
+            }
         }
         return;
     }
@@ -111,11 +120,17 @@ pub(crate) fn arrange(app: &mut App) {
     let mut order = order(screen, story, &wanted);
     basis.sorting.apply(screen, story, &mut order);
     let newest = basis.until.and_then(|until| begun(screen, story, until, &mut order));
+    // What a row was before more was read, it is in another place.
+    let old = sheet.filter(|sheet| sheet.basis.as_ref().is_some_and(|old| old.events != basis.events));
+    let held = old.and_then(|sheet| sheet.held.as_ref());
+    let held = held.and_then(|held| {
+        order.iter().position(|row| RowName::of(screen, story, *row).as_ref() == Some(held))
+    });
     let sheet = app.opened.as_mut().map(|opened| opened.sheets.entry(screen).or_default());
     let Some(sheet) = sheet else { return };
     let selected = sheet.selected();
     sheet.order = order;
-    let at = sheet.order.iter().position(|row| Some(*row) == selected);
+    let at = held.or_else(|| sheet.order.iter().position(|row| Some(*row) == selected));
     sheet.list.cursor = at.unwrap_or(sheet.list.cursor).min(sheet.order.len().saturating_sub(1));
     sheet.lead(near);
     // The clock leads the cursor where the lists follow it; between its moves the user does.
@@ -192,6 +207,36 @@ pub(crate) enum LaneName {
     Process(ProcessKey),
     File(Vec<u8>),
     Peer(String),
+}
+
+/// Which row of a list, whatever else there is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum RowName {
+    Lane(LaneName),
+    /// A conversation or a finding: when it began, and its words.
+    At(BootNanos, String),
+}
+
+impl RowName {
+    fn of(screen: Screen, story: &Story, row: usize) -> Option<Self> {
+        let whole = story.whole.as_deref();
+        let lane = match screen {
+            Screen::Tree => LaneRow::Process(whole?.tree.get(row)?),
+            Screen::Timeline => LaneRow::of(whole?, row),
+            Screen::Files => LaneRow::File(whole?.file(row)?),
+            Screen::Net => {
+                let talk = whole?.conversations().get(row)?;
+                let peer = talk.peer.as_ref().map_or_else(String::new, ToString::to_string);
+                return Some(Self::At(talk.first, peer));
+            }
+            Screen::Findings => {
+                let row = story.rows.get(row)?;
+                return Some(Self::At(row.time, row.text.as_str().to_owned()));
+            }
+            _ => return None,
+        };
+        lane.name().map(Self::Lane)
+    }
 }
 
 impl<'a> LaneRow<'a> {
@@ -341,9 +386,10 @@ fn conversations(whole: &Whole, wanted: &Wanted<'_>) -> Vec<usize> {
 fn findings(story: &Story, wanted: &Wanted<'_>) -> Vec<usize> {
     let all = story.rows.iter().enumerate();
     let kept = all.filter(|(_, row)| match (wanted.hits, row.id) {
+        // What was read at another time of a recording that grows can have another id, never another time.
         (Some(hits), Some(id)) => {
-            let at = hits.partition(|hit| hit < id);
-            hits.get(at).is_some_and(|hit| hit.id == id)
+            let at = hits.partition(|hit| hit.time < id.time);
+            hits.get(at).is_some_and(|hit| hit.id.time == id.time)
         }
         // An alert is no event, so that no filter of events keeps it.
         (Some(_), None) => false,

@@ -119,6 +119,11 @@ impl<K: PartialEq + Clone, V> Slot<K, V> {
         self.got.as_ref().map(|(_, value)| value)
     }
 
+    /// The latest answer with its question, for whoever keeps it elsewhere.
+    pub(crate) fn into_entry(self) -> Option<(K, V)> {
+        self.got
+    }
+
     /// The latest answer with its question.
     pub(crate) fn entry(&self) -> Option<(&K, &V)> {
         self.got.as_ref().map(|(key, value)| (key, value))

@@ -4,5 +4,6 @@ mod bearings;
 mod case;
 mod hostile;
 mod keys;
+mod live;
 mod mouse;
 mod screens;

@@ -27,7 +27,7 @@ pub(crate) use self::{
     completion::ROWS as COMPLETIONS,
     diff::name as container_name,
     filtering::{in_force, offered},
-    live::grown,
+    live::{Growth, grown, growth},
     mouse::{Held, pointer},
     steer::tick,
     stream::arrange as arrange_stream,
@@ -37,12 +37,13 @@ use crate::tui::{
     action::{Action, Group},
     app::{App, Notice, Opened, Popup, Sort},
     edit::LineEdit,
-    feed::{Reply, Story, StoryKey, Tally},
+    feed::{Reply, Story, StoryKey, StreamKey, Tally},
     keys::Key,
     layout::Pane,
     player::Playhead,
     screen::Screen,
     scroll::Scroll,
+    stream::Stream,
     text::safe,
     tour,
 };
@@ -310,9 +311,10 @@ pub(crate) fn receive(app: &mut App, reply: Reply) {
                 story.rows.iter().for_each(|row| tally.add(row.severity));
                 take_tally(app, key, tally);
             }
-            app.stories.fill(key, story);
+            let is_read = story.reading.is_none();
+            app.stories.fill(key, story, app.uptime);
             alerts::tell(app, key.uid);
-            steer::begin_with_story(app, key.uid);
+            steer::begin_with_story(app, key.uid, is_read);
         }
         Reply::Density(key, columns) if key.uid.is_none() => app.overview.fill(key, columns),
         Reply::Density(key, columns) => {
@@ -344,6 +346,8 @@ pub(crate) fn receive(app: &mut App, reply: Reply) {
         Reply::Hits(key, hits) => {
             if let Some(opened) = app.opened.as_mut().filter(|o| o.uid == key.uid) {
                 match hits.reading {
+                    None if opened.ahead.is_asked(&key) => live::read_ahead(opened, key, hits, app.uptime),
+                    Some(_) if opened.ahead.is_asked(&key) => {}
                     Some(_) => opened.hits.preview(key, hits),
                     None => opened.hits.fill(key, hits),
                 }
@@ -351,7 +355,11 @@ pub(crate) fn receive(app: &mut App, reply: Reply) {
         }
         Reply::Stream(key, stream) => {
             if let Some(opened) = app.opened.as_mut().filter(|o| o.uid == key.uid) {
+                let is_whole =
+                    |(got, known): (&StreamKey, &Stream)| got.target == key.target && known.reading.is_none();
                 match stream.reading {
+                    // What was read to its end stands while more is read.
+                    Some(_) if opened.stream.entry().is_some_and(is_whole) => {}
                     Some(_) => opened.stream.preview(key, stream),
                     None => opened.stream.fill(key, stream),
                 }
@@ -377,7 +385,7 @@ pub(crate) fn receive(app: &mut App, reply: Reply) {
 }
 
 fn take_tally(app: &mut App, key: StoryKey, tally: Tally) {
-    app.tallies.fill(key, tally);
+    app.tallies.fill(key, tally, app.uptime);
     if app.list.sort == Sort::Findings {
         arrange(app);
     }

@@ -10,7 +10,9 @@ use crate::tui::{
     layout::{Pane, Plan},
     player::Motion,
     screen::Screen,
-    sheets, update,
+    sheets,
+    slot::Slot,
+    update,
     view::lanes::name_columns,
 };
 
@@ -35,12 +37,12 @@ pub(crate) fn requests(app: &mut App) -> Vec<Request> {
         asked.extend(app.list.kept.want(key).map(|key| Request::Keep(key, app.bar.library.clone())));
     }
     asked.extend(app.alerts.want(generation).map(Request::Alerts));
-    if let Some(uid) = app.subject().map(|row| row.uid) {
+    if let Some(key) = app.subject().map(|row| StoryKey::of(row, generation)) {
         let whole = app.screen != Screen::Containers;
-        asked.extend(app.stories.want(StoryKey { uid, generation }, whole).map(Request::Story));
+        asked.extend(app.stories.want(key, whole, app.uptime).map(Request::Story));
     }
     if !app.screen.needs_container() {
-        asked.extend(app.tallies.want(&app.list, &app.catalog).map(Request::Tally));
+        asked.extend(app.tallies.want(&app.list, &app.catalog, app.uptime).map(Request::Tally));
         return asked;
     }
     let (height, screen) = (app.size.1, app.screen);
@@ -58,6 +60,10 @@ pub(crate) fn requests(app: &mut App) -> Vec<Request> {
         let is_same = |asked: &HitsKey| HitsKey { generation, ..asked.clone() } == key;
         let same = opened.hits.asked().is_some_and(is_same);
         let want = if same { opened.hits.want(key.clone()) } else { opened.hits.want_instead(key.clone()) };
+        if want.is_some() {
+            // It ends the reading ahead.
+            opened.ahead = Slot::default();
+        }
         asked.extend(want.map(|key| Request::Hits(key, library.clone())));
         let known = opened.hits.entry().filter(|(got, _)| **got == key);
         hits = Some((key.text, known.map(|(_, hits)| hits.clone()).unwrap_or_default()));
@@ -99,8 +105,10 @@ pub(crate) fn requests(app: &mut App) -> Vec<Request> {
 /// Asks for the state at the playhead.
 fn moment(opened: &mut Opened, filtered: bool, generation: u64) -> Option<Request> {
     // While the page of the playhead is being read, the row under it is one of the page before. Of hits the nearest that is
-    // known yet is shown.
-    let is_there = opened.page.value().is_some_and(|page| filtered || opened.playhead.is_in(page));
+    // known yet is shown. A page of before the recording grew can have other ids.
+    let is_current = |key: &PageKey| key.generation == generation;
+    let page = opened.page.entry().filter(|(key, _)| is_current(key));
+    let is_there = page.is_some_and(|(_, page)| filtered || opened.playhead.is_in(page));
     let at = opened.event().filter(|_| is_there)?;
     let key = MomentKey { uid: opened.uid, at: Center::Event(at), generation };
     // What plays is shown moment by moment; where a seek goes, what was on the way is of no use. A recording that grows

@@ -66,7 +66,7 @@ fn hostile() -> Store {
 
 /// Every way to print something of the recording.
 fn verbs(store: &str) -> Vec<Vec<String>> {
-    let formats = ["table", "json", "jsonl", "csv", "md"];
+    let formats = ["table", "json", "jsonl", "csv", "md", "timesketch"];
     let plain: [&[&str]; 23] = [
         &["ls", "-a", "--no-trunc", "STORE"],
         &["info", "STORE"],
@@ -110,6 +110,7 @@ fn verbs(store: &str) -> Vec<Vec<String>> {
         all.push(["report", store, "-o", format].map(str::to_owned).to_vec());
     }
     all.push(["timeline", "--svg", "-c", "uid:2", store].map(str::to_owned).to_vec());
+    all.push(["follow", "uid:1", store, "-s", "1", "--as", "cast"].map(str::to_owned).to_vec());
     all.push(["ls", store, "--fields", "facts,cgroup,name,id"].map(str::to_owned).to_vec());
     all.push(
         ["ls", "--begin", std::str::from_utf8(b"\x1b[2J").expect("ASCII"), store].map(str::to_owned).to_vec(),

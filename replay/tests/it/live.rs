@@ -1,37 +1,18 @@
 //! A store that is being recorded is followed: what comes is shown, what is looked at stays.
 
-use afterimage_format::{BootNanos, Origin, StoreOptions, StoreWriter};
+use afterimage_format::{BootNanos, StoreWriter};
 
 use crate::{
     staged::{self, START},
     tmux::Tmux,
 };
 
-fn writer(dir: &std::path::Path) -> StoreWriter {
-    let origin = Origin {
-        store_uuid: [7; 16],
-        boot_id: [9; 16],
-        hostname: b"node-7".to_vec(),
-        kernel: b"6.18.0".to_vec(),
-        machine: b"x86_64".to_vec(),
-        degraded: Vec::new(),
-        recorder: b"0.1.0".to_vec(),
-    };
-    let options = StoreOptions {
-        block_age: 10_000_000_000,
-        sync_interval: 0,
-        classify: afterimage_model::class::classify,
-        ..StoreOptions::default()
-    };
-    StoreWriter::open(dir, origin, options).expect("a store")
-}
-
 #[test]
 #[cfg_attr(not(has_tmux), ignore = "needs tmux")]
 fn what_is_recorded_meanwhile_is_shown_followed_and_walked_back_from() {
     let dir = tempfile::tempdir().expect("a directory");
     let staged = staged::staged();
-    let mut store = writer(dir.path());
+    let mut store = staged::open_store(dir.path());
     store.put_clock(staged.clock).expect("clock");
     let incident = &staged.containers[0];
     store.put_container(incident).expect("container");

@@ -115,7 +115,7 @@ pub(crate) const HOSTILE_TEXT: &[u8] =
 
 /// Writes the stage into a store at `dir`.
 pub(crate) fn write_store(dir: &Path, staged: &Staged) {
-    let mut writer = StoreWriter::open(dir, origin(), options()).expect("a store");
+    let mut writer = open_store(dir);
     writer.put_clock(staged.clock).expect("clock");
     for record in &staged.containers {
         writer.put_container(record).expect("container");
@@ -127,6 +127,11 @@ pub(crate) fn write_store(dir: &Path, staged: &Staged) {
         writer.put_loss(loss).expect("loss");
     }
     writer.seal().expect("sealed");
+}
+
+/// A store that is written to.
+pub(crate) fn open_store(dir: &Path) -> StoreWriter {
+    StoreWriter::open(dir, origin(), options()).expect("a store")
 }
 
 fn origin() -> Origin {

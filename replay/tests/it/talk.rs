@@ -103,6 +103,42 @@ fn followed_bytes_are_saved_as_they_were() {
 }
 
 #[test]
+fn a_session_is_written_as_an_asciicast() {
+    let store = talker();
+    let number = tcp_stream(&store);
+    let run = |more: &[&str]| {
+        afterimage(&[&["follow", "web", store.arg(), "-s", &number, "--as", "cast"], more].concat())
+    };
+    let ran = run(&[]);
+    let lines: Vec<serde_json::Value> =
+        ran.stdout().lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let (header, events) = lines.split_first().expect("a header");
+    assert_eq!(
+        (&header["version"], &header["width"], &header["height"]),
+        (&2.into(), &80.into(), &24.into())
+    );
+    assert_eq!(header["timestamp"], 1_795_262_284);
+    assert!(
+        header["title"].as_str().is_some_and(|title| title.ends_with("(web): tcp 127.0.0.1:4444")),
+        "{header}"
+    );
+    let texts = |code: &str| -> Vec<&str> {
+        events.iter().filter(|event| event[1] == code).filter_map(|event| event[2].as_str()).collect()
+    };
+    assert_eq!(texts("o"), ["hello\r\n", "uid=0(root)\r\n"]);
+    assert_eq!(texts("i"), ["id\\x1b]0;own\\x07\n"]);
+    assert_eq!(texts("m"), ["4988 bytes not recorded"]);
+    let times: Vec<f64> = events.iter().filter_map(|event| event[0].as_f64()).collect();
+    assert!(times.len() == events.len() && times.is_sorted() && times[0] == 0.0, "{times:?}");
+    assert!(ran.stdout().is_ascii() && !ran.stdout().contains('\x1b'));
+    let dir = tempfile::tempdir().expect("a directory");
+    let to = dir.path().join("session.cast");
+    assert_eq!(run(&["--to", to.to_str().expect("UTF-8")]).code, 0);
+    assert_eq!(std::fs::read_to_string(&to).expect("saved"), ran.stdout());
+    assert_eq!(run(&["-o", "json"]).code, 2);
+}
+
+#[test]
 fn logs_put_lines_together_and_leave_sockets_out() {
     let store = talker();
     let run = |more: &[&str]| afterimage(&[&["logs", "web", store.arg()], more].concat());

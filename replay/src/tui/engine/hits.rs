@@ -3,7 +3,7 @@
 use std::{collections::HashMap, ops::ControlFlow, sync::Arc};
 
 use afterimage_detect::{EventContext, Filter, Frame, Tracker};
-use afterimage_format::{ContainerUid, EventFlags, EventId, FieldTag, Query, ReadError};
+use afterimage_format::{ContainerUid, EventId, FieldTag, Query, ReadError};
 use afterimage_model::{
     process::Process,
     text::{Safe, escape},
@@ -15,7 +15,7 @@ use super::{
     scan::percent,
 };
 use crate::{
-    events::frame_with_names,
+    events::{frame_with_names, is_shown},
     trace::Trace,
     tui::{
         feed::{HitsKey, Reply},
@@ -44,7 +44,7 @@ pub(super) fn hits(trace: &Trace, key: HitsKey, library: &Library, job: &Job<'_>
     let total = trace.recording.count_hint(&Query { containers: vec![key.uid], ..Query::default() });
     let over = walk(trace, (key.uid, None), (&frame, Looks::For(&filter)), job, &mut |step| {
         match step {
-            Step::Event(cx, ..) if !key.setup && cx.event().flags.contains(EventFlags::SETUP) => {}
+            Step::Event(cx, ..) if !is_shown(cx.event(), key.setup) => {}
             Step::Event(cx, id, tracker) => found.look(cx, id, tracker),
             Step::Read(seen) => {
                 found.hand_over(Some(percent(seen, total)));

@@ -9,6 +9,7 @@ use afterimage_format::{
 use afterimage_model::{
     TreeRow, World, describe, event_name,
     process::{End, Process},
+    streams, syscalls,
     text::{Safe, escape},
 };
 
@@ -143,8 +144,7 @@ fn warnings(event: &Event<'_>) -> impl Iterator<Item = &'static str> {
 /// Calls of many messages are incomplete whenever there are some behind the first, as every look-up of a name sends two: this
 /// is no fault.
 fn is_partly_told(event: &Event<'_>) -> bool {
-    let name = event_name(event.code);
-    let many = ["sendmmsg", "recvmmsg"].iter().any(|call| name.starts_with(call));
+    let many = streams::counts_messages(syscalls::base_name(event.code));
     many && !event.fields.iter().any(|field| field.flags.contains(FieldFlags::FAULT))
 }
 

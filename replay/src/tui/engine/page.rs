@@ -19,6 +19,7 @@ use super::{
     film::{Film, LOOK},
 };
 use crate::{
+    events::is_shown,
     trace::Trace,
     tui::{
         feed::{Center, EventRow, Page, PageKey},
@@ -69,7 +70,7 @@ type Found = (EventId, OwnedEvent);
 /// All events around the centre; whether there are none before and none after.
 fn around(trace: &Trace, key: &PageKey) -> Result<(Vec<Found>, bool, bool), ReadError> {
     let query = Query { containers: vec![key.uid], ..Query::default() };
-    let mut keep = |_: ContainerUid, event: &Event<'_>| key.setup || !event.flags.contains(EventFlags::SETUP);
+    let mut keep = |_: ContainerUid, event: &Event<'_>| is_shown(event, key.setup);
     let mut read = |from, direction| trace.recording.page(&query, from, direction, key.reach, &mut keep);
     // The centre's own time is read backwards with what is before it, so that no event of it is missed or doubled.
     let before = read(Anchor::Time(key.center.time()), Direction::Backward)?;

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, ops::ControlFlow};
 
-use afterimage_format::{ContainerUid, Event, EventFlags, EventId, Query, ReadError};
+use afterimage_format::{ContainerUid, Event, EventId, Query, ReadError};
 
 use super::{
     Job,
@@ -11,7 +11,7 @@ use super::{
     reading::{Looks, Step, walk},
 };
 use crate::{
-    events::frame_with_names,
+    events::{frame_with_names, is_shown},
     trace::Trace,
     tui::{
         feed::{Center, Heading, SeekKey, Sought},
@@ -44,7 +44,7 @@ pub(super) fn seek(
     let mut keep = |_: ContainerUid, event: &Event<'_>| {
         seen += 1;
         ended = ended || (seen.is_multiple_of(STRIDE) && (job.over)());
-        let shown = key.setup || !event.flags.contains(EventFlags::SETUP);
+        let shown = is_shown(event, key.setup);
         ended || (shown && is_process(event))
     };
     let found = trace.recording.page(&query, anchor(key.from), direction, key.nth, &mut keep)?;
@@ -76,7 +76,7 @@ fn matching(
     let end = (key.heading == Heading::Backward).then(|| key.from.time());
     let over = walk(trace, (key.uid, end), (&frame, Looks::For(&filter)), job, &mut |step| {
         let Step::Event(cx, id, _) = step else { return ControlFlow::Continue(()) };
-        let shown = key.setup || !cx.event().flags.contains(EventFlags::SETUP);
+        let shown = is_shown(cx.event(), key.setup);
         let matches = filter.matches(cx) && shown;
         match key.heading {
             Heading::Forward if matches && is_after(id) => {

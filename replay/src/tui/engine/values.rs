@@ -3,7 +3,7 @@
 use std::{collections::HashMap, ops::ControlFlow};
 
 use afterimage_detect::{EventContext, FieldRef, Tracker};
-use afterimage_format::{EventFlags, Query, ReadError};
+use afterimage_format::{Query, ReadError};
 
 use super::{
     Job,
@@ -13,7 +13,7 @@ use super::{
     scan::percent,
 };
 use crate::{
-    events::frame,
+    events::{frame, is_shown},
     trace::Trace,
     tui::feed::{Center, MomentKey, Purpose, Reply, Values, ValuesKey},
 };
@@ -79,7 +79,7 @@ pub(super) fn values(trace: &Trace, key: ValuesKey, job: &Job<'_>) -> Result<(),
     let looks = Looks::Everywhere { text: false };
     let over = walk(trace, (key.uid, None), (&frame(trace), looks), job, &mut |step| {
         let cx = match step {
-            Step::Event(cx, ..) if !key.setup && cx.event().flags.contains(EventFlags::SETUP) => {
+            Step::Event(cx, ..) if !is_shown(cx.event(), key.setup) => {
                 return ControlFlow::Continue(());
             }
             Step::Event(cx, ..) => cx,

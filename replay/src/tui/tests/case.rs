@@ -89,6 +89,10 @@ fn a_recording_that_is_opened_again_is_as_it_was_left() {
 /// The report that `r` writes.
 fn report(harness: &mut Harness) -> (String, String) {
     harness.press("r");
+    saved(harness)
+}
+
+fn saved(harness: &mut Harness) -> (String, String) {
     let saved = std::mem::take(&mut harness.app.outbox).into_iter().find_map(|effect| match effect {
         Effect::Save(name, bytes) => Some((name, String::from_utf8(bytes).expect("text"))),
         _ => None,
@@ -113,6 +117,17 @@ fn the_report_has_what_was_put_into_it_with_its_evidence() {
     harness.press("*");
     let (_, all) = report(&mut harness);
     assert!(all.matches("\n## ").count() >= 7, "{all}");
+}
+
+#[test]
+fn the_report_is_of_the_open_container_wherever_the_cursor_is() {
+    let mut harness = replay();
+    harness.press("8 *");
+    let (name, text) = report(&mut harness);
+    harness.press("1 k");
+    assert_ne!(harness.app.subject().map(|row| row.uid), Some(fixture::INCIDENT));
+    answer(&mut harness, ":", "report");
+    assert_eq!(saved(&mut harness), (name, text));
 }
 
 #[test]

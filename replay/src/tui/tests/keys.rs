@@ -229,7 +229,8 @@ fn the_first_row_stays_the_first_while_findings_are_still_being_counted() {
     // Counted only after the keys.
     let mut harness = Harness::new(120, 40);
     harness.app.tallies = Default::default();
-    let key = StoryKey { uid: fixture::SIBLING, generation: 0 };
+    let row = harness.app.catalog.container(fixture::SIBLING).expect("a container");
+    let key = StoryKey::of(row, 0);
     update::receive(&mut harness.app, Reply::Tally(key, Tally::default()));
     for key in ["s", "g", "g"] {
         update::key(&mut harness.app, crate::tui::keys::parse_all(key).expect("a key")[0]);

@@ -192,8 +192,12 @@ fn title(app: &App, time: BootNanos, id: Option<EventId>) -> Safe {
 /// Asks for the report: what was put into it, or where that is nothing, every warning and worse.
 fn report(app: &mut App) {
     let Some(uid) = app.opened.as_ref().map(|o| o.uid) else { return };
-    let Some(story) = app.story().filter(|story| story.reading.is_none()) else {
-        app.complain(safe!("the recording is still being read for findings"));
+    let Some(story) = app.stories.of(uid).filter(|story| story.reading.is_none()) else {
+        app.complain(if app.stories.has_failed(uid) {
+            safe!("the recording could not be read to its end")
+        } else {
+            safe!("the recording is still being read for findings")
+        });
         return;
     };
     let reported = app.case.reported(uid);
@@ -230,7 +234,8 @@ fn report(app: &mut App) {
         app.complain(safe!("nothing to report: * puts a finding or an event into the report"));
         return;
     }
-    let key = StoryKey { uid, generation: app.catalog.generation };
+    let Some(row) = app.catalog.container(uid) else { return };
+    let key = StoryKey::of(row, app.catalog.generation);
     app.questions.push(Request::Report(key, items));
 }
 
@@ -249,9 +254,10 @@ pub(super) fn run_rules(app: &mut App, text: &str) -> Result<(), Safe> {
     if !path.is_file() {
         return Err(safe!("{} is no file", escape(text.trim().as_bytes())));
     }
-    let Some(uid) = app.opened.as_ref().map(|o| o.uid) else { return Ok(()) };
+    let row = app.opened.as_ref().and_then(|opened| app.catalog.container(opened.uid));
+    let Some(key) = row.map(|row| StoryKey::of(row, app.catalog.generation)) else { return Ok(()) };
     app.say(safe!("looking for what these rules match"));
-    app.questions.push(Request::Rules(StoryKey { uid, generation: app.catalog.generation }, path));
+    app.questions.push(Request::Rules(key, path));
     Ok(())
 }
 

@@ -1,15 +1,84 @@
 //! A recording that is still being written: what came since is taken in; what is looked at stays.
+//!
+//! Where a filter is in force, what it keeps of the longer recording is read before that is taken in, so that its events
+//! are on the screen all the time.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use crate::tui::{app::App, feed::Catalog, player::Playhead};
+use crate::tui::{
+    app::{App, Opened},
+    feed::{Catalog, HitsKey, Request},
+    hits::Hits,
+    player::Playhead,
+    screen::Screen,
+    slot::Slot,
+    text::safe,
+};
+
+/// What is to be done with a recording that was found to have grown.
+#[derive(Debug)]
+pub(crate) enum Growth {
+    /// It waits until what is being read is there.
+    Wait,
+    /// This is to be asked of it first.
+    Ask(Request),
+    /// It is taken in: the newest, or the one that was asked.
+    Take { asked: bool },
+}
+
+/// What is to be done now with a recording that was found to have grown.
+pub(crate) fn growth(app: &mut App) -> Growth {
+    let (text, setup, generation) = (app.bar.filter.text(), app.bar.setup, app.catalog.generation);
+    let (is_read, is_shown) =
+        (app.hits().is_some_and(|hits| hits.reading.is_none()), app.screen.needs_container());
+    let Some(opened) = app.opened.as_mut().filter(|_| is_shown && !text.is_empty()) else {
+        return Growth::Take { asked: false };
+    };
+    let key = HitsKey { uid: opened.uid, text: text.into(), setup, generation: generation + 1 };
+    if opened.hits.asked().is_some() || opened.ahead.is_asked(&key) {
+        return Growth::Wait;
+    }
+    if opened.ahead.entry().is_some_and(|(read, _)| *read == key) {
+        return Growth::Take { asked: true };
+    }
+    if !is_read || opened.ahead.has_failed() {
+        return Growth::Take { asked: false };
+    }
+    if opened.ahead_pace.is_resting(app.uptime) {
+        return Growth::Wait;
+    }
+    opened.ahead_pace.begin(app.uptime);
+    opened.ahead = Slot::default();
+    opened
+        .ahead
+        .want(key)
+        .map_or(Growth::Wait, |key| Growth::Ask(Request::Hits(key, app.bar.library.clone())))
+}
+
+/// What the filter keeps of the recording as it has grown is known.
+pub(super) fn read_ahead(opened: &mut Opened, key: HitsKey, hits: Hits, now: Duration) {
+    opened.ahead.fill(key, hits);
+    opened.ahead_pace.end(now);
+}
 
 /// The recording has grown.
 pub(crate) fn grown(app: &mut App, catalog: Catalog) {
     app.catalog = Arc::new(catalog);
     super::arrange(app);
     let Some(opened) = &mut app.opened else { return };
-    let Some(row) = app.catalog.container(opened.uid) else { return };
+    let Some(row) = app.catalog.container(opened.uid) else {
+        app.opened = None;
+        if app.screen.needs_container() {
+            super::go(app, Screen::Containers);
+            app.complain(safe!("nothing is left of this container: retention removed it"));
+        }
+        return;
+    };
+    if let Some((key, hits)) = std::mem::take(&mut opened.ahead).into_entry()
+        && key.generation == app.catalog.generation
+    {
+        opened.hits.fill(key, hits);
+    }
     let before = opened.whole;
     (opened.whole, opened.origin) = (row.whole(), row.life.begin);
     // A window that showed everything shows everything again.

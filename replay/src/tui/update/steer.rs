@@ -203,7 +203,11 @@ fn finding(app: &mut App, heading: Heading, times: usize) {
     let Some(row) = target.cloned() else {
         let reading = app.story().is_none_or(|story| story.reading.is_some());
         let way = if forward { "later" } else { "earlier" };
-        app.say(if reading { safe!("still reading for findings") } else { safe!("no finding {way}") });
+        app.say(match (reading, app.has_unread_story()) {
+            (true, true) => safe!("no finding {way} in what could be read"),
+            (true, false) => safe!("still reading for findings"),
+            (false, _) => safe!("no finding {way}"),
+        });
         return;
     };
     if let Some(opened) = &mut app.opened {
@@ -213,9 +217,12 @@ fn finding(app: &mut App, heading: Heading, times: usize) {
 }
 
 /// Story first: a container whose first finding becomes known is shown there, unless the user has moved.
-pub(super) fn begin_with_story(app: &mut App, uid: ContainerUid) {
-    let Some(first) = app.stories.of(uid).and_then(Story::beginning).cloned() else { return };
-    if let Some(opened) = app.opened.as_mut().filter(|o| o.uid == uid && o.fresh) {
+/// When all was read, what is recorded later moves nothing.
+pub(super) fn begin_with_story(app: &mut App, uid: ContainerUid, all: bool) {
+    let first = app.stories.of(uid).and_then(Story::beginning).cloned();
+    let Some(opened) = app.opened.as_mut().filter(|o| o.uid == uid && o.fresh) else { return };
+    opened.fresh = !all;
+    if let Some(first) = first {
         opened.put(first.id.map_or(Playhead::at_time(first.time), Playhead::at_event));
     }
 }
@@ -372,7 +379,11 @@ pub(super) fn filter_to_range(app: &mut App) -> bool {
 pub(super) fn life(app: &mut App) {
     let Some(opened) = &app.opened else { return };
     let Some(whole) = app.story().and_then(|story| story.whole.as_deref()) else {
-        app.complain(safe!("the recording is still being read for lives"));
+        app.complain(if app.has_unread_story() {
+            safe!("the recording could not be read to its end")
+        } else {
+            safe!("the recording is still being read for lives")
+        });
         return;
     };
     let last = opened.whole.1;

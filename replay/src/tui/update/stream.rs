@@ -37,6 +37,7 @@ pub(super) fn follow(app: &mut App) {
         opened.lines = Default::default();
         app.hex_chosen = None;
     }
+    opened.stream.try_again();
     go(app, Screen::Follow);
 }
 

@@ -9,8 +9,8 @@ use crate::tui::{
 pub(super) fn take(app: &mut App, request: &Request) {
     match request {
         Request::Density(key) => density(app, key),
-        Request::Story(key) => app.stories.fail(*key),
-        Request::Tally(key) => app.tallies.fail(*key),
+        Request::Story(key) => app.stories.fail(*key, app.uptime),
+        Request::Tally(key) => app.tallies.fail(*key, app.uptime),
         Request::Alerts(generation) => app.alerts.fail(generation),
         Request::Keep(key, _) => app.list.kept.fail(key),
         Request::Values(key) => app.bar.completion.values.fail(key),
@@ -48,7 +48,10 @@ fn of_opened(app: &mut App, request: &Request) {
     match request {
         Request::Page(key, _) => opened.page.fail(key),
         Request::Moment(key) => opened.moment.fail(key),
-        Request::Hits(key, _) => opened.hits.fail(key),
+        Request::Hits(key, _) => {
+            opened.hits.fail(key);
+            opened.ahead.fail(key);
+        }
         Request::Stream(key) => opened.stream.fail(key),
         Request::Seek(key, _) if opened.seek.as_ref() == Some(key) => opened.seek = None,
         // A page whose rows could not be named stays as it is until another takes its place.
@@ -59,7 +62,7 @@ fn of_opened(app: &mut App, request: &Request) {
 #[cfg(test)]
 mod tests {
     use crate::tui::{
-        feed::{Reply, Request},
+        feed::{Reply, Request, Story},
         harness::Harness,
         hits::Hits,
         keys, update, wants,
@@ -68,6 +71,14 @@ mod tests {
     fn press(harness: &mut Harness, key: &str) -> Vec<Request> {
         update::key(&mut harness.app, keys::parse_all(key).expect("a key")[0]);
         wants::requests(&mut harness.app)
+    }
+
+    /// Every container has one event more.
+    fn grow(harness: &mut Harness) {
+        let mut catalog = (*harness.app.catalog).clone();
+        catalog.generation += 1;
+        catalog.containers.iter_mut().for_each(|row| row.events += 1);
+        harness.app.catalog = catalog.into();
     }
 
     fn fail(harness: &mut Harness, asked: &[Request]) {
@@ -112,11 +123,7 @@ mod tests {
     #[test]
     fn a_storyline_that_could_not_be_read_is_asked_for_when_one_comes_back_to_it() {
         let mut harness = Harness::new(120, 40);
-        harness.app.catalog = {
-            let mut catalog = (*harness.app.catalog).clone();
-            catalog.generation += 1;
-            catalog.into()
-        };
+        grow(&mut harness);
         let stories = |asked: &[Request]| asked.iter().filter(|r| matches!(r, Request::Story(_))).count();
         let asked = wants::requests(&mut harness.app);
         assert_eq!(stories(&asked), 1, "{asked:?}");
@@ -124,6 +131,43 @@ mod tests {
         assert_eq!(stories(&wants::requests(&mut harness.app)), 0);
         assert_eq!(stories(&press(&mut harness, "j")), 1);
         assert_eq!(stories(&press(&mut harness, "k")), 1);
+    }
+
+    #[test]
+    fn a_storyline_whose_reading_ended_half_way_says_so() {
+        let mut harness = Harness::new(120, 40);
+        harness.press("j j j");
+        // Nothing is known of it yet.
+        harness.app.stories = Default::default();
+        let asked = wants::requests(&mut harness.app);
+        let Some(key) =
+            asked.iter().find_map(|r| if let Request::Story(key) = r { Some(*key) } else { None })
+        else {
+            panic!("{asked:?}")
+        };
+        let part = Story { reading: Some(40), ..Story::default() };
+        update::receive(&mut harness.app, Reply::Story(key, part));
+        assert!(harness.text().contains("40 % read"), "{}", harness.text());
+        assert!(!harness.text().contains("then failed"));
+        fail(&mut harness, &asked);
+        assert!(harness.text().contains("40 % read, then failed"), "{}", harness.text());
+        harness.press("Enter");
+        for screen in ["4", "5", "6"] {
+            update::key(&mut harness.app, keys::parse_all(screen).expect("a key")[0]);
+            assert!(harness.text().contains("could not be read"), "{}", harness.text());
+        }
+        // What another reading adds is the whole.
+        harness.press("1 j k");
+        assert!(!harness.text().contains("failed"), "{}", harness.text());
+        // What was read before stays where a later reading fails.
+        let rows = harness.app.story().map(|story| story.rows.len());
+        grow(&mut harness);
+        let asked = wants::requests(&mut harness.app);
+        let again = asked.iter().find_map(|r| if let Request::Story(key) = r { Some(*key) } else { None });
+        let part = Story { reading: Some(40), ..Story::default() };
+        update::receive(&mut harness.app, Reply::Story(again.expect("asked"), part));
+        fail(&mut harness, &asked);
+        assert_eq!(harness.app.story().map(|story| story.rows.len()), rows);
     }
 
     #[test]

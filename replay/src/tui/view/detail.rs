@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use super::{storyline::severity, title};
 use crate::tui::{
-    app::{App, Opened},
+    app::App,
     feed::{Center, DetailLine, StoryRow},
     layout::Pane,
     paint::{Painter, Row},
@@ -55,8 +55,14 @@ pub(crate) fn rows(app: &App, columns: u16) -> Vec<Row> {
 
 /// Says where what is shown is not yet that of the playhead.
 pub(super) fn behind(app: &App) -> Safe {
-    let behind = app.opened.as_ref().is_some_and(Opened::is_behind);
-    if behind { Safe::literal("reading, this is of a moment before") } else { Safe::default() }
+    let Some(opened) = app.opened.as_ref().filter(|opened| opened.is_behind()) else {
+        return Safe::default();
+    };
+    Safe::literal(if opened.moment.has_failed() {
+        "could not be read, this is of a moment before"
+    } else {
+        "reading, this is of a moment before"
+    })
 }
 
 /// The rows of a list of pairs, long values folded.

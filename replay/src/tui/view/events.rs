@@ -42,7 +42,8 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let inner = title(app, painter, rect, Pane::Events, Row::new(), &Safe::default());
     let Some(opened) = &app.opened else { return };
     let Some(page) = opened.page.value() else {
-        painter.text(inner.x + 2, inner.y, inner.width.saturating_sub(2), "reading", Role::Dim);
+        let text = if opened.page.has_failed() { "could not be read" } else { "reading" };
+        painter.text(inner.x + 2, inner.y, inner.width.saturating_sub(2), text, Role::Dim);
         return;
     };
     let length = opened.length();

@@ -115,10 +115,10 @@ pub(super) fn triggers(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     columns.heading(painter, inner.y);
     let body = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
     if all.is_empty() {
-        let text = if app.alerts.value().is_none() {
-            "reading"
-        } else {
-            "none: no alert came to the recorder, or this file was not extracted for one"
+        let text = match app.alerts.value() {
+            None if app.alerts.has_failed() => "could not be read",
+            None => "reading",
+            Some(_) => "none: no alert came to the recorder, or this file was not extracted for one",
         };
         painter.text(body.x + 2, body.y, body.width.saturating_sub(3), text, Role::Dim);
     }

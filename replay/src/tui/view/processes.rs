@@ -36,6 +36,7 @@ pub(super) fn whole<'a>(
     let found = app.story().and_then(|story| Some((story, story.whole.as_deref()?, sheet?)));
     if found.is_none() {
         let text = match app.story().and_then(|story| story.reading) {
+            _ if app.has_unread_story() => Safe::literal("could not be read"),
             Some(percent) => safe!("reading, {percent} %"),
             None => Safe::literal("reading"),
         };
@@ -69,6 +70,7 @@ pub(super) fn nothing(app: &App, painter: &mut Painter<'_>, body: Rect, none: &'
         return;
     }
     let text = match (app.all_read(), app.bar.filter.is_empty()) {
+        (false, _) if app.has_unread_story() || app.has_unread_hits() => Safe::literal("could not be read"),
         (false, _) => Safe::literal("reading"),
         (true, true) if app.follow => safe!("{none} had begun by the playhead"),
         (true, true) => Safe::literal(none),

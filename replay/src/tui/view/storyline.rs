@@ -28,6 +28,8 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let story = app.story();
     let rows = app.storyline();
     let note = match story.map(|story| (story.reading, story)) {
+        None if app.has_unread_story() => Safe::literal("could not be read"),
+        Some((Some(percent), _)) if app.has_unread_story() => safe!("{percent} % read, then failed"),
         None | Some((Some(0), _)) => Safe::literal("reading"),
         Some((Some(percent), _)) => safe!("{percent} % read"),
         Some((None, story)) => extent(app, story, rows.len()),

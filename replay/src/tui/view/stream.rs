@@ -23,7 +23,9 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let Some(opened) = &app.opened else { return };
     let Some(stream) = opened.stream() else {
         let text = match opened.target {
+            Some(_) if opened.stream.has_failed() => "could not be read; 7 tries again",
             Some(_) => "reading",
+            None if app.has_unread_story() => "could not be read",
             None if opened.is_behind() || !app.all_read() => "reading",
             None => "nothing is followed: press 7 on a process (4), a conversation (6) or a finding (8)",
         };
@@ -83,6 +85,7 @@ fn note(app: &App) -> Safe {
     let Some(stream) = opened.stream() else { return Safe::default() };
     let sum = |way: Way| -> u64 { stream.pieces.iter().filter(|p| p.way == way).map(|p| p.moved).sum() };
     let state = match (stream.reading, stream.full) {
+        (Some(percent), _) if opened.stream.has_failed() => safe!(", {percent} % read, then failed"),
         (Some(percent), _) => safe!(", {percent} % read"),
         (None, true) => Safe::literal(", more was not read"),
         (None, false) => Safe::default(),

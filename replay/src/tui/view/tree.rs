@@ -23,6 +23,7 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let alive = rows.iter().filter(|row| row.ended.is_none()).count();
     let behind = opened.is_behind();
     let note = match opened.moment.value().map_or(0, |moment| moment.forgotten) {
+        _ if behind && opened.moment.has_failed() => Safe::literal("could not be read"),
         _ if behind => Safe::literal("reading"),
         0 => safe!("{alive} alive"),
         forgotten => safe!("{alive} alive, {} not kept", grouped(forgotten)),
