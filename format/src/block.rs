@@ -196,3 +196,13 @@ pub(crate) fn checked_payload<'a>(header: &BlockHeader, block: &'a [u8]) -> Resu
     }
     Ok(payload)
 }
+
+/// What lies between the payload and the end of a block must be zeros: no checksum covers it.
+pub(crate) fn check_padding(header: &BlockHeader, block: &[u8]) -> Result<(), Malformed> {
+    let payload_end = HEADER_LEN.saturating_add(header.payload_len as usize);
+    let padding = block.get(payload_end..).unwrap_or(&[]);
+    if padding.iter().any(|&byte| byte != 0) {
+        return Err(Malformed("the padding behind the block is not zero"));
+    }
+    Ok(())
+}

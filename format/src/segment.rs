@@ -7,7 +7,7 @@ pub(crate) mod records;
 use chain::Link;
 
 use crate::{
-    block::{BlockHeader, HEADER_LEN, kind},
+    block::{self, BlockHeader, HEADER_LEN, kind},
     bytes::{Input, Malformed, Output, checksum_is},
     events::repeated::Repeated,
     file::{boot_clock, wall_clock},
@@ -286,7 +286,7 @@ pub(crate) fn encode_footer(parts: &FooterParts<'_>, offset: u64) -> std::io::Re
     let root = payload.finish(&mut bytes);
     let mut header = BlockHeader::of_store(kind::FOOTER, entries.len() as u32, root);
     let mut out = Vec::new();
-    crate::block::seal_block(&mut header, &bytes, &mut out);
+    block::seal_block(&mut header, &bytes, &mut out);
     put_trailer(&mut out, offset, &header);
     Ok(out)
 }
@@ -333,7 +333,8 @@ fn footer_payload(block: &[u8]) -> Result<(BlockHeader, Payload<'_>), Malformed>
     if header.rows as usize > limits::SEGMENT_BLOCKS {
         return Err(Malformed("a segment has too many blocks"));
     }
-    let payload = crate::block::checked_payload(&header, block)?;
+    let payload = block::checked_payload(&header, block)?;
+    block::check_padding(&header, block)?;
     Ok((header, Payload::parse_within(payload, limits::FOOTER_BYTES, 2 * limits::FOOTER_BYTES)?))
 }
 
@@ -422,7 +423,7 @@ pub(crate) fn with_records(file: &[u8], records: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     header.root = columns.finish(&mut bytes);
     let mut out = file[..offset].to_vec();
-    crate::block::seal_block(&mut header, &bytes, &mut out);
+    block::seal_block(&mut header, &bytes, &mut out);
     put_trailer(&mut out, offset as u64, &header);
     out
 }
@@ -578,12 +579,12 @@ mod tests {
             columns.finish(&mut payload),
         );
         let mut block = Vec::new();
-        crate::block::seal_block(&mut header, &payload, &mut block);
+        block::seal_block(&mut header, &payload, &mut block);
         assert!(FooterRepeated::parse(&block).is_err());
         assert!(parse_footer(&block, 1 << 40).is_err());
         header.rows = 1;
         block.clear();
-        crate::block::seal_block(&mut header, &payload, &mut block);
+        block::seal_block(&mut header, &payload, &mut block);
         assert!(FooterRepeated::parse(&block).is_ok());
     }
 

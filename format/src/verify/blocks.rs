@@ -21,10 +21,7 @@ pub(super) fn check(
 ) -> Result<(BlockHeader, Vec<Record>), Malformed> {
     let header = BlockHeader::parse(bytes)?;
     let payload_bytes = block::checked_payload(&header, bytes)?;
-    let padding = bytes.get(block::HEADER_LEN + payload_bytes.len()..).unwrap_or(&[]);
-    if padding.iter().any(|&b| b != 0) {
-        return Err(Malformed("the padding behind the block is not zero"));
-    }
+    block::check_padding(&header, bytes)?;
     let payload = Payload::parse(payload_bytes)?;
     if payload.root() != header.root {
         return Err(Malformed("the content is not what was hashed"));
