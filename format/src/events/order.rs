@@ -14,7 +14,7 @@ pub(super) struct Groups {
 }
 
 /// Keys of a byte, which most are.
-const BYTE: usize = 256;
+pub(super) const BYTE: usize = 256;
 
 impl Groups {
     /// Groups all rows by `keys`, which are below `count`.

@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::told;
 use crate::{
     Defect, DefectKind, OpenError,
     block::{self, ALIGN, BlockHeader, HEADER_LEN, flag, kind},
@@ -35,8 +36,6 @@ pub(crate) struct Loaded {
     /// Its metadata records in order, their times with the base added.
     pub(crate) records: Vec<Record>,
     records_cost: usize,
-    /// How many of them lie before the last checkpoint, when it was opened by walking.
-    pub(crate) checkpointed: usize,
     pub(crate) sealed: bool,
     /// Where the footer is and how long, when it is sealed.
     pub(crate) footer: Option<(u64, usize)>,
@@ -134,7 +133,6 @@ impl Loaded {
             entries: Vec::new(),
             records: Vec::new(),
             records_cost: 0,
-            checkpointed: 0,
             sealed: false,
             footer: None,
             footer_root: None,
@@ -188,7 +186,11 @@ impl Loaded {
             }
             Found::Nothing => {}
         }
-        self.walk(length)
+        let checkpointed = self.walk(length)?;
+        if self.header.link.public_key != [0; 32] {
+            told::drop_unsigned(&mut self.records, checkpointed);
+        }
+        Ok(())
     }
 
     /// What is wrong with the footer, when the file was opened by walking.
@@ -242,8 +244,9 @@ impl Loaded {
         })
     }
 
-    /// Walks the blocks from `self.end` on.
-    pub(crate) fn walk(&mut self, length: u64) -> io::Result<()> {
+    /// Walks the blocks; how many records lie before the last checkpoint.
+    fn walk(&mut self, length: u64) -> io::Result<usize> {
+        let mut checkpointed = 0;
         let mut decoder = EventDecoder::new()?;
         // The first byte of a piece that is no block, and whether a block followed it.
         let mut bad_since = None;
@@ -268,16 +271,19 @@ impl Loaded {
             }
             if header.kind == kind::FOOTER {
                 self.end = at;
-                return Ok(());
+                return Ok(checkpointed);
             }
             self.take(&mut decoder, at, &header, payload);
+            if header.kind == kind::CHECKPOINT {
+                checkpointed = self.records.len();
+            }
             self.end = next;
             at = next;
         }
         if let Some(bad) = bad_since {
             self.torn_at(bad, length)?;
         }
-        Ok(())
+        Ok(checkpointed)
     }
 
     fn take(&mut self, decoder: &mut EventDecoder, at: u64, header: &BlockHeader, payload: &[u8]) {
@@ -289,9 +295,6 @@ impl Loaded {
             if let Err(Malformed(what)) = decoded {
                 self.defect(at, DefectKind::Corrupt, what);
             }
-        }
-        if header.kind == kind::CHECKPOINT {
-            self.checkpointed = self.records.len();
         }
         self.entries.push(BlockEntry::of(at, header));
     }

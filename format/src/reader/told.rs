@@ -1,33 +1,19 @@
-//! What segments tell of removals, as far as the chain signs it: what lies behind the last checkpoint of the last segment is
-//! of a removal that a crash interrupted, or anybody's. Whether the signatures are right is for `verify` to say.
+//! What segments tell of removals, as far as it is signed: what lies behind the last checkpoint is of a removal that a crash
+//! interrupted, or anybody's. Whether the signatures are right is for `verify` to say.
 
 use std::{collections::HashSet, path::Path};
 
 use super::scan::{self, Loaded};
 use crate::{keeping::FileId, meta::Record, store::SEGMENTS};
 
-/// Asked of each segment, from the newest to the oldest.
-#[derive(Debug, Default)]
-pub(crate) struct Signed {
-    /// Segments that a later one says it was made after: its endorsement covers all that is in them.
-    followed: HashSet<u64>,
-}
-
-impl Signed {
-    /// The records of a segment that a checkpoint or the next segment covers.
-    pub(crate) fn records<'a>(&mut self, loaded: &'a Loaded) -> &'a [Record] {
-        let link = loaded.header.link;
-        let is_unsigned = link.public_key == [0; 32];
-        let is_covered = loaded.sealed || is_unsigned || self.followed.contains(&link.sequence);
-        let count = if is_covered { loaded.records.len() } else { loaded.checkpointed };
-        let signed = loaded.records.get(..count).unwrap_or(&[]);
-        let gone = signed.iter().filter_map(|record| match record {
-            Record::Tombstone(tombstone) => tombstone.link,
-            _ => None,
-        });
-        self.followed.extend(gone.chain([link]).filter_map(|link| Some(link.previous?.sequence)));
-        signed
-    }
+/// Takes away what tells of removals behind the last checkpoint of a segment that was opened by walking, where the first
+/// `checkpointed` records are covered: retention signs what it tells before it removes anything. What the next segment
+/// endorses counts no more than that, since it is made after whatever was there.
+pub(super) fn drop_unsigned(records: &mut Vec<Record>, checkpointed: usize) {
+    let is_removal =
+        |record: &Record| matches!(record, Record::Tombstone(_) | Record::Kept(_) | Record::Eviction(_));
+    let mut place = 0..;
+    records.retain(|record| place.next().is_some_and(|at| at < checkpointed) || !is_removal(record));
 }
 
 /// The kept file that a segment's record is about.
@@ -52,13 +38,7 @@ pub(crate) fn is_spare(loaded: &Loaded, kept: &[u64], segments: &[u64]) -> bool 
 }
 
 /// The kept files of which segments tell.
-pub(super) fn kept_files(dir: &Path, segments: &[u64]) -> HashSet<u64> {
-    let mut signed = Signed::default();
-    let mut told = HashSet::new();
-    for &number in segments.iter().rev() {
-        if let Ok(loaded) = scan::load(&SEGMENTS.path(dir, number), true) {
-            told.extend(signed.records(&loaded).iter().filter_map(kept_file));
-        }
-    }
-    told
+pub(crate) fn kept_files(dir: &Path, segments: &[u64]) -> HashSet<u64> {
+    let loaded = segments.iter().filter_map(|&number| scan::load(&SEGMENTS.path(dir, number), true).ok());
+    loaded.flat_map(|loaded| loaded.records).filter_map(|record| kept_file(&record)).collect()
 }

@@ -240,10 +240,9 @@ impl<'a> Verifier<'a> {
             }
         }
         // Footers are quick to read; each is compared with its blocks when these are walked.
-        let mut signed = told::Signed::default();
         for &number in self.numbers.iter().rev() {
             if let Ok(loaded) = scan::load(&SEGMENTS.path(dir, number), true) {
-                self.evicted.learn(signed.records(&loaded));
+                self.evicted.learn(&loaded.records);
             }
         }
         files

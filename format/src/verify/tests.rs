@@ -449,6 +449,18 @@ fn a_kept_file_of_which_nothing_signed_tells_is_not_used_while_all_is_there_with
     assert!(found.contains(&(FindingKind::MissingSegment, gone.clone())), "{found:?}");
     fs::write(&gone, bytes).unwrap();
 
+    // The next recorder does not sign it either, and what only says that it is a copy goes.
+    for (sources, stays) in [(&[][..], true), (&[0], false), (&[0, 1], false)] {
+        fs::remove_file(&path).unwrap_or_default();
+        plant_kept(dir.path(), 5, sources);
+        drop(writer(dir.path()));
+        assert_eq!(path.exists(), stays, "{sources:?}");
+        assert_eq!(damage(dir.path()), []);
+        assert_eq!([1, 2, 7].map(|uid| shown(dir.path(), uid)), [10, 10, 0], "{sources:?}");
+        fs::remove_file(dir.path().join("catalog")).unwrap_or_default();
+    }
+    plant_kept(dir.path(), 5, &[0]);
+
     // A catalog could say that it is to be used.
     let parts = [
         (FileId::Kept(5), &path),

@@ -27,7 +27,10 @@ use crate::{
     keeping::{FileId, KeptFile},
     keys,
     meta::Record,
-    reader::scan::{self, Loaded},
+    reader::{
+        scan::{self, Loaded},
+        told,
+    },
     segment::{
         SegmentHeader,
         chain::{Link, Previous},
@@ -186,15 +189,8 @@ fn read_past(dir: &Path) -> Result<Past, OpenError> {
         // A copy that was not finished; its sources are still there.
         std::fs::remove_file(KEPT_NEW.path(dir, number)).map_err(reading)?;
     }
-    for number in KEPT.list(dir).map_err(reading)? {
-        past.keeping.next_kept = number.saturating_add(1);
-        let path = KEPT.path(dir, number);
-        match scan::load(&path, true) {
-            Ok(loaded) => past.add_kept(&loaded, number),
-            Err(_) => past.add_unreadable(FileId::Kept(number), &path),
-        }
-    }
     let sequences = SEGMENTS.list(dir).map_err(reading)?;
+    past.add_kept_files(dir, &sequences).map_err(reading)?;
     for &sequence in &sequences {
         past.next_sequence = sequence.saturating_add(1);
         match scan::load(&SEGMENTS.path(dir, sequence), true) {
@@ -233,10 +229,39 @@ fn read_past(dir: &Path) -> Result<Past, OpenError> {
     Ok(past)
 }
 
+/// A kept file of which nothing signed tells is not taken over, or this recorder would sign what it says. Where it says what it
+/// is a copy of, a crash left it, and it goes; else nobody knows what it is, and it stays where it is, unused.
+fn drop_spare(kept: &Loaded) -> io::Result<()> {
+    let is_copy = kept.records.iter().any(|record| matches!(record, Record::Tombstone(_)));
+    if is_copy { std::fs::remove_file(&kept.path) } else { Ok(()) }
+}
+
 impl Past {
     fn add_unreadable(&mut self, id: FileId, path: &Path) {
         let length = std::fs::metadata(path).map_or(0, |about| about.len());
         self.catalog.insert(id, Part::unreadable(id, length));
+    }
+
+    fn add_kept_files(&mut self, dir: &Path, segments: &[u64]) -> io::Result<()> {
+        let numbers = KEPT.list(dir)?;
+        let mut told = None;
+        for &number in &numbers {
+            self.keeping.next_kept = number.saturating_add(1);
+            let path = KEPT.path(dir, number);
+            let Ok(loaded) = scan::load(&path, true) else {
+                self.add_unreadable(FileId::Kept(number), &path);
+                continue;
+            };
+            if told::is_spare(&loaded, &numbers, segments) {
+                let told = told.get_or_insert_with(|| told::kept_files(dir, segments));
+                if !told.contains(&number) {
+                    drop_spare(&loaded)?;
+                    continue;
+                }
+            }
+            self.add_kept(&loaded, number);
+        }
+        Ok(())
     }
 
     fn add_kept(&mut self, loaded: &Loaded, number: u64) {
@@ -413,9 +438,13 @@ impl StoreWriter {
 
     /// Kept files of which no segment tells what is in them: a crash came first.
     fn untold_kept(&self, gone: &[FileId]) -> Vec<Record> {
-        let untold =
-            |number: &u64| !self.keeping.kept.contains_key(number) && !gone.contains(&FileId::Kept(*number));
-        let numbers = KEPT.list(&self.dir).unwrap_or_default().into_iter().filter(untold);
+        let numbers = self.held.files().filter_map(|(id, _)| match id {
+            FileId::Kept(number) => Some(number),
+            FileId::Segment(_) => None,
+        });
+        let numbers = numbers.filter(|number| {
+            !self.keeping.kept.contains_key(number) && !gone.contains(&FileId::Kept(*number))
+        });
         let told = numbers.filter_map(|number| {
             let loaded = scan::load(&KEPT.path(&self.dir, number), true).ok()?;
             let tree = loaded.tree().ok()?;

@@ -65,25 +65,21 @@ impl Harness {
             self.answer(request);
             self.trace = before;
         }
-        assert!(matches!(update::growth(&mut self.app), Growth::Take { .. }));
+        assert!(matches!(update::growth(&mut self.app), Growth::Take));
         self.trace = grown;
         let generation = self.app.catalog.generation + 1;
         update::grown(&mut self.app, engine::catalog::catalog(&self.trace, generation));
         seen(self.text());
-        loop {
-            let asked = wants::requests(&mut self.app);
-            if asked.is_empty() {
-                return;
-            }
-            for request in asked {
-                self.answer(request);
-                seen(self.text());
-            }
-        }
+        self.settle_slowly(|harness| seen(harness.text()));
     }
 
     /// Answers questions until none is asked.
     pub(crate) fn settle(&mut self) {
+        self.settle_slowly(|_| {});
+    }
+
+    /// As [`Self::settle`]; `after` each single answer it is looked at.
+    fn settle_slowly(&mut self, mut after: impl FnMut(&Self)) {
         loop {
             let asked = wants::requests(&mut self.app);
             if asked.is_empty() {
@@ -91,6 +87,7 @@ impl Harness {
             }
             for request in asked {
                 self.answer(request);
+                after(self);
             }
         }
     }

@@ -171,9 +171,8 @@ impl Waiting {
                 }
                 None
             }
-            Growth::Take { asked: true } => self.asked.take(),
             // What was asked is answered of that one, whatever is newer.
-            Growth::Take { asked: false } => self.asked.take().or_else(|| self.newest.take()),
+            Growth::Take => self.asked.take().or_else(|| self.newest.take()),
         };
         let Some(grown) = taken else { return false };
         *trace = grown;

@@ -4,13 +4,14 @@
 use super::{Decode, MISSING, narrow};
 use crate::{
     bytes::Malformed,
-    events::{column, order::Groups},
+    events::{
+        column,
+        order::{BYTE, Groups},
+    },
     stream::{Numbers, read_numbers, read_stream},
 };
 
 const NONE: Malformed = Malformed("a row has no code");
-/// Values of a byte.
-const BYTE: usize = 256;
 
 impl Decode<'_> {
     /// Each row's code, and the rows of each: of those that `only` names, where it is there.

@@ -53,6 +53,13 @@ fn half(dir: &Path) -> (Recorder, Harness) {
     (recorder, harness)
 }
 
+/// Puts a filter in force that keeps some of the events.
+fn filter(harness: &mut Harness) {
+    harness.press("/");
+    harness.type_text("evt.type = openat");
+    harness.press("Enter");
+}
+
 #[test]
 fn lists_have_what_came_and_the_cursor_stays_on_its_row() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -104,9 +111,8 @@ fn the_numbers_of_findings_grow_with_the_recording() {
 fn what_a_filter_keeps_is_never_away_while_the_recording_grows() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut recorder, mut harness) = half(dir.path());
-    harness.press("/");
-    harness.type_text("evt.type = openat");
-    harness.press("Enter g g");
+    filter(&mut harness);
+    harness.press("g g");
     let first = harness.app.opened.as_ref().and_then(|opened| opened.event()).expect("an event");
     let rows = |harness: &Harness| {
         harness.app.opened.as_ref().and_then(|o| o.page.value()).map_or(0, |page| page.rows.len())
@@ -129,9 +135,7 @@ fn what_a_filter_keeps_is_never_away_while_the_recording_grows() {
 fn a_filter_that_cannot_be_read_ahead_does_not_stop_the_recording_from_being_taken_in() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut recorder, mut harness) = half(dir.path());
-    harness.press("/");
-    harness.type_text("evt.type = openat");
-    harness.press("Enter");
+    filter(&mut harness);
     recorder.record(usize::MAX);
     let update::Growth::Ask(request) = update::growth(&mut harness.app) else { panic!("nothing is asked") };
     assert!(matches!(update::growth(&mut harness.app), update::Growth::Wait));
@@ -144,9 +148,7 @@ fn a_filter_that_cannot_be_read_ahead_does_not_stop_the_recording_from_being_tak
 fn another_filter_ends_the_reading_ahead_and_is_asked_for_itself() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut recorder, mut harness) = half(dir.path());
-    harness.press("/");
-    harness.type_text("evt.type = openat");
-    harness.press("Enter");
+    filter(&mut harness);
     recorder.record(usize::MAX);
     assert!(matches!(update::growth(&mut harness.app), update::Growth::Ask(_)));
     // Set-up events are shown, and are not: each asks anew.

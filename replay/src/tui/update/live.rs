@@ -22,8 +22,8 @@ pub(crate) enum Growth {
     Wait,
     /// This is to be asked of it first.
     Ask(Request),
-    /// It is taken in: the newest, or the one that was asked.
-    Take { asked: bool },
+    /// It is taken in: the one that was asked, if any was.
+    Take,
 }
 
 /// What is to be done now with a recording that was found to have grown.
@@ -32,17 +32,15 @@ pub(crate) fn growth(app: &mut App) -> Growth {
     let (is_read, is_shown) =
         (app.hits().is_some_and(|hits| hits.reading.is_none()), app.screen.needs_container());
     let Some(opened) = app.opened.as_mut().filter(|_| is_shown && !text.is_empty()) else {
-        return Growth::Take { asked: false };
+        return Growth::Take;
     };
     let key = HitsKey { uid: opened.uid, text: text.into(), setup, generation: generation + 1 };
     if opened.hits.asked().is_some() || opened.ahead.is_asked(&key) {
         return Growth::Wait;
     }
-    if opened.ahead.entry().is_some_and(|(read, _)| *read == key) {
-        return Growth::Take { asked: true };
-    }
-    if !is_read || opened.ahead.has_failed() {
-        return Growth::Take { asked: false };
+    let is_known = opened.ahead.entry().is_some_and(|(read, _)| *read == key);
+    if is_known || !is_read || opened.ahead.has_failed() {
+        return Growth::Take;
     }
     if opened.ahead_pace.is_resting(app.uptime) {
         return Growth::Wait;
