@@ -500,8 +500,9 @@ impl App {
 
     /// Rows at the bottom that belong to the tour; none where there is no room for both.
     pub(crate) fn tour_rows(&self) -> u16 {
-        let fits = self.size.1 >= LEAST.1 + tour::ROWS;
-        if self.tour.is_some() && fits { tour::ROWS } else { 0 }
+        let rows = tour::rows(self.size.0);
+        let fits = self.size.1 >= LEAST.1.saturating_add(rows);
+        if self.tour.is_some() && fits { rows } else { 0 }
     }
 
     /// The pane that has the keys.

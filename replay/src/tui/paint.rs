@@ -181,16 +181,8 @@ impl<'a> Painter<'a> {
     /// Text in as many rows of `area` as it takes.
     pub(crate) fn wrapped(&mut self, area: Rect, text: &Safe, role: Role) {
         let style = self.style(role);
-        let mut rest = text.as_str();
-        for y in area.top()..area.bottom() {
-            let part = text::head(rest, usize::from(area.width));
-            let cut = part.rfind(' ').filter(|at| part.len() < rest.len() && *at > 0).unwrap_or(part.len());
-            let part = rest.get(..cut).unwrap_or("");
+        for (y, part) in (area.top()..area.bottom()).zip(text::wrapped(text.as_str(), usize::from(area.width))) {
             self.write(area.x, y, area.width, part, style);
-            rest = rest.get(part.len()..).unwrap_or("").trim_start();
-            if rest.is_empty() {
-                return;
-            }
         }
     }
 

@@ -45,6 +45,18 @@ pub(crate) fn width(text: &str) -> usize {
     text.width()
 }
 
+/// A text in pieces of at most so many cells, cut at spaces where there are any.
+pub(crate) fn wrapped(text: &str, width: usize) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let part = head(rest, width);
+        let cut = part.rfind(' ').filter(|at| part.len() < rest.len() && *at > 0).unwrap_or(part.len());
+        let (part, behind) = rest.split_at_checked(cut)?;
+        rest = behind.trim_start();
+        (!part.is_empty()).then_some(part)
+    })
+}
+
 /// The longest beginning of `text` that takes at most `columns`.
 pub(crate) fn head(text: &str, columns: usize) -> &str {
     let mut used = 0;

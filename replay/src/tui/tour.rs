@@ -2,10 +2,7 @@
 //!
 //! It takes rows of its own at the bottom of the terminal, so that nothing it speaks of is hidden by it.
 
-use crate::tui::{app::App, feed::Story, player::Motion, screen::Screen};
-
-/// Rows that it takes: a rule and three of text.
-pub(crate) const ROWS: u16 = 4;
+use crate::tui::{app::App, feed::Story, player::Motion, screen::Screen, text};
 
 /// A step: what is said, and whether it was done.
 struct Step {
@@ -60,6 +57,14 @@ const STEPS: &[Step] = &[
         done: |_| false,
     },
 ];
+
+/// Rows that it takes of a terminal so many cells wide: a rule, and as many as the longest step needs, so that nothing moves
+/// from one step to the next.
+pub(crate) fn rows(width: u16) -> u16 {
+    let width = usize::from(width.saturating_sub(2));
+    let longest = STEPS.iter().map(|step| text::wrapped(step.text, width).count()).max().unwrap_or(0);
+    u16::try_from(longest + 1).unwrap_or(u16::MAX)
+}
 
 /// How far it is.
 #[derive(Debug, Clone, Copy, Default)]

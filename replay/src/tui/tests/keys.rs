@@ -297,6 +297,21 @@ fn the_tour_goes_on_as_its_steps_are_done_and_hides_nothing() {
 }
 
 #[test]
+fn each_step_of_the_tour_is_there_to_its_last_word() {
+    for (width, height) in [(60, 20), (80, 24), (120, 40), (200, 60)] {
+        let mut harness = Harness::new(width, height);
+        harness.app.tour = Some(crate::tui::tour::Tour::default());
+        while let Some((text, number, _)) = harness.app.tour.map(|tour| tour.now()) {
+            let screen = harness.text();
+            let panel: Vec<&str> = screen.lines().skip_while(|line| !line.contains("━ tour")).skip(1).collect();
+            let words: Vec<&str> = panel.iter().flat_map(|line| line.split_whitespace()).collect();
+            assert_eq!(words, text.split_whitespace().collect::<Vec<_>>(), "{number} at {width}x{height}");
+            harness.press("F3");
+        }
+    }
+}
+
+#[test]
 fn a_number_before_a_key_does_it_so_often() {
     let mut harness = replay();
     harness.press("( # 1 0 .");
