@@ -24,7 +24,7 @@ use crate::{
     fds::{Socket, SocketState},
     process::ProcessKey,
     sockaddr::SocketAddress,
-    streams::counts_messages,
+    streams::{MSG_PEEK, counts_messages},
     syscalls,
 };
 
@@ -32,8 +32,6 @@ use crate::{
 const DNS_PORT: u16 = 53;
 /// Conversations, listeners, lookups and addresses with names remembered of one container, each.
 const MOST: usize = 8_192;
-/// `MSG_PEEK`: the bytes are read again later.
-const MSG_PEEK: u64 = 2;
 
 /// The networks of the containers whose events were applied.
 #[derive(Debug, Default)]

@@ -6,24 +6,22 @@
 //! the recorder kept: cut at its limits.
 
 mod chunk;
+mod transfer;
 
 use std::collections::{BTreeMap, HashMap};
 
-use afterimage_format::{BootNanos, ContainerUid, Event, EventFlags, FieldFlags, FieldTag};
+use afterimage_format::{BootNanos, ContainerUid, Event};
 
 pub use chunk::{Chunk, Gap, Reassembled};
+pub(crate) use transfer::MSG_PEEK;
+pub use transfer::{Transfer, counts_messages, transfers};
 
 use crate::{
     World,
-    describe::payload,
     fds::{FdInfo, FdKind},
     process::ProcessKey,
-    syscalls,
     text::Safe,
 };
-
-/// `MSG_PEEK`: the bytes are read again later.
-const MSG_PEEK: u64 = 2;
 
 /// How much is remembered of one container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,9 +95,10 @@ pub struct Stream {
 }
 
 /// Which way bytes went, as the process sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Way {
     /// Read.
+    #[default]
     In,
     /// Written.
     Out,
@@ -118,44 +117,16 @@ impl Streams {
 
     /// Takes in an event that `world` has applied already.
     pub fn apply(&mut self, world: &World, container: ContainerUid, event: &Event<'_>) {
-        if event.ret <= 0 || event.code.as_syscall().is_none() || event.flags.contains(EventFlags::SIGRETURN)
-        {
-            return;
-        }
-        let name = syscalls::base_name(event.code);
-        if !peeks(name, event) {
-            for &(way, place) in ends(name) {
-                self.moved(world, container, event, (way, place));
-            }
+        for transfer in transfers(event) {
+            self.moved(world, container, event, transfer);
         }
     }
 
-    /// One end of a call: bytes that went through the descriptor in argument `place`.
-    fn moved(
-        &mut self,
-        world: &World,
-        container: ContainerUid,
-        event: &Event<'_>,
-        (way, place): (Way, usize),
-    ) {
+    /// One end of a call.
+    fn moved(&mut self, world: &World, container: ContainerUid, event: &Event<'_>, transfer: Transfer) {
         let Some(process) = world.process_of_task(event.task) else { return };
-        let fd = event.args.get(place).map_or(-1, |&fd| fd as i32);
-        let Some((key, kind, label)) = identify(world, event, process.key, fd) else { return };
-        let parts = event.fields.iter().filter(|f| f.tag == FieldTag::PAYLOAD);
-        let moved = u64::try_from(event.ret).unwrap_or(0);
-        let is_many = counts_messages(syscalls::base_name(event.code));
-        let redacted = parts.clone().any(|f| f.flags.contains(FieldFlags::REDACTED));
-        let chunk = Chunk {
-            time: event.time,
-            task: event.task,
-            process: process.key,
-            fd,
-            way,
-            len: if is_many { payload::length(parts.clone()) } else { moved },
-            unread: if is_many { moved.saturating_sub(1) } else { 0 },
-            bytes: payload::contiguous(parts),
-            redacted,
-        };
+        let Some((key, kind, label)) = identify(world, event, process.key, transfer.fd) else { return };
+        let chunk = Chunk { time: event.time, task: event.task, process: process.key, transfer };
         let set = self.containers.entry(container).or_default();
         if let Some(at) = set.find(key, kind, event.time, self.limits) {
             set.add(at, chunk, label, self.limits);
@@ -176,34 +147,6 @@ impl Streams {
     pub fn dropped(&self, container: ContainerUid) -> u64 {
         self.containers.get(&container).map_or(0, |s| s.dropped)
     }
-}
-
-/// The ends of a call, each with the argument that holds its descriptor. What the kernel moves from one descriptor
-/// to another passes through no memory of the program: its bytes are missing, its length is known.
-fn ends(call: &str) -> &'static [(Way, usize)] {
-    match call {
-        "read" | "readv" | "recvfrom" | "recvmsg" | "recvmmsg" | "recvmmsg_time64" | "preadv2" => {
-            &[(Way::In, 0)]
-        }
-        "write" | "writev" | "sendto" | "sendmsg" | "sendmmsg" | "pwritev2" | "vmsplice" => &[(Way::Out, 0)],
-        "sendfile" | "sendfile64" => &[(Way::In, 1), (Way::Out, 0)],
-        "splice" => &[(Way::In, 0), (Way::Out, 2)],
-        _ => &[],
-    }
-}
-
-fn peeks(call: &str, event: &Event<'_>) -> bool {
-    let flags = match call {
-        "recvfrom" | "recvmmsg" | "recvmmsg_time64" => event.args.get(3),
-        "recvmsg" => event.args.get(2),
-        _ => None,
-    };
-    flags.is_some_and(|flags| flags & MSG_PEEK != 0)
-}
-
-/// Calls with an array of messages: the result counts these, and the recorder keeps what the first moved.
-pub fn counts_messages(call: &str) -> bool {
-    matches!(call, "sendmmsg" | "recvmmsg" | "recvmmsg_time64")
 }
 
 /// The stream of a descriptor, with a word and a label for it; `None` for what is no stream: files and the like.
@@ -282,13 +225,13 @@ impl StreamSet {
         let Some(stream) = self.streams.get_mut(at) else { return };
         stream.last = chunk.time;
         stream.label = label;
-        let total = if chunk.way == Way::In { &mut stream.bytes_in } else { &mut stream.bytes_out };
-        *total = total.saturating_add(chunk.len);
-        let user = (chunk.process, chunk.fd);
+        let total = if chunk.transfer.way == Way::In { &mut stream.bytes_in } else { &mut stream.bytes_out };
+        *total = total.saturating_add(chunk.transfer.len);
+        let user = (chunk.process, chunk.transfer.fd);
         if stream.users.len() < USERS && !stream.users.contains(&user) {
             stream.users.push(user);
         }
-        let bytes = chunk.bytes.len();
+        let bytes = chunk.transfer.bytes.len();
         let room = limits
             .stream_bytes
             .saturating_sub(stream.kept)
@@ -307,12 +250,13 @@ impl StreamSet {
 impl Stream {
     /// One direction, put together, up to `limit` bytes.
     pub fn reassemble(&self, way: Way, limit: usize) -> Reassembled {
-        chunk::reassemble(self.chunks.iter().filter(|c| c.way == way), limit)
+        chunk::reassemble(self.chunks.iter().filter(|c| c.transfer.way == way), limit)
     }
 
     /// Whether every byte that went through was kept.
     pub fn is_complete(&self) -> bool {
-        self.chunks_dropped == 0 && self.chunks.iter().all(|c| c.missing() == 0 && c.unread == 0)
+        self.chunks_dropped == 0
+            && self.chunks.iter().all(|c| c.transfer.missing() == 0 && c.transfer.unread == 0)
     }
 }
 

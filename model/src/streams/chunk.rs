@@ -2,7 +2,7 @@
 
 use afterimage_format::{BootNanos, TaskKey};
 
-use super::Way;
+use super::Transfer;
 use crate::process::ProcessKey;
 
 /// One read or write.
@@ -14,25 +14,8 @@ pub struct Chunk {
     pub task: TaskKey,
     /// Its process.
     pub process: ProcessKey,
-    /// The descriptor it used.
-    pub fd: i32,
-    /// Which way.
-    pub way: Way,
-    /// How many bytes the call moved; of one that moves several messages, the first.
-    pub len: u64,
-    /// Further messages of the same call, of which neither bytes nor lengths were recorded.
-    pub unread: u64,
-    /// Its first bytes, as many as were kept. Never trusted.
-    pub bytes: Vec<u8>,
-    /// A policy masked some of the bytes, each in its place.
-    pub redacted: bool,
-}
-
-impl Chunk {
-    /// Bytes that went through and were not kept.
-    pub fn missing(&self) -> u64 {
-        self.len.saturating_sub(self.bytes.len() as u64)
-    }
+    /// What it moved.
+    pub transfer: Transfer,
 }
 
 /// One direction of a stream.
@@ -59,14 +42,14 @@ pub(super) fn reassemble<'a>(chunks: impl Iterator<Item = &'a Chunk>, limit: usi
     let mut out = Reassembled::default();
     for chunk in chunks {
         let room = limit.saturating_sub(out.bytes.len());
-        let kept = chunk.bytes.get(..room).unwrap_or(&chunk.bytes);
+        let kept = chunk.transfer.bytes.get(..room).unwrap_or(&chunk.transfer.bytes);
         out.bytes.extend_from_slice(kept);
-        if kept.len() < chunk.bytes.len() {
+        if kept.len() < chunk.transfer.bytes.len() {
             out.limited = true;
             break;
         }
-        if chunk.missing() > 0 {
-            let gap = Gap { at: out.bytes.len(), len: chunk.missing() };
+        if chunk.transfer.missing() > 0 {
+            let gap = Gap { at: out.bytes.len(), len: chunk.transfer.missing() };
             match out.gaps.last_mut() {
                 Some(last) if last.at == gap.at => last.len += gap.len,
                 _ => out.gaps.push(gap),

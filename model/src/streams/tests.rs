@@ -1,4 +1,4 @@
-use afterimage_format::{OwnedEvent, OwnedField};
+use afterimage_format::{FieldFlags, FieldTag, OwnedEvent, OwnedField};
 use proptest::prelude::*;
 
 use super::*;
@@ -83,7 +83,7 @@ fn of_several_messages_the_first_is_there_and_the_others_are_told() {
     let [stream] = streams.list(BOX) else { panic!("{:?}", streams.list(BOX)) };
     assert_eq!((stream.bytes_out, stream.bytes_in), (5, 9), "bytes, not messages");
     assert_eq!(stream.reassemble(Way::Out, ALL).bytes, b"query");
-    let unread: Vec<u64> = stream.chunks.iter().map(|chunk| chunk.unread).collect();
+    let unread: Vec<u64> = stream.chunks.iter().map(|chunk| chunk.transfer.unread).collect();
     assert_eq!(unread, [1, 0]);
     assert!(!stream.is_complete());
 }
@@ -109,8 +109,8 @@ fn vectors_are_joined_up_to_the_first_cut() {
     event.fields.push(event.fields[0].clone());
     event.ret = 15;
     let streams = streams(&[open_fd(1, 1, 1, "pipe:[7]"), event]);
-    assert_eq!(streams.list(BOX)[0].chunks[0].bytes, b"abcdef");
-    assert_eq!(streams.list(BOX)[0].chunks[0].missing(), 9);
+    assert_eq!(streams.list(BOX)[0].chunks[0].transfer.bytes, b"abcdef");
+    assert_eq!(streams.list(BOX)[0].chunks[0].transfer.missing(), 9);
 }
 
 #[test]

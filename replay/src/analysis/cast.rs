@@ -69,21 +69,21 @@ fn lines(session: &Session<'_>, chunks: &[&Chunk]) -> Vec<Line> {
         }
     };
     for chunk in chunks {
-        let (code, drawing) = match chunk.way {
+        let (code, drawing) = match chunk.transfer.way {
             Way::Out => ("o", &mut output),
             Way::In => ("i", &mut input),
         };
-        if chunk.redacted {
+        if chunk.transfer.redacted {
             add(chunk.time, "m", "a policy masked some of what follows".to_owned());
         }
-        add(chunk.time, code, drawing.take(&chunk.bytes));
-        if chunk.missing() > 0 {
+        add(chunk.time, code, drawing.take(&chunk.transfer.bytes));
+        if chunk.transfer.missing() > 0 {
             // What was begun did not go on like this.
             add(chunk.time, code, drawing.end());
-            add(chunk.time, "m", format!("{} bytes not recorded", chunk.missing()));
+            add(chunk.time, "m", format!("{} bytes not recorded", chunk.transfer.missing()));
         }
-        if chunk.unread > 0 {
-            add(chunk.time, "m", format!("{} more messages of the call not recorded", chunk.unread));
+        if chunk.transfer.unread > 0 {
+            add(chunk.time, "m", format!("{} more messages of the call not recorded", chunk.transfer.unread));
         }
     }
     if let Some(last) = chunks.last() {
@@ -101,7 +101,7 @@ fn lines(session: &Session<'_>, chunks: &[&Chunk]) -> Vec<Line> {
 #[cfg(test)]
 mod tests {
     use afterimage_format::{LossCause, TaskKey};
-    use afterimage_model::process::ProcessKey;
+    use afterimage_model::{process::ProcessKey, streams::Transfer};
 
     use super::*;
 
@@ -111,12 +111,7 @@ mod tests {
             time: BootNanos(millis * 1_000_000),
             task: TaskKey { tgid: 1, tid: 1, start },
             process: ProcessKey { tgid: 1, start },
-            fd: 0,
-            way,
-            len,
-            unread: 0,
-            bytes: bytes.to_vec(),
-            redacted: false,
+            transfer: Transfer { way, len, bytes: bytes.to_vec(), ..Transfer::default() },
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use afterimage_model::{
-    streams::{Chunk, Stream, Way},
+    streams::{Chunk, Stream, Transfer, Way},
     text::{Safe, escape},
 };
 
@@ -90,14 +90,14 @@ impl Record for ChunkRow<'_> {
         let Self(around, chunk) = self;
         match key {
             "time" => around.moment(chunk.time),
-            "way" => Cell::word(way(chunk.way)),
+            "way" => Cell::word(way(chunk.transfer.way)),
             "pid" => Cell::number(chunk.process.tgid),
             "process" => Cell::option(around.name(chunk.process), Cell::safe),
-            "fd" => Cell::number(chunk.fd),
-            "length" => Cell::number(chunk.len),
-            "missing" => Cell::number(chunk.missing()),
-            "redacted" => Cell::flag(chunk.redacted),
-            "bytes" => Cell::safe(escape(&chunk.bytes)),
+            "fd" => Cell::number(chunk.transfer.fd),
+            "length" => Cell::number(chunk.transfer.len),
+            "missing" => Cell::number(chunk.transfer.missing()),
+            "redacted" => Cell::flag(chunk.transfer.redacted),
+            "bytes" => Cell::safe(escape(&chunk.transfer.bytes)),
             _ => Cell::absent(),
         }
     }
@@ -113,28 +113,29 @@ pub const fn way(way: Way) -> &'static str {
 
 /// A chunk as lines of a transcript: `<` is read by the container, `>` is written by it.
 pub fn text(around: &Around<'_>, chunk: &Chunk) -> Vec<Safe> {
-    let mark = match chunk.way {
+    let mark = match chunk.transfer.way {
         Way::In => '<',
         Way::Out => '>',
     };
     let offset = around.offset(chunk.time);
     let mut lines: Vec<Safe> = chunk
+        .transfer
         .bytes
         .split_inclusive(|&b| b == b'\n')
         .map(|line| line.strip_suffix(b"\n").unwrap_or(line))
         .map(|line| Safe::format(format_args!("{offset:>12} {mark} {}", escape(line))))
         .collect();
-    lines.extend(
-        missing(chunk).into_iter().map(|words| Safe::format(format_args!("{offset:>12} {mark} {words}"))),
-    );
+    let lacking = lacking(&chunk.transfer).into_iter();
+    lines.extend(lacking.map(|words| Safe::format(format_args!("{offset:>12} {mark} {words}"))));
     lines
 }
 
 /// A chunk as lines of a hex dump, sixteen bytes each, behind a line that tells when and which way.
 pub fn hex(around: &Around<'_>, chunk: &Chunk) -> Vec<Safe> {
-    let head = format!("{} {} {} bytes", around.offset(chunk.time), way(chunk.way), chunk.len);
+    let head =
+        format!("{} {} {} bytes", around.offset(chunk.time), way(chunk.transfer.way), chunk.transfer.len);
     let mut lines = vec![Safe::format(format_args!("{head}"))];
-    for (i, part) in chunk.bytes.chunks(16).enumerate() {
+    for (i, part) in chunk.transfer.bytes.chunks(16).enumerate() {
         let mut line = format!("{:08x} ", i * 16);
         for byte in part {
             let _ = write!(line, " {byte:02x}");
@@ -144,10 +145,18 @@ pub fn hex(around: &Around<'_>, chunk: &Chunk) -> Vec<Safe> {
         line.extend(part.iter().map(|&b| if b == b' ' || b.is_ascii_graphic() { b as char } else { '.' }));
         lines.push(Safe::format(format_args!("{line}")));
     }
-    lines.extend(missing(chunk).into_iter().map(|words| Safe::format(format_args!("{words}"))));
+    lines.extend(lacking(&chunk.transfer));
     lines
 }
 
-fn missing(chunk: &Chunk) -> Option<String> {
-    Some(chunk.missing()).filter(|&n| n > 0).map(|n| format!("[{n} bytes not recorded]"))
+/// What of a call's bytes is not there, where that is so.
+pub fn lacking(transfer: &Transfer) -> Option<Safe> {
+    match (transfer.missing(), transfer.unread) {
+        (0, 0) => None,
+        (bytes, 0) => Some(Safe::format(format_args!("[{bytes} bytes not recorded]"))),
+        (0, messages) => Some(Safe::format(format_args!("[{messages} more messages not recorded]"))),
+        (bytes, messages) => {
+            Some(Safe::format(format_args!("[{bytes} bytes and {messages} more messages not recorded]")))
+        }
+    }
 }

@@ -150,8 +150,8 @@ fn show(
 ) -> Result<bool, Failure> {
     let wanted = |c: &&Chunk| match args.way {
         None => true,
-        Some(OneWay::In) => c.way == Way::In,
-        Some(OneWay::Out) => c.way == Way::Out,
+        Some(OneWay::In) => c.transfer.way == Way::In,
+        Some(OneWay::Out) => c.transfer.way == Way::Out,
     };
     let chunks: Vec<&Chunk> = stream.chunks.iter().filter(wanted).collect();
     if args.form == Form::Cast {
@@ -178,13 +178,13 @@ fn show(
             writeln!(session.out, "{line}")?;
         }
     }
-    let lacking: u64 = chunks.iter().map(|c| c.missing()).sum();
+    let lacking: u64 = chunks.iter().map(|c| c.transfer.missing()).sum();
     if lacking > 0 {
         session.say(format!(
             "{lacking} bytes of the stream were not recorded (truncated, or moved by the kernel)"
         ));
     }
-    let unread = chunks.iter().fold(0, |sum: u64, chunk| sum.saturating_add(chunk.unread));
+    let unread = chunks.iter().fold(0, |sum: u64, chunk| sum.saturating_add(chunk.transfer.unread));
     if unread > 0 {
         session.say(format!(
             "{unread} messages of `sendmmsg` and `recvmmsg` were not recorded: of each such call the first is"
@@ -225,5 +225,5 @@ fn cast(
 }
 
 fn write_raw(chunks: &[&Chunk], out: &mut dyn Write) -> std::io::Result<()> {
-    chunks.iter().try_for_each(|chunk| out.write_all(&chunk.bytes))
+    chunks.iter().try_for_each(|chunk| out.write_all(&chunk.transfer.bytes))
 }

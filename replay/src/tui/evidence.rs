@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
 };
 
-use afterimage_model::text::escape;
+use afterimage_model::text::{Safe, escape};
 
 use crate::{
     evidence::create,
@@ -18,14 +18,29 @@ use crate::{
 /// Names that are tried when the first is taken.
 const TRIES: u32 = 1_000;
 
-/// Writes `bytes` into a new file in the working directory, and says where or why not.
-pub(crate) fn save(app: &mut App, name: &str, bytes: &[u8]) {
-    match write_new(name, bytes) {
-        Ok(path) => {
-            let path = escape(path.as_os_str().as_encoded_bytes());
-            app.say(safe!("{} written to {path}, mode 0400", amount(bytes.len() as u64)));
+/// A file to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Evidence {
+    pub(crate) name: String,
+    pub(crate) bytes: Vec<u8>,
+    /// What is not in it that was in the original.
+    pub(crate) lacking: Option<Safe>,
+}
+
+impl Evidence {
+    /// Writes it into a new file in the working directory, and says where, with what is lacking, or why not.
+    pub(crate) fn save(&self, app: &mut App) {
+        match write_new(&self.name, &self.bytes) {
+            Ok(path) => {
+                let path = escape(path.as_os_str().as_encoded_bytes());
+                let size = amount(self.bytes.len() as u64);
+                match &self.lacking {
+                    None => app.say(safe!("{size} written to {path}, mode 0400")),
+                    Some(lacking) => app.complain(safe!("{size} written to {path}, mode 0400; {lacking}")),
+                }
+            }
+            Err(error) => app.complain(safe!("cannot write `{}`: {error}", escape(self.name.as_bytes()))),
         }
-        Err(error) => app.complain(safe!("cannot write `{}`: {error}", escape(name.as_bytes()))),
     }
 }
 

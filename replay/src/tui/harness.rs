@@ -22,7 +22,7 @@ use crate::trace::Trace;
 /// The TUI on the staged events, without threads and without a terminal.
 pub(crate) struct Harness {
     pub(crate) app: App,
-    trace: Arc<Trace>,
+    pub(crate) trace: Arc<Trace>,
     cache: Cache,
 }
 

@@ -181,7 +181,9 @@ impl<'a> Painter<'a> {
     /// Text in as many rows of `area` as it takes.
     pub(crate) fn wrapped(&mut self, area: Rect, text: &Safe, role: Role) {
         let style = self.style(role);
-        for (y, part) in (area.top()..area.bottom()).zip(text::wrapped(text.as_str(), usize::from(area.width))) {
+        for (y, part) in
+            (area.top()..area.bottom()).zip(text::wrapped(text.as_str(), usize::from(area.width)))
+        {
             self.write(area.x, y, area.width, part, style);
         }
     }

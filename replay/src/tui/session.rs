@@ -20,7 +20,7 @@ use crate::{
     tui::{
         app::App,
         case_file::CaseFile,
-        engine, evidence,
+        engine,
         feed::Reply,
         keys::Key,
         moment::TimeStyle,
@@ -193,7 +193,7 @@ fn carry_out(app: &mut App, screen: &mut Screen, effect: Effect) -> io::Result<(
         Effect::Redraw => screen.forget()?,
         Effect::Copy(text) => screen.copy(&text)?,
         Effect::Mouse(ours) => screen.mouse(ours)?,
-        Effect::Save(name, bytes) => evidence::save(app, &name, &bytes),
+        Effect::Save(evidence) => evidence.save(app),
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use afterimage_format::{BootNanos, EventId};
 use afterimage_model::{
     process::ProcessKey,
     sockaddr::SocketAddress,
+    streams::{Transfer, Way},
     text::{Safe, escape},
 };
 
@@ -18,15 +19,6 @@ pub(crate) enum Target {
     Process(ProcessKey),
     /// Everything said with a peer; of accepted connections also the own address.
     Peer(SocketAddress, Option<SocketAddress>),
-}
-
-/// Which way bytes went, seen from the container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
-    In,
-    Out,
-    /// No bytes: a program was executed, a process ended.
-    Note,
 }
 
 /// Which ways are shown.
@@ -55,22 +47,46 @@ impl Side {
         }
     }
 
-    pub(crate) fn has(self, way: Way) -> bool {
-        matches!((self, way), (Self::Both, _) | (Self::In, Way::In) | (Self::Out, Way::Out))
+    pub(crate) fn has(self, piece: &Piece) -> bool {
+        matches!(
+            (self, piece.way()),
+            (Self::Both, _) | (Self::In, Some(Way::In)) | (Self::Out, Some(Way::Out))
+        )
     }
 }
 
-/// One call's bytes.
+/// One call's bytes, or what happened between them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Piece {
     pub(crate) id: EventId,
     pub(crate) pid: u32,
-    pub(crate) way: Way,
-    /// The descriptor, with what it was.
-    pub(crate) through: Safe,
-    pub(crate) bytes: Vec<u8>,
-    /// Bytes that the call moved; more than `bytes` where the recorder truncated them.
-    pub(crate) moved: u64,
+    pub(crate) what: What,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum What {
+    /// Bytes that went through, as far as they were kept.
+    Moved(Transfer),
+    /// No bytes: a program was executed, a process ended.
+    Note(Safe),
+}
+
+impl Piece {
+    /// What the call moved.
+    pub(crate) fn transfer(&self) -> Option<&Transfer> {
+        match &self.what {
+            What::Moved(transfer) => Some(transfer),
+            What::Note(_) => None,
+        }
+    }
+
+    pub(crate) fn way(&self) -> Option<Way> {
+        self.transfer().map(|transfer| transfer.way)
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.transfer().map_or(&[], |transfer| &transfer.bytes)
+    }
 }
 
 /// Pieces in order of time.
@@ -83,7 +99,7 @@ pub(crate) struct Stream {
     pub(crate) full: bool,
 }
 
-/// A line of the screen: part of a piece.
+/// A line of the screen: part of a piece; nothing of it where it tells what was not recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Line {
     pub(crate) piece: usize,
@@ -95,17 +111,23 @@ impl Stream {
     /// The lines for a pane of this many columns of text.
     pub(crate) fn lines(&self, side: Side, as_hex: bool, columns: usize) -> Vec<Line> {
         let mut lines = Vec::new();
-        for (piece, part) in self.pieces.iter().enumerate().filter(|(_, part)| side.has(part.way)) {
-            if as_hex && part.way != Way::Note {
+        for (piece, part) in self.pieces.iter().enumerate().filter(|(_, part)| side.has(part)) {
+            if as_hex && part.transfer().is_some() {
                 let each = hex::per_row(u16::try_from(columns).unwrap_or(u16::MAX));
-                let rows = part.bytes.len().div_ceil(each).max(1);
+                let rows = part.bytes().len().div_ceil(each).max(1);
                 lines.extend((0..rows).map(|row| Line {
                     piece,
                     from: row * each,
-                    to: part.bytes.len().min((row + 1) * each),
+                    to: part.bytes().len().min((row + 1) * each),
                 }));
             } else {
-                broken(&part.bytes, columns, &mut |from, to| lines.push(Line { piece, from, to }));
+                broken(part.bytes(), columns, &mut |from, to| lines.push(Line { piece, from, to }));
+            }
+            let is_cut =
+                part.transfer().is_some_and(|t| !t.bytes.is_empty() && (t.missing(), t.unread) != (0, 0));
+            if is_cut {
+                let end = part.bytes().len();
+                lines.push(Line { piece, from: end, to: end });
             }
         }
         lines
@@ -116,8 +138,8 @@ impl Stream {
         const LOOKED: usize = 4_096;
         let is_text = |c: &char| !c.is_control() || matches!(c, '\n' | '\r' | '\t' | '\x08' | '\x1b');
         let (mut all, mut text) = (0, 0);
-        for piece in self.pieces.iter().filter(|piece| piece.way != Way::Note) {
-            let part = piece.bytes.get(..LOOKED.min(piece.bytes.len())).unwrap_or_default();
+        for piece in self.pieces.iter() {
+            let part = piece.bytes().get(..LOOKED.min(piece.bytes().len())).unwrap_or_default();
             all += part.len();
             text += part
                 .utf8_chunks()
@@ -173,10 +195,7 @@ mod tests {
             let piece = |bytes: &&[u8]| Piece {
                 id: EventId { time: BootNanos(0), block: 0, row: 0 },
                 pid: 1,
-                way: Way::In,
-                through: Safe::default(),
-                bytes: bytes.to_vec(),
-                moved: 0,
+                what: What::Moved(Transfer { bytes: bytes.to_vec(), ..Transfer::default() }),
             };
             Stream { pieces: Arc::new(parts.iter().map(piece).collect()), ..Stream::default() }
         };

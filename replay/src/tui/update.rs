@@ -37,6 +37,7 @@ use crate::tui::{
     action::{Action, Group},
     app::{App, Notice, Opened, Popup, Sort},
     edit::LineEdit,
+    evidence::Evidence,
     feed::{Reply, Story, StoryKey, StreamKey, Tally},
     keys::Key,
     layout::Pane,
@@ -52,8 +53,8 @@ use crate::tui::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Effect {
     Quit,
-    /// Write bytes of the recording into a new file of this name.
-    Save(String, Vec<u8>),
+    /// Write bytes of the recording into a new file.
+    Save(Evidence),
     Suspend,
     /// Put text into the clipboard.
     Copy(Safe),

@@ -2,12 +2,12 @@
 
 use std::{collections::HashSet, ops::ControlFlow, sync::Arc};
 
-use afterimage_format::{Direction, Event, EventCode, EventId, FieldTag, Query, ReadError};
+use afterimage_format::{Direction, Event, EventCode, EventId, Query, ReadError};
 use afterimage_model::{
     World, describe,
     fds::{FdInfo, FdKind},
     process::ProcessKey,
-    syscalls,
+    streams::transfers,
     text::Safe,
 };
 
@@ -19,7 +19,7 @@ use crate::{
     trace::Trace,
     tui::{
         feed::{Reply, StreamKey},
-        stream::{Piece, Stream, Target, Way},
+        stream::{Piece, Stream, Target, What},
         text::safe,
     },
 };
@@ -49,10 +49,14 @@ pub(super) fn stream(trace: &Trace, key: StreamKey, job: &Job<'_>) -> Result<(),
     trace.recording.walk(&query, None, Direction::Forward, &mut |id, uid, event| {
         seen += 1;
         // What a call closes is described by the state before it, what it opens by the state after it.
-        let before = reader.is_end(event).then(|| reader.piece(&world, id, event)).flatten();
+        let is_end = event.code == EventCode::EXIT;
+        if is_end {
+            reader.take(&world, id, event);
+        }
         world.apply(uid, event);
-        let piece = before.or_else(|| reader.piece(&world, id, event));
-        reader.push(piece);
+        if !is_end {
+            reader.take(&world, id, event);
+        }
         if seen.is_multiple_of(STRIDE) {
             over = (job.over)();
             if seen.is_multiple_of(STRIDE * REPORTS) {
@@ -78,27 +82,23 @@ struct Reader {
 }
 
 impl Reader {
-    fn is_end(&self, event: &Event<'_>) -> bool {
-        event.code == EventCode::EXIT
-    }
-
     fn told(&self, reading: Option<u8>) -> Stream {
         Stream { pieces: Arc::new(self.pieces.clone()), reading, full: self.full }
     }
 
-    fn push(&mut self, piece: Option<Piece>) {
-        let Some(piece) = piece else { return };
-        if self.pieces.len() >= PIECES || self.bytes.saturating_add(piece.bytes.len()) > BYTES {
+    fn push(&mut self, piece: Piece) {
+        if self.pieces.len() >= PIECES || self.bytes.saturating_add(piece.bytes().len()) > BYTES {
             self.full = true;
             return;
         }
-        self.bytes += piece.bytes.len();
+        self.bytes += piece.bytes().len();
         self.pieces.push(piece);
     }
 
-    /// What the event adds to the stream, if anything.
-    fn piece(&mut self, world: &World, id: EventId, event: &Event<'_>) -> Option<Piece> {
-        let process = world.process_of_task(event.task)?;
+    /// Takes what the event adds to the stream, if anything.
+    fn take(&mut self, world: &World, id: EventId, event: &Event<'_>) {
+        let Some(process) = world.process_of_task(event.task) else { return };
+        let pid = event.task.tgid;
         let belongs = match &self.target {
             Target::Process(key) => {
                 process.key == *key
@@ -110,28 +110,22 @@ impl Reader {
         if belongs {
             self.family.insert(process.key);
             if let Some(text) = note(event) {
-                let pid = event.task.tgid;
-                return Some(Piece { id, pid, way: Way::Note, through: text, bytes: Vec::new(), moved: 0 });
+                return self.push(Piece { id, pid, what: What::Note(text) });
             }
         }
-        let (way, fd) = transfer(event)?;
+        for transfer in transfers(event) {
+            if self.is_wanted(world, event, belongs, transfer.fd) {
+                self.push(Piece { id, pid, what: What::Moved(transfer) });
+            }
+        }
+    }
+
+    fn is_wanted(&self, world: &World, event: &Event<'_>, belongs: bool, fd: i32) -> bool {
         let info = world.fd(event.task, fd);
-        let wanted = match &self.target {
+        match &self.target {
             Target::Process(_) => belongs && ((0..=2).contains(&fd) || info.is_some_and(is_talk)),
             Target::Peer(peer, local) => info.is_some_and(|info| is_with(info, peer, local.as_ref())),
-        };
-        if !wanted || event.ret <= 0 {
-            return None;
         }
-        let bytes: Vec<u8> = event
-            .fields
-            .iter()
-            .filter(|f| f.tag == FieldTag::PAYLOAD)
-            .flat_map(|f| f.bytes.iter().copied())
-            .collect();
-        let through = info.map_or_else(|| safe!("{fd}"), |info| safe!("{fd}:{}", info.label()));
-        let moved = u64::try_from(event.ret).unwrap_or(0);
-        Some(Piece { id, pid: event.task.tgid, way, through, bytes, moved })
     }
 }
 
@@ -142,20 +136,6 @@ fn note(event: &Event<'_>) -> Option<Safe> {
         EventCode::EXIT => Some(safe!("exit {}", describe::result(event))),
         _ => None,
     }
-}
-
-/// Which way a call moves bytes, and through which descriptor.
-fn transfer(event: &Event<'_>) -> Option<(Way, i32)> {
-    event.code.as_syscall()?;
-    let way = match syscalls::base_name(event.code) {
-        "read" | "readv" | "pread64" | "preadv" | "preadv2" | "recvfrom" | "recvmsg" | "recvmmsg" => Way::In,
-        "write" | "writev" | "pwrite64" | "pwritev" | "pwritev2" | "sendto" | "sendmsg" | "sendmmsg" => {
-            Way::Out
-        }
-        _ => return None,
-    };
-    #[expect(clippy::cast_possible_truncation, reason = "the kernel looks at the low 32 bits only")]
-    event.args.first().map(|fd| (way, *fd as u32 as i32))
 }
 
 /// Whether somebody is at the other end: a terminal, a socket, a pipe.

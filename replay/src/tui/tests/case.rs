@@ -1,5 +1,10 @@
 //! What people note, and what they take from rows: marks, notes, the report, values to keep, drop and copy.
 
+use std::ops::ControlFlow;
+
+use afterimage_format::Query;
+use afterimage_model::{World, streams::Streams};
+
 use crate::tui::{
     app::Popup,
     case::Case,
@@ -94,7 +99,7 @@ fn report(harness: &mut Harness) -> (String, String) {
 
 fn saved(harness: &mut Harness) -> (String, String) {
     let saved = std::mem::take(&mut harness.app.outbox).into_iter().find_map(|effect| match effect {
-        Effect::Save(name, bytes) => Some((name, String::from_utf8(bytes).expect("text"))),
+        Effect::Save(made) => Some((made.name, String::from_utf8(made.bytes).expect("text"))),
         _ => None,
     });
     saved.unwrap_or_else(|| panic!("no report:\n{}", harness.text()))
@@ -248,6 +253,37 @@ fn the_stream_of_a_container_is_that_of_its_weightiest_finding() {
     let mut harness = Harness::new(120, 40);
     harness.press("j j j 7");
     assert!(harness.text().contains("<< rm -f /tmp/.x; exit"), "{}", harness.text());
+}
+
+#[test]
+fn what_the_kernel_moved_by_itself_is_a_gap_in_the_stream_on_the_screen_and_in_the_saved_file() {
+    let sample = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples/intrusion.aftx");
+    let mut harness = Harness::on(&sample, 120, 40);
+    harness.press("Enter 7");
+    // As the streams that `afterimage follow` lists count it.
+    let (mut world, mut streams) = (World::new(), Streams::new());
+    let all = harness.trace.recording.for_each(&Query::default(), &mut |uid, event| {
+        world.apply(uid, event);
+        streams.apply(&world, uid, event);
+        ControlFlow::Continue(())
+    });
+    all.expect("read");
+    let uid = harness.app.opened.as_ref().expect("a container").uid;
+    let shell = streams.list(uid).iter().find(|s| s.users.len() > 3).expect("the shell's");
+    let lacking: u64 = shell.chunks.iter().map(|chunk| chunk.transfer.missing()).sum();
+    assert!(lacking > 0, "cat sends the token by sendfile");
+    let amounts = format!("{} B in, {} B out", shell.bytes_in, shell.bytes_out);
+    let screen = harness.text();
+    assert!(screen.contains(&amounts), "{amounts}: {screen}");
+    let words = format!(">> [{lacking} bytes not recorded]");
+    harness.press("G");
+    let screen = harness.text();
+    assert!(screen.lines().any(|line| line.contains(&words)), "{words}: {screen}");
+
+    let press = crate::tui::keys::parse_all("W").expect("a key")[0];
+    let Some(Effect::Save(saved)) = update::key(&mut harness.app, press) else { panic!("nothing is saved") };
+    assert_eq!(saved.bytes.len() as u64 + lacking, shell.bytes_in + shell.bytes_out);
+    assert!(saved.lacking.is_some_and(|words| words.as_str().contains(&format!("{lacking} bytes"))));
 }
 
 #[test]

@@ -303,7 +303,8 @@ fn each_step_of_the_tour_is_there_to_its_last_word() {
         harness.app.tour = Some(crate::tui::tour::Tour::default());
         while let Some((text, number, _)) = harness.app.tour.map(|tour| tour.now()) {
             let screen = harness.text();
-            let panel: Vec<&str> = screen.lines().skip_while(|line| !line.contains("━ tour")).skip(1).collect();
+            let panel: Vec<&str> =
+                screen.lines().skip_while(|line| !line.contains("━ tour")).skip(1).collect();
             let words: Vec<&str> = panel.iter().flat_map(|line| line.split_whitespace()).collect();
             assert_eq!(words, text.split_whitespace().collect::<Vec<_>>(), "{number} at {width}x{height}");
             harness.press("F3");

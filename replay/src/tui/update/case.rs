@@ -16,6 +16,7 @@ use crate::tui::{
     ask::Ask,
     case::{About, Entry, What},
     edit::LineEdit,
+    evidence::Evidence,
     feed::{ReportItem, Request, StoryKey, StoryRow},
     filter::Filter,
     player::Playhead,
@@ -245,7 +246,7 @@ pub(super) fn export(app: &mut App, uid: ContainerUid, text: String) {
     let name: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
     let file = format!("afterimage-report-{name}.md");
     add(app, What::Export { file: file.clone() });
-    app.outbox.push(Effect::Save(file, text.into_bytes()));
+    app.outbox.push(Effect::Save(Evidence { name: file, bytes: text.into_bytes(), lacking: None }));
 }
 
 /// A file of rules was named.

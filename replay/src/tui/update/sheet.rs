@@ -7,13 +7,14 @@ use afterimage_model::text::escape;
 use super::{Effect, filtering, go};
 use crate::tui::{
     app::App,
+    evidence::Evidence,
     filter::comparison,
     layout::{Pane, focusable},
     player::Playhead,
     screen::Screen,
     scroll::Scroll,
     sheets::LaneRow,
-    text::safe,
+    text::{bytes, safe},
     view::files::SHOWN,
 };
 
@@ -146,7 +147,16 @@ pub(super) fn save(app: &mut App) -> Option<Effect> {
         return None;
     }
     let name = afterimage_model::paths::file_name(&file.path);
-    Some(Effect::Save(evidence_name(name), made.bytes))
+    let missing: u64 = made.holes.iter().map(|(_, length)| length).sum();
+    let lacking = match (missing, made.unplaced) {
+        (0, 0) => None,
+        (_, 0) => Some(safe!("{} of it were not recorded and are zero", bytes(missing))),
+        (_, unplaced) => Some(safe!(
+            "{} of it were not recorded and are zero, {unplaced} writes of unknown place are left out",
+            bytes(missing)
+        )),
+    };
+    Some(Effect::Save(Evidence { name: evidence_name(name), bytes: made.bytes, lacking }))
 }
 
 /// A file name that is one whatever the bytes are: letters, digits, dots and dashes, never hidden.

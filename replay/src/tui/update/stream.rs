@@ -5,10 +5,11 @@ use afterimage_model::net::Direction;
 use super::{Effect, go};
 use crate::tui::{
     app::App,
+    evidence::Evidence,
     layout::Pane,
     player::{Motion, Playhead},
     screen::Screen,
-    stream::Target,
+    stream::{Piece, Target},
     text::safe,
 };
 
@@ -104,15 +105,20 @@ pub(crate) fn arrange(app: &mut App) {
 pub(super) fn save(app: &mut App) -> Option<Effect> {
     let opened = app.opened.as_ref()?;
     let stream = opened.stream()?;
-    let bytes: Vec<u8> = stream
-        .pieces
-        .iter()
-        .filter(|piece| opened.side.has(piece.way))
-        .flat_map(|p| p.bytes.iter().copied())
-        .collect();
+    let (mut bytes, mut missing, mut unread) = (Vec::new(), 0, 0);
+    for transfer in stream.pieces.iter().filter(|piece| opened.side.has(piece)).filter_map(Piece::transfer) {
+        bytes.extend_from_slice(&transfer.bytes);
+        missing += transfer.missing();
+        unread += transfer.unread;
+    }
     if bytes.is_empty() {
         app.complain(safe!("no byte of it was kept"));
         return None;
     }
-    Some(Effect::Save("evidence-stream".to_owned(), bytes))
+    let lacking = match (missing, unread) {
+        (0, 0) => None,
+        (_, 0) => Some(safe!("{missing} bytes between them were not recorded")),
+        _ => Some(safe!("{missing} bytes and {unread} messages between them were not recorded")),
+    };
+    Some(Effect::Save(Evidence { name: "evidence-stream".to_owned(), bytes, lacking }))
 }

@@ -1,18 +1,24 @@
 //! What went through a process's or a connection's descriptors, as text or as bytes.
 
-use afterimage_model::text::{Safe, escape};
+use afterimage_model::{
+    streams::Way,
+    text::{Safe, escape},
+};
 use ratatui::layout::Rect;
 
 use super::{processes::list_style, title};
-use crate::tui::{
-    app::App,
-    hex,
-    layout::Pane,
-    moment::Clocks,
-    paint::{Painter, Row},
-    stream::{Line, Piece, Target, Way},
-    text::{bytes, grouped, safe},
-    theme::Role,
+use crate::{
+    analysis::transcript,
+    tui::{
+        app::App,
+        hex,
+        layout::Pane,
+        moment::Clocks,
+        paint::{Painter, Row},
+        stream::{Line, Piece, Target, What},
+        text::{bytes, safe},
+        theme::Role,
+    },
 };
 
 /// Draws the stream; what is after the playhead is dimmed.
@@ -83,7 +89,9 @@ fn note(app: &App) -> Safe {
     let Some(opened) = &app.opened else { return Safe::default() };
     let view = if app.stream_hex() { "hex" } else { "text" };
     let Some(stream) = opened.stream() else { return Safe::default() };
-    let sum = |way: Way| -> u64 { stream.pieces.iter().filter(|p| p.way == way).map(|p| p.moved).sum() };
+    let sum = |way: Way| -> u64 {
+        stream.pieces.iter().filter_map(Piece::transfer).filter(|t| t.way == way).map(|t| t.len).sum()
+    };
     let state = match (stream.reading, stream.full) {
         (Some(percent), _) if opened.stream.has_failed() => safe!(", {percent} % read, then failed"),
         (Some(percent), _) => safe!(", {percent} % read"),
@@ -111,29 +119,31 @@ fn draw_line(
         painter.right(x + time + 8, area.y, 7, &safe!("{}", piece.pid), Role::Dim);
     }
     x += time + 9;
-    let (arrow, colour) = match piece.way {
-        Way::In => ("<<", Role::Net),
-        Way::Out => (">>", Role::Write),
-        Way::Note => ("--", Role::Exec),
+    let (arrow, colour) = match piece.way() {
+        Some(Way::In) => ("<<", Role::Net),
+        Some(Way::Out) => (">>", Role::Write),
+        None => ("--", Role::Exec),
     };
     painter.text(x, area.y, 2, arrow, role(colour));
     x += 3;
     let room = area.right().saturating_sub(x + 2);
-    if piece.way == Way::Note {
-        painter.text(x, area.y, room, &piece.through, role(Role::Exec));
+    let transfer = match &piece.what {
+        What::Moved(transfer) => transfer,
+        What::Note(text) => {
+            painter.text(x, area.y, room, text, role(Role::Exec));
+            return;
+        }
+    };
+    if let Some(words) = transcript::lacking(transfer).filter(|_| line.from == line.to) {
+        painter.text(x, area.y, room, &words, Role::Warn);
         return;
     }
-    let part = piece.bytes.get(line.from..line.to).unwrap_or(&[]);
+    let part = transfer.bytes.get(line.from..line.to).unwrap_or(&[]);
     if app.stream_hex() {
         let row = hex::row_at(part, line.from, room);
         painter.row(x, area.y, room, &row);
     } else {
         let text = escape(part);
         painter.text(x, area.y, room, &text, role(Role::Text));
-    }
-    let missing = piece.moved.saturating_sub(piece.bytes.len() as u64);
-    if missing > 0 && line.to == piece.bytes.len() {
-        let text = safe!("+{} truncated", grouped(missing));
-        painter.right(area.right().saturating_sub(1), area.y, room.min(24), &text, Role::Warn);
     }
 }
