@@ -7,5 +7,6 @@ pub mod file_acts;
 pub mod findings;
 pub mod images;
 pub mod network;
+pub mod perfetto;
 pub mod process_tree;
 pub mod transcript;

@@ -1,7 +1,7 @@
 //! `afterimage timeline`: how much of what happened when.
 
-use afterimage_format::Class;
-use afterimage_model::text::Safe;
+use afterimage_format::{Class, ContainerRecord};
+use afterimage_model::{findings::Story, text::Safe};
 use clap::Args;
 
 use super::{
@@ -9,12 +9,14 @@ use super::{
     session::{Session, missing, sources},
 };
 use crate::{
+    analysis::perfetto::Perfetto,
     density::{self, Density},
+    events,
     exit::Verdict,
     failure::Failure,
     output::{Cell, Column, Format, Kind, OutputArgs, Record, Shape, Tone, terminal},
     time::{self, Clock},
-    trace::{Gaps, Trace, display_name},
+    trace::{self, Gaps, Trace, display_name},
 };
 
 /// Show how many events of each class happened when.
@@ -26,6 +28,7 @@ Examples:
   afterimage timeline                          all containers of the default store
   afterimage timeline -c web demo.aft          one container
   afterimage timeline -c web --svg > web.svg   as a drawing
+  afterimage timeline -c web --perfetto > web.json
   afterimage timeline -b 11:58 -e 12:03 -o csv")]
 pub(super) struct TimelineArgs {
     #[command(flatten)]
@@ -36,6 +39,9 @@ pub(super) struct TimelineArgs {
     /// Print an SVG drawing
     #[arg(long, conflicts_with = "output")]
     svg: bool,
+    /// Print what ran and what it called for ui.perfetto.dev and other viewers of traces (reads all events)
+    #[arg(long, conflicts_with_all = ["output", "svg", "columns"])]
+    perfetto: bool,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -66,6 +72,9 @@ const LABEL: usize = 8;
 pub(super) fn run(args: &TimelineArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
     let traces = args.scope.open()?;
     let parts = args.scope.parts(&traces)?;
+    if args.perfetto {
+        return perfetto(&parts, session);
+    }
     let room = terminal::columns().map_or(100, |w| w.saturating_sub(LABEL).max(10));
     let columns = args.columns.map_or(room, usize::from);
     let charts: Vec<(&Part<'_>, Density)> =
@@ -91,6 +100,59 @@ pub(super) fn run(args: &TimelineArgs, session: &mut Session<'_>) -> Result<Verd
     }
     let any = charts.iter().any(|(_, c)| c.columns.iter().any(|column| column.total() > 0));
     Ok(session.conclude(&gaps, any))
+}
+
+/// Prints a document in the Trace Event Format.
+fn perfetto(parts: &[Part<'_>], session: &mut Session<'_>) -> Result<Verdict, Failure> {
+    let [part] = parts else {
+        return Err(Failure::Usage(
+            "name one recording: times of several hosts are not comparable".to_owned(),
+        ));
+    };
+    let gaps = part.gaps();
+    let records = part.trace.recording.containers().iter().map(|summary| &summary.record);
+    let whose: Vec<&ContainerRecord> = match part.target {
+        Some(target) => vec![&target.summary.record],
+        None => records.collect(),
+    };
+    let origin =
+        part.span.begin.unwrap_or_else(|| part.target.map_or(part.trace.range().0, |t| t.life().begin));
+    let title = part.target.map_or(Safe::literal("all containers"), |t| display_name(&t.summary.record));
+    let mut to = Perfetto::new(session.out, &title, origin, part.trace.clock.full(origin).as_ref())?;
+    let (mut story, mut any, mut written) = (Story::new(), false, Ok(()));
+    let world = events::roll(part.trace, part.uid(), part.span.end, &mut |world, uid, event| {
+        let finding = story.apply(world, uid, event);
+        if written.is_err() || !part.span.contains(event.time) || !events::is_shown(event, false) {
+            return;
+        }
+        any = true;
+        written = to.event(world, uid, event);
+        if let (Ok(()), Some(finding)) = (&written, finding) {
+            written = to.finding(world, &finding);
+        }
+    })?;
+    written?;
+    gaps.list.iter().try_for_each(|loss| to.gap(loss))?;
+    let (_, last) = part.trace.range();
+    let mut forgotten = 0_u64;
+    for record in whose {
+        let label = trace::label(record);
+        for row in world.tree(record.uid) {
+            let process = row.process;
+            if part.span.overlaps(process.began(), process.ended().unwrap_or(last)) {
+                to.process(process, &label, part.span.end.unwrap_or(last))?;
+            }
+        }
+        let overflow = world.overflow(record.uid);
+        forgotten = forgotten.saturating_add(overflow.forgotten).saturating_add(overflow.processes);
+    }
+    to.finish()?;
+    if forgotten > 0 {
+        session.say(format!(
+            "the lives of {forgotten} processes did not fit into memory: their calls are there"
+        ));
+    }
+    Ok(session.conclude(&[(part.trace, gaps)], any))
 }
 
 fn heading(part: &Part<'_>, chart: &Density) -> Safe {

@@ -110,6 +110,7 @@ fn verbs(store: &str) -> Vec<Vec<String>> {
         all.push(["report", store, "-o", format].map(str::to_owned).to_vec());
     }
     all.push(["timeline", "--svg", "-c", "uid:2", store].map(str::to_owned).to_vec());
+    all.push(["timeline", "--perfetto", store].map(str::to_owned).to_vec());
     all.push(["follow", "uid:1", store, "-s", "1", "--as", "cast"].map(str::to_owned).to_vec());
     all.push(["ls", store, "--fields", "facts,cgroup,name,id"].map(str::to_owned).to_vec());
     all.push(

@@ -1,6 +1,9 @@
 //! The committed samples are what their manifest says: the bytes, the container, and what must be found in it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -35,6 +38,46 @@ fn rows(ran: &Ran, kind: &str) -> Vec<Value> {
 
 fn words(value: &Value) -> Vec<&str> {
     value.as_array().expect("a list").iter().map(|word| word.as_str().expect("text")).collect()
+}
+
+/// What a viewer asks of a trace: on a thread's track a slice lies in another one or beside it, never half in it.
+fn check_nesting(slices: &[&Value]) {
+    let number =
+        |slice: &Value, key: &str| slice[key].as_f64().unwrap_or_else(|| panic!("no `{key}` in {slice}"));
+    let mut slices: Vec<(f64, f64)> =
+        slices.iter().map(|s| (number(s, "ts"), number(s, "ts") + number(s, "dur"))).collect();
+    slices.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.total_cmp(&a.1)));
+    let mut open: Vec<(f64, f64)> = Vec::new();
+    for slice in slices {
+        open.retain(|around| around.1 > slice.0);
+        // A thousandth of a nanosecond is the numbers' own.
+        assert!(open.last().is_none_or(|around| slice.1 <= around.1 + 1e-6), "{slice:?} in {open:?}");
+        open.push(slice);
+    }
+}
+
+#[test]
+fn a_trace_for_viewers_has_every_process_program_call_and_finding() {
+    for sample in samples() {
+        let path = path(&sample);
+        let ran = afterimage(&["timeline", "--perfetto", &path]);
+        assert_eq!(ran.code, 0, "{}", ran.stderr());
+        let document = ran.json();
+        let events = document["traceEvents"].as_array().expect("events");
+        let of = |kind: &str| events.iter().filter(|event| event["cat"] == kind).collect::<Vec<_>>();
+        let shown = |more: &[&str]| afterimage(&[&["show", &path, "-o", "jsonl"], more].concat());
+        assert_eq!(of("call").len(), rows(&shown(&["--raw"]), "event").len());
+        assert_eq!(of("finding").len(), rows(&shown(&["--findings"]), "finding").len());
+        let tree = rows(&afterimage(&["tree", &path, "-o", "jsonl"]), "process");
+        assert_eq!(of("process").len(), tree.len());
+        let programs: usize = tree.iter().filter_map(|row| row["execs"].as_array()).map(Vec::len).sum();
+        assert_eq!(of("program").len(), programs);
+        let slices = || events.iter().filter(|event| event["ph"] == "X");
+        let tracks: BTreeSet<_> = slices().map(|slice| slice["tid"].as_u64().expect("a thread")).collect();
+        for track in tracks {
+            check_nesting(&slices().filter(|slice| slice["tid"] == track).collect::<Vec<_>>());
+        }
+    }
 }
 
 #[test]
