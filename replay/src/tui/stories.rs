@@ -3,10 +3,7 @@
 //! A recording that grows is read again and again. What was read before stands meanwhile, and readings that a life which
 //! goes on makes necessary take a fifth of the time at most.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use afterimage_format::ContainerUid;
 
@@ -75,7 +72,10 @@ impl Stories {
         // A life that did not grow is as it was read, whatever else was recorded.
         let there = known.is_some_and(|(known, _)| known.events == key.events || self.pace.is_resting(now));
         let under_way = self.asked.is_some_and(|asked| asked.uid == key.uid);
-        if there || under_way || self.failed == Some(key) {
+        let has_failed = self
+            .failed
+            .is_some_and(|failed| failed == key || failed.uid == key.uid && self.pace.is_resting(now));
+        if there || under_way || has_failed {
             return None;
         }
         self.failed = None;
@@ -150,7 +150,8 @@ pub(crate) struct Tallies {
     /// How many events were read, and in the how manyth counting.
     known: BTreeMap<ContainerUid, (u64, u64, Tally)>,
     counted: u64,
-    failed: BTreeSet<ContainerUid>,
+    /// What could not be read, of which state of the recording: a newer one is worth another try.
+    failed: BTreeMap<ContainerUid, u64>,
     pace: Pace,
 }
 
@@ -175,8 +176,12 @@ impl Tallies {
                 .filter_map(|index| catalog.containers.get(*index))
                 .filter(|row| row.events <= COUNTED)
         };
-        let is_new =
-            |row: &&ContainerRow| !self.known.contains_key(&row.uid) && !self.failed.contains(&row.uid);
+        let is_tried = |uid: &ContainerUid| {
+            self.failed
+                .get(uid)
+                .is_some_and(|tried| *tried == catalog.generation || self.pace.is_resting(now))
+        };
+        let is_new = |row: &&ContainerRow| !self.known.contains_key(&row.uid) && !is_tried(&row.uid);
         let grown = |row: &ContainerRow| {
             let (events, number, _) = self.known.get(&row.uid)?;
             (*events != row.events).then_some(*number)
@@ -200,7 +205,7 @@ impl Tallies {
     /// Takes it that the container cannot be read.
     pub(crate) fn fail(&mut self, key: StoryKey, now: Duration) {
         self.end(key, now);
-        self.failed.insert(key.uid);
+        self.failed.insert(key.uid, key.generation);
         self.known.remove(&key.uid);
     }
 
@@ -213,6 +218,23 @@ impl Tallies {
 
     /// Whether that was tried in vain.
     pub(crate) fn has_failed(&self, uid: ContainerUid) -> bool {
-        self.failed.contains(&uid)
+        self.failed.contains_key(&uid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_life_that_cannot_be_read_and_goes_on_is_tried_again_after_a_rest() {
+        let key = |events| StoryKey { uid: ContainerUid(1), events, generation: events };
+        let at = Duration::from_secs;
+        let mut stories = Stories::default();
+        assert_eq!(stories.want(key(1), false, at(0)), Some(key(1)));
+        stories.fail(key(1), at(10));
+        assert_eq!(stories.want(key(1), false, at(1000)), None, "it is as it was");
+        assert_eq!(stories.want(key(2), false, at(11)), None, "it rests");
+        assert_eq!(stories.want(key(2), false, at(51)), Some(key(2)));
     }
 }

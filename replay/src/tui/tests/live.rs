@@ -5,7 +5,7 @@ use std::path::Path;
 use afterimage_format::{BootNanos, ContainerUid, OwnedEvent, StoreWriter};
 
 use crate::tui::{
-    feed::{Reply, Request},
+    feed::{Reply, Request, StoryKey},
     fixture::{self, START},
     harness::Harness,
     screen::Screen,
@@ -105,6 +105,24 @@ fn the_numbers_of_findings_grow_with_the_recording() {
     let mut whole = Harness::on(dir.path(), 120, 40);
     whole.settle();
     assert_eq!(late, whole.app.tallies.of(fixture::INCIDENT));
+}
+
+#[test]
+fn what_could_not_be_counted_is_counted_when_the_recording_has_grown() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut recorder = Recorder::new(dir.path());
+    recorder.record(60);
+    let mut harness = Harness::on(dir.path(), 120, 40);
+    let app = &mut harness.app;
+    let row = app.catalog.containers.iter().find(|row| row.uid == fixture::INCIDENT).expect("the incident");
+    let key = StoryKey::of(row, app.catalog.generation);
+    app.tallies.fail(key, app.uptime);
+    harness.settle();
+    assert!(harness.app.tallies.has_failed(fixture::INCIDENT), "the same is not tried again");
+    recorder.record(usize::MAX);
+    harness.grow(dir.path());
+    assert!(!harness.app.tallies.has_failed(fixture::INCIDENT));
+    assert!(harness.app.tallies.of(fixture::INCIDENT).is_some());
 }
 
 #[test]
