@@ -256,6 +256,8 @@ pub(crate) struct Completing {
     /// The field whose values are wanted.
     pub(crate) field: Option<&'static str>,
     pub(crate) values: Slot<ValuesKey, Values>,
+    /// When these are read again of a recording that grows.
+    pub(crate) pace: Pace,
 }
 
 /// The lines of the stream as they are seen.
@@ -314,6 +316,7 @@ pub(crate) struct Opened {
     /// Whose stream is followed.
     pub(crate) target: Option<Target>,
     pub(crate) stream: Slot<StreamKey, Stream>,
+    pub(crate) stream_pace: Pace,
     pub(crate) side: Side,
     pub(crate) lines: StreamLines,
     /// Where a range was begun.
@@ -364,6 +367,7 @@ impl Opened {
             life: Slot::default(),
             target: None,
             stream: Slot::default(),
+            stream_pace: Pace::default(),
             side: Side::default(),
             lines: StreamLines::default(),
             range: None,

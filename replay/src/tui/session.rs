@@ -264,13 +264,14 @@ const LOOK: (Duration, u32) = (Duration::from_millis(500), 4);
 fn watch(trace: &Arc<Trace>, local: bool, tell: mpsc::Sender<Happening>) -> io::Result<()> {
     let mut seen = Arc::clone(trace);
     let is_store = seen.path.is_dir();
-    let mut files = files_in(&seen.path);
+    // The first look opens it whatever is there: since it was opened, a recorder may have begun.
+    let mut files = None;
     thread::Builder::new().name("watch".to_owned()).spawn(move || {
         let mut wait = LOOK.0;
         loop {
             thread::sleep(wait);
             let begin = Instant::now();
-            let there = files_in(&seen.path);
+            let there = Some(files_in(&seen.path));
             if !seen.recording.unsealed() && there == files {
                 continue;
             }

@@ -3,6 +3,10 @@
 //! At most one question per slot is asked at a time: while the user moves fast, questions in between are never
 //! asked at all, or end unanswered.
 
+use std::time::Duration;
+
+use crate::tui::stories::Pace;
+
 /// So many questions in a row end unanswered at most: while a key is held, something is shown.
 const UNANSWERED: u8 = 8;
 
@@ -45,6 +49,29 @@ impl<K: PartialEq + Clone, V> Slot<K, V> {
         self.failed = None;
         self.asked = Some(key.clone());
         Some(key)
+    }
+
+    /// As [`Self::want_instead`], of a recording that grows: what asks the same of it as it was before is not ended, and its
+    /// answer stands until `pace` has rested.
+    pub(crate) fn want_paced(
+        &mut self,
+        key: K,
+        is_same: impl Fn(&K) -> bool,
+        (pace, now): (&mut Pace, Duration),
+    ) -> Option<K> {
+        if self.asked.as_ref().is_some_and(&is_same) {
+            return None;
+        }
+        let stands = self.got.as_ref().is_some_and(|(got, _)| is_same(got)) && !self.partial;
+        let has_failed = self.failed.as_ref().is_some_and(is_same);
+        if self.asked.is_none() && (stands || has_failed) && pace.is_resting(now) {
+            return None;
+        }
+        let want = self.want_instead(key);
+        if want.is_some() {
+            pace.begin(now);
+        }
+        want
     }
 
     /// As [`Self::want_instead`], but now and then one is answered however fast newer ones come.

@@ -362,7 +362,10 @@ pub(crate) fn receive(app: &mut App, reply: Reply) {
                     // What was read to its end stands while more is read.
                     Some(_) if opened.stream.entry().is_some_and(is_whole) => {}
                     Some(_) => opened.stream.preview(key, stream),
-                    None => opened.stream.fill(key, stream),
+                    None => {
+                        opened.stream.fill(key, stream);
+                        opened.stream_pace.end(app.uptime);
+                    }
                 }
             }
         }

@@ -48,7 +48,10 @@ pub(crate) fn requests(app: &mut App) -> Vec<Request> {
     let (height, screen) = (app.size.1, app.screen);
     if let (Some(field), Some(uid)) = (app.bar.completion.field, app.opened.as_ref().map(|o| o.uid)) {
         let key = ValuesKey { uid, field, setup: app.bar.setup, generation };
-        asked.extend(app.bar.completion.values.want_instead(key).map(Request::Values));
+        let is_same = |asked: &ValuesKey| ValuesKey { generation, ..asked.clone() } == key;
+        let completion = &mut app.bar.completion;
+        let want = completion.values.want_paced(key.clone(), is_same, (&mut completion.pace, app.uptime));
+        asked.extend(want.map(Request::Values));
     }
     let (text, setup) = (app.bar.filter.text(), app.bar.setup);
     let library = &app.bar.library;
@@ -73,9 +76,9 @@ pub(crate) fn requests(app: &mut App) -> Vec<Request> {
         && let Some(target) = opened.target.clone()
     {
         let key = StreamKey { uid: opened.uid, target, generation };
-        let same = opened.stream.asked().is_some_and(|asked| asked.target == key.target);
-        let want = if same { opened.stream.want(key) } else { opened.stream.want_instead(key) };
-        asked.extend(want.map(Request::Stream));
+        let is_same = |asked: &StreamKey| asked.target == key.target;
+        let pace = (&mut opened.stream_pace, app.uptime);
+        asked.extend(opened.stream.want_paced(key.clone(), is_same, pace).map(Request::Stream));
     }
     let reach =
         if hits.is_some() { usize::from(height).max(40) * 2 } else { usize::from(height).max(50) * 4 };

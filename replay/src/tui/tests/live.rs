@@ -1,11 +1,11 @@
 //! A recording that grows while one looks, without a recorder: what is looked at stays, and what came is there.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc, time::Duration};
 
 use afterimage_format::{BootNanos, ContainerUid, OwnedEvent, StoreWriter};
 
 use crate::tui::{
-    feed::{Reply, Request, StoryKey},
+    feed::{Catalog, Reply, Request, StoryKey},
     fixture::{self, START},
     harness::Harness,
     screen::Screen,
@@ -160,6 +160,37 @@ fn a_filter_that_cannot_be_read_ahead_does_not_stop_the_recording_from_being_tak
     update::receive(&mut harness.app, Reply::Unanswered(Box::new(request)));
     harness.grow(dir.path());
     assert!(harness.text().contains("of 268 events"), "{}", harness.text());
+}
+
+#[test]
+fn a_stream_that_grows_is_read_again_after_a_rest_and_another_one_at_once() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mut recorder, mut harness) = half(dir.path());
+    harness.press("7");
+    let asks = |harness: &mut Harness| {
+        let asked = wants::requests(&mut harness.app);
+        asked.into_iter().find(|request| matches!(request, Request::Stream(_)))
+    };
+    let lines =
+        |harness: &Harness| harness.app.opened.as_ref().unwrap().stream().map_or(0, |s| s.pieces.len());
+    let before = lines(&harness);
+    assert!(before > 0);
+    // It took a second to read.
+    let opened = harness.app.opened.as_mut().expect("a container");
+    opened.stream_pace.begin(Duration::ZERO);
+    opened.stream_pace.end(Duration::from_secs(1));
+    recorder.record(usize::MAX);
+    harness.app.uptime = Duration::from_secs(2);
+    harness.grow(dir.path());
+    assert!(asks(&mut harness).is_none());
+    assert_eq!(lines(&harness), before);
+    harness.app.uptime = Duration::from_secs(6);
+    let again = asks(&mut harness).expect("it is asked for");
+    // More comes before it is there: it is read to its end.
+    harness.app.catalog = Arc::new(Catalog { generation: 9, ..(*harness.app.catalog).clone() });
+    assert!(asks(&mut harness).is_none());
+    harness.answer_all(vec![again]);
+    assert!(lines(&harness) > before);
 }
 
 #[test]

@@ -65,10 +65,18 @@ fn counted<'a>(
 
 /// Values came.
 pub(super) fn take(app: &mut App, key: ValuesKey, values: Values) {
-    let slot = &mut app.bar.completion.values;
+    let completion = &mut app.bar.completion;
+    let is_whole = |(got, known): (&ValuesKey, &Values)| {
+        ValuesKey { generation: key.generation, ..got.clone() } == key && known.reading.is_none()
+    };
     match values.reading {
-        Some(_) => slot.preview(key, values),
-        None => slot.fill(key, values),
+        // What was read to its end stands while more is read.
+        Some(_) if completion.values.entry().is_some_and(is_whole) => {}
+        Some(_) => completion.values.preview(key, values),
+        None => {
+            completion.values.fill(key, values);
+            completion.pace.end(app.uptime);
+        }
     }
     let cursor = app.bar.completion.scroll;
     offer(app);

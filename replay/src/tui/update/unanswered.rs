@@ -13,7 +13,10 @@ pub(super) fn take(app: &mut App, request: &Request) {
         Request::Tally(key) => app.tallies.fail(*key, app.uptime),
         Request::Alerts(generation) => app.alerts.fail(generation),
         Request::Keep(key, _) => app.list.kept.fail(key),
-        Request::Values(key) => app.bar.completion.values.fail(key),
+        Request::Values(key) => {
+            app.bar.completion.values.fail(key);
+            app.bar.completion.pace.end(app.uptime);
+        }
         Request::Diff(key) => {
             if matches!(&app.popup, Some(Popup::Diff(diff)) if diff.key == *key && diff.rows.is_none()) {
                 app.popup = None;
@@ -52,7 +55,10 @@ fn of_opened(app: &mut App, request: &Request) {
             opened.hits.fail(key);
             opened.ahead.fail(key);
         }
-        Request::Stream(key) => opened.stream.fail(key),
+        Request::Stream(key) => {
+            opened.stream.fail(key);
+            opened.stream_pace.end(app.uptime);
+        }
         Request::Seek(key, _) if opened.seek.as_ref() == Some(key) => opened.seek = None,
         // A page whose rows could not be named stays as it is until another takes its place.
         _ => {}
