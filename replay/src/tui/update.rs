@@ -38,13 +38,12 @@ use crate::tui::{
     app::{App, Notice, Opened, Popup, Sort},
     edit::LineEdit,
     evidence::Evidence,
-    feed::{Reply, Story, StoryKey, StreamKey, Tally},
+    feed::{Reply, Story, StoryKey, Tally},
     keys::Key,
     layout::Pane,
     player::Playhead,
     screen::Screen,
     scroll::Scroll,
-    stream::Stream,
     text::safe,
     tour,
 };
@@ -354,21 +353,7 @@ pub(crate) fn receive(app: &mut App, reply: Reply) {
                 }
             }
         }
-        Reply::Stream(key, stream) => {
-            if let Some(opened) = app.opened.as_mut().filter(|o| o.uid == key.uid) {
-                let is_whole =
-                    |(got, known): (&StreamKey, &Stream)| got.target == key.target && known.reading.is_none();
-                match stream.reading {
-                    // What was read to its end stands while more is read.
-                    Some(_) if opened.stream.entry().is_some_and(is_whole) => {}
-                    Some(_) => opened.stream.preview(key, stream),
-                    None => {
-                        opened.stream.fill(key, stream);
-                        opened.stream_pace.end(app.uptime);
-                    }
-                }
-            }
-        }
+        Reply::Stream(key, read) => stream::take(app, key, read),
         Reply::Explain(lines) => {
             if let Some(Popup::Explain(known @ None, _)) = &mut app.popup {
                 *known = Some(lines);

@@ -48,9 +48,9 @@ pub(crate) fn requests(app: &mut App) -> Vec<Request> {
     let (height, screen) = (app.size.1, app.screen);
     if let (Some(field), Some(uid)) = (app.bar.completion.field, app.opened.as_ref().map(|o| o.uid)) {
         let key = ValuesKey { uid, field, setup: app.bar.setup, generation };
-        let is_same = |asked: &ValuesKey| ValuesKey { generation, ..asked.clone() } == key;
+        let is_same = |asked: &ValuesKey| ValuesKey { generation, ..*asked } == key;
         let completion = &mut app.bar.completion;
-        let want = completion.values.want_paced(key.clone(), is_same, (&mut completion.pace, app.uptime));
+        let want = completion.values.want_paced(key, is_same, (&mut completion.pace, app.uptime));
         asked.extend(want.map(Request::Values));
     }
     let (text, setup) = (app.bar.filter.text(), app.bar.setup);

@@ -67,7 +67,7 @@ fn counted<'a>(
 pub(super) fn take(app: &mut App, key: ValuesKey, values: Values) {
     let completion = &mut app.bar.completion;
     let is_whole = |(got, known): (&ValuesKey, &Values)| {
-        ValuesKey { generation: key.generation, ..got.clone() } == key && known.reading.is_none()
+        ValuesKey { generation: key.generation, ..*got } == key && known.reading.is_none()
     };
     match values.reading {
         // What was read to its end stands while more is read.

@@ -6,10 +6,11 @@ use super::{Effect, go};
 use crate::tui::{
     app::App,
     evidence::Evidence,
+    feed::StreamKey,
     layout::Pane,
     player::{Motion, Playhead},
     screen::Screen,
-    stream::{Piece, Target},
+    stream::{Piece, Stream, Target},
     text::safe,
 };
 
@@ -98,6 +99,21 @@ pub(crate) fn arrange(app: &mut App) {
         let after = opened.lines.lines.partition_point(|line| stream.time(*line) <= time);
         opened.lines.scroll.go(after.saturating_sub(1), opened.lines.lines.len(), height);
         opened.lines.at = Some(time);
+    }
+}
+
+/// Some of a stream came, or all of it.
+pub(super) fn take(app: &mut App, key: StreamKey, stream: Stream) {
+    let Some(opened) = app.opened.as_mut().filter(|opened| opened.uid == key.uid) else { return };
+    let is_whole = |(got, known): (&StreamKey, &Stream)| got.target == key.target && known.reading.is_none();
+    match stream.reading {
+        // What was read to its end stands while more is read.
+        Some(_) if opened.stream.entry().is_some_and(is_whole) => {}
+        Some(_) => opened.stream.preview(key, stream),
+        None => {
+            opened.stream.fill(key, stream);
+            opened.stream_pace.end(app.uptime);
+        }
     }
 }
 
