@@ -83,6 +83,7 @@ impl Steer for Commands {
 /// The recording thread's end.
 pub struct Link {
     commands: mpsc::Receiver<Command>,
+    bell: Bell,
     shared: Arc<Shared>,
     left: Option<(Instant, u64)>,
 }
@@ -91,14 +92,15 @@ impl Link {
     /// Both ends; `bell` ends the thread's rest.
     pub fn new(shared: Arc<Shared>, bell: Bell) -> (Self, Commands) {
         let (sender, commands) = mpsc::channel();
-        (Self { commands, shared, left: None }, Commands { sender, bell })
+        (Self { commands, bell: bell.clone(), shared, left: None }, Commands { sender, bell })
     }
 
     /// Called between two passes.
     pub fn tend(&mut self, recorder: &mut Recorder) {
         self.shared.beat(host::boot_now());
-        let mut waiting = Vec::new();
+        let (mut waiting, mut taken) = (Vec::new(), 0);
         for command in self.commands.try_iter().take(COMMANDS) {
+            taken += 1;
             match command {
                 Command::Host(host) => recorder.set_host(host),
                 Command::Profile(profile) => recorder.set_profile(profile),
@@ -118,6 +120,10 @@ impl Link {
                     }
                 }
             }
+        }
+        if taken == COMMANDS {
+            // The others come after the next pass, without a rest before it.
+            self.bell.ring();
         }
         // However many ask, all tasks are looked at once.
         if !waiting.is_empty() {

@@ -32,7 +32,7 @@ pub async fn follow(path: PathBuf, format: String, gate: Gate) {
     let source = Source::parse(&format);
     let from = format!("file {}", path.display());
     let name = marks::name(&path);
-    let mut tail = match gate.mark(&name).await {
+    let mut tail = match gate.mark(&name, PAUSE).await {
         Some(mark) => Tail::resume(path, mark),
         None => Tail::new(path),
     };

@@ -152,13 +152,14 @@ impl Gate {
         }
     }
 
-    /// How far a watched file was read; nothing where it was not.
-    pub async fn mark(&self, file: &str) -> Option<Mark> {
+    /// How far a watched file was read; nothing where it was not. Asked, a `pause` apart, until there is an answer.
+    pub async fn mark(&self, file: &str, pause: Duration) -> Option<Mark> {
         loop {
             let question = |number| Ask::Marked(number, file.to_owned());
             if let Some((_, answer, _)) = self.ask(question, PATIENCE).await {
                 return serde_json::from_slice(&answer.body).ok();
             }
+            tokio::time::sleep(pause).await;
         }
     }
 
