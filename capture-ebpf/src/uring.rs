@@ -88,7 +88,7 @@ fn name(record: &mut Record, tag: u8, request: u64, member: u32) {
     record.kernel_str::<PATH_MAX>(tag, kernel(filename, offset!(filename_name)));
 }
 
-/// A request was taken from the ring.
+/// A request was taken from the ring. Before Linux 6.3 the tracepoint was called `io_uring_submit_sqe`.
 #[btf_tracepoint(function = "io_uring_submit_req")]
 pub fn uring_submit(ctx: BtfTracePointContext) -> i32 {
     let Some(counters) = emit::counters() else { return 0 };
@@ -117,13 +117,22 @@ pub fn uring_submit(ctx: BtfTracePointContext) -> i32 {
 /// A request was completed.
 #[btf_tracepoint(function = "io_uring_complete")]
 pub fn uring_complete(ctx: BtfTracePointContext) -> i32 {
-    let Some(counters) = emit::counters() else { return 0 };
-    let request: u64 = ctx.arg(1);
     let entry: u64 = ctx.arg(2);
+    let result: i32 = kernel(entry, offset!(cqe_res));
+    completed(ctx.arg(1), kernel(entry, offset!(cqe_user_data)), result)
+}
+
+/// The same on kernels that hand over what the entry has, not the entry (before Linux 6.8).
+#[btf_tracepoint(function = "io_uring_complete")]
+pub fn uring_complete_by_value(ctx: BtfTracePointContext) -> i32 {
+    completed(ctx.arg(1), ctx.arg(2), ctx.arg(3))
+}
+
+#[inline(always)]
+fn completed(request: u64, user_data: u64, result: i32) -> i32 {
+    let Some(counters) = emit::counters() else { return 0 };
     // Further completions of one request may come without it.
     let opcode = if request == 0 { UNKNOWN } else { u64::from(kernel::<u8>(request, offset!(kiocb_opcode))) };
-    let user_data: u64 = kernel(entry, offset!(cqe_user_data));
-    let result: i32 = kernel(entry, offset!(cqe_res));
     let numbers = [opcode, user_data, UNKNOWN];
     let Some((mut record, task, cgroup, time)) =
         begin(counters, kind::URING_COMPLETE, numbers, i64::from(result))

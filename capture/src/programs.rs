@@ -58,9 +58,12 @@ const ATTACHED: [(&str, &str); 7] = [
     ("sys_exit", "sys_exit"),
 ];
 
-/// Programs that recording can do without: name, tracepoint, and the arguments it must have.
-const OPTIONAL: [(&str, &str, u32); 2] =
-    [("uring_submit", "io_uring_submit_req", 1), ("uring_complete", "io_uring_complete", 3)];
+/// Programs that recording can do without, in the ways in which kernels have what they need, the newest first: name, tracepoint,
+/// and the arguments it must have.
+const OPTIONAL: [[(&str, &str, u32); 2]; 2] = [
+    [("uring_submit", "io_uring_submit_req", 1), ("uring_submit", "io_uring_submit_sqe", 2)],
+    [("uring_complete", "io_uring_complete", 3), ("uring_complete_by_value", "io_uring_complete", 7)],
+];
 
 /// The program that runs once for each task that exists.
 const TASKS: &str = "tasks";
@@ -201,21 +204,24 @@ pub fn tracepoints() -> impl Iterator<Item = &'static str> {
 /// Sources that this kernel does not have.
 pub fn missing(btf: &Btf, options: &LoadOptions) -> Vec<String> {
     let (_, mut missing) = offsets(btf, &options.hidden);
-    let optional = OPTIONAL
-        .iter()
-        .filter(|(_, tracepoint, arguments)| btf.tracepoint_arguments(tracepoint) != Some(*arguments));
-    missing.extend(optional.map(|(_, tracepoint, arguments)| {
+    let optional = OPTIONAL.iter().filter(|ways| way(btf, ways.as_slice()).is_none());
+    missing.extend(optional.map(|[(_, tracepoint, arguments), _]| {
         format!("kernel has no tracepoint `{tracepoint}` with {arguments} arguments")
     }));
     missing
 }
 
+/// The program and its tracepoint in the way that this kernel has, if any.
+fn way(btf: &Btf, ways: &[(&'static str, &'static str, u32)]) -> Option<(&'static str, &'static str)> {
+    let mut ways = ways.iter();
+    let way =
+        ways.find(|(_, tracepoint, arguments)| btf.tracepoint_arguments(tracepoint) == Some(*arguments));
+    way.map(|(name, tracepoint, _)| (*name, *tracepoint))
+}
+
 /// The programs that are attached on this kernel.
 fn hooks(btf: &Btf) -> Vec<(&'static str, &'static str)> {
-    let optional = OPTIONAL.into_iter();
-    let there = optional
-        .filter(|(_, tracepoint, arguments)| btf.tracepoint_arguments(tracepoint) == Some(*arguments));
-    ATTACHED.into_iter().chain(there.map(|(name, tracepoint, _)| (name, tracepoint))).collect()
+    ATTACHED.into_iter().chain(OPTIONAL.iter().filter_map(|ways| way(btf, ways))).collect()
 }
 
 impl Programs {
