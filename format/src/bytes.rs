@@ -12,6 +12,8 @@ pub(crate) fn checksum_is(said: u32, parts: &[&[u8]]) -> bool {
 
 /// Longest encoding of a varint.
 const VARINT_MAX: usize = 10;
+/// Bytes that are stored for one, those behind its end included.
+const VARINT_ROOM: usize = 16;
 
 /// Bytes being read from the front; every read is checked.
 #[derive(Debug, Clone, Copy)]
@@ -124,21 +126,89 @@ impl Output for Vec<u8> {
         if value < 0x80 {
             return self.push(value as u8);
         }
-        // Room is asked for once, not for each byte.
-        let mut bytes = [0; 10];
-        let mut rest = value;
-        let mut free = bytes.iter_mut();
-        for byte in free.by_ref() {
-            *byte = (rest & 0x7f) as u8;
-            rest >>= 7;
-            if rest == 0 {
-                break;
-            }
-            *byte |= 0x80;
+        let (bytes, used) = varint(value);
+        let end = self.len().saturating_add(used);
+        self.extend_from_slice(&bytes);
+        self.truncate(end);
+    }
+}
+
+/// A varint's bytes, and how many of them count. Put together in registers, to be stored in one go: a copy of just as many
+/// bytes as it takes, or one after the other, costs several times as much.
+fn varint(value: u64) -> ([u8; VARINT_ROOM], usize) {
+    /// In each byte, that another one follows.
+    const MORE: u64 = 0x8080_8080_8080_8080;
+    // The first eight groups of seven bits are moved apart: halves, quarters, each.
+    let mut low = value & 0x0fff_ffff | (value & 0x00ff_ffff_f000_0000) << 4;
+    low = low & 0x0000_3fff_0000_3fff | (low & 0x0fff_c000_0fff_c000) << 2;
+    low = low & 0x007f_007f_007f_007f | (low & 0x3f80_3f80_3f80_3f80) << 1;
+    let before_last = value.checked_ilog2().unwrap_or(0) / 7;
+    let high = value >> 56;
+    low |= if high == 0 {
+        MORE.unbounded_shr(u64::BITS.wrapping_sub(before_last.wrapping_mul(8)))
+    } else {
+        MORE
+    };
+    // The ninth group has one bit of the tenth above it, which says that there is one.
+    let high = high | high >> 7 << 8;
+    let bytes = u128::from(low) | u128::from(high) << u64::BITS;
+    (bytes.to_le_bytes(), (before_last as usize).saturating_add(1))
+}
+
+/// Room that is there already, filled from the front: nobody asks for each byte whether there is any.
+#[derive(Debug)]
+pub(crate) struct Room<'a> {
+    bytes: &'a mut [u8],
+    used: usize,
+}
+
+impl<'a> Room<'a> {
+    /// Bytes to be there for so many varints, and as many other bytes.
+    pub(crate) const fn for_varints(count: usize) -> usize {
+        count.saturating_mul(VARINT_MAX).saturating_add(VARINT_ROOM)
+    }
+
+    pub(crate) fn new(bytes: &'a mut [u8]) -> Self {
+        Self { bytes, used: 0 }
+    }
+
+    pub(crate) fn used(&self) -> usize {
+        self.used
+    }
+
+    #[inline]
+    pub(crate) fn put_u8(&mut self, value: u8) {
+        debug_assert!(self.used < self.bytes.len(), "there is room");
+        if let Some(byte) = self.bytes.get_mut(self.used) {
+            *byte = value;
         }
-        let unused = free.len();
-        let used = bytes.len().saturating_sub(unused);
-        self.extend_from_slice(bytes.get(..used).unwrap_or(&[]));
+        self.used = self.used.saturating_add(1);
+    }
+
+    #[inline]
+    pub(crate) fn put_bytes(&mut self, bytes: &[u8]) {
+        let end = self.used.saturating_add(bytes.len());
+        let room = self.bytes.get_mut(self.used..end);
+        debug_assert!(room.is_some(), "there is room");
+        if let Some(room) = room {
+            room.copy_from_slice(bytes);
+        }
+        self.used = end;
+    }
+
+    /// Needs more room than it takes: [`VARINT_ROOM`].
+    #[inline]
+    pub(crate) fn put_varint(&mut self, value: u64) {
+        if value < 0x80 {
+            return self.put_u8(value as u8);
+        }
+        let (bytes, used) = varint(value);
+        let room = self.bytes.get_mut(self.used..).and_then(<[u8]>::first_chunk_mut);
+        debug_assert!(room.is_some(), "there is room");
+        if let Some(room) = room {
+            *room = bytes;
+        }
+        self.used = self.used.saturating_add(used);
     }
 }
 
@@ -158,9 +228,17 @@ mod tests {
 
     #[test]
     fn varints_come_back_and_only_in_their_shortest_form() {
-        for value in [0, 1, 127, 128, 300, u64::from(u32::MAX), u64::MAX - 1, u64::MAX] {
+        let bits = (0..64).map(|bit| 1u64 << bit);
+        let around = bits.flat_map(|power| [power - 1, power, power | power >> 3 | 1]);
+        for value in around.chain([300, 0x0123_4567_89ab_cdef, u64::MAX - 1, u64::MAX]) {
             let mut out = Vec::new();
             out.put_varint(value);
+            assert_eq!(out.len(), value.checked_ilog2().map_or(1, |log| log as usize / 7 + 1));
+            let mut bytes = vec![0xaa; Room::for_varints(1)];
+            let mut room = Room::new(&mut bytes);
+            room.put_varint(value);
+            let used = room.used();
+            assert_eq!(bytes[..used], out);
             let mut input = Input::new(&out);
             assert_eq!(input.varint(), Ok(value));
             assert!(input.is_empty());

@@ -16,7 +16,7 @@ use crate::{
     FieldTag,
     block::{BlockHeader, flag, kind},
     bytes::{Output, zigzag},
-    payload::PayloadWriter,
+    payload::{Hash, PayloadWriter},
     stream::StreamWriter,
 };
 
@@ -167,6 +167,12 @@ impl EventEncoder {
             number: around.number,
             root,
         }
+    }
+
+    /// Appends the payload of a block that has a container's state and nothing else to `out`, and gives its content root.
+    pub(crate) fn encode_state(&mut self, state: &[u8], out: &mut Vec<u8>) -> Hash {
+        self.payload.column(column::STATE, state);
+        self.payload.finish(out)
     }
 
     /// What a footer repeats of the block encoded last; empty when it had no rows.

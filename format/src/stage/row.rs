@@ -20,7 +20,7 @@ use foldhash::fast::RandomState;
 
 use crate::{
     BootNanos, Event, EventCode, EventFlags, Field, FieldFlags, FieldTag, MAX_ARGS, MAX_FIELDS, TaskKey,
-    bytes::{Input, Malformed, Output, unzigzag, zigzag},
+    bytes::{Input, Malformed, Room, unzigzag, zigzag},
     meta::Record,
 };
 
@@ -31,11 +31,17 @@ const FLAGS: u8 = 8;
 const FIELDS: u8 = 16;
 const RECORD: u8 = 255;
 const SLOTS: usize = 256;
+/// Numbers of a row that are none of its arguments, at most; single bytes are counted as such.
+const NUMBERS: usize = 16;
+/// The same of a field.
+const FIELD: usize = 4;
 
 /// Collects the rows of batches.
 #[derive(Debug)]
 pub(crate) struct RowWriter {
+    /// So many of them are the batch; behind it is room that is not cleared for each row.
     bytes: Vec<u8>,
+    used: usize,
     containers: HashMap<u64, u64, RandomState>,
     last_container: Option<u64>,
     tasks: Box<[Option<TaskKey>; SLOTS]>,
@@ -50,6 +56,7 @@ impl RowWriter {
     pub(crate) fn new() -> Self {
         Self {
             bytes: Vec::new(),
+            used: 0,
             containers: HashMap::default(),
             last_container: None,
             tasks: Box::new([None; SLOTS]),
@@ -58,12 +65,12 @@ impl RowWriter {
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.bytes[..self.used]
     }
 
     /// Empties it for the next batch of the same frame.
     pub(crate) fn next_batch(&mut self) {
-        self.bytes.clear();
+        self.used = 0;
     }
 
     /// Forgets what was defined: a new frame begins. Must be empty.
@@ -76,10 +83,11 @@ impl RowWriter {
 
     /// Adds a metadata record; false when it is over the limit.
     pub(crate) fn record(&mut self, record: &Record) -> bool {
+        self.bytes.truncate(self.used);
         self.bytes.push(RECORD);
         let fits = record.encode(&mut self.bytes);
-        if !fits {
-            self.bytes.pop();
+        if fits {
+            self.used = self.bytes.len();
         }
         fits
     }
@@ -99,55 +107,58 @@ impl RowWriter {
         ] {
             head |= if set { bit } else { 0 };
         }
-        self.bytes.push(head);
-        if !same {
-            self.container(container, row);
+        let fields: usize =
+            event.fields.iter().map(|field| Room::for_varints(FIELD) + field.bytes.len()).sum();
+        let needed = self.used + Room::for_varints(NUMBERS + event.args.len()) + fields;
+        if self.bytes.len() < needed {
+            self.bytes.resize(needed.next_power_of_two(), 0);
         }
-        self.bytes.push(slot);
+        let mut out = Room::new(&mut self.bytes[self.used..]);
+        out.put_u8(head);
+        if !same {
+            self.last_container = Some(container);
+            let free = self.containers.len() as u64;
+            let index = *self.containers.entry(container).or_insert(free);
+            out.put_varint(index);
+            if index == free {
+                out.put_varint(container);
+                out.put_varint(row);
+            }
+        }
+        out.put_u8(slot);
         if !known {
-            self.bytes.put_varint(u64::from(event.task.tgid));
-            self.bytes.put_varint(u64::from(event.task.tid));
-            self.bytes.put_varint(event.task.start.0);
+            out.put_varint(u64::from(event.task.tgid));
+            out.put_varint(u64::from(event.task.tid));
+            out.put_varint(event.task.start.0);
             if let Some(entry) = self.tasks.get_mut(usize::from(slot)) {
                 *entry = Some(event.task);
             }
         }
-        self.bytes.put_varint(zigzag(event.time.0.wrapping_sub(self.last_time).cast_signed()));
+        out.put_varint(zigzag(event.time.0.wrapping_sub(self.last_time).cast_signed()));
         self.last_time = event.time.0;
-        self.bytes.put_varint(u64::from(event.code.0));
-        self.bytes.put_varint(u64::from(event.cpu));
-        self.bytes.push(class);
-        self.bytes.put_varint(zigzag(event.ret));
+        out.put_varint(u64::from(event.code.0));
+        out.put_varint(u64::from(event.cpu));
+        out.put_u8(class);
+        out.put_varint(zigzag(event.ret));
         if let Some(duration) = event.duration {
-            self.bytes.put_varint(duration);
+            out.put_varint(duration);
         }
         if event.flags.0 != 0 {
-            self.bytes.put_varint(u64::from(event.flags.0));
+            out.put_varint(u64::from(event.flags.0));
         }
-        self.bytes.push(event.args.len() as u8);
-        event.args.iter().for_each(|&arg| self.bytes.put_varint(arg));
+        out.put_u8(event.args.len() as u8);
+        event.args.iter().for_each(|&arg| out.put_varint(arg));
         if !event.fields.is_empty() {
-            self.bytes.push(event.fields.len() as u8);
+            out.put_u8(event.fields.len() as u8);
             for field in event.fields {
-                self.bytes.push(field.tag.0);
-                self.bytes.push(field.flags.0);
-                self.bytes.put_varint(field.bytes.len() as u64);
-                let more = i64::from(field.full_len) - field.bytes.len() as i64;
-                self.bytes.put_varint(zigzag(more));
-                self.bytes.extend_from_slice(field.bytes);
+                out.put_u8(field.tag.0);
+                out.put_u8(field.flags.0);
+                out.put_varint(field.bytes.len() as u64);
+                out.put_varint(zigzag(i64::from(field.full_len) - field.bytes.len() as i64));
+                out.put_bytes(field.bytes);
             }
         }
-    }
-
-    fn container(&mut self, container: u64, row: u64) {
-        self.last_container = Some(container);
-        let free = self.containers.len() as u64;
-        let index = *self.containers.entry(container).or_insert(free);
-        self.bytes.put_varint(index);
-        if index == free {
-            self.bytes.put_varint(container);
-            self.bytes.put_varint(row);
-        }
+        self.used += out.used();
     }
 }
 
@@ -257,6 +268,38 @@ fn read_field<'a>(input: &mut Input<'a>) -> Result<Field<'a>, Malformed> {
 mod tests {
     use super::*;
     use crate::OwnedEvent;
+
+    #[test]
+    fn a_row_in_which_all_is_as_large_as_can_be_comes_back() {
+        let most = u64::MAX;
+        let long = vec![7; 300];
+        let field = |bytes| Field { tag: FieldTag(255), flags: FieldFlags(255), full_len: u32::MAX, bytes };
+        let fields: Vec<Field<'_>> = (0..MAX_FIELDS).map(|at| field(&long[..at * 20])).collect();
+        let event = Event {
+            time: BootNanos(most / 2),
+            duration: Some(most),
+            task: TaskKey { tgid: u32::MAX, tid: u32::MAX, start: BootNanos(most) },
+            code: EventCode(u16::MAX),
+            flags: EventFlags(u32::MAX),
+            cpu: u16::MAX,
+            ret: i64::MIN,
+            args: &[most; MAX_ARGS],
+            fields: &fields,
+        };
+        let mut writer = RowWriter::new();
+        for row in 0..40 {
+            writer.event(most - row, most - 1, &event, 255);
+        }
+        let mut rows = 0;
+        let read = RowReader::new().batch(writer.bytes(), |item| {
+            let Item::Event(container, row, got, class) = item else { panic!("only rows were written") };
+            assert_eq!((container, row, class), (most - rows, most - 1, 255));
+            assert_eq!(OwnedEvent::from_event(&got), OwnedEvent::from_event(&event));
+            rows += 1;
+        });
+        read.unwrap();
+        assert_eq!(rows, 40);
+    }
 
     #[test]
     fn rows_and_records_come_back_in_order() {

@@ -9,9 +9,7 @@ use super::StoreWriter;
 use crate::{
     BootNanos, ContainerUid, Space, WriteError,
     block::{BlockHeader, kind},
-    events::column,
     file, limits,
-    payload::PayloadWriter,
 };
 
 /// Rows between two keyframes, at least and at most: a block and what a reader rolls over in a moment.
@@ -166,28 +164,23 @@ impl StoreWriter {
         self.cut(uid, 0)?;
         let base = self.time_base;
         let Some(entry) = self.containers.get_mut(uid) else { return Ok(0) };
-        let mut payload = Vec::new();
-        let root = PayloadWriter::new().map(|mut columns| {
-            columns.column(column::STATE, state);
-            columns.finish(&mut payload)
-        });
+        self.payload.clear();
+        let root = self.encoder.encode_state(state, &mut self.payload);
         let latest = entry.states.latest;
-        let appended = root.and_then(|root| {
-            let mut header = BlockHeader {
-                container: uid,
-                first_row: entry.next_row,
-                earliest: latest,
-                first: latest,
-                last: latest,
-                base,
-                lost: entry.lost,
-                number: entry.next_block,
-                ..BlockHeader::of_store(kind::STATE, 0, root)
-            };
-            self.segment.append(&mut header, &payload, &[])?;
-            Ok(header.total_len() as u64)
-        });
-        let bytes = appended.map_err(|source| self.segment_error("write", source))?;
+        let mut header = BlockHeader {
+            container: uid,
+            first_row: entry.next_row,
+            earliest: latest,
+            first: latest,
+            last: latest,
+            base,
+            lost: entry.lost,
+            number: entry.next_block,
+            ..BlockHeader::of_store(kind::STATE, 0, root)
+        };
+        let appended = self.segment.append(&mut header, &self.payload, &[]);
+        let bytes = appended.map(|_| header.total_len() as u64);
+        let bytes = bytes.map_err(|source| self.segment_error("write", source))?;
         if let Some(entry) = self.containers.get_mut(uid) {
             entry.next_block += 1;
             entry.states.written(self.segment.sequence());
