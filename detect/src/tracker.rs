@@ -5,7 +5,7 @@
 //! answers gave to addresses.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     net::IpAddr,
 };
 
@@ -60,7 +60,7 @@ pub struct Tracker {
 struct Listens {
     /// What was before the first event is not known.
     all: bool,
-    containers: HashSet<ContainerUid>,
+    containers: BTreeSet<ContainerUid>,
 }
 
 impl Tracker {
@@ -94,7 +94,9 @@ impl Tracker {
         if let Some(fd) = fd.filter(|_| shape.name == "close") {
             let known = if is_asked { self.world.fd(task, fd) } else { None };
             self.closed = known.map(|info| (task.tgid, fd, info.clone()));
-            self.peers.remove(&(task.tgid, fd));
+            if !self.peers.is_empty() {
+                self.peers.remove(&(task.tgid, fd));
+            }
         }
         let renamed = fd.filter(|_| shape.renames);
         let before = renamed.filter(|_| is_asked).map(|fd| self.ends(task, fd));
