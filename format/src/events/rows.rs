@@ -276,7 +276,9 @@ mod tests {
 
     #[test]
     fn rows_are_in_order_of_time_whatever_the_times() {
-        for (count, bits) in [(10u64, 40), (5_000, 9), (5_000, 21), (5_000, 22), (5_000, 44), (5_000, 45), (5_000, 63)] {
+        for (count, bits) in
+            [(10u64, 40), (5_000, 9), (5_000, 21), (5_000, 22), (5_000, 44), (5_000, 45), (5_000, 63)]
+        {
             let time = |row: u64| 7 + (row.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - bits));
             let rows = Rows { time: (0..count).map(time).collect(), ..Rows::default() };
             let mut expected: Vec<u32> = (0..count as u32).collect();

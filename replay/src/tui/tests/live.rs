@@ -194,6 +194,25 @@ fn a_stream_that_grows_is_read_again_after_a_rest_and_another_one_at_once() {
 }
 
 #[test]
+fn who_follows_the_newest_event_is_not_told_that_time_stands() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (mut recorder, mut harness) = half(dir.path());
+    assert!(harness.text().contains("paused"));
+    harness.press("L");
+    let newest = |harness: &Harness| {
+        let screen = harness.text();
+        assert!(screen.contains("live, at the newest event") && !screen.contains("paused"), "{screen}");
+        harness.app.opened.as_ref().map(|opened| opened.playhead.time)
+    };
+    let before = newest(&harness);
+    recorder.record(usize::MAX);
+    harness.grow(dir.path());
+    assert!(newest(&harness) > before);
+    harness.press(",");
+    assert!(harness.text().contains("paused"), "{}", harness.text());
+}
+
+#[test]
 fn another_filter_ends_the_reading_ahead_and_is_asked_for_itself() {
     let dir = tempfile::tempdir().expect("a directory");
     let (mut recorder, mut harness) = half(dir.path());

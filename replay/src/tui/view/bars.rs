@@ -290,6 +290,8 @@ pub(super) fn transport(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let Some(opened) = &app.opened else { return };
     let symbols = painter.symbols();
     let (glyph, word, role) = match opened.player.motion {
+        // The newest event is come to as it is recorded.
+        Motion::Paused if opened.live => (symbols.play, "live, at the newest event", Role::Good),
         Motion::Paused => (symbols.pause, "paused", Role::Dim),
         Motion::Forward => (symbols.play, "playing", Role::Good),
         Motion::Backward => (symbols.play_back, "playing back", Role::Good),
@@ -305,9 +307,6 @@ pub(super) fn transport(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     }
     if app.follow {
         row.push("  lists follow", Role::Dim);
-    }
-    if opened.live {
-        row.push("  live: at the newest event", Role::Good);
     }
     if let Some(key) = &opened.seek {
         row.push(
