@@ -203,7 +203,7 @@ fn every_container_of_podman_is_recorded_as_itself() {
 #[ignore = "needs root, eBPF, gcc, strace, crun and podman"]
 fn every_container_of_rootless_podman_is_recorded_as_itself_without_any_cgroup() {
     let _alone = alone();
-    let lab = Lab::new(Cgroups::Host);
+    let lab = Lab::new(Cgroups::V1);
     check_podman(&lab, &refs(&podman(&lab, true)), &["--cgroups=disabled"], 16);
 }
 

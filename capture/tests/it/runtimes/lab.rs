@@ -25,6 +25,9 @@ pub(super) const NOBODY: u32 = 65534;
 pub(super) enum Cgroups {
     /// As the host has it.
     Host,
+    /// The host's without a v2 hierarchy: crun runs nowhere where that one has a controller and there are v1 ones besides, and
+    /// which controllers it has changes with what was mounted before.
+    V1,
     /// cgroup v2, as on every current distribution.
     V2,
 }
@@ -40,8 +43,9 @@ pub(super) struct Lab {
 impl Lab {
     /// Makes one.
     pub(super) fn new(cgroups: Cgroups) -> Self {
-        const SCRIPT: &str = "set -e; [ $1 = Host ] || { umount -R -l /sys/fs/cgroup; \
-                              mount -t cgroup2 cgroup2 /sys/fs/cgroup; }; \
+        const SCRIPT: &str = "set -e; case $1 in \
+                              V1) ! mountpoint -q /sys/fs/cgroup/unified || umount -l /sys/fs/cgroup/unified;; \
+                              V2) umount -R -l /sys/fs/cgroup; mount -t cgroup2 cgroup2 /sys/fs/cgroup;; esac; \
                               trap '' CHLD; echo ready; exec cat";
         let dir = tempfile::tempdir().unwrap();
         fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
