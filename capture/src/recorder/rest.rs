@@ -17,8 +17,8 @@ use rustix::{
 
 /// Nothing ends a rest before this where the one before ended early: a storm of programs costs so many passes at most.
 pub const LEAST: Duration = Duration::from_millis(5);
-/// A pass costs much the same however little there is to take.
-pub const MOST: Duration = Duration::from_millis(20);
+/// A pass costs much the same however little there is to take; in a longer rest a burst fills the ring (docs/performance.md).
+pub const MOST: Duration = Duration::from_millis(10);
 
 /// Ends the recording thread's rest.
 #[derive(Debug, Clone)]
