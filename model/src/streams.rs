@@ -255,8 +255,7 @@ impl Stream {
 
     /// Whether every byte that went through was kept.
     pub fn is_complete(&self) -> bool {
-        self.chunks_dropped == 0
-            && self.chunks.iter().all(|c| c.transfer.missing() == 0 && c.transfer.unread == 0)
+        self.chunks_dropped == 0 && self.chunks.iter().all(|c| c.transfer.is_whole())
     }
 }
 

@@ -6,8 +6,8 @@ use zstd::stream::raw::{CParameter, DParameter, Decoder, Encoder, InBuffer, Oper
 
 use crate::{bytes::Malformed, limits};
 
-/// The first of zstd's fast ones: a tenth to a seventh less CPU than level 1, for a stage that is a twentieth to a sixth larger
-/// and read by nobody unless the recorder dies.
+/// The first of zstd's fast ones, which makes the stage larger than level 1 does: nobody reads it unless the recorder dies
+/// (docs/performance.md).
 const LEVEL: i32 = -1;
 /// The window reaches this many bits of bytes back: some seconds of a busy machine.
 const WINDOW_LOG: u32 = 20;

@@ -26,6 +26,11 @@ pub struct Transfer {
 }
 
 impl Transfer {
+    /// Whether everything that went through was kept.
+    pub fn is_whole(&self) -> bool {
+        self.missing() == 0 && self.unread == 0
+    }
+
     /// Bytes that went through and were not kept.
     pub fn missing(&self) -> u64 {
         self.len.saturating_sub(self.bytes.len() as u64)

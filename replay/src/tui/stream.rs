@@ -123,8 +123,7 @@ impl Stream {
             } else {
                 broken(part.bytes(), columns, &mut |from, to| lines.push(Line { piece, from, to }));
             }
-            let is_cut =
-                part.transfer().is_some_and(|t| !t.bytes.is_empty() && (t.missing(), t.unread) != (0, 0));
+            let is_cut = part.transfer().is_some_and(|t| !t.bytes.is_empty() && !t.is_whole());
             if is_cut {
                 let end = part.bytes().len();
                 lines.push(Line { piece, from: end, to: end });

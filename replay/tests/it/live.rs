@@ -34,15 +34,15 @@ fn what_is_recorded_meanwhile_is_shown_followed_and_walked_back_from() {
     tmux.wait_for("134 events");
     // Its newest event is gone to and stayed at.
     tmux.press(&["L"]);
-    tmux.wait_for("live: at the newest event");
+    tmux.wait_for("live, at the newest event");
     record(&mut store, late);
     tmux.wait_for("268 events");
     tmux.wait("the newest event", |screen| {
-        screen.contains("live: at the newest event") && screen.contains("event 268 of 268")
+        screen.contains("live, at the newest event") && screen.contains("event 268 of 268")
     });
     // A step back pauses: what comes then moves nothing.
     tmux.press(&[","]);
-    tmux.wait("the pause", |screen| !screen.contains("live:") && screen.contains("event 267 of 268"));
+    tmux.wait("the pause", |screen| !screen.contains("live, at") && screen.contains("event 267 of 268"));
     store.put_container(&staged.containers[1]).expect("container");
     store.commit(BootNanos(START + 201_000_000_000)).expect("committed");
     tmux.press(&["1"]);
@@ -50,7 +50,7 @@ fn what_is_recorded_meanwhile_is_shown_followed_and_walked_back_from() {
     tmux.press(&["2"]);
     tmux.wait_for("event 267 of 268");
     tmux.press(&["L"]);
-    tmux.wait_for("live: at the newest event");
+    tmux.wait_for("live, at the newest event");
     store.seal().expect("sealed");
     tmux.wait("the seal", |screen| screen.contains("sealed") && !screen.contains("not sealed"));
     tmux.press(&["q"]);

@@ -41,11 +41,16 @@ impl Recorder {
     }
 }
 
+/// So many events of the incident are recorded, and the store is looked at.
+fn beginning(dir: &Path, count: usize) -> (Recorder, Harness) {
+    let mut recorder = Recorder::new(dir);
+    recorder.record(count);
+    (recorder, Harness::on(dir, 120, 40))
+}
+
 /// Half of the incident is recorded, and it is looked at.
 fn half(dir: &Path) -> (Recorder, Harness) {
-    let mut recorder = Recorder::new(dir);
-    recorder.record(134);
-    let mut harness = Harness::on(dir, 120, 40);
+    let (recorder, mut harness) = beginning(dir, 134);
     let row = harness.app.catalog.containers.iter().find(|row| row.uid == fixture::INCIDENT);
     assert_eq!(row.map(|row| row.events), Some(134));
     update::begin_in(&mut harness.app, fixture::INCIDENT);
@@ -91,9 +96,7 @@ fn lists_have_what_came_and_the_cursor_stays_on_its_row() {
 #[test]
 fn the_numbers_of_findings_grow_with_the_recording() {
     let dir = tempfile::tempdir().expect("a directory");
-    let mut recorder = Recorder::new(dir.path());
-    recorder.record(60);
-    let mut harness = Harness::on(dir.path(), 120, 40);
+    let (mut recorder, mut harness) = beginning(dir.path(), 60);
     // Another one is looked at.
     harness.press("g g");
     assert_ne!(harness.app.selected().map(|row| row.uid), Some(fixture::INCIDENT));
@@ -110,9 +113,7 @@ fn the_numbers_of_findings_grow_with_the_recording() {
 #[test]
 fn what_could_not_be_counted_is_counted_when_the_recording_has_grown() {
     let dir = tempfile::tempdir().expect("a directory");
-    let mut recorder = Recorder::new(dir.path());
-    recorder.record(60);
-    let mut harness = Harness::on(dir.path(), 120, 40);
+    let (mut recorder, mut harness) = beginning(dir.path(), 60);
     let app = &mut harness.app;
     let row = app.catalog.containers.iter().find(|row| row.uid == fixture::INCIDENT).expect("the incident");
     let key = StoryKey::of(row, app.catalog.generation);
