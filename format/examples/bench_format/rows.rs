@@ -1,5 +1,5 @@
-//! The same events in files as others write them: rows one behind the other, under a stream compressor. Written and
-//! searched in the same run, so that figures compare.
+//! The same events in files as others write them: rows one behind the other, under a stream compressor, and Parquet's columns.
+//! Written and searched in the same run, so that figures compare.
 
 use std::io::{Read, Write};
 
@@ -7,9 +7,9 @@ use afterimage_format::{ContainerUid, OwnedEvent};
 use bincode::{Decode, Encode};
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 
-use super::cpu;
+use super::{cpu, parquet};
 
-type Row = (ContainerUid, OwnedEvent);
+pub(super) type Row = (ContainerUid, OwnedEvent);
 
 /// A row as bincode packs it.
 #[derive(Encode, Decode)]
@@ -131,6 +131,13 @@ pub(super) fn compare(rows: &[Row]) {
     }
     assert_eq!(found, wanted);
     report("bincode rows, zstd -3", count, stored.len(), encode, cpu() - begun);
+
+    let begun = cpu();
+    let file = parquet::write(rows);
+    let (stored, encode) = (file.len(), cpu() - begun);
+    let begun = cpu();
+    assert_eq!(parquet::count(file, code), wanted);
+    report("Parquet, zstd -3", count, stored, encode, cpu() - begun);
 }
 
 /// Writes rows in pieces, as a recorder would.

@@ -30,7 +30,7 @@ impl Wanted {
     pub(crate) const BY_CODE_ALONE: Self =
         Self::RESULTS.with(Self::FLAGS).with(Self::CPUS).with(Self::THREADS);
     /// All of them.
-    pub(crate) const ALL: Self = Self(u8::MAX);
+    pub const ALL: Self = Self(u8::MAX);
 
     /// Whether all columns of `other` are wanted.
     pub const fn has(self, other: Self) -> bool {
