@@ -1,6 +1,6 @@
 //! An event and everything a filter may ask about it, looked up at most once.
 
-use std::cell::OnceCell;
+use std::{cell::OnceCell, sync::Arc};
 
 use afterimage_format::{
     BootNanos, ClockMap, ContainerRecord, ContainerUid, Event, EventCode, FieldTag, TaskKey, layout,
@@ -27,6 +27,9 @@ pub struct Frame {
     pub marks: Vec<(char, BootNanos)>,
     /// What the alerts say, where filters ask for it.
     pub told: Vec<Told>,
+    /// Programs that were executed and are not of their container's image, in order of container and time, where filters
+    /// ask for them.
+    pub images: Arc<[Image]>,
     /// Containers that lost events, and how many; nothing where that is not known.
     pub lost: Option<Vec<(ContainerUid, u64)>>,
     /// Nobody follows the containers that were seen up to then: a recorder that did not take over from the one before gives
@@ -40,6 +43,19 @@ pub fn follows(from: Option<BootNanos>, record: &ContainerRecord) -> bool {
         let is_host = record.uid == ContainerUid::HOST;
         from < BootNanos(u64::MAX) && (is_host || from < record.first_seen)
     })
+}
+
+/// A program that was executed, and its bytes' hash.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Image {
+    /// Where.
+    pub container: ContainerUid,
+    /// When.
+    pub executed: BootNanos,
+    /// Its path from the kernel.
+    pub path: Vec<u8>,
+    /// SHA-256 in small hexadecimal letters.
+    pub sha256: String,
 }
 
 /// An alert.
@@ -62,6 +78,21 @@ impl Frame {
     /// Whether a recorder still follows a container, unless it has ended: else what became of it is not known.
     pub fn follows(&self, record: &ContainerRecord) -> bool {
         follows(self.followed_from, record)
+    }
+
+    /// What a program of a container was, by when it was executed.
+    pub(crate) fn image(&self, container: ContainerUid, executed: BootNanos, path: &[u8]) -> Option<&Image> {
+        let own = self.images_of(container);
+        let from = own.partition_point(|image| image.executed < executed);
+        let then = own.get(from..)?.iter().take_while(|image| image.executed == executed);
+        then.into_iter().find(|image| image.path == path)
+    }
+
+    /// The programs of a container.
+    pub(crate) fn images_of(&self, container: ContainerUid) -> &[Image] {
+        let from = self.images.partition_point(|image| image.container < container);
+        let to = self.images.partition_point(|image| image.container <= container);
+        self.images.get(from..to).unwrap_or_default()
     }
 
     /// When the alert of this number was.

@@ -76,6 +76,8 @@ pub struct Process<'a> {
     pub loginuid: Option<u32>,
     /// Capability sets: inheritable, permitted, effective.
     pub caps: [Option<u64>; 3],
+    /// When it executed its program, where that was seen.
+    pub executed: Option<BootNanos>,
     /// Program file: inode number.
     pub exe_ino: Option<u64>,
     /// Program file: change time, nanoseconds since 1970.

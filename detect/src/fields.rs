@@ -237,6 +237,11 @@ pub(crate) fn applies(op: Op, kind: Kind, multi: Multi) -> bool {
 }
 
 impl FieldRef {
+    /// Whether its values come from [`crate::Frame::images`].
+    pub fn asks_images(&self) -> bool {
+        crate::prefilter::is_of_image(self.def.name)
+    }
+
     /// The field's definition.
     pub fn def(&self) -> &'static FieldDef {
         self.def

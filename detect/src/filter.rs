@@ -7,7 +7,7 @@ use crate::{
     context::{EventContext, Frame},
     expand::Expander,
     of_process::OfProcess,
-    prefilter::Prefilter,
+    prefilter::{Prefilter, is_of_image},
     program::Node,
     rows::RowFilter,
     syntax::{
@@ -120,16 +120,7 @@ impl Filter {
 
     /// Whether it asks for an event's number in the recording: then all events before it have to be counted.
     pub fn counts_events(&self) -> bool {
-        self.asks(|field| field == "evt.num")
-    }
-
-    /// Whether it has a field of such a name.
-    fn asks(&self, is: impl Fn(&str) -> bool) -> bool {
-        self.node.any(&|node| {
-            let mut any = false;
-            node.sources(&mut |source| source.each_field(&mut |field| any |= is(field.def().name)));
-            any
-        })
+        self.node.asks(|field| field == "evt.num")
     }
 
     /// Whether it has bare text, which is looked for in [`EventContext::with_summary`].
@@ -139,7 +130,12 @@ impl Filter {
 
     /// Whether it asks for alerts, or for a moment by its name: then the frame has to know alerts and marks.
     pub fn asks_alerts(&self) -> bool {
-        !self.named.is_empty() || self.asks(|field| field.starts_with("alert."))
+        !self.named.is_empty() || self.node.asks(|field| field.starts_with("alert."))
+    }
+
+    /// Whether it asks for hashes of programs: then [`Frame::images`] has to have them.
+    pub fn asks_images(&self) -> bool {
+        self.node.asks(is_of_image)
     }
 
     /// Looks up the alerts and marks that it names: a filter with a name that means nothing would match nothing.

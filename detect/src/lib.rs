@@ -35,7 +35,7 @@ mod value;
 
 pub use compile::FilterWarning;
 pub use complete::complete;
-pub use context::{EventContext, Frame, Told, follows};
+pub use context::{EventContext, Frame, Image, Told, follows};
 pub use ended::Ended;
 pub use explain::Explanation;
 pub use fields::{ArgRule, FieldDef, FieldRef, fields, lookup};

@@ -4,13 +4,14 @@
 use crate::{context::EventContext, program::Node, term::Source};
 
 /// Fields that a process's name and its last execution decide.
-const OWN: [&str; 8] = [
+const OWN: [&str; 9] = [
     "proc.args",
     "proc.cmdlenargs",
     "proc.cmdline",
     "proc.cmdnargs",
     "proc.exe",
     "proc.exeline",
+    "proc.exe_sha256",
     "proc.exepath",
     "proc.name",
 ];

@@ -8,7 +8,7 @@ use afterimage_model::syscalls;
 
 use crate::{
     codes::Codes,
-    context::{EventContext, Frame},
+    context::{EventContext, Frame, Image},
     facts::{Account, Descriptor, Facts, Process},
     fields::FieldRef,
     program::{Node, resolve},
@@ -156,6 +156,8 @@ fn bound(node: &Node, known: Known<'_>) -> Verdict {
         Node::Codes(test) if test.codes.is_empty() && test.execs == [false; 2] => Verdict::Never,
         Node::Check(check) if of_container(&check.source) => settle(node, known),
         Node::Exists(source) if of_container(source) => settle(node, known),
+        Node::Check(check) if of_image(&check.source) => images(node, known),
+        Node::Exists(source) if of_image(source) => images(node, known),
         Node::Life(..) => settle(node, known),
         Node::Time(test) => time(test, known),
         node => match (known.leaf, crate::blocks::place(node)) {
@@ -181,6 +183,42 @@ pub(crate) fn of_container(source: &Source) -> bool {
     any && all
 }
 
+/// Whether a field is what [`Frame::images`] answers.
+pub(crate) fn is_of_image(field: &str) -> bool {
+    field == "proc.exe_sha256"
+}
+
+/// Whether a term asks a process's program for nothing but what [`Frame::images`] has.
+fn of_image(source: &Source) -> bool {
+    matches!(source, Source::Field(field) if is_of_image(field.def().name))
+}
+
+/// Programs of a container that a filter is asked of before its events are.
+const MOST_IMAGES: usize = 1000;
+
+/// Evaluates a node that asks for a program's hash: of each that the container executed, and of one without a hash.
+fn images(node: &Node, known: Known<'_>) -> Verdict {
+    let (Some((uid, record)), Some(frame)) = (known.container, known.frame) else { return Verdict::Maybe };
+    let images = frame.images_of(uid);
+    if images.len() > MOST_IMAGES {
+        return Verdict::Maybe;
+    }
+    let event = no_event();
+    let (mut any, mut all) = (false, true);
+    for process in images.iter().map(|image| Some(runs(image))).chain([None]) {
+        let facts = Only(process);
+        let holds = node.holds(&EventContext::new(&event, (uid, record), &facts, frame, 1));
+        any |= holds;
+        all &= holds;
+    }
+    if any == all { Verdict::of(all) } else { Verdict::Maybe }
+}
+
+/// A process of which nothing is known but what it executed.
+fn runs(image: &Image) -> Process<'_> {
+    Process { executed: Some(image.executed), exe_path: Some(&image.path), ..Process::default() }
+}
+
 /// Evaluates a node that asks for the container alone.
 fn settle(node: &Node, known: Known<'_>) -> Verdict {
     let (Some((uid, record)), Some(frame)) = (known.container, known.frame) else { return Verdict::Maybe };
@@ -188,7 +226,7 @@ fn settle(node: &Node, known: Known<'_>) -> Verdict {
         return Verdict::Maybe;
     }
     let event = no_event();
-    let cx = EventContext::new(&event, (uid, record), &Nothing, frame, 1);
+    let cx = EventContext::new(&event, (uid, record), &NOTHING, frame, 1);
     Verdict::of(node.holds(&cx))
 }
 
@@ -253,12 +291,15 @@ fn range(node: &Node, frame: &Frame) -> (Option<BootNanos>, Option<BootNanos>) {
     }
 }
 
-/// No state at all.
-pub(crate) struct Nothing;
+/// No state, but for the event's process where that is there.
+pub(crate) struct Only<'p>(Option<Process<'p>>);
 
-impl Facts for Nothing {
+/// No state at all.
+pub(crate) const NOTHING: Only<'static> = Only(None);
+
+impl Facts for Only<'_> {
     fn process(&self, _: TaskKey) -> Option<Process<'_>> {
-        None
+        self.0
     }
 
     fn process_by_pid(&self, _: u32) -> Option<Process<'_>> {

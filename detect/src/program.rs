@@ -144,6 +144,15 @@ impl Node {
             }
     }
 
+    /// Whether anything in it has a field of such a name.
+    pub(crate) fn asks(&self, is: impl Fn(&str) -> bool) -> bool {
+        self.any(&|node| {
+            let mut any = false;
+            node.sources(&mut |source| source.each_field(&mut |field| any |= is(field.def().name)));
+            any
+        })
+    }
+
     /// Calls `visit` with every term of the node itself.
     pub(crate) fn sources(&self, visit: &mut dyn FnMut(&Source)) {
         match self {

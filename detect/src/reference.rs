@@ -75,7 +75,6 @@ const ELSEWHERE: &str = "
 | what became of a file in the end, its hash, who wrote how much to it (`file.*`) | `afterimage files`; an event's own paths are `fd.name` and `fs.path.*` |
 | bytes that a conversation moved in all (`net.*`) | `afterimage net`; an event's own are `evt.buflen.net.*` |
 | findings (`find.*`) | `afterimage report`, and the findings of the TUI |
-| the hash of a program that is not of the image (`proc.exe_sha256`) | `afterimage files` and `afterimage info`; `proc.is_exe_upper_layer` and `proc.is_exe_from_memfd` find its executions |
 | the name that a TLS client asked for (`fd.sni`) | not looked for in what was sent; `fd.dns` has the names that DNS answers gave |
 | the events lost at one moment (`lost`) | every listing has the gaps in their places; `container.lost` counts them |
 ";

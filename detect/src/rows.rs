@@ -15,7 +15,7 @@ use afterimage_format::{
 use crate::{
     codes::Codes,
     context::{EventContext, Frame},
-    prefilter::{Nothing, Verdict, no_event},
+    prefilter::{NOTHING, Verdict, no_event},
     program::Node,
     shape,
 };
@@ -314,7 +314,7 @@ impl Part<'_> {
         if self.key == Key::Block && place.record.is_none() && uid != ContainerUid::HOST {
             return Verdict::Maybe;
         }
-        let cx = EventContext::new(event, (uid, place.record), &Nothing, place.frame, 1);
+        let cx = EventContext::new(event, (uid, place.record), &NOTHING, place.frame, 1);
         if self.node.holds(&cx) { Verdict::Always } else { Verdict::Never }
     }
 }

@@ -17,6 +17,7 @@ use afterimage_format::{BootNanos, ContainerUid, EventCode};
 use crate::{
     codes::{self, Codes},
     context::{EventContext, Frame},
+    prefilter::is_of_image,
     program::Node,
     rows::RuleRows,
     shared,
@@ -178,6 +179,11 @@ impl RuleSet {
     fn group(&self, code: EventCode) -> &[u32] {
         let group = self.slots.get(codes::place(code)).and_then(|slot| self.groups.get(*slot as usize));
         group.map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether any rule asks for hashes of programs: then [`Frame::images`] has to have them.
+    pub fn asks_images(&self) -> bool {
+        self.rules.iter().any(|rule| rule.enabled && rule.node.asks(is_of_image))
     }
 
     /// What columns say of rows.

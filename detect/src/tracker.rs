@@ -316,6 +316,7 @@ fn process_facts(process: &process::Process) -> Process<'_> {
         egid: rights.egid,
         loginuid: rights.loginuid,
         caps: [rights.inheritable, rights.permitted, rights.effective],
+        executed: exec.filter(|exec| !exec.snapshot).map(|exec| exec.time),
         exe_ino: exec.and_then(|exec| exec.inode),
         exe_ctime: exec.and_then(|exec| exec.ctime),
         exe_mtime: exec.and_then(|exec| exec.mtime),

@@ -13,6 +13,7 @@ pub(crate) const fn boot_time_index(code: crate::EventCode) -> Option<usize> {
     match code {
         crate::EventCode::FORK => Some(fork::CHILD_START),
         crate::EventCode::EXEC | crate::EventCode::PROCESS => Some(exec::PPID_START),
+        crate::EventCode::ARTIFACT => Some(artifact::EXECUTED),
         _ => None,
     }
 }

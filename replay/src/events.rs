@@ -15,7 +15,7 @@ mod walk;
 
 use afterimage_format::{Event, EventFlags};
 pub(crate) use filters::Asked;
-pub use filters::{Filters, frame, frame_with_names};
+pub use filters::{Filters, frame, frame_of, frame_with_names, with_images};
 pub use roll::roll;
 pub use row::{COLUMNS, EventRow, GapRow};
 pub use rows::count;

@@ -2,6 +2,7 @@
 
 pub mod alerts;
 mod gaps;
+mod images;
 pub mod incident;
 mod life;
 mod lookup;

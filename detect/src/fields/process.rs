@@ -69,6 +69,9 @@ family! {
         IsVpgidLeader = "proc.is_vpgid_leader", Bool, One, Never: "Whether it leads its group.";
         IsPgidLeader = "proc.is_pgid_leader", Bool, One, Never: "Whether it leads its group.";
         ExeIno = "proc.exe_ino", Number, One, Never: "Inode of the program's file.";
+        ExeSha256 = "proc.exe_sha256", Text, One, Never:
+            "SHA-256 of the program in small letters, where it is not of the container's image and could be read when it was \
+             executed. Filters and `hunt` know it; a recorder's rules do not. Ours.";
         ExeInoCtime = "proc.exe_ino.ctime", Time, One, Never: "Change time of the program's file.";
         ExeInoMtime = "proc.exe_ino.mtime", Time, One, Never: "Modification time of the program's file.";
         ExeInoCtimeStart = "proc.exe_ino.ctime_duration_proc_start", Duration, One, Never:
@@ -119,6 +122,10 @@ pub(super) fn get<'c>(field: Proc, arg: &FieldArg, cx: &'c EventContext<'_>) -> 
             _ => Some(Value::made(joined(process.env?))),
         },
         Proc::Name if process.comm.is_none() => Some(Value::text(b"<NA>")),
+        Proc::ExeSha256 => {
+            let image = cx.frame().image(cx.container(), process.executed?, process.exe_path?)?;
+            Some(Value::text(image.sha256.as_bytes()))
+        }
         _ => of_one(field, process)
             .or_else(|| times(field, cx, process))
             .or_else(|| groups(field, cx, process)),

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     codes,
     context::{EventContext, Frame},
-    prefilter::{Nothing, Verdict, no_event},
+    prefilter::{NOTHING, Verdict, no_event},
     program::Node,
     rows::RowFilter,
 };
@@ -129,7 +129,7 @@ impl<'r> RuleRows<'r> {
     /// What the parts that ask for the container say of one.
     fn kind(&self, uid: ContainerUid, record: Option<&ContainerRecord>) -> Vec<Verdict> {
         let event = no_event();
-        let cx = EventContext::new(&event, (uid, record), &Nothing, self.frame, 1);
+        let cx = EventContext::new(&event, (uid, record), &NOTHING, self.frame, 1);
         let mut kind = Vec::new();
         self.plans.iter().for_each(|plan| {
             plan.each_part(&mut |part| {
@@ -154,7 +154,7 @@ impl<'r> RuleRows<'r> {
         record: Option<&ContainerRecord>,
         event: &Event<'_>,
     ) -> Verdict {
-        let cx = EventContext::new(event, (uid, record), &Nothing, self.frame, 1);
+        let cx = EventContext::new(event, (uid, record), &NOTHING, self.frame, 1);
         let can =
             |rule: &u32| self.plans.get(*rule as usize).is_none_or(|plan| plan.at(&cx) != Verdict::Never);
         if rules.iter().any(can) { Verdict::Maybe } else { Verdict::Never }

@@ -187,7 +187,10 @@ fn search(
     // The host's processes are the ancestors of all.
     let containers = part.uid().map(|uid| vec![ContainerUid::HOST, uid]).unwrap_or_default();
     let query = Query { containers, begin: None, end: part.span.end };
-    let frame = events::frame(trace);
+    let mut frame = events::frame(trace);
+    if rules.asks_images() {
+        frame.images = trace.images()?;
+    }
     let mut hunt = Hunt {
         part,
         setup: args.setup,

@@ -106,14 +106,19 @@ impl Filters {
 
     /// What holds for the whole recording, as far as these filters ask.
     pub fn frame(&self, trace: &Trace) -> Frame {
-        if self.list.iter().any(Filter::asks_alerts) { frame_with_names(trace) } else { frame(trace) }
+        let asks = |ask: fn(&Filter) -> bool| self.list.iter().any(ask);
+        let frame = if asks(Filter::asks_alerts) { frame_with_names(trace) } else { frame(trace) };
+        if asks(Filter::asks_images) { with_images(trace, frame) } else { frame }
     }
 
-    /// Looks up the alerts and marks that filters name.
+    /// Looks up the alerts and marks that filters name, and what else they ask of the whole recording.
     ///
     /// # Errors
-    /// A name that means nothing in this recording; the files with the names cannot be read.
+    /// A name that means nothing in this recording; the files with the names, or the recording, cannot be read.
     pub fn check(&self, trace: &Trace) -> Result<(), Failure> {
+        if self.list.iter().any(Filter::asks_images) {
+            trace.images()?;
+        }
         if !self.list.iter().any(Filter::asks_alerts) {
             return Ok(());
         }
@@ -154,6 +159,17 @@ fn lost(trace: &Trace) -> Vec<(ContainerUid, u64)> {
 /// The same with alerts and marks, which lie in files of their own: those that can be read.
 pub fn frame_with_names(trace: &Trace) -> Frame {
     with_names(trace, alerts(trace).unwrap_or_default(), marks(trace).unwrap_or_default())
+}
+
+/// What holds for a whole recording, as far as a filter that may name moments can ask.
+pub fn frame_of(trace: &Trace, filter: &Filter) -> Frame {
+    let frame = frame_with_names(trace);
+    if filter.asks_images() { with_images(trace, frame) } else { frame }
+}
+
+/// The same with the hashes of programs, where they can be read.
+pub fn with_images(trace: &Trace, frame: Frame) -> Frame {
+    Frame { images: trace.images().unwrap_or_default(), ..frame }
 }
 
 fn with_names(trace: &Trace, alerts: Vec<Alert>, marks: Vec<(char, BootNanos)>) -> Frame {

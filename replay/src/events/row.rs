@@ -200,7 +200,7 @@ fn field_object(field: &OwnedField) -> Machine {
 
 /// The name of a field in outputs.
 fn field_name(tag: FieldTag) -> String {
-    const NAMES: [(FieldTag, &str); 18] = [
+    const NAMES: [(FieldTag, &str); 20] = [
         (FieldTag::PATH, "path"),
         (FieldTag::PATH2, "path2"),
         (FieldTag::KPATH, "kernel_path"),
@@ -219,6 +219,8 @@ fn field_name(tag: FieldTag) -> String {
         (FieldTag::FDS, "fds"),
         (FieldTag::DATA, "data"),
         (FieldTag::ROOT, "root"),
+        (FieldTag::HASH, "sha256"),
+        (FieldTag::CONTENT, "content"),
     ];
     let known = NAMES.iter().find(|(t, _)| *t == tag).map(|(_, name)| (*name).to_owned());
     known.unwrap_or_else(|| format!("field_{}", tag.0))

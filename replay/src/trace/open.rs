@@ -3,8 +3,10 @@
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
 };
 
+use afterimage_detect::Image;
 use afterimage_format::{BootNanos, OpenError, Recording};
 use afterimage_model::text::Safe;
 use clap::Args;
@@ -47,6 +49,8 @@ pub struct Trace {
     pub recording: Recording,
     /// Its clock in the zone that was asked for.
     pub clock: Clock,
+    /// See [`Self::images`].
+    pub(super) images: OnceLock<Arc<[Image]>>,
     /// What came through standard input; goes away with this.
     _spool: Option<NamedTempFile>,
 }
@@ -142,7 +146,7 @@ impl Trace {
             other => other,
         })?;
         let clock = Clock::new(recording.clock(), local);
-        Ok(Self { path, recording, clock, _spool: spool })
+        Ok(Self { path, recording, clock, images: OnceLock::new(), _spool: spool })
     }
 
     /// First and last moment of it; both 0 where it holds no event.

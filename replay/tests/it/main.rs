@@ -6,6 +6,7 @@ mod demo;
 mod files;
 mod fixture;
 mod grep;
+mod hashes;
 mod hostile;
 mod incident;
 mod json;

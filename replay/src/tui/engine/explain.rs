@@ -5,7 +5,7 @@ use afterimage_model::text::{Safe, escape};
 
 use super::Job;
 use crate::{
-    events::frame_with_names,
+    events::frame_of,
     trace::Trace,
     tui::{feed::Reply, filter::Library, text::safe},
 };
@@ -16,7 +16,7 @@ pub(super) fn explain(trace: &Trace, uid: ContainerUid, text: &str, library: &Li
         Ok(filter) => filter,
         Err(error) => return (job.tell)(Reply::Failed(escape(error.to_string().as_bytes()))),
     };
-    let frame = frame_with_names(trace);
+    let frame = frame_of(trace, &filter);
     let recording = &trace.recording;
     let all: Vec<_> = recording.blocks().iter().filter(|block| block.container == uid).cloned().collect();
     let mut selected = filter.prefilter(&frame).blocks(recording);

@@ -15,7 +15,7 @@ use super::{
     scan::percent,
 };
 use crate::{
-    events::{frame_with_names, is_shown},
+    events::{frame_of, is_shown},
     trace::Trace,
     tui::{
         feed::{HitsKey, Reply},
@@ -32,8 +32,7 @@ const MOST_TOUCHED: usize = 100_000;
 /// # Errors
 /// The recording cannot be read.
 pub(super) fn hits(trace: &Trace, key: HitsKey, library: &Library, job: &Job<'_>) -> Result<(), ReadError> {
-    let frame = frame_with_names(trace);
-    let Some(filter) = ready(trace, (key.uid, &key.text), (library, &frame), job)? else { return Ok(()) };
+    let Some((filter, frame)) = ready(trace, (key.uid, &key.text), library, job)? else { return Ok(()) };
     let mut found = Finder {
         filter: &filter,
         hits: Hits::default(),
@@ -62,17 +61,20 @@ pub(super) fn hits(trace: &Trace, key: HitsKey, library: &Library, job: &Job<'_>
     Ok(())
 }
 
-/// A filter that is ready to be asked of a container's events; none where it cannot be, which is told, or where nobody
-/// waits any more.
+/// A filter that is ready to be asked of a container's events, with what it asks of the whole recording; none where it cannot
+/// be asked, which is told, or where nobody waits any more.
 pub(super) fn ready(
     trace: &Trace,
     (uid, text): (ContainerUid, &str),
-    (library, frame): (&Library, &Frame),
+    library: &Library,
     job: &Job<'_>,
-) -> Result<Option<Filter>, ReadError> {
-    let checked = |filter: Filter| filter.check_moments(frame).map(|()| filter);
-    let mut filter = match library.compile(text).and_then(checked) {
-        Ok(filter) => filter,
+) -> Result<Option<(Filter, Frame)>, ReadError> {
+    let checked = |filter: Filter| {
+        let frame = frame_of(trace, &filter);
+        filter.check_moments(&frame).map(|()| (filter, frame))
+    };
+    let (mut filter, frame) = match library.compile(text).and_then(checked) {
+        Ok(ready) => ready,
         Err(error) => {
             (job.tell)(Reply::Failed(escape(error.to_string().as_bytes())));
             return Ok(None);
@@ -80,7 +82,7 @@ pub(super) fn ready(
     };
     if filter.needs_survey() {
         let looks = Looks::Everywhere { text: filter.asks_text() };
-        let over = walk(trace, (uid, None), (frame, looks), job, &mut |step| {
+        let over = walk(trace, (uid, None), (&frame, looks), job, &mut |step| {
             if let Step::Event(cx, ..) = step {
                 filter.survey(cx);
             }
@@ -90,7 +92,7 @@ pub(super) fn ready(
             return Ok(None);
         }
     }
-    Ok(Some(filter))
+    Ok(Some((filter, frame)))
 }
 
 /// Names, each kept once.

@@ -4,7 +4,7 @@
 use afterimage_detect::{Filter, Frame, Verdict};
 
 use crate::{
-    events::frame_with_names,
+    events::frame_of,
     trace::{self, Life, Trace},
     tui::filter::{Library, words},
 };
@@ -15,9 +15,9 @@ pub(super) fn keep(trace: &Trace, text: &str, library: &Library) -> Vec<bool> {
     if let Some(words) = words(text) {
         return containers.iter().map(|summary| has_words(trace, summary, &words)).collect();
     }
-    let frame = frame_with_names(trace);
-    match library.compile(text) {
-        Ok(filter) if filter.check_moments(&frame).is_ok() => admitted(trace, &filter, &frame),
+    let ready = library.compile(text).ok().map(|filter| (frame_of(trace, &filter), filter));
+    match ready {
+        Some((frame, filter)) if filter.check_moments(&frame).is_ok() => admitted(trace, &filter, &frame),
         _ => vec![true; containers.len()],
     }
 }

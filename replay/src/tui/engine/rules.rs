@@ -14,7 +14,7 @@ use super::{
     reading::{Looks, Step, walk},
 };
 use crate::{
-    events::frame,
+    events::{frame, with_images},
     trace::Trace,
     tui::{
         case::is_technique,
@@ -38,8 +38,12 @@ pub(super) fn rules(trace: &Trace, key: StoryKey, file: &Path, job: &Job<'_>) ->
             return Ok(());
         }
     };
+    let mut frame = frame(trace);
+    if rules.asks_images() {
+        frame = with_images(trace, frame);
+    }
     let mut rows = Vec::new();
-    walk(trace, (key.uid, None), (&frame(trace), Looks::Rules(&rules)), job, &mut |step| {
+    walk(trace, (key.uid, None), (&frame, Looks::Rules(&rules)), job, &mut |step| {
         let Step::Event(cx, id, _) = step else { return ControlFlow::Continue(()) };
         for hit in rules.evaluate(cx) {
             let tag = hit.tags.iter().find(|tag| is_technique(tag));

@@ -11,7 +11,7 @@ use super::{
     reading::{Looks, Step, walk},
 };
 use crate::{
-    events::{frame_with_names, is_shown},
+    events::is_shown,
     trace::Trace,
     tui::{
         feed::{Center, Heading, SeekKey, Sought},
@@ -60,8 +60,7 @@ fn matching(
     library: &Library,
     job: &Job<'_>,
 ) -> Result<Option<EventId>, ReadError> {
-    let frame = frame_with_names(trace);
-    let Some(filter) = ready(trace, (key.uid, text), (library, &frame), job)? else { return Ok(None) };
+    let Some((filter, frame)) = ready(trace, (key.uid, text), library, job)? else { return Ok(None) };
     let is_after = |id: EventId| match key.from {
         Center::Event(from) => id > from,
         Center::Time(time) => id.time > time,

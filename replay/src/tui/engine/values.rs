@@ -13,7 +13,7 @@ use super::{
     scan::percent,
 };
 use crate::{
-    events::{frame, is_shown},
+    events::{frame, is_shown, with_images},
     trace::Trace,
     tui::feed::{Center, MomentKey, Purpose, Reply, Values, ValuesKey},
 };
@@ -76,8 +76,9 @@ pub(super) fn values(trace: &Trace, key: ValuesKey, job: &Job<'_>) -> Result<(),
     let Some(field) = FieldRef::named(key.field) else { return Ok(()) };
     let total = trace.recording.count_hint(&Query { containers: vec![key.uid], ..Query::default() });
     let mut counts = HashMap::<Vec<u8>, u64>::new();
+    let frame = if field.asks_images() { with_images(trace, frame(trace)) } else { frame(trace) };
     let looks = Looks::Everywhere { text: false };
-    let over = walk(trace, (key.uid, None), (&frame(trace), looks), job, &mut |step| {
+    let over = walk(trace, (key.uid, None), (&frame, looks), job, &mut |step| {
         let cx = match step {
             Step::Event(cx, ..) if !is_shown(cx.event(), key.setup) => {
                 return ControlFlow::Continue(());
