@@ -7,6 +7,7 @@ use std::{
 };
 
 use crate::{
+    Defect, DefectKind,
     block::{BlockHeader, STORE_SCOPE, checked_payload, kind},
     bytes::Malformed,
     events::{
@@ -14,7 +15,7 @@ use crate::{
         encode::{Around, EventEncoder},
         ingest::OpenBlock,
     },
-    file,
+    file, limits,
     meta::Record,
     payload::{Hash, Payload},
     proof::{chain_block, proof_block, provenance, separator_block},
@@ -46,6 +47,8 @@ pub(crate) struct BlockCopy {
     events: u64,
     /// Rows of each container.
     rows: HashMap<u64, u64>,
+    /// Wanted blocks that are not what was hashed, and were not copied.
+    damaged: Vec<Defect>,
 }
 
 /// What a copy holds.
@@ -75,6 +78,7 @@ impl BlockCopy {
             blocks: 0,
             events: 0,
             rows: HashMap::new(),
+            damaged: Vec::new(),
         })
     }
 
@@ -93,9 +97,16 @@ impl BlockCopy {
         };
         let provenance = provenance(loaded).map_err(reading)?;
         let mut chosen = HashSet::new();
-        for (number, _) in loaded.entries.iter().enumerate().filter(|(n, e)| wanted(*n, e)) {
+        for (number, entry) in loaded.entries.iter().enumerate().filter(|(n, e)| wanted(*n, e)) {
             if is_whole(&read(number)?) {
                 chosen.insert(number);
+            } else if self.damaged.len() < limits::DEFECTS {
+                self.damaged.push(Defect {
+                    path: loaded.path.clone(),
+                    offset: entry.offset,
+                    kind: DefectKind::Corrupt,
+                    detail: "a block is not what was hashed, and was not copied".to_owned(),
+                });
             }
         }
         let before = self.blocks;
@@ -154,6 +165,11 @@ impl BlockCopy {
         let mut payload = Vec::new();
         let header = EventEncoder::new().map(|mut e| e.encode(&OpenBlock::new(), &around, &mut payload));
         self.own(header.map(|header| (BlockHeader { kind, ..header }, payload)))
+    }
+
+    /// Wanted blocks that were damaged and are therefore not in the copy.
+    pub(crate) fn damaged(&mut self) -> Vec<Defect> {
+        std::mem::take(&mut self.damaged)
     }
 
     /// Events copied so far.

@@ -55,7 +55,7 @@ pub enum ExtractError {
 
 /// Copies the blocks and records of `containers`, and nothing of any other, into the new file `out` (`.aftx`).
 /// Readings of the clock, the machine's description and gaps of unknown containers belong to every container.
-/// Damaged blocks are not copied. Blocks that a checkpoint covers keep their proof, so that the extract verifies alone.
+/// Damaged blocks are not copied: they are among the recording's defects then. Blocks that a checkpoint covers keep their proof, so that the extract verifies alone.
 ///
 /// # Errors
 /// [`ExtractError`]; nothing is left behind at `out` then.
@@ -133,6 +133,7 @@ fn copy_all(
     for loaded in recording.segments() {
         copy.add(loaded, &|_, entry| is_common(entry) || touched(entry))?;
     }
+    copy.damaged().into_iter().for_each(|defect| recording.found(defect));
     copy.add_links(recording.gone_links());
     for (_, block) in recording.staged_blocks().filter(|(entry, _)| touched(entry)) {
         copy.add_unproven(block)?;

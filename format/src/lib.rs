@@ -57,6 +57,7 @@ pub use incident::{Incident, Part};
 pub use keeping::{Eviction, EvictionReason, Pin};
 pub use loss::{Loss, LossCause};
 pub use merge::{MergeError, MergeReport, merge};
+pub use note::is_checkpoint;
 pub use owned::{OwnedEvent, OwnedField};
 pub use page::{Anchor, Direction, EventId};
 pub use reader::{

@@ -40,6 +40,11 @@ pub(crate) const NOTE_BYTES: usize = 4096;
 const ED25519: u8 = 1;
 const SIGNATURE_LINE: &str = "\u{2014} ";
 
+/// Whether a text is a checkpoint; whose, and whether its signature is right, is another question.
+pub fn is_checkpoint(text: &str) -> bool {
+    Checkpoint::parse(text).is_ok()
+}
+
 impl Checkpoint {
     /// The log's name: the first line and the signer's name.
     fn origin(&self) -> String {

@@ -15,7 +15,10 @@ pub enum Failure {
     #[error("{0}")]
     Usage(String),
     /// No container of that name.
-    #[error("no container `{wanted}` in `{place}`; {hint}")]
+    #[error(
+        "no container `{wanted}` in {}`{place}`; {hint}",
+        if *damaged { "what is left of the damaged " } else { "" }
+    )]
     NoSuchContainer {
         /// As the user gave it.
         wanted: String,
@@ -23,6 +26,8 @@ pub enum Failure {
         place: String,
         /// What to do.
         hint: String,
+        /// One of the recordings has damage: it may have been there.
+        damaged: bool,
     },
     /// No container at all.
     #[error("no container in `{place}`; `afterimage info` says what is in it and what is damaged")]
@@ -77,7 +82,9 @@ impl Failure {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) | Self::Ambiguous { .. } => Exit::Usage,
-            Self::NoContainer { damaged: true, .. } => Exit::Damaged,
+            Self::NoContainer { damaged: true, .. } | Self::NoSuchContainer { damaged: true, .. } => {
+                Exit::Damaged
+            }
             Self::NoSuchContainer { .. } | Self::NoContainer { .. } | Self::NoSuchIncident { .. } => {
                 Exit::Nothing
             }

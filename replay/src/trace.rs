@@ -16,4 +16,4 @@ pub use lookup::{Target, find};
 pub use named::named;
 pub(crate) use named::{CASE_LIMIT, case_file, marks};
 pub use names::{display_name, id, image, label, name, pod, short_id};
-pub use open::{StoreArgs, Trace};
+pub use open::{StoreArgs, Trace, files_in};

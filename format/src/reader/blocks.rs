@@ -268,12 +268,16 @@ impl Recording {
             Source::Segment(number) => self.segments.get(number as usize).map(|s| s.loaded.path.clone()),
             Source::Memory(_) => None,
         };
-        let defect = Defect {
+        self.found(Defect {
             path: path.unwrap_or_else(|| self.path.clone()),
             offset: place.entry.offset,
             kind: DefectKind::Corrupt,
             detail: what.to_owned(),
-        };
+        });
+    }
+
+    /// Remembers damage that was found by reading.
+    pub(crate) fn found(&self, defect: Defect) {
         if let Ok(mut found) = self.found.lock()
             && found.len() < limits::DEFECTS
             && !found.contains(&defect)

@@ -89,6 +89,13 @@ fn address(address: Option<&SocketAddress>, protocol: &str) -> Cell {
     Cell::option(address, |a| Cell::safe(a.seen_by(protocol)))
 }
 
+/// Whether it was said with several that came, each through a port of its own.
+fn from_many(conversation: &Conversation) -> bool {
+    let ends = conversation.peer.as_ref();
+    let has_port = ends.is_some_and(|peer| peer.port_seen_by(conversation.protocol).is_some());
+    conversation.direction == Direction::In && conversation.connections > 1 && has_port
+}
+
 /// A row with what it needs.
 #[derive(Debug, Clone, Copy)]
 pub struct Row<'a, T>(pub Around<'a>, pub &'a T);
@@ -104,11 +111,16 @@ impl Record for Row<'_, Conversation> {
                 Direction::Out => "out",
                 Direction::In => "in",
             }),
+            // Of many that came from one address, each from a port of its own, the last one's says nothing.
+            "peer" if from_many(c) => Cell::option(c.peer.as_ref().and_then(SocketAddress::ip), |ip| {
+                Cell::safe(Safe::format(format_args!("{ip}")))
+            }),
             "peer" => address(c.peer.as_ref(), c.protocol),
             "peer_ip" => {
                 let ip = c.peer.as_ref().and_then(SocketAddress::ip);
                 Cell::option(ip, |ip| Cell::safe(Safe::format(format_args!("{ip}"))))
             }
+            "peer_port" if from_many(c) => Cell::absent(),
             "peer_port" => {
                 Cell::option(c.peer.as_ref().and_then(|a| a.port_seen_by(c.protocol)), Cell::number)
             }

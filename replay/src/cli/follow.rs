@@ -53,17 +53,10 @@ pub(super) struct FollowArgs {
     /// One direction only
     #[arg(long, value_enum, value_name = "WAY", requires = "stream", conflicts_with = "pid")]
     way: Option<OneWay>,
-    /// How to show what went through it
-    #[arg(
-        long = "as",
-        value_enum,
-        default_value = "text",
-        value_name = "FORM",
-        requires = "stream",
-        conflicts_with = "pid"
-    )]
-    form: Form,
-    /// Write the raw bytes, or the asciicast, into this file; an existing one is never overwritten
+    /// How to show what went through it [default: text; with --to raw]
+    #[arg(long = "as", value_enum, value_name = "FORM", requires = "stream", conflicts_with_all = ["pid", "output"])]
+    form: Option<Form>,
+    /// Write it into this file; an existing one is never overwritten
     #[arg(long, value_name = "FILE", requires = "stream", conflicts_with = "pid")]
     to: Option<PathBuf>,
     #[command(flatten)]
@@ -154,17 +147,23 @@ fn show(
         Some(OneWay::Out) => c.transfer.way == Way::Out,
     };
     let chunks: Vec<&Chunk> = stream.chunks.iter().filter(wanted).collect();
-    if args.form == Form::Cast {
+    let form = args.form.unwrap_or(if args.to.is_some() { Form::Raw } else { Form::Text });
+    let lines = if form == Form::Hex { transcript::hex } else { transcript::text };
+    let mut lines = chunks.iter().flat_map(|chunk| lines(&around, chunk));
+    if form == Form::Cast {
         cast(part, (around, stream), &chunks, args, session)?;
     } else if let Some(to) = &args.to {
-        evidence::save(to, |file| write_raw(&chunks, file))?;
+        evidence::save(to, |file| match form {
+            Form::Raw => write_raw(&chunks, file),
+            _ => lines.try_for_each(|line| writeln!(file, "{line}")),
+        })?;
     } else if args.output.output != Format::Table || !args.output.fields.is_empty() {
         let mut emitter = session.emit(CHUNKS, &args.output, &sources(std::slice::from_ref(part.trace)))?;
         for chunk in &chunks {
             emitter.row(&ChunkRow(around, chunk))?;
         }
         emitter.finish(&missing(&[(part.trace, part.gaps())]))?;
-    } else if args.form == Form::Raw {
+    } else if form == Form::Raw {
         if std::io::stdout().is_terminal() {
             let hint = "write them to a file with --to, or into a pipe";
             return Err(Failure::Usage(format!(
@@ -173,10 +172,7 @@ fn show(
         }
         write_raw(&chunks, session.out)?;
     } else {
-        let lines = if args.form == Form::Hex { transcript::hex } else { transcript::text };
-        for line in chunks.iter().flat_map(|chunk| lines(&around, chunk)) {
-            writeln!(session.out, "{line}")?;
-        }
+        lines.try_for_each(|line| writeln!(session.out, "{line}"))?;
     }
     let lacking: u64 = chunks.iter().map(|c| c.transfer.missing()).sum();
     if lacking > 0 {

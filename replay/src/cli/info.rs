@@ -41,6 +41,9 @@ pub(super) struct InfoArgs {
     output: OutputArgs,
 }
 
+/// Different programs that a table names.
+const TOLD_IMAGES: usize = 8;
+
 const COLUMNS: &[Column] = &[
     Column::new("path", "recording", "what was opened"),
     Column::new("hostname", "host", "name of the host it was made on"),
@@ -312,12 +315,20 @@ impl Row<'_> {
     }
 
     fn images(&self) -> Cell {
-        let told = |(_, path, image): &(ContainerUid, Vec<u8>, Image)| {
-            let hash =
-                image.hash.map_or_else(String::new, |hash| format!("sha256 {}, ", artifacts::hex(&hash)));
-            format!("{} ({hash}{})", escape(path), artifacts::outcome(image.outcome))
+        // The same program was executed in many containers.
+        let mut different: BTreeMap<(&[u8], Option<[u8; 32]>, u64), u64> = BTreeMap::new();
+        for (_, path, image) in &self.images {
+            *different.entry((path, image.hash, image.outcome)).or_default() += 1;
+        }
+        let told = |(&(path, hash, outcome), &count): (&(&[u8], Option<[u8; 32]>, u64), &u64)| {
+            let hash = hash.map_or_else(String::new, |hash| format!("sha256 {}, ", artifacts::hex(&hash)));
+            let times = if count > 1 { format!(", in {count} containers") } else { String::new() };
+            format!("{} ({hash}{}{times})", escape(path), artifacts::outcome(outcome))
         };
-        let texts: Vec<String> = self.images.iter().map(told).collect();
+        let mut texts: Vec<String> = different.iter().take(TOLD_IMAGES).map(told).collect();
+        if different.len() > TOLD_IMAGES {
+            texts.push(format!("and {} more: `-o json` has all", different.len() - TOLD_IMAGES));
+        }
         let object = |(uid, path, image): &(ContainerUid, Vec<u8>, Image)| {
             let hash = image.hash.map(|hash| Safe::format(format_args!("{}", artifacts::hex(&hash))));
             Machine::object([

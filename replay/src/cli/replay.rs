@@ -10,9 +10,9 @@ use afterimage_format::OpenError;
 use clap::Args;
 
 use crate::{
-    failure::Failure,
+    failure::{Failure, shown},
     output::Style,
-    trace::StoreArgs,
+    trace::{StoreArgs, files_in},
     tui::{self, TuiOptions},
 };
 
@@ -73,7 +73,20 @@ pub(super) fn run(args: &ReplayArgs, style: Style, ascii: bool) -> Result<ExitCo
         case: args.case.clone(),
         tour: false,
     };
-    tui::run(options).map_err(failure)
+    tui::run(options).map_err(|error| one_of(path, failure(error)))
+}
+
+/// A folder of recordings is none, though other verbs read it.
+fn one_of(path: &Path, failure: Failure) -> Failure {
+    let files = files_in(path);
+    match (&failure, files.first()) {
+        (Failure::Open(OpenError::NotARecording { .. }), Some(first)) => Failure::Usage(format!(
+            "`{}` is a folder of recordings, of which `replay` opens one: `afterimage replay {}`",
+            shown(path),
+            shown(first),
+        )),
+        _ => failure,
+    }
 }
 
 /// Which of two words is the recording: the one that is there, in whatever order they come, as with every verb. A

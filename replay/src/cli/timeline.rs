@@ -118,7 +118,7 @@ fn perfetto(parts: &[Part<'_>], session: &mut Session<'_>) -> Result<Verdict, Fa
     let origin =
         part.span.begin.unwrap_or_else(|| part.target.map_or(part.trace.range().0, |t| t.life().begin));
     let title = part.target.map_or(Safe::literal("all containers"), |t| display_name(&t.summary.record));
-    let mut to = Perfetto::new(session.out, &title, origin, part.trace.clock.full(origin).as_ref())?;
+    let mut to = Perfetto::new(session.out, &title, origin, part.trace.clock.rfc3339(origin).as_ref())?;
     let (mut story, mut any, mut written) = (Story::new(), false, Ok(()));
     let world = events::roll(part.trace, part.uid(), part.span.end, &mut |world, uid, event| {
         let finding = story.apply(world, uid, event);

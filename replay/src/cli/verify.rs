@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use afterimage_format::{
-    Finding, FindingKind, SegmentReport, SegmentState, Signer, VerifyOptions, VerifyReport, verify,
+    Finding, FindingKind, SegmentReport, SegmentState, Signer, VerifyOptions, VerifyReport, is_checkpoint,
+    verify,
 };
 use afterimage_model::text::{Safe, escape};
 use clap::Args;
@@ -106,9 +107,13 @@ fn key(text: &str) -> Result<[u8; 32], Failure> {
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|error| {
+    let text = std::fs::read_to_string(path).map_err(|error| {
         Failure::Environment(format!("cannot read `{}`: {error}; name another file", shown(path)))
-    })
+    })?;
+    if !is_checkpoint(&text) {
+        return Err(Failure::Usage(format!("`{}` holds no checkpoint; name a file that does", shown(path))));
+    }
+    Ok(text)
 }
 
 /// The result in a few lines.

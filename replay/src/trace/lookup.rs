@@ -107,12 +107,15 @@ fn unknown(traces: &[Trace], wanted: &str) -> Failure {
         .take(LISTED)
         .collect();
     near.dedup();
-    let hint = if near.is_empty() {
+    let damaged = traces.iter().any(|trace| !trace.recording.defects().is_empty());
+    let hint = if near.is_empty() && damaged {
+        format!("`afterimage info {}` says what is damaged", places.join(" "))
+    } else if near.is_empty() {
         format!("`afterimage ls {}` lists them", places.join(" "))
     } else {
         format!("did you mean {}?", near.join(", "))
     };
-    Failure::NoSuchContainer { wanted: defused(wanted), place: places.join("`, `"), hint }
+    Failure::NoSuchContainer { wanted: defused(wanted), place: places.join("`, `"), hint, damaged }
 }
 
 /// Whether it could have been meant: part of the name, or the id up to the last digit typed.

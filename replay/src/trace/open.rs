@@ -87,7 +87,7 @@ impl StoreArgs {
 }
 
 /// The extracts in a directory that is no store, by name.
-fn files_in(path: &Path) -> Vec<PathBuf> {
+pub fn files_in(path: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(path).into_iter().flatten().filter_map(Result::ok);
     let mut files: Vec<PathBuf> =
         entries.map(|entry| entry.path()).filter(|p| p.extension().is_some_and(|e| e == "aftx")).collect();

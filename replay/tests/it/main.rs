@@ -7,6 +7,7 @@ mod files;
 mod fixture;
 mod grep;
 mod hashes;
+mod honest;
 mod hostile;
 mod incident;
 mod json;
