@@ -17,6 +17,7 @@ mod resumed;
 mod snapshot;
 mod socket_calls;
 mod state;
+mod targets;
 mod tree;
 
 use std::collections::{BTreeMap, btree_map::Entry};

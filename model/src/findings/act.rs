@@ -1,18 +1,15 @@
 //! One event with who did it, as the finders look at it.
 
-use afterimage_format::{Event, FieldTag};
+use afterimage_format::Event;
 
 use crate::{
     World, describe,
     fds::{FdInfo, Socket},
     paths,
     process::Process,
-    syscalls::{self, ArgKind},
+    syscalls,
     text::{self, Safe},
 };
-
-/// `AT_FDCWD`.
-const AT_FDCWD: i32 = -100;
 
 pub(super) struct Act<'a> {
     pub(super) world: &'a World,
@@ -43,24 +40,12 @@ impl<'a> Act<'a> {
 
     /// The path the event is about: the kernel's, else the claimed one made absolute.
     pub(super) fn path(&self) -> Option<Vec<u8>> {
-        match self.event.bytes(FieldTag::KPATH) {
-            Some(real) => Some(real.to_vec()),
-            None => self.claimed(FieldTag::PATH, 0),
-        }
+        self.world.path_of(self.event)
     }
 
     /// The second path.
     pub(super) fn path2(&self) -> Option<Vec<u8>> {
-        self.claimed(FieldTag::PATH2, 1)
-    }
-
-    fn claimed(&self, tag: FieldTag, nth_directory: usize) -> Option<Vec<u8>> {
-        let path = self.event.bytes(tag)?;
-        let args = syscalls::signature(self.event.code)?.args;
-        let mut directories = args.iter().enumerate().filter(|(_, a)| a.kind == ArgKind::Dirfd);
-        let dirfd =
-            directories.nth(nth_directory).and_then(|(at, _)| self.event.args.get(at)).map(|&fd| fd as i32);
-        Some(self.world.resolve(self.event.task, dirfd.filter(|&fd| fd != AT_FDCWD), path))
+        self.world.second_path_of(self.event)
     }
 
     /// `412 curl`: the process by its id and name.
