@@ -11,6 +11,43 @@ const MOST_RECORDS: usize = 256;
 /// Longest name with its dots.
 const LONGEST_NAME: usize = 255;
 
+/// The name of a record's kind.
+pub fn kind_name(kind: u16) -> Option<&'static str> {
+    const NAMES: [(u16, &str); 11] = [
+        (1, "A"),
+        (2, "NS"),
+        (5, "CNAME"),
+        (6, "SOA"),
+        (12, "PTR"),
+        (15, "MX"),
+        (16, "TXT"),
+        (28, "AAAA"),
+        (33, "SRV"),
+        (65, "HTTPS"),
+        (255, "ANY"),
+    ];
+    NAMES.iter().find(|(number, _)| *number == kind).map(|(_, name)| *name)
+}
+
+/// The name of an answer's code, as IANA lists them.
+pub fn code_name(code: u8) -> Option<&'static str> {
+    const NAMES: [&str; 12] = [
+        "NOERROR",
+        "FORMERR",
+        "SERVFAIL",
+        "NXDOMAIN",
+        "NOTIMP",
+        "REFUSED",
+        "YXDOMAIN",
+        "YXRRSET",
+        "NXRRSET",
+        "NOTAUTH",
+        "NOTZONE",
+        "DSOTYPENI",
+    ];
+    NAMES.get(usize::from(code)).copied()
+}
+
 /// A message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DnsMessage {

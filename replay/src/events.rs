@@ -3,6 +3,7 @@
 //! The order of work: state (who the process is) sees every event; then set-up is hidden and the filter asked;
 //! what is left is described, folded, and handed on.
 
+mod facts;
 mod filters;
 mod fold;
 mod roll;
@@ -14,6 +15,8 @@ mod state;
 mod walk;
 
 use afterimage_format::{Event, EventFlags};
+pub use facts::Teller;
+pub(crate) use facts::record_type;
 pub(crate) use filters::Asked;
 pub use filters::{Filters, frame, frame_of, frame_with_names, with_images};
 pub use roll::roll;

@@ -1,4 +1,5 @@
-//! Results as table, JSON, JSON lines, CSV, Markdown or for Timesketch: one description of the rows, six ways to write them.
+//! Results as table, JSON, JSON lines, CSV, Markdown, for Timesketch or in the schemas ECS and OCSF: one description of the rows,
+//! eight ways to write them.
 //!
 //! Rules: stdout carries data only, stderr words for people. What comes from a recording reaches any of them
 //! only as [`Safe`](afterimage_model::text::Safe) text, so that no output ever holds a control character other
@@ -6,11 +7,16 @@
 
 mod cell;
 mod csv;
+mod document;
+mod ecs;
 mod emitter;
+pub mod facts;
 mod json;
 mod markdown;
+mod ocsf;
 mod sink;
 mod table;
+mod taxonomy;
 pub mod terminal;
 mod timesketch;
 mod width;
@@ -40,6 +46,22 @@ pub enum Format {
     Md,
     /// JSON lines that Timesketch imports; rows with a time only.
     Timesketch,
+    /// JSON lines in the Elastic Common Schema; rows with a time only.
+    Ecs,
+    /// JSON lines in the Open Cybersecurity Schema Framework; rows with a time only.
+    Ocsf,
+}
+
+impl Format {
+    /// The tool or schema whose rows have a time each, and what it is called.
+    const fn asks_for_time(self) -> Option<&'static str> {
+        match self {
+            Self::Timesketch => Some("Timesketch"),
+            Self::Ecs => Some("ECS"),
+            Self::Ocsf => Some("OCSF"),
+            Self::Table | Self::Json | Self::Jsonl | Self::Csv | Self::Md => None,
+        }
+    }
 }
 
 /// When to colour.
@@ -71,6 +93,11 @@ pub struct OutputArgs {
 impl OutputArgs {
     /// Whether the output is for a program.
     pub fn is_machine(&self) -> bool {
-        matches!(self.output, Format::Json | Format::Jsonl | Format::Csv | Format::Timesketch)
+        !matches!(self.output, Format::Table | Format::Md)
+    }
+
+    /// Whether rows are told by their meaning, in another tool's schema: they need [`facts::Facts`].
+    pub fn is_schema(&self) -> bool {
+        matches!(self.output, Format::Ecs | Format::Ocsf)
     }
 }

@@ -1,5 +1,7 @@
 //! The key events of a container as rows.
 
+use std::borrow::Cow;
+
 use afterimage_format::{BootNanos, ContainerUid};
 use afterimage_model::{
     describe, event_name,
@@ -9,9 +11,12 @@ use afterimage_model::{
 };
 
 use crate::{
-    events,
+    events::{self, Teller},
     failure::Failure,
-    output::{Cell, Column, Kind, Record, Shape, Tone},
+    output::{
+        Cell, Column, Kind, Record, Shape, Tone,
+        facts::{self, Facts},
+    },
     time::{self, Span},
     trace::Trace,
 };
@@ -45,9 +50,10 @@ pub struct FindingRow<'a> {
     start: BootNanos,
     process: Option<Safe>,
     result: Safe,
+    facts: Option<Box<Facts>>,
 }
 
-/// The key events of a container in a range, in order of time, none below `least`.
+/// The key events of a container in a range, in order of time, none below `least`. `facts`: rows tell their meaning too.
 ///
 /// # Errors
 /// [`Failure::Read`].
@@ -56,17 +62,39 @@ pub fn of_container<'a>(
     (uid, start): (ContainerUid, BootNanos),
     span: Span,
     least: Severity,
+    facts: bool,
 ) -> Result<Vec<FindingRow<'a>>, Failure> {
     let mut story = Story::new();
+    let mut teller = facts.then(|| Teller::new(trace));
     let mut rows = Vec::new();
     events::roll(trace, Some(uid), span.end, &mut |world, uid, event| {
         let found = story.apply(world, uid, event);
         if let Some(finding) = found.filter(|f| f.severity >= least && span.contains(f.time)) {
             let process = world.process_of_task(event.task).and_then(Process::comm).map(escape);
-            rows.push(FindingRow { trace, finding, start, process, result: describe::result(event) });
+            let facts = teller.as_mut().map(|teller| teller.finding(world, uid, event, told(&finding)));
+            rows.push(FindingRow { trace, finding, start, process, result: describe::result(event), facts });
         }
     })?;
     Ok(rows)
+}
+
+/// A finding as other tools have it.
+fn told(finding: &Finding) -> facts::Finding {
+    let attack = (!finding.attack.is_empty()).then(|| Safe::literal(finding.attack));
+    facts::Finding {
+        title: Safe::literal(finding.title),
+        detail: finding.detail.clone(),
+        rule: None,
+        tags: Vec::new(),
+        techniques: attack.into_iter().collect(),
+        severity: match finding.severity {
+            Severity::Info => 1,
+            Severity::Notice => 2,
+            Severity::Warning => 3,
+            Severity::Critical => 5,
+        },
+        word: finding.severity.as_str(),
+    }
 }
 
 impl Record for FindingRow<'_> {
@@ -90,6 +118,10 @@ impl Record for FindingRow<'_> {
             "container_uid" => Cell::number(finding.container.0),
             _ => Cell::absent(),
         }
+    }
+
+    fn facts(&self) -> Option<Cow<'_, Facts>> {
+        self.facts.as_deref().map(Cow::Borrowed)
     }
 
     fn tone(&self) -> Tone {

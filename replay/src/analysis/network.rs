@@ -1,5 +1,8 @@
 //! The network of a container as rows: conversations, listeners, lookups.
 
+use std::borrow::Cow;
+
+use afterimage_format::ContainerUid;
 use afterimage_model::{
     net::{Conversation, Direction, Listener, Lookup},
     process::ProcessKey,
@@ -9,7 +12,13 @@ use afterimage_model::{
 };
 
 use super::around::Around;
-use crate::output::{Cell, Column, Kind, Record, Shape, Tone};
+use crate::{
+    events::{Teller, record_type},
+    output::{
+        Cell, Column, Kind, Record, Shape, Tone,
+        facts::{Act, Dns, Facts, Outcome},
+    },
+};
 
 /// How conversations are printed.
 pub const CONVERSATIONS: Shape = Shape {
@@ -172,29 +181,31 @@ impl Record for Row<'_, Lookup> {
         }
     }
 
+    fn facts(&self) -> Option<Cow<'_, Facts>> {
+        let Self(around, l) = self;
+        let mut teller = Teller::new(around.trace);
+        let container = around.world.process(l.by).map_or(ContainerUid::HOST, |process| process.container);
+        let mut facts = teller.begin(Act::DnsQuery, container, l.time);
+        facts.action = Safe::literal("lookup");
+        facts.outcome = match l.answered {
+            None => Outcome::Unknown,
+            Some(_) if l.code == 0 => Outcome::Success,
+            Some(_) => Outcome::Failure,
+        };
+        facts.process = Some(teller.identity(l.by, around.name(l.by)));
+        facts.dns = Some(Dns {
+            id: None,
+            is_answer: false,
+            name: Some(escape(&l.name)),
+            kind: record_type(l.kind),
+            code: l.answered.map(|_| l.code),
+            addresses: l.addresses.clone(),
+        });
+        Some(Cow::Owned(*facts))
+    }
+
     fn tone(&self) -> Tone {
         if self.1.answered.is_none() || self.1.code != 0 { Tone::Dim } else { Tone::Plain }
-    }
-}
-
-/// The name of a DNS record type, else its number.
-fn record_type(kind: u16) -> Safe {
-    const NAMES: [(u16, &str); 11] = [
-        (1, "A"),
-        (2, "NS"),
-        (5, "CNAME"),
-        (6, "SOA"),
-        (12, "PTR"),
-        (15, "MX"),
-        (16, "TXT"),
-        (28, "AAAA"),
-        (33, "SRV"),
-        (65, "HTTPS"),
-        (255, "ANY"),
-    ];
-    match NAMES.iter().find(|(number, _)| *number == kind) {
-        Some((_, name)) => Safe::literal(name),
-        None => Safe::format(format_args!("{kind}")),
     }
 }
 

@@ -147,6 +147,7 @@ fn matches(
             skip: true,
             limit: u64::MAX,
             streams: false,
+            facts: false,
             filters,
         };
         let seen = events::walk(trace, options, &mut |item| {

@@ -125,7 +125,8 @@ fn options<'f>(
     filters: &'f mut Filters,
 ) -> Options<'f> {
     let GrepArgs { setup, raw, .. } = *args;
-    Options { container: part.uid(), span: part.span, setup, raw, skip: true, limit, streams, filters }
+    let facts = args.output.is_schema();
+    Options { container: part.uid(), span: part.span, setup, raw, skip: true, limit, streams, facts, filters }
 }
 
 fn search(

@@ -1,6 +1,6 @@
 //! `afterimage hunt`: today's rules over what was recorded before.
 
-use std::{ops::ControlFlow, path::PathBuf};
+use std::{borrow::Cow, ops::ControlFlow, path::PathBuf};
 
 use afterimage_detect::{
     Bits, RuleRows, RuleSet,
@@ -19,10 +19,15 @@ use super::{
     session::{Session, missing, sources},
 };
 use crate::{
-    events::{self, Asked},
+    events::{self, Asked, Teller},
     exit::Verdict,
     failure::Failure,
-    output::{Cell, Column, Kind, Machine, OutputArgs, Record, Shape, Tone, guarded, terminal::defused},
+    output::{
+        Cell, Column, Kind, Machine, OutputArgs, Record, Shape, Tone,
+        facts::{self, Facts, is_technique},
+        guarded,
+        terminal::defused,
+    },
     progress::Progress,
     trace::{self, Gaps, Trace},
 };
@@ -97,6 +102,7 @@ pub(super) const SHAPE: Shape = Shape { rows: "hits", row: "hit", columns: COLUM
 /// A hit with its evidence.
 struct Row<'a> {
     trace: &'a Trace,
+    facts: Option<Box<Facts>>,
     hit: Hit,
     tgid: u32,
     tid: u32,
@@ -197,6 +203,7 @@ fn search(
         rules,
         rows: rules.rows(&frame),
         asked: Asked::new(trace, frame.clone()),
+        teller: args.output.is_schema().then(|| Teller::new(trace)),
         progress: Progress::new(trace.recording.count_hint(&query), false),
         seen,
         visit,
@@ -215,6 +222,7 @@ struct Hunt<'h, 'a> {
     rules: &'h RuleSet,
     rows: RuleRows<'h>,
     asked: Asked<'h>,
+    teller: Option<Teller<'h>>,
     progress: Progress,
     seen: &'h mut Seen,
     visit: &'h mut dyn FnMut(Row<'_>) -> std::io::Result<()>,
@@ -257,7 +265,9 @@ impl Visitor for Hunt<'_, '_> {
                 return ControlFlow::Break(());
             }
             self.seen.found += 1;
-            self.written = (self.visit)(Row::new(self.part.trace, hit, &self.asked, event));
+            let world = self.asked.tracker.world();
+            let facts = self.teller.as_mut().map(|teller| teller.finding(world, uid, event, told(&hit)));
+            self.written = (self.visit)(Row::new(self.part.trace, hit, &self.asked, event, facts));
             if self.written.is_err() {
                 return ControlFlow::Break(());
             }
@@ -270,11 +280,39 @@ impl Visitor for Hunt<'_, '_> {
     }
 }
 
+/// A hit as other tools have it.
+fn told(hit: &Hit) -> facts::Finding {
+    let own = |text: &str| Safe::format(format_args!("{text}"));
+    facts::Finding {
+        title: own(&hit.name),
+        detail: own(&hit.message),
+        rule: Some(own(&hit.name)),
+        tags: hit.tags.iter().map(|tag| own(tag)).collect(),
+        techniques: hit.tags.iter().filter(|tag| is_technique(tag)).map(|tag| own(tag)).collect(),
+        severity: match hit.priority {
+            Priority::Emergency => 6,
+            Priority::Alert | Priority::Critical => 5,
+            Priority::Error => 4,
+            Priority::Warning => 3,
+            Priority::Notice => 2,
+            Priority::Informational | Priority::Debug => 1,
+        },
+        word: hit.priority.as_str(),
+    }
+}
+
 impl<'a> Row<'a> {
-    fn new(trace: &'a Trace, hit: Hit, asked: &Asked<'_>, event: &Event<'_>) -> Self {
+    fn new(
+        trace: &'a Trace,
+        hit: Hit,
+        asked: &Asked<'_>,
+        event: &Event<'_>,
+        facts: Option<Box<Facts>>,
+    ) -> Self {
         let world = asked.tracker.world();
         Self {
             trace,
+            facts,
             hit,
             tgid: event.task.tgid,
             tid: event.task.tid,
@@ -320,6 +358,10 @@ impl Record for Row<'_> {
             "store" => Cell::safe(escape(self.trace.path.as_os_str().as_encoded_bytes())),
             _ => Cell::absent(),
         }
+    }
+
+    fn facts(&self) -> Option<Cow<'_, Facts>> {
+        self.facts.as_deref().map(Cow::Borrowed)
     }
 
     fn tone(&self) -> Tone {

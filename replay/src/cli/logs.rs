@@ -1,6 +1,6 @@
 //! `afterimage logs`: what a container wrote to its standard output and standard error.
 
-use std::io::IsTerminal as _;
+use std::{borrow::Cow, io::IsTerminal as _};
 
 use afterimage_format::{Event, EventFlags, FieldTag};
 use afterimage_model::{
@@ -16,10 +16,13 @@ use super::{
     session::{Session, missing, sources},
 };
 use crate::{
-    events,
+    events::{self, Teller},
     exit::Verdict,
     failure::Failure,
-    output::{Cell, Column, Format, Kind, OutputArgs, Record, Shape, Tone},
+    output::{
+        Cell, Column, Format, Kind, OutputArgs, Record, Shape, Tone,
+        facts::{Act, Facts, More},
+    },
     time::RangeArgs,
     trace::{Trace, display_name},
 };
@@ -79,11 +82,21 @@ struct Written<'a> {
     pid: u32,
     bytes: Vec<u8>,
     length: u64,
+    facts: Option<Box<Facts>>,
 }
 
 impl Written<'_> {
     fn missing(&self) -> u64 {
         self.length.saturating_sub(self.bytes.len() as u64)
+    }
+
+    /// Completes what the row says by its meaning.
+    fn tell(&mut self) {
+        let (text, kept, missing) = (escape(&self.bytes), self.bytes.len() as u64, self.missing());
+        if let Some(facts) = &mut self.facts {
+            facts.act = Act::Output;
+            facts.more = More::Output { stream: self.which.as_str(), text, kept, missing };
+        }
     }
 }
 
@@ -151,7 +164,8 @@ fn each<'a>(
 ) -> Result<(), Failure> {
     let trace = part.trace;
     let mut written = Ok(());
-    events::roll(trace, part.uid(), part.span.end, &mut |world, _, event| {
+    let mut teller = args.output.is_schema().then(|| Teller::new(trace));
+    events::roll(trace, part.uid(), part.span.end, &mut |world, uid, event| {
         if written.is_err() || !part.span.contains(event.time) {
             return;
         }
@@ -162,7 +176,10 @@ fn each<'a>(
         let length = u64::try_from(event.ret).unwrap_or(0);
         let kept = usize::try_from(length).unwrap_or(usize::MAX);
         let bytes: Vec<u8> = bytes.copied().take(kept).collect();
-        written = visit(Written { trace, time: event.time, which, pid: event.task.tgid, bytes, length });
+        let facts = teller.as_mut().map(|teller| teller.event(world, uid, event));
+        let mut row = Written { trace, time: event.time, which, pid: event.task.tgid, bytes, length, facts };
+        row.tell();
+        written = visit(row);
     })?;
     Ok(written?)
 }
@@ -220,6 +237,10 @@ impl Record for Written<'_> {
             "missing" => Cell::number(self.missing()),
             _ => Cell::absent(),
         }
+    }
+
+    fn facts(&self) -> Option<Cow<'_, Facts>> {
+        self.facts.as_deref().map(Cow::Borrowed)
     }
 }
 

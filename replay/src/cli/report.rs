@@ -69,7 +69,7 @@ struct Chapter<'a> {
 impl<'a> Chapter<'a> {
     fn of(part: &Part<'_>, target: Target<'a>) -> Result<Self, Failure> {
         let whose = (target.uid(), target.life().begin);
-        let findings = findings::of_container(target.trace, whose, part.span, Severity::Info)?;
+        let findings = findings::of_container(target.trace, whose, part.span, Severity::Info, false)?;
         Ok(Self { target, findings, span: part.span })
     }
 

@@ -82,6 +82,7 @@ pub(super) fn run(args: &ShowArgs, session: &mut Session<'_>) -> Result<Verdict,
         skip: false,
         limit: args.limit.unwrap_or(u64::MAX),
         streams: std::io::stdout().is_terminal(),
+        facts: args.output.is_schema(),
         filters: &mut filters,
     };
     let seen = events::walk(part.trace, options, &mut |item| {
@@ -111,7 +112,8 @@ fn findings(part: &Part<'_>, args: &ShowArgs, session: &mut Session<'_>) -> Resu
         return Err(Failure::Usage("name a container".to_owned()));
     };
     let whose = (target.uid(), target.life().begin);
-    let mut rows = findings::of_container(part.trace, whose, part.span, Severity::Info)?;
+    let mut rows =
+        findings::of_container(part.trace, whose, part.span, Severity::Info, args.output.is_schema())?;
     rows.truncate(args.limit.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX));
     let head = sources(std::slice::from_ref(part.trace));
     let mut emitter = session.emit(findings::SHAPE, &args.output, &head)?;

@@ -124,6 +124,7 @@ fn count<'a>(part: &Part<'a>, args: &StatsArgs) -> Result<Vec<Stat<'a>>, Failure
         skip: false,
         limit: u64::MAX,
         streams: false,
+        facts: false,
         filters: &mut Filters::default(),
     };
     events::walk(trace, options, &mut |item| {

@@ -205,6 +205,7 @@ mod tests {
             process: None,
             name: Safe::default(),
             detail: Safe::default(),
+            facts: None,
             wanted: true,
         }))
     }

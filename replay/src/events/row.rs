@@ -1,6 +1,6 @@
 //! One event, or one gap, as a row.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use afterimage_format::{
     BootNanos, ContainerUid, EventCode, EventFlags, FieldFlags, FieldTag, Loss, OwnedEvent, OwnedField,
@@ -12,7 +12,7 @@ use afterimage_model::{
 };
 
 use crate::{
-    output::{Cell, Column, Kind, Machine, Record, Tone},
+    output::{Cell, Column, Kind, Machine, Record, Tone, facts::Facts},
     time::{self, Clock},
 };
 
@@ -84,6 +84,8 @@ pub struct EventRow {
     pub name: Safe,
     /// What it was about.
     pub detail: Safe,
+    /// The same by its meaning, where that was asked for.
+    pub facts: Option<Box<Facts>>,
     /// The filter wants it; otherwise it may only end another row.
     pub(super) wanted: bool,
 }
@@ -97,6 +99,9 @@ impl EventRow {
         self.event.cpu = end.event.cpu;
         self.event.duration = None;
         self.wanted |= end.wanted;
+        if let (Some(facts), Some(end)) = (&mut self.facts, end.facts) {
+            facts.ended_as(*end);
+        }
         self.event.flags = EventFlags((self.event.flags.0 & !restart) | end.event.flags.0 & restart);
         self
     }
@@ -160,6 +165,10 @@ impl Record for EventRow {
             "fields" => self.fields(),
             _ => Cell::absent(),
         }
+    }
+
+    fn facts(&self) -> Option<Cow<'_, Facts>> {
+        self.facts.as_deref().map(Cow::Borrowed)
     }
 
     fn tone(&self) -> Tone {
@@ -235,6 +244,8 @@ pub struct GapRow {
     pub whose: Option<Arc<Whose>>,
     /// Shows its time.
     pub clock: Arc<Clock>,
+    /// The same by its meaning, where that was asked for.
+    pub facts: Option<Box<Facts>>,
 }
 
 impl GapRow {
@@ -266,6 +277,10 @@ impl Record for GapRow {
             "cpu" => Cell::option(self.loss.cpu, Cell::number),
             _ => Cell::absent(),
         }
+    }
+
+    fn facts(&self) -> Option<Cow<'_, Facts>> {
+        self.facts.as_deref().map(Cow::Borrowed)
     }
 
     fn tone(&self) -> Tone {

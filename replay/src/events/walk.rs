@@ -13,7 +13,7 @@ use afterimage_model::{
 };
 
 use super::{
-    Asked, EventRow, Filters, GapRow,
+    Asked, EventRow, Filters, GapRow, Teller,
     fold::{Emit, Folder},
     is_shown,
     row::Whose,
@@ -52,6 +52,8 @@ pub struct Options<'a> {
     pub limit: u64,
     /// Rows are printed to a terminal as they come: progress would stand between them.
     pub streams: bool,
+    /// Rows tell their meaning too.
+    pub facts: bool,
     /// Which events are wanted.
     pub filters: &'a mut Filters,
 }
@@ -87,6 +89,7 @@ struct Walk<'a, 'b> {
     clock: Arc<Clock>,
     whose: HashMap<ContainerUid, Arc<Whose>>,
     asked: Asked<'a>,
+    teller: Option<Teller<'a>>,
     folder: Folder,
     gaps: std::vec::IntoIter<Loss>,
     next_gap: Option<Loss>,
@@ -108,7 +111,7 @@ pub fn walk(trace: &Trace, options: Options<'_>, emit: &mut Emit<'_>) -> Result<
     let query = query(trace, &options);
     options.filters.survey(trace, &query)?;
     let selection = if options.skip { options.filters.select(trace, options.container) } else { None };
-    let Options { container, span, setup, raw, skip, limit, streams, filters } = options;
+    let Options { container, span, setup, raw, skip, limit, streams, facts, filters } = options;
     let filters: &Filters = filters;
     let frame = filters.frame(trace);
     let rows = if skip && selection.is_some() { RowSelection::new(trace, filters, &frame) } else { None };
@@ -120,6 +123,7 @@ pub fn walk(trace: &Trace, options: Options<'_>, emit: &mut Emit<'_>) -> Result<
         clock: Arc::new(trace.clock.clone()),
         whose: HashMap::new(),
         asked: Asked::new(trace, frame.clone()),
+        teller: facts.then(|| Teller::new(trace)),
         folder: Folder::default(),
         next_gap: gaps.next(),
         gaps,
@@ -231,7 +235,8 @@ impl Walk<'_, '_> {
     fn gap(&mut self, loss: Loss, emit: &mut Emit<'_>) -> ControlFlow<()> {
         self.next_gap = self.gaps.next();
         let whose = self.options.container.map(|uid| self.whose(uid));
-        self.push(Item::Gap(GapRow { loss, whose, clock: Arc::clone(&self.clock) }), emit)
+        let facts = self.teller.as_mut().map(|teller| teller.loss(&loss, self.options.container));
+        self.push(Item::Gap(GapRow { loss, whose, clock: Arc::clone(&self.clock), facts }), emit)
     }
 
     fn push(&mut self, item: Item, emit: &mut Emit<'_>) -> ControlFlow<()> {
@@ -260,6 +265,7 @@ impl Walk<'_, '_> {
             detail: describe::detail(event, Some(self.asked.tracker.world())),
             whose: self.whose(uid),
             clock: Arc::clone(&self.clock),
+            facts: self.teller.as_mut().map(|teller| teller.event(self.asked.tracker.world(), uid, event)),
             wanted: true,
             event: OwnedEvent::from_event(event),
         }

@@ -1,7 +1,11 @@
 //! One cell of a result: text for people and a JSON value for programs, both safe.
 
+use std::borrow::Cow;
+
 use afterimage_model::text::Safe;
 use serde_json::{Number, Value};
+
+use super::facts::Facts;
 
 /// What a cell holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,6 +95,11 @@ impl Machine {
             other => other,
         };
         Self(Value::Object(parts.into_iter().map(|(k, v)| (own(k), guarded(v))).collect()))
+    }
+
+    /// An object that was put together of safe parts.
+    pub(super) fn object_of(parts: serde_json::Map<String, Value>) -> Self {
+        Self(Value::Object(parts))
     }
 
     /// A list.
@@ -263,6 +272,11 @@ pub enum Tone {
 pub trait Record {
     /// The cell of column `key`; [`Cell::absent`] for a key the row does not have.
     fn cell(&self, key: &str) -> Cell;
+
+    /// What it says by its meaning, for outputs in another tool's schema; rows with a time have it where it is asked for.
+    fn facts(&self) -> Option<Cow<'_, Facts>> {
+        None
+    }
 
     /// How it stands out.
     fn tone(&self) -> Tone {

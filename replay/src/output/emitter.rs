@@ -2,12 +2,13 @@
 
 use std::io::{self, Write};
 
+use afterimage_model::text::Safe;
 use serde_json::{Map, Value};
 
 use super::{
-    Cell, Column, Format, OutputArgs, Record, csv,
+    Cell, Column, Format, OutputArgs, Record, csv, ecs,
     json::{self, SCHEMA},
-    markdown,
+    markdown, ocsf,
     table::Table,
     terminal::{self, Style},
     timesketch,
@@ -48,9 +49,14 @@ impl<'a> Emitter<'a> {
         head: &Map<String, Value>,
     ) -> Result<Self, Failure> {
         let columns = choose(shape, args)?;
-        if args.output == Format::Timesketch && !timesketch::has_time(&columns) {
+        if args.is_schema() && !args.fields.is_empty() {
+            return Err(Failure::Usage(
+                "--fields chooses columns, and a schema has its own members".to_owned(),
+            ));
+        }
+        if let Some(who) = args.output.asks_for_time().filter(|_| !timesketch::has_time(&columns)) {
             return Err(Failure::Usage(format!(
-                "{} have no column `time`, which Timesketch asks for",
+                "{} have no column `time`, which {who} asks for",
                 shape.rows
             )));
         }
@@ -69,7 +75,7 @@ impl<'a> Emitter<'a> {
 
     fn head(&mut self, head: &Map<String, Value>) -> io::Result<()> {
         match self.format {
-            Format::Table | Format::Jsonl | Format::Timesketch => Ok(()),
+            Format::Table | Format::Jsonl | Format::Timesketch | Format::Ecs | Format::Ocsf => Ok(()),
             Format::Json => {
                 write!(self.out, "{{\"schema\":{SCHEMA},\"kind\":\"{}\",", self.shape.rows)?;
                 json::members(self.out, head)?;
@@ -114,15 +120,14 @@ impl<'a> Emitter<'a> {
                 json::write(self.out, &members(&self.columns, cells, Some(kind)))?;
                 self.out.write_all(b"\n")
             }
-            Format::Timesketch => {
-                let row = timesketch::row(&self.columns, &cells, kind);
-                let without = || {
-                    io::Error::other(
-                        "the recording has no clock reading, and Timesketch asks for the time of the day",
-                    )
-                };
-                json::write(self.out, &row.ok_or_else(without)?)?;
-                self.out.write_all(b"\n")
+            Format::Timesketch => self.dated(timesketch::row(&self.columns, &cells, kind)),
+            Format::Ecs | Format::Ocsf => {
+                let message = told(&self.columns, &cells);
+                let row = record.facts().and_then(|facts| match self.format {
+                    Format::Ecs => ecs::row(&facts, message, self.rows, kind),
+                    _ => ocsf::row(&facts, message, self.rows),
+                });
+                self.dated(row)
             }
             Format::Csv => {
                 let fields: Vec<String> = cells.iter().map(csv::field).collect();
@@ -133,6 +138,17 @@ impl<'a> Emitter<'a> {
                 writeln!(self.out, "| {} |", fields.join(" | "))
             }
         }
+    }
+
+    /// Writes a row that has the time of the day, if there is one.
+    fn dated(&mut self, row: Option<Value>) -> io::Result<()> {
+        let who = self.format.asks_for_time().unwrap_or_default();
+        let without = || {
+            let why = format!("the recording has no clock reading, and {who} asks for the time of the day");
+            io::Error::other(why)
+        };
+        json::write(self.out, &row.ok_or_else(without)?)?;
+        self.out.write_all(b"\n")
     }
 
     /// How many rows were written.
@@ -165,11 +181,19 @@ impl<'a> Emitter<'a> {
                 json::write(self.out, &Value::Object(last))?;
                 self.out.write_all(b"\n")?;
             }
-            Format::Csv | Format::Md | Format::Timesketch => {}
+            Format::Csv | Format::Md | Format::Timesketch | Format::Ecs | Format::Ocsf => {}
         }
         self.out.flush()?;
         Ok(self.rows)
     }
+}
+
+/// A row in words: what a table shows of it but the time, which tools show themselves.
+pub(super) fn told(columns: &[&'static Column], cells: &[Cell]) -> Safe {
+    const CLOCKS: [&str; 3] = ["time", "offset", "boot_ns"];
+    let told = columns.iter().zip(cells).filter(|(c, _)| c.shown && !CLOCKS.contains(&c.key));
+    let words: Vec<&str> = told.map(|(_, cell)| cell.text()).filter(|text| !text.is_empty()).collect();
+    Safe::format(format_args!("{}", words.join(" ")))
 }
 
 fn members(columns: &[&'static Column], cells: Vec<Cell>, kind: Option<&'static str>) -> Value {

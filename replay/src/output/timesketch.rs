@@ -7,12 +7,10 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{Cell, Column, Kind};
+use super::{Cell, Column, Kind, emitter::told};
 
 /// Most bytes of a string that the index keeps whole.
 const LONGEST: usize = 32_766;
-/// Columns that tell the time again, in other clocks.
-const CLOCKS: [&str; 3] = ["time", "offset", "boot_ns"];
 
 /// Whether rows of these columns have a place in time.
 pub(super) fn has_time(columns: &[&Column]) -> bool {
@@ -25,10 +23,8 @@ pub(super) fn row(columns: &[&'static Column], cells: &[Cell], kind: &str) -> Op
     let (_, time) = all().find(|(column, _)| column.key == "time")?;
     let datetime = time.value().as_str()?;
     let micros = datetime.parse::<Timestamp>().ok()?.as_microsecond();
-    let told = all().filter(|(column, _)| column.shown && !CLOCKS.contains(&column.key));
-    let words: Vec<&str> = told.map(|(_, cell)| cell.text()).filter(|text| !text.is_empty()).collect();
     let mut map = Map::new();
-    map.insert("message".to_owned(), cut(&words.join(" ")).into());
+    map.insert("message".to_owned(), cut(told(columns, cells).as_str()).into());
     map.insert("datetime".to_owned(), datetime.into());
     map.insert("timestamp".to_owned(), micros.into());
     map.insert("timestamp_desc".to_owned(), format!("{kind} time").into());

@@ -66,7 +66,7 @@ fn hostile() -> Store {
 
 /// Every way to print something of the recording.
 fn verbs(store: &str) -> Vec<Vec<String>> {
-    let formats = ["table", "json", "jsonl", "csv", "md", "timesketch"];
+    let formats = ["table", "json", "jsonl", "csv", "md", "timesketch", "ecs", "ocsf"];
     let plain: [&[&str]; 23] = [
         &["ls", "-a", "--no-trunc", "STORE"],
         &["info", "STORE"],
@@ -152,6 +152,32 @@ fn outputs_show_the_bytes_escaped_and_whole() {
     for key in ["name", "image"] {
         let text = document["containers"][0][key].as_str().expect("text").to_owned();
         assert_eq!(unescape(&text).as_deref(), Some(HOSTILE), "{key}");
+    }
+}
+
+#[test]
+fn other_tools_get_the_bytes_escaped_and_whole() {
+    let store = hostile();
+    let of = |format: &str, place: &str| {
+        let ran = afterimage(&["show", "uid:1", store.arg(), "-o", format]);
+        let lines = ran.json_lines();
+        let mut texts = lines.iter().filter_map(|line| unescape(line.pointer(place)?.as_str()?));
+        assert!(texts.any(|bytes| bytes == HOSTILE), "{format} {place}: {lines:?}");
+    };
+    for place in [
+        "/container/name",
+        "/container/image/name",
+        "/orchestrator/resource/name",
+        "/process/executable",
+        "/process/args/0",
+        "/file/path",
+    ] {
+        of("ecs", place);
+    }
+    for place in
+        ["/device/container/name", "/process/file/path", "/file/path", "/unmapped/pod", "/unmapped/image"]
+    {
+        of("ocsf", place);
     }
 }
 

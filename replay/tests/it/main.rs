@@ -17,6 +17,7 @@ mod ls;
 mod readme;
 mod run;
 mod samples;
+mod schemas;
 mod show;
 mod staged;
 mod talk;

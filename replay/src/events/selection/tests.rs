@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    events::{self, Item, Options},
+    events::{self, EventRow, Item, Options},
     time::Span,
 };
 
@@ -198,12 +198,14 @@ fn found(trace: &Trace, text: &str, skip: bool) -> Vec<String> {
         skip,
         limit: u64::MAX,
         streams: true,
+        facts: true,
         filters: &mut filters,
     };
     let mut found = Vec::new();
     events::walk(trace, options, &mut |item| {
         if let Item::Event(row) = item {
-            found.push(format!("{:?} {:?} {:?} {:?}", row.event, row.process, row.name, row.detail));
+            let EventRow { event, process, name, detail, facts, .. } = *row;
+            found.push(format!("{event:?} {process:?} {name:?} {detail:?} {facts:?}"));
         }
         ControlFlow::Continue(())
     })
@@ -222,6 +224,7 @@ fn counted(trace: &Trace, text: &str) -> u64 {
         skip: true,
         limit: u64::MAX,
         streams: true,
+        facts: false,
         filters: &mut filters,
     };
     events::count(trace, options).unwrap().shown
