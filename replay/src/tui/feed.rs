@@ -244,6 +244,8 @@ impl Tally {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Story {
     pub(crate) rows: Vec<StoryRow>,
+    /// Findings that are not among them: there were too many of their kind.
+    pub(crate) left_out: u64,
     pub(crate) summary: Vec<(Safe, Safe)>,
     /// Events of the container's set-up, once all was read.
     pub(crate) setup: u64,

@@ -1,6 +1,6 @@
 //! A whole life in a few lines: its findings, and what it came to.
 
-use std::{ops::ControlFlow, sync::Arc};
+use std::{collections::HashMap, ops::ControlFlow, sync::Arc};
 
 use afterimage_format::{BootNanos, ContainerUid, Direction, EventFlags, EventId, Query, ReadError};
 use afterimage_model::{
@@ -27,6 +27,29 @@ use crate::{
 
 /// Looks between two reports.
 const REPORTS: u64 = 32;
+/// Findings of a kind that are listed: whoever makes many of one hides none of another behind them.
+const MOST_OF_KIND: u64 = 1000;
+
+/// The findings so far, the first ones of each kind.
+#[derive(Default)]
+struct Lines {
+    rows: Vec<StoryRow>,
+    /// How many there were of each kind, by its title.
+    seen: HashMap<&'static str, u64>,
+    left_out: u64,
+}
+
+impl Lines {
+    fn add(&mut self, id: EventId, found: Finding) {
+        let seen = self.seen.entry(found.title).or_default();
+        *seen += 1;
+        if *seen > MOST_OF_KIND {
+            self.left_out += 1;
+        } else {
+            self.rows.push(line(id, found));
+        }
+    }
+}
 
 /// Reads the whole life, telling the story so far now and then.
 ///
@@ -38,7 +61,7 @@ pub(super) fn story(trace: &Trace, key: StoryKey, job: &Job<'_>) -> Result<(), R
     let mut world = World::new();
     let (mut files, mut network) = (Files::new(), Network::new());
     let mut findings = findings::Story::new();
-    let mut rows = Vec::new();
+    let (mut lines, mut told) = (Lines::default(), (0, None));
     let (mut seen, mut setup, mut over) = (0_u64, 0_u64, false);
     trace.recording.walk(&query, None, Direction::Forward, &mut |id, uid, event| {
         seen += 1;
@@ -50,13 +73,18 @@ pub(super) fn story(trace: &Trace, key: StoryKey, job: &Job<'_>) -> Result<(), R
             files.apply(&world, uid, event);
             network.apply(&world, uid, event);
         }
-        rows.extend(findings.apply(&world, uid, event).map(|found| line(id, found)));
+        if let Some(found) = findings.apply(&world, uid, event) {
+            lines.add(id, found);
+        }
         if seen.is_multiple_of(STRIDE) {
             over = (job.over)();
             if seen.is_multiple_of(STRIDE * REPORTS) {
                 let reading = Some(percent(seen, total));
-                let part = Story { rows: rows.clone(), reading, ..Story::default() };
-                (job.tell)(Reply::Story(key, part));
+                let now = (lines.rows.len(), reading);
+                if std::mem::replace(&mut told, now) != now {
+                    let (rows, left_out) = (lines.rows.clone(), lines.left_out);
+                    (job.tell)(Reply::Story(key, Story { rows, left_out, reading, ..Story::default() }));
+                }
             }
         }
         if over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -65,7 +93,9 @@ pub(super) fn story(trace: &Trace, key: StoryKey, job: &Job<'_>) -> Result<(), R
         let summary = summary(&world, key.uid);
         let tree = tree(&world, key.uid);
         let whole = Arc::new(Whole::new(key.uid, world, files, network, tree));
-        (job.tell)(Reply::Story(key, Story { rows, summary, setup, reading: None, whole: Some(whole) }));
+        let Lines { rows, left_out, .. } = lines;
+        let story = Story { rows, left_out, summary, setup, reading: None, whole: Some(whole) };
+        (job.tell)(Reply::Story(key, story));
     }
     Ok(())
 }
@@ -126,4 +156,34 @@ fn summary(world: &World, uid: ContainerUid) -> Vec<(Safe, Safe)> {
             safe!("{} sent, {} received", bytes(sum(|p| p.bytes_sent)), bytes(sum(|p| p.bytes_received))),
         ),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use afterimage_format::{EventCode, TaskKey};
+    use afterimage_model::findings::Severity;
+
+    use super::*;
+
+    #[test]
+    fn many_findings_of_a_kind_hide_none_of_another() {
+        let mut lines = Lines::default();
+        let mut add = |at: u64, title| {
+            let found = Finding {
+                time: BootNanos(at),
+                container: ContainerUid(1),
+                task: TaskKey::default(),
+                code: EventCode::EXEC,
+                severity: Severity::Notice,
+                title,
+                detail: Safe::default(),
+                attack: "",
+            };
+            lines.add(EventId { time: BootNanos(at), block: 0, row: at as u32 }, found);
+        };
+        (0..5 * MOST_OF_KIND).for_each(|at| add(at, "noise"));
+        add(5 * MOST_OF_KIND, "the one");
+        assert_eq!((lines.rows.len() as u64, lines.left_out), (MOST_OF_KIND + 1, 4 * MOST_OF_KIND));
+        assert_eq!(lines.rows.last().map(|row| row.text.as_str()), Some("the one"));
+    }
 }

@@ -20,7 +20,7 @@ use crate::tui::{
     layout::Pane,
     moment::Clocks,
     paint::{Painter, Row},
-    text::{counted, safe},
+    text::{counted, grouped, safe},
     theme::Role,
     update::noted,
 };
@@ -73,6 +73,13 @@ pub(super) fn explain(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let mut out = Vec::new();
     if let Some(row) = app.selected_finding() {
         about(app, row, &mut out);
+    }
+    let left_out = app.story().map_or(0, |story| story.left_out);
+    if left_out > 0 {
+        out.push(DetailLine::Warn(safe!(
+            "{} more are not listed: of each kind the first 1,000 are.",
+            grouped(left_out)
+        )));
     }
     techniques(app, &mut out);
     paragraph(painter, inner, &out, sheet.left.top);
