@@ -8,8 +8,11 @@ use afterimage_format::{
 };
 use afterimage_model::{class::classify, keeper::Keeper};
 
-/// Events of the long container for each event of another one.
-const LONG: u64 = 3;
+/// Events of the long container for each event of another one: with 1.2 thousand million events there are 25,600 others.
+const LONG: u64 = 63;
+/// So many seconds of it are in a block, as if as much happened as fills it: the sample's own rate would make eight times as many
+/// blocks as 10 GB have.
+const BLOCK_AGE: u64 = 60_000_000_000;
 /// Between two repetitions, nanoseconds.
 const PAUSE: u64 = 50_000_000;
 
@@ -27,7 +30,7 @@ pub(crate) fn write(sample: &Path, dir: &Path, events: u64) -> Result<(), Box<dy
     let summary = recording.containers().first().ok_or("the sample has no container")?;
     let (first, last) = recording.time_range().ok_or("the sample has no event")?;
     let round = last.0 - first.0 + PAUSE;
-    let options = StoreOptions { classify, ..StoreOptions::default() };
+    let options = StoreOptions { classify, block_age: BLOCK_AGE, ..StoreOptions::default() };
     let mut store = StoreWriter::open(dir, recording.origin().clone(), options)?;
     store.put_clock(ClockPair { boot: first, real: 1_795_305_600_000_000_000 })?;
     let rounds = events / rows.len() as u64 + 1;
