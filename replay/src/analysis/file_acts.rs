@@ -20,20 +20,21 @@ const COLUMNS: &[Column] = &[
         .kind(Kind::Time),
     Column::new("last", "LAST", "last act").hidden().kind(Kind::Time),
     Column::new("written", "WRITTEN", "bytes written to it").integer(),
-    Column::new("read", "READ", "bytes read from it").integer(),
-    Column::new("acts", "ACTS", "what was done to it").kind(Kind::Texts),
+    Column::new("read", "READ", "bytes read from it").integer().spare(),
+    Column::new("acts", "ACTS", "what was done to it").kind(Kind::Texts).flexible(),
     Column::new(
         "marks",
         "MARKS",
         "dropped and executed, deleted, upper layer, link, directory, claimed path",
     )
     .kind(Kind::Texts)
+    .flexible()
     .optional(),
     Column::new("path", "PATH", "its path as the container sees it; the kernel's where it was recorded")
         .flexible(),
     Column::new("formerly", "FORMERLY", "paths it had before it was renamed").kind(Kind::Texts).optional(),
     Column::new("link_to", "LINK TO", "what a link points to, as claimed").hidden(),
-    Column::new("by", "BY", "processes that did it").kind(Kind::Texts).flexible(),
+    Column::new("by", "BY", "processes that did it").kind(Kind::Texts).flexible().spare(),
     Column::new("existence", "EXISTENCE", "found, made, maybe made or unknown: whether it was there before")
         .hidden(),
     Column::new("kernel_path", "KERNEL PATH", "the kernel told this path; otherwise programs claimed it")
@@ -52,7 +53,8 @@ const COLUMNS: &[Column] = &[
         "SHA256",
         "hash of its bytes when it was executed, where it is not part of the image",
     )
-    .optional(),
+    .optional()
+    .spare(),
     Column::new("image", "IMAGE", "what became of these bytes: kept, or why they are missing").hidden(),
     Column::new("recorded", "RECORDED", "bytes of what was written that the recording holds")
         .hidden()

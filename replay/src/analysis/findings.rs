@@ -23,15 +23,15 @@ use crate::{
 
 /// The columns of findings.
 const COLUMNS: &[Column] = &[
-    Column::new("time", "TIME", "when it happened").kind(Kind::Time),
+    Column::new("time", "TIME", "when it happened").kind(Kind::Time).spare(),
     Column::new("offset", "OFFSET", "the same in seconds after the container's start").right(),
     Column::new("offset_ns", "OFFSET NS", "the same in nanoseconds").hidden().integer(),
     Column::new("severity", "SEVERITY", "info, notice, warning or critical"),
     Column::new("pid", "PID", "process (the kernel's tgid), as the host sees it").integer(),
     Column::new("tid", "TID", "thread").hidden().integer(),
-    Column::new("process", "PROCESS", "name of the process at that moment").flexible(),
+    Column::new("process", "PROCESS", "name of the process at that moment").flexible().spare(),
     Column::new("event", "EVENT", "the event it rests on").hidden(),
-    Column::new("title", "WHAT", "what was seen"),
+    Column::new("title", "WHAT", "what was seen").flexible(),
     Column::new("detail", "DETAIL", "on what, by what").flexible(),
     Column::new("result", "RESULT", "result of the event").hidden(),
     Column::new("attack", "ATT&CK", "technique of MITRE ATT&CK that it may be part of").optional(),

@@ -26,7 +26,8 @@ pub const CONVERSATIONS: Shape = Shape {
     row: "conversation",
     columns: &[
         Column::new("first", "FIRST", "first sign, in seconds after the container's start in tables")
-            .kind(Kind::Time),
+            .kind(Kind::Time)
+            .spare(),
         Column::new("last", "LAST", "last sign").hidden().kind(Kind::Time),
         Column::new("protocol", "PROTO", "tcp, udp, unix, ..."),
         Column::new("direction", "DIR", "out: the container began; in: the peer did"),
@@ -40,7 +41,7 @@ pub const CONVERSATIONS: Shape = Shape {
         Column::new("name_sources", "SOURCES", "where each name was seen").hidden().kind(Kind::Texts),
         Column::new("local", "LOCAL", "the container's own address").hidden().flexible(),
         Column::new("connections", "CONN", "connections made or accepted").integer(),
-        Column::new("failures", "FAILED", "connections that failed").integer(),
+        Column::new("failures", "FAILED", "connections that failed").integer().spare(),
         Column::new("error", "ERROR", "the last failure").optional(),
         Column::new("sent", "SENT", "bytes sent").integer(),
         Column::new("received", "RECEIVED", "bytes received").integer(),

@@ -43,7 +43,7 @@ pub(super) struct LsArgs {
 const COLUMNS: &[Column] = &[
     Column::new("id", "ID", "the engine's id; the first 12 digits in tables unless --no-trunc").flexible(),
     Column::new("uid", "UID", "the recorder's own number of it in this store").hidden().integer(),
-    Column::new("engine", "ENGINE", "who made it: docker, podman, containerd, ..."),
+    Column::new("engine", "ENGINE", "who made it: docker, podman, containerd, ...").spare(),
     Column::new("role", "ROLE", "container, sandbox, monitor or host").hidden(),
     Column::new("name", "NAME", "the engine's name for it, else the name in its pod").flexible().optional(),
     Column::new("image", "IMAGE", "the image it was made from").flexible().optional(),
@@ -54,7 +54,7 @@ const COLUMNS: &[Column] = &[
         .kind(Kind::Time),
     Column::new("end", "END", "when its first process ended").hidden().kind(Kind::Time),
     Column::new("removed", "REMOVED", "when it was removed").hidden().kind(Kind::Time),
-    Column::new("life", "LIFE", "how long it lived, as far as is recorded").right(),
+    Column::new("life", "LIFE", "how long it lived, as far as is recorded").right().spare(),
     Column::new("life_ns", "LIFE NS", "the same in nanoseconds").hidden().integer(),
     Column::new("exit", "EXIT", "exit code or signal of its first process").right(),
     Column::new("exit_code", "EXIT CODE", "exit code").hidden().integer(),
@@ -68,7 +68,7 @@ const COLUMNS: &[Column] = &[
     )
     .hidden()
     .integer(),
-    Column::new("recording", "RECORDING", "complete, or partial and why"),
+    Column::new("recording", "RECORDING", "complete, or partial and why").flexible(),
     Column::new("partial", "PARTIAL", "why the recording of it is partial; empty where it is complete")
         .hidden()
         .kind(Kind::Texts),

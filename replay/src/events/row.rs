@@ -19,7 +19,7 @@ use crate::{
 /// The columns of events.
 pub const COLUMNS: &[Column] = &[
     Column::new("time", "TIME", "when it happened; a system call: when it returned").kind(Kind::Time),
-    Column::new("offset", "OFFSET", "the same in seconds after the container's start").right(),
+    Column::new("offset", "OFFSET", "the same in seconds after the container's start").right().spare(),
     Column::new("offset_ns", "OFFSET NS", "the same in nanoseconds").hidden().integer(),
     Column::new("boot_ns", "BOOT NS", "the same in nanoseconds of CLOCK_BOOTTIME").hidden().right(),
     Column::new("container", "CONTAINER", "id of the container; its name in tables").hidden().flexible(),

@@ -187,6 +187,8 @@ pub struct Column {
     pub flexible: bool,
     /// Left out of a table in which it has nothing to show.
     pub optional: bool,
+    /// Left out of a table that is too wide for the terminal.
+    pub spare: bool,
     /// What its JSON values are.
     pub kind: Kind,
     /// What it says, for `--fields help` and the documentation.
@@ -203,6 +205,7 @@ impl Column {
             right: false,
             flexible: false,
             optional: false,
+            spare: false,
             kind: Kind::Text,
             about,
         }
@@ -239,6 +242,13 @@ impl Column {
     #[must_use]
     pub const fn optional(mut self) -> Self {
         self.optional = true;
+        self
+    }
+
+    /// Left out of a table that is too wide for the terminal, the last of such columns first.
+    #[must_use]
+    pub const fn spare(mut self) -> Self {
+        self.spare = true;
         self
     }
 

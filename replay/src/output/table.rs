@@ -14,6 +14,8 @@ const SAMPLE: usize = 200;
 const WIDEST: usize = 64;
 /// A flexible column is never cut below this.
 const NARROWEST: usize = 12;
+/// Rather than cutting flexible columns below this, spare ones are left out.
+const COMFORTABLE: usize = 20;
 const GAP: &str = "  ";
 
 /// Streams a table.
@@ -27,11 +29,23 @@ pub(super) struct Table {
     rows: u64,
     /// Which of the columns that came are in `columns`.
     shown: Vec<bool>,
+    /// Titles of those that there was no room for.
+    left_out: Vec<&'static str>,
 }
 
 impl Table {
     pub(super) fn new(columns: Vec<&'static Column>, style: Style, limit: Option<usize>) -> Self {
-        Self { columns, style, limit, waiting: Vec::new(), widths: None, rows: 0, shown: Vec::new() }
+        let shown = vec![true; columns.len()];
+        Self {
+            columns,
+            style,
+            limit,
+            waiting: Vec::new(),
+            widths: None,
+            rows: 0,
+            shown,
+            left_out: Vec::new(),
+        }
     }
 
     pub(super) fn row(&mut self, out: &mut dyn Write, cells: &[Cell], tone: Tone) -> io::Result<()> {
@@ -51,11 +65,39 @@ impl Table {
 
     /// Writes what waits.
     pub(super) fn finish(&mut self, out: &mut dyn Write) -> io::Result<()> {
-        if self.widths.is_none() && self.rows > 0 { self.settle(out) } else { Ok(()) }
+        if self.widths.is_none() && self.rows > 0 {
+            self.settle(out)?;
+        }
+        if self.left_out.is_empty() {
+            return Ok(());
+        }
+        let titles = self.left_out.join(", ");
+        let line = format!("no room for {titles}; --no-trunc shows all");
+        writeln!(out, "{}", self.style.paint(Tone::Dim, &line))
     }
 
     fn settle(&mut self, out: &mut dyn Write) -> io::Result<()> {
         self.drop_empty();
+        let mut widths = self.wanted();
+        if let Some(limit) = self.limit {
+            while let Some(spare) = self.spare(&widths, limit) {
+                self.left_out.insert(0, self.columns[spare].title);
+                self.drop(|i| i != spare);
+                widths = self.wanted();
+            }
+            self.fit(&mut widths, limit);
+        }
+        let titles: Vec<String> = self.columns.iter().map(|c| c.title.to_owned()).collect();
+        self.line(out, &titles, Tone::Head, &widths)?;
+        for (texts, tone) in std::mem::take(&mut self.waiting) {
+            self.line(out, &texts, tone, &widths)?;
+        }
+        self.widths = Some(widths);
+        Ok(())
+    }
+
+    /// As wide as the columns would be in the sample.
+    fn wanted(&self) -> Vec<usize> {
         let mut widths: Vec<usize> = self.columns.iter().map(|c| display_width(c.title)).collect();
         for (texts, _) in &self.waiting {
             for (width, text) in widths.iter_mut().zip(texts) {
@@ -68,26 +110,38 @@ impl Table {
                 *width = (*width).min(WIDEST);
             }
         }
-        if let Some(limit) = self.limit {
-            self.fit(&mut widths, limit);
-        }
-        let titles: Vec<String> = self.columns.iter().map(|c| c.title.to_owned()).collect();
-        self.line(out, &titles, Tone::Head, &widths)?;
-        for (texts, tone) in std::mem::take(&mut self.waiting) {
-            self.line(out, &texts, tone, &widths)?;
-        }
-        self.widths = Some(widths);
-        Ok(())
+        widths
     }
 
     /// Leaves out the optional columns in which no row of the sample has anything.
     fn drop_empty(&mut self) {
         let has_any = |i: usize| self.waiting.iter().any(|(texts, _)| !texts[i].is_empty());
-        self.shown = (0..self.columns.len()).map(|i| !self.columns[i].optional || has_any(i)).collect();
-        self.columns = pick(std::mem::take(&mut self.columns), &self.shown);
+        let kept: Vec<bool> =
+            (0..self.columns.len()).map(|i| !self.columns[i].optional || has_any(i)).collect();
+        self.drop(|i| kept[i]);
+    }
+
+    /// Leaves out columns.
+    fn drop(&mut self, keeps: impl Fn(usize) -> bool) {
+        let kept: Vec<bool> = (0..self.columns.len()).map(keeps).collect();
+        self.columns = pick(std::mem::take(&mut self.columns), &kept);
         for (texts, _) in &mut self.waiting {
-            *texts = pick(std::mem::take(texts), &self.shown);
+            *texts = pick(std::mem::take(texts), &kept);
         }
+        let mut kept = kept.into_iter();
+        for shown in self.shown.iter_mut().filter(|shown| **shown) {
+            *shown = kept.next().unwrap_or(false);
+        }
+    }
+
+    /// The column that is left out next, where the line does not fit without cutting the others short.
+    fn spare(&self, widths: &[usize], limit: usize) -> Option<usize> {
+        let needed = |i: usize| match self.columns[i].flexible {
+            true => widths[i].min(COMFORTABLE),
+            false => widths[i],
+        };
+        let total = (0..widths.len()).map(needed).sum::<usize>() + GAP.len() * widths.len().saturating_sub(1);
+        (0..widths.len()).rev().find(|&i| total > limit && self.columns[i].spare)
     }
 
     /// Takes width from the flexible columns, the widest first, until the line fits.
@@ -137,4 +191,51 @@ impl Table {
 /// The items at the places that are shown.
 fn pick<T>(items: Vec<T>, shown: &[bool]) -> Vec<T> {
     items.into_iter().zip(shown).filter_map(|(item, shown)| shown.then_some(item)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use afterimage_model::text::escape;
+
+    use super::*;
+
+    static COLUMNS: [Column; 4] = [
+        Column::new("time", "TIME", ""),
+        Column::new("offset", "OFFSET", "").right().spare(),
+        Column::new("detail", "DETAIL", "").flexible(),
+        Column::new("hash", "HASH", "").spare(),
+    ];
+
+    fn printed(limit: Option<usize>) -> String {
+        let mut out = Vec::new();
+        let mut table = Table::new(COLUMNS.iter().collect(), Style::PLAIN, limit);
+        for detail in ["/bin/sh", "/a/path/that/is/long/enough/to/be/cut"] {
+            let texts = ["11:58:02.410", "+0.000405", detail, "d3e1e420312f7bfaba48fb6a9765ea3b"];
+            let cells: Vec<Cell> = texts.iter().map(|text| Cell::safe(escape(text.as_bytes()))).collect();
+            table.row(&mut out, &cells, Tone::Plain).unwrap();
+        }
+        table.finish(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_table_that_fits_has_all_columns() {
+        assert!(!printed(None).contains("no room"));
+        let wide = printed(Some(200));
+        assert_eq!(wide, printed(None));
+    }
+
+    #[test]
+    fn where_room_is_short_spare_columns_go_before_others_are_cut_and_that_is_said() {
+        let narrow = printed(Some(60));
+        assert!(narrow.contains("OFFSET") && !narrow.contains("HASH\n"), "{narrow}");
+        assert!(narrow.contains("no room for HASH; "), "{narrow}");
+        let narrower = printed(Some(40));
+        assert!(narrower.contains("no room for OFFSET, HASH; "), "{narrower}");
+        let rows = narrower.lines().filter(|line| line.contains("11:58"));
+        assert!(
+            rows.clone().count() == 2 && rows.clone().all(|line| display_width(line) <= 40),
+            "{narrower}"
+        );
+    }
 }
