@@ -345,6 +345,11 @@ impl World {
         Some((id, state.descriptions.get(&id)?))
     }
 
+    /// Whether a description of a container is still open.
+    pub(crate) fn is_open(&self, uid: ContainerUid, description: u64) -> bool {
+        self.containers.get(&uid).is_some_and(|state| state.descriptions.contains_key(&description))
+    }
+
     /// All descriptors of a process, in order.
     pub fn fds(&self, process: &Process) -> Vec<(i32, Slot, &FdInfo)> {
         let Some(state) = self.containers.get(&process.container) else { return Vec::new() };

@@ -5,9 +5,14 @@ use afterimage_format::BootNanos;
 use super::Content;
 use crate::process::ProcessKey;
 
-/// A file by its path, and everything that was done to it.
+/// A file, and everything that was done to it. Where a name is given to another file after this one was removed or
+/// replaced, that is another record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileRecord {
+    /// Tells it from all others of its container.
+    pub id: FileId,
+    /// How many files it stands for: more than one where there was no room for a record of each that had the name.
+    pub lives: u64,
     /// Its path now, as the container sees it.
     pub path: Vec<u8>,
     /// Paths it had before it was renamed, oldest first.
@@ -36,6 +41,14 @@ pub struct FileRecord {
     pub kinds: u32,
     /// The last act that made or removed its name was a removal.
     pub deleted: bool,
+    /// Another file was given its name.
+    pub replaced: bool,
+    /// It was there at its last act, as far as its acts tell.
+    pub(super) present: bool,
+    /// A file that it stands for was made during the recording and then executed.
+    pub(super) dropped: bool,
+    /// Bytes of what was written that the recording holds.
+    pub bytes_recorded: u64,
     /// The container's set-up touched it.
     pub setup: bool,
     /// What was done, oldest first; repeated acts of one process are folded.
@@ -45,6 +58,10 @@ pub struct FileRecord {
     /// What was written to it.
     pub content: Content,
 }
+
+/// Numbers files of a container in the order in which they became known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId(pub(super) u64);
 
 /// Whether a file was there before the recording, as far as its acts tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,8 +102,10 @@ pub enum ActKind {
     OpenedForReading,
     /// Opened for writing, not made.
     OpenedForWriting,
-    /// Made, or opened with the wish to make it.
+    /// Made.
     Created,
+    /// Opened with the wish to make it, where nothing tells whether it was there.
+    OpenedOrCreated,
     /// Read.
     Read,
     /// Written.
@@ -110,6 +129,8 @@ pub enum ActKind {
     Linked,
     /// Name removed.
     Deleted,
+    /// Its name was given to another file: it was there no more.
+    Replaced,
     /// Something was not allowed.
     Refused,
 }
@@ -132,6 +153,8 @@ impl ActKind {
             Self::Linked => 11,
             Self::Deleted => 12,
             Self::Refused => 13,
+            Self::OpenedOrCreated => 14,
+            Self::Replaced => 15,
         }
     }
 
@@ -141,6 +164,7 @@ impl ActKind {
             Self::OpenedForReading => "opened",
             Self::OpenedForWriting => "opened for writing",
             Self::Created => "created",
+            Self::OpenedOrCreated => "opened or created",
             Self::Read => "read",
             Self::Written => "written",
             Self::Truncated => "truncated",
@@ -151,14 +175,17 @@ impl ActKind {
             Self::Renamed => "renamed",
             Self::Linked => "linked",
             Self::Deleted => "deleted",
+            Self::Replaced => "replaced",
             Self::Refused => "refused",
         }
     }
 }
 
 impl FileRecord {
-    pub(super) fn new(path: Vec<u8>, time: BootNanos) -> Self {
+    pub(super) fn new(id: FileId, path: Vec<u8>, time: BootNanos) -> Self {
         Self {
+            id,
+            lives: 1,
             path,
             formerly: Vec::new(),
             kernel_path: false,
@@ -173,6 +200,10 @@ impl FileRecord {
             bytes_written: 0,
             kinds: 0,
             deleted: false,
+            replaced: false,
+            present: false,
+            dropped: false,
+            bytes_recorded: 0,
             setup: false,
             acts: Vec::new(),
             acts_dropped: 0,
@@ -188,6 +219,8 @@ impl FileRecord {
     /// Whether the file was made or changed: content, name or mode.
     pub fn was_changed(&self) -> bool {
         const CHANGES: u32 = ActKind::Created.bit()
+            | ActKind::OpenedOrCreated.bit()
+            | ActKind::Replaced.bit()
             | ActKind::Written.bit()
             | ActKind::Truncated.bit()
             | ActKind::ModeSet { mode: 0 }.bit()
@@ -200,38 +233,86 @@ impl FileRecord {
 
     /// Whether it was made during the recording and then executed.
     pub fn was_dropped_and_executed(&self) -> bool {
-        self.was(ActKind::Executed)
-            && (self.upper_layer == Some(true)
-                || matches!(self.existence, Existence::Made | Existence::MaybeMade)
-                    && self.was(ActKind::Written))
+        self.dropped
+            || self.was(ActKind::Executed)
+                && (self.upper_layer == Some(true)
+                    || matches!(self.existence, Existence::Made | Existence::MaybeMade)
+                        && self.was(ActKind::Written))
     }
 
-    /// Notes an act; false where it could not be remembered.
-    pub(super) fn note(&mut self, act: Act, most: usize) -> bool {
+    /// Its name is another file's now, or nobody's.
+    pub(super) fn is_gone(&self) -> bool {
+        self.deleted || self.replaced
+    }
+
+    /// Goes on as the next file of its name. Says how much of the content was forgotten.
+    pub(super) fn carry_on(&mut self) -> usize {
+        self.dropped = self.was_dropped_and_executed();
+        self.lives = self.lives.saturating_add(1);
+        (self.deleted, self.replaced, self.present) = (false, false, false);
+        (self.link_to, self.directory, self.existence) = (None, false, Existence::Unknown);
+        (self.upper_layer, self.size) = (None, None);
+        self.content.begin(false)
+    }
+
+    /// Stands for a later file of its name too, but for the acts of that. Its content is forgotten.
+    pub(super) fn join(&mut self, later: Self) {
+        self.dropped = self.was_dropped_and_executed() || later.was_dropped_and_executed();
+        self.lives = self.lives.saturating_add(later.lives);
+        self.kinds |= later.kinds;
+        self.last = self.last.max(later.last);
+        self.bytes_read = self.bytes_read.saturating_add(later.bytes_read);
+        self.bytes_written = self.bytes_written.saturating_add(later.bytes_written);
+        self.bytes_recorded = self.bytes_recorded.saturating_add(later.bytes_recorded);
+        self.acts_dropped = self.acts_dropped.saturating_add(later.acts_dropped);
+        (self.deleted, self.replaced, self.present) = (later.deleted, later.replaced, later.present);
+        self.directory |= later.directory;
+        self.kernel_path |= later.kernel_path;
+        self.setup |= later.setup;
+        if self.existence != later.existence {
+            self.existence = Existence::Unknown;
+        }
+        if self.formerly != later.formerly && self.lives < 4_096 {
+            let new: Vec<_> = later.formerly.into_iter().filter(|p| !self.formerly.contains(p)).collect();
+            self.formerly.extend(new);
+        }
+        (self.link_to, self.size) = (later.link_to.or(self.link_to.take()), later.size);
+        self.upper_layer = if self.upper_layer == later.upper_layer { self.upper_layer } else { None };
+        self.content.begin(false);
+    }
+
+    /// Takes an act into account, without the act itself.
+    pub(super) fn count(&mut self, act: &Act) {
         self.last = act.time;
         self.kinds |= act.kind.bit();
         match act.kind {
             ActKind::Read => self.bytes_read = self.bytes_read.saturating_add(act.bytes),
             ActKind::Written => self.bytes_written = self.bytes_written.saturating_add(act.bytes),
             ActKind::Deleted => self.deleted = true,
-            ActKind::Created | ActKind::Renamed | ActKind::Linked => self.deleted = false,
+            ActKind::Replaced => self.replaced = true,
+            ActKind::Created | ActKind::OpenedOrCreated | ActKind::Renamed | ActKind::Linked => {
+                self.deleted = false;
+            }
             _ => {}
         }
-        if let Some(last) = self.acts.last_mut()
-            && self.acts_dropped == 0
-            && (last.kind, last.by) == (act.kind, act.by)
-        {
-            last.last = act.time;
-            last.bytes = last.bytes.saturating_add(act.bytes);
-            last.count = last.count.saturating_add(1);
-            last.result = act.result;
-            return true;
+        // What is done through a descriptor does not tell whether the name is there.
+        match act.kind {
+            ActKind::Deleted | ActKind::Replaced => self.present = false,
+            ActKind::Refused | ActKind::Read | ActKind::Written => {}
+            _ => self.present = !self.is_gone(),
         }
-        if self.acts.len() >= most {
-            self.acts_dropped += 1;
+    }
+
+    /// Adds an act to the one before, where it is its repetition.
+    pub(super) fn fold(&mut self, act: &Act) -> bool {
+        let Some(last) = self.acts.last_mut() else { return false };
+        if self.acts_dropped > 0 || (last.kind, last.by) != (act.kind, act.by) {
             return false;
         }
-        self.acts.push(act);
+        last.last = act.time;
+        last.bytes = last.bytes.saturating_add(act.bytes);
+        last.count = last.count.saturating_add(1);
+        last.result = act.result;
         true
     }
 }

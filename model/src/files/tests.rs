@@ -1,4 +1,4 @@
-use afterimage_format::OwnedEvent;
+use afterimage_format::{FieldTag, OwnedEvent, layout};
 use proptest::prelude::*;
 
 use super::*;
@@ -56,7 +56,7 @@ fn a_dropped_program_has_its_whole_provenance() {
     assert_eq!(
         acts(record),
         [
-            "10 3 created x1 0 B",
+            "10 3 opened or created x1 0 B",
             "11 3 written x2 8 B",
             "20 4 mode set x1 0 B",
             "30 4 executed x1 0 B",
@@ -152,7 +152,7 @@ fn files_touched_through_a_ring_are_noted() {
 
 #[test]
 fn a_flood_of_files_is_bounded_and_counted() {
-    let limits = FileLimits { files: 10, acts: 3, content: 100 };
+    let limits = FileLimits { files: 10, lives: 3, acts: 3, all_acts: 1_000, content: 200 };
     let mut events: Vec<OwnedEvent> =
         (0..50_u64).map(|n| call(n, 3, "openat", &[CWD, 0, 0, 0], 3).with_kpath(&format!("/f{n}"))).collect();
     for n in 0..20 {
@@ -164,9 +164,211 @@ fn a_flood_of_files_is_bounded_and_counted() {
     let files = files_within(limits, &events);
     assert_eq!(files.list(BOX).count(), 10);
     assert_eq!(files.get(BOX, b"/f0").unwrap().acts.len(), 3);
-    assert_eq!(files.get(BOX, b"/f1").unwrap().content.kept(), 100);
-    assert_eq!(files.get(BOX, b"/f1").unwrap().bytes_written, 200);
-    assert_eq!(files.dropped(BOX), 40 + 38 + 10);
+    assert_eq!(files.get(BOX, b"/f0").unwrap().acts_dropped, 38);
+    let written = files.get(BOX, b"/f1").unwrap();
+    let kept = written.content.kept() as u64;
+    assert!((100..200).contains(&kept), "{kept}");
+    assert_eq!((written.bytes_written, written.bytes_recorded), (200, 200));
+    assert_eq!(written.content.left_out(), 200 - kept);
+    let whole = written.content.assemble(1000);
+    assert_eq!((whole.bytes.len(), whole.holes), (200, vec![(kept, 200 - kept)]));
+    let left_out = LeftOut { unlisted: 40, unlisted_written: 0, acts: 38, content: 200 - kept };
+    assert_eq!(files.left_out(BOX), left_out);
+}
+
+fn open(time: u64, flags: u64, fd: i64, path: &str) -> OwnedEvent {
+    call(time, 3, "openat", &[CWD, 0, flags, 0o600], fd).with_path(path).with_kpath(path)
+}
+
+fn rename(time: u64, from: &str, to: &str) -> OwnedEvent {
+    call(time, 3, "rename", &[0, 0], 0).with_path(from).with_field(FieldTag::PATH2, to.as_bytes())
+}
+
+fn unlink(time: u64, path: &str) -> OwnedEvent {
+    call(time, 3, "unlink", &[0], 0).with_path(path)
+}
+
+/// A file that is made, written, renamed and removed, over and over.
+fn churn(rounds: u64) -> Vec<OwnedEvent> {
+    let round = |n: u64| {
+        let at = n * 10;
+        let bytes = format!("round {n:04}");
+        [
+            open(at, 0o1101, 6, "/t"),
+            write(at + 1, 3, 6, bytes.as_bytes()),
+            call(at + 2, 3, "close", &[6], 0),
+            rename(at + 3, "/t", "/tr"),
+            unlink(at + 4, "/tr"),
+        ]
+    };
+    (1..=rounds).flat_map(round).collect()
+}
+
+#[test]
+fn each_file_that_had_a_name_has_a_record() {
+    let files = files(&churn(5));
+    let all: Vec<_> = files.list(BOX).collect();
+    assert_eq!(all.len(), 5);
+    for (n, record) in (1..).zip(&all) {
+        assert_eq!((record.path.as_slice(), record.deleted, record.lives), (&b"/tr"[..], true, 1));
+        assert_eq!((record.first.0, record.formerly.as_slice()), (n * 10, &[b"/t".to_vec()][..]));
+        assert_eq!(record.content.assemble(100).bytes, format!("round {n:04}").as_bytes());
+        // Nothing tells whether the first was there; the others cannot have been.
+        let expected = if n == 1 { Existence::MaybeMade } else { Existence::Made };
+        assert_eq!(record.existence, expected);
+        assert_eq!(record.was(ActKind::Created), n != 1);
+    }
+    assert_eq!(files.named(BOX, b"/tr").count(), 5);
+    assert_eq!(files.get(BOX, b"/tr").unwrap().first.0, 50);
+}
+
+/// However few records there is room for, what was written is in them, and how many files they stand for.
+#[test]
+fn a_flood_of_files_of_one_name_is_in_the_last_record() {
+    let by_lives = FileLimits { lives: 4, acts: 20, ..FileLimits::default() };
+    let files = files_within(by_lives, &churn(1000));
+    let all: Vec<_> = files.list(BOX).collect();
+    assert_eq!(all.iter().map(|r| r.lives).collect::<Vec<_>>(), [1, 1, 997, 1]);
+    assert_eq!(all.iter().map(|r| r.bytes_written).sum::<u64>(), 10_000);
+    assert!(all[2].acts_dropped > 0 && all.iter().all(|r| r.acts.len() <= 20));
+    assert_eq!(files.left_out(BOX).acts, all[2].acts_dropped);
+    assert_eq!(all[3].content.assemble(100).bytes, b"round 1000");
+    let in_place: Vec<_> =
+        churn(1000).into_iter().filter(|e| e.fields.iter().all(|f| f.tag != FieldTag::PATH2)).collect();
+    let removed = in_place.into_iter().map(|mut e| {
+        if let Some(path) = e.fields.iter_mut().find(|f| f.bytes == b"/tr") {
+            path.bytes = b"/t".to_vec();
+        }
+        e
+    });
+    let removed: Vec<_> = removed.collect();
+    for limits in [by_lives, FileLimits { files: 2, ..FileLimits::default() }] {
+        let files = files_within(limits, &removed);
+        let all: Vec<_> = files.list(BOX).collect();
+        assert_eq!(all.iter().map(|r| r.lives).sum::<u64>(), 1000);
+        assert_eq!(all.iter().map(|r| r.bytes_written).sum::<u64>(), 10_000);
+        let last = all.last().unwrap();
+        assert!(last.lives > 900 && last.deleted);
+        assert_eq!(last.content.assemble(100).bytes, b"round 1000");
+    }
+}
+
+#[test]
+fn what_is_done_through_an_open_file_is_done_to_that_file() {
+    let files = files(&[
+        open(10, 0o1101, 6, "/t"),
+        unlink(11, "/t"),
+        open(20, 0o1101, 7, "/t"),
+        write(21, 3, 6, b"hidden"),
+        write(22, 3, 7, b"shown"),
+        rename(23, "/t", "/u"),
+        write(24, 3, 7, b" too"),
+    ]);
+    let all: Vec<_> = files.list(BOX).map(|r| (r.path.clone(), r.content.assemble(100).bytes)).collect();
+    assert_eq!(all, [(b"/t".to_vec(), b"hidden".to_vec()), (b"/u".to_vec(), b"shown too".to_vec())]);
+    assert!(files.get(BOX, b"/t").unwrap().deleted);
+}
+
+#[test]
+fn names_that_are_exchanged_and_files_that_are_replaced_are_both_kept() {
+    let exchange =
+        call(30, 3, "renameat2", &[CWD, 0, CWD, 0, 2], 0).with_path("/a").with_field(FieldTag::PATH2, b"/b");
+    let events = [open(10, 0o301, 6, "/a"), open(20, 0, 7, "/b"), exchange, rename(40, "/a", "/b")];
+    let files = files(&events);
+    let all: Vec<_> = files.list(BOX).map(|r| (r.path.clone(), r.first.0, r.replaced, r.deleted)).collect();
+    assert_eq!(all, [(b"/b".to_vec(), 10, true, false), (b"/b".to_vec(), 20, false, false)]);
+    let replaced = files.named(BOX, b"/b").next().unwrap();
+    assert!(replaced.was(ActKind::Replaced) && replaced.was_changed());
+}
+
+#[test]
+fn only_what_was_made_is_created() {
+    let files = files(&[
+        open(10, 0o1101, 6, "/dev/null"),
+        open(11, 0o1101, 6, "/dev/null"),
+        open(12, 0o301, 6, "/new"),
+        open(13, 0o101, 6, "/new"),
+        open(14, 0, 6, "/found"),
+        open(15, 0o101, 6, "/found"),
+        call(16, 3, "openat", &[CWD, 0, 0o101, 0], -13).with_path("/refused"),
+        open(17, 0o101, 6, "/refused"),
+    ]);
+    let acts = |path: &[u8]| {
+        let record = files.get(BOX, path).unwrap();
+        (record.acts.iter().map(|a| a.kind.as_str()).collect::<Vec<_>>(), record.existence)
+    };
+    assert_eq!(acts(b"/dev/null"), (vec!["opened or created", "opened for writing"], Existence::MaybeMade));
+    assert_eq!(acts(b"/new"), (vec!["created", "opened for writing"], Existence::Made));
+    assert_eq!(acts(b"/found"), (vec!["opened", "opened for writing"], Existence::Found));
+    assert_eq!(acts(b"/refused"), (vec!["refused", "opened or created"], Existence::MaybeMade));
+}
+
+/// A shell's `>>`: each line by a descriptor of its own.
+fn log(flags: u64) -> Vec<OwnedEvent> {
+    let line = |n: u64| {
+        let bytes = format!("line {n}\n");
+        [
+            open(n * 10, flags, 6, "/log"),
+            write(n * 10 + 1, 3, 6, bytes.as_bytes()),
+            call(n * 10 + 2, 3, "close", &[6], 0),
+        ]
+    };
+    (1..=3).flat_map(line).collect()
+}
+
+#[test]
+fn appends_lie_behind_each_other() {
+    const APPEND: u64 = 0o2101;
+    let lines = b"line 1\nline 2\nline 3\n";
+    // Nothing tells whether it was there: in order, of unknown place.
+    let record = files(&log(APPEND)).get(BOX, b"/log").unwrap().clone();
+    let made = record.content.assemble(1000);
+    assert_eq!((made.bytes.as_slice(), made.unplaced, made.unplaced_from), (&lines[..], 3, 0));
+    assert!(!record.content.is_from_empty() && made.holes.is_empty());
+    // Removed before: it was made here.
+    let mut events = vec![unlink(1, "/log")];
+    events.extend(log(APPEND));
+    let record = files(&events).get(BOX, b"/log").unwrap().clone();
+    let made = record.content.assemble(1000);
+    assert_eq!((made.bytes.as_slice(), made.unplaced), (&lines[..], 0));
+    assert!(record.content.is_from_empty() && !record.content.is_disordered());
+    // Emptied, with a header by another descriptor, and `pwrite`, which appends too.
+    let mut events = vec![open(1, 0o1101, 9, "/log"), write(2, 3, 9, b"head\n")];
+    events.extend(log(APPEND));
+    events.push(open(50, APPEND, 8, "/log"));
+    events.push(call(51, 3, "pwrite64", &[8, 0, 1, 0], 1).with_field(FieldTag::PAYLOAD, b"!"));
+    let made = files(&events).get(BOX, b"/log").unwrap().content.assemble(1000);
+    assert_eq!((made.bytes, made.unplaced), (b"head\nline 1\nline 2\nline 3\n!".to_vec(), 0));
+    // Two at once: in whichever order.
+    let mut slow = write(60, 4, 6, b"b");
+    slow.duration = Some(50);
+    let mut events = vec![open(1, 0o3101, 6, "/log"), crate::testing::fork(2, 3, 4), write(30, 3, 6, b"a")];
+    events.push(slow);
+    let both = files(&events).get(BOX, b"/log").unwrap().clone();
+    assert_eq!(both.content.assemble(10).bytes, b"ab");
+    assert!(both.content.is_disordered());
+}
+
+#[test]
+fn what_is_cut_is_not_there_and_what_was_never_written_is_zero() {
+    let ftruncate = |time, to| call(time, 3, "ftruncate", &[6, to], 0);
+    let lseek = |time, to: u64| call(time, 3, "lseek", &[6, to, 0], to.cast_signed());
+    let from = |flags| {
+        files(&[
+            open(1, flags, 6, "/x"),
+            write(2, 3, 6, b"abcdef"),
+            ftruncate(3, 2),
+            lseek(4, 4),
+            write(5, 3, 6, b"z"),
+        ])
+    };
+    let made = from(0o1101).get(BOX, b"/x").unwrap().content.assemble(100);
+    assert_eq!((made.bytes.as_slice(), made.holes), (&b"ab\0\0z"[..], vec![]));
+    let made = from(1).get(BOX, b"/x").unwrap().content.assemble(100);
+    assert_eq!((made.bytes.as_slice(), made.holes), (&b"ab\0\0z"[..], vec![(2, 2)]));
+    let emptied = [open(1, 0o1101, 6, "/x"), write(2, 3, 6, b"abc"), ftruncate(3, 0)];
+    assert_eq!(files(&emptied).get(BOX, b"/x").unwrap().content.kept(), 0);
+    assert_eq!(files(&emptied).get(BOX, b"/x").unwrap().bytes_recorded, 3);
 }
 
 proptest! {

@@ -1,0 +1,234 @@
+//! The files of one container: which of them has which name, and which are open.
+
+use std::collections::BTreeMap;
+
+use afterimage_format::BootNanos;
+
+use super::{Act, ActKind, FileId, FileLimits, FileRecord, LeftOut};
+
+/// Open files that are remembered.
+const MOST_OPEN: usize = 65_536;
+
+/// A name and the files that had it.
+#[derive(Debug, Default)]
+struct Name {
+    /// Those that had it before, the first first.
+    past: Vec<FileId>,
+    /// The one that has it, or was the last to have it.
+    now: Option<FileId>,
+}
+
+/// An open file description.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Open {
+    pub(super) file: FileId,
+    /// Which of the files that the record stands for.
+    pub(super) life: u64,
+    /// Where the next read or write goes, where known. Positions set by `lseek` are seen only where it is recorded.
+    pub(super) at: Option<u64>,
+}
+
+/// The files of one container.
+#[derive(Debug)]
+pub(super) struct FileSet {
+    limits: FileLimits,
+    records: BTreeMap<FileId, FileRecord>,
+    /// Names that have no file are known to be nobody's.
+    names: BTreeMap<Vec<u8>, Name>,
+    /// By the description's id.
+    open: BTreeMap<u64, Open>,
+    next: u64,
+    /// Room that content takes.
+    content: usize,
+    acts: usize,
+    pub(super) left_out: LeftOut,
+}
+
+impl FileSet {
+    pub(super) fn new(limits: FileLimits) -> Self {
+        Self {
+            limits,
+            records: BTreeMap::new(),
+            names: BTreeMap::new(),
+            open: BTreeMap::new(),
+            next: 0,
+            content: 0,
+            acts: 0,
+            left_out: LeftOut::default(),
+        }
+    }
+
+    pub(super) fn list(&self) -> impl Iterator<Item = &FileRecord> {
+        self.names.values().flat_map(|name| self.of(name))
+    }
+
+    pub(super) fn named(&self, path: &[u8]) -> impl Iterator<Item = &FileRecord> {
+        self.names.get(path).into_iter().flat_map(|name| self.of(name))
+    }
+
+    fn of<'a>(&'a self, name: &'a Name) -> impl Iterator<Item = &'a FileRecord> {
+        name.past.iter().chain(&name.now).filter_map(|id| self.records.get(id))
+    }
+
+    pub(super) fn record(&self, id: FileId) -> Option<&FileRecord> {
+        self.records.get(&id)
+    }
+
+    pub(super) fn record_mut(&mut self, id: FileId) -> Option<&mut FileRecord> {
+        self.records.get_mut(&id)
+    }
+
+    /// The file that has a name, or had it last.
+    pub(super) fn holder(&self, path: &[u8]) -> Option<&FileRecord> {
+        self.records.get(&self.names.get(path)?.now?)
+    }
+
+    /// Whether a name is known to be nobody's: what has it next is made then.
+    pub(super) fn is_free(&self, path: &[u8]) -> bool {
+        match (self.names.get(path), self.holder(path)) {
+            (Some(_), None) => true,
+            (_, holder) => holder.is_some_and(FileRecord::is_gone),
+        }
+    }
+
+    /// The file that has a name. Where it is gone, that is another one.
+    pub(super) fn with_name(&mut self, path: &[u8], time: BootNanos) -> Option<FileId> {
+        match self.holder(path) {
+            Some(holder) if !holder.is_gone() => Some(holder.id),
+            _ => self.begin(path, time),
+        }
+    }
+
+    /// Begins another file with a name.
+    pub(super) fn begin(&mut self, path: &[u8], time: BootNanos) -> Option<FileId> {
+        let full = self.records.len() >= self.limits.files;
+        let name = self.names.get_mut(path);
+        if let Some(name) = name.filter(|name| full || name.past.len() + 1 >= self.limits.lives)
+            && let Some(id) = name.now.or_else(|| name.past.pop())
+        {
+            name.now = Some(id);
+            let freed = self.records.get_mut(&id).map_or(0, FileRecord::carry_on);
+            self.content = self.content.saturating_sub(freed);
+            return Some(id);
+        }
+        if full {
+            return None;
+        }
+        let id = FileId(self.next);
+        self.next += 1;
+        self.records.insert(id, FileRecord::new(id, path.to_vec(), time));
+        self.give(path, id);
+        Some(id)
+    }
+
+    /// Gives a name to a file; the one that had it is one of the past.
+    fn give(&mut self, path: &[u8], id: FileId) {
+        let name = self.names.entry(path.to_vec()).or_default();
+        name.past.extend(name.now.replace(id));
+    }
+
+    /// Takes a file's name and gives it another.
+    pub(super) fn rename(&mut self, id: FileId, to: &[u8]) {
+        let Some(record) = self.records.get_mut(&id) else { return };
+        let old = std::mem::replace(&mut record.path, to.to_vec());
+        if record.formerly.last() != Some(&old) && record.formerly.len() < self.limits.lives {
+            record.formerly.push(old.clone());
+        }
+        if let Some(name) = self.names.get_mut(&old) {
+            name.now = name.now.filter(|now| *now != id);
+            name.past.retain(|past| *past != id);
+        }
+        self.forget_if_crowded(&old);
+        self.give(to, id);
+        self.make_room(to);
+    }
+
+    /// That a name is nobody's is remembered as far as there is room.
+    pub(super) fn forget_if_crowded(&mut self, path: &[u8]) {
+        let nobody = self.names.get(path).is_some_and(|name| name.now.is_none());
+        if nobody && self.names.len() > self.limits.files.saturating_mul(2) {
+            self.names.remove(path);
+        }
+    }
+
+    /// Where too many files had a name, the one before the last stands for itself and for the one before it.
+    fn make_room(&mut self, path: &[u8]) {
+        let Some(name) = self.names.get_mut(path).filter(|name| name.past.len() >= self.limits.lives) else {
+            return;
+        };
+        let Some(id) = name.past.pop() else { return };
+        let (Some(&into), Some(gone)) = (name.past.last(), self.records.remove(&id)) else { return };
+        self.content = self.content.saturating_sub(gone.content.room());
+        let Some(record) = self.records.get_mut(&into) else { return };
+        self.content = self.content.saturating_sub(record.content.room());
+        let mut acts = gone.acts.clone();
+        record.join(gone);
+        let room = self.limits.acts.saturating_sub(record.acts.len());
+        if acts.len() > room {
+            let over = (acts.len() - room) as u64;
+            acts.truncate(room);
+            record.acts_dropped += over;
+            self.left_out.acts += over;
+            self.acts = self.acts.saturating_sub(over as usize);
+        }
+        record.acts.append(&mut acts);
+    }
+
+    /// Notes an act on a file.
+    pub(super) fn note(&mut self, id: FileId, act: Act) {
+        let Some(record) = self.records.get_mut(&id) else { return };
+        let is_new = !record.was(act.kind);
+        record.count(&act);
+        if record.fold(&act) {
+            return;
+        }
+        // However many acts there are: one of each kind is kept.
+        let full = record.acts.len() >= self.limits.acts || self.acts >= self.limits.all_acts;
+        if full && !is_new {
+            record.acts_dropped += 1;
+            self.left_out.acts += 1;
+            return;
+        }
+        record.acts.push(act);
+        self.acts += 1;
+    }
+
+    /// Notes that there was no room for a file.
+    pub(super) fn refuse(&mut self, kind: ActKind, bytes: u64) {
+        self.left_out.unlisted += 1;
+        if kind == ActKind::Written {
+            self.left_out.unlisted_written = self.left_out.unlisted_written.saturating_add(bytes);
+        }
+    }
+
+    /// How much content there is room for.
+    pub(super) fn room(&self) -> usize {
+        self.limits.content.saturating_sub(self.content)
+    }
+
+    /// Content took room, or gave it back.
+    pub(super) fn took(&mut self, taken: usize, freed: usize) {
+        self.content = self.content.saturating_add(taken).saturating_sub(freed);
+    }
+
+    pub(super) fn opened(&self, description: u64) -> Option<Open> {
+        self.open.get(&description).copied()
+    }
+
+    pub(super) fn opened_mut(&mut self, description: u64) -> Option<&mut Open> {
+        self.open.get_mut(&description)
+    }
+
+    /// Remembers an open file; `is_open` tells which still are.
+    pub(super) fn remember(&mut self, description: u64, open: Open, is_open: impl Fn(u64) -> bool) {
+        if self.open.len() >= MOST_OPEN {
+            self.open.retain(|id, _| is_open(*id));
+            // Where nearly as many really are open, the older ones go by their names.
+            let many = self.open.len() > MOST_OPEN / 2;
+            if let Some(middle) = self.open.keys().nth(MOST_OPEN / 4).copied().filter(|_| many) {
+                self.open = self.open.split_off(&middle);
+            }
+        }
+        self.open.insert(description, open);
+    }
+}
