@@ -9,4 +9,5 @@ pub mod images;
 pub mod network;
 pub mod perfetto;
 pub mod process_tree;
+pub mod recovery;
 pub mod transcript;

@@ -6,16 +6,18 @@
 
 use afterimage_format::{BootNanos, TaskKey};
 
-/// One write.
+/// One write, or several that lie behind each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Piece {
-    /// When.
+    /// When the first was.
     pub time: BootNanos,
+    /// How many.
+    pub writes: u64,
     /// Where in the file; `None` where not known.
     pub offset: Option<u64>,
-    /// How many bytes the call wrote.
+    /// How many bytes were written.
     pub len: u64,
-    /// Its first bytes, as many as were kept.
+    /// The first of these, as many as were kept.
     pub bytes: Vec<u8>,
 }
 
@@ -60,7 +62,7 @@ pub struct Assembled {
     /// What is not known: `(offset, length)`, in order.
     pub holes: Vec<(u64, u64)>,
     /// Writes whose place is not known.
-    pub unplaced: usize,
+    pub unplaced: u64,
     /// Where in `bytes` these begin.
     pub unplaced_from: u64,
     /// The file is larger than what was asked for.
@@ -68,7 +70,7 @@ pub struct Assembled {
 }
 
 impl Content {
-    /// Every write.
+    /// Everything that was written.
     pub fn pieces(&self) -> impl Iterator<Item = &Piece> {
         self.steps.iter().filter_map(|step| match step {
             Step::Wrote(piece) => Some(piece),
@@ -79,6 +81,11 @@ impl Content {
     /// Bytes that were kept.
     pub fn kept(&self) -> usize {
         self.pieces().map(|p| p.bytes.len()).sum()
+    }
+
+    /// Writes that were kept.
+    pub fn writes(&self) -> u64 {
+        self.pieces().map(|p| p.writes).sum()
     }
 
     /// The file was seen empty, and these are all writes since that were seen.
@@ -134,7 +141,7 @@ impl Content {
         for piece in self.pieces().filter(|piece| piece.offset.is_none()) {
             made.put(at, piece);
             at = at.saturating_add(piece.len);
-            unplaced += 1;
+            unplaced += piece.writes;
         }
         Assembled { holes: holes(&made.known), bytes: made.bytes, unplaced, unplaced_from, cut: made.over }
     }
@@ -160,9 +167,9 @@ impl Content {
             (_, Some(at)) => self.end.map(|end| end.max(at.saturating_add(len))),
             (Place::At(_), None) => self.end,
         };
-        // One that goes on where the last ended, all of which is known, is the same piece.
+        // One that goes on where the last ended, all of which is known, is the same piece. So are those of unknown
+        // place, which are put behind each other.
         if let Some(Step::Wrote(last)) = self.steps.last_mut()
-            && last.offset.is_some()
             && last.offset.map(|o| o.saturating_add(last.len)) == offset
             && last.bytes.len() as u64 == last.len
         {
@@ -171,6 +178,7 @@ impl Content {
                 return None;
             }
             last.len = last.len.saturating_add(len);
+            last.writes += 1;
             last.bytes.extend_from_slice(&bytes);
             self.room += bytes.len();
             return Some(bytes.len());
@@ -181,7 +189,7 @@ impl Content {
             return None;
         }
         self.room += needed;
-        self.steps.push(Step::Wrote(Piece { time: end, offset, len, bytes }));
+        self.steps.push(Step::Wrote(Piece { time: end, writes: 1, offset, len, bytes }));
         Some(needed)
     }
 

@@ -25,13 +25,20 @@ const COLUMNS: &[Column] = &[
     Column::new(
         "marks",
         "MARKS",
-        "dropped and executed, deleted, upper layer, link, directory, claimed path",
+        "dropped and executed, deleted, replaced, upper layer, link, directory, claimed path, and for how many files of its \
+         name it stands",
     )
     .kind(Kind::Texts)
     .flexible()
     .optional(),
     Column::new("path", "PATH", "its path as the container sees it; the kernel's where it was recorded")
         .flexible(),
+    Column::new("life", "LIFE", "of the files that had this path one after the other: which, the first is 1; \
+        in tables `2 of 3`, and nothing where there was one").integer().optional(),
+    Column::new("lives", "LIVES", "files it stands for: more than 1 where so many had the path that there was no room \
+        for each")
+        .hidden()
+        .integer(),
     Column::new("formerly", "FORMERLY", "paths it had before it was renamed").kind(Kind::Texts).optional(),
     Column::new("link_to", "LINK TO", "what a link points to, as claimed").hidden(),
     Column::new("by", "BY", "processes that did it").kind(Kind::Texts).flexible().spare(),
@@ -43,7 +50,10 @@ const COLUMNS: &[Column] = &[
     Column::new("upper_layer", "UPPER LAYER", "it is not part of the image; known when it was executed")
         .hidden()
         .kind(Kind::Boolean),
-    Column::new("deleted", "DELETED", "it was removed").hidden().kind(Kind::Boolean),
+    Column::new("deleted", "DELETED", "its name was removed").hidden().kind(Kind::Boolean),
+    Column::new("replaced", "REPLACED", "its name was given to another file by a rename")
+        .hidden()
+        .kind(Kind::Boolean),
     Column::new("dropped_and_executed", "DROPPED", "it was made here and then executed")
         .hidden()
         .kind(Kind::Boolean),
@@ -62,17 +72,25 @@ const COLUMNS: &[Column] = &[
     Column::new(
         "history",
         "HISTORY",
-        "every act: `time`, `last`, `act`, `pid`, `process`, `bytes`, `count` and `result` each",
+        "acts in order of time, but for `acts_left_out`: `time`, `last`, `act`, `pid`, `process`, `bytes`, `count` and \
+         `result` each",
     )
     .hidden()
     .kind(Kind::Objects),
+    Column::new(
+        "acts_left_out",
+        "LEFT OUT",
+        "acts that are not in `history` for lack of room; all other members count them",
+    )
+    .hidden()
+    .integer(),
 ];
 
 /// How files are printed.
 pub const SHAPE: Shape = Shape { rows: "files", row: "file", columns: COLUMNS };
 
 /// Kinds of acts by the words of `--act`.
-pub const ACTS: [(&str, ActKind); 12] = [
+pub const ACTS: [(&str, ActKind); 13] = [
     ("opened", ActKind::OpenedForReading),
     ("created", ActKind::Created),
     ("read", ActKind::Read),
@@ -84,6 +102,7 @@ pub const ACTS: [(&str, ActKind); 12] = [
     ("renamed", ActKind::Renamed),
     ("linked", ActKind::Linked),
     ("deleted", ActKind::Deleted),
+    ("replaced", ActKind::Replaced),
     ("refused", ActKind::Refused),
 ];
 
@@ -100,8 +119,26 @@ pub struct FileRow<'a> {
     pub world: &'a World,
     /// The file.
     pub record: &'a FileRecord,
+    /// Which of the files that had its path, from 1, and how many there were.
+    pub life: (u64, u64),
     /// What was kept of it when it was executed.
     pub image: Option<&'a Image>,
+}
+
+/// Files, those of one path after each other, each with which of its path it is and how many these are.
+pub fn with_lives<'a>(files: impl Iterator<Item = &'a FileRecord>) -> Vec<(&'a FileRecord, (u64, u64))> {
+    let files: Vec<_> = files.collect();
+    files
+        .chunk_by(|a, b| a.path == b.path)
+        .flat_map(|same| {
+            let all: u64 = same.iter().map(|file| file.lives).sum();
+            same.iter().scan(1, move |next, file| {
+                let nth = *next;
+                *next += file.lives;
+                Some((*file, (nth, all)))
+            })
+        })
+        .collect()
 }
 
 impl FileRow<'_> {
@@ -144,6 +181,7 @@ impl FileRow<'_> {
         [
             (record.was_dropped_and_executed(), "dropped and executed"),
             (record.deleted, "deleted"),
+            (record.replaced, "replaced"),
             (record.upper_layer == Some(true), "upper layer"),
             (record.link_to.is_some(), "link"),
             (record.directory, "directory"),
@@ -152,6 +190,7 @@ impl FileRow<'_> {
         .into_iter()
         .filter(|(holds, _)| *holds)
         .map(|(_, word)| Safe::literal(word))
+        .chain((record.lives > 1).then(|| Safe::format(format_args!("{} files", record.lives))))
         .collect()
     }
 
@@ -172,7 +211,8 @@ impl FileRow<'_> {
                 ("result", act.result.into()),
             ])
         };
-        let text = Safe::format(format_args!("{} acts", self.record.acts.len()));
+        let all = self.record.acts.len() as u64 + self.record.acts_dropped;
+        let text = Safe::format(format_args!("{all} acts"));
         Cell::both(text, Machine::list(self.record.acts.iter().map(object)))
     }
 }
@@ -192,6 +232,13 @@ impl Record for FileRow<'_> {
             "acts" => Cell::list(self.acts()),
             "marks" => Cell::list(self.marks()),
             "path" => Cell::safe(escape(&record.path)),
+            "life" => {
+                let (nth, all) = self.life;
+                let text =
+                    if all > 1 { Safe::format(format_args!("{nth} of {all}")) } else { Safe::default() };
+                Cell::both(text, nth)
+            }
+            "lives" => Cell::number(record.lives),
             "formerly" => Cell::list(record.formerly.iter().map(|p| escape(p))),
             "link_to" => Cell::option(record.link_to.as_deref(), |to| Cell::safe(escape(to))),
             "by" => Cell::list(self.by()),
@@ -204,6 +251,8 @@ impl Record for FileRow<'_> {
             "kernel_path" => Cell::flag(record.kernel_path),
             "upper_layer" => Cell::option(record.upper_layer, Cell::flag),
             "deleted" => Cell::flag(record.deleted),
+            "replaced" => Cell::flag(record.replaced),
+            "acts_left_out" => Cell::number(record.acts_dropped),
             "dropped_and_executed" => Cell::flag(record.was_dropped_and_executed()),
             "size" => Cell::option(record.size, Cell::number),
             "sha256" => {
@@ -211,7 +260,7 @@ impl Record for FileRow<'_> {
                 Cell::option(hash, |hash| Cell::safe(Safe::format(format_args!("{}", artifacts::hex(&hash)))))
             }
             "image" => Cell::option(self.image, |image| Cell::word(artifacts::outcome(image.outcome))),
-            "recorded" => Cell::number(record.content.kept()),
+            "recorded" => Cell::number(record.bytes_recorded),
             "history" => self.history(),
             _ => Cell::absent(),
         }

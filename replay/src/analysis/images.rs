@@ -6,14 +6,17 @@ use std::{
 };
 
 use afterimage_detect::Filter;
-use afterimage_format::{BlockInfo, ContainerUid, Event, EventCode, FieldTag, Query, layout::artifact};
+use afterimage_format::{
+    BlockInfo, BootNanos, ContainerUid, Event, EventCode, FieldTag, Query, layout::artifact,
+};
+use afterimage_model::files::{ActKind, FileRecord};
 use sha2::{Digest as _, Sha256};
 
 use crate::{events, failure::Failure, time::Span, trace::Trace};
 
 /// Most bytes of one image: what a recorder keeps at most.
 const LARGEST: u64 = 16 << 20;
-/// Most images remembered of a container.
+/// Most executions of images remembered of a container.
 const MOST: usize = 4096;
 
 /// An image that was executed.
@@ -25,35 +28,56 @@ pub struct Image {
     pub size: u64,
     /// What became of it: one of [`artifact`]'s outcomes.
     pub outcome: u64,
-    bytes: Vec<u8>,
 }
 
-impl Image {
-    /// Its bytes, where the recording has all of them and they are what the hash says.
-    pub fn bytes(&self) -> Option<&[u8]> {
-        let hash = self.hash?;
-        let whole = self.outcome == artifact::KEPT && self.bytes.len() as u64 == self.size;
-        (whole && hash == *Sha256::digest(&self.bytes)).then_some(&self.bytes)
-    }
+/// The images that were executed from one path.
+#[derive(Debug, Default)]
+struct Executed {
+    /// Each once, in order.
+    images: Vec<Image>,
+    /// When which of them was executed; zero where that was not told.
+    when: Vec<(BootNanos, usize)>,
 }
 
-/// The images of a container by path, the latest of each.
+/// The images of a container.
 #[derive(Debug, Default)]
 pub struct Images {
-    by_path: BTreeMap<Vec<u8>, Image>,
-    /// The one whose bytes are wanted.
-    wanted: Option<Vec<u8>>,
+    by_path: BTreeMap<Vec<u8>, Executed>,
+    remembered: usize,
+    /// By their hashes.
+    kept: BTreeMap<[u8; 32], Vec<u8>>,
+    /// How many bytes there is room for.
+    room: usize,
 }
 
 impl Images {
-    /// With the bytes of the image at this path, if one is named.
-    pub fn new(wanted: Option<Vec<u8>>) -> Self {
-        Self { by_path: BTreeMap::new(), wanted }
+    /// With the bytes of images as far as there is room for these.
+    pub fn new(room: usize) -> Self {
+        Self { room, ..Self::default() }
     }
 
-    /// The latest image that was executed from a path.
-    pub fn get(&self, path: &[u8]) -> Option<&Image> {
-        self.by_path.get(path)
+    /// The image that was executed from a file: of all that its paths had, the latest while it was there.
+    pub fn of(&self, file: &FileRecord) -> Option<&Image> {
+        let paths = std::iter::once(&file.path).chain(&file.formerly);
+        let all = paths.filter_map(|path| self.by_path.get(path));
+        let when = all.flat_map(|path| {
+            path.when.iter().filter_map(|(at, image)| Some((*at, path.images.get(*image)?)))
+        });
+        let during = |at: BootNanos| at >= file.first && at <= file.last;
+        // Where it is not told when, it is one of those that were executed.
+        let best = when.filter(|(at, _)| during(*at) || *at == BootNanos(0) && file.was(ActKind::Executed));
+        best.max_by_key(|(at, _)| *at).map(|(_, image)| image)
+    }
+
+    /// An image's bytes, where all of them are here; that they are what the hash says is [`Self::check`]'s.
+    pub fn bytes(&self, image: &Image) -> Option<&[u8]> {
+        let bytes = self.kept.get(&image.hash?)?;
+        (bytes.len() as u64 == image.size).then_some(bytes)
+    }
+
+    /// Forgets all bytes that are not what their hash says.
+    pub fn check(&mut self) {
+        self.kept.retain(|hash, bytes| *hash == *Sha256::digest(bytes));
     }
 
     /// Takes an event into account.
@@ -63,26 +87,45 @@ impl Images {
         }
         let Some(path) = event.bytes(FieldTag::KPATH) else { return };
         let number = |at| event.number(at).unwrap_or(0);
-        let hash = event.bytes(FieldTag::HASH).and_then(|hash| hash.try_into().ok());
-        let (size, outcome) = (number(artifact::SIZE), number(artifact::OUTCOME));
-        if !self.by_path.contains_key(path) && self.by_path.len() >= MOST {
-            return;
-        }
-        let image = self.by_path.entry(path.to_vec()).or_default();
-        let same = hash.is_some() && image.hash == hash;
-        if same && outcome == artifact::KNOWN {
-            // What was kept before is there.
-            return;
-        }
-        if !same || number(artifact::OFFSET) == 0 {
-            *image = Image { hash, size, outcome, bytes: Vec::new() };
+        let hash: Option<[u8; 32]> = event.bytes(FieldTag::HASH).and_then(|hash| hash.try_into().ok());
+        let (size, outcome, offset) =
+            (number(artifact::SIZE), number(artifact::OUTCOME), number(artifact::OFFSET));
+        if offset == 0 {
+            self.note(path, BootNanos(number(artifact::EXECUTED)), Image { hash, size, outcome });
         }
         let piece = event.bytes(FieldTag::CONTENT).unwrap_or_default();
-        let fits = image.bytes.len() as u64 == number(artifact::OFFSET)
-            && image.bytes.len() as u64 + piece.len() as u64 <= LARGEST;
-        if fits && self.wanted.as_deref() == Some(path) {
-            image.bytes.extend_from_slice(piece);
+        let (Some(hash), false) = (hash, piece.is_empty() || outcome != artifact::KEPT) else { return };
+        let whole = self.kept.entry(hash).or_default();
+        if offset == 0 && (whole.len() as u64) < size {
+            self.room += whole.len();
+            whole.clear();
         }
+        let fits = whole.len() as u64 == offset && offset + piece.len() as u64 <= LARGEST;
+        if fits && piece.len() <= self.room {
+            self.room -= piece.len();
+            whole.extend_from_slice(piece);
+        }
+    }
+
+    fn note(&mut self, path: &[u8], at: BootNanos, image: Image) {
+        if self.remembered >= MOST {
+            return;
+        }
+        self.remembered += 1;
+        let executed = self.by_path.entry(path.to_vec()).or_default();
+        let known = executed.images.iter().position(|one| one.hash == image.hash && one.hash.is_some());
+        let place = match known {
+            Some(place) => place,
+            None => {
+                executed.images.push(image.clone());
+                executed.images.len() - 1
+            }
+        };
+        // What was kept before is there.
+        if let Some(one) = executed.images.get_mut(place).filter(|_| image.outcome != artifact::KNOWN) {
+            *one = image;
+        }
+        executed.when.push((at, place));
     }
 }
 
@@ -111,7 +154,9 @@ pub fn executed(
         ControlFlow::Continue(())
     })?;
     let of = |(uid, images): (ContainerUid, Images)| {
-        images.by_path.into_iter().map(move |(path, image)| (uid, path, image))
+        images.by_path.into_iter().flat_map(move |(path, executed)| {
+            executed.images.into_iter().map(move |image| (uid, path.clone(), image))
+        })
     };
     Ok(by_container.into_iter().flat_map(of).collect())
 }
@@ -119,7 +164,7 @@ pub fn executed(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use afterimage_format::{BootNanos, EventFlags, Field, FieldFlags, TaskKey};
+    use afterimage_format::{EventFlags, Field, FieldFlags, TaskKey};
 
     fn apply(images: &mut Images, hash: &[u8], size: u64, offset: u64, outcome: u64, piece: &[u8]) {
         let field = |tag, bytes| Field { tag, flags: FieldFlags::default(), full_len: 0, bytes };
@@ -140,21 +185,38 @@ mod tests {
         });
     }
 
+    fn whole(images: &Images, hash: [u8; 32], size: u64) -> Option<&[u8]> {
+        images.bytes(&Image { hash: Some(hash), size, outcome: artifact::KEPT })
+    }
+
     #[test]
     fn pieces_are_put_together_and_held_against_the_hash() {
-        let hash = Sha256::digest(b"abcdef");
-        let mut images = Images::new(Some(b"/tmp/.x".to_vec()));
+        let hash: [u8; 32] = Sha256::digest(b"abcdef").into();
+        let mut images = Images::new(100);
         apply(&mut images, &hash, 6, 0, artifact::KEPT, b"abc");
-        assert_eq!(images.get(b"/tmp/.x").unwrap().bytes(), None, "not whole");
+        assert_eq!(whole(&images, hash, 6), None, "not whole");
         apply(&mut images, &hash, 6, 3, artifact::KEPT, b"def");
         apply(&mut images, &hash, 6, 0, artifact::KNOWN, b"");
-        assert_eq!(images.get(b"/tmp/.x").unwrap().bytes(), Some(&b"abcdef"[..]));
-        // A hostile recording: pieces out of place, a size that lies, another hash.
+        // A hostile recording: pieces out of place, a size or a hash that lies.
         apply(&mut images, &hash, 6, 9, artifact::KEPT, b"def");
         apply(&mut images, &[1; 32], 3, 0, artifact::KEPT, b"abc");
-        let image = images.get(b"/tmp/.x").unwrap();
-        assert_eq!((image.hash, image.bytes()), (Some([1; 32]), None));
-        apply(&mut images, b"short", u64::MAX, 0, artifact::GONE, b"");
-        assert_eq!(images.get(b"/tmp/.x").unwrap().hash, None);
+        apply(&mut images, b"short", u64::MAX, u64::MAX, artifact::GONE, b"x");
+        assert_eq!(whole(&images, hash, 6), Some(&b"abcdef"[..]));
+        assert_eq!(whole(&images, [1; 32], 3), Some(&b"abc"[..]), "not checked yet");
+        images.check();
+        assert_eq!((whole(&images, hash, 6), whole(&images, hash, 7)), (Some(&b"abcdef"[..]), None));
+        assert_eq!(whole(&images, [1; 32], 3), None);
+        let outcomes: Vec<u64> = images.by_path[&b"/tmp/.x"[..]].images.iter().map(|i| i.outcome).collect();
+        assert_eq!(outcomes, [artifact::KEPT, artifact::KEPT, artifact::GONE]);
+    }
+
+    #[test]
+    fn bytes_are_kept_as_far_as_there_is_room() {
+        let mut images = Images::new(4);
+        for (byte, text) in [(1, b"abc"), (2, b"def")] {
+            apply(&mut images, &[byte; 32], 3, 0, artifact::KEPT, text);
+            apply(&mut images, &[byte; 32], 3, 0, artifact::KEPT, text);
+        }
+        assert_eq!((whole(&images, [1; 32], 3), whole(&images, [2; 32], 3)), (Some(&b"abc"[..]), None));
     }
 }

@@ -7,10 +7,11 @@ use std::{
 
 use afterimage_detect::Glob;
 use afterimage_model::{
-    files::{ActKind, FileRecord, Files},
+    files::{ActKind, FileLimits, FileRecord, Files, LeftOut},
     text::unescape,
 };
 use clap::{Args, builder::PossibleValuesParser};
+use serde_json::Value;
 
 use super::{
     scope::OneArgs,
@@ -18,8 +19,9 @@ use super::{
 };
 use crate::{
     analysis::{
-        file_acts::{ACTS, FileRow, SHAPE},
-        images::{Image, Images},
+        file_acts::{ACTS, FileRow, SHAPE, with_lives},
+        images::Images,
+        recovery::{LARGEST, Source, recover},
     },
     events, evidence,
     exit::Verdict,
@@ -60,6 +62,9 @@ pub(super) struct FilesArgs {
     /// Put this file's content together from what was written to it
     #[arg(long, value_name = "PATH", requires = "to")]
     save: Option<String>,
+    /// Which of the files that had this path one after the other, the first is 1; without it the last that is recorded
+    #[arg(long, value_name = "N", requires = "save")]
+    life: Option<u64>,
     /// Where to save it; an existing file is never overwritten
     #[arg(long, value_name = "FILE", requires = "save")]
     to: Option<PathBuf>,
@@ -69,8 +74,10 @@ pub(super) struct FilesArgs {
     output: OutputArgs,
 }
 
-/// Most bytes of a file that are put together.
-const LARGEST: usize = 1 << 30;
+/// Room for kept images, where one is to be saved.
+const IMAGE_ROOM: usize = 512 << 20;
+/// Room for what was written, where a file is to be saved.
+const CONTENT_ROOM: usize = 256 << 20;
 
 pub(super) fn run(args: &FilesArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
     let traces = args.whose.open(args.range.local)?;
@@ -78,10 +85,11 @@ pub(super) fn run(args: &FilesArgs, session: &mut Session<'_>) -> Result<Verdict
     let Some(target) = part.target else {
         return Err(Failure::Usage("name a container".to_owned()));
     };
-    let mut files = Files::new();
-    let saved_path =
-        args.save.as_ref().map(|path| unescape(path).unwrap_or_else(|| path.clone().into_bytes()));
-    let mut images = Images::new(saved_path.clone());
+    let saves = args.save.is_some();
+    let limits = FileLimits::default();
+    let content = if saves { CONTENT_ROOM } else { limits.content };
+    let mut files = Files::with_limits(FileLimits { content, ..limits });
+    let mut images = Images::new(if saves { IMAGE_ROOM } else { 0 });
     let world = events::roll(part.trace, Some(target.uid()), part.span.end, &mut |world, uid, event| {
         images.apply(event);
         if events::is_shown(event, args.setup) {
@@ -89,69 +97,152 @@ pub(super) fn run(args: &FilesArgs, session: &mut Session<'_>) -> Result<Verdict
         }
     })?;
     let gaps = [(part.trace, part.gaps())];
-    if let (Some(path), Some(raw), Some(to)) = (&args.save, saved_path, &args.to) {
-        if let Some(bytes) = images.get(&raw).and_then(Image::bytes) {
-            evidence::save(to, |file| file.write_all(bytes))?;
-            session.say(format!("`{}`: {} bytes, as they were executed", shown(to), bytes.len()));
-            return Ok(session.conclude(&gaps, true));
-        }
-        let record = files.get(target.uid(), &raw).ok_or_else(|| {
-            let place = format!("the files of `{}`", display_name(&target.summary.record));
-            Failure::Usage(format!(
-                "no file `{}` among {place}; `afterimage files` lists them",
-                defused(path)
-            ))
-        })?;
-        let saved = save(record, to, session)?;
+    let all = with_lives(files.list(target.uid()));
+    if let (Some(path), Some(to)) = (&args.save, &args.to) {
+        images.check();
+        let losses =
+            !gaps[0].1.list.is_empty() || !gaps[0].1.defects.is_empty() || !gaps[0].1.evicted.is_empty();
+        let place = format!("the files of `{}`", display_name(&target.summary.record));
+        let chosen = choose(&all, &images, path, args.life, &place)?;
+        let saved = Saving { chosen, images: &images, losses }.save(to, session)?;
         return Ok(session.conclude(&gaps, saved));
     }
     let glob = args.path.as_deref().map(|pattern| Glob::new(pattern.as_bytes(), false));
-    let mut records: Vec<&FileRecord> = files
-        .list(target.uid())
-        .filter(|r| part.span.overlaps(r.first, r.last) && wanted(r, args))
-        .filter(|r| glob.as_ref().is_none_or(|g| g.matches(&r.path)))
+    let mut records: Vec<_> = all
+        .into_iter()
+        .filter(|(r, _)| part.span.overlaps(r.first, r.last) && wanted(r, args))
+        .filter(|(r, _)| glob.as_ref().is_none_or(|g| g.matches(&r.path)))
         .collect();
-    records.sort_by_key(|r| r.first);
+    records.sort_by_key(|(r, _)| r.first);
     let start = target.life().begin;
     let mut emitter = session.emit(SHAPE, &args.output, &sources(std::slice::from_ref(part.trace)))?;
-    for record in &records {
-        let image = images.get(&record.path);
+    for (record, life) in &records {
+        let image = images.of(record);
         let uid = target.uid();
-        emitter.row(&FileRow { trace: part.trace, uid, start, world: &world, record, image })?;
+        emitter.row(&FileRow { trace: part.trace, uid, start, world: &world, record, life: *life, image })?;
     }
-    emitter.finish(&missing(&gaps))?;
-    let dropped = files.dropped(target.uid());
-    if dropped > 0 {
-        session.say(format!("{dropped} acts did not fit into memory and are not shown"));
+    let left_out = files.left_out(target.uid());
+    let mut end = missing(&gaps);
+    end.insert("left_out".to_owned(), members(left_out));
+    emitter.finish(&end)?;
+    for sentence in sentences(left_out) {
+        session.say(sentence);
     }
     Ok(session.conclude(&gaps, !records.is_empty()))
 }
 
+/// What did not fit into memory, for programs.
+fn members(left_out: LeftOut) -> Value {
+    serde_json::json!({
+        "unlisted_acts": left_out.unlisted,
+        "unlisted_written": left_out.unlisted_written,
+        "acts": left_out.acts,
+    })
+}
+
+/// The same for people.
+fn sentences(left_out: LeftOut) -> Vec<String> {
+    let mut lines = Vec::new();
+    if left_out.unlisted > 0 {
+        lines.push(format!(
+            "{} acts on files that did not fit into memory are not shown, {} bytes written among them; `afterimage show` \
+             has them",
+            left_out.unlisted, left_out.unlisted_written
+        ));
+    }
+    if left_out.acts > 0 {
+        lines.push(format!(
+            "{} acts are counted, but did not fit into the histories of their files",
+            left_out.acts
+        ));
+    }
+    lines
+}
+
 fn wanted(record: &FileRecord, args: &FilesArgs) -> bool {
     if !args.act.is_empty() {
-        return ACTS.iter().any(|(word, kind)| args.act.iter().any(|a| a == word) && record.was(*kind));
+        // What may have been made is asked for with what was.
+        let was = |kind| record.was(kind) || kind == ActKind::Created && record.was(ActKind::OpenedOrCreated);
+        return ACTS.iter().any(|(word, kind)| args.act.iter().any(|a| a == word) && was(*kind));
     }
     args.all || record.was_changed() || record.was(ActKind::Executed)
 }
 
-/// Whether there was anything to save.
-fn save(record: &FileRecord, to: &Path, session: &mut Session<'_>) -> Result<bool, Failure> {
-    let written = record.bytes_written;
-    if record.content.kept() == 0 {
-        session.say(format!("of {written} bytes written to it the recording holds none; nothing was saved"));
-        return Ok(false);
+/// A file and which of its path it is.
+type Lived<'a> = (&'a FileRecord, (u64, u64));
+
+/// The file of a path that is to be saved: the one that was named, else the last of which there is anything.
+fn choose<'a>(
+    all: &[Lived<'a>],
+    images: &Images,
+    path: &str,
+    life: Option<u64>,
+    place: &str,
+) -> Result<Lived<'a>, Failure> {
+    let raw = unescape(path).unwrap_or_else(|| path.to_owned().into_bytes());
+    let mut named: Vec<_> = all.iter().filter(|(r, _)| r.path == raw).copied().collect();
+    if named.is_empty() {
+        named = all.iter().filter(|(r, _)| r.formerly.contains(&raw)).copied().collect();
+        let count = named.len() as u64;
+        for (nth, (_, life)) in (1..).zip(&mut named) {
+            *life = (nth, count);
+        }
     }
-    let assembled = record.content.assemble(LARGEST);
-    evidence::save(to, |file| file.write_all(&assembled.bytes))?;
-    let missing: u64 = assembled.holes.iter().map(|(_, length)| length).sum();
-    let size = assembled.bytes.len();
-    session.say(format!(
-        "`{}`: {size} bytes, of which {missing} were not recorded and are zero; {written} were written in all",
-        shown(to)
-    ));
-    if assembled.unplaced > 0 {
-        let unplaced = assembled.unplaced;
-        session.say(format!("{unplaced} writes whose place in the file is not known were left out"));
+    let Some(last) = named.last().copied() else {
+        let path = defused(path);
+        return Err(Failure::Usage(format!("no file `{path}` among {place}; `afterimage files` lists them")));
+    };
+    let Some(life) = life else {
+        let has = |(file, _): &&Lived<'_>| {
+            file.content.kept() > 0 || images.of(file).is_some_and(|image| images.bytes(image).is_some())
+        };
+        return Ok(named.iter().rev().find(has).copied().unwrap_or(last));
+    };
+    let is = |(file, (nth, _)): &&Lived<'_>| (*nth..nth + file.lives).contains(&life);
+    named.iter().find(is).copied().ok_or_else(|| {
+        let all = last.1.1;
+        Failure::Usage(format!("`{}` has no life {life}: {all} files had this path", defused(path)))
+    })
+}
+
+/// A file that is to be saved.
+struct Saving<'a> {
+    chosen: Lived<'a>,
+    images: &'a Images,
+    losses: bool,
+}
+
+impl Saving<'_> {
+    /// Whether there was anything to save.
+    fn save(&self, to: &Path, session: &mut Session<'_>) -> Result<bool, Failure> {
+        let (file, (nth, all)) = self.chosen;
+        if all > 1 {
+            let last = nth + file.lives - 1;
+            session.say(format!("{all} files had this path; this is number {last}, --life names another"));
+        }
+        let written = file.bytes_written;
+        let Some(found) = recover(file, self.images, self.losses, LARGEST) else {
+            session.say(match file.bytes_recorded {
+                0 => format!("of {written} bytes written to it the recording holds none; nothing was saved"),
+                some => format!(
+                    "{some} bytes written to it are recorded, but it was emptied after that; nothing was saved. \
+                     `afterimage show` has them"
+                ),
+            });
+            return Ok(false);
+        };
+        evidence::save(to, |out| out.write_all(&found.bytes))?;
+        let size = found.bytes.len();
+        session.say(match found.source {
+            Source::Image => format!("`{}`: {size} bytes, as they were executed", shown(to)),
+            Source::Writes(_, missing) => format!(
+                "`{}`: {size} bytes, of which {missing} were not recorded; {written} were written in all",
+                shown(to)
+            ),
+        });
+        for doubt in &found.doubts {
+            session.say(doubt.clone());
+        }
+        Ok(true)
     }
-    Ok(true)
 }

@@ -87,6 +87,8 @@ version.
   `count` (integer or null where only the gap is known), `container_uid` and `cpu` (null where not known). Each of
   `defects` has `kind` (`torn`, `corrupt`, `missing`, `unknown`), `path`, `offset` and `detail`.
 - `--fields` chooses and orders members; CSV has the same fields, a list in one cell separated by blanks.
+- `afterimage files` ends with `left_out` too, what did not fit into memory: `unlisted_acts`, acts on files that are
+  in no row, with `unlisted_written`, bytes that these wrote; and `acts`, those that are missing in histories.
 - Each of `sources` has `path`, `hostname`, `kernel`, `recorder` (strings) and `sealed` (boolean).
 ";
 

@@ -635,7 +635,7 @@ impl App {
         self.opened.as_ref()?.sheets.get(&self.screen)
     }
 
-    fn whole(&self) -> Option<&Whole> {
+    pub(crate) fn whole(&self) -> Option<&Whole> {
         self.story()?.whole.as_deref()
     }
 
@@ -647,6 +647,12 @@ impl App {
     /// The file that the cursor of the Files screen is on.
     pub(crate) fn selected_file(&self) -> Option<&FileRecord> {
         self.whole()?.file(self.sheet()?.selected()?)
+    }
+
+    /// Whether events of the opened container were lost.
+    pub(crate) fn has_losses(&self) -> bool {
+        let uid = self.opened.as_ref().map(|opened| opened.uid);
+        self.catalog.losses_of(uid).next().is_some()
     }
 
     /// The conversation that the cursor of the Net screen is on.

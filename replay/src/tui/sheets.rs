@@ -205,7 +205,8 @@ pub(crate) enum LaneRow<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum LaneName {
     Process(ProcessKey),
-    File(Vec<u8>),
+    /// A path can have been several files': its first act tells which.
+    File(Vec<u8>, BootNanos),
     Peer(String),
 }
 
@@ -243,7 +244,7 @@ impl<'a> LaneRow<'a> {
     pub(crate) fn name(&self) -> Option<LaneName> {
         match self {
             Self::Process(row) => Some(LaneName::Process(row.key())),
-            Self::File(file) => Some(LaneName::File(file.path.clone())),
+            Self::File(file) => Some(LaneName::File(file.path.clone(), file.first)),
             Self::Peer(talk) => talk.peer.as_ref().map(|peer| LaneName::Peer(peer.to_string())),
             Self::None => None,
         }
@@ -255,7 +256,10 @@ impl<'a> LaneRow<'a> {
             LaneName::Process(key) => {
                 whole.tree.iter().find(|row| row.key() == *key).map_or(Self::None, Self::Process)
             }
-            LaneName::File(path) => whole.files.get(whole.uid, path).map_or(Self::None, Self::File),
+            LaneName::File(path, first) => {
+                let mut named = whole.files.named(whole.uid, path);
+                named.find(|file| file.first == *first).map_or(Self::None, Self::File)
+            }
             LaneName::Peer(peer) => {
                 let mut talks = whole.conversations().iter();
                 let is = |talk: &&Conversation| talk.peer.as_ref().is_some_and(|p| p.to_string() == *peer);

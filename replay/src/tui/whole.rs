@@ -3,13 +3,16 @@
 use afterimage_format::{BootNanos, ContainerUid};
 use afterimage_model::{
     World,
-    files::{FileRecord, Files},
+    files::{FileId, FileRecord, Files},
     net::{Conversation, Network},
     process::{Process, ProcessKey},
     text::{Safe, escape},
 };
 
-use crate::tui::{feed::ProcessRow, text::safe};
+use crate::{
+    analysis::{file_acts::with_lives, images::Images},
+    tui::{feed::ProcessRow, text::safe},
+};
 
 /// Everything that a whole life came to.
 #[derive(Debug)]
@@ -17,8 +20,10 @@ pub(crate) struct Whole {
     pub(crate) uid: ContainerUid,
     pub(crate) world: World,
     pub(crate) files: Files,
-    /// The files, in order of their paths.
-    paths: Vec<Vec<u8>>,
+    /// The files, in order of their paths, each with which of its path it is.
+    order: Vec<(FileId, (u64, u64))>,
+    /// The images that were executed, their bytes held against their hashes.
+    pub(crate) images: Images,
     pub(crate) network: Network,
     pub(crate) tree: Vec<ProcessRow>,
 }
@@ -27,20 +32,26 @@ impl Whole {
     pub(crate) fn new(
         uid: ContainerUid,
         world: World,
-        files: Files,
+        (files, mut images): (Files, Images),
         network: Network,
         tree: Vec<ProcessRow>,
     ) -> Self {
-        let paths = files.list(uid).map(|record| record.path.clone()).collect();
-        Self { uid, world, files, paths, network, tree }
+        images.check();
+        let order = with_lives(files.list(uid)).into_iter().map(|(file, life)| (file.id, life)).collect();
+        Self { uid, world, files, order, images, network, tree }
     }
 
     pub(crate) fn file_count(&self) -> usize {
-        self.paths.len()
+        self.order.len()
+    }
+
+    /// Which of the files that had its path it is, and how many these are.
+    pub(crate) fn life(&self, at: usize) -> Option<(u64, u64)> {
+        Some(self.order.get(at)?.1)
     }
 
     pub(crate) fn file(&self, at: usize) -> Option<&FileRecord> {
-        self.files.get(self.uid, self.paths.get(at)?)
+        self.files.by_id(self.uid, self.order.get(at)?.0)
     }
 
     pub(crate) fn conversations(&self) -> &[Conversation] {

@@ -1,6 +1,6 @@
 //! `afterimage files`.
 
-use afterimage_format::{Engine, EventCode, FactKey, FieldTag, layout::artifact};
+use afterimage_format::{Engine, EventCode, FactKey, FieldTag, TaskKey, layout::artifact};
 
 use crate::{
     fixture::{self, Call, Exec, Fixture, Store, id, task},
@@ -84,6 +84,157 @@ fn saved_content_is_byte_for_byte_what_was_written() {
     assert!(again.stderr().contains("exists already"), "{}", again.stderr());
     let unknown = afterimage(&["files", "web", store.arg(), "--save", "/tmp/y", "--to", to]);
     assert!(unknown.stderr().contains("no file `/tmp/y`"), "{}", unknown.stderr());
+}
+
+/// A shell in a container.
+fn shell() -> (Fixture, TaskKey) {
+    let mut fixture = Fixture::new();
+    fixture.container(&fixture::container(1, Engine::Docker, &id("3ad7"), 1.0, &[(FactKey::Name, b"web")]));
+    let shell = task(410, 1.0);
+    fixture.exec(1, 1.0, shell, Exec { argv: &[b"sh"], ..Exec::default() });
+    (fixture, shell)
+}
+
+/// Opens a file, writes to it, and closes it.
+fn write(fixture: &mut Fixture, by: TaskKey, at: f64, flags: u64, path: &[u8], bytes: &[u8]) {
+    let fields = [(FieldTag::PATH, path), (FieldTag::KPATH, path)];
+    let args = [AT_FDCWD, 0, flags, 0o600];
+    fixture.call(1, at, by, Call { nr: 257, ret: 4, args: &args, fields: &fields, ..Call::default() });
+    let (ret, args) = (bytes.len() as i64, [4, 0, bytes.len() as u64]);
+    let payload = [(FieldTag::PAYLOAD, bytes)];
+    fixture.call(1, at + 0.01, by, Call { nr: 1, ret, args: &args, fields: &payload, ..Call::default() });
+    fixture.call(1, at + 0.02, by, Call { nr: 3, ret: 0, args: &[4], ..Call::default() });
+}
+
+fn remove(fixture: &mut Fixture, by: TaskKey, at: f64, path: &[u8]) {
+    let fields = [(FieldTag::PATH, path)];
+    fixture.call(1, at, by, Call { nr: 87, ret: 0, args: &[0], fields: &fields, ..Call::default() });
+}
+
+/// A file that is made, written, renamed and removed, over and over: only the last of these was shown.
+fn churn() -> Store {
+    let (mut fixture, shell) = shell();
+    for round in 0..5_u8 {
+        let at = 2.0 + f64::from(round);
+        let bytes = format!("payload {round}{}", "!".repeat(round.into()));
+        write(&mut fixture, shell, at, O_WRONLY_CREAT_TRUNC, b"/tmp/t", bytes.as_bytes());
+        let names: [(FieldTag, &[u8]); 2] = [(FieldTag::PATH, b"/tmp/t"), (FieldTag::PATH2, b"/tmp/tr")];
+        fixture.call(
+            1,
+            at + 0.1,
+            shell,
+            Call { nr: 82, ret: 0, args: &[0, 0], fields: &names, ..Call::default() },
+        );
+        remove(&mut fixture, shell, at + 0.2, b"/tmp/tr");
+    }
+    fixture.seal()
+}
+
+#[test]
+fn each_file_that_had_a_path_is_a_row_and_the_sums_agree() {
+    let store = churn();
+    insta::assert_snapshot!(afterimage(&["files", "web", store.arg()]).stdout());
+    let document = afterimage(&["files", "web", store.arg(), "-o", "json"]).json();
+    let rows: Vec<_> =
+        document["files"].as_array().expect("a list").iter().filter(|r| r["path"] == "/tmp/tr").collect();
+    let lives: Vec<_> = rows.iter().map(|r| (r["life"].as_u64(), r["lives"].as_u64())).collect();
+    assert_eq!(lives, (1..=5).map(|n| (Some(n), Some(1))).collect::<Vec<_>>());
+    let sum =
+        |rows: &[serde_json::Value], of: &str| rows.iter().map(|r| r[of].as_u64().unwrap()).sum::<u64>();
+    let tree = afterimage(&["tree", "web", store.arg(), "-o", "json"]).json();
+    let written = sum(tree["processes"].as_array().expect("a list"), "bytes_written");
+    assert_eq!(written, 55);
+    assert_eq!(sum(document["files"].as_array().expect("a list"), "written"), written);
+    let none = serde_json::json!({"unlisted_acts": 0, "unlisted_written": 0, "acts": 0});
+    assert_eq!(document["left_out"], none);
+}
+
+#[test]
+fn each_file_that_had_a_path_can_be_saved() {
+    let store = churn();
+    let dir = tempfile::tempdir().expect("a directory");
+    let save = |path: &str, more: &[&str], name: &str| {
+        let to = dir.path().join(name);
+        let base = ["files", "web", store.arg(), "--save", path, "--to", to.to_str().expect("UTF-8")];
+        (afterimage(&[&base, more].concat()), std::fs::read(&to).unwrap_or_default())
+    };
+    let (ran, bytes) = save("/tmp/tr", &[], "last");
+    assert_eq!((ran.code, bytes.as_slice()), (0, &b"payload 4!!!!"[..]));
+    assert!(ran.stderr().contains("5 files had this path; this is number 5"), "{}", ran.stderr());
+    assert_eq!(save("/tmp/tr", &["--life", "2"], "second").1, b"payload 1!");
+    assert_eq!(save("/tmp/t", &["--life", "3"], "formerly").1, b"payload 2!!");
+    let (ran, _) = save("/tmp/tr", &["--life", "6"], "none");
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr().contains("`/tmp/tr` has no life 6: 5 files had this path"), "{}", ran.stderr());
+}
+
+/// A log to which a shell appended was saved as an empty file.
+#[test]
+fn what_was_appended_is_saved_in_order() {
+    const APPEND: u64 = 0o2101;
+    let (mut fixture, shell) = shell();
+    for (at, path) in [(2.0, &b"/log"[..]), (3.0, b"/made"), (4.0, b"/log"), (5.0, b"/made")] {
+        if at == 3.0 {
+            remove(&mut fixture, shell, at - 0.1, path);
+        }
+        let line = format!("at {at}\n");
+        write(&mut fixture, shell, at, APPEND, path, line.as_bytes());
+    }
+    remove(&mut fixture, shell, 6.0, b"/log");
+    write(&mut fixture, shell, 7.0, APPEND, b"/gone", b"emptied later");
+    write(&mut fixture, shell, 8.0, O_WRONLY_CREAT_TRUNC, b"/gone", b"");
+    let store = fixture.seal();
+    let dir = tempfile::tempdir().expect("a directory");
+    let save = |path: &str| {
+        let to = dir.path().join(&path[1..]);
+        let ran =
+            afterimage(&["files", "web", store.arg(), "--save", path, "--to", to.to_str().expect("UTF-8")]);
+        (ran.code, std::fs::read(&to).ok(), ran.stderr().to_owned())
+    };
+    let (code, bytes, said) = save("/log");
+    assert_eq!((code, bytes.as_deref()), (0, Some(&b"at 2\nat 4\n"[..])));
+    assert!(said.contains("2 writes whose place in the file is not known are behind each other"), "{said}");
+    assert!(said.contains("what the file may have held before is not known"), "{said}");
+    let (code, bytes, said) = save("/made");
+    assert_eq!((code, bytes.as_deref()), (0, Some(&b"at 3\nat 5\n"[..])));
+    assert_eq!(said.lines().count(), 2, "{said}");
+    assert!(said.contains("10 bytes, of which 0 were not recorded; 10 were written"), "{said}");
+    let (code, bytes, said) = save("/gone");
+    assert_eq!((code, bytes), (1, None), "nothing is no file");
+    assert!(said.contains("13 bytes written to it are recorded, but it was emptied"), "{said}");
+}
+
+#[test]
+fn an_image_is_that_of_the_file_it_was_executed_from() {
+    use sha2::Digest as _;
+
+    let (mut fixture, shell) = shell();
+    let mut image = |at: f64, bytes: &[u8], outcome: u64| {
+        write(&mut fixture, shell, at, O_WRONLY_CREAT_TRUNC, b"/tmp/x", b"cut");
+        let child = task(500 + at as u32, at);
+        fixture.fork(1, at + 0.1, shell, child);
+        fixture.exec(1, at + 0.2, child, Exec { exe: b"/tmp/x", argv: &[b"x"], ..Exec::default() });
+        let hash = sha2::Sha256::digest(bytes);
+        let content: &[u8] = if outcome == artifact::KEPT { bytes } else { b"" };
+        let fields: [(FieldTag, &[u8]); 3] =
+            [(FieldTag::KPATH, b"/tmp/x"), (FieldTag::HASH, &hash), (FieldTag::CONTENT, content)];
+        let args = [bytes.len() as u64, 7, fixture::at(at + 0.2).0, 0, outcome];
+        let call = Call { nr: EventCode::ARTIFACT.0, args: &args, fields: &fields, ..Call::default() };
+        remove(&mut fixture, shell, at + 0.3, b"/tmp/x");
+        fixture.call(1, at + 0.4, shell, call);
+    };
+    image(2.0, b"first image", artifact::KEPT);
+    image(3.0, b"second", artifact::KEPT);
+    image(4.0, b"first image", artifact::KNOWN);
+    let store = fixture.seal();
+    let dir = tempfile::tempdir().expect("a directory");
+    for (life, bytes) in [("1", &b"first image"[..]), ("2", b"second"), ("3", b"first image")] {
+        let to = dir.path().join(life);
+        let to = to.to_str().expect("UTF-8");
+        let ran = afterimage(&["files", "web", store.arg(), "--save", "/tmp/x", "--life", life, "--to", to]);
+        assert!(ran.stderr().contains("as they were executed"), "{}", ran.stderr());
+        assert_eq!(std::fs::read(to).expect("saved"), bytes);
+    }
 }
 
 /// A container that runs two dropped programs, one of them too large to be kept, beside one that runs none.

@@ -17,6 +17,7 @@ use super::{
     scan::{STRIDE, percent},
 };
 use crate::{
+    analysis::images::Images,
     trace::Trace,
     tui::{
         feed::{Reply, Story, StoryKey, StoryRow, Tally},
@@ -25,6 +26,8 @@ use crate::{
     },
 };
 
+/// Room for the bytes of executed images.
+const IMAGE_ROOM: usize = 64 << 20;
 /// Looks between two reports.
 const REPORTS: u64 = 32;
 /// Findings of a kind that are listed: whoever makes many of one hides none of another behind them.
@@ -60,12 +63,14 @@ pub(super) fn story(trace: &Trace, key: StoryKey, job: &Job<'_>) -> Result<(), R
     let total = trace.recording.count_hint(&query).max(1);
     let mut world = World::new();
     let (mut files, mut network) = (Files::new(), Network::new());
+    let mut images = Images::new(IMAGE_ROOM);
     let mut findings = findings::Story::new();
     let (mut lines, mut told) = (Lines::default(), (0, None));
     let (mut seen, mut setup, mut over) = (0_u64, 0_u64, false);
     trace.recording.walk(&query, None, Direction::Forward, &mut |id, uid, event| {
         seen += 1;
         world.apply(uid, event);
+        images.apply(event);
         // What a runtime does to set a container up is none of its own acts.
         if event.flags.contains(EventFlags::SETUP) {
             setup += 1;
@@ -92,7 +97,7 @@ pub(super) fn story(trace: &Trace, key: StoryKey, job: &Job<'_>) -> Result<(), R
     if !over {
         let summary = summary(&world, key.uid);
         let tree = tree(&world, key.uid);
-        let whole = Arc::new(Whole::new(key.uid, world, files, network, tree));
+        let whole = Arc::new(Whole::new(key.uid, world, (files, images), network, tree));
         let Lines { rows, left_out, .. } = lines;
         let story = Story { rows, left_out, summary, setup, reading: None, whole: Some(whole) };
         (job.tell)(Reply::Story(key, story));

@@ -176,3 +176,33 @@ fn a_container_named_on_the_command_line_is_opened_at_once() {
     assert!(harness.text().contains("[2 Replay]"));
     assert!(harness.text().contains("batch-job-81aa"));
 }
+
+/// The sample's implant was kept when it was executed, and its log was appended to: both can be saved as a whole.
+#[test]
+fn a_file_is_shown_and_saved_as_far_as_the_recording_has_it() {
+    let sample = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples/intrusion.aftx");
+    let mut harness = Harness::on(&sample, 200, 60);
+    harness.press("Enter 5");
+    let mut saved = |path: &[u8]| {
+        harness.press("g g");
+        for _ in 0..50 {
+            if harness.app.selected_file().is_some_and(|file| file.path == path) {
+                break;
+            }
+            harness.press("j");
+        }
+        let text = harness.text();
+        match harness.press("W") {
+            Some(update::Effect::Save(evidence)) => (text, evidence),
+            other => panic!("{other:?} for {text}"),
+        }
+    };
+    let (text, implant) = saved(b"/tmp/.update");
+    assert!(text.contains("8.6 KiB as they were executed"), "{text}");
+    assert_eq!((implant.bytes.len(), implant.lacking), (8808, None));
+    assert!(implant.bytes.starts_with(b"\x7fELF"));
+    let (text, log) = saved(b"/var/log/service.log");
+    assert!(text.contains("283 B put together from 4 writes; 4 writes whose place"), "{text}");
+    assert!(log.bytes.starts_with(b"09:29:57 GET /index.html\n09:29:57 GET /about.html\nPING "));
+    assert!(log.lacking.expect("told").as_str().contains("what the file may have held before is not known"));
+}

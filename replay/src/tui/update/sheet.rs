@@ -5,17 +5,19 @@ use afterimage_format::BootNanos;
 use afterimage_model::text::escape;
 
 use super::{Effect, filtering, go};
-use crate::tui::{
-    app::App,
-    evidence::Evidence,
-    filter::comparison,
-    layout::{Pane, focusable},
-    player::Playhead,
-    screen::Screen,
-    scroll::Scroll,
-    sheets::LaneRow,
-    text::{bytes, safe},
-    view::files::SHOWN,
+use crate::{
+    analysis::recovery::{LARGEST, recover},
+    tui::{
+        app::App,
+        evidence::Evidence,
+        filter::comparison,
+        layout::{Pane, focusable},
+        player::Playhead,
+        screen::Screen,
+        scroll::Scroll,
+        sheets::LaneRow,
+        text::{bytes, safe},
+    },
 };
 
 /// Moves in the list, or in a pane about its selected row.
@@ -140,23 +142,18 @@ fn moment(app: &App) -> Option<Playhead> {
 
 /// The bytes of the selected file, to be written.
 pub(super) fn save(app: &mut App) -> Option<Effect> {
-    let file = app.selected_file()?;
-    let made = file.content.assemble(SHOWN * 64);
-    if made.bytes.is_empty() {
-        app.complain(safe!("nothing that was written to {} was kept", escape(&file.path)));
+    let (file, whole) = (app.selected_file()?, app.whole()?);
+    let Some(found) = recover(file, &whole.images, app.has_losses(), LARGEST) else {
+        let path = escape(&file.path);
+        app.complain(match file.bytes_recorded {
+            0 => safe!("nothing that was written to {path} was recorded"),
+            some => safe!("{} written to {path} are recorded, but it was emptied after that", bytes(some)),
+        });
         return None;
-    }
-    let name = afterimage_model::paths::file_name(&file.path);
-    let missing: u64 = made.holes.iter().map(|(_, length)| length).sum();
-    let lacking = match (missing, made.unplaced) {
-        (0, 0) => None,
-        (_, 0) => Some(safe!("{} of it were not recorded and are zero", bytes(missing))),
-        (_, unplaced) => Some(safe!(
-            "{} of it were not recorded and are zero, {unplaced} writes of unknown place are left out",
-            bytes(missing)
-        )),
     };
-    Some(Effect::Save(Evidence { name: evidence_name(name), bytes: made.bytes, lacking }))
+    let name = evidence_name(afterimage_model::paths::file_name(&file.path));
+    let lacking = (!found.doubts.is_empty()).then(|| safe!("{}", found.doubts.join("; ")));
+    Some(Effect::Save(Evidence { name, bytes: found.bytes.into_owned(), lacking }))
 }
 
 /// A file name that is one whatever the bytes are: letters, digits, dots and dashes, never hidden.

@@ -11,14 +11,17 @@ use super::{
     processes::{FromRight, choice, cursor, list_style, nothing, time_width, whole},
     title,
 };
-use crate::tui::{
-    app::App,
-    hex,
-    layout::Pane,
-    paint::{Painter, Row},
-    text::{bytes, counted, safe},
-    theme::Role,
-    whole::Whole,
+use crate::{
+    analysis::recovery::{Source, recover},
+    tui::{
+        app::App,
+        hex,
+        layout::Pane,
+        paint::{Painter, Row},
+        text::{bytes, counted, safe},
+        theme::Role,
+        whole::Whole,
+    },
 };
 
 /// Bytes of a file that are put together to be shown.
@@ -126,13 +129,13 @@ impl Columns {
 /// A letter for each kind of act: `c`reated, `w`ritten, `r`ead, e`X`ecuted, `m`ode, `n`amed, `u`nlinked, re`f`used.
 fn letters(file: &FileRecord, none: &'static str) -> Safe {
     const LETTERS: [(&[ActKind], &str); 8] = [
-        (&[ActKind::Created, ActKind::Linked], "c"),
+        (&[ActKind::Created, ActKind::OpenedOrCreated, ActKind::Linked], "c"),
         (&[ActKind::Written, ActKind::Truncated], "w"),
         (&[ActKind::Read], "r"),
         (&[ActKind::ModeSet { mode: 0 }, ActKind::OwnerSet], "m"),
         (&[ActKind::Renamed], "n"),
         (&[ActKind::Executed, ActKind::Mapped], "X"),
-        (&[ActKind::Deleted], "u"),
+        (&[ActKind::Deleted, ActKind::Replaced], "u"),
         (&[ActKind::Refused], "f"),
     ];
     let letters: String = LETTERS
@@ -191,8 +194,9 @@ pub(super) fn provenance(app: &App, painter: &mut Painter<'_>, rect: Rect) {
             cursor(app, painter, line, Pane::Provenance);
         }
     }
+    let life = sheet.selected().and_then(|at| whole.life(at)).unwrap_or((1, 1));
     let below = inner.bottom().saturating_sub(1);
-    painter.text(inner.x + 2, below, inner.width.saturating_sub(3), &closing(file), Role::Dim);
+    painter.text(inner.x + 2, below, inner.width.saturating_sub(3), &closing(file, life), Role::Dim);
 }
 
 fn act_role(act: &Act) -> Role {
@@ -200,6 +204,8 @@ fn act_role(act: &Act) -> Role {
         ActKind::Executed => Role::Exec,
         ActKind::Refused => Role::Bad,
         ActKind::Created
+        | ActKind::OpenedOrCreated
+        | ActKind::Replaced
         | ActKind::Written
         | ActKind::Deleted
         | ActKind::Renamed
@@ -221,8 +227,13 @@ fn act_text(act: &Act) -> Safe {
 }
 
 /// What is to be said of the file as a whole.
-fn closing(file: &FileRecord) -> Safe {
+fn closing(file: &FileRecord, (nth, all): (u64, u64)) -> Safe {
     let mut parts: Vec<String> = Vec::new();
+    if file.lives > 1 {
+        parts.push(format!("files {nth} to {} of {all} that had this path", nth + file.lives - 1));
+    } else if all > 1 {
+        parts.push(format!("file {nth} of {all} that had this path"));
+    }
     if file.acts_dropped > 0 {
         parts.push(format!("{} more acts", file.acts_dropped));
     }
@@ -235,58 +246,47 @@ fn closing(file: &FileRecord) -> Safe {
     if let Some(old) = file.formerly.last() {
         parts.push(format!("formerly {}", escape(old)));
     }
-    if file.deleted {
-        parts.push("deleted".to_owned());
+    for (holds, word) in [(file.deleted, "deleted"), (file.replaced, "replaced")] {
+        if holds {
+            parts.push(word.to_owned());
+        }
     }
     safe!("{}", parts.join(", "))
 }
 
-/// The bytes of the selected file, as its writes made it.
+/// The bytes of the selected file: as it was executed, or as its writes made it.
 pub(super) fn content(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let note = Safe::literal(if app.hex { "hex, X text, W save" } else { "text, X hex, W save" });
     let inner = title(app, painter, rect, Pane::Content, Row::new(), &note);
-    let Some((_, _, sheet)) = whole(app, painter, inner) else { return };
+    let Some((_, whole, sheet)) = whole(app, painter, inner) else { return };
     let Some(file) = app.selected_file() else { return };
-    let made = file.content.assemble(SHOWN);
-    if made.bytes.is_empty() {
-        painter.text(
-            inner.x + 1,
-            inner.y,
-            inner.width.saturating_sub(2),
-            "nothing that was written to it was kept",
-            Role::Dim,
-        );
+    let width = inner.width.saturating_sub(2);
+    let Some(found) = recover(file, &whole.images, app.has_losses(), SHOWN) else {
+        let why = match file.bytes_recorded {
+            0 => "nothing that was written to it was recorded",
+            _ => "what was written to it is recorded, but it was emptied after that",
+        };
+        painter.text(inner.x + 1, inner.y, width, why, Role::Dim);
         return;
-    }
-    let missing: u64 = made.holes.iter().map(|(_, len)| len).sum();
-    let said = safe!(
-        "{} put together from {}{}{}",
-        bytes(made.bytes.len() as u64),
-        counted(file.content.pieces().len() as u64, "write"),
-        if missing > 0 {
-            safe!(", {} of it not kept (shown as zeros)", bytes(missing))
-        } else {
-            Safe::default()
-        },
-        if made.unplaced > 0 {
-            safe!(", {} of unknown place left out", counted(made.unplaced as u64, "write"))
-        } else {
-            Safe::default()
-        }
-    );
-    painter.text(
-        inner.x + 1,
-        inner.y,
-        inner.width.saturating_sub(2),
-        &said,
-        if missing > 0 { Role::Warn } else { Role::Dim },
-    );
+    };
+    let made = &found.bytes;
+    let size = bytes(made.len() as u64);
+    let how = match found.source {
+        Source::Image => safe!("{size} as they were executed"),
+        Source::Writes(writes, _) => safe!("{size} put together from {}", counted(writes, "write")),
+    };
+    let said = match found.doubts.as_slice() {
+        [] => how,
+        doubts => safe!("{how}; {}", doubts.join("; ")),
+    };
+    let lacks = matches!(found.source, Source::Writes(_, 1..));
+    painter.text(inner.x + 1, inner.y, width, &said, if lacks { Role::Warn } else { Role::Dim });
     let body = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
     let width = body.width.saturating_sub(3);
-    let total = hex::rows(&made.bytes, app.hex, width);
+    let total = hex::rows(made, app.hex, width);
     let top = sheet.right.top.min(total.saturating_sub(1));
     for (y, at) in (body.y..body.bottom()).zip(top..total) {
-        let row = hex::row(&made.bytes, at, app.hex, width);
+        let row = hex::row(made, at, app.hex, width);
         painter.row(body.x + 1, y, width, &row);
     }
     painter.scroll(body, top as u64, u64::from(body.height), total as u64);

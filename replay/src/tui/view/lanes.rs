@@ -247,10 +247,10 @@ fn object(
 
 fn acts(file: &FileRecord) -> Vec<(BootNanos, &'static str, Role)> {
     let letter = |kind| match kind {
-        ActKind::Created | ActKind::Linked => ("c", Role::Write),
+        ActKind::Created | ActKind::OpenedOrCreated | ActKind::Linked => ("c", Role::Write),
         ActKind::Written | ActKind::Truncated | ActKind::OpenedForWriting => ("w", Role::Write),
         ActKind::Executed | ActKind::Mapped => ("X", Role::Exec),
-        ActKind::Deleted => ("u", Role::Warn),
+        ActKind::Deleted | ActKind::Replaced => ("u", Role::Warn),
         ActKind::ModeSet { .. } | ActKind::OwnerSet => ("m", Role::Write),
         ActKind::Renamed => ("n", Role::Write),
         ActKind::Refused => ("f", Role::Bad),
