@@ -43,7 +43,7 @@ pub(super) struct Look<'a> {
     pub(super) set: &'a mut FileSet,
 }
 
-impl Look<'_> {
+impl<'a> Look<'a> {
     fn arg(&self, at: usize) -> u64 {
         self.event.args.get(at).copied().unwrap_or(0)
     }
@@ -70,7 +70,7 @@ impl Look<'_> {
     }
 
     /// What a descriptor that is open on a file is open on.
-    fn open_file(&self, fd: i32) -> Option<(u64, &FdInfo)> {
+    fn open_file(&self, fd: i32) -> Option<(u64, &'a FdInfo)> {
         self.world
             .description(self.event.task, fd)
             .filter(|(_, info)| matches!(info.kind, FdKind::File { .. }))
@@ -80,16 +80,16 @@ impl Look<'_> {
     fn by_fd(&mut self, fd: i32, kind: ActKind, bytes: u64) -> Option<(FileId, u64)> {
         let (description, info) = self.open_file(fd)?;
         let FdKind::File { path, claimed } = &info.kind else { return None };
-        let (path, kernel) = (path.clone(), !claimed);
-        if let Some(open) = self.set.opened(description) {
-            if let Some(record) = self.set.record_mut(open.file) {
-                record.kernel_path |= kernel && record.path == path;
-                return Some((open.file, description));
-            }
+        let kernel = !claimed;
+        if let Some(open) = self.set.opened(description)
+            && let Some(record) = self.set.record_mut(open.file)
+        {
+            record.kernel_path |= kernel && record.path == *path;
+            return Some((open.file, description));
         }
         // What was opened before is whatever has the name, or had it when it was last seen.
-        let holder = self.set.holder(&path).map(|record| record.id);
-        let Some(file) = holder.or_else(|| self.set.begin(&path, self.event.time)) else {
+        let holder = self.set.holder(path).map(|record| record.id);
+        let Some(file) = holder.or_else(|| self.set.begin(path, self.event.time)) else {
             self.set.refuse(kind, bytes);
             return None;
         };
@@ -224,13 +224,7 @@ impl Look<'_> {
                 let id = self.note_fd(self.fd(0), ActKind::Truncated).map(|record| record.id);
                 self.cut(id);
             }
-            "fallocate" => {
-                if let Some((id, _)) = self.by_fd(self.fd(0), ActKind::Truncated, 0)
-                    && let Some(record) = self.note(id, ActKind::Truncated, 0)
-                {
-                    record.content.unseen();
-                }
-            }
+            "fallocate" => self.allocated(),
             "chmod" => self.note_path(ActKind::ModeSet { mode: self.mode(1) }),
             "fchmodat" | "fchmodat2" => self.note_path(ActKind::ModeSet { mode: self.mode(2) }),
             "fchmod" => {
@@ -260,6 +254,19 @@ impl Look<'_> {
             (EventCode::URING_COMPLETE, Some("IORING_OP_OPENAT" | "IORING_OP_OPENAT2")) => {
                 let path = self.event.bytes(FieldTag::KPATH).map(|path| (path.to_vec(), true));
                 self.note_at(path, ActKind::OpenedForReading);
+                return;
+            }
+            (
+                EventCode::URING_SUBMIT,
+                Some("IORING_OP_WRITE" | "IORING_OP_WRITEV" | "IORING_OP_WRITE_FIXED"),
+            ) => {
+                // What it writes is not recorded.
+                let fd = self.event.number(layout::uring::FD).map_or(-1, |fd| fd as i32);
+                if let Some((id, _)) = self.by_fd(fd, ActKind::Written, 0)
+                    && let Some(record) = self.set.record_mut(id)
+                {
+                    record.content.unseen();
+                }
                 return;
             }
             (EventCode::URING_SUBMIT, Some("IORING_OP_UNLINKAT")) => ActKind::Deleted,
@@ -410,6 +417,26 @@ impl Look<'_> {
         let Some(record) = id.and_then(|id| self.set.record_mut(id)) else { return };
         let (taken, freed) = record.content.cut(to, room);
         self.set.took(taken, freed);
+    }
+
+    fn allocated(&mut self) {
+        /// Room is set aside, nothing else.
+        const KEEP_SIZE: u64 = 1;
+        let (mode, to) = (self.arg(1), self.arg(2).saturating_add(self.arg(3)));
+        if mode == KEEP_SIZE {
+            return;
+        }
+        let room = self.set.room();
+        let Some(record) = self.note_fd(self.fd(0), ActKind::Truncated) else { return };
+        let extends = record.content.end().is_some_and(|end| end < to);
+        let mut taken = (0, 0);
+        match mode {
+            0 if extends => taken = record.content.cut(to, room),
+            0 => {}
+            // Holes and moved ranges.
+            _ => record.content.unseen(),
+        }
+        self.set.took(taken.0, taken.1);
     }
 
     fn mapped(&mut self) {

@@ -15,7 +15,7 @@ pub struct FileRecord {
     pub lives: u64,
     /// Its path now, as the container sees it.
     pub path: Vec<u8>,
-    /// Paths it had before it was renamed, oldest first.
+    /// Paths it had before it was renamed, oldest first: at most the first and the last 16.
     pub formerly: Vec<Vec<u8>>,
     /// The kernel told this path at least once; otherwise programs claimed it.
     pub kernel_path: bool,
@@ -58,6 +58,9 @@ pub struct FileRecord {
     /// What was written to it.
     pub content: Content,
 }
+
+/// Former paths of one file.
+const FORMERLY: usize = 32;
 
 /// Numbers files of a container in the order in which they became known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -240,6 +243,17 @@ impl FileRecord {
                         && self.was(ActKind::Written))
     }
 
+    /// It had this path.
+    pub(super) fn was_called(&mut self, path: Vec<u8>) {
+        if self.formerly.contains(&path) {
+            return;
+        }
+        if self.formerly.len() >= FORMERLY {
+            self.formerly.remove(FORMERLY / 2);
+        }
+        self.formerly.push(path);
+    }
+
     /// Its name is another file's now, or nobody's.
     pub(super) fn is_gone(&self) -> bool {
         self.deleted || self.replaced
@@ -272,9 +286,8 @@ impl FileRecord {
         if self.existence != later.existence {
             self.existence = Existence::Unknown;
         }
-        if self.formerly != later.formerly && self.lives < 4_096 {
-            let new: Vec<_> = later.formerly.into_iter().filter(|p| !self.formerly.contains(p)).collect();
-            self.formerly.extend(new);
+        for path in later.formerly {
+            self.was_called(path);
         }
         (self.link_to, self.size) = (later.link_to.or(self.link_to.take()), later.size);
         self.upper_layer = if self.upper_layer == later.upper_layer { self.upper_layer } else { None };

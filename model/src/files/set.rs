@@ -131,9 +131,7 @@ impl FileSet {
     pub(super) fn rename(&mut self, id: FileId, to: &[u8]) {
         let Some(record) = self.records.get_mut(&id) else { return };
         let old = std::mem::replace(&mut record.path, to.to_vec());
-        if record.formerly.last() != Some(&old) && record.formerly.len() < self.limits.lives {
-            record.formerly.push(old.clone());
-        }
+        record.was_called(old.clone());
         if let Some(name) = self.names.get_mut(&old) {
             name.now = name.now.filter(|now| *now != id);
             name.past.retain(|past| *past != id);

@@ -282,6 +282,33 @@ fn names_that_are_exchanged_and_files_that_are_replaced_are_both_kept() {
 }
 
 #[test]
+fn of_many_former_names_the_first_and_the_last_are_kept() {
+    let mut events = vec![open(1, 0o301, 6, "/n0")];
+    events.extend((0..100).map(|n| rename(2 + n, &format!("/n{n}"), &format!("/n{}", n + 1))));
+    let files = files(&events);
+    let record = files.get(BOX, b"/n100").unwrap();
+    assert_eq!((record.formerly.len(), files.list(BOX).count()), (32, 1));
+    assert_eq!((&record.formerly[0], &record.formerly[31]), (&b"/n0".to_vec(), &b"/n99".to_vec()));
+}
+
+#[test]
+fn room_set_aside_and_unseen_writes_are_told_apart() {
+    let with = |event: OwnedEvent| {
+        let events = [open(1, 0o1101, 6, "/x"), write(2, 3, 6, b"ab"), event];
+        let files = files(&events);
+        let content = files.get(BOX, b"/x").unwrap().content.clone();
+        (content.assemble(100).bytes, content.had_unseen_writes())
+    };
+    let fallocate = |mode, to| call(3, 3, "fallocate", &[6, mode, 0, to], 0);
+    assert_eq!(with(fallocate(0, 4)), (b"ab\0\0".to_vec(), false));
+    assert_eq!(with(fallocate(0, 1)), (b"ab".to_vec(), false));
+    assert_eq!(with(fallocate(1, 4)), (b"ab".to_vec(), false));
+    assert_eq!(with(fallocate(3, 1)), (b"ab".to_vec(), true));
+    assert_eq!(with(call(3, 3, "mmap", &[0, 4096, 3, 1, 6, 0], 0x7000)), (b"ab".to_vec(), true));
+    assert_eq!(with(call(3, 3, "mmap", &[0, 4096, 3, 2, 6, 0], 0x7000)), (b"ab".to_vec(), false));
+}
+
+#[test]
 fn only_what_was_made_is_created() {
     let files = files(&[
         open(10, 0o1101, 6, "/dev/null"),

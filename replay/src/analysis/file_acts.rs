@@ -39,7 +39,7 @@ const COLUMNS: &[Column] = &[
         for each")
         .hidden()
         .integer(),
-    Column::new("formerly", "FORMERLY", "paths it had before it was renamed").kind(Kind::Texts).optional(),
+    Column::new("formerly", "FORMERLY", "paths it had before it was renamed: the first and the last 16").kind(Kind::Texts).optional(),
     Column::new("link_to", "LINK TO", "what a link points to, as claimed").hidden(),
     Column::new("by", "BY", "processes that did it").kind(Kind::Texts).flexible().spare(),
     Column::new("existence", "EXISTENCE", "found, made, maybe made or unknown: whether it was there before")

@@ -32,7 +32,7 @@ pub enum Source {
 }
 
 /// A file's bytes, at most `limit` of what was written; nothing where none were recorded. `losses` says that events
-/// of its container were lost.
+/// of its container are missing.
 pub fn recover<'a>(
     file: &FileRecord,
     images: &'a Images,
@@ -78,7 +78,10 @@ pub fn recover<'a>(
     let left_out = content.left_out();
     doubt(left_out > 0, format!("{left_out} bytes written to it did not fit into memory"));
     doubt(made.cut, format!("no more than its first {limit} bytes were put together"));
-    doubt(losses, "events of its container were lost, which may have been writes".to_owned());
+    doubt(
+        losses,
+        "events of its container are missing from the recording: they may have been writes".to_owned(),
+    );
     let source = Source::Writes(content.writes(), missing);
     Some(Recovered { bytes: Cow::Owned(made.bytes), source, doubts })
 }
