@@ -31,7 +31,7 @@ use set::FileSet;
 pub struct FileLimits {
     /// Files, and names that are known to be nobody's.
     pub files: usize,
-    /// Files that had the same name, each with a record of its own.
+    /// Files that had the same name, each with a record of its own; at least two.
     pub lives: usize,
     /// Acts of one file.
     pub acts: usize,

@@ -46,6 +46,8 @@ pub(super) struct FileSet {
 
 impl FileSet {
     pub(super) fn new(limits: FileLimits) -> Self {
+        // One that has a name, and one that stands for all that had it.
+        let limits = FileLimits { lives: limits.lives.max(2), ..limits };
         Self {
             limits,
             records: BTreeMap::new(),
@@ -143,7 +145,7 @@ impl FileSet {
 
     /// That a name is nobody's is remembered as far as there is room.
     pub(super) fn forget_if_crowded(&mut self, path: &[u8]) {
-        let nobody = self.names.get(path).is_some_and(|name| name.now.is_none());
+        let nobody = self.names.get(path).is_some_and(|name| name.now.is_none() && name.past.is_empty());
         if nobody && self.names.len() > self.limits.files.saturating_mul(2) {
             self.names.remove(path);
         }

@@ -399,6 +399,59 @@ fn what_is_cut_is_not_there_and_what_was_never_written_is_zero() {
 }
 
 proptest! {
+    /// Whatever is done to names, and however little room there is: no written byte is forgotten, and no file is listed twice.
+    #[test]
+    fn nothing_that_was_written_is_forgotten(
+        steps in prop::collection::vec((0..7_u8, 0..4_u8, 0..4_u8), 1..200),
+        lives in 2..5_usize,
+        room in prop::sample::select(vec![2_usize, 5, 1_000]),
+    ) {
+        let path = |n: u8| format!("/f{n}");
+        let mut written = 0;
+        let mut events = Vec::new();
+        for (time, (what, a, b)) in (10..).step_by(10).zip(steps) {
+            let fd = 3 + i64::from(b);
+            events.push(match what {
+                0 => open(time, 0o1101, fd, &path(a)),
+                1 => open(time, 0o301, fd, &path(a)),
+                2 => unlink(time, &path(a)),
+                3 => rename(time, &path(a), &path(b)),
+                4 => call(time, 3, "renameat2", &[CWD, 0, CWD, 0, 2], 0)
+                    .with_path(&path(a))
+                    .with_field(FieldTag::PATH2, path(b).as_bytes()),
+                5 => call(time, 3, "ftruncate", &[u64::from(3 + b), u64::from(a)], 0),
+                _ => write(time, 3, 3 + u64::from(b), b"12345"),
+            });
+        }
+        let mut world = World::new();
+        for event in &events {
+            event.with(|e| {
+                world.apply(BOX, e);
+                let is_file = |(_, info): (u64, &crate::fds::FdInfo)| matches!(info.kind, crate::fds::FdKind::File { .. });
+                if e.fields.iter().any(|f| f.tag == FieldTag::PAYLOAD)
+                    && world.description(e.task, e.args[0] as i32).is_some_and(is_file)
+                {
+                    written += 5;
+                }
+            });
+        }
+        let limits = FileLimits { files: room, lives, acts: 10, all_acts: 50, content: 1_000 };
+        let files = files_within(limits, &events);
+        let all: Vec<_> = files.list(BOX).collect();
+        let ids: std::collections::BTreeSet<_> = all.iter().map(|r| r.id).collect();
+        prop_assert_eq!(ids.len(), all.len());
+        prop_assert!(all.len() <= room && (0..4).all(|n| files.named(BOX, path(n).as_bytes()).count() <= lives));
+        let listed: u64 = all.iter().map(|r| r.bytes_written).sum();
+        let left_out = files.left_out(BOX);
+        prop_assert_eq!(listed + left_out.unlisted_written, written);
+        prop_assert_eq!(all.iter().map(|r| r.acts_dropped).sum::<u64>(), left_out.acts);
+        let room: usize = all.iter().map(|r| r.content.room()).sum();
+        prop_assert!(room <= limits.content);
+        if files.limits.files == 1_000 {
+            prop_assert_eq!(left_out.unlisted, 0);
+        }
+    }
+
     /// What a program writes in order comes out as it went in, however it is split.
     #[test]
     fn content_written_in_order_is_put_together(parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..40), 1..20)) {
