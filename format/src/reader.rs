@@ -64,7 +64,7 @@ pub struct Recording {
     /// Found when opening.
     defects: Vec<Defect>,
     /// Found while reading.
-    found: Mutex<Vec<Defect>>,
+    found: Mutex<blocks::Found>,
     cache: Mutex<Cache>,
     unsealed: bool,
     unfinished: Vec<PathBuf>,
@@ -242,8 +242,44 @@ impl Recording {
 
     /// What is damaged, so far as opening and reading has found.
     pub fn defects(&self) -> Vec<Defect> {
-        let found = self.found.lock().map(|found| found.clone()).unwrap_or_default();
+        let found = self.found.lock().map(|found| found.defects.clone()).unwrap_or_default();
         self.defects.iter().cloned().chain(found).collect()
+    }
+
+    /// What opening found damaged, without what reading has found since.
+    pub fn defects_when_opened(&self) -> &[Defect] {
+        &self.defects
+    }
+
+    /// How much damage is known: rises whenever reading finds more.
+    pub fn damage_known(&self) -> usize {
+        let found = self.found.lock().map(|found| found.defects.len() + found.unread.len());
+        self.defects.len() + found.unwrap_or_default()
+    }
+
+    /// The blocks that could not be read, so far as reading has found: that there are events in their time is known, and
+    /// nothing else of them.
+    pub fn unread(&self) -> Vec<BlockInfo> {
+        let found = self.found.lock().map(|found| found.unread.clone()).unwrap_or_default();
+        found.into_iter().filter_map(|index| self.blocks.get(index).cloned()).collect()
+    }
+
+    /// Whether a block of this container could not be read.
+    pub fn has_unread(&self, uid: ContainerUid) -> bool {
+        let is_of = |index: &usize| self.blocks.get(*index).is_some_and(|block| block.container == uid);
+        self.found.lock().is_ok_and(|found| found.unread.iter().any(is_of))
+    }
+
+    /// Tries again to read what could not be read of this recording when it was shorter, so that its damage stays known.
+    pub fn read_again(&self, shorter: &Self) {
+        let mut reader = self.column_reader();
+        for old in shorter.unread() {
+            let is_same = |block: &&BlockInfo| BlockInfo { index: old.index, ..(*block).clone() } == old;
+            if let Some(block) = self.blocks.iter().find(is_same) {
+                // Where the file cannot be read, the next reading of it says so.
+                let _ = reader.read(block.index, Wanted::ALL);
+            }
+        }
     }
 
     /// The recorder had it open, or did not close it properly (crash): no seal at the end.

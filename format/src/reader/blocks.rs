@@ -1,6 +1,11 @@
 //! Fetches and decodes blocks, and keeps the ones used last.
 
-use std::{borrow::Cow, collections::VecDeque, ops::ControlFlow, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, VecDeque},
+    ops::ControlFlow,
+    sync::Arc,
+};
 
 use super::{Query, Recording, columns::Columns, opened::Segment, scan::Loaded};
 use crate::{
@@ -80,6 +85,14 @@ impl Decoded {
 pub(super) struct Cache {
     blocks: VecDeque<(usize, Arc<Decoded>)>,
     bytes: usize,
+}
+
+/// Damage that reading has found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) defects: Vec<Defect>,
+    /// Blocks that could not be read, by index.
+    pub(super) unread: BTreeSet<usize>,
 }
 
 /// Bytes that decoded blocks may take in the cache.
@@ -218,7 +231,7 @@ impl Recording {
                 Ok(Some(Decoded { columns: Columns { rows }, by_time }))
             }
             Err(Malformed(what)) => {
-                self.found_damage(&place, what);
+                self.found_unreadable(index, &place, what);
                 Ok(None)
             }
         }
@@ -263,6 +276,14 @@ impl Recording {
         read(Repeated::decode(&own).ok()?)
     }
 
+    /// The block of this index cannot be read.
+    pub(super) fn found_unreadable(&self, index: usize, place: &Place, what: &str) {
+        self.found_damage(place, what);
+        if let Ok(mut found) = self.found.lock() {
+            found.unread.insert(index);
+        }
+    }
+
     pub(super) fn found_damage(&self, place: &Place, what: &str) {
         let path = match place.source {
             Source::Segment(number) => self.segments.get(number as usize).map(|s| s.loaded.path.clone()),
@@ -279,10 +300,10 @@ impl Recording {
     /// Remembers damage that was found by reading.
     pub(crate) fn found(&self, defect: Defect) {
         if let Ok(mut found) = self.found.lock()
-            && found.len() < limits::DEFECTS
-            && !found.contains(&defect)
+            && found.defects.len() < limits::DEFECTS
+            && !found.defects.contains(&defect)
         {
-            found.push(defect);
+            found.defects.push(defect);
         }
     }
 }

@@ -192,7 +192,7 @@ impl ColumnReader<'_> {
                 Ok(Some(Columns { rows }))
             }
             Err(Malformed(what)) => {
-                self.recording.found_damage(&place, what);
+                self.recording.found_unreadable(index, &place, what);
                 Ok(None)
             }
         }

@@ -148,17 +148,19 @@ impl Life {
             (unattributed, Partial::Gap),
             (evicted.is_some(), Partial::Evicted),
             (summary.rows > known, Partial::Absent),
-            (self.is_damaged(trace), Partial::Damaged),
+            (self.is_damaged(trace, uid), Partial::Damaged),
         ]
         .into_iter()
         .filter_map(|(holds, reason)| holds.then_some(reason))
         .collect()
     }
 
-    /// A torn tail takes the end of what had not ended; other damage may have taken anything.
-    fn is_damaged(&self, trace: &Trace) -> bool {
+    /// A torn tail takes the end of what had not ended; other damage that opening finds may have taken anything. Of a block
+    /// that cannot be read it is known whose it is.
+    fn is_damaged(&self, trace: &Trace, uid: ContainerUid) -> bool {
         let ended = matches!(self.state, State::Deleted | State::Exited);
-        trace.recording.defects().iter().any(|d| d.kind != DefectKind::Torn || !ended)
+        trace.recording.defects_when_opened().iter().any(|d| d.kind != DefectKind::Torn || !ended)
+            || trace.recording.has_unread(uid)
     }
 }
 

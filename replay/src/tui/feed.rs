@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use afterimage_format::{BootNanos, Class, ContainerUid, EventId, Loss};
+use afterimage_format::{BlockInfo, BootNanos, Class, ContainerUid, DefectKind, EventId, Loss};
 use afterimage_model::{
     findings::Severity,
     process::{Process, ProcessKey},
@@ -16,6 +16,7 @@ use crate::{
         hits::Hits,
         moment::Clocks,
         stream::{Stream, Target},
+        text::safe,
         whole::Whole,
     },
 };
@@ -35,8 +36,12 @@ pub(crate) struct Catalog {
     pub(crate) range: (BootNanos, BootNanos),
     pub(crate) containers: Vec<ContainerRow>,
     pub(crate) losses: Vec<Loss>,
-    /// Damage, a sentence each.
-    pub(crate) defects: Vec<Safe>,
+    /// Damage that is known by now, a sentence each.
+    pub(crate) damage: Vec<(DefectKind, Safe)>,
+    /// Blocks that could not be read: what happened in their time cannot be known.
+    pub(crate) unread: Vec<BlockInfo>,
+    /// [`afterimage_format::Recording::damage_known`] when this was made.
+    pub(crate) damage_known: usize,
     /// What could not be recorded, a sentence each.
     pub(crate) degraded: Vec<Safe>,
     /// Counts up whenever the recording was found to have grown.
@@ -50,6 +55,24 @@ impl Catalog {
     /// How many containers' recordings are not complete.
     pub(crate) fn incomplete(&self) -> u64 {
         self.containers.iter().filter(|row| !row.life.partial.is_empty()).count() as u64
+    }
+
+    /// The blocks that could not be read, of a container or of any.
+    pub(crate) fn unread_of(&self, uid: Option<ContainerUid>) -> impl Iterator<Item = &BlockInfo> {
+        self.unread.iter().filter(move |block| uid.is_none_or(|uid| uid == block.container))
+    }
+
+    /// How many events of a container were recorded and cannot be read.
+    pub(crate) fn corrupt(&self, uid: ContainerUid) -> u64 {
+        self.unread_of(Some(uid)).map(|block| u64::from(block.rows)).sum()
+    }
+
+    /// How much damage of each kind there is: `corrupt: 2`. The kinds are never one word.
+    pub(crate) fn damage_words(&self) -> Vec<Safe> {
+        let kinds = [DefectKind::Torn, DefectKind::Corrupt, DefectKind::Missing, DefectKind::Unknown];
+        let count = |kind| self.damage.iter().filter(|(of, _)| *of == kind).count();
+        let word = |kind: DefectKind| Some((kind, count(kind))).filter(|(_, count)| *count > 0);
+        kinds.into_iter().filter_map(word).map(|(kind, n)| safe!("{}: {n}", kind.as_str())).collect()
     }
 
     pub(crate) fn container(&self, uid: ContainerUid) -> Option<&ContainerRow> {

@@ -66,6 +66,7 @@ impl Harness {
             self.trace = before;
         }
         assert!(matches!(update::growth(&mut self.app), Growth::Take));
+        grown.recording.read_again(&self.trace.recording);
         self.trace = grown;
         let generation = self.app.catalog.generation + 1;
         update::grown(&mut self.app, engine::catalog::catalog(&self.trace, generation));
@@ -123,6 +124,10 @@ impl Harness {
         engine::answer(&self.trace, &mut self.cache, request, &job).expect("an answer");
         for reply in replies.into_inner() {
             update::receive(&mut self.app, reply);
+        }
+        if self.trace.recording.damage_known() != self.app.catalog.damage_known {
+            let generation = self.app.catalog.generation;
+            update::damaged(&mut self.app, engine::catalog::catalog(&self.trace, generation));
         }
     }
 

@@ -103,6 +103,10 @@ fn until_quit(
     loop {
         app.uptime = begin.elapsed();
         changed |= waiting.take_in(app, &mut trace, worker);
+        if trace.recording.damage_known() != app.catalog.damage_known {
+            update::damaged(app, engine::catalog::catalog(&trace, app.catalog.generation));
+            changed = true;
+        }
         app.size = screen.size()?;
         for request in wants::requests(app) {
             worker.ask(&trace, request);
@@ -175,6 +179,7 @@ impl Waiting {
             Growth::Take => self.asked.take().or_else(|| self.newest.take()),
         };
         let Some(grown) = taken else { return false };
+        grown.recording.read_again(&trace.recording);
         *trace = grown;
         let generation = app.catalog.generation + 1;
         update::grown(app, engine::catalog::catalog(trace, generation));

@@ -6,6 +6,8 @@ pub(crate) struct Symbols {
     /// Zero to full in nine steps; the first is "nothing happened".
     pub(crate) bars: [&'static str; 9],
     pub(crate) lost: &'static str,
+    /// What cannot be known: the block cannot be read.
+    pub(crate) corrupt: &'static str,
     pub(crate) playhead: &'static str,
     pub(crate) finding: &'static str,
     pub(crate) rule: &'static str,
@@ -45,6 +47,7 @@ pub(crate) struct Corners {
 pub(crate) static UNICODE: Symbols = Symbols {
     bars: ["·", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
     lost: "×",
+    corrupt: "░",
     playhead: "▲",
     finding: "▼",
     rule: "─",
@@ -80,6 +83,7 @@ pub(crate) static UNICODE: Symbols = Symbols {
 pub(crate) static ASCII: Symbols = Symbols {
     bars: [".", "_", ":", "-", "=", "+", "*", "#", "@"],
     lost: "x",
+    corrupt: "%",
     playhead: "^",
     finding: "v",
     rule: "-",
@@ -124,7 +128,7 @@ mod tests {
         let mut all = set.bars.to_vec();
         all.extend([set.lost, set.playhead, set.finding, set.rule, set.rule_focus, set.side, set.ellipsis]);
         all.extend([set.open, set.closed, set.leaf, set.cursor, set.play, set.play_back, set.pause]);
-        all.extend([set.arrow, set.dot, set.tree_last, set.tree_mid, set.tree_bar, set.scroll]);
+        all.extend([set.corrupt, set.arrow, set.dot, set.tree_last, set.tree_mid, set.tree_bar, set.scroll]);
         all.extend([
             c.down,
             c.up,

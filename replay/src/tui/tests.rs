@@ -2,6 +2,7 @@
 
 mod bearings;
 mod case;
+mod damage;
 mod hostile;
 mod keys;
 mod live;

@@ -27,7 +27,7 @@ pub(crate) use self::{
     completion::ROWS as COMPLETIONS,
     diff::name as container_name,
     filtering::{in_force, offered},
-    live::{Growth, grown, growth},
+    live::{Growth, damaged, grown, growth},
     mouse::{Held, pointer},
     steer::tick,
     stream::arrange as arrange_stream,

@@ -26,7 +26,13 @@ pub(crate) fn catalog(trace: &Trace, generation: u64) -> Catalog {
         range: trace.range(),
         containers: recording.containers().iter().map(|summary| row(trace, summary)).collect(),
         losses: recording.losses().to_vec(),
-        defects: recording.defects().iter().map(|defect| escape(defect.to_string().as_bytes())).collect(),
+        damage: recording
+            .defects()
+            .iter()
+            .map(|defect| (defect.kind, escape(defect.to_string().as_bytes())))
+            .collect(),
+        unread: recording.unread(),
+        damage_known: recording.damage_known(),
         degraded: origin.degraded.iter().map(|text| escape(text)).collect(),
         generation,
         blocks: recording.blocks().len() as u64,

@@ -59,6 +59,12 @@ pub(super) fn read_ahead(opened: &mut Opened, key: HitsKey, hits: Hits, now: Dur
     opened.ahead_pace.end(now);
 }
 
+/// Reading has found damage: what is shown of the recording as a whole says so from now on.
+pub(crate) fn damaged(app: &mut App, catalog: Catalog) {
+    app.catalog = Arc::new(catalog);
+    super::arrange(app);
+}
+
 /// The recording has grown.
 pub(crate) fn grown(app: &mut App, catalog: Catalog) {
     app.catalog = Arc::new(catalog);

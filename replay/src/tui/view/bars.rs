@@ -27,6 +27,10 @@ pub(super) fn header(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     painter.row(rect.right().saturating_sub(used + 1), rect.y, used, &right);
     let room = rect.width.saturating_sub(used + 3);
     let mut row = Row::new().add("afterimage", Role::BarStrong);
+    // Before names, which may be long.
+    for word in app.catalog.damage_words() {
+        row.push(&safe!("  {word}"), Role::BarStrong);
+    }
     let tabs = app.plan().rect(crate::tui::layout::Pane::Tabs).is_some();
     if !tabs {
         row.push(&safe!("  {} {}", app.screen.digit(), app.screen.name()), Role::BarStrong);
@@ -50,9 +54,6 @@ pub(super) fn header(app: &App, painter: &mut Painter<'_>, rect: Rect) {
             (false, _) => "  sealed",
         };
         row.push(state, if live { Role::BarStrong } else { Role::Bar });
-    }
-    if !app.catalog.defects.is_empty() {
-        row.push(&safe!("  damaged: {}", app.catalog.defects.len()), Role::BarStrong);
     }
     painter.row(rect.x + 1, rect.y, room, &row);
 }
@@ -239,6 +240,7 @@ fn filter_note(app: &App) -> Row {
     if app.bar.edit.is_some() {
         return Row::new().add("Enter applies, Esc cancels", Role::Dim);
     }
+    let corrupt = app.subject().map_or(0, |row| app.catalog.corrupt(row.uid));
     let (shown, total, what, reading) = match app.screen {
         Screen::Containers => {
             let total = app.catalog.containers.len() as u64;
@@ -264,7 +266,12 @@ fn filter_note(app: &App) -> Row {
                     row.push(&safe!("  {percent} % read, then failed"), Role::Warn);
                 }
                 Some(percent) => row.push(&safe!("  {percent} % read"), Role::Warn),
-                None => row.push(&safe!("  {} hidden", grouped(total.saturating_sub(shown))), Role::Warn),
+                None => {
+                    let hidden = total.saturating_sub(shown);
+                    let corrupt = if app.screen == Screen::Containers { 0 } else { corrupt.min(hidden) };
+                    row.push(&safe!("  {} hidden", grouped(hidden - corrupt)), Role::Warn);
+                    row.append(corrupt_note(corrupt));
+                }
             }
         }
         None if app.has_unread_hits() => row.push("could not be read", Role::Warn),
@@ -276,13 +283,28 @@ fn filter_note(app: &App) -> Row {
 /// How many events there are, and how many of them are left out without a filter.
 fn without_filter(app: &App) -> Row {
     let total = app.subject().map_or(0, |row| row.events);
-    let setup = app.story().map_or(0, |story| story.setup).min(total);
-    if setup == 0 || app.bar.setup {
+    let corrupt = app.subject().map_or(0, |row| app.catalog.corrupt(row.uid)).min(total);
+    let setup = app.story().map_or(0, |story| story.setup).min(total - corrupt);
+    let setup = if app.bar.setup { 0 } else { setup };
+    if setup + corrupt == 0 {
         return Row::new().add(&counted(total, "event"), Role::Dim);
     }
-    let shown = safe!("{} of {}", grouped(total - setup), counted(total, "event"));
-    let key = key_of(app, Action::SetUp);
-    Row::new().add(&shown, Role::Dim).add(&safe!("  {} of set-up hidden ({key})", grouped(setup)), Role::Dim)
+    let shown = safe!("{} of {}", grouped(total - setup - corrupt), counted(total, "event"));
+    let mut row = Row::new().add(&shown, Role::Dim);
+    if setup > 0 {
+        let key = key_of(app, Action::SetUp);
+        row.push(&safe!("  {} of set-up hidden ({key})", grouped(setup)), Role::Dim);
+    }
+    row.append(corrupt_note(corrupt));
+    row
+}
+
+/// That so many events were recorded and cannot be read.
+fn corrupt_note(events: u64) -> Row {
+    match events {
+        0 => Row::new(),
+        _ => Row::new().add(&safe!("  {} corrupt", grouped(events)), Role::Bad),
+    }
 }
 
 /// What the clock does.

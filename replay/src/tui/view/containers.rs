@@ -59,7 +59,7 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     if app.list.order.is_empty() {
         let known = app.list.kept.entry().is_some_and(|(key, _)| key.text == app.list.wanted);
         let text = match (app.catalog.containers.is_empty(), known) {
-            (true, _) if !app.catalog.defects.is_empty() => {
+            (true, _) if !app.catalog.damage.is_empty() => {
                 "no container in what can be read: Health has the damage"
             }
             (true, _) => "no container in this recording",

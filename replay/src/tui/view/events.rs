@@ -1,6 +1,6 @@
 //! The list of events: only the rows that are seen are drawn, and what was lost stands between them.
 
-use afterimage_format::{BootNanos, Loss};
+use afterimage_format::{BlockInfo, BootNanos, Loss};
 use afterimage_model::{findings::Severity, text::Safe};
 use ratatui::layout::Rect;
 
@@ -13,7 +13,7 @@ use crate::{
         layout::Pane,
         moment::Clocks,
         paint::{Painter, Row},
-        text::{grouped, safe},
+        text::{counted, grouped, safe},
         theme::Role,
     },
 };
@@ -25,6 +25,8 @@ const IDLE: u64 = 1_000_000_000;
 enum Line<'a> {
     Event(usize, &'a EventRow),
     Lost(&'a Loss),
+    /// Recorded, and cannot be read.
+    Corrupt(&'a BlockInfo),
     Idle(u64),
 }
 
@@ -51,7 +53,7 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     heading(app, painter, inner, &columns);
     let body = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
     let Some(cursor) = opened.playhead.row(page) else {
-        painter.text(body.x + 2, body.y, body.width.saturating_sub(2), nothing(app), Role::Dim);
+        painter.text(body.x + 2, body.y, body.width.saturating_sub(2), &nothing(app), Role::Dim);
         return;
     };
     let lines = lines(app, opened, page, cursor, usize::from(body.height));
@@ -68,36 +70,51 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
                 }
             }
             Line::Lost(loss) => lost(painter, area, loss),
+            Line::Corrupt(block) => corrupt(painter, area, block),
             Line::Idle(nanos) => idle(app, painter, area, nanos),
         }
     }
 }
 
 /// What a list without rows says: that nothing matches only when that is known.
-fn nothing(app: &App) -> &'static str {
+fn nothing(app: &App) -> Safe {
+    let corrupt = app.opened.as_ref().map_or(0, |opened| app.catalog.corrupt(opened.uid));
+    let corrupt = |none: &'static str, few: &'static str| match corrupt {
+        0 => Safe::literal(none),
+        events => safe!("{few}: {} corrupt, Health has the place", counted(events, "event")),
+    };
     if app.bar.filter.is_empty() {
-        return "no event";
+        return corrupt("no event", "no event can be read");
     }
     match app.hits() {
-        Some(hits) if hits.reading.is_none() && hits.len() == 0 => "no event matches the filter",
-        _ if app.has_unread_hits() => "could not be read; put in force again, the filter is tried again",
-        _ => "reading",
+        Some(hits) if hits.reading.is_none() && hits.len() == 0 => {
+            corrupt("no event matches the filter", "no event that can be read matches the filter")
+        }
+        _ if app.has_unread_hits() => {
+            Safe::literal("could not be read; put in force again, the filter is tried again")
+        }
+        _ => Safe::literal("reading"),
     }
 }
 
 /// The lines around the cursor; it stands on its screen row as far as the ends of the list allow.
 fn lines<'a>(app: &'a App, opened: &Opened, page: &'a Page, cursor: usize, height: usize) -> Vec<Line<'a>> {
     let losses: Vec<&Loss> = app.catalog.losses_of(Some(opened.uid)).collect();
+    let unread: Vec<&BlockInfo> = app.catalog.unread_of(Some(opened.uid)).collect();
     let first = cursor.saturating_sub(height + 1);
     let mut lines = Vec::new();
     let mut at = 0;
     for (i, row) in page.rows.iter().enumerate().skip(first).take(height * 2 + 3) {
         let before = i.checked_sub(1).and_then(|i| page.rows.get(i)).map(|row| row.id.time);
-        between(&mut lines, &losses, before, row.id.time, page.at_start);
+        between(&mut lines, (&losses, &unread), before, row.id.time, page.at_start);
         if i == cursor {
             at = lines.len();
         }
         lines.push(Line::Event(i, row));
+        if i + 1 == page.rows.len() && page.at_end {
+            let behind = unread.iter().filter(|block| block.first > row.id.time);
+            lines.extend(behind.map(|block| Line::Corrupt(block)));
+        }
     }
     let most = lines.len().saturating_sub(height);
     let top = at.saturating_sub(opened.line(height)).min(most);
@@ -114,14 +131,14 @@ pub(crate) fn row_at(app: &App, rect: Rect, y: u16) -> Option<(usize, usize)> {
     let lines = lines(app, opened, page, cursor, usize::from(rect.height.saturating_sub(2)));
     match lines.get(usize::from(into))? {
         Line::Event(at, _) => Some((cursor, *at)),
-        Line::Lost(_) | Line::Idle(_) => None,
+        Line::Lost(_) | Line::Corrupt(_) | Line::Idle(_) => None,
     }
 }
 
 /// What stands between two events: losses, and a long wait.
 fn between<'a>(
     lines: &mut Vec<Line<'a>>,
-    losses: &[&'a Loss],
+    (losses, unread): (&[&'a Loss], &[&'a BlockInfo]),
     before: Option<BootNanos>,
     time: BootNanos,
     at_start: bool,
@@ -133,6 +150,8 @@ fn between<'a>(
     let here = losses.iter().filter(|l| l.to <= time && (l.to > after || before.is_none()));
     let count = lines.len();
     lines.extend(here.map(|loss| Line::Lost(loss)));
+    let here = unread.iter().filter(|b| b.first <= time && (b.first > after || before.is_none()));
+    lines.extend(here.map(|block| Line::Corrupt(block)));
     let wait = time.0.saturating_sub(after.0);
     if before.is_some() && wait >= IDLE && lines.len() == count {
         lines.push(Line::Idle(wait));
@@ -260,6 +279,14 @@ fn lost(painter: &mut Painter<'_>, area: Rect, loss: &Loss) {
     let text = safe!("{symbol} {what} within {long}: {}{cpu}{whose} ", loss.cause.as_str());
     let row = Row::new().add(&text, Role::Lost);
     painter.separator(area, &row, symbol, Role::Lost);
+}
+
+fn corrupt(painter: &mut Painter<'_>, area: Rect, block: &BlockInfo) {
+    let long = human(block.last.0.saturating_sub(block.first.0));
+    let symbol = painter.symbols().corrupt;
+    let events = counted(u64::from(block.rows), "event");
+    let text = safe!("{symbol} corrupt: {events} within {long} cannot be read ");
+    painter.separator(area, &Row::new().add(&text, Role::Bad), symbol, Role::Bad);
 }
 
 fn idle(app: &App, painter: &mut Painter<'_>, area: Rect, nanos: u64) {

@@ -1,5 +1,8 @@
 //! Whether the recording is whole and honest: who made it, what is lost, what is damaged.
 
+use std::collections::BTreeMap;
+
+use afterimage_format::{BootNanos, ContainerUid};
 use afterimage_model::text::Safe;
 use ratatui::layout::Rect;
 
@@ -93,13 +96,27 @@ pub(super) fn gaps(app: &App, painter: &mut Painter<'_>, rect: Rect) {
 pub(super) fn damage(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let note = Safe::literal("`afterimage verify` checks every byte");
     let inner = title(app, painter, rect, Pane::Damage, Row::new(), &note);
-    if app.catalog.defects.is_empty() {
+    if app.catalog.damage.is_empty() {
         let text = "none found so far in what was read";
         painter.text(inner.x + 1, inner.y, inner.width.saturating_sub(2), text, Role::Dim);
         return;
     }
+    // Whose the blocks are that could not be read, below the places.
+    let mut whose: BTreeMap<ContainerUid, (u64, BootNanos, BootNanos)> = BTreeMap::new();
+    for block in &app.catalog.unread {
+        let (rows, first, last) = whose.entry(block.container).or_insert((0, block.first, block.last));
+        *rows += u64::from(block.rows);
+        (*first, *last) = (block.first.min(*first), block.last.max(*last));
+    }
+    let unread = whose.into_iter().map(|(uid, (rows, first, last))| {
+        let name = app.catalog.container(uid).map_or_else(Safe::default, |row| row.name.clone());
+        let time = |at| app.catalog.clocks.day_time(app.time_style, at);
+        let cannot =
+            safe!("{} cannot be read: {name}, {} .. {}", counted(rows, "event"), time(first), time(last));
+        DetailLine::Pair(Safe::literal("corrupt"), cannot)
+    });
     let out: Vec<DetailLine> =
-        app.catalog.defects.iter().map(|text| DetailLine::Warn(text.clone())).collect();
+        app.catalog.damage.iter().map(|(_, text)| DetailLine::Warn(text.clone())).chain(unread).collect();
     paragraph(painter, inner, &out, app.health[2].top);
 }
 

@@ -52,7 +52,7 @@ pub(crate) fn rows(app: &App, columns: usize) -> Vec<Row> {
     }
     rows.push(Row::new());
     rows.push(Row::new().add("marks", Role::Title));
-    let marks: [(&'static str, &'static str); 8] = [
+    let marks: [(&'static str, &'static str); 9] = [
         ("!!", "a critical finding"),
         ("!", "a finding that is a warning or critical"),
         ("-", "a finding worth a look"),
@@ -61,6 +61,7 @@ pub(crate) fn rows(app: &App, columns: usize) -> Vec<Row> {
         ("<", "a payload or path was truncated"),
         ("~", "the recording of this container is not complete"),
         (app.look.symbols.lost, "events were lost here"),
+        (app.look.symbols.corrupt, "corrupt: recorded, and cannot be read"),
     ];
     let cells = marks.into_iter().map(|(mark, text)| named(&Safe::literal(mark), text)).collect();
     two_columns(&mut rows, cells, columns);

@@ -115,7 +115,8 @@ fn brush(app: &App, painter: &mut Painter<'_>, area: Rect, names: u16) {
     let Some(opened) = &app.opened else { return };
     let axis = Axis::with_names(opened.whole, area, names);
     let empty: Vec<Column> = Vec::new();
-    density(painter, axis, area.y, Lane::All, opened.life.value().unwrap_or(&empty));
+    let lane = (Lane::All, Some(opened.uid));
+    density(app, painter, axis, area.y, lane, opened.life.value().unwrap_or(&empty));
     let Some((first, last)) = axis.touched(opened.window.0, opened.window.1) else { return };
     let line = painter.symbols().rule_focus.repeat(usize::from(last - first + 1));
     painter.text(axis.x() + first, area.y + 1, last - first + 1, &safe!("{line}"), Role::TitleFocus);
@@ -128,7 +129,7 @@ fn below(app: &App, opened: &Opened, painter: &mut Painter<'_>, axis: Axis, area
     let columns = opened.density.value().unwrap_or(&empty);
     let lanes = usize::from(area.height.saturating_sub(2));
     for (y, lane) in (area.y..).zip(Lane::chosen(columns, lanes)) {
-        density(painter, axis, y, lane, columns);
+        density(app, painter, axis, y, (lane, Some(opened.uid)), columns);
     }
     if area.height > 1 {
         losses(app, painter, axis, area.bottom().saturating_sub(2), Some(opened.uid));

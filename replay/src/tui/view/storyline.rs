@@ -41,7 +41,9 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     };
     let inner = title(app, painter, rect, Pane::Storyline, extra, &note);
     if rows.is_empty() && story.is_some_and(|story| story.reading.is_none()) {
-        painter.text(inner.x + 2, inner.y, inner.width.saturating_sub(2), "nothing stands out", Role::Dim);
+        let is_whole = app.catalog.corrupt(subject.uid) == 0;
+        let text = if is_whole { "nothing stands out" } else { "nothing stands out in what can be read" };
+        painter.text(inner.x + 2, inner.y, inner.width.saturating_sub(2), text, Role::Dim);
     }
     let style = if app.time_style == TimeStyle::Delta { TimeStyle::Start } else { app.time_style };
     let columns = Clocks::width(style, subject.life.length());
@@ -119,7 +121,12 @@ fn pairs(app: &App, row: &ContainerRow) -> Vec<DetailLine> {
         row.life.end.and_then(at).map(|time| safe!("{time} {zone}, after {}", human(row.life.length()))),
     ));
     pairs.push(("deleted", row.removed.and_then(at).map(|time| safe!("{time} {zone}"))));
-    pairs.push(("events", Some(safe!("{} kept, {} lost", grouped(row.events), grouped(row.lost)))));
+    let corrupt = match app.catalog.corrupt(row.uid) {
+        0 => Safe::default(),
+        rows => safe!(" ({} corrupt)", grouped(rows)),
+    };
+    let kept = safe!("{} kept{corrupt}, {} lost", grouped(row.events), grouped(row.lost));
+    pairs.push(("events", Some(kept)));
     pairs.push(("cgroup", Some(row.cgroup.clone())));
     let mut all: Vec<DetailLine> = Vec::new();
     for reason in &row.life.partial {
@@ -142,6 +149,6 @@ fn pairs(app: &App, row: &ContainerRow) -> Vec<DetailLine> {
     all.push(DetailLine::Pair(Safe::literal("host"), safe!("{}, {}", app.catalog.host, app.catalog.kernel)));
     all.push(DetailLine::Pair(Safe::literal("recorder"), app.catalog.recorder.clone()));
     all.extend(app.catalog.degraded.iter().map(|text| DetailLine::Warn(safe!("not recorded: {text}"))));
-    all.extend(app.catalog.defects.iter().map(|text| DetailLine::Warn(text.clone())));
+    all.extend(app.catalog.damage.iter().map(|(_, text)| DetailLine::Warn(text.clone())));
     all
 }

@@ -1,7 +1,7 @@
 //! Counts over time: of all containers, and of the one that is replayed. Zero is a dot, what was not recorded is
-//! blank, what was lost is a cross.
+//! blank, what was lost is a cross, what is corrupt is a shade.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use afterimage_format::{BootNanos, ContainerUid};
 use afterimage_model::{
@@ -20,7 +20,7 @@ use crate::{
         moment::since,
         paint::{Painter, Row},
         ribbon::{Lane, glyph},
-        text::{grouped, safe},
+        text::safe,
         theme::Role,
         wants::LANE_NAME,
     },
@@ -91,7 +91,7 @@ pub(super) fn overview(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let empty: Vec<Column> = Vec::new();
     let columns = app.overview.value().unwrap_or(&empty);
     let mut y = rect.y + 1;
-    density(painter, axis, y, Lane::All, columns);
+    density(app, painter, axis, y, (Lane::All, None), columns);
     y += 1;
     if rect.height > 3 {
         lives(app, painter, axis, y);
@@ -134,7 +134,7 @@ pub(super) fn timeline(app: &App, painter: &mut Painter<'_>, rect: Rect) {
         y += 1;
     }
     for lane in Lane::chosen(columns, lanes) {
-        density(painter, axis, y, lane, columns);
+        density(app, painter, axis, y, (lane, Some(opened.uid)), columns);
         y += 1;
     }
     if !with_findings {
@@ -148,7 +148,16 @@ fn name(painter: &mut Painter<'_>, axis: Axis, y: u16, text: &'static str, role:
     painter.text(axis.x.saturating_sub(axis.names) + 1, y, axis.names.saturating_sub(2), text, role);
 }
 
-pub(super) fn density(painter: &mut Painter<'_>, axis: Axis, y: u16, lane: Lane, columns: &[Column]) {
+/// One lane of a container's counts, or of all. Where a block cannot be read, a column without events is not known to be
+/// without.
+pub(super) fn density(
+    app: &App,
+    painter: &mut Painter<'_>,
+    axis: Axis,
+    y: u16,
+    (lane, uid): (Lane, Option<ContainerUid>),
+    columns: &[Column],
+) {
     let role = match lane {
         Lane::All => Role::File,
         Lane::One(class) => class_role(class),
@@ -161,6 +170,18 @@ pub(super) fn density(painter: &mut Painter<'_>, axis: Axis, y: u16, lane: Lane,
         let role = if *count == 0 { Role::Rule } else { role };
         painter.text(x, y, 1, glyph(*count, top, symbols), role);
     }
+    for column in corrupt(app, axis, uid) {
+        if counts.get(usize::from(column)).is_none_or(|count| *count == 0) {
+            painter.text(axis.x + column, y, 1, symbols.corrupt, Role::Bad);
+        }
+    }
+}
+
+/// The columns in whose time there are events that cannot be read.
+fn corrupt(app: &App, axis: Axis, uid: Option<ContainerUid>) -> BTreeSet<u16> {
+    let blocks = app.catalog.unread_of(uid);
+    let spans = blocks.filter_map(|block| axis.touched(block.first, block.last));
+    spans.flat_map(|(first, last)| first..=last).collect()
 }
 
 pub(super) fn findings(painter: &mut Painter<'_>, axis: Axis, y: u16, rows: &[StoryRow]) {
@@ -177,7 +198,12 @@ fn findings_over(painter: &mut Painter<'_>, axis: Axis, y: u16, rows: &[StoryRow
     }
 }
 
+/// What is missing: lost, or corrupt.
 pub(super) fn losses(app: &App, painter: &mut Painter<'_>, axis: Axis, y: u16, uid: Option<ContainerUid>) {
+    let corrupt = corrupt(app, axis, uid);
+    for column in &corrupt {
+        painter.text(axis.x + column, y, 1, painter.symbols().corrupt, Role::Bad);
+    }
     let mut count = 0;
     let mut unknown = false;
     for loss in app.catalog.losses_of(uid) {
@@ -188,11 +214,16 @@ pub(super) fn losses(app: &App, painter: &mut Painter<'_>, axis: Axis, y: u16, u
         painter.text(axis.x + first, y, last - first + 1, &safe!("{marks}"), Role::Lost);
     }
     let any = count > 0 || unknown;
-    name(painter, axis, y, "lost", if any { Role::Lost } else { Role::Dim });
-    if !any {
+    let (word, role) = match (any, corrupt.is_empty()) {
+        (true, true) => ("lost", Role::Lost),
+        (true, false) => ("gaps", Role::Lost),
+        (false, false) => ("corrupt", Role::Bad),
+        (false, true) => ("lost", Role::Dim),
+    };
+    name(painter, axis, y, word, role);
+    if !any && corrupt.is_empty() {
         painter.text(axis.x, y, axis.columns, "none", Role::Dim);
     }
-    let _ = grouped(count);
 }
 
 /// The row of ticks with the playhead, and with what people noted: a mark's letter, `*` for a bookmark, `#` for a note.
