@@ -6,6 +6,11 @@ use afterimage_format::{
     BootNanos, ClockMap, ContainerRecord, ContainerUid, Event, EventCode, FieldTag, TaskKey, layout,
 };
 
+use afterimage_model::{
+    describe, event_name,
+    text::{Safe, escape},
+};
+
 use crate::{
     facts::{Descriptor, Facts, Process},
     shape::{self, Shape},
@@ -138,7 +143,7 @@ pub struct EventContext<'a> {
     number: u64,
     /// Which of the addresses that the program told is looked at, of a call that moves many messages.
     message: usize,
-    summary: Option<&'a str>,
+    row: OnceCell<Safe>,
     shape: &'static Shape,
     process: OnceCell<Option<Process<'a>>>,
     parent: OnceCell<Option<Process<'a>>>,
@@ -165,7 +170,7 @@ impl<'a> EventContext<'a> {
             frame,
             number,
             message: 0,
-            summary: None,
+            row: OnceCell::new(),
             shape: shape::of_event(event),
             process: OnceCell::new(),
             parent: OnceCell::new(),
@@ -174,14 +179,6 @@ impl<'a> EventContext<'a> {
             descriptor: OnceCell::new(),
             shared: Results::default(),
         }
-    }
-
-    /// With the one-line summary that bare text is searched in. Without it, the type, the command line and the
-    /// arguments are searched.
-    #[must_use]
-    pub fn with_summary(mut self, summary: &'a str) -> Self {
-        self.summary = Some(summary);
-        self
     }
 
     /// The same event as seen from another process: what `within` asks of ancestors.
@@ -205,7 +202,7 @@ impl<'a> EventContext<'a> {
         if told.len() < moved && told.first().is_some_and(|first| !first.is_empty()) {
             messages.push(told.len());
         }
-        let seen = |message| Self { message, summary: self.summary, ..self.anew() };
+        let seen = |message| Self { message, ..self.anew() };
         messages.into_iter().map(seen).collect()
     }
 
@@ -253,8 +250,16 @@ impl<'a> EventContext<'a> {
         &self.shared
     }
 
-    pub(crate) fn summary(&self) -> Option<&'a str> {
-        self.summary
+    /// What bare text is looked for in: what lists show of an event besides numbers, its process's name, the event's name,
+    /// its detail and its result.
+    pub fn row(&self) -> &Safe {
+        self.row.get_or_init(|| {
+            let event = self.event;
+            let process = self.process().and_then(|process| process.comm).map(escape).unwrap_or_default();
+            let detail = describe::detail(event, self.facts.names());
+            let name = event_name(event.code);
+            Safe::format(format_args!("{process} {name} {detail} {}", describe::result(event)))
+        })
     }
 
     pub(crate) fn shape(&self) -> &'static Shape {

@@ -7,6 +7,7 @@
 use std::net::IpAddr;
 
 use afterimage_format::{BootNanos, ContainerUid, TaskKey};
+use afterimage_model::describe::FdNames;
 
 /// The state at the moment of an event.
 pub trait Facts {
@@ -30,6 +31,11 @@ pub trait Facts {
 
     /// Calls `visit` with every domain name that an answer seen in this container gave this address.
     fn domains(&self, container: ContainerUid, address: IpAddr, visit: &mut dyn FnMut(&[u8]));
+
+    /// What names descriptors in an event's row; nothing where there is no state.
+    fn names(&self) -> Option<&dyn FdNames> {
+        None
+    }
 }
 
 /// A user or group by its number.

@@ -18,7 +18,7 @@ use crate::{
     value::{Kind, Multi, Value},
 };
 
-pub(crate) use args::{all as all_arguments, is_known as is_known_argument};
+pub(crate) use args::is_known as is_known_argument;
 pub(crate) use descriptor::descriptor_of;
 pub(crate) use process::{after_first, command_line};
 

@@ -123,11 +123,6 @@ impl Filter {
         self.node.asks(|field| field == "evt.num")
     }
 
-    /// Whether it has bare text, which is looked for in [`EventContext::with_summary`].
-    pub fn asks_text(&self) -> bool {
-        self.node.any(&|node| matches!(node, Node::Text(_)))
-    }
-
     /// Whether it asks for alerts, or for a moment by its name: then the frame has to know alerts and marks.
     pub fn asks_alerts(&self) -> bool {
         !self.named.is_empty() || self.node.asks(|field| field.starts_with("alert."))

@@ -109,7 +109,7 @@ impl Node {
             Self::Life(op, nanos) => {
                 life(cx.frame(), cx.record()).is_some_and(|life| ordered(*op, life.cmp(nanos)))
             }
-            Self::Text(needle) => needle.is_in(&summary(cx)),
+            Self::Text(needle) => needle.is_in(cx.row().as_str().as_bytes()),
         }
     }
 
@@ -254,18 +254,4 @@ pub(crate) fn life(frame: &Frame, record: Option<&ContainerRecord>) -> Option<u6
     let last = if frame.follows(record) { last } else { last.min(frame.followed_from) };
     let end = record.exited.map(|(at, _)| at).or(record.removed).or(last)?;
     end.0.checked_sub(begin.0)
-}
-
-/// What bare text is searched in.
-fn summary(cx: &EventContext<'_>) -> Vec<u8> {
-    if let Some(summary) = cx.summary() {
-        return summary.as_bytes().to_vec();
-    }
-    let mut out = cx.shape().name.as_bytes().to_vec();
-    let parts = [cx.command_line().map(<[u8]>::to_vec), Some(crate::fields::all_arguments(cx))];
-    for part in parts.into_iter().flatten() {
-        out.push(b' ');
-        out.extend_from_slice(&part);
-    }
-    out
 }

@@ -65,6 +65,11 @@ other operator for one; of *ancestors* every operator holds when it holds for on
 
 A `sendmmsg` or `recvmmsg` that tells several addresses is to filters and rules what a call for each would be: it passes when it would pass with one of them, and no peer can hide behind another from `not fd.sip in (...)`.
 
+A text that is no comparison (`wget`, `'connect 4'`) is looked for in the event's row: its process's name, its own name, its \
+detail and its result, as `afterimage grep`, `show` and the TUI print them, whatever columns there is room for. What only a \
+process's command line has is asked for with `proc.cmdline contains wget`, bytes behind those of a payload that the row \
+shows with `evt.arg.data contains wget`.
+
 ";
 
 const ELSEWHERE: &str = "

@@ -11,7 +11,9 @@ use std::{
 
 use afterimage_format::{BootNanos, ContainerUid, Event, FieldTag, TaskKey};
 use afterimage_model::{
-    World, dns,
+    World,
+    describe::FdNames,
+    dns,
     fds::{self, FdInfo, FdKind, SocketState},
     process::{self, ProcessKey},
     sockaddr::SocketAddress,
@@ -288,6 +290,10 @@ impl Facts for Tracker {
 
     fn domains(&self, container: ContainerUid, address: IpAddr, visit: &mut dyn FnMut(&[u8])) {
         self.names.get(&(container, address)).into_iter().flatten().for_each(|name| visit(name));
+    }
+
+    fn names(&self) -> Option<&dyn FdNames> {
+        Some(&self.world)
     }
 }
 

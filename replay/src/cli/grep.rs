@@ -18,7 +18,7 @@ use crate::{
 
 /// Find events by a filter, in all containers of a recording, also the deleted ones.
 ///
-/// The language is Falco's, with its field names; `&&`, `||`, `!` and bare text work too. Besides: `within` and
+/// The language is Falco's, with its field names; `&&`, `||` and `!` work too, and bare text is looked for in what an event's row shows. Besides: `within` and
 /// `under` (a process and its descendants), `near(..., 5s)`, `seq(a; b within 10s)`, `time`, `life`.
 #[derive(Debug, Args)]
 #[command(after_help = "\

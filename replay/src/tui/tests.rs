@@ -8,3 +8,4 @@ mod keys;
 mod live;
 mod mouse;
 mod screens;
+mod text;

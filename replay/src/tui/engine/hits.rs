@@ -81,7 +81,7 @@ pub(super) fn ready(
         }
     };
     if filter.needs_survey() {
-        let looks = Looks::Everywhere { text: filter.asks_text() };
+        let looks = Looks::Everywhere;
         let over = walk(trace, (uid, None), (&frame, looks), job, &mut |step| {
             if let Step::Event(cx, ..) = step {
                 filter.survey(cx);

@@ -3,28 +3,22 @@
 
 use std::ops::ControlFlow;
 
+use super::{Job, scan::STRIDE};
+use crate::trace::Trace;
 use afterimage_detect::{
     Bits, EventContext, Filter, Frame, OfProcess, RowFilter, RuleRows, RuleSet, Sieve, Tracker,
 };
 use afterimage_format::{
     BootNanos, Columns, ContainerRecord, ContainerUid, Event, EventId, Query, ReadError, Visitor,
 };
-use afterimage_model::{
-    describe, event_name,
-    process::Process,
-    text::{Safe, escape},
-};
-
-use super::{Job, scan::STRIDE};
-use crate::{trace::Trace, tui::text::safe};
 
 /// Looks whether anybody waits between two reports.
 const REPORTS: u64 = 16;
 
 /// What is looked for.
 pub(super) enum Looks<'l> {
-    /// Every event; with the line that bare text is looked for in.
-    Everywhere { text: bool },
+    /// Every event.
+    Everywhere,
     /// What a filter keeps.
     For(&'l Filter),
     /// What any rule matches.
@@ -74,12 +68,10 @@ pub(super) fn walk(
         query.end = Some(end.map_or(last, |end| end.min(last)));
         blocks = Some(wanted);
     }
-    let (rows, of_process, text) = match looks {
-        Looks::Everywhere { text } => (Rows::All, None, text),
-        Looks::For(filter) => {
-            (Rows::Filter(filter.row_filter(frame)), Some(filter.of_process()), filter.asks_text())
-        }
-        Looks::Rules(rules) => (Rows::Rules(rules.rows(frame)), None, false),
+    let (rows, of_process) = match looks {
+        Looks::Everywhere => (Rows::All, None),
+        Looks::For(filter) => (Rows::Filter(filter.row_filter(frame)), Some(filter.of_process())),
+        Looks::Rules(rules) => (Rows::Rules(rules.rows(frame)), None),
     };
     let record = recording.containers().iter().find(|c| c.record.uid == uid).map(|c| &c.record);
     let mut reading = Reading {
@@ -88,7 +80,6 @@ pub(super) fn walk(
         blocks,
         rows,
         of_process,
-        text,
         job,
         look,
         tracker: Tracker::new(),
@@ -115,8 +106,6 @@ struct Reading<'r> {
     blocks: Option<Vec<usize>>,
     rows: Rows<'r>,
     of_process: Option<OfProcess<'r>>,
-    /// Whether bare text is looked for.
-    text: bool,
     job: &'r Job<'r>,
     look: &'r mut Look<'r>,
     tracker: Tracker,
@@ -158,9 +147,7 @@ impl Visitor for Reading<'_> {
         if !self.sieve.apply(id, uid, event, &mut self.tracker) {
             return ControlFlow::Continue(());
         }
-        let text = if self.text { summary(event, &self.tracker) } else { Safe::default() };
         let cx = EventContext::new(event, (uid, self.record), &self.tracker, self.frame, self.number);
-        let cx = if self.text { cx.with_summary(text.as_str()) } else { cx };
         if self.of_process.as_ref().is_some_and(|of| of.fails(&cx)) {
             self.sieve.misses(id, &self.tracker);
             return ControlFlow::Continue(());
@@ -171,14 +158,6 @@ impl Visitor for Reading<'_> {
     fn close(&mut self, block: u32) {
         self.sieve.close(block);
     }
-}
-
-/// The line that bare text is looked for in: what the list shows.
-fn summary(event: &Event<'_>, tracker: &Tracker) -> Safe {
-    let process = tracker.world().process_of_task(event.task).and_then(Process::comm);
-    let process = process.map_or_else(Safe::default, escape);
-    let detail = describe::detail(event, Some(tracker.world()));
-    safe!("{process} {} {detail} {}", event_name(event.code), describe::result(event))
 }
 
 #[cfg(test)]
@@ -209,9 +188,8 @@ mod tests {
             let mut visit = |id, uid, event: &Event<'_>| {
                 tracker.apply(uid, event);
                 number += 1;
-                let text = summary(event, &tracker);
                 let cx = EventContext::new(event, (uid, record), &tracker, &frame, number);
-                each(id, &cx.with_summary(text.as_str()));
+                each(id, &cx);
                 ControlFlow::Continue(())
             };
             trace.recording.walk(&query, None, Direction::Forward, &mut visit).expect("read");
@@ -283,7 +261,7 @@ mod tests {
             assert!(!walked.expect("read"));
             (hits, execs, looked)
         };
-        let (all, some) = (count(Looks::Everywhere { text: false }), count(Looks::Rules(&rules)));
+        let (all, some) = (count(Looks::Everywhere), count(Looks::Rules(&rules)));
         assert!(all.1 > 0 && (all.0, all.1) == (some.0, some.1), "{all:?} {some:?}");
         assert!(some.2 < all.2, "{} of {} events were looked at", some.2, all.2);
     }

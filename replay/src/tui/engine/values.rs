@@ -77,7 +77,7 @@ pub(super) fn values(trace: &Trace, key: ValuesKey, job: &Job<'_>) -> Result<(),
     let total = trace.recording.count_hint(&Query { containers: vec![key.uid], ..Query::default() });
     let mut counts = HashMap::<Vec<u8>, u64>::new();
     let frame = if field.asks_images() { with_images(trace, frame(trace)) } else { frame(trace) };
-    let looks = Looks::Everywhere { text: false };
+    let looks = Looks::Everywhere;
     let over = walk(trace, (key.uid, None), (&frame, looks), job, &mut |step| {
         let cx = match step {
             Step::Event(cx, ..) if !is_shown(cx.event(), key.setup) => {
