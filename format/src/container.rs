@@ -196,6 +196,11 @@ coded! {
 }
 
 impl ContainerRecord {
+    /// Whether it is a container, not the host and no engine's helper: only containers are counted as such.
+    pub fn is_container(&self) -> bool {
+        !matches!(self.role, Role::Host | Role::Monitor)
+    }
+
     /// The host's record.
     pub fn host(first_seen: BootNanos) -> Self {
         Self {

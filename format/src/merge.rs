@@ -26,7 +26,7 @@ use crate::{
 /// What a merged or recovered file holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MergeReport {
-    /// Containers with a record or events.
+    /// Containers with a record or events, without the host and engines' helpers.
     pub containers: u64,
     /// Events copied.
     pub events: u64,
@@ -168,8 +168,8 @@ fn copy_all(
     copy.add_records(&loose(&copy, recordings))?;
     let done = copy.finish(true)?;
     progress(total, total);
-    let uids = recordings.iter().flat_map(|r| r.containers()).map(|c| c.record.uid);
-    report.containers = uids.collect::<HashSet<_>>().len() as u64;
+    let uids = recordings.iter().flat_map(|r| r.containers()).filter(|c| c.record.is_container());
+    report.containers = uids.map(|c| c.record.uid).collect::<HashSet<_>>().len() as u64;
     (report.events, report.blocks, report.bytes) = (done.events, done.blocks, done.bytes);
     Ok(report)
 }

@@ -113,7 +113,7 @@ fn parts<'a>(args: &ExtractArgs, traces: &'a [Trace]) -> Result<(&'a Trace, Vec<
     let names = |name: &Named<'_>| named(trace, None, name);
     let span = args.range.span(&trace.frame(), &names)?;
     let recording = &trace.recording;
-    let all = recording.containers().iter().filter(|summary| super::ls::is_container(summary));
+    let all = recording.containers().iter().filter(|summary| summary.record.is_container());
     let inside = recording.blocks().iter().filter(|block| span.overlaps(block.first, block.last));
     let there: HashSet<ContainerUid> = inside.map(|block| block.container).collect();
     let parts = all.map(|summary| summary.record.uid).filter(|uid| there.contains(uid));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use afterimage_format::{
-    BlockInfo, BootNanos, CatalogUse, ContainerSummary, ContainerUid, Incident, Keyframe, Role, Wanted,
+    BlockInfo, BootNanos, CatalogUse, ContainerSummary, ContainerUid, Incident, Keyframe, Wanted,
 };
 use afterimage_model::{
     artifacts,
@@ -290,8 +290,7 @@ impl Row<'_> {
             Some(uid) => s.record.uid == uid,
             None => {
                 let life = Life::of(self.trace, s);
-                !matches!(s.record.role, Role::Host | Role::Monitor)
-                    && self.part.span.overlaps(life.begin, life.last)
+                s.record.is_container() && self.part.span.overlaps(life.begin, life.last)
             }
         };
         for summary in all.filter(is_asked) {
@@ -304,7 +303,10 @@ impl Row<'_> {
             .map(|s| format!("{} {}", count(*s), s.as_str()))
             .collect();
         let object = STATES.iter().map(|s| (s.as_str(), Machine::from(count(*s))));
-        Cell::both(Safe::format(format_args!("{}", words.join(", "))), Machine::object(object))
+        let is_host = |s: &ContainerSummary| s.record.uid == ContainerUid::HOST && s.events > 0;
+        let has_host = self.part.uid().is_none() && self.trace.recording.containers().iter().any(is_host);
+        let host = if has_host { ", and the host" } else { "" };
+        Cell::both(Safe::format(format_args!("{}{host}", words.join(", "))), Machine::object(object))
     }
 
     fn keyframes(&self) -> impl Iterator<Item = &Keyframe> {

@@ -1,6 +1,6 @@
 //! `afterimage ls`: every container of a recording, the deleted ones too.
 
-use afterimage_format::{ContainerSummary, ContainerUid, FactKey, Role};
+use afterimage_format::{ContainerSummary, ContainerUid, FactKey};
 use afterimage_model::text::{Safe, escape};
 use clap::Args;
 
@@ -115,16 +115,11 @@ fn rows_of<'a>(part: &Part<'a>, args: &LsArgs) -> Vec<ContainerRow<'a>> {
     let in_state = |life: &Life| args.state.is_empty() || args.state.iter().any(|s| s == life.state.as_str());
     let wanted = |s: &ContainerSummary| match part.uid() {
         Some(uid) => s.record.uid == uid,
-        None => args.all || is_container(s),
+        None => args.all || s.record.is_container(),
     };
     let mut rows = rows_in(part.trace, part.span, long, wanted);
     rows.retain(|row| in_state(&row.life));
     rows
-}
-
-/// Whether it is a container and not the host or an engine's helper.
-pub(super) fn is_container(summary: &ContainerSummary) -> bool {
-    !matches!(summary.record.role, Role::Host | Role::Monitor)
 }
 
 /// The wanted containers of a recording that lived in `span`; whole ids where `long`.

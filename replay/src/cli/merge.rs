@@ -60,7 +60,7 @@ pub(super) struct RecoverArgs {
 
 const COLUMNS: &[Column] = &[
     Column::new("path", "FILE", "the new file"),
-    Column::new("containers", "CONTAINERS", "containers in it").integer(),
+    Column::new("containers", "CONTAINERS", "containers in it, without the host").integer(),
     Column::new("events", "EVENTS", "events copied").integer(),
     Column::new("blocks", "BLOCKS", "blocks copied").integer(),
     Column::new("staged_events", "STAGED", "of the events, those that were only in the stage").integer(),

@@ -97,7 +97,7 @@ fn holds_recordings(word: &Path) -> bool {
 /// The one container of recordings that hold no other.
 fn only(traces: &[Trace]) -> Result<Target<'_>, Failure> {
     let all = traces.iter().flat_map(|trace| {
-        let containers = trace.recording.containers().iter().filter(|s| super::ls::is_container(s));
+        let containers = trace.recording.containers().iter().filter(|s| s.record.is_container());
         containers.map(move |summary| Target { trace, summary })
     });
     let all: Vec<Target<'_>> = all.collect();
@@ -173,7 +173,7 @@ impl<'a> Part<'a> {
 
     /// Whether a container belongs to it: the one that was named, else any that is neither the host nor a helper.
     pub(super) fn wants(&self, summary: &ContainerSummary) -> bool {
-        self.uid().map_or_else(|| super::ls::is_container(summary), |uid| summary.record.uid == uid)
+        self.uid().map_or_else(|| summary.record.is_container(), |uid| summary.record.uid == uid)
     }
 
     /// What is missing from it.

@@ -54,7 +54,18 @@ pub(crate) struct Catalog {
 impl Catalog {
     /// How many containers' recordings are not complete.
     pub(crate) fn incomplete(&self) -> u64 {
-        self.containers.iter().filter(|row| !row.life.partial.is_empty()).count() as u64
+        let all = self.containers.iter().filter(|row| row.is_container);
+        all.filter(|row| !row.life.partial.is_empty()).count() as u64
+    }
+
+    /// How many containers there are. The host is not one.
+    pub(crate) fn count(&self) -> u64 {
+        self.containers.iter().filter(|row| row.is_container).count() as u64
+    }
+
+    /// Whether the list has the host too.
+    pub(crate) fn has_host(&self) -> bool {
+        self.container(ContainerUid::HOST).is_some()
     }
 
     /// The blocks that could not be read, of a container or of any.
@@ -89,6 +100,8 @@ impl Catalog {
 #[derive(Debug, Clone)]
 pub(crate) struct ContainerRow {
     pub(crate) uid: ContainerUid,
+    /// Not the host and no engine's helper, which are listed and not counted.
+    pub(crate) is_container: bool,
     /// Name, else the short id.
     pub(crate) name: Safe,
     pub(crate) short_id: Safe,

@@ -2,6 +2,7 @@
 
 mod bearings;
 mod case;
+mod counts;
 mod damage;
 mod hostile;
 mod keys;

@@ -45,6 +45,7 @@ fn row(trace: &Trace, summary: &ContainerSummary) -> ContainerRow {
     let short_id = trace::short_id(record);
     ContainerRow {
         uid: record.uid,
+        is_container: record.is_container(),
         name: trace::name(record).unwrap_or_else(|| short_id.clone()),
         short_id,
         id: trace::id(record),

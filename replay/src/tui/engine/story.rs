@@ -8,6 +8,7 @@ use afterimage_model::{
     files::Files,
     findings::{self, Finding},
     net::Network,
+    process::Process,
     text::Safe,
 };
 
@@ -139,10 +140,10 @@ fn line(id: EventId, found: Finding) -> StoryRow {
 }
 
 fn summary(world: &World, uid: ContainerUid) -> Vec<(Safe, Safe)> {
-    let processes = world.processes(uid);
+    // Those of the tree: what only set the container up is none of its own.
+    let processes: Vec<&Process> = world.tree(uid).into_iter().map(|row| row.process.as_ref()).collect();
     let executed: usize = processes.iter().map(|p| p.execs.len()).sum();
-    let sum =
-        |part: fn(&afterimage_model::process::Process) -> u64| processes.iter().map(|p| part(p)).sum::<u64>();
+    let sum = |part: fn(&Process) -> u64| processes.iter().map(|p| part(p)).sum::<u64>();
     let first = processes.iter().map(|p| p.began()).min().unwrap_or(BootNanos(0));
     let late = processes.iter().filter(|p| p.parent.is_none() && p.began() > first).count();
     let entered = if late == 0 { Safe::default() } else { safe!(", {late} came from outside") };

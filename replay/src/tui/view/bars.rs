@@ -243,8 +243,9 @@ fn filter_note(app: &App) -> Row {
     let corrupt = app.subject().map_or(0, |row| app.catalog.corrupt(row.uid));
     let (shown, total, what, reading) = match app.screen {
         Screen::Containers => {
-            let total = app.catalog.containers.len() as u64;
-            (Some(app.list.order.len() as u64), total, "container", None)
+            let rows = app.list.order.iter().filter_map(|at| app.catalog.containers.get(*at));
+            let shown = rows.filter(|row| row.is_container).count() as u64;
+            (Some(shown), app.catalog.count(), "container", None)
         }
         Screen::Health => return Row::new(),
         _ if app.bar.filter.is_empty() => return without_filter(app),
@@ -257,10 +258,10 @@ fn filter_note(app: &App) -> Row {
     let mut row = Row::new();
     match shown {
         Some(shown) if shown == total && reading.is_none() => {
-            row.push(&counted(total, what), Role::Dim);
+            row.push(&safe!("{}{}", counted(total, what), and_host(app)), Role::Dim);
         }
         Some(shown) => {
-            row.push(&safe!("{} of {}", grouped(shown), counted(total, what)), Role::Text);
+            row.push(&safe!("{} of {}{}", grouped(shown), counted(total, what), and_host(app)), Role::Text);
             match reading {
                 Some(percent) if app.has_unread_hits() => {
                     row.push(&safe!("  {percent} % read, then failed"), Role::Warn);
@@ -278,6 +279,13 @@ fn filter_note(app: &App) -> Row {
         None => row.push("counting", Role::Dim),
     }
     row
+}
+
+/// The host, where it is in the list beside the containers.
+fn and_host(app: &App) -> &'static str {
+    let is_host = |at: &usize| app.catalog.containers.get(*at).is_some_and(|r| r.uid == ContainerUid::HOST);
+    let is_shown = app.screen == Screen::Containers && app.list.order.iter().any(is_host);
+    if is_shown { " and the host" } else { "" }
 }
 
 /// How many events there are, and how many of them are left out without a filter.

@@ -15,7 +15,7 @@ use crate::{
     trace::alerts::Alert,
     tui::{
         app::App,
-        feed::DetailLine,
+        feed::{Catalog, DetailLine},
         layout::Pane,
         paint::{Painter, Row},
         text::{bytes, counted, grouped, safe},
@@ -59,12 +59,22 @@ pub(super) fn recording(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     }
     add(
         "containers",
-        safe!("{}, {} not complete", grouped(catalog.containers.len() as u64), grouped(catalog.incomplete())),
+        safe!(
+            "{}{}, {} not complete",
+            grouped(catalog.count()),
+            beside(catalog),
+            grouped(catalog.incomplete())
+        ),
     );
     for text in &catalog.degraded {
         out.push(DetailLine::Warn(safe!("not recorded on this host: {text}")));
     }
     paragraph(painter, inner, &out, app.health[0].top);
+}
+
+/// The host, where it is beside the containers.
+fn beside(catalog: &Catalog) -> &'static str {
+    if catalog.has_host() { " and the host" } else { "" }
 }
 
 /// What was lost, each gap.
