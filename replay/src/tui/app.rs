@@ -11,7 +11,7 @@ use crate::tui::{
     case::Case,
     edit::LineEdit,
     feed::{
-        Catalog, Center, Column, ContainerRow, DensityKey, DiffKey, DiffRow, HitsKey, KeepKey, Moment,
+        Catalog, Center, Column, ContainerRow, DensityKey, DiffKey, DiffRow, HitsKey, KeepKey, Kept, Moment,
         MomentKey, Page, PageKey, ProcessRow, Request, SeekKey, Story, StoryRow, StreamKey, Values,
         ValuesKey,
     },
@@ -169,7 +169,7 @@ impl Sort {
 pub(crate) struct ContainerList {
     pub(crate) sort: Sort,
     /// Which containers the filter keeps, by place in the catalog; empty: all.
-    pub(crate) kept: Slot<KeepKey, Vec<bool>>,
+    pub(crate) kept: Slot<KeepKey, Kept>,
     /// The filter in force, or being typed.
     pub(crate) wanted: String,
     pub(crate) order: Vec<usize>,
@@ -190,7 +190,13 @@ pub(crate) struct ContainerList {
 impl ContainerList {
     fn keeps(&self, at: usize) -> bool {
         let kept = self.kept.value().filter(|_| !self.wanted.trim().is_empty());
-        kept.is_none_or(|kept| kept.get(at) == Some(&true))
+        kept.is_none_or(|kept| kept.rows.get(at) == Some(&true))
+    }
+
+    /// Whether containers are in the list only because the filter asks what their events tell.
+    pub(crate) fn asks_events(&self) -> bool {
+        let known = self.kept.entry().filter(|(key, _)| key.text == self.wanted);
+        known.is_some_and(|(_, kept)| kept.asks_events)
     }
 
     /// Makes the order anew; the cursor stays on container `keep`.

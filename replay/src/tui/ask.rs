@@ -49,8 +49,11 @@ impl Ask {
             }
             Self::Bookmark => "what this is, with #tags and techniques like T1105; goes into the case file",
             Self::Note => "a note on this moment; goes into the case file",
-            Self::Until(_) => {
+            Self::Until(Heading::Forward) => {
                 "a filter; the playhead goes to the next event that it keeps, Esc stops looking"
+            }
+            Self::Until(Heading::Backward) => {
+                "a filter; the playhead goes to the previous event that it keeps, Esc stops looking"
             }
             Self::Find => {
                 "a word or a filter; n and N go to its next and previous match, nothing is hidden; empty ends it"

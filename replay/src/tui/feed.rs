@@ -507,6 +507,15 @@ pub(crate) enum Request {
     Alerts(u64),
 }
 
+/// What a filter says of the containers, before any event is read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Kept {
+    /// Of each container of the catalog, whether it stays in the list.
+    pub(crate) rows: Vec<bool>,
+    /// Some stay because only their events could tell.
+    pub(crate) asks_events: bool,
+}
+
 /// Counts of one column, by class.
 pub(crate) type Column = [u32; Class::COUNT];
 
@@ -526,7 +535,7 @@ pub(crate) enum Reply {
     Report(ContainerUid, String),
     Rules(ContainerUid, Vec<StoryRow>),
     Hits(HitsKey, Hits),
-    Keep(KeepKey, Vec<bool>),
+    Keep(KeepKey, Kept),
     Explain(Vec<Safe>),
     Stream(StreamKey, Stream),
     Tally(StoryKey, Tally),

@@ -1,5 +1,6 @@
 //! Tests of the whole TUI without a terminal: screens as pictures, keys as a user presses them, hostile traces.
 
+mod bar;
 mod bearings;
 mod case;
 mod counts;

@@ -108,6 +108,10 @@ fn draw(app: &App, area: Rect, buffer: &mut Buffer) -> Option<(u16, u16)> {
     if let Some(bar) = plan.rect(Pane::Filter) {
         popups::candidates(app, &mut painter, bar, area);
     }
+    // What is wrong with what is typed may take rows that the candidates have.
+    if let Some(rect) = plan.rect(Pane::Footer).filter(|_| app.bar.edit.is_some()) {
+        bars::footer(app, &mut painter, rect);
+    }
     let rows = app.tour_rows();
     if rows > 0 {
         tour(app, &mut painter, Rect { y: area.bottom().saturating_sub(rows), height: rows, ..area });

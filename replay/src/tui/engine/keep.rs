@@ -6,26 +6,35 @@ use afterimage_detect::{Filter, Frame, Verdict};
 use crate::{
     events::frame_of,
     trace::{self, Life, Trace},
-    tui::filter::{Library, words},
+    tui::{
+        feed::Kept,
+        filter::{Library, words},
+    },
 };
 
 /// For each container of the recording whether the filter keeps it; all, where it is not understood.
-pub(super) fn keep(trace: &Trace, text: &str, library: &Library) -> Vec<bool> {
+pub(super) fn keep(trace: &Trace, text: &str, library: &Library) -> Kept {
     let containers = trace.recording.containers();
     if let Some(words) = words(text) {
-        return containers.iter().map(|summary| has_words(trace, summary, &words)).collect();
+        let rows = containers.iter().map(|summary| has_words(trace, summary, &words)).collect();
+        return Kept { rows, asks_events: false };
     }
     let ready = library.compile(text).ok().map(|filter| (frame_of(trace, &filter), filter));
     match ready {
         Some((frame, filter)) if filter.check_moments(&frame).is_ok() => admitted(trace, &filter, &frame),
-        _ => vec![true; containers.len()],
+        _ => Kept { rows: vec![true; containers.len()], asks_events: false },
     }
 }
 
-fn admitted(trace: &Trace, filter: &Filter, frame: &Frame) -> Vec<bool> {
+fn admitted(trace: &Trace, filter: &Filter, frame: &Frame) -> Kept {
     let before = filter.prefilter(frame);
     let containers = trace.recording.containers().iter().map(|summary| &summary.record);
-    containers.map(|record| before.container(record.uid, Some(record)) != Verdict::Never).collect()
+    let verdicts: Vec<Verdict> =
+        containers.map(|record| before.container(record.uid, Some(record))).collect();
+    Kept {
+        rows: verdicts.iter().map(|verdict| *verdict != Verdict::Never).collect(),
+        asks_events: verdicts.contains(&Verdict::Maybe),
+    }
 }
 
 fn has_words(trace: &Trace, summary: &afterimage_format::ContainerSummary, words: &[String]) -> bool {

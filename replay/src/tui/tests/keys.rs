@@ -5,7 +5,8 @@ use std::time::Duration;
 use afterimage_format::BootNanos;
 
 use crate::tui::{
-    feed::{Reply, StoryKey, Tally},
+    app::Sort,
+    feed::{KeepKey, Kept, Reply, StoryKey, Tally},
     fixture::{self, START},
     harness::Harness,
     layout::Pane,
@@ -205,15 +206,15 @@ fn screens_are_left_and_come_back_as_they_were() {
 }
 
 #[test]
-fn sorting_keeps_the_container_under_the_cursor() {
+fn another_order_shows_what_is_first_in_it() {
     let mut harness = Harness::new(120, 40);
-    harness.press("j");
-    let before = harness.app.selected().map(|row| row.uid);
-    for _ in 0..5 {
-        harness.press("s");
-        assert_eq!(harness.app.selected().map(|row| row.uid), before);
+    for _ in 0..7 {
+        harness.press("G s");
+        assert_eq!(harness.app.list.scroll.cursor, 0, "{}", harness.text());
     }
-    assert_eq!(before, Some(fixture::SIBLING));
+    harness.press("G s");
+    assert!(harness.text().contains("worst findings first"), "{}", harness.text());
+    assert_eq!(harness.app.selected().map(|row| row.uid), Some(fixture::INCIDENT));
 }
 
 #[test]
@@ -223,9 +224,11 @@ fn the_first_row_stays_the_first_while_findings_are_still_being_counted() {
     let selected = |harness: &Harness| harness.app.selected().map(|row| row.uid);
     assert_eq!(selected(&harness), Some(fixture::INCIDENT));
     harness.press("s s g g j k");
-    let newest = selected(&harness);
-    harness.press("s s s s s s");
-    assert_eq!(selected(&harness), newest, "after any other step the cursor stays on its container");
+    let before = selected(&harness);
+    harness.app.list.sort = Sort::Oldest;
+    let key = KeepKey { text: String::new(), generation: 0 };
+    update::receive(&mut harness.app, Reply::Keep(key, Kept::default()));
+    assert_eq!(selected(&harness), before, "after any other step the cursor stays on its container");
     // Counted only after the keys.
     let mut harness = Harness::new(120, 40);
     harness.app.tallies = Default::default();

@@ -196,12 +196,12 @@ fn parts_of_the_filter_are_switched_and_taken_away() {
     harness.press("Enter");
     let (x, y) = find(&harness, "evt.type");
     click(&mut harness, x, y);
-    assert!(harness.text().contains("(off: evt.type = openat) x"), "{}", harness.text());
-    let (x, y) = find(&harness, "x and (off");
+    assert!(harness.text().contains("(off: evt.type = openat) [x]"), "{}", harness.text());
+    let (x, y) = find(&harness, "x] and (off");
     click(&mut harness, x, y);
     assert!(!harness.text().contains("proc.name"), "{}", harness.text());
-    let (x, _) = find(&harness, "(off: evt.type = openat) x");
-    click(&mut harness, x + 25, y);
+    let (x, _) = find(&harness, "(off: evt.type = openat) [x]");
+    click(&mut harness, x + 26, y);
     assert!(harness.text().contains("no filter"), "{}", harness.text());
     // Beside the parts, the filter is edited.
     click(&mut harness, 60, y);

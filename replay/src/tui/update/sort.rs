@@ -4,6 +4,7 @@ use super::arrange;
 use crate::tui::{
     app::{App, Sort},
     screen::Screen,
+    scroll::Scroll,
     sorting::Sorting,
     text::safe,
 };
@@ -46,6 +47,9 @@ pub(super) fn by_heading(app: &mut App, heading: &str) -> bool {
 
 fn containers(app: &mut App, sort: Sort) {
     app.list.sort = sort;
+    // Who asks for an order asks what is first in it, also when that becomes known later.
+    app.list.at_top = true;
+    app.list.scroll = Scroll::default();
     arrange(app);
     app.say(safe!("{}", sort.name()));
 }

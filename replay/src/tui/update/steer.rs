@@ -267,7 +267,7 @@ fn arrive_within(app: &mut App, to: BootNanos) -> Result<(), Safe> {
 /// Looks for the next or previous event that a filter keeps.
 pub(super) fn run_until(app: &mut App, heading: Heading, text: &str) -> Result<(), Safe> {
     if text.trim().is_empty() {
-        return Err(safe!("write a filter"));
+        return Err(safe!("nothing to look for: write a filter, such as evt.type = connect, or a word"));
     }
     if let verdict @ Verdict::Invalid(..) = app.bar.library.verdict(text) {
         return Err(sentence(&verdict));

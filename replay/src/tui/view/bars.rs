@@ -14,7 +14,7 @@ use crate::tui::{
     paint::{Painter, Row},
     player::{Motion, Pace},
     screen::Screen,
-    text::{counted, grouped, safe, width},
+    text::{counted, grouped, safe, width, wrapped},
     theme::Role,
     update,
 };
@@ -151,6 +151,16 @@ pub(super) fn filter(app: &App, painter: &mut Painter<'_>, rect: Rect) -> Option
     // Where nothing is filtered or looked for, the note has the room of that.
     let is_free = app.bar.edit.is_none() && app.bar.find.is_none() && update::in_force(app).is_empty();
     let most = if is_free { rect.width.saturating_sub(14) } else { rect.width / 2 };
+    let wide = u16::try_from(note.width()).unwrap_or(u16::MAX);
+    // Beside a short text there is more room than half. What is wrong, and does not fit, is in the footer in full.
+    let typed = app.bar.edit.as_ref().map(|line| u16::try_from(width(&line.text())).unwrap_or(u16::MAX));
+    let most = typed.map_or(most, |typed| most.max(rect.width.saturating_sub(typed.saturating_add(8))));
+    let note = match &app.bar.verdict {
+        Some(Verdict::Invalid(column, _)) if typed.is_some() && wide > most => {
+            Row::new().add(&safe!("invalid at {}", column + 1), Role::Bad)
+        }
+        _ => note,
+    };
     let used = u16::try_from(note.width()).unwrap_or(0).min(most);
     painter.row(rect.right().saturating_sub(used + 1), rect.y, used, &note);
     let room = rect.width.saturating_sub(used + 6);
@@ -168,7 +178,7 @@ pub(super) fn filter(app: &App, painter: &mut Painter<'_>, rect: Rect) -> Option
     None
 }
 
-/// The parts of the filter; those switched off in parentheses. Behind each is an `x` that takes it away.
+/// The parts of the filter; those switched off in parentheses. Behind each is an `[x]` that takes it away.
 fn chips(app: &App, painter: &mut Painter<'_>, x: u16, y: u16, room: u16) {
     let chips = update::in_force(app).chips();
     let mut row = Row::new();
@@ -191,7 +201,7 @@ fn chips(app: &App, painter: &mut Painter<'_>, x: u16, y: u16, room: u16) {
 
 /// Between two parts, and behind each.
 const AND: &str = " and ";
-const CLOSE: &str = " x";
+const CLOSE: &str = " [x]";
 
 fn chip_text(chip: &Chip) -> Safe {
     let text = escape(chip.text.as_bytes());
@@ -235,7 +245,10 @@ fn filter_note(app: &App) -> Row {
             Verdict::Doubtful(_) => Role::Warn,
             Verdict::Invalid(..) => Role::Bad,
         };
-        return Row::new().add(&sentence(verdict), role);
+        return match asks_events(app) {
+            Some(why) if *verdict == Verdict::Valid => Row::new().add(why, Role::Warn),
+            _ => Row::new().add(&sentence(verdict), role),
+        };
     }
     if app.bar.edit.is_some() {
         return Row::new().add("Enter applies, Esc cancels", Role::Dim);
@@ -256,6 +269,10 @@ fn filter_note(app: &App) -> Row {
         }
     };
     let mut row = Row::new();
+    if let Some(why) = asks_events(app) {
+        row.push(why, Role::Warn);
+        row.push("  ", Role::Warn);
+    }
     match shown {
         Some(shown) if shown == total && reading.is_none() => {
             row.push(&safe!("{}{}", counted(total, what), and_host(app)), Role::Dim);
@@ -279,6 +296,19 @@ fn filter_note(app: &App) -> Row {
         None => row.push("counting", Role::Dim),
     }
     row
+}
+
+/// That the list of containers does not do what the filter says, where that is so: it reads no events.
+fn asks_events(app: &App) -> Option<&'static str> {
+    if app.screen != Screen::Containers || !app.list.asks_events() {
+        return None;
+    }
+    let is_narrowed = app.list.order.len() < app.catalog.containers.len();
+    Some(if is_narrowed {
+        "asks events too: narrowed in part"
+    } else {
+        "asks events: cannot narrow this list"
+    })
 }
 
 /// The host, where it is in the list beside the containers.
@@ -372,16 +402,13 @@ pub(super) fn footer(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let room = rect.width.saturating_sub(2);
     if let Some(notice) = &app.notice {
         let mark = if notice.bad { "! " } else { "" };
-        painter.row(
-            x,
-            rect.y,
-            room,
-            &Row::new().add(mark, Role::BarStrong).add(&notice.text, Role::BarStrong),
-        );
-        return;
+        return message(painter, rect, &safe!("{mark}{}", notice.text));
     }
     if app.bar.edit.is_some() {
-        painter.row(x, rect.y, room, &while_typing(app));
+        if let Some(verdict @ (Verdict::Invalid(..) | Verdict::Doubtful(_))) = &app.bar.verdict {
+            return message(painter, rect, &sentence(verdict));
+        }
+        painter.row(x, rect.y, room, &while_typing());
         return;
     }
     if !app.pending.is_empty() || app.count.is_some() {
@@ -409,11 +436,28 @@ pub(super) fn footer(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     painter.row(rect.right().saturating_sub(used + 1), rect.y, used, &help);
 }
 
-/// What is wrong with what is typed, in full, as the bar may have no room for it; else what the keys do now.
-fn while_typing(app: &App) -> Row {
-    if let Some(verdict @ (Verdict::Invalid(..) | Verdict::Doubtful(_))) = &app.bar.verdict {
-        return Row::new().add(&sentence(verdict), Role::BarStrong);
+/// A message in full: what does not fit into the footer takes rows above it.
+fn message(painter: &mut Painter<'_>, rect: Rect, text: &Safe) {
+    let columns = usize::from(rect.width.saturating_sub(2));
+    let rows = wrapped(text.as_str(), columns).take(MESSAGE_ROWS).count();
+    let above = u16::try_from(rows.saturating_sub(1)).unwrap_or(0).min(rect.y);
+    let area = Rect { y: rect.y - above, height: above + 1, ..rect };
+    for y in area.top()..area.bottom() {
+        painter.text(area.x, y, area.width, &safe!("{:1$}", "", usize::from(area.width)), Role::Bar);
     }
+    painter.ground(area, Role::Bar);
+    painter.wrapped(
+        Rect { x: rect.x + 1, width: rect.width.saturating_sub(2), ..area },
+        text,
+        Role::BarStrong,
+    );
+}
+
+/// Rows that a message takes at most.
+const MESSAGE_ROWS: usize = 4;
+
+/// What the keys do now.
+fn while_typing() -> Row {
     let keys = [("Enter", "applies"), ("Esc", "cancels"), ("Tab", "completes"), ("Up Down", "choose")];
     let mut row = Row::new();
     for (key, what) in keys {

@@ -1,0 +1,57 @@
+//! The filter bar says what the filter does here, and what is wrong with it.
+
+use crate::tui::harness::Harness;
+
+#[test]
+fn a_filter_that_the_list_cannot_answer_says_so() {
+    let mut harness = Harness::new(120, 40);
+    harness.press("/");
+    harness.type_text("evt.type = connect");
+    assert!(harness.text().contains("asks events: cannot narrow this list"), "{}", harness.text());
+    harness.press("Enter");
+    let screen = harness.text();
+    assert!(screen.contains("asks events: cannot narrow this list  4 containers"), "{screen}");
+    harness.press("/");
+    harness.type_text(" and container.name = batch-job-7f9c");
+    harness.press("Enter");
+    assert!(harness.text().contains("asks events too: narrowed in part  1 of 4"), "{}", harness.text());
+    harness.press("/ Ctrl-u");
+    harness.type_text("container.name = batch-job-7f9c");
+    harness.press("Enter");
+    assert!(!harness.text().contains("asks events"), "{}", harness.text());
+    harness.press("/ Ctrl-u");
+    harness.type_text("batch");
+    harness.press("Enter");
+    assert!(!harness.text().contains("asks events"), "{}", harness.text());
+}
+
+#[test]
+fn what_is_wrong_with_a_filter_is_said_in_full() {
+    let whole = "invalid at 1: unknown field `evt.typ`; did you mean `evt.type`?";
+    for (width, height) in [(120, 40), (100, 30), (80, 24), (60, 20), (40, 10)] {
+        let mut harness = Harness::new(width, height);
+        harness.press("Enter /");
+        harness.type_text("evt.typ = open");
+        let screen = harness.text();
+        let lines: Vec<&str> = screen.lines().map(str::trim).collect();
+        let from = lines.len() - 3;
+        let footer = lines[from..].join(" ");
+        assert!(footer.contains(whole), "{width}: {screen}");
+        let bar = lines.iter().find(|line| line.starts_with("/ evt.typ")).expect("the bar");
+        assert!(bar.contains("invalid at 1") && !bar.contains('…'), "{width}: {screen}");
+        assert_eq!(bar.contains(whole), width >= 100, "{width}: {screen}");
+    }
+}
+
+#[test]
+fn running_until_nothing_is_refused_with_what_is_wanted() {
+    let mut harness = Harness::new(120, 40);
+    for (key, hint) in [("w", "the next event that it keeps"), ("B", "the previous event that it keeps")] {
+        harness.press("1 Enter");
+        harness.press(key);
+        assert!(harness.text().contains(hint), "{}", harness.text());
+        harness.press("Enter");
+        assert!(harness.text().contains("nothing to look for: write a filter"), "{}", harness.text());
+        harness.press("Esc");
+    }
+}
