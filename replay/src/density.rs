@@ -1,6 +1,7 @@
 //! How many events of each class fell into each part of a range, with what was lost and what was not recorded.
 //!
-//! Zero and unknown are never shown alike: `·` is no event, blank is not recorded, `×` is a loss.
+//! Zero and unknown are never shown alike: `·` is no event, blank is not recorded, `×` is a loss, `░` is
+//! corrupt.
 
 mod chart;
 mod svg;
@@ -36,6 +37,8 @@ pub struct Column {
     pub gaps: u32,
     /// Nothing was recorded in it: the recorder was not running.
     pub blind: bool,
+    /// Events in its time were recorded and cannot be read, so far as counting has found.
+    pub corrupt: bool,
 }
 
 impl Column {
@@ -61,7 +64,8 @@ impl Density {
             BootNanos(begin.0.saturating_add(u64::try_from(part).unwrap_or(u64::MAX)))
         };
         let build = |(i, counts): (usize, [u32; Class::COUNT])| {
-            let mut column = Column { from: edge(i), to: edge(i + 1), counts, gaps: 0, blind: false };
+            let mut column =
+                Column { from: edge(i), to: edge(i + 1), counts, gaps: 0, blind: false, corrupt: false };
             column.mark(trace, container);
             column
         };
@@ -85,6 +89,10 @@ impl Column {
                 let down = matches!(loss.cause, LossCause::RecorderDown | LossCause::Detached);
                 self.blind |= down && loss.from <= self.from && self.to <= loss.to;
             }
+        }
+        for block in trace.recording.unread() {
+            self.corrupt |=
+                container.is_none_or(|uid| uid == block.container) && span.overlaps(block.first, block.last);
         }
         let (first, last) = trace.range();
         self.blind |= self.to <= first || last < self.from;

@@ -61,6 +61,9 @@ const COLUMNS: &[Column] = &[
     Column::new("other", "OTHER", "everything else").integer(),
     Column::new("gaps", "GAPS", "gaps that touch this part").integer(),
     Column::new("recorded", "RECORDED", "the recorder was running").hidden().kind(Kind::Boolean),
+    Column::new("corrupt", "CORRUPT", "events of this part were recorded and cannot be read")
+        .hidden()
+        .kind(Kind::Boolean),
     Column::new("store", "STORE", "the recording").hidden(),
 ];
 
@@ -176,6 +179,7 @@ fn draw(part: &Part<'_>, chart: &Density, session: &mut Session<'_>) -> Result<(
         let tone = match label {
             "lost" if chart.columns.iter().any(|c| c.gaps > 0) => Tone::Lost,
             "lost" => Tone::Dim,
+            "corrupt" => Tone::Lost,
             _ => Tone::Plain,
         };
         writeln!(session.out, "{}", style.paint(tone, format!("{label:<LABEL$}{glyphs}").trim_end()))?;
@@ -197,6 +201,7 @@ impl Record for Row<'_> {
             "end" => moment(self.column.to),
             "events" => Cell::number(self.column.total()),
             "gaps" => Cell::number(self.column.gaps),
+            "corrupt" => Cell::flag(self.column.corrupt),
             "recorded" => Cell::flag(!self.column.blind),
             "store" => Cell::safe(afterimage_model::text::escape(
                 self.part.trace.path.as_os_str().as_encoded_bytes(),

@@ -5,18 +5,23 @@ use afterimage_format::Class;
 
 use super::{Column, Density};
 
-/// Glyphs of a chart: zero, rising levels, gap.
+/// Glyphs of a chart: zero, rising levels, gap, what cannot be read.
 struct Glyphs {
     zero: char,
     levels: &'static [char],
     gap: char,
+    corrupt: char,
 }
 
 const UNICODE: Glyphs =
-    Glyphs { zero: '·', levels: &['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'], gap: '×' };
-const ASCII: Glyphs = Glyphs { zero: '.', levels: &[':', '-', '=', '+', '*', '#', '%', '@'], gap: 'x' };
+    Glyphs {
+        zero: '·', levels: &['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'], gap: '×', corrupt: '░'
+    };
+const ASCII: Glyphs =
+    Glyphs { zero: '.', levels: &[':', '-', '=', '+', '*', '#', '%', '@'], gap: 'x', corrupt: '?' };
 
-/// Lines of `label` and one glyph per part: the classes that occur, then what was lost.
+/// Lines of `label` and one glyph per part: the classes that occur, then what was lost, and what is corrupt
+/// where anything is.
 pub fn text(density: &Density, ascii: bool) -> Vec<(&'static str, String)> {
     let glyphs = if ascii { &ASCII } else { &UNICODE };
     let top = density.columns.iter().flat_map(|c| c.counts).max().unwrap_or(0);
@@ -28,11 +33,16 @@ pub fn text(density: &Density, ascii: bool) -> Vec<(&'static str, String)> {
     let mut lines: Vec<_> = Class::ALL.into_iter().filter(occurs).map(row).collect();
     let lost = |c: &Column| if c.gaps > 0 { glyphs.gap } else { glyphs.zero };
     lines.push(("lost", density.columns.iter().map(lost).collect()));
+    if density.columns.iter().any(|c| c.corrupt) {
+        let corrupt = |c: &Column| if c.corrupt { glyphs.corrupt } else { glyphs.zero };
+        lines.push(("corrupt", density.columns.iter().map(corrupt).collect()));
+    }
     lines
 }
 
 fn count_glyph(column: &Column, count: u32, top: u32, glyphs: &Glyphs) -> char {
     match count {
+        0 if column.corrupt => glyphs.corrupt,
         0 if column.blind => ' ',
         0 => glyphs.zero,
         n => glyphs.levels[level(n, top, glyphs.levels.len())],
@@ -59,7 +69,7 @@ mod tests {
     fn column(exec: u32, gaps: u32, blind: bool) -> Column {
         let mut counts = [0; Class::COUNT];
         counts[Class::Exec as usize] = exec;
-        Column { from: BootNanos(0), to: BootNanos(1), counts, gaps, blind }
+        Column { from: BootNanos(0), to: BootNanos(1), counts, gaps, blind, corrupt: false }
     }
 
     #[test]
@@ -70,5 +80,13 @@ mod tests {
         let lines = text(&density, false);
         assert_eq!(lines, [("exec", "▁█· ".to_owned()), ("lost", "···×".to_owned())]);
         assert_eq!(text(&density, true)[0].1, ":@. ");
+        let columns = vec![column(1, 0, false), Column { corrupt: true, ..column(0, 0, false) }];
+        let density = Density { begin: BootNanos(0), end: BootNanos(2), columns };
+        let lines = text(&density, false);
+        assert_eq!(
+            lines,
+            [("exec", "▁░".to_owned()), ("lost", "··".to_owned()), ("corrupt", "·░".to_owned())],
+            "what cannot be read is not without events"
+        );
     }
 }

@@ -52,6 +52,10 @@ pub fn svg(density: &Density, title: &Safe) -> String {
             if column.blind { ("#eeeeee", "not recorded") } else { ("#882255", "events lost") };
         rect(&mut out, i, base - LANE / 2, LANE / 2, color, words);
     }
+    // Under the losses, which may be at the same time.
+    for (i, _) in density.columns.iter().enumerate().filter(|(_, c)| c.corrupt) {
+        rect(&mut out, i, base - 4, 4, "#000000", "corrupt: recorded, and cannot be read");
+    }
     out.push_str("</svg>\n");
     out
 }
@@ -81,11 +85,13 @@ mod tests {
     fn hostile_title_makes_no_element() {
         let mut counts = [0; Class::COUNT];
         counts[0] = 3;
-        let column = Column { from: BootNanos(0), to: BootNanos(1), counts, gaps: 1, blind: false };
+        let column =
+            Column { from: BootNanos(0), to: BootNanos(1), counts, gaps: 1, blind: false, corrupt: true };
         let density = Density { begin: BootNanos(0), end: BootNanos(1), columns: vec![column] };
         let drawing = svg(&density, &escape(b"<script>alert(1)</script>\x1b"));
         assert!(drawing.contains("&lt;script&gt;alert(1)&lt;/script&gt;\\x1b"), "{drawing}");
         assert!(!drawing.contains("<script"), "{drawing}");
         assert!(drawing.contains("<title>3 exec</title>") && drawing.contains("<title>events lost</title>"));
+        assert!(drawing.contains("<title>corrupt: recorded, and cannot be read</title>"));
     }
 }
