@@ -2,7 +2,9 @@
 
 use std::{collections::HashSet, fs, os::unix::fs::FileExt, path::Path};
 
-use afterimage_format::{BootNanos, ClockPair, ContainerRecord, ContainerUid, DefectKind, Query, Recording};
+use afterimage_format::{
+    BlockInfo, BootNanos, ClockPair, ContainerRecord, ContainerUid, DefectKind, Query, Recording,
+};
 
 use crate::generate::{Row, events, push_all, read, writer};
 
@@ -80,6 +82,20 @@ fn flip(bits: impl Fn(usize) -> bool) {
                 assert!(count > 0);
                 let noticed = recording.defects().iter().any(|d| d.kind != DefectKind::Unknown);
                 assert!(noticed || count == rows.len(), "bit {bit}: rows are missing and nothing says so");
+                let all =
+                    |blocks: &[BlockInfo]| blocks.iter().map(|block| block.rows as usize).sum::<usize>();
+                let unread = recording.unread();
+                assert_eq!(
+                    count + all(&unread),
+                    all(recording.blocks()),
+                    "bit {bit}: what is missing is named"
+                );
+                if !unread.is_empty() {
+                    let opened = Recording::open(&path).unwrap();
+                    assert!(opened.unread().is_empty() && opened.damage_known() < recording.damage_known());
+                    opened.read_again(&recording);
+                    assert_eq!(opened.unread(), unread, "bit {bit}: what was known stays known");
+                }
             }
         }
         file.write_all_at(&bytes[at..=at], at as u64).unwrap();
