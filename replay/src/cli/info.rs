@@ -41,6 +41,9 @@ pub(super) struct InfoArgs {
     output: OutputArgs,
 }
 
+/// Path, hash and what became of it.
+type Program<'i> = (&'i [u8], Option<[u8; 32]>, u64);
+
 /// Different programs that a table names.
 const TOLD_IMAGES: usize = 8;
 
@@ -318,13 +321,13 @@ impl Row<'_> {
 
     fn images(&self) -> Cell {
         // The same program was executed in many containers.
-        let mut different: BTreeMap<(&[u8], Option<[u8; 32]>, u64), u64> = BTreeMap::new();
+        let mut different: BTreeMap<Program<'_>, u64> = BTreeMap::new();
         for (_, path, image) in &self.images {
             *different.entry((path, image.hash, image.outcome)).or_default() += 1;
         }
-        let told = |(&(path, hash, outcome), &count): (&(&[u8], Option<[u8; 32]>, u64), &u64)| {
+        let told = |(&(path, hash, outcome), count): (&Program<'_>, &u64)| {
             let hash = hash.map_or_else(String::new, |hash| format!("sha256 {}, ", artifacts::hex(&hash)));
-            let times = if count > 1 { format!(", in {count} containers") } else { String::new() };
+            let times = if *count > 1 { format!(", in {count} containers") } else { String::new() };
             format!("{} ({hash}{}{times})", escape(path), artifacts::outcome(outcome))
         };
         let mut texts: Vec<String> = different.iter().take(TOLD_IMAGES).map(told).collect();

@@ -27,6 +27,7 @@ fn bare_text_finds_the_same_events_here_and_on_the_command_line() {
             skip: true,
             limit: u64::MAX,
             streams: false,
+            facts: false,
             filters: &mut filters,
         };
         let counted = events::count(&harness.trace, options).expect("counted").shown;
