@@ -4,6 +4,7 @@ use afterimage_format::EventCode;
 
 use crate::{
     compare::{self, Comparison, Constants},
+    complete,
     fields::{self, FieldRef},
     needle::Needle,
     program::{Check, CodeTest, FieldsCheck, Node},
@@ -12,6 +13,7 @@ use crate::{
     syntax::{
         FilterError, FilterErrorKind, Mode,
         ast::{self, Expr, Function, Item, Literal, Op, Right, Span, Term, Test},
+        nearest,
     },
     term::{Source, unknown},
     value::{Kind, Multi},
@@ -135,6 +137,7 @@ impl Compiler {
         };
         if let Source::Field(field) = &source {
             self.notice(field, *op, check);
+            self.unlisted(field, *op, right);
             match field.def().name {
                 "evt.dir" => return Ok(None),
                 "evt.around" => return around(&check.left, *op, right, check.span).map(Some),
@@ -207,6 +210,31 @@ impl Compiler {
             return;
         };
         self.warnings.push(FilterWarning { span: check.span, message });
+    }
+
+    /// Warns of values that a field never has.
+    fn unlisted(&mut self, field: &FieldRef, op: Op, right: &Right) {
+        let literals: Vec<&Literal> = match (op, right) {
+            (Op::Eq | Op::Ne, Right::Literal(literal)) => vec![literal],
+            (Op::In | Op::Intersects, Right::List(items)) => items
+                .iter()
+                .filter_map(|item| if let Item::One(literal) = item { Some(literal) } else { None })
+                .collect(),
+            _ => return,
+        };
+        let Some(values) = complete::closed(field.def()) else { return };
+        for literal in literals {
+            let value = String::from_utf8_lossy(&literal.bytes);
+            if value == "<NA>" || values.contains(&&*value) {
+                continue;
+            }
+            let name = field.def().name;
+            let message = match nearest(&value, values.iter().copied()) {
+                Some(near) => format!("`{name}` never is `{value}`; did you mean `{near}`?"),
+                None => format!("`{name}` never is `{value}`; it is one of {}", values.join(", ")),
+            };
+            self.warnings.push(FilterWarning { span: literal.span, message });
+        }
     }
 
     /// A test of the event's type by its code; `None` for operators on the name's text.

@@ -104,6 +104,15 @@ fn candidates(expected: Expected, word: &str) -> Vec<Candidate> {
     }
 }
 
+/// Fields that never have another value than those listed, and `<NA>`.
+const CLOSED: [&str; 7] =
+    ["container.state", "evt.class", "evt.io_dir", "fd.l4proto", "fd.sockfamily", "fd.type", "fd.types"];
+
+/// All the values that a field can have, where no other is possible.
+pub(crate) fn closed(def: &FieldDef) -> Option<Vec<&'static str>> {
+    CLOSED.contains(&def.name).then(|| values(def))
+}
+
 /// The values that a field can have, where they can be listed.
 pub fn values(def: &FieldDef) -> Vec<&'static str> {
     match def.name {
@@ -141,6 +150,7 @@ pub fn values(def: &FieldDef) -> Vec<&'static str> {
         "fd.l4proto" => vec!["tcp", "udp", "icmp", "raw"],
         "fd.sockfamily" => vec!["ip", "unix"],
         "container.id" => vec!["host"],
+        "container.state" => vec!["running", "exited", "deleted", "unknown"],
         _ => Vec::new(),
     }
 }

@@ -14,6 +14,7 @@ mod parse;
 mod print;
 mod scope;
 
+pub(crate) use error::nearest;
 pub use error::{FilterError, FilterErrorKind};
 pub use literal::parse_list_item;
 pub use parse::{parse, parse_term_prefix};

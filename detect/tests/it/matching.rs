@@ -472,6 +472,10 @@ fn surprising_filters_are_warned_of() {
         ("proc.aname != sh", "any ancestor differs"),
         ("evt.dir = > and evt.type = switch", "are not recorded"),
         ("evt.type = switch", "are not recorded"),
+        ("fd.type = ipv5", "did you mean `ipv4`?"),
+        ("not fd.l4proto in (tcp, sctp)", "`fd.l4proto` never is `sctp`; it is one of tcp, udp, icmp, raw"),
+        ("container.state = dead", "never is `dead`"),
+        ("evt.class != network", "never is `network`"),
     ] {
         let filter = Filter::parse(filter).unwrap();
         assert!(
@@ -479,6 +483,23 @@ fn surprising_filters_are_warned_of() {
             "{filter}: {:?}",
             filter.warnings()
         );
+    }
+}
+
+#[test]
+fn values_that_a_field_has_are_warned_of_nowhere() {
+    for filter in [
+        "fd.type in (ipv4, ipv6, file, io_uring, <NA>)",
+        "fd.types intersects (pipe)",
+        "fd.l4proto != tcp",
+        "container.state in (running, exited, deleted, unknown)",
+        "evt.class = net",
+        "evt.io_dir = read",
+        "fd.sockfamily = unix",
+        "fd.type startswith ipv",
+    ] {
+        let filter = Filter::parse(filter).unwrap();
+        assert_eq!(filter.warnings(), [], "{filter}");
     }
 }
 
