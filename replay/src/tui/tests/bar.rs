@@ -55,3 +55,19 @@ fn running_until_nothing_is_refused_with_what_is_wanted() {
         harness.press("Esc");
     }
 }
+
+#[test]
+fn a_value_is_offered_once_whether_it_occurs_or_only_could() {
+    let mut harness = Harness::new(120, 40);
+    harness.press("Enter /");
+    harness.type_text("fd.type = ");
+    harness.settle();
+    let candidates = &harness.app.bar.completion.candidates;
+    let mut texts: Vec<&str> = candidates.iter().map(|(text, _)| text.as_str()).collect();
+    assert!(candidates.iter().any(|(text, note)| text == "file" && note.as_str().ends_with(" events")));
+    assert!(texts.contains(&"pidfd"), "none of these is here, and could be: {texts:?}");
+    let count = texts.len();
+    texts.sort_unstable();
+    texts.dedup();
+    assert_eq!(texts.len(), count);
+}

@@ -1,5 +1,7 @@
 //! What could stand at the cursor of the filter bar: fields, operators, and values that occur in this container.
 
+use std::collections::HashSet;
+
 use afterimage_detect::complete::{self, Expected};
 use afterimage_model::text::{Safe, escape};
 use crossterm::event::KeyCode;
@@ -38,7 +40,9 @@ pub(super) fn offer(app: &mut App) {
         completion.values.entry().filter(|(key, _)| Some(key.field) == field && Some(key.uid) == uid);
     if let (Some(field), Some((_, values))) = (field, values) {
         candidates = counted(field, values, word).chain(candidates).collect();
-        candidates.dedup_by(|a, b| a.0 == b.0);
+        // What occurs here and what can occur at all have words in common: they are told with their number.
+        let mut told = HashSet::new();
+        candidates.retain(|(text, _)| told.insert(text.clone()));
     }
     // A word that is complete needs no completion.
     candidates.retain(|(text, _)| text != word);
