@@ -1,6 +1,6 @@
 //! `afterimage grep`: events that pass a filter, over whole recordings.
 
-use std::{io::IsTerminal as _, ops::ControlFlow};
+use std::{io::IsTerminal as _, ops::ControlFlow, path::Path};
 
 use clap::Args;
 
@@ -12,14 +12,15 @@ use crate::{
     events::{self, Filters, Item, Options},
     exit::Verdict,
     failure::Failure,
-    output::{Column, Emitter, OutputArgs, Shape},
+    output::{Column, Emitter, OutputArgs, Shape, terminal::defused},
     trace::{Gaps, Trace},
 };
 
 /// Find events by a filter, in all containers of a recording, also the deleted ones.
 ///
-/// The language is Falco's, with its field names; `&&`, `||` and `!` work too, and bare text is looked for in what an event's row shows. Besides: `within` and
-/// `under` (a process and its descendants), `near(..., 5s)`, `seq(a; b within 10s)`, `time`, `life`.
+/// The language is Falco's, with its field names; `&&`, `||` and `!` work too, and bare text is looked for in what an
+/// event's row shows. Besides: `within` and `under` (a process and its descendants), `near(..., 5s)`,
+/// `seq(a; b within 10s)`, `time`, `life`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -73,10 +74,24 @@ const COLUMNS: &[Column] = &{
 
 pub(super) const SHAPE: Shape = Shape { rows: "events", row: "event", columns: COLUMNS };
 
+/// Who is used to another `grep` writes `-c` to count: what was meant as the filter is the container then, and the recording
+/// the filter.
+fn swapped(args: &GrepArgs, failure: Failure) -> Failure {
+    let is_file = args.scope.stores.stores.is_empty() && Path::new(&args.expr).exists();
+    match &args.scope.container {
+        Some(meant) if is_file => Failure::Usage(format!(
+            "`{}` is a file and no filter, and `-c {}` names a container; `--count` counts",
+            defused(&args.expr),
+            defused(meant)
+        )),
+        _ => failure,
+    }
+}
+
 pub(super) fn run(args: &GrepArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
     let texts: Vec<&String> = std::iter::once(&args.expr).chain(&args.filter).collect();
-    let mut filters = Filters::parse(&texts)?;
-    let traces = args.scope.open()?;
+    let mut filters = Filters::parse(&texts).map_err(|failure| swapped(args, failure))?;
+    let traces = args.scope.open().map_err(|failure| swapped(args, failure))?;
     let parts = args.scope.parts(&traces)?;
     parts.iter().try_for_each(|part| filters.check(part.trace))?;
     if args.explain {

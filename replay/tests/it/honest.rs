@@ -81,3 +81,10 @@ fn a_stream_is_saved_in_the_form_that_was_asked_for() {
     let ran = afterimage(&["follow", "5abb", "--stream", "1", SAMPLE, "--as", "hex", "-o", "json"]);
     assert_eq!(ran.code, 2, "one form at a time");
 }
+
+#[test]
+fn who_counts_as_another_grep_does_is_told_how() {
+    let ran = afterimage(&["grep", "-c", "evt.type = connect", SAMPLE]);
+    assert_eq!(ran.code, 2, "{}", ran.stderr());
+    assert!(ran.stderr().contains("`--count` counts"), "{}", ran.stderr());
+}
