@@ -173,7 +173,7 @@ fn explain(filters: &Filters, parts: &[Part<'_>], session: &mut Session<'_>) -> 
                 .explain(&frame, recording.blocks(), &filter.prefilter(&frame).blocks(recording))
                 .to_string();
             for line in text.lines() {
-                writeln!(session.out, "{}", crate::output::terminal::defused(line))?;
+                writeln!(session.out, "{}", defused(line))?;
             }
         }
     }
