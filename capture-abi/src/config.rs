@@ -8,7 +8,7 @@ pub struct Config {
     pub payload_file: u32,
     /// Most payload bytes of a call on a socket, pipe or terminal.
     pub payload_stream: u32,
-    /// Bytes of a socket or a pipe in a minute after which a call on it keeps as much as one on a regular file; 0 for never.
+    /// Bytes of a socket or a pipe, and eight times as many of a terminal, in a minute after which a call on it keeps as much as one on a regular file; 0 for never.
     pub payload_budget: u32,
     /// Index of the v1 controller that identifies containers where v2 does not; `u32::MAX` for none.
     pub v1_subsys: u32,

@@ -88,6 +88,7 @@ offsets! {
     inode_mode: "inode" "i_mode",
     inode_ino: "inode" "i_ino",
     inode_sb: "inode" "i_sb",
+    inode_rdev: "inode" "i_rdev",
     inode_size: "inode" "i_size",
     inode_nlink: "inode" "i_nlink",
     inode_ctime: "inode" "i_ctime_sec",

@@ -163,6 +163,8 @@ pub struct CpuCounters {
     pub unmarked: u64,
     /// How full the data ring is, as last looked at on this CPU: an index of [`Share::LIMITS`].
     pub pressure: u64,
+    /// The same in sixteenths, which decide when the recorder is woken.
+    pub marks: u64,
     /// The cgroup whose policy is kept beside it.
     pub policy_cgroup: u64,
     /// That policy, in the low half; the generation of the policy table it is of, in the high half.

@@ -10,9 +10,11 @@ use crate::{
 pub const S_IFMT: u16 = 0o170000;
 pub const S_IFSOCK: u16 = 0o140000;
 pub const S_IFREG: u16 = 0o100000;
-pub const S_IFIFO: u16 = 0o010000;
-/// The file system of pipes that have no name.
-const PIPEFS: u64 = 0x5049_5045;
+const S_IFIFO: u16 = 0o010000;
+const S_IFCHR: u16 = 0o020000;
+/// What a terminal may keep of its bytes in a minute, in budgets of a socket or a pipe: what somebody saw on it is worth more, and
+/// whoever floods one must not flush what was recorded before.
+const TERMINAL_BUDGETS: u64 = 8;
 
 /// Address of the `struct file` behind a descriptor of the task; 0 for none.
 #[inline(always)]
@@ -45,17 +47,20 @@ pub fn mode(inode: u64) -> u16 {
     kernel(inode, offset!(inode_mode))
 }
 
-/// Whether an inode is a socket or a pipe without a name.
+/// How many budgets of a stream an inode has: none where as much is kept of each call as of one on a regular file. So it is with
+/// `/dev/zero` and its like: what is read of them and written to them says nothing.
 #[inline(always)]
-pub fn is_stream(inode: u64, mode: u16) -> bool {
+pub fn budgets(inode: u64, mode: u16) -> u64 {
+    /// The devices of memory: null, zero, full, random, kmsg.
+    const MEMORY: u32 = 1;
     match mode & S_IFMT {
-        S_IFSOCK => true,
-        S_IFIFO => {
-            let sb: u64 = kernel(inode, offset!(inode_sb));
-            let magic: u64 = kernel(sb, offset!(sb_magic));
-            magic == PIPEFS
+        S_IFSOCK | S_IFIFO => 1,
+        S_IFCHR => {
+            // Of a `dev_t` in the kernel the lower 20 bits are the minor number.
+            let device: u32 = kernel(inode, offset!(inode_rdev));
+            if device >> 20 == MEMORY { 0 } else { TERMINAL_BUDGETS }
         }
-        _ => false,
+        _ => 0,
     }
 }
 

@@ -104,17 +104,19 @@ impl Fields {
         }
         let open = file::of_descriptor(self.call.task, fd as i32 as i64);
         let inode = file::inode(open);
-        let mode = file::mode(inode);
+        let budgets = file::budgets(inode, file::mode(inode));
         let file = u64::from(config!(payload_file));
-        if mode & file::S_IFMT == file::S_IFREG {
-            return if len > file { file } else { len };
+        let as_file = if len > file { file } else { len };
+        if budgets == 0 {
+            return as_file;
         }
         let stream = u64::from(config!(payload_stream));
         let limit = if len > stream { stream } else { len };
-        if limit <= file || config!(payload_budget) == 0 || self.keeps_whole_streams(counters) {
+        let budget = u64::from(config!(payload_budget)) * budgets;
+        if limit <= file || budget == 0 || self.keeps_whole_streams(counters) {
             return limit;
         }
-        if file::is_stream(inode, mode) && !has_room(open, inode, limit, self.time) { file } else { limit }
+        if has_room(open, inode, (limit, budget), self.time) { limit } else { as_file }
     }
 
     /// Whether all of the streams of this cgroup is wanted.
@@ -143,9 +145,9 @@ impl Fields {
     }
 }
 
-/// Whether so many bytes more of an open socket or pipe are to be kept at this time; counts them.
+/// Whether so many bytes `more` of an open stream with a `budget` are to be kept at this time; counts them.
 #[inline(always)]
-fn has_room(open: u64, inode: u64, more: u64, now: u64) -> bool {
+fn has_room(open: u64, inode: u64, (more, budget): (u64, u64), now: u64) -> bool {
     /// So long a budget holds, in nanoseconds.
     const MINUTE: u64 = 60_000_000_000;
     let stream = Stream { file: open, inode: file::number(inode) };
@@ -162,7 +164,7 @@ fn has_room(open: u64, inode: u64, more: u64, now: u64) -> bool {
     // Two CPUs at the same moment may count once: a little more is kept then.
     // SAFETY: as above.
     unsafe { kept.write_volatile(next) };
-    is_over || before.bytes < u64::from(config!(payload_budget))
+    is_over || before.bytes < budget
 }
 
 /// Paths, and the kernel's path of a descriptor.

@@ -59,8 +59,6 @@ const ANSWERS: Duration = Duration::from_secs(2);
 pub const COMMIT: Duration = rest::MOST;
 /// And when so much of the data ring waits for it: one part in so many.
 const COMMIT_PART: u64 = 16;
-/// Much is coming where one pass took such a part of that.
-const BUSY_PART: u64 = 2;
 
 /// Scheduling priority of the recorder.
 pub(crate) const NICE: i32 = -10;
@@ -315,7 +313,7 @@ impl Recorder {
         let Ground { mut programs, store, before, mut hold, degraded } =
             takeover::begin(options, &btf, &load, degraded)?;
         let (data, control) = (programs.take_ring("DATA")?, programs.take_ring("CONTROL")?);
-        let rest = Rest::new(&control).map_err(RecordError::Rest)?;
+        let rest = Rest::new(&data, &control).map_err(RecordError::Rest)?;
         let mut pending = Pending::new(data, control);
         let tables = (programs.take_policy()?, programs.take_marks()?);
         let mut sink = Sink::new(store, helpers, tables, cgroups, options.host.policy(options.profile));
@@ -556,7 +554,7 @@ impl Recorder {
                 report(&self.status());
             }
             if !taken.more {
-                self.rest.take(taken.bytes >= self.commit_bytes / BUSY_PART);
+                self.rest.take();
             }
         }
     }

@@ -166,7 +166,7 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Size(0, 4095 * MIB),
         "1MiB",
         START,
-        "bytes of each open socket and pipe that are kept so in a minute; behind them as much of each read or write as of a regular file, which the event says; 0 for no end; terminals have none, nor containers with a boost",
+        "bytes of each open socket and pipe that are kept so in a minute, of a terminal eight times as many; behind them as much of each read or write as of a regular file, which the event says; 0 for no end; containers with a boost have none",
     ),
     key(
         "record.bpffs",

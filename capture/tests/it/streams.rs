@@ -1,6 +1,6 @@
 //! How much of what goes through sockets and pipes is kept.
 
-use afterimage_format::{FieldFlags, FieldTag};
+use afterimage_format::{FieldFlags, FieldTag, OwnedEvent};
 use afterimage_launch::{Launcher, Running, Stdio};
 use afterimage_model::syscalls;
 
@@ -30,7 +30,7 @@ fn written(bench: Bench, id: &str) -> Vec<usize> {
     let write = syscalls::by_name("write").unwrap();
     let all = events(&recording, container(&recording, id).record.uid);
     let writes = all.iter().filter(|event| event.code == write && event.ret == 8192 && event.args[0] == 1);
-    // The one that reads the pipe writes to /dev/null: a device, which has no budget.
+    // The one that reads the pipe writes to /dev/null: a device, of which as little is kept as of a file.
     let of_pipe = writes.filter_map(|event| {
         let payload = event.fields.iter().find(|field| field.tag == FieldTag::PAYLOAD)?;
         assert_eq!(payload.full_len, 8192);
@@ -80,6 +80,46 @@ fn a_boosted_containers_streams_are_kept_to_the_end() {
     running.wait().unwrap();
     let kept = written(bench, &id);
     assert_eq!(kept, [CALL; 64]);
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
+fn of_devices_that_say_nothing_as_little_is_kept_as_of_files_and_of_named_pipes_a_budget() {
+    let _alone = alone();
+    let bench = recorder();
+    let (launcher, _root) = busybox();
+    let script = "mkfifo /tmp/fifo; dd if=/tmp/fifo of=/dev/null bs=8192 & dd if=/dev/zero of=/tmp/fifo bs=8192 count=64; wait";
+    let running = run(&launcher, script);
+    let id = running.id().to_string();
+    running.wait().unwrap();
+    let (store, said) = bench.recorder.stop();
+    assert!(said.contains(", 0 lost"), "{said}");
+    let recording = open(store.path());
+    let all = events(&recording, container(&recording, &id).record.uid);
+    let (read, write) = (syscalls::by_name("read").unwrap(), syscalls::by_name("write").unwrap());
+    // The one writes to the pipe what it reads of /dev/zero, and says in the end how much that was; the other one is told by what it
+    // opened.
+    let kept = |code, tgid| -> Vec<usize> {
+        let calls =
+            all.iter().filter(|event| event.code == code && event.task.tgid == tgid && event.ret == 8192);
+        calls
+            .filter_map(|event| event.fields.iter().find(|f| f.tag == FieldTag::PAYLOAD))
+            .map(|f| f.bytes.len())
+            .collect()
+    };
+    let opener = |path: &[u8]| {
+        let opens =
+            |event: &&OwnedEvent| event.fields.iter().any(|f| f.tag == FieldTag::PATH && f.bytes == path);
+        all.iter().rfind(opens).expect("opened").task.tgid
+    };
+    let (from_zero, to_null) = (opener(b"/dev/zero"), opener(b"/dev/null"));
+    assert_eq!(kept(read, from_zero), [BEHIND; 64]);
+    let whole = TOTAL / CALL;
+    let through = kept(write, from_zero);
+    assert_eq!(through.len(), 64);
+    assert!(through[..whole].iter().all(|len| *len == CALL), "{through:?}");
+    assert!(through[whole..].iter().all(|len| *len == BEHIND), "{through:?}");
+    assert!(kept(write, to_null).iter().all(|len| *len == BEHIND));
 }
 
 #[test]
