@@ -328,14 +328,14 @@ impl Recorder {
             Before::TakenOver(earlier) => {
                 malformed = pending.take().malformed;
                 resume(options, (&mut pending, &mut translator), &mut sink, earlier);
-                sink.scan(earlier.end, true);
+                malformed += look_at_cgroups((&mut pending, &mut translator), &mut sink, earlier.end);
                 sink.reset_policies();
             }
             Before::Until(_) | Before::Nothing => {}
         }
         // Once before attaching, so that the host's cgroups are known to the programs, and once after, so that no
         // cgroup made in between is missed.
-        sink.scan(now, true);
+        malformed += look_at_cgroups((&mut pending, &mut translator), &mut sink, now);
         programs.attach()?;
         if let Before::Until(end) = before {
             // Not before: what happened while the programs were being attached is missing too.
@@ -344,7 +344,7 @@ impl Recorder {
             sink.store.put_loss(&Loss { container: None, cause, cpu: None, from, to, count: None })?;
         }
         takeover::pin(&mut programs, &mut hold);
-        sink.scan(host::boot_now(), true);
+        malformed += look_at_cgroups((&mut pending, &mut translator), &mut sink, host::boot_now());
         let unseen = see(&mut programs, &mut sink)?;
         Ok(Self {
             programs,
@@ -394,6 +394,7 @@ impl Recorder {
 
     /// Looks at the kernel's record of each process that was there before, before any takes its turn.
     fn census(&mut self) {
+        let walk = self.sink.walk();
         let taken = self.pending.take();
         self.malformed += taken.malformed;
         let mut census = Census::default();
@@ -411,10 +412,13 @@ impl Recorder {
                 kind::EXEC => {
                     let _ = translator.event(record, |event| sink.look(event));
                 }
+                kind::CGROUP_MKDIR => {
+                    let _ = translator.event(record, |event| sink.foretell(event));
+                }
                 _ => {}
             }
         });
-        census.close(sink, host::boot_now());
+        census.close(sink, walk, host::boot_now());
     }
 
     /// Processes found at the start.
@@ -733,7 +737,10 @@ fn resume(
     let (mut made, mut removed) = (HashSet::new(), Vec::new());
     pending.since(0, |record| {
         let _ = translator.event(record, |event| match event.code {
-            EventCode::CGROUP_MKDIR => made.extend(Sink::cgroup_of(event).map(|(key, _)| key)),
+            EventCode::CGROUP_MKDIR => {
+                sink.foretell(event);
+                made.extend(Sink::cgroup_of(event).map(|(key, _)| key));
+            }
             EventCode::CGROUP_RMDIR => {
                 removed.extend(Sink::cgroup_of(event).map(|(key, path)| (key, path.to_vec())));
             }
@@ -757,8 +764,28 @@ fn resume(
     let stored = Stored::new(known.unwrap_or_default());
     sink.resume(&earlier.containers, (&made, &removed), (stored, earlier.end));
     if let Some(recording) = &recording {
+        if let Err(error) = sink.resume_runtimes(recording, base, earlier.end) {
+            warn!("containers that were being made may count as the host's: {error}");
+        }
         sink.resume_states(recording);
     }
+}
+
+/// Takes in the cgroups that there are, but for those of whose making the rings tell. The rings are read after the look: what is
+/// made meanwhile is not taken for something that was there before. Returns how many records had no header.
+fn look_at_cgroups(
+    (pending, translator): (&mut Pending, &mut Translator),
+    sink: &mut Sink,
+    now: BootNanos,
+) -> u64 {
+    let walk = sink.walk();
+    let known = pending.len();
+    let malformed = pending.take().malformed;
+    pending.since(known, |record| {
+        let _ = translator.event(record, |event| sink.foretell(event));
+    });
+    sink.found_at_start(walk, now);
+    malformed
 }
 
 /// As much of a reason as a store keeps.

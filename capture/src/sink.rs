@@ -22,7 +22,7 @@ use tracing::{debug, warn};
 use crate::{
     artifacts::Artifacts,
     helpers::watch::Helpers,
-    host::Cgroups,
+    host::{Cgroups, Walk},
     identity::{
         claims::{ClaimId, Claims},
         lineage::Lineage,
@@ -105,6 +105,8 @@ pub struct Sink {
     stored: resume::Stored,
     /// Its containers that go on.
     resumed: BTreeSet<ContainerUid>,
+    /// Cgroups whose making is told by what is in the rings still: who made them tells more than a look at them.
+    foretold: HashSet<CgroupKey, foldhash::fast::RandomState>,
     /// Policies of single containers.
     own_policies: HashMap<ContainerUid, u32, foldhash::fast::RandomState>,
 }
@@ -190,26 +192,52 @@ impl Sink {
             container_policy: None,
             stored: resume::Stored::default(),
             resumed: BTreeSet::new(),
+            foretold: HashSet::default(),
             own_policies: HashMap::default(),
         }
     }
 
-    /// Reads the cgroup trees: what exists now, and at the start existed before.
-    pub fn scan(&mut self, now: BootNanos, preexisting: bool) {
-        let cgroups = self.cgroups.walk().cgroups;
+    /// Looks at the cgroup trees, for [`Self::found_at_start`].
+    pub fn walk(&self) -> Walk {
+        self.cgroups.walk()
+    }
+
+    /// What is in the rings tells of the making of this cgroup.
+    pub fn foretell(&mut self, event: &Event<'_>) {
+        if event.code == EventCode::CGROUP_MKDIR {
+            self.foretold.extend(Self::cgroup_of(event).map(|(key, _)| key));
+        }
+    }
+
+    /// Takes in what a look at the start has found and nothing [foretells](Self::foretell): what existed before.
+    pub fn found_at_start(&mut self, walk: Walk, now: BootNanos) {
+        let mut cgroups = walk.cgroups;
+        cgroups.retain(|(key, _)| !self.foretold.contains(key));
         for (key, path) in &cgroups {
-            let making = self.found(path, preexisting);
+            let making = self.found(path, true);
             let added = self.registry.add(*key, path, now, &making);
-            if let (true, Added::NewContainer(uid)) = (preexisting, added) {
+            if let Added::NewContainer(uid) = added {
                 self.silent.insert(uid);
             }
             self.added(*key, added);
         }
-        for (key, path) in cgroups.iter().filter(|_| preexisting) {
+        for (key, path) in &cgroups {
             let owner = self.registry.owner(*key).filter(|owner| self.silent.contains(owner));
             if let Some(uid) = owner.filter(|_| self.cgroups.has_processes(*key, path)) {
                 self.silent.remove(&uid);
                 self.put_container(uid);
+            }
+        }
+    }
+
+    /// Looks for a cgroup of whose making nothing was told. Of the others it finds containers; what looks like the host's may be one
+    /// whose making is still to be told, and is left for then.
+    fn find(&mut self, wanted: CgroupKey, now: BootNanos) {
+        for (key, path) in self.walk().cgroups {
+            let making = self.found(&path, false);
+            if key == wanted || !self.registry.is_nobodys(key, &path, &making) {
+                let added = self.registry.add(key, &path, now, &making);
+                self.added(key, added);
             }
         }
     }
@@ -295,9 +323,13 @@ impl Sink {
         if let Some(uid) = self.known_owner(cgroup) {
             return uid;
         }
+        if self.foretold.contains(&self.key_of(cgroup)) {
+            // A look at who was there before: its cgroup's turn comes.
+            return ContainerUid::HOST;
+        }
         if self.rescanned.is_none_or(|at| at.elapsed() > RESCAN) {
             self.rescanned = Some(Instant::now());
-            self.scan(now, false);
+            self.find(self.key_of(cgroup), now);
             if let Some(uid) = self.known_owner(cgroup) {
                 return uid;
             }
@@ -315,6 +347,7 @@ impl Sink {
 
     fn made(&mut self, cgroup: u64, event: &Event<'_>) {
         let Some((key, path)) = Self::cgroup_of(event) else { return };
+        self.foretold.remove(&key);
         let making = self.making(cgroup, path, event);
         let added = self.registry.add(key, path, event.time, &making);
         self.added(key, added);

@@ -155,8 +155,11 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Adds one.
+    /// Adds one, unless it is there: what a killed recorder has stored may be in the rings as well.
     pub fn add(&mut self, id: ClaimId, claim: Claim) {
+        if self.claims.contains_key(&id) {
+            return;
+        }
         if self.claims.len() >= MOST {
             self.refused += 1;
             return;

@@ -125,6 +125,12 @@ impl Registry {
         added
     }
 
+    /// Whether a cgroup is not known and would be the host's: neither it nor what it is in says that it is a container's.
+    pub fn is_nobodys(&self, key: CgroupKey, path: &[u8], making: &Making) -> bool {
+        let is_said = making.named.is_some() || cgroup_path::parse(path).is_some();
+        !self.cgroups.contains_key(&key) && !is_said && self.nearest(path, key).is_none()
+    }
+
     /// A cgroup that is known to be a container's; scans run ahead of the news.
     fn known(&mut self, uid: ContainerUid, key: CgroupKey, now: BootNanos, making: &Making) -> Added {
         let record = self.containers.get_mut(&uid);

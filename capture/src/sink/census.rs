@@ -9,6 +9,7 @@ use afterimage_format::{BootNanos, ContainerUid, Event, layout};
 
 use super::Sink;
 use crate::{
+    host::Walk,
     identity::{
         announce::{self, Announcement, Verb},
         claims::ClaimId,
@@ -52,8 +53,8 @@ impl Census {
         sink.announced(&announcement, owner, cgroup, event);
     }
 
-    /// All are counted: claims get their containers, containers without a cgroup are found.
-    pub fn close(self, sink: &mut Sink, now: BootNanos) {
+    /// All are counted: claims get their containers, containers without a cgroup are found. `walk` is older than the counting.
+    pub fn close(self, sink: &mut Sink, walk: Walk, now: BootNanos) {
         for person in self.people.values() {
             let claim = self.monitors.get(&person.parent);
             if let Some(claim) = claim.and_then(|id| sink.claims.get_mut(*id)) {
@@ -61,7 +62,7 @@ impl Census {
             }
         }
         // Names that only the monitors give a meaning.
-        sink.scan(now, true);
+        sink.found_at_start(walk, now);
         // After what they ask for, so that the threads know the daemons.
         let found = sink.registry.preexisting().chain(sink.nameless());
         let found: Vec<_> = found.map(|record| (record.uid, record.id.clone())).collect();

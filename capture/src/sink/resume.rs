@@ -2,15 +2,26 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    ops::ControlFlow,
     time::{Duration, Instant},
 };
 
-use afterimage_format::{BootNanos, ContainerRecord, ContainerUid, Event, FactKey, Recording};
+use afterimage_format::{
+    BootNanos, ContainerRecord, ContainerUid, Event, EventCode, FactKey, Query, ReadError, Recording, layout,
+};
 use afterimage_model::keeper::resumable;
 use tracing::{debug, info};
 
 use super::Sink;
-use crate::identity::registry::CgroupKey;
+use crate::{
+    identity::{announce, registry::CgroupKey},
+    metadata::scout,
+};
+
+/// A runtime makes its container's cgroup within this time, in nanoseconds.
+const AT_WORK: u64 = 10_000_000_000;
+/// The rings fill while something is read, so that it ends in time.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// What the recorder before has stored of what is still in the rings.
 #[derive(Debug, Default)]
@@ -83,10 +94,51 @@ impl Sink {
         }
     }
 
+    /// Remembers the runtimes of the host that were at work when the recorder before ended at `end`: who made a cgroup that is in the
+    /// rings tells whose it is, where its name does not. Times of the recording are those of this boot and `base`.
+    ///
+    /// # Errors
+    /// [`ReadError`]: the recording cannot be read.
+    pub fn resume_runtimes(
+        &mut self,
+        recording: &Recording,
+        base: BootNanos,
+        end: BootNanos,
+    ) -> Result<(), ReadError> {
+        let begin = BootNanos(end.0.saturating_sub(AT_WORK).saturating_add(base.0));
+        let query = Query { containers: vec![ContainerUid::HOST], begin: Some(begin), ..Query::default() };
+        let until = Instant::now() + PATIENCE;
+        recording.for_each(&query, &mut |_, event: &Event<'_>| {
+            self.recall(&Event { time: BootNanos(event.time.0.saturating_sub(base.0)), ..*event });
+            if Instant::now() < until { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })
+    }
+
+    /// What a stored event of the host tells of runtimes.
+    fn recall(&mut self, event: &Event<'_>) {
+        match event.code {
+            EventCode::EXEC => {
+                let Some((announcement, cgroup)) =
+                    announce::of(event).zip(event.number(layout::exec::CGROUP))
+                else {
+                    return;
+                };
+                scout::look(&mut self.metadata, event);
+                self.announced(&announcement, ContainerUid::HOST, cgroup, event);
+            }
+            EventCode::FORK => {
+                self.lineage.forked(event);
+            }
+            EventCode::EXIT if event.number(layout::exit::GROUP_DEAD) == Some(1) => {
+                self.lineage.leave(event.task.tgid);
+            }
+            _ => {}
+        }
+    }
+
     /// Goes on with their states, behind what is stored of them, so that they get keyframes: first where it takes the least
-    /// reading. The rings fill meanwhile, so that it ends in time.
+    /// reading.
     pub fn resume_states(&mut self, recording: &Recording) {
-        const PATIENCE: Duration = Duration::from_millis(500);
         let until = Instant::now() + PATIENCE;
         // The others begin when their first event comes.
         let begun = recording.containers().iter().filter(|summary| summary.events > 0);
@@ -106,6 +158,7 @@ impl Sink {
 
     /// What was in the rings has been told: those whose cgroup is gone although nothing told of it have ended too.
     pub fn resumed(&mut self, now: BootNanos) {
+        self.foretold = HashSet::default();
         let walk = self.cgroups.walk();
         let is_not_there = walk.is_gone();
         let is_gone = |uid: &ContainerUid| {

@@ -9,8 +9,9 @@ use std::{
     path::Path,
     sync::{
         Mutex,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use afterimage_format::{Engine, EventCode, EventFlags, layout};
@@ -125,6 +126,54 @@ fn every_container_of_runc_is_recorded_as_itself() {
 #[ignore = "needs root, eBPF, gcc, strace and crun"]
 fn every_container_of_crun_is_recorded_as_itself() {
     check_runtime(Cgroups::V2, lenient);
+}
+
+#[test]
+#[ignore = "needs root, eBPF, gcc, strace and runc"]
+fn containers_whose_names_say_nothing_are_themselves_also_where_the_recorder_is_killed_while_they_are_made() {
+    const KILLED: [&str; 2] = ["--set", "record.bpffs=/sys/fs/bpf"];
+    const KILLS: u32 = 6;
+    let _alone = alone();
+    let lab = Lab::new(Cgroups::Host);
+    let state = lab.dir().join("state");
+    let args: Vec<&str> = RECORD.into_iter().chain(KILLED).collect();
+    let first = Running::start(&args);
+    let (marks, is_over) = (AtomicU32::new(1), AtomicBool::new(false));
+    let run = |mark: u32| {
+        let (id, (argv, code)) = (format!("box-{mark}"), payload(mark));
+        let bundle = bundle(&lab, &id, &argv);
+        let out = lab.run(&["runc", "--root", state.to_str().unwrap(), "run", "--bundle", &bundle, &id]);
+        assert_eq!(out.status.code(), Some(code as i32), "{out:?}");
+        Made { id, mark, code, name: None, image: None }
+    };
+    let (recorder, made) = std::thread::scope(|scope| {
+        let runners: Vec<_> = (0..2)
+            .map(|_| {
+                let (marks, is_over, run) = (&marks, &is_over, &run);
+                scope.spawn(move || {
+                    let mut made = Vec::new();
+                    while !is_over.load(Ordering::Relaxed) {
+                        made.push(run(marks.fetch_add(1, Ordering::Relaxed)));
+                    }
+                    made
+                })
+            })
+            .collect();
+        let mut recorder = first;
+        for round in 0..KILLS {
+            std::thread::sleep(Duration::from_millis(500 + 37 * u64::from(round)));
+            let store = recorder.kill();
+            std::thread::sleep(Duration::from_millis(400));
+            recorder = Running::on(store, &args);
+        }
+        std::thread::sleep(Duration::from_millis(500));
+        is_over.store(true, Ordering::Relaxed);
+        (recorder, runners.into_iter().flat_map(|runner| runner.join().unwrap()).collect::<Vec<_>>())
+    });
+    let (store, said) = recorder.stop();
+    assert!(said.contains("taken over") && said.contains(" 0 lost"), "{said}");
+    assert!(made.len() > 2 * KILLS as usize, "{}", made.len());
+    check(&open(store.path()), Engine::Oci, &made);
 }
 
 /// Podman with everything it keeps in the lab; the words that come before its verb.

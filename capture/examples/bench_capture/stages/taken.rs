@@ -100,7 +100,8 @@ impl Taken {
         let host = HostPolicy { bits: 0, calls: false, lifecycle: false };
         // Of the host nothing is wanted: its cgroups are told apart as a recorder does.
         let mut sink = Sink::new(super::open(scratch.path())?, looking, tables, cgroups.clone(), host);
-        sink.scan(host::boot_now(), true);
+        let walk = sink.walk();
+        sink.found_at_start(walk, host::boot_now());
         programs.attach()?;
         let launcher = Launcher::new(Style::Docker, Root::Chroot(PathBuf::from("/")))?;
         let null = std::fs::File::options().read(true).write(true).open("/dev/null")?;
