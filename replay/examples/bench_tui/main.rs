@@ -1,5 +1,6 @@
 //! Measures the TUI through a real pseudo-terminal:
-//! `cargo xtask bench tui [STORE | --events N]`. Without a store one is made in a temporary directory.
+//! `cargo xtask bench tui [STORE | --events N] [--noise BYTES] [--to STORE]`. Without a store one is made, in a temporary directory or where it is
+//! to stay, with that many bytes in each payload that nothing compresses; 140 make 10 GB of 1,000,000,000 events.
 //!
 //! The first container of the list is the one that is measured. What is timed is from the key to the arrival of the bytes
 //! that make the screen right, terminal included. Nothing is asserted.
@@ -21,11 +22,13 @@ const EVENTS: u64 = 5_000_000;
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Result<()> {
-    let (mut given, mut events) = (None, EVENTS);
+    let (mut given, mut events, mut noise, mut to) = (None, EVENTS, 0, None);
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--events" => events = args.next().ok_or("--events needs a number")?.replace('_', "").parse()?,
+            "--noise" => noise = args.next().ok_or("--noise needs a number")?.parse()?,
+            "--to" => to = Some(PathBuf::from(args.next().ok_or("--to needs a directory")?)),
             path => given = Some(PathBuf::from(path)),
         }
     }
@@ -35,9 +38,10 @@ fn main() -> Result<()> {
         None => {
             let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples/intrusion.aftx");
             let begin = Instant::now();
-            store::write(&sample, scratch.path(), events)?;
+            let path = to.unwrap_or_else(|| scratch.path().to_owned());
+            store::write(&sample, &path, events, noise)?;
             println!("store written in {:.1} s", begin.elapsed().as_secs_f64());
-            scratch.path().to_owned()
+            path
         }
     };
     // target/release/examples/bench_tui: the program is two directories up.

@@ -3,8 +3,8 @@
 use std::{ops::ControlFlow, path::Path};
 
 use afterimage_format::{
-    BootNanos, ClockPair, ContainerRecord, ContainerUid, OwnedEvent, Query, Recording, StoreOptions,
-    StoreWriter, WriteError,
+    BootNanos, ClockPair, ContainerRecord, ContainerUid, FieldTag, OwnedEvent, Query, Recording,
+    StoreOptions, StoreWriter, WriteError,
 };
 use afterimage_model::{class::classify, keeper::Keeper};
 
@@ -19,8 +19,14 @@ const PAUSE: u64 = 50_000_000;
 /// The container that lives long.
 pub(crate) const SUBJECT: ContainerUid = ContainerUid(1);
 
-/// Writes a store of about so many events.
-pub(crate) fn write(sample: &Path, dir: &Path, events: u64) -> Result<(), Box<dyn std::error::Error>> {
+/// Writes a store of about so many events. Of each payload `noise` bytes that nothing compresses take the place, unless that is 0: what the
+/// sample's containers say is the same again and again, and of that 10 GB are more events than any store has.
+pub(crate) fn write(
+    sample: &Path,
+    dir: &Path,
+    events: u64,
+    noise: usize,
+) -> Result<(), Box<dyn std::error::Error>> {
     let recording = Recording::open(sample)?;
     let mut rows: Vec<OwnedEvent> = Vec::new();
     recording.for_each(&Query::default(), &mut |_, event| {
@@ -37,7 +43,7 @@ pub(crate) fn write(sample: &Path, dir: &Path, events: u64) -> Result<(), Box<dy
     let mut record = ContainerRecord { uid: SUBJECT, first_seen: first, ..summary.record.clone() };
     (record.started, record.exited, record.removed) = (Some(first), None, None);
     store.put_container(&record)?;
-    let mut keeper = Keeper::default();
+    let (mut keeper, mut random) = (Keeper::default(), Random(0x9e37_79b9_7f4a_7c15));
     for number in 0..rounds {
         let shift = number * round;
         let uid = if number % (LONG + 1) == LONG { ContainerUid(2 + number) } else { SUBJECT };
@@ -48,6 +54,10 @@ pub(crate) fn write(sample: &Path, dir: &Path, events: u64) -> Result<(), Box<dy
             let mut event = row.clone();
             event.time.0 += shift;
             event.task.start.0 += shift;
+            for field in event.fields.iter_mut().filter(|field| noise > 0 && field.tag == FieldTag::PAYLOAD) {
+                field.bytes = random.bytes(noise);
+                field.full_len = field.full_len.max(noise as u32);
+            }
             keeper.before(&mut store, uid)?;
             event.with(|event| {
                 store.push(uid, event)?;
@@ -65,6 +75,23 @@ pub(crate) fn write(sample: &Path, dir: &Path, events: u64) -> Result<(), Box<dy
     }
     store.seal()?;
     Ok(())
+}
+
+/// Numbers that look random, the same in each run (xorshift64).
+struct Random(u64);
+
+impl Random {
+    fn bytes(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(count + 8);
+        while bytes.len() < count {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            bytes.extend(self.0.to_le_bytes());
+        }
+        bytes.truncate(count);
+        bytes
+    }
 }
 
 /// A container that did the same at another time, under another id.
