@@ -181,9 +181,9 @@ impl RuleSet {
         group.map_or(&[], Vec::as_slice)
     }
 
-    /// Whether any rule asks for hashes of programs: then [`Frame::images`] has to have them.
+    /// Whether any rule asks for hashes of programs, or shows them: then [`Frame::images`] has to have them.
     pub fn asks_images(&self) -> bool {
-        self.rules.iter().any(|rule| rule.enabled && rule.node.asks(is_of_image))
+        self.rules.iter().any(|rule| rule.enabled && rule.asks(is_of_image))
     }
 
     /// What columns say of rows.
@@ -234,6 +234,11 @@ impl Rule {
     /// The codes of events that it can match; `None` when it can match any.
     pub fn codes(&self) -> Option<Vec<EventCode>> {
         crate::prefilter::listed(&self.codes)
+    }
+
+    /// Whether its condition or its output has a field of such a name.
+    fn asks(&self, is: impl Fn(&str) -> bool + Copy) -> bool {
+        self.node.asks(is) || self.output.asks(is)
     }
 
     /// A hit, where the event matches as one of its messages shows it: the output is of the first that does.

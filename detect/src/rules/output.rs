@@ -78,6 +78,17 @@ impl Output {
         Ok(Self { parts })
     }
 
+    /// Whether it shows a field of such a name.
+    pub(super) fn asks(&self, is: impl Fn(&str) -> bool) -> bool {
+        let mut any = false;
+        for part in &self.parts {
+            if let Part::Field { source, .. } = part {
+                source.each_field(&mut |field| any |= is(field.def().name));
+            }
+        }
+        any
+    }
+
     /// The format's text at an event, safe to show, and its fields in order.
     pub(super) fn render(&self, cx: &EventContext<'_>) -> (String, Vec<(String, FieldValue)>) {
         let mut text = String::new();

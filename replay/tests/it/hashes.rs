@@ -54,19 +54,35 @@ fn every_event_has_a_program_with_a_hash_or_not() {
     assert_eq!(with + count("not proc.exe_sha256 exists"), count("evt.num > 0"));
 }
 
-#[test]
-fn rules_of_a_hunt_know_hashes() {
-    let (path, hash) = dropped();
+/// What a hunt for one rule says of each hit.
+fn hunted(condition: &str, output: &str) -> Vec<String> {
     let rules = tempfile::NamedTempFile::with_suffix(".yaml").expect("a file");
     let text = format!(
-        "- rule: known bad program\n  desc: by its hash\n  condition: evt.type = execve and proc.exe_sha256 in ({hash})\n  \
-         output: \"%proc.exepath is %proc.exe_sha256\"\n  priority: CRITICAL\n"
+        "- rule: one\n  desc: one\n  condition: {condition}\n  output: \"{output}\"\n  priority: CRITICAL\n"
     );
     std::fs::write(rules.path(), text).expect("written");
     let ran = afterimage(&["hunt", "--rules", rules.path().to_str().expect("UTF-8"), SAMPLE, "-o", "jsonl"]);
-    let hits = ran.json_lines();
-    let hits: Vec<&str> = hits.iter().filter_map(|row| row["message"].as_str()).collect();
+    ran.json_lines().iter().filter_map(|row| row["message"].as_str()).map(str::to_owned).collect()
+}
+
+#[test]
+fn rules_of_a_hunt_know_hashes() {
+    let (path, hash) = dropped();
+    let condition = format!("evt.type = execve and proc.exe_sha256 in ({hash})");
+    let hits = hunted(&condition, "%proc.exepath is %proc.exe_sha256");
     // The output has the container behind it, as Falco's has.
     let told = format!("{path} is {hash} container_id=");
-    assert!(hits.len() == 1 && hits[0].starts_with(&told), "{hits:?} {}", ran.stderr());
+    assert!(hits.len() == 1 && hits[0].starts_with(&told), "{hits:?}");
+}
+
+/// Hashes were read only where a condition asked for them: an output alone showed `<NA>`.
+#[test]
+fn a_rule_that_only_shows_hashes_has_them() {
+    let (path, hash) = dropped();
+    let condition = format!("evt.type = execve and proc.exepath = {path}");
+    for output in ["%proc.exepath is %proc.exe_sha256", "%proc.exepath is %tolower(proc.exe_sha256)"] {
+        let hits = hunted(&condition, output);
+        let told = format!("{path} is {hash} container_id=");
+        assert!(hits.len() == 1 && hits[0].starts_with(&told), "{hits:?}");
+    }
 }
