@@ -225,11 +225,12 @@ impl Compiler {
         let Some(values) = complete::closed(field.def()) else { return };
         for literal in literals {
             let value = String::from_utf8_lossy(&literal.bytes);
-            if value == "<NA>" || values.contains(&&*value) {
+            if field.stand_in() == Some(value.as_bytes()) || values.contains(&&*value) {
                 continue;
             }
             let name = field.def().name;
             let message = match nearest(&value, values.iter().copied()) {
+                _ if value == "<NA>" => format!("`{name}` never is `<NA>`; write `not {name} exists`"),
                 Some(near) => format!("`{name}` never is `{value}`; did you mean `{near}`?"),
                 None => format!("`{name}` never is `{value}`; it is one of {}", values.join(", ")),
             };

@@ -104,7 +104,7 @@ fn candidates(expected: Expected, word: &str) -> Vec<Candidate> {
     }
 }
 
-/// Fields that never have another value than those listed, and `<NA>`.
+/// Fields that never have another value than those listed, and what stands in the place of nothing.
 const CLOSED: [&str; 7] =
     ["container.state", "evt.class", "evt.io_dir", "fd.l4proto", "fd.sockfamily", "fd.type", "fd.types"];
 

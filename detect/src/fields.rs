@@ -296,6 +296,28 @@ impl FieldRef {
         }
     }
 
+    /// Whether it has a value that tells something: what Falco has in the place of nothing (`<NA>`, `none`) can be compared,
+    /// but is not there.
+    pub(crate) fn exists(&self, cx: &EventContext<'_>) -> bool {
+        self.get(cx).is_some_and(|value| match self.stand_in() {
+            Some(nothing) => *value.to_bytes() != *nothing,
+            None => !value.each().is_empty(),
+        })
+    }
+
+    /// What stands in its place where nothing is known.
+    pub(crate) fn stand_in(&self) -> Option<&'static [u8]> {
+        match self.def.id {
+            FieldId::Process(process::Proc::Name)
+            | FieldId::Fd(fd::Fd::L4proto)
+            | FieldId::User(
+                user::User::Name | user::User::Homedir | user::User::Loginname | user::User::GroupName,
+            ) => Some(b"<NA>"),
+            FieldId::Container(container::Container::Mount) => Some(b"none"),
+            _ => None,
+        }
+    }
+
     /// Whether it is a property of the process (or container) alone, so that `within` can ask ancestors for it.
     pub(crate) fn is_of_process(&self) -> bool {
         matches!(

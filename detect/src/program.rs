@@ -99,7 +99,7 @@ impl Node {
             Self::Codes(test) => test.holds(cx.event()),
             Self::Check(check) => check.holds(cx),
             Self::Fields(check) => check.holds(cx),
-            Self::Exists(source) => source.get(cx).is_some_and(|value| !value.each().is_empty()),
+            Self::Exists(source) => source.exists(cx),
             Self::Within(inclusive, node) => within(*inclusive, node, cx),
             Self::Survey(survey) => survey.holds(cx),
             Self::Time(test) => time_holds(test, cx.event().time, cx.frame(), cx.record()),

@@ -31,7 +31,8 @@ impl Source {
                     let field = name.text.clone();
                     FilterError::new(name.span, FilterErrorKind::Argument { field, problem })
                 })?;
-                known_argument(def.name, dotted, name.span)?;
+                let bracketed = arg.as_ref().and_then(|arg| std::str::from_utf8(&arg.bytes).ok());
+                known_argument(def.name, dotted.or(bracketed), name.span)?;
                 Ok(Self::Field(field))
             }
             Term::Call { function, args, index, span } => call(*function, args, index.as_ref(), *span),
@@ -87,6 +88,14 @@ impl Source {
         }
     }
 
+    /// Whether it has a value at an event.
+    pub(crate) fn exists(&self, cx: &EventContext<'_>) -> bool {
+        match self {
+            Self::Field(field) => field.exists(cx),
+            other => other.get(cx).is_some_and(|value| !value.each().is_empty()),
+        }
+    }
+
     /// Calls `visit` with every field in it.
     pub(crate) fn each_field(&self, visit: &mut dyn FnMut(&FieldRef)) {
         match self {
@@ -115,8 +124,8 @@ pub(crate) fn unknown(name: &str, span: Span) -> FilterError {
 
 /// Arguments of calls and names of types are checked when a filter is read, so that a typo is an error and not a
 /// filter that never matches.
-fn known_argument(field: &str, dotted: Option<&str>, span: Span) -> Result<(), FilterError> {
-    let Some(argument) = dotted else { return Ok(()) };
+fn known_argument(field: &str, argument: Option<&str>, span: Span) -> Result<(), FilterError> {
+    let Some(argument) = argument else { return Ok(()) };
     let name = argument.to_owned();
     match field {
         "evt.arg" | "evt.rawarg" if !fields::is_known_argument(argument) => {

@@ -18,7 +18,7 @@ family! {
         Type = "container.type", Text, One, Never: "The engine: docker, containerd, cri-o, podman, lxc, ...";
         Privileged = "container.privileged", Bool, One, Never: "Whether it runs privileged, where that was learnt.";
         Mounts = "container.mounts", Text, One, Never: "All mounts that were learnt, with a comma between.";
-        Mount = "container.mount", Text, One, MustKey: "A mount by number, or by its source, a pattern.";
+        Mount = "container.mount", Text, One, MustKey: "A mount by number, or by its source, a pattern; `none` where there is no such mount.";
         MountSource = "container.mount.source", Text, One, MustKey:
             "The source of a mount by number, or by its destination, a pattern.";
         MountDest = "container.mount.dest", Text, One, MustKey:
@@ -155,9 +155,17 @@ fn joined<'c>(record: &ContainerRecord, key: FactKey) -> Option<Value<'c>> {
 }
 
 fn label<'c>(record: &'c ContainerRecord, arg: &FieldArg) -> Option<Value<'c>> {
-    let FieldArg::Key(name) = arg else { return None };
+    let digits;
+    let name = match arg {
+        FieldArg::Key(name) => &**name,
+        FieldArg::Index(name) => {
+            digits = name.to_string();
+            digits.as_bytes()
+        }
+        FieldArg::None => return None,
+    };
     let labels = record.facts.iter().rev().filter(|fact| fact.key == FactKey::Label);
-    labels.filter_map(|fact| fact.value.strip_prefix(&**name)?.strip_prefix(b"=")).next().map(Value::text)
+    labels.filter_map(|fact| fact.value.strip_prefix(name)?.strip_prefix(b"=")).next().map(Value::text)
 }
 
 /// A part of the mount that the argument chooses. A mount is `source:destination[:mode[:rdwr[:propagation]]]`.

@@ -15,7 +15,7 @@ family! {
         Num = "fd.num", Number, One, Never: "The descriptor's number; -1 where a call should have made one and failed.";
         Type = "fd.type", Text, One, Never:
             "file, directory, ipv4, ipv6, unix, netlink, pipe, event, signalfd, eventpoll, inotify, timerfd, bpf, \
-             userfaultfd, io_uring, memfd, pidfd.";
+             userfaultfd, io_uring, memfd, pidfd; absent where it is none of these or not known.";
         Typechar = "fd.typechar", Text, One, Never:
             "The type as one character: f file, d directory, 4 and 6 IP, u unix, p pipe, e event, s signal, l epoll, \
              i inotify, b bpf, r io_uring, m memfd, o other.";
@@ -35,7 +35,7 @@ family! {
         Sport = "fd.sport", Port, One, Never: "The server's port.";
         Lport = "fd.lport", Port, One, Never: "The own port.";
         Rport = "fd.rport", Port, One, Never: "The other end's port.";
-        L4proto = "fd.l4proto", Text, One, Never: "tcp, udp, icmp, raw; `<NA>` where it is not known.";
+        L4proto = "fd.l4proto", Text, One, Never: "tcp, udp, icmp, raw; `<NA>` of an IP socket whose protocol is not known, absent of all that is no IP socket.";
         Sockfamily = "fd.sockfamily", Text, One, Never: "ip or unix.";
         IsServer = "fd.is_server", Bool, One, Never: "Whether the process is the server's end.";
         Uid = "fd.uid", Text, One, Never: "Thread id and descriptor number, one after the other.";
@@ -102,8 +102,8 @@ pub(super) fn get<'c>(field: Fd, arg: &FieldArg, cx: &'c EventContext<'_>) -> Op
         return Some(value);
     }
     Some(match field {
-        Fd::Type => Value::text(type_name(descriptor)),
-        Fd::L4proto => Value::text(protocol(descriptor.socket)),
+        Fd::Type => Value::text(type_name(descriptor)?),
+        Fd::L4proto => Value::text(protocol(&descriptor.socket.filter(Socket::is_ip)?)),
         Fd::Sockfamily => match descriptor.socket?.family {
             Family::Ipv4 | Family::Ipv6 => Value::text(b"ip"),
             Family::Unix => Value::text(b"unix"),
@@ -273,21 +273,18 @@ pub(super) fn protocol_char(descriptor: &Descriptor<'_>) -> &'static [u8] {
 fn types<'c>(arg: &FieldArg, cx: &'c EventContext<'_>) -> Option<Value<'c>> {
     if let FieldArg::Index(fd) = arg {
         let descriptor = cx.facts().descriptor(cx.task(), i32::try_from(*fd).ok()?)?;
-        return Some(Value::Many(vec![Value::text(type_name(&descriptor))]));
+        return Some(Value::Many(vec![Value::text(type_name(&descriptor)?)]));
     }
     let mut types: Vec<&'static [u8]> = Vec::new();
     cx.facts().descriptors(cx.task(), &mut |_, descriptor| {
-        let name = type_name(descriptor);
-        if !types.contains(&name) {
-            types.push(name);
-        }
+        types.extend(type_name(descriptor).filter(|name| !types.contains(name)));
     });
     Some(Value::Many(types.into_iter().map(Value::text).collect()))
 }
 
-/// Falco's `fd.type`.
-pub(super) fn type_name(descriptor: &Descriptor<'_>) -> &'static [u8] {
-    match descriptor.kind {
+/// Falco's `fd.type`; `None` of what it has no name for, where Falco says `<NA>`.
+pub(super) fn type_name(descriptor: &Descriptor<'_>) -> Option<&'static [u8]> {
+    Some(match descriptor.kind {
         DescriptorKind::File => b"file",
         DescriptorKind::Directory => b"directory",
         DescriptorKind::Pipe => b"pipe",
@@ -301,21 +298,21 @@ pub(super) fn type_name(descriptor: &Descriptor<'_>) -> &'static [u8] {
         DescriptorKind::IoUring => b"io_uring",
         DescriptorKind::Memfd => b"memfd",
         DescriptorKind::Pidfd => b"pidfd",
-        DescriptorKind::Unknown => b"<NA>",
+        DescriptorKind::Unknown => return None,
         DescriptorKind::Socket => match descriptor.socket.map(|s| s.family) {
             Some(Family::Ipv4) => b"ipv4",
             Some(Family::Ipv6) => b"ipv6",
             Some(Family::Unix) => b"unix",
             Some(Family::Netlink) => b"netlink",
-            _ => b"<NA>",
+            _ => return None,
         },
-    }
+    })
 }
 
 /// Falco's `fd.typechar` of a descriptor.
 pub(super) fn typechar(descriptor: &Descriptor<'_>) -> &'static [u8] {
     let listens = descriptor.socket.is_some_and(|s| s.role == Role::Listener);
-    match type_name(descriptor) {
+    match type_name(descriptor).unwrap_or_default() {
         b"file" => b"f",
         b"directory" => b"d",
         b"ipv4" if listens => b"2",
@@ -352,11 +349,9 @@ fn failed_typechar(cx: &EventContext<'_>) -> &'static [u8] {
     }
 }
 
-fn protocol(socket: Option<Socket>) -> &'static [u8] {
-    match socket
-        .filter(Socket::is_ip)
-        .and_then(|s| s.protocol.filter(|p| s.role != Role::None || *p == Protocol::Raw))
-    {
+/// An IP socket's protocol: one that is not bound or connected to anything has none yet, as in Falco.
+fn protocol(socket: &Socket) -> &'static [u8] {
+    match socket.protocol.filter(|p| socket.role != Role::None || *p == Protocol::Raw) {
         Some(Protocol::Tcp) => b"tcp",
         Some(Protocol::Udp) => b"udp",
         Some(Protocol::Icmp) => b"icmp",

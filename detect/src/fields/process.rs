@@ -19,7 +19,7 @@ family! {
         Pname = "proc.pname", Text, One, Never: "The parent's name.";
         Aname = "proc.aname", Text, Ancestors, MayIndex:
             "Name of ancestor N (0 is the process itself, 1 its parent), or of any ancestor.";
-        Args = "proc.args", Text, One, MayIndex: "The arguments without the first, joined by blanks, or the one at N.";
+        Args = "proc.args", Text, One, MayIndex: "The arguments without the first, joined by blanks, or the one at N, from 0.";
         Aargs = "proc.aargs", Text, Ancestors, MayIndex: "Arguments of ancestor N, or of any ancestor.";
         Cmdline = "proc.cmdline", Text, One, Never: "Name and arguments.";
         Pcmdline = "proc.pcmdline", Text, One, Never: "The parent's name and arguments.";
@@ -113,13 +113,15 @@ pub(super) fn get<'c>(field: Proc, arg: &FieldArg, cx: &'c EventContext<'_>) -> 
         Proc::Pcmdline => of_one(Proc::Cmdline, &cx.ancestor(1)?),
         Proc::Pvpid => of_one(Proc::Vpid, &cx.ancestor(1)?),
         Proc::Args => match arg {
-            FieldArg::Index(at) => Some(Value::text(args(process).nth(*at).unwrap_or(b""))),
+            FieldArg::Index(at) => args(process).nth(*at).map(Value::text),
             _ => cx.arguments().map(Value::text),
         },
         Proc::Cmdline => cx.command_line().map(Value::text),
         Proc::Env => match arg {
-            FieldArg::Key(name) => Some(Value::text(env_value(process, name).unwrap_or(b""))),
-            _ => Some(Value::made(joined(process.env?))),
+            FieldArg::Key(name) => env_value(process, name).map(Value::text),
+            // A name of digits.
+            FieldArg::Index(name) => env_value(process, name.to_string().as_bytes()).map(Value::text),
+            FieldArg::None => Some(Value::made(joined(process.env?))),
         },
         Proc::Name if process.comm.is_none() => Some(Value::text(b"<NA>")),
         Proc::ExeSha256 => {
@@ -213,6 +215,7 @@ fn groups<'c>(field: Proc, cx: &'c EventContext<'_>, process: &Process<'c>) -> O
     let session = || eldest(cx, process, |p| p.sid);
     let group = || eldest(cx, process, |p| p.pgid);
     let standard = |fd: i32| cx.facts().descriptor(cx.task(), fd);
+    let kind = |fd: i32| super::fd::type_name(&standard(fd)?).map(Value::text);
     let threads = || cx.facts().threads(cx.task());
     match field {
         Proc::Sname => of_one(Proc::Name, &session()?),
@@ -235,9 +238,9 @@ fn groups<'c>(field: Proc, cx: &'c EventContext<'_>, process: &Process<'c>) -> O
         }
         Proc::Nthreads => threads().map(Value::number),
         Proc::Nchilds => threads().map(|n| Value::number(n.saturating_sub(1))),
-        Proc::StdinType => standard(0).map(|d| Value::text(super::fd::type_name(&d))),
-        Proc::StdoutType => standard(1).map(|d| Value::text(super::fd::type_name(&d))),
-        Proc::StderrType => standard(2).map(|d| Value::text(super::fd::type_name(&d))),
+        Proc::StdinType => kind(0),
+        Proc::StdoutType => kind(1),
+        Proc::StderrType => kind(2),
         Proc::StdinName => standard(0)?.path.map(Value::text),
         Proc::StdoutName => standard(1)?.path.map(Value::text),
         Proc::StderrName => standard(2)?.path.map(Value::text),

@@ -17,11 +17,11 @@ family! {
         CapInheritable = "thread.cap_inheritable", Text, One, Never: "Inheritable capabilities, with a blank between.";
         CapEffective = "thread.cap_effective", Text, One, Never: "Effective capabilities, with a blank between.";
         Cgroups = "thread.cgroups", Text, One, Never: "The path of the container's cgroup.";
-        Cgroup = "thread.cgroup", Text, One, MustName: "The path of the container's cgroup, whatever the controller.";
+        Cgroup = "thread.cgroup", Text, One, MustName: "The path of the container's cgroup, of whichever controller that there is.";
     }
 }
 
-pub(super) fn get<'c>(field: Thread, _: &FieldArg, cx: &'c EventContext<'_>) -> Option<Value<'c>> {
+pub(super) fn get<'c>(field: Thread, arg: &FieldArg, cx: &'c EventContext<'_>) -> Option<Value<'c>> {
     let task = cx.task();
     let process = || cx.process();
     let caps = |set: usize| process()?.caps[set].map(|bits| Value::made(capabilities(bits)));
@@ -38,8 +38,32 @@ pub(super) fn get<'c>(field: Thread, _: &FieldArg, cx: &'c EventContext<'_>) -> 
         Thread::CapInheritable => caps(0)?,
         Thread::CapPermitted => caps(1)?,
         Thread::CapEffective => caps(2)?,
+        Thread::Cgroup if !is_controller(arg) => return None,
         Thread::Cgroups | Thread::Cgroup => Value::text(&cx.record()?.cgroup_path),
     })
+}
+
+/// The kernel's cgroup controllers, of both versions.
+const CONTROLLERS: [&str; 15] = [
+    "blkio",
+    "cpu",
+    "cpuacct",
+    "cpuset",
+    "devices",
+    "freezer",
+    "hugetlb",
+    "io",
+    "memory",
+    "misc",
+    "net_cls",
+    "net_prio",
+    "perf_event",
+    "pids",
+    "rdma",
+];
+
+fn is_controller(arg: &FieldArg) -> bool {
+    matches!(arg, FieldArg::Key(name) if CONTROLLERS.iter().any(|known| known.as_bytes() == &**name))
 }
 
 /// Names of a capability set, as Falco joins them; empty for none.

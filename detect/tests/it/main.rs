@@ -1,5 +1,6 @@
 //! Integration tests of the filter language and the rule engine.
 
+mod absent;
 mod acts;
 mod falco_rules;
 mod matching;
