@@ -1,11 +1,14 @@
 //! From the tree to a program: names looked up, types checked, constants read, what is decided already left out.
 
+use std::borrow::Cow;
+
 use afterimage_format::EventCode;
 
 use crate::{
     compare::{self, Comparison, Constants},
     complete,
     fields::{self, FieldRef},
+    modes,
     needle::Needle,
     program::{Check, CodeTest, FieldsCheck, Node},
     shape,
@@ -135,9 +138,16 @@ impl Compiler {
         let Test::Compare { op, modifier, right } = &check.test else {
             return Ok(Some(Node::Exists(Box::new(source))));
         };
+        let spelt = match &source {
+            Source::Field(field) => modes::read(field, *op, right),
+            _ => Cow::Borrowed(right),
+        };
+        let written = right;
+        let right = &*spelt;
         if let Source::Field(field) = &source {
             self.notice(field, *op, check);
             self.unlisted(field, *op, right);
+            self.misread(field, written);
             match field.def().name {
                 "evt.dir" => return Ok(None),
                 "evt.around" => return around(&check.left, *op, right, check.span).map(Some),
@@ -235,6 +245,25 @@ impl Compiler {
                 None => format!("`{name}` never is `{value}`; it is one of {}", values.join(", ")),
             };
             self.warnings.push(FilterWarning { span: literal.span, message });
+        }
+    }
+
+    /// Warns of numbers that are read otherwise than they look.
+    fn misread(&mut self, field: &FieldRef, right: &Right) {
+        let literals: Vec<&Literal> = match right {
+            Right::Literal(literal) => vec![literal],
+            Right::List(items) => items
+                .iter()
+                .flat_map(|item| match item {
+                    Item::One(literal) => vec![literal],
+                    Item::Range(low, high) => vec![low, high],
+                })
+                .collect(),
+            Right::Term(_) => return,
+        };
+        for literal in literals {
+            let warning = modes::warning(field, literal);
+            self.warnings.extend(warning.map(|message| FilterWarning { span: literal.span, message }));
         }
     }
 

@@ -331,6 +331,12 @@ impl FieldRef {
         )
     }
 
+    /// Whether its values are modes of files.
+    pub(crate) fn is_mode(&self) -> bool {
+        matches!(self.def.id, FieldId::Evt(evt::Evt::Arg | evt::Evt::Rawarg))
+            && matches!(&self.arg, FieldArg::Key(name) if &**name == b"mode")
+    }
+
     /// Whether it is the event's type.
     pub(crate) fn is_event_type(&self) -> bool {
         self.def.name == "evt.type" || self.def.name == "syscall.type"

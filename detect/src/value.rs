@@ -109,6 +109,11 @@ impl Kind {
         }
     }
 
+    /// Whether its values are numbers.
+    pub(crate) const fn is_number(self) -> bool {
+        matches!(self, Self::Number | Self::Duration | Self::Time | Self::Port)
+    }
+
     /// The word with its article, for sentences.
     pub const fn phrase(self) -> &'static str {
         match self {

@@ -10,8 +10,8 @@ pub(crate) mod payload;
 
 use afterimage_format::{Event, EventCode, EventFlags, FieldTag, TaskKey, layout};
 
-pub use args::args;
 pub(crate) use args::descriptors;
+pub use args::{args, is_used, meaning};
 pub(crate) use command::Command;
 pub use command::{arguments, command_line, quote_words};
 pub use detail::detail;

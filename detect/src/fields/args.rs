@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use afterimage_format::{EventCode, FieldTag, layout};
 use afterimage_model::{
+    describe,
     sockaddr::SocketAddress,
     symbols,
     syscalls::{ArgKind, ArgSpec},
@@ -58,7 +59,8 @@ pub(crate) fn all(cx: &EventContext<'_>) -> Vec<u8> {
         }
         out.extend_from_slice(name.as_bytes());
         out.push(b'=');
-        out.extend_from_slice(&value.to_bytes());
+        // Of several ways to write it, one.
+        out.extend_from_slice(&value.each().first().map(Value::to_bytes).unwrap_or_default());
     };
     if let Some(result) = result(cx) {
         push(if cx.shape().makes_fd { "fd" } else { "res" }, &result);
@@ -155,6 +157,9 @@ fn named(cx: &EventContext<'_>, number: i32) -> Option<Vec<u8>> {
 )]
 fn of_spec<'c>(cx: &'c EventContext<'_>, index: usize, spec: &ArgSpec) -> Option<Value<'c>> {
     let event = cx.event();
+    if !describe::is_used(event, index) {
+        return None;
+    }
     let given = event.args.get(index).copied();
     let value = || given;
     let word = || given.map(|value| value as u32);
@@ -166,12 +171,8 @@ fn of_spec<'c>(cx: &'c EventContext<'_>, index: usize, spec: &ArgSpec) -> Option
         ArgKind::Path2 => absolute(cx, FieldTag::PATH2),
         ArgKind::Flags(set) => made(set.flags(value()?)),
         ArgKind::Symbol(set) => made(set.symbol(value()?)),
-        ArgKind::Mode | ArgKind::FileMode
-            if cx.shape().name.contains("chmod") || cx.shape().name.contains("mknod") =>
-        {
-            made(symbols::MODE.flags(value()? & 0o7777))
-        }
-        ArgKind::Mode | ArgKind::FileMode => made(symbols::mode(value()?)),
+        ArgKind::Mode | ArgKind::FileMode => Some(mode(value()?)),
+        ArgKind::Pointer | ArgKind::FcntlArg | ArgKind::PrctlArg => Some(pointed(cx, index, spec, value()?)),
         ArgKind::CloneFlags => made(symbols::clone_flags(value()?)),
         ArgKind::MmapFlags => made(symbols::mmap_flags(value()?)),
         ArgKind::Ioctl => made(symbols::ioctl(value()?)),
@@ -204,6 +205,36 @@ fn of_spec<'c>(cx: &'c EventContext<'_>, index: usize, spec: &ArgSpec) -> Option
     }
 }
 
+/// A mode as Falco has that of `chmod`, and in octal: a comparison may be with either, whatever the call.
+fn mode(value: u64) -> Value<'static> {
+    let bits = value & 0o7777;
+    let symbols = symbols::MODE.flags(bits);
+    let symbols = match symbols::FILE_TYPE.name_of(value & 0o170_000) {
+        Some(kind) if bits == 0 => kind.to_owned(),
+        Some(kind) => format!("{kind}|{symbols}"),
+        None => symbols,
+    };
+    Value::Many(vec![Value::made(symbols), Value::made(symbols::mode(bits))])
+}
+
+/// What lies behind a pointer, texts as they are; else the number.
+fn pointed<'c>(cx: &'c EventContext<'_>, index: usize, spec: &ArgSpec, value: u64) -> Value<'c> {
+    let event = cx.event();
+    let data = event.bytes(FieldTag::DATA);
+    let option = || event.args.first().copied().and_then(|option| symbols::PRCTL.name_of(option));
+    let text = match (cx.shape().name, spec.name) {
+        ("mount", "filesystemtype") => data,
+        ("setsockopt", "optval") => data.filter(|data| data.len() != 4),
+        ("prctl", _) if option() == Some("PR_SET_NAME") => data,
+        _ => None,
+    };
+    match (text, describe::meaning(event, index)) {
+        (Some(text), _) => Value::text(text),
+        (None, Some(meaning)) => Value::made(meaning.into_string()),
+        (None, None) => Value::made(symbols::hex(value)),
+    }
+}
+
 /// Whether the call's first string is no path, or stays as it was given: a symlink's target, names.
 fn raw_path(cx: &EventContext<'_>) -> bool {
     matches!(
@@ -229,8 +260,11 @@ fn absolute<'c>(cx: &'c EventContext<'_>, tag: FieldTag) -> Option<Value<'c>> {
 
 /// Flags and mode of `openat2`.
 fn how<'c>(cx: &'c EventContext<'_>, name: &str) -> Option<Value<'c>> {
-    let (flags, mode) = open::flags_and_mode(cx)?;
-    Some(Value::made(if name == "flags" { symbols::OPEN.flags(flags) } else { symbols::mode(mode) }))
+    let (flags, bits) = open::flags_and_mode(cx)?;
+    if name == "flags" {
+        return Some(Value::made(symbols::OPEN.flags(flags)));
+    }
+    open::makes_file(flags).then(|| mode(bits))
 }
 
 fn pair<'c>(cx: &'c EventContext<'_>, at: usize) -> Option<Value<'c>> {
@@ -344,16 +378,24 @@ pub(super) fn raw<'c>(cx: &'c EventContext<'_>, arg: &FieldArg) -> Option<Value<
         FieldArg::Key(name) => match std::str::from_utf8(name).ok()? {
             "res" => return evt::result(cx).map(Value::number),
             "fd" if cx.shape().makes_fd => return evt::result(cx).map(Value::number),
-            "flags" if cx.shape().name == "openat2" => {
-                return open::flags_and_mode(cx).map(|(flags, _)| Value::number(flags));
+            name @ ("flags" | "mode") if cx.shape().name == "openat2" => {
+                let (flags, mode) = open::flags_and_mode(cx)?;
+                let has_mode = name == "mode" && open::makes_file(flags);
+                return (name == "flags" || has_mode)
+                    .then(|| Value::number(if has_mode { mode } else { flags }));
             }
             name => position(cx, name)?,
         },
         FieldArg::None => return None,
     };
     let spec = specs(cx).get(index)?;
+    if !describe::is_used(cx.event(), index) {
+        return None;
+    }
     let value = cx.event().args.get(index).copied();
     Some(match spec.kind {
+        // The kernel looks at no more than these bits.
+        ArgKind::Mode | ArgKind::FileMode => Value::number(value? & 0o177_777),
         ArgKind::Path => Value::text(cx.event().bytes(FieldTag::PATH)?),
         ArgKind::Path2 => Value::text(cx.event().bytes(FieldTag::PATH2)?),
         ArgKind::Fd | ArgKind::Dirfd | ArgKind::Int | ArgKind::Pid => Value::number(cx.register_i32(index)?),

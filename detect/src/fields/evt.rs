@@ -50,10 +50,13 @@ family! {
         Cpu = "evt.cpu", Number, One, Never: "The CPU it was recorded on.";
         Args = "evt.args", Text, One, Never: "All arguments as `name=value`.";
         Info = "evt.info", Text, One, Never: "As `evt.args`.";
-        Arg = "evt.arg", Text, One, MustName:
+        Arg = "evt.arg", Text, Sides, MustName:
             "An argument by Falco's name for it, by the kernel's, or by position: flags and constants by their \
-             symbols joined with `|`, descriptors by what they are open on, relative paths made absolute.";
-        Rawarg = "evt.rawarg", Number, One, MustName: "An argument as a number, or a path as it was given.";
+             symbols joined with `|`, descriptors by what they are open on, relative paths made absolute. A mode is its \
+             symbols and its octal digits: `evt.arg.mode contains S_ISUID`, `evt.arg.mode = 0755`. An argument that the \
+             call does not look at, as the mode of an open that makes no file, is absent.";
+        Rawarg = "evt.rawarg", Number, One, MustName:
+            "An argument as a number, or a path as it was given. `evt.rawarg.mode = 0755` is octal.";
         Buffer = "evt.buffer", Bytes, One, Never: "The first bytes read or written, as many as were kept.";
         Buflen = "evt.buflen", Number, One, Never: "Bytes that an I/O call moved: its result.";
         BuflenIn = "evt.buflen.in", Number, One, Never: "`evt.buflen` of reading.";

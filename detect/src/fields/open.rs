@@ -32,6 +32,11 @@ pub(super) fn flags_and_mode(cx: &EventContext<'_>) -> Option<(u64, u64)> {
     }
 }
 
+/// Whether an open with these flags can make a file: else it has no mode.
+pub(super) fn makes_file(flags: u64) -> bool {
+    flags & (CREATE | TEMPORARY) != 0
+}
+
 pub(super) fn is_open(field: Evt, cx: &EventContext<'_>) -> bool {
     let event = cx.event();
     if !cx.shape().opens {
@@ -47,6 +52,6 @@ pub(super) fn is_open(field: Evt, cx: &EventContext<'_>) -> bool {
             let made = flags & TEMPORARY != 0 || flags & CREATE != 0 && flags & EXCLUSIVE != 0;
             event.ret >= 0 && made
         }
-        _ => flags & (CREATE | TEMPORARY) != 0 && mode & ANY_EXECUTE != 0,
+        _ => makes_file(flags) && mode & ANY_EXECUTE != 0,
     }
 }

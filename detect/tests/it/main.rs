@@ -4,6 +4,7 @@ mod absent;
 mod acts;
 mod falco_rules;
 mod matching;
+mod modes;
 mod parse_cases;
 mod print_round_trip;
 mod reference;

@@ -49,6 +49,31 @@ pub fn args(event: &Event<'_>) -> Vec<(String, Safe)> {
     out
 }
 
+/// Whether a system call looks at its argument at `index`: an open that makes no file has no mode.
+pub fn is_used(event: &Event<'_>, index: usize) -> bool {
+    let Some((call, spec)) = call_with(event, index) else { return false };
+    !call.is_absent(spec)
+}
+
+/// What an argument says that its number alone does not: what lies behind a pointer, as far as it was recorded, or what another
+/// argument tells of its meaning. `None` where there is nothing but the number.
+pub fn meaning(event: &Event<'_>, index: usize) -> Option<Safe> {
+    let (call, spec) = call_with(event, index)?;
+    let value = *event.args.get(index)?;
+    match spec.kind {
+        ArgKind::Pointer => call.structure(spec.name),
+        ArgKind::FcntlArg => Some(call.fcntl_argument(value)),
+        ArgKind::PrctlArg => Some(call.prctl_argument(value)),
+        _ => None,
+    }
+}
+
+/// A system call and its argument at `index`.
+fn call_with<'a>(event: &'a Event<'a>, index: usize) -> Option<(Call<'a>, &'static ArgSpec)> {
+    let signature = syscalls::signature(event.code)?;
+    Some((Call { event, name: signature.name }, signature.args.get(index)?))
+}
+
 /// What the kernel's own objects say besides the arguments.
 fn push_kernel_facts(event: &Event<'_>, out: &mut Vec<(String, Safe)>) {
     if let Some(real) = event.bytes(FieldTag::KPATH)
