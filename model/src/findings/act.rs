@@ -11,6 +11,21 @@ use crate::{
     text::{self, Safe},
 };
 
+/// Calls that are about a link at the end of their path, not about what it leads to.
+const ABOUT_LINKS: [&str; 11] = [
+    "unlink",
+    "unlinkat",
+    "rename",
+    "renameat",
+    "renameat2",
+    "rmdir",
+    "symlink",
+    "symlinkat",
+    "lchown",
+    "readlink",
+    "readlinkat",
+];
+
 pub(super) struct Act<'a> {
     pub(super) world: &'a World,
     pub(super) event: &'a Event<'a>,
@@ -38,14 +53,32 @@ impl<'a> Act<'a> {
         self.fd(fd)?.kind.socket()
     }
 
-    /// The path the event is about: the kernel's, else the claimed one made absolute.
+    /// The path the event is about: the kernel's, else the claimed one made absolute, or what it leads to through a descriptor.
     pub(super) fn path(&self) -> Option<Vec<u8>> {
-        self.world.path_of(self.event)
+        self.world.path_of(self.event).map(|path| self.followed(path))
     }
 
     /// The second path.
     pub(super) fn path2(&self) -> Option<Vec<u8>> {
-        self.world.second_path_of(self.event)
+        self.world.second_path_of(self.event).map(|path| self.followed(path))
+    }
+
+    /// `/proc/self/fd/5` is whatever that is open on.
+    fn followed(&self, path: Vec<u8>) -> Vec<u8> {
+        let follows = !ABOUT_LINKS.contains(&self.call());
+        self.world.through_descriptor(self.event.task, &path, follows).unwrap_or(path)
+    }
+
+    /// A path of the event as it is told: with the one that was claimed, where it led elsewhere.
+    pub(super) fn told(&self, path: &[u8]) -> Safe {
+        let given = [self.world.path_of(self.event), self.world.second_path_of(self.event)];
+        let leads = |given: &Vec<u8>| given != path && self.followed(given.clone()) == path;
+        match given.into_iter().flatten().find(leads) {
+            Some(given) => {
+                Safe::format(format_args!("{} (claimed {})", text::escape(path), text::escape(&given)))
+            }
+            None => text::escape(path),
+        }
     }
 
     /// `412 curl`: the process by its id and name.

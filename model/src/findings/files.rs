@@ -74,7 +74,7 @@ pub(super) fn ring(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {
 
 /// `path by 412 sh`.
 fn about(act: &Act<'_>, severity: Severity, title: &'static str, attack: &'static str, path: &[u8]) -> Seen {
-    let detail = Safe::format(format_args!("{} by {}", text::escape(path), act.who()));
+    let detail = Safe::format(format_args!("{} by {}", act.told(path), act.who()));
     Seen::new(severity, title, attack, act.with_outcome(detail))
 }
 

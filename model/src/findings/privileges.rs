@@ -43,8 +43,8 @@ type Observed = (Severity, &'static str, &'static str, String);
 
 fn observe(act: &Act<'_>, memory: &Memory) -> Option<Observed> {
     use Severity::{Critical, Notice, Warning};
-    let path = || act.path().map_or(String::new(), |p| text::escape(&p).into_string());
-    let path2 = || act.path2().map_or(String::new(), |p| text::escape(&p).into_string());
+    let path = || act.path().map_or(String::new(), |p| act.told(&p).into_string());
+    let path2 = || act.path2().map_or(String::new(), |p| act.told(&p).into_string());
     Some(match act.call() {
         "ptrace" => {
             let request = symbols::PTRACE.name_of(act.arg(0)).filter(|name| INTRUSIVE.contains(name))?;

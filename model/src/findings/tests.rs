@@ -200,6 +200,29 @@ fn attempts_that_were_refused_are_told_as_such() {
     );
 }
 
+/// It was told of `/proc/self/fd/5`, which nobody can look up later.
+#[test]
+fn what_is_done_through_a_descriptors_name_is_done_to_its_file() {
+    let mut events = vec![run(10, 1, "/bin/x", &["x"])];
+    events.extend(write_file(20, 1, 5, "/dev/shm/wl5", 8));
+    events.extend([
+        call(30, 1, "openat", &[CWD, 0, 0, 0], 5).with_kpath("/dev/shm/wl5"),
+        call(31, 1, "chmod", &[0, 0o755], 0).with_path("/proc/self/fd/5"),
+        call(32, 1, "openat", &[CWD, 0, 0o200_000, 0], 6).with_kpath("/var/log"),
+        call(33, 1, "unlink", &[0], 0).with_path("/dev/fd/6/auth.log"),
+        call(34, 1, "unlink", &[0], -2).with_path("/proc/self/fd/5"),
+        call(35, 1, "chmod", &[0, 0o755], 0).with_path("/proc/self/fd/77"),
+    ]);
+    assert_eq!(
+        lines(&events)[1..],
+        [
+            "warning file made executable: /dev/shm/wl5 (claimed /proc/self/fd/5) by 1 x",
+            "warning log or history deleted: /var/log/auth.log (claimed /dev/fd/6/auth.log) by 1 x",
+            "notice file made executable: /proc/self/fd/77 by 1 x",
+        ]
+    );
+}
+
 #[test]
 fn what_goes_through_a_ring_is_seen_too() {
     let request = |time, code, operation, ret| OwnedEvent {

@@ -1,10 +1,16 @@
 //! The paths that an event is about, as its process means them.
 
-use afterimage_format::{Event, EventCode, FieldTag, layout};
+use afterimage_format::{Event, EventCode, FieldTag, TaskKey, layout};
 
 use super::World;
-use crate::syscalls::{self, ArgKind};
+use crate::{
+    paths,
+    process::Process,
+    syscalls::{self, ArgKind},
+};
 
+/// So many of a process's ancestors are looked at by their id.
+const MOST_ABOVE: usize = 16;
 /// `AT_FDCWD`.
 const AT_FDCWD: i32 = -100;
 
@@ -20,6 +26,57 @@ impl World {
     /// The second path, claimed, made absolute.
     pub fn second_path_of(&self, event: &Event<'_>) -> Option<Vec<u8>> {
         self.claimed(event, FieldTag::PATH2, ArgKind::Path2)
+    }
+
+    /// Where an absolute path leads that goes through a descriptor of a process (`/proc/self/fd/5`, `/dev/fd/5/x`): the path of
+    /// what that is open on, and what is written behind it. `None` for any other path, and where it is not known.
+    ///
+    /// A call that does not follow a link at the end of its path, such as `unlink`, is about the link itself: `follows` is
+    /// false then.
+    pub fn through_descriptor(&self, task: TaskKey, path: &[u8], follows: bool) -> Option<Vec<u8>> {
+        let (process, fd, behind) = self.named_descriptor(task, path)?;
+        let behind = behind.strip_prefix(b"/").unwrap_or(behind);
+        if behind.is_empty() && !follows {
+            return None;
+        }
+        let known = self.fds(process).into_iter().find(|(own, ..)| *own == fd);
+        let (.., info) = known?;
+        let open = info.kind.path().filter(|open| open.starts_with(b"/"))?;
+        Some(if behind.is_empty() { open.to_vec() } else { paths::join(open, behind) })
+    }
+
+    /// The process and the descriptor that a path names, and what is behind them.
+    fn named_descriptor<'p>(&self, task: TaskKey, path: &'p [u8]) -> Option<(&Process, i32, &'p [u8])> {
+        let own = self.process_of_task(task)?;
+        let standard = [&b"/dev/stdin"[..], b"/dev/stdout", b"/dev/stderr"];
+        if let Some(fd) = standard.iter().position(|name| *name == path) {
+            return Some((own, i32::try_from(fd).ok()?, b""));
+        }
+        let (process, rest) = match path.strip_prefix(b"/dev/fd/") {
+            Some(rest) => (own, rest),
+            None => {
+                let (whose, rest) = first_part(path.strip_prefix(b"/proc/")?);
+                let rest = match rest.strip_prefix(b"task/") {
+                    Some(thread) => first_part(thread).1,
+                    None => rest,
+                };
+                (self.called(own, whose)?, rest.strip_prefix(b"fd/")?)
+            }
+        };
+        let (fd, _) = first_part(rest);
+        Some((process, number(fd)?, &rest[fd.len()..]))
+    }
+
+    /// The process that another one calls so in its `/proc`: itself or one above it. To look at all for each event would be work
+    /// that a container can ask for without end.
+    fn called<'w>(&'w self, own: &'w Process, name: &[u8]) -> Option<&'w Process> {
+        if name == b"self" || name == b"thread-self" {
+            return Some(own);
+        }
+        let pid = u32::try_from(number(name)?).ok()?;
+        let near = std::iter::once(own).chain(self.ancestors(own).take(MOST_ABOVE));
+        let mut near = near.filter(|process| process.container == own.container);
+        near.find(|process| process.vpid.unwrap_or(process.key.tgid) == pid)
     }
 
     /// A claimed path, from the directory whose descriptor stands before it, else the working directory. Of a ring's request
@@ -39,12 +96,25 @@ impl World {
     }
 }
 
+/// What is before the first slash, and what behind it.
+fn first_part(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().position(|byte| *byte == b'/') {
+        Some(at) => (&path[..at], &path[at + 1..]),
+        None => (path, b""),
+    }
+}
+
+fn number(digits: &[u8]) -> Option<i32> {
+    let digits = std::str::from_utf8(digits).ok()?;
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
 #[cfg(test)]
 mod tests {
     use afterimage_format::{BootNanos, ContainerUid, OwnedEvent};
 
     use super::*;
-    use crate::testing::{Build, call, open_fd};
+    use crate::testing::{Build, call, fork, open_fd, task};
 
     const CWD: u64 = 0xffff_ff9c;
 
@@ -70,6 +140,50 @@ mod tests {
         let open = call(3, 1, "openat", &[CWD, 0, 0, 0], 6).with_path("a");
         assert_eq!(paths(&open), [Some("/cwd/a".to_owned()), None]);
         assert_eq!(paths(&open.with_kpath("/real"))[0].as_deref(), Some("/real"));
+    }
+
+    #[test]
+    fn a_path_through_a_descriptor_leads_to_what_is_open() {
+        let mut world = World::new();
+        let events = [
+            call(1, 1, "getpid", &[], 1),
+            open_fd(2, 1, 5, "/dir"),
+            call(3, 1, "memfd_create", &[0, 0], 6).with_path("x"),
+            fork(4, 1, 2),
+            open_fd(5, 2, 7, "/other"),
+        ];
+        events.iter().for_each(|event| event.with(|event| world.apply(ContainerUid(7), event)));
+        let leads_from = |pid: u32, path: &str, follows: bool| {
+            let found = world.through_descriptor(task(pid), path.as_bytes(), follows);
+            found.map(|path| String::from_utf8(path).unwrap())
+        };
+        let leads = |path: &str, follows: bool| leads_from(1, path, follows);
+        for (path, to) in [
+            ("/proc/self/fd/5", Some("/dir")),
+            ("/proc/thread-self/fd/5", Some("/dir")),
+            ("/proc/self/task/1/fd/5/a/../b", Some("/dir/b")),
+            ("/proc/1/fd/5", Some("/dir")),
+            ("/dev/fd/5/x", Some("/dir/x")),
+            // Nothing is known of it, it has no path, it names no descriptor.
+            ("/proc/self/fd/7", None),
+            ("/proc/77/fd/5", None),
+            ("/proc/self/fd/6", None),
+            ("/dev/stdin", None),
+            ("/proc/self/fd/5x", None),
+            ("/proc/self/fd/", None),
+            ("/proc/self/fd/99999999999", None),
+            ("/proc/self/fdinfo/5", None),
+            ("/procs/self/fd/5", None),
+            ("proc/self/fd/5", None),
+        ] {
+            assert_eq!(leads(path, true).as_deref(), to, "{path}");
+        }
+        assert_eq!(leads_from(2, "/proc/1/fd/5", true).as_deref(), Some("/dir"));
+        assert_eq!(leads_from(2, "/proc/2/fd/7", true).as_deref(), Some("/other"));
+        assert_eq!(leads_from(1, "/proc/2/fd/7", true), None, "of one below it is not asked");
+        // What is removed is the link, or what lies in the directory.
+        assert_eq!(leads("/proc/self/fd/5", false), None);
+        assert_eq!(leads("/proc/self/fd/5/x", false).as_deref(), Some("/dir/x"));
     }
 
     #[test]
