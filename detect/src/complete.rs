@@ -105,8 +105,16 @@ fn candidates(expected: Expected, word: &str) -> Vec<Candidate> {
 }
 
 /// Fields that never have another value than those listed, and what stands in the place of nothing.
-const CLOSED: [&str; 7] =
-    ["container.state", "evt.class", "evt.io_dir", "fd.l4proto", "fd.sockfamily", "fd.type", "fd.types"];
+const CLOSED: [&str; 8] = [
+    "container.state",
+    "evt.category",
+    "evt.class",
+    "evt.io_dir",
+    "fd.l4proto",
+    "fd.sockfamily",
+    "fd.type",
+    "fd.types",
+];
 
 /// All the values that a field can have, where no other is possible.
 pub(crate) fn closed(def: &FieldDef) -> Option<Vec<&'static str>> {
@@ -120,7 +128,8 @@ pub fn values(def: &FieldDef) -> Vec<&'static str> {
         "evt.type" | "syscall.type" => shape::names(),
         "evt.category" => {
             vec![
-                "file", "net", "IPC", "memory", "process", "signal", "sleep", "time", "user", "wait", "other",
+                "file", "net", "IPC", "memory", "process", "signal", "sleep", "time", "user", "wait",
+                "other", "internal", "unknown",
             ]
         }
         "evt.class" => afterimage_format::Class::ALL.iter().map(|class| class.as_str()).collect(),

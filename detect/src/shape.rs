@@ -380,6 +380,16 @@ mod tests {
     }
 
     #[test]
+    fn every_category_is_one_that_completion_offers() {
+        let (field, _) = crate::fields::lookup("evt.category").unwrap();
+        let known = crate::complete::values(field);
+        for code in (0..=u16::MAX).map(EventCode) {
+            let category = of(code).category;
+            assert!(category == "io" || known.contains(&category), "{category}");
+        }
+    }
+
+    #[test]
     fn descriptors_and_directions_are_found() {
         assert_eq!((shape("read").fd_arg, shape("read").io), (Some(0), Io::Read));
         assert_eq!((shape("sendto").fd_arg, shape("sendto").io), (Some(0), Io::Write));

@@ -21,7 +21,7 @@ family! {
         Num = "evt.num", Number, One, Never: "Number of the event in the recording, from 1.";
         Time = "evt.time", Text, One, Never: "Time of day, UTC, with nanoseconds: when the call returned.";
         TimeS = "evt.time.s", Text, One, Never: "Time of day, UTC, without fractions.";
-        TimeIso = "evt.time.iso8601", Text, One, Never: "Date and time as RFC 3339 in UTC with nanoseconds.";
+        TimeIso = "evt.time.iso8601", Text, One, Never: "Date and time as ISO 8601 in UTC with nanoseconds, `+0000` at its end, as Falco writes it.";
         Datetime = "evt.datetime", Text, One, Never: "Date and time, UTC, with nanoseconds.";
         DatetimeS = "evt.datetime.s", Text, One, Never: "Date and time, UTC, without fractions.";
         Rawtime = "evt.rawtime", Time, One, Never: "Nanoseconds since 1970.";
@@ -43,8 +43,8 @@ family! {
         TypeIs = "evt.type.is", Number, One, MustName: "1 when `evt.type` is the given name, else 0.";
         SyscallType = "syscall.type", Text, One, Never: "As `evt.type`; absent for events that are no system call.";
         Category = "evt.category", Text, One, Never:
-            "What it is about: file, net, IPC, memory, process, signal, sleep, time, user, wait, other. I/O takes \
-             the category of its descriptor.";
+            "What it is about: file, net, IPC, memory, process, signal, sleep, time, user, wait, other; internal of what \
+             the recorder tells by itself. I/O takes the category of its descriptor: file, net, IPC or unknown.";
         Class = "evt.class", Text, One, Never:
             "The class that timelines show: exec, file, write, net, dns, priv, mem, signal, other. Ours.";
         Cpu = "evt.cpu", Number, One, Never: "The CPU it was recorded on.";
@@ -85,8 +85,8 @@ family! {
         CountExit = "evt.count.exit", Number, One, Never: "Always 1: calls are recorded when they return.";
         Around = "evt.around", Number, One, MustKey:
             "`evt.around[T]=D` keeps what is within D milliseconds of T, nanoseconds since 1970.";
-        Abspath = "evt.abspath", Text, One, Never: "The path of a call that takes one, made absolute.";
-        AbspathSrc = "evt.abspath.src", Text, One, Never: "The first path of a call that takes two, made absolute.";
+        Abspath = "evt.abspath", Text, One, Never: "The path of a call, made absolute: the first where it takes two.";
+        AbspathSrc = "evt.abspath.src", Text, One, Never: "As `evt.abspath`: the first path of a call that takes two.";
         AbspathDst = "evt.abspath.dst", Text, One, Never: "The second path of a call that takes two, made absolute.";
         IsOpenRead = "evt.is_open_read", Bool, One, Never: "Whether a path was opened for reading.";
         IsOpenWrite = "evt.is_open_write", Bool, One, Never: "Whether a path was opened for writing.";
@@ -251,8 +251,8 @@ fn descriptor_category(cx: &EventContext<'_>) -> &'static str {
     match cx.descriptor().map(|d| (d.kind, d.socket)) {
         Some((DescriptorKind::File | DescriptorKind::Directory, _)) => "file",
         Some((DescriptorKind::Socket, Some(socket))) if socket.is_ip() => "net",
-        Some((DescriptorKind::Socket, Some(socket))) if socket.family == Family::Unix => "ipc",
-        Some((DescriptorKind::Pipe | DescriptorKind::Event, _)) => "ipc",
+        Some((DescriptorKind::Socket, Some(socket))) if socket.family == Family::Unix => "IPC",
+        Some((DescriptorKind::Pipe | DescriptorKind::Event, _)) => "IPC",
         _ => "unknown",
     }
 }

@@ -17,7 +17,8 @@ family! {
             "The path that a successful file call acts on, as claimed, made absolute.";
         Nameraw = "fs.path.nameraw", Text, One, Never: "The path that a successful file call acts on, as given.";
         Source = "fs.path.source", Text, One, Never:
-            "What a successful rename, link, symlink or mount takes, as claimed, made absolute.";
+            "What a successful rename, link, symlink or mount takes, as claimed, made absolute; of a mount that is no bind \
+             mount what it was given, which need not be a path (`tmpfs`).";
         Sourceraw = "fs.path.sourceraw", Text, One, Never: "The same as given.";
         Target = "fs.path.target", Text, One, Never:
             "What a successful rename, link, symlink or mount makes, as claimed, made absolute. Of links Falco calls \
@@ -26,6 +27,10 @@ family! {
     }
 }
 
+/// `MS_BIND` and `MS_MOVE`: only with one of them the source of a mount is a path in any case.
+const MOUNTS_PATH: u64 = 4096 | 8192;
+/// Where `mount` has its flags.
+const MOUNT_FLAGS: usize = 3;
 /// `AT_FDCWD`.
 const AT_FDCWD: i32 = -100;
 
@@ -50,7 +55,10 @@ pub(super) fn get<'c>(field: Path, cx: &'c EventContext<'_>) -> Option<Value<'c>
         Path::Target => (tag_of(false), true),
         Path::Targetraw => (tag_of(false), false),
     };
-    if absolute { claimed(cx, tag).map(Value::made) } else { Some(Value::text(cx.event().bytes(tag)?)) }
+    if absolute {
+        return claimed(cx, tag).map(Value::made);
+    }
+    cx.event().bytes(tag).map(Value::text)
 }
 
 /// Falco's calls with one path that `fs.path.name` speaks of.
@@ -95,6 +103,15 @@ pub(super) fn claimed(cx: &EventContext<'_>, tag: FieldTag) -> Option<Vec<u8>> {
     let path = cx.event().bytes(tag)?;
     if path.first() == Some(&b'/') {
         return Some(normal(b"", path));
+    }
+    if tag == FieldTag::PATH && cx.shape().name == "mount" {
+        let flags = cx.event().args.get(MOUNT_FLAGS).copied().unwrap_or(0);
+        if path.is_empty() {
+            return None;
+        }
+        if flags & MOUNTS_PATH == 0 {
+            return Some(path.to_vec());
+        }
     }
     let args = cx.shape().signature?.args;
     let kind = if tag == FieldTag::PATH { ArgKind::Path } else { ArgKind::Path2 };

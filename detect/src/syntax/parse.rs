@@ -4,7 +4,7 @@ use super::{
     MAX_BAR, MAX_CONDITION, Mode,
     ast::{Arg, Check, Expr, Function, Item, Literal, Modifier, Name, Op, Right, Span, Term, Test},
     cursor::{Cursor, bare_prefix, is_blank},
-    error::{FilterError, FilterErrorKind},
+    error::{FilterError, FilterErrorKind, nearest},
     literal, scope,
 };
 
@@ -270,12 +270,18 @@ fn check(c: &mut Cursor<'_>, left: Term, start: usize) -> Result<Expr, FilterErr
 }
 
 fn no_operator(c: &Cursor<'_>, left: &Term) -> FilterError {
+    let word = c.peek_identifier();
     let error = c.expected("an operator");
-    match left {
-        Term::Field { name, .. } if c.lenient() => {
+    if Modifier::ALL.iter().any(|modifier| modifier.as_str() == word) {
+        return error.suggest(format!("`{word}` follows one: `proc.name startswith {word} (nginx, apache)`"));
+    }
+    let near = nearest(word, Op::ALL.iter().map(|op| op.as_str()));
+    match (near, left) {
+        (Some(near), _) => error.suggest(format!("did you mean `{near}`?")),
+        (None, Term::Field { name, .. }) if c.lenient() => {
             error.suggest(format!("`{} exists` asks whether it has a value", name.text))
         }
-        _ => error.suggest_near(c.peek_identifier(), Op::ALL.iter().map(|op| op.as_str())),
+        _ => error,
     }
 }
 

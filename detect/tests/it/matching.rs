@@ -151,6 +151,25 @@ fn files_by_both_of_their_names() {
     );
 }
 
+/// Of a tmpfs it was `<UNKNOWN>/tmpfs`, and pipes had the category `ipc` beside the `IPC` of others.
+#[test]
+fn mounts_take_what_they_were_given_and_categories_have_one_spelling() {
+    let mount = |source: &str, flags: u64| {
+        let fields: [(FieldTag, &[u8]); 2] =
+            [(FieldTag::PATH, source.as_bytes()), (FieldTag::PATH2, b"/mnt")];
+        scene().call(101, "mount", &[0, 0, 0, flags, 0], 0, &fields)
+    };
+    let source = |scene: &Scene, path: &str| scene.last_passes(&format!("fs.path.source = '{path}'"));
+    assert!(source(&mount("tmpfs", 0), "tmpfs"));
+    assert!(source(&mount("data", 4096), "/srv/data"));
+    assert!(source(&mount("/dev//sda", 0), "/dev/sda"));
+    check(&mount("", 0), &[("fs.path.source exists", false), ("fs.path.target = /mnt", true)]);
+    let fds: Vec<u8> = [3i32, 4].iter().flat_map(|fd| fd.to_le_bytes()).collect();
+    let pipe = scene().call(101, "pipe", &[0], 0, &[(FieldTag::FDS, &fds)]);
+    check(&pipe, &[("evt.category = IPC", true)]);
+    check(&pipe.call(101, "write", &[4, 0, 1], 1, &[]), &[("evt.category = IPC and fd.type = pipe", true)]);
+}
+
 #[test]
 fn failed_opens_have_the_path_that_was_asked_for() {
     check(
@@ -478,6 +497,7 @@ fn surprising_filters_are_warned_of() {
         ("not fd.l4proto in (tcp, sctp)", "`fd.l4proto` never is `sctp`; it is one of tcp, udp, icmp, raw"),
         ("container.state = dead", "never is `dead`"),
         ("evt.class != network", "never is `network`"),
+        ("evt.category in (file, ipc)", "did you mean `IPC`?"),
     ] {
         let filter = Filter::parse(filter).unwrap();
         assert!(
@@ -497,6 +517,7 @@ fn values_that_a_field_has_are_warned_of_nowhere() {
         "container.state in (running, exited, deleted, unknown)",
         "evt.class = net",
         "evt.io_dir = read",
+        "evt.category in (file, IPC, internal)",
         "fd.sockfamily = unix",
         "fd.type startswith ipv",
     ] {

@@ -77,6 +77,16 @@ const REFUSED: &[(Mode, &str, &str)] = &[
         "proc.name contians x",
         "column 11: expected an operator, found `contians`; did you mean `contains`?",
     ),
+    (
+        Mode::Lenient,
+        "proc.name startwith x",
+        "column 11: expected an operator, found `startwith`; did you mean `startswith`?",
+    ),
+    (
+        Mode::Lenient,
+        "proc.name anyof (sh, bash)",
+        "column 11: expected an operator, found `anyof`; `anyof` follows one: `proc.name startswith anyof (nginx, apache)`",
+    ),
     (Mode::Strict, "(a", "column 3: expected `)`, found the end"),
     (Mode::Strict, "a b", "column 3: expected `and`, `or` or the end, found `b`"),
     (Mode::Strict, "proc.name in (a, )", "column 18: expected a value, found `)`"),
