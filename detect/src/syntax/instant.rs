@@ -1,10 +1,14 @@
 //! Moments and lengths of time as a filter writes them.
 //!
 //! A length is one or more numbers with units (`1m30s`, `1.5s`); a moment is a base (`start`, `end`, a clock time,
-//! RFC 3339, `alert:2`, `mark:a`) and an offset from it. `+19s` alone counts from the container's start, `-5s` from
-//! the recording's end.
+//! RFC 3339, a date, a date and a time in UTC, `alert:2`, `mark:a`) and an offset from it. `+19s` alone counts from the
+//! container's start, `-5s` from the recording's end. There is no `now`: a filter means the same whenever it is asked.
 
-use jiff::Timestamp;
+use jiff::{
+    Timestamp,
+    civil::{Date, DateTime},
+    tz::TimeZone,
+};
 
 use super::ast::Span;
 
@@ -37,7 +41,8 @@ pub enum Base {
 }
 
 /// Length units, the longest first: the order in which [`print_duration`] tries them.
-const UNITS: [(&str, u64); 7] = [
+const UNITS: [(&str, u64); 8] = [
+    ("w", 604_800_000_000_000),
     ("d", 86_400_000_000_000),
     ("h", 3_600_000_000_000),
     ("m", 60_000_000_000),
@@ -143,9 +148,20 @@ impl Base {
         if let Some(clock) = parse_clock(text) {
             return Some(Self::Clock(clock));
         }
-        let stamp: Timestamp = text.parse().ok()?;
+        let stamp = text.parse().ok().or_else(|| in_utc(text))?;
         i64::try_from(stamp.as_nanosecond()).ok().map(Self::Utc)
     }
+}
+
+/// A date, or a date and a time without a zone.
+fn in_utc(text: &str) -> Option<Timestamp> {
+    let civil: DateTime = text.parse().ok().or_else(|| text.parse().ok().map(Date::into))?;
+    Some(civil.to_zoned(TimeZone::UTC).ok()?.timestamp())
+}
+
+/// Whether a text is a date alone: a time of day may follow.
+pub(super) fn is_date(text: &str) -> bool {
+    text.len() == "2026-11-22".len() && text.parse::<Date>().is_ok()
 }
 
 /// Reads `HH:MM`, `HH:MM:SS` or `HH:MM:SS.fraction`: nanoseconds since midnight.
@@ -237,7 +253,12 @@ mod tests {
         assert_eq!(at("1970-01-01T00:00:01Z"), Some((Base::Utc(1_000_000_000), 0)));
         assert_eq!(at("1970-01-01T01:00:01+01:00"), Some((Base::Utc(1_000_000_000), 0)));
         assert_eq!(at("1970-01-01T00:00:01Z+2s"), Some((Base::Utc(1_000_000_000), 2_000_000_000)));
-        for text in ["", "25:00", "12:60", "soon", "mark:ab", "alert:x", "+", "12:00:00."] {
+        assert_eq!(at("1970-01-01T00:00:01"), Some((Base::Utc(1_000_000_000), 0)));
+        assert_eq!(at("1970-01-02"), Some((Base::Utc(86_400_000_000_000), 0)));
+        assert_eq!(at("1970-01-02-1h"), Some((Base::Utc(86_400_000_000_000), -3_600_000_000_000)));
+        assert_eq!(at("end-1w"), Some((Base::End, -604_800_000_000_000)));
+        assert!(is_date("2026-11-22") && !is_date("2026-13-22") && !is_date("2026-11-22T00"));
+        for text in ["", "25:00", "12:60", "soon", "mark:ab", "alert:x", "+", "12:00:00.", "2026-13-01"] {
             assert_eq!(at(text), None, "{text}");
         }
     }

@@ -4,7 +4,7 @@ use super::{
     ast::{Expr, LifeTest, Near, Op, Scope, Seq, Span, Term, TimeTest},
     cursor::{Cursor, is_blank},
     error::{FilterError, FilterErrorKind},
-    instant::{Instant, parse_duration},
+    instant::{Instant, is_date, parse_duration},
     parse::{atom, or, term},
 };
 
@@ -168,10 +168,32 @@ fn instant(c: &mut Cursor<'_>) -> Result<Instant, FilterError> {
     if word.is_empty() {
         return Err(c.expected("a moment such as `12:03:11` or `start+5s`"));
     }
-    Instant::parse(word).map(|instant| Instant { span, ..instant }).ok_or_else(|| {
-        FilterError::new(span, FilterErrorKind::value(word.as_bytes(), "a moment")).suggest(
-            "write RFC 3339, a clock time such as `12:03:11`, `start`, `end`, `alert:1`, `mark:a`, or `+19s` after \
-             the start",
-        )
-    })
+    if is_date(word) {
+        let (behind, clock) = (c.at, time_word(c).0);
+        // `2026-11-22 12:03`: a text of digits behind a date is none of it.
+        let whole = clock.contains(':').then(|| Instant::parse(&format!("{word}T{clock}"))).flatten();
+        if let Some(instant) = whole {
+            return Ok(Instant { span: c.span(span.start), ..instant });
+        }
+        c.at = behind;
+    }
+    Instant::parse(word).map(|instant| Instant { span, ..instant }).ok_or_else(|| no_moment(c, word, span))
+}
+
+fn no_moment(c: &mut Cursor<'_>, word: &str, span: Span) -> FilterError {
+    c.blanks();
+    let error = FilterError::new(span, FilterErrorKind::value(word.as_bytes(), "a moment"));
+    if parse_duration(word).is_some() {
+        return error.suggest(if c.at_word("ago") {
+            format!(
+                "a filter knows no `ago`: write `end-{word}`, or `--begin '{word} ago'` beside the filter"
+            )
+        } else {
+            format!("write `start+{word}` or `end-{word}`")
+        });
+    }
+    error.suggest(
+        "write RFC 3339, a date such as `2026-11-22` with or without a time (UTC), a clock time such as `12:03:11`, `start`, \
+         `end`, `alert:1`, `mark:a`, or `+19s` after the start",
+    )
 }

@@ -54,6 +54,17 @@ const READ: &[(Mode, &str, &str)] = &[
         "seq(evt.type = open; evt.type = connect and foo within 10s)",
     ),
     (Mode::Lenient, "time in 12:00..start+5s", "time in 12:00:00.000000000 .. start+5s"),
+    (
+        Mode::Lenient,
+        "time > 2026-11-22 time < 2026-11-22 12:03 wget",
+        "time > 2026-11-22T00:00:00.000000000Z and time < 2026-11-22T12:03:00.000000000Z and wget",
+    ),
+    (
+        Mode::Lenient,
+        "time in 2026-11-22T12:03 .. 2026-11-22 12:03:11.5+2s",
+        "time in 2026-11-22T12:03:00.000000000Z .. 2026-11-22T12:03:11.500000000Z+2s",
+    ),
+    (Mode::Lenient, "time > 2026-11-22 12", "time > 2026-11-22T00:00:00.000000000Z and 12"),
     (Mode::Lenient, "time >= +19s life < 1m30s", "time >= start+19s and life < 90s"),
     (Mode::Lenient, "time life seq near", "time and life and seq and near"),
 ];
@@ -115,6 +126,18 @@ const REFUSED: &[(Mode, &str, &str)] = &[
         "column 1: `within` needs a condition on a process, such as `proc.name = sshd`",
     ),
     (Mode::Lenient, "seq(a within 5s)", "column 7: expected `;` and a second step, found `within`"),
+    (
+        Mode::Lenient,
+        "time > 3m ago",
+        "column 8: `3m` is not a moment; a filter knows no `ago`: write `end-3m`, or `--begin '3m ago'` beside the filter",
+    ),
+    (Mode::Lenient, "time > 3m", "column 8: `3m` is not a moment; write `start+3m` or `end-3m`"),
+    (
+        Mode::Lenient,
+        "time > yesterday",
+        "column 8: `yesterday` is not a moment; write RFC 3339, a date such as `2026-11-22` with or without a time (UTC), a \
+         clock time such as `12:03:11`, `start`, `end`, `alert:1`, `mark:a`, or `+19s` after the start",
+    ),
     (Mode::Lenient, "a or", "column 5: expected a field, some text or `(`, found the end"),
 ];
 
