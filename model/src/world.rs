@@ -448,7 +448,9 @@ impl FdNames for World {
         let (closed, label) =
             self.containers.get(&process.container)?.tables.get(&process.table)?.last_closed.as_ref()?;
         // The label is safe text already; passing it on as own words keeps its escapes as they are.
-        (*closed == fd).then(|| Safe::format(format_args!("{}", String::from_utf8_lossy(label))))
+        // One without a label had no room for it.
+        (*closed == fd && !label.is_empty())
+            .then(|| Safe::format(format_args!("{}", String::from_utf8_lossy(label))))
     }
 }
 

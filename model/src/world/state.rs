@@ -324,6 +324,7 @@ impl State {
         let Some(slot) = slot else { return };
         self.budget.give(SLOT);
         let Entry::Occupied(mut entry) = self.descriptions.entry(slot.description) else { return };
+        let is_known = entry.get().kind != crate::fds::FdKind::Unknown;
         let label = if entry.get().refs > 1 {
             entry.get_mut().refs -= 1;
             entry.get().label().into_string().into_bytes()
@@ -332,6 +333,9 @@ impl State {
             self.budget.give(DESCRIPTION + info.kind.bytes());
             info.into_label()
         };
+        if !is_known {
+            return;
+        }
         let label = if self.room(label.len()) {
             label
         } else {

@@ -165,6 +165,17 @@ fn descriptors_follow_dup_fork_and_exec() {
     assert_eq!(world.process_by_pid(2).unwrap().bytes_written, 5);
 }
 
+/// It was told as `12:unknown`, while every other call had the number alone.
+#[test]
+fn a_closed_descriptor_of_which_nothing_was_known_has_no_name() {
+    let world = world(&[
+        exec(10, 1, "/bin/sh", &["sh"]),
+        call(20, 1, "dup2", &[12, 1], 1),
+        call(30, 1, "close", &[1], 0),
+    ]);
+    assert_eq!(world.fd_name(task(1), 1), None);
+}
+
 #[test]
 fn close_range_and_shared_tables() {
     let world = world(&[
