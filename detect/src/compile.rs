@@ -6,9 +6,7 @@ use afterimage_format::EventCode;
 
 use crate::{
     compare::{self, Comparison, Constants},
-    complete,
-    fields::{self, FieldRef},
-    modes,
+    fields, modes,
     needle::Needle,
     program::{Check, CodeTest, FieldsCheck, Node},
     shape,
@@ -16,20 +14,11 @@ use crate::{
     syntax::{
         FilterError, FilterErrorKind, Mode,
         ast::{self, Expr, Function, Item, Literal, Op, Right, Span, Term, Test},
-        nearest,
     },
     term::{Source, unknown},
     value::{Kind, Multi},
+    warning::{self, FilterWarning},
 };
-
-/// Something that works but may not mean what its writer thinks.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FilterWarning {
-    /// The bytes concerned.
-    pub span: Span,
-    /// What about them, a sentence without its period.
-    pub message: String,
-}
 
 /// What compiling needs to know and what it notices.
 #[derive(Debug)]
@@ -145,9 +134,7 @@ impl Compiler {
         let written = right;
         let right = &*spelt;
         if let Source::Field(field) = &source {
-            self.notice(field, *op, check);
-            self.unlisted(field, *op, right);
-            self.misread(field, written);
+            self.warnings.extend(warning::of_check(field, *op, written, check.span));
             match field.def().name {
                 "evt.dir" => return Ok(None),
                 "evt.around" => return around(&check.left, *op, right, check.span).map(Some),
@@ -205,66 +192,6 @@ impl Compiler {
             Right::Term(_) => true,
         };
         if all { Kind::Number } else { Kind::Text }
-    }
-
-    /// Warnings about fields and operators that surprise.
-    fn notice(&mut self, field: &FieldRef, op: Op, check: &ast::Check) {
-        let name = field.def().name;
-        let message = if name == "evt.dir" {
-            "`evt.dir` is ignored: calls are recorded when they return".to_owned()
-        } else if !field.def().is_recorded() {
-            format!("`{name}` is not recorded: the check is never true")
-        } else if op == Op::Ne && field.multi() == Multi::Ancestors {
-            format!("`{name} !=` is true when any ancestor differs; write `not {name} = ...` for none")
-        } else {
-            return;
-        };
-        self.warnings.push(FilterWarning { span: check.span, message });
-    }
-
-    /// Warns of values that a field never has.
-    fn unlisted(&mut self, field: &FieldRef, op: Op, right: &Right) {
-        let literals: Vec<&Literal> = match (op, right) {
-            (Op::Eq | Op::Ne, Right::Literal(literal)) => vec![literal],
-            (Op::In | Op::Intersects, Right::List(items)) => items
-                .iter()
-                .filter_map(|item| if let Item::One(literal) = item { Some(literal) } else { None })
-                .collect(),
-            _ => return,
-        };
-        let Some(values) = complete::closed(field.def()) else { return };
-        for literal in literals {
-            let value = String::from_utf8_lossy(&literal.bytes);
-            if field.stand_in() == Some(value.as_bytes()) || values.contains(&&*value) {
-                continue;
-            }
-            let name = field.def().name;
-            let message = match nearest(&value, values.iter().copied()) {
-                _ if value == "<NA>" => format!("`{name}` never is `<NA>`; write `not {name} exists`"),
-                Some(near) => format!("`{name}` never is `{value}`; did you mean `{near}`?"),
-                None => format!("`{name}` never is `{value}`; it is one of {}", values.join(", ")),
-            };
-            self.warnings.push(FilterWarning { span: literal.span, message });
-        }
-    }
-
-    /// Warns of numbers that are read otherwise than they look.
-    fn misread(&mut self, field: &FieldRef, right: &Right) {
-        let literals: Vec<&Literal> = match right {
-            Right::Literal(literal) => vec![literal],
-            Right::List(items) => items
-                .iter()
-                .flat_map(|item| match item {
-                    Item::One(literal) => vec![literal],
-                    Item::Range(low, high) => vec![low, high],
-                })
-                .collect(),
-            Right::Term(_) => return,
-        };
-        for literal in literals {
-            let warning = modes::warning(field, literal);
-            self.warnings.extend(warning.map(|message| FilterWarning { span: literal.span, message }));
-        }
     }
 
     /// A test of the event's type by its code; `None` for operators on the name's text.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::{
-    compile::{Compiler, FilterWarning},
+    compile::Compiler,
     context::{EventContext, Frame},
     expand::Expander,
     of_process::OfProcess,
@@ -15,6 +15,7 @@ use crate::{
         ast::Expr,
         instant::{Base, Instant},
     },
+    warning::FilterWarning,
 };
 
 /// A filter of the bar, of `grep`, or a rule's condition.

@@ -33,8 +33,8 @@ pub mod syntax;
 mod term;
 mod tracker;
 mod value;
+mod warning;
 
-pub use compile::FilterWarning;
 pub use complete::complete;
 pub use context::{EventContext, Frame, Image, Told, follows};
 pub use ended::Ended;
@@ -52,3 +52,4 @@ pub use sieve::Sieve;
 pub use syntax::{FilterError, FilterErrorKind, Mode};
 pub use tracker::Tracker;
 pub use value::{Kind, Multi, Value};
+pub use warning::FilterWarning;

@@ -39,21 +39,8 @@ pub(crate) fn read<'r>(field: &FieldRef, op: Op, right: &'r Right) -> Cow<'r, Ri
     })
 }
 
-/// The warning for a number whose leading 0 is missing, or means nothing.
-pub(crate) fn warning(field: &FieldRef, literal: &Literal) -> Option<String> {
-    let text = std::str::from_utf8(&literal.bytes).ok()?;
-    if field.is_mode() {
-        let lacks = (3..=4).contains(&text.len()) && !text.starts_with('0') && is_octal(text);
-        return lacks
-            .then(|| format!("`{}.mode` is octal with a leading 0: write `0{text}`", field.def().name));
-    }
-    let number = text.strip_prefix('0').filter(|rest| rest.bytes().all(|b| b.is_ascii_digit()))?;
-    let number = number.trim_start_matches('0');
-    (field.def().kind.is_number() && !number.is_empty())
-        .then(|| format!("`{text}` is read as {number}: numbers are decimal, or hexadecimal with `0x`"))
-}
-
-fn is_octal(digits: &str) -> bool {
+/// Whether all digits are octal ones.
+pub(crate) fn is_octal(digits: &str) -> bool {
     digits.bytes().all(|b| matches!(b, b'0'..=b'7'))
 }
 

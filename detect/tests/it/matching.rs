@@ -498,6 +498,10 @@ fn surprising_filters_are_warned_of() {
         ("container.state = dead", "never is `dead`"),
         ("evt.class != network", "never is `network`"),
         ("evt.category in (file, ipc)", "did you mean `IPC`?"),
+        ("fd.sport = 99999", "`fd.sport` is from 0 to 65535, never `99999`"),
+        ("fd.port in (22, 60000..70000)", "never `70000`"),
+        ("proc.pid = -1", "`proc.pid` is from 0 to 4194304, never `-1`"),
+        ("fd.num >= -2", "`fd.num` is from -1"),
     ] {
         let filter = Filter::parse(filter).unwrap();
         assert!(
@@ -517,6 +521,8 @@ fn values_that_a_field_has_are_warned_of_nowhere() {
         "container.state in (running, exited, deleted, unknown)",
         "evt.class = net",
         "evt.io_dir = read",
+        "fd.sport in (0, 65535, https) and fd.num = -1 and user.loginuid != -1 and proc.pid in (0..4194304)",
+        "user.uid = 4294967295 and evt.rawres = -99999 and evt.type.is.open = 1",
         "evt.category in (file, IPC, internal)",
         "fd.sockfamily = unix",
         "fd.type startswith ipv",
