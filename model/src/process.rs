@@ -283,6 +283,13 @@ impl Process {
         own.or_else(|| self.exec().map(|e| crate::paths::file_name(&e.image)).filter(|n| !n.is_empty()))
     }
 
+    /// Its name at a moment, an execution at that moment included; before the first that is known, that one.
+    pub fn comm_at(&self, at: BootNanos) -> Option<&[u8]> {
+        let known = self.comms.partition_point(|(since, _)| *since <= at);
+        let then = self.comms.get(known.saturating_sub(1)).map(|(_, name)| name.as_slice());
+        then.or_else(|| self.comm())
+    }
+
     /// Its command line; where no execution was seen, its name in brackets; else its id.
     pub fn title(&self) -> Safe {
         match (self.exec(), self.comm()) {

@@ -35,7 +35,8 @@ family! {
         Sport = "fd.sport", Port, One, Never: "The server's port.";
         Lport = "fd.lport", Port, One, Never: "The own port.";
         Rport = "fd.rport", Port, One, Never: "The other end's port.";
-        L4proto = "fd.l4proto", Text, One, Never: "tcp, udp, icmp, raw; `<NA>` of an IP socket whose protocol is not known, absent of all that is no IP socket.";
+        L4proto = "fd.l4proto", Text, One, Never: "tcp, udp, icmp, raw; `<NA>` of an IP socket that is not known or has not connected, listened, sent or received yet, as in \
+             Falco; absent of all that is no IP socket.";
         Sockfamily = "fd.sockfamily", Text, One, Never: "ip or unix.";
         IsServer = "fd.is_server", Bool, One, Never: "Whether the process is the server's end.";
         Uid = "fd.uid", Text, One, Never: "Thread id and descriptor number, one after the other.";

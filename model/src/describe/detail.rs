@@ -2,7 +2,7 @@
 
 use afterimage_format::{Event, EventCode, EventFlags, FieldTag, layout};
 
-use super::{FdNames, args, command, path, payload};
+use super::{FdNames, args, command, is_used, path, payload};
 use crate::{
     artifacts,
     names::event_name,
@@ -301,7 +301,8 @@ impl Line<'_> {
         let mut words = Vec::new();
         let path = self.path();
         let shown = args(self.event);
-        for (spec, (name, value)) in signature.args.iter().zip(&shown) {
+        let used = signature.args.iter().enumerate().filter(|(at, _)| is_used(self.event, *at));
+        for ((_, spec), (name, value)) in used.zip(&shown) {
             use syscalls::ArgKind as K;
             match spec.kind {
                 K::Path if !path.is_empty() => words.push(path.clone()),

@@ -73,6 +73,9 @@ const V4: [u8; 16] = [2, 0, 0x11, 0x5c, 203, 0, 113, 9, 0, 0, 0, 0, 0, 0, 0, 0];
 fn the_line_of_each_kind_of_call() {
     let open = call("openat", &[CWD, 1, 0o1101, 0o644], 3).field(FieldTag::PATH, b"/tmp/x\n");
     assert_eq!(open.detail(), r"/tmp/x\n O_WRONLY|O_CREAT|O_TRUNC");
+    // It has no mode: the pointer behind was told in its place.
+    let queue = call("mq_open", &[0, 0, 0o644, 0x7fff_0000], 3).field(FieldTag::PATH, b"/q");
+    assert_eq!(queue.detail(), "/q O_RDONLY");
     let read_only = call("openat", &[CWD, 1, 0o2_000_000, 0], 3).field(FieldTag::PATH, b"/etc/passwd");
     assert_eq!(read_only.detail(), "/etc/passwd");
     let write = call("write", &[4, 1, 5], 5).field(FieldTag::PAYLOAD, b"\x16\x03\"hi");

@@ -135,6 +135,15 @@ fn a_process_keeps_the_history_of_its_programs_and_names() {
     assert_eq!(world.process_by_pid(2).unwrap().environment().count(), 0, "forgotten at the end");
     let names: Vec<&[u8]> = p.comms.iter().map(|(_, n)| n.as_slice()).collect();
     assert_eq!(names, [&b"sh"[..], b"kworker/0:1", b".x"]);
+    let at =
+        |(since, _): &(BootNanos, Vec<u8>), by: i64| p.comm_at(BootNanos(since.0.saturating_add_signed(by)));
+    assert_eq!(at(&p.comms[1], 0), Some(&b"kworker/0:1"[..]));
+    assert_eq!(
+        at(&p.comms[2], -1),
+        Some(&b"kworker/0:1"[..]),
+        "what it was called later is not what it was called"
+    );
+    assert_eq!((at(&p.comms[0], -1), at(&p.comms[2], 9)), (Some(&b"sh"[..]), Some(&b".x"[..])));
     assert_eq!(p.execs.iter().map(|e| e.program()).collect::<Vec<_>>(), [&b"/bin/sh"[..], b"/tmp/.x"]);
     assert_eq!(p.title().as_str(), "/tmp/.x [upper layer]");
 }

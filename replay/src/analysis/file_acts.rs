@@ -4,7 +4,7 @@ use afterimage_format::{BootNanos, ContainerUid};
 use afterimage_model::{
     World, artifacts,
     files::{Act, ActKind, Existence, FileRecord},
-    process::{Process, ProcessKey},
+    process::ProcessKey,
     text::{Safe, escape},
 };
 
@@ -142,23 +142,25 @@ pub fn with_lives<'a>(files: impl Iterator<Item = &'a FileRecord>) -> Vec<(&'a F
 }
 
 impl FileRow<'_> {
-    fn process(&self, key: ProcessKey) -> Option<Safe> {
-        self.world.process(key).and_then(Process::comm).map(escape)
+    /// What the process was called when it did something.
+    fn process(&self, act: &Act) -> Option<Safe> {
+        self.world.process(act.by).and_then(|process| process.comm_at(act.time)).map(escape)
     }
 
-    /// Each process that did something, once, in order.
+    /// Each process that did something, once under each name that it had then, in order.
     fn by(&self) -> Vec<Safe> {
-        let mut keys: Vec<ProcessKey> = Vec::new();
+        let mut known: Vec<(ProcessKey, Option<Safe>)> = Vec::new();
         for act in &self.record.acts {
-            if !keys.contains(&act.by) {
-                keys.push(act.by);
+            let who = (act.by, self.process(act));
+            if !known.contains(&who) {
+                known.push(who);
             }
         }
-        let named = |key: ProcessKey| match self.process(key) {
+        let named = |(key, name): (ProcessKey, Option<Safe>)| match name {
             Some(name) => Safe::format(format_args!("{} {name}", key.tgid)),
             None => Safe::format(format_args!("{}", key.tgid)),
         };
-        keys.into_iter().map(named).collect()
+        known.into_iter().map(named).collect()
     }
 
     /// What was done, each kind once, in order of first doing.
@@ -205,7 +207,7 @@ impl FileRow<'_> {
                 ("last", self.trace.clock.rfc3339(act.last).into()),
                 ("act", kind.into()),
                 ("pid", act.by.tgid.into()),
-                ("process", self.process(act.by).into()),
+                ("process", self.process(act).into()),
                 ("bytes", act.bytes.into()),
                 ("count", act.count.into()),
                 ("result", act.result.into()),

@@ -47,6 +47,23 @@ fn dropper() -> Store {
     fixture.seal()
 }
 
+/// The program that the intruder brought was told as executed by `sh`, which its process became later.
+#[test]
+fn who_did_something_has_the_name_that_it_had_then() {
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../samples/intrusion.aftx");
+    let document = afterimage(&["files", sample, "-o", "json"]).json();
+    let rows = document["files"].as_array().expect("a list");
+    let dropped = rows.iter().find(|row| row["path"] == "/tmp/.update").expect("the program");
+    let by = ["21348 wget", "21349 chmod", "21350 .update", "21369 rm"];
+    assert_eq!(dropped["by"], serde_json::json!(by));
+    let acts = dropped["history"].as_array().expect("acts");
+    let executed: Vec<&serde_json::Value> =
+        acts.iter().filter(|act| act["act"] == "executed").map(|act| &act["process"]).collect();
+    assert_eq!(executed, [".update"]);
+    let shell = rows.iter().find(|row| row["path"] == "/bin/sh").expect("a shell");
+    assert!(shell["by"].as_array().expect("a list").contains(&"21350 sh".into()), "{shell}");
+}
+
 #[test]
 fn files_tell_what_was_dropped_run_and_removed() {
     let store = dropper();
