@@ -77,6 +77,18 @@ detail and its result, as `afterimage grep`, `show` and the TUI print them, what
 process's command line has is asked for with `proc.cmdline contains wget`, bytes behind those of a payload that the row \
 shows with `evt.arg.data contains wget`.
 
+## In filters, not in rules
+
+| part | what passes |
+| --- | --- |
+| `within proc.name = sshd`, `under proc.name = sshd` | events of such a process and of all below it; of those below it alone |
+| `near(evt.type = connect, 5s)` | what was at most so long before or after a match; `by proc.pid` before the `)`: of the same process |
+| `seq(fd.name = /a; evt.type = execve within 10s)` | the steps in this order, in so much time; `by FIELD` as above |
+| `time > 2026-11-22`, `time in 12:03 .. end-5s` | what was then. A moment is RFC 3339, a date with or without a time (UTC), a time of day, `start`, `end`, \
+`alert:1` or `mark:a`, with an offset such as `+19s` behind it where one is meant; `+19s` alone counts from the container's start, `-5s` from \
+the end. A filter knows no now: `3m ago` is for `--begin` and `--end` |
+| `life < 30s` | events of containers that lived so long |
+
 ";
 
 const ELSEWHERE: &str = "
