@@ -311,7 +311,8 @@ fn process_facts(process: &process::Process) -> Process<'_> {
         comm: process.comm().map(|comm| &comm[..comm.len().min(COMM)]),
         exe_path: exec.map(|exec| exec.image.as_slice()).filter(|path| known(path)),
         argv: exec.map(|exec| exec.argv.as_slice()),
-        env: exec.map(|_| process.environment_block()),
+        // Forgotten at the end: that is no empty one.
+        env: exec.filter(|_| process.is_running()).map(|_| process.environment_block()),
         cwd: process.cwd.as_deref(),
         vpid: process.vpid,
         ppid: process.parent.map(|parent| parent.tgid),

@@ -29,7 +29,7 @@ family! {
         Exeline = "proc.exeline", Text, One, Never: "First argument and the others.";
         Env = "proc.env", Text, One, MayKey:
             "The environment joined by blanks, or the value of one variable. Values may be masked by the recorder's \
-             policy.";
+             policy. It is forgotten at the process's end (`procexit`).";
         Aenv = "proc.aenv", Text, Ancestors, MayKey: "Environment of ancestor N or any, or the nearest value of a name.";
         Cwd = "proc.cwd", Text, One, Never: "The working directory, with a slash at its end, as Falco has it.";
         Loginshellid = "proc.loginshellid", Number, One, Never: "Process id of the eldest shell above.";

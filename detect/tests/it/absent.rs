@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use afterimage_detect::{ArgRule, Filter, fields};
-use afterimage_format::FactKey;
+use afterimage_format::{EventCode, FactKey, layout::exit};
 
 use crate::scene::{Program, READ, Scene};
 
@@ -101,6 +101,16 @@ fn what_stands_in_the_place_of_nothing_can_be_compared_and_does_not_exist() {
     // Nobody saw what the descriptor is open on.
     let unknown = scene().call(101, "close", &[42], 0, &[]);
     assert!(unknown.last_passes("fd.num = 42 and not fd.type exists and not fd.type != file"));
+}
+
+/// It was an empty text then.
+#[test]
+fn an_environment_that_was_forgotten_is_absent() {
+    assert!(scene().last_passes("proc.env exists and proc.env contains HOME"));
+    let mut numbers = [0; exit::COUNT];
+    numbers[exit::GROUP_DEAD] = 1;
+    let ended = scene().push(101, EventCode::EXIT, &numbers, 0, &[]);
+    assert!(ended.last_passes("evt.type = procexit and proc.name = bash and not proc.env exists"));
 }
 
 #[test]
