@@ -7,6 +7,9 @@
 //! what the program claimed, made absolute. Acts of the same kind by the same process that follow each other are one
 //! act with a count.
 //!
+//! What was done before a range ([`Files::counting_from`]) moves what is known of files, their names, their content and
+//! whether they were there, and is counted nowhere.
+//!
 //! Memory is bounded by [`FileLimits`]. Where there is no room for a record of each file that had a name, the last
 //! record carries on for them all and says for how many; [`LeftOut`] counts what is in no record.
 
@@ -17,7 +20,7 @@ mod set;
 
 use std::collections::BTreeMap;
 
-use afterimage_format::{ContainerUid, Event, EventCode, EventFlags};
+use afterimage_format::{BootNanos, ContainerUid, Event, EventCode, EventFlags};
 
 pub use content::{Assembled, Content, Piece};
 pub use record::{Act, ActKind, Existence, FileId, FileRecord};
@@ -71,6 +74,8 @@ impl LeftOut {
 #[derive(Debug, Default)]
 pub struct Files {
     limits: FileLimits,
+    /// Acts before it are not counted.
+    begin: BootNanos,
     containers: BTreeMap<ContainerUid, FileSet>,
 }
 
@@ -82,14 +87,21 @@ impl Files {
 
     /// Nothing known.
     pub fn with_limits(limits: FileLimits) -> Self {
-        Self { limits, containers: BTreeMap::new() }
+        Self { limits, ..Self::default() }
+    }
+
+    /// Acts before `begin` are not counted, and files to which nothing was done since have [`FileRecord::is_counted`] unset.
+    /// To be said before the first event.
+    #[must_use]
+    pub fn counting_from(self, begin: Option<BootNanos>) -> Self {
+        Self { begin: begin.unwrap_or_default(), ..self }
     }
 
     /// Takes in an event that `world` has applied already.
     pub fn apply(&mut self, world: &World, container: ContainerUid, event: &Event<'_>) {
         let Some(process) = world.process_of_task(event.task) else { return };
-        let limits = self.limits;
-        let set = self.containers.entry(container).or_insert_with(|| FileSet::new(limits));
+        let (limits, begin) = (self.limits, self.begin);
+        let set = self.containers.entry(container).or_insert_with(|| FileSet::new(limits, begin));
         let mut look = Look { world, event, container, process: process.key, set };
         if event.code == EventCode::EXEC {
             look.executed();

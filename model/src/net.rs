@@ -4,16 +4,19 @@
 //! own address and remote host. Names come from what was seen on the wire and are told with their source: answers
 //! of DNS servers, the server name of a TLS greeting, the host of an HTTP request. None of them is proof of who
 //! answered.
+//!
+//! What was before a range ([`Network::counting_from`]) tells who is connected to whom and what they are called, and is
+//! counted nowhere.
 
 mod greeting;
 mod record;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     net::IpAddr,
 };
 
-use afterimage_format::{ContainerUid, Event, EventFlags, FieldTag};
+use afterimage_format::{BootNanos, ContainerUid, Event, EventFlags, FieldTag};
 
 pub use record::{Conversation, Direction, Listener, Lookup, Name, NameSource};
 
@@ -36,6 +39,8 @@ const MOST: usize = 8_192;
 /// The networks of the containers whose events were applied.
 #[derive(Debug, Default)]
 pub struct Network {
+    /// What was before it is not counted.
+    begin: BootNanos,
     containers: BTreeMap<ContainerUid, Net>,
 }
 
@@ -44,6 +49,8 @@ pub struct Network {
 struct Net {
     conversations: Vec<Conversation>,
     index: HashMap<Key, usize>,
+    /// Conversations of which there were signs before counting began, by their positions.
+    before: HashSet<usize>,
     listeners: Vec<Listener>,
     lookups: Vec<Lookup>,
     names: HashMap<IpAddr, Vec<Vec<u8>>>,
@@ -63,6 +70,12 @@ impl Network {
         Self::default()
     }
 
+    /// What was before `begin` is not counted. To be said before the first event.
+    #[must_use]
+    pub fn counting_from(self, begin: Option<BootNanos>) -> Self {
+        Self { begin: begin.unwrap_or_default(), ..self }
+    }
+
     /// Takes in an event that `world` has applied already.
     pub fn apply(&mut self, world: &World, container: ContainerUid, event: &Event<'_>) {
         if event.code.as_syscall().is_none() || event.flags.contains(EventFlags::SIGRETURN) {
@@ -71,12 +84,27 @@ impl Network {
         let Some(action) = action(syscalls::base_name(event.code)) else { return };
         let Some(process) = world.process_of_task(event.task) else { return };
         let net = self.containers.entry(container).or_default();
-        Look { world, event, process: process.key, net }.apply(action);
+        let counts = self.begin <= event.time;
+        Look { world, event, process: process.key, net, counts }.apply(action);
     }
 
-    /// The conversations of a container, by their first sign.
+    /// The conversations of a container, by their first sign; those with no sign since counting began are among them.
     pub fn conversations(&self, container: ContainerUid) -> &[Conversation] {
         self.containers.get(&container).map(|n| n.conversations.as_slice()).unwrap_or_default()
+    }
+
+    /// The conversations that are counted, each with whether there were signs of it before counting began.
+    pub fn counted(&self, container: ContainerUid) -> impl Iterator<Item = (&Conversation, bool)> {
+        let net = self.containers.get(&container);
+        let all = net.into_iter().flat_map(|net| {
+            net.conversations.iter().enumerate().map(|(at, talk)| (talk, net.before.contains(&at)))
+        });
+        all.filter(|(talk, _)| talk.is_counted())
+    }
+
+    /// The lookups that are counted: asked or answered since counting began.
+    pub fn counted_lookups(&self, container: ContainerUid) -> impl Iterator<Item = &Lookup> {
+        self.lookups(container).iter().filter(|lookup| lookup.is_counted(self.begin))
     }
 
     /// Sockets that waited for connections.
@@ -84,7 +112,8 @@ impl Network {
         self.containers.get(&container).map(|n| n.listeners.as_slice()).unwrap_or_default()
     }
 
-    /// Questions to DNS servers and their answers, by time.
+    /// Questions to DNS servers and their answers, in the order in which they were seen first, those from before counting
+    /// began among them.
     pub fn lookups(&self, container: ContainerUid) -> &[Lookup] {
         self.containers.get(&container).map(|n| n.lookups.as_slice()).unwrap_or_default()
     }
@@ -127,6 +156,8 @@ struct Look<'a> {
     event: &'a Event<'a>,
     process: ProcessKey,
     net: &'a mut Net,
+    /// It is in the range that is counted.
+    counts: bool,
 }
 
 impl Look<'_> {
@@ -157,24 +188,29 @@ impl Look<'_> {
         let Some(socket) = self.socket(self.fd()) else { return };
         let peer = self.told(FieldTag::PEER).or_else(|| self.told(FieldTag::SOCKADDR));
         let Some(peer) = peer.filter(|_| is_talk(&socket)) else { return };
-        let (event, process) = (self.event, self.process);
-        let Some(conversation) = self.conversation(&socket, Some(peer)) else { return };
-        conversation.note(event.time, process);
+        let event = self.event;
+        let counts = self.counts;
+        let Some(conversation) = self.signed(&socket, Some(peer)) else { return };
+        conversation.local = socket.local.or(conversation.local.take());
+        if !counts {
+            return;
+        }
         if event.ret >= 0 || event.ret == EINPROGRESS {
             conversation.connections += 1;
         } else {
             conversation.failures += 1;
             conversation.last_error = Some(event.ret);
         }
-        conversation.local = socket.local.or(conversation.local.take());
     }
 
     fn accept(&mut self) {
         let Some(socket) = i32::try_from(self.event.ret).ok().and_then(|fd| self.socket(fd)) else { return };
-        let (event, process) = (self.event, self.process);
-        if let Some(conversation) = self.conversation(&socket, socket.peer.clone()) {
-            conversation.note(event.time, process);
-            conversation.connections += 1;
+        let counts = self.counts;
+        if let Some(conversation) = self.signed(&socket, socket.peer.clone()) {
+            conversation.connections += u64::from(counts);
+        }
+        if !counts {
+            return;
         }
         let local = self.socket(self.fd()).and_then(|listener| listener.local);
         if let Some(listener) = self.net.listeners.iter_mut().rev().find(|l| l.local == local) {
@@ -192,7 +228,7 @@ impl Look<'_> {
             return;
         }
         if self.net.listeners.len() >= MOST {
-            self.net.dropped += 1;
+            self.net.dropped += u64::from(self.counts);
             return;
         }
         self.net.listeners.push(Listener {
@@ -214,7 +250,7 @@ impl Look<'_> {
         // A datagram's own address is whom it went to or came from.
         let peer = self.told(FieldTag::SOCKADDR).or_else(|| socket.peer.clone());
         let peeked = !sends && self.peeks();
-        let (event, process) = (self.event, self.process);
+        let event = self.event;
         let is_dns = peer.as_ref().and_then(SocketAddress::port) == Some(DNS_PORT);
         let payload: Vec<u8> = event
             .fields
@@ -226,15 +262,15 @@ impl Look<'_> {
         if is_many && !peeked {
             self.further(&socket, sends);
         }
-        let Some(conversation) = self.conversation(&socket, peer) else { return };
-        conversation.note(event.time, process);
+        let counts = self.counts;
+        let Some(conversation) = self.signed(&socket, peer) else { return };
         if peeked {
             return;
         }
-        if sends {
+        if counts && sends {
             conversation.sent = conversation.sent.saturating_add(bytes);
             conversation.messages_sent += 1;
-        } else {
+        } else if counts {
             conversation.received = conversation.received.saturating_add(bytes);
             conversation.messages_received += 1;
         }
@@ -248,10 +284,12 @@ impl Look<'_> {
     /// Whom the messages behind the first of one call went to or came from, as far as they were addressed: how much they moved
     /// is not recorded.
     fn further(&mut self, socket: &Socket, sends: bool) {
-        let (event, process) = (self.event, self.process);
-        for address in SocketAddress::of_further_messages(event).filter(SocketAddress::is_named) {
-            let Some(conversation) = self.conversation(socket, Some(address)) else { return };
-            conversation.note(event.time, process);
+        let counts = self.counts;
+        for address in SocketAddress::of_further_messages(self.event).filter(SocketAddress::is_named) {
+            let Some(conversation) = self.signed(socket, Some(address)) else { return };
+            if !counts {
+                continue;
+            }
             let messages =
                 if sends { &mut conversation.messages_sent } else { &mut conversation.messages_received };
             *messages += 1;
@@ -267,8 +305,22 @@ impl Look<'_> {
         flags.is_some_and(|flags| flags & MSG_PEEK != 0)
     }
 
-    /// The conversation of a socket with a peer, begun when it is new.
-    fn conversation(&mut self, socket: &Socket, peer: Option<SocketAddress>) -> Option<&mut Conversation> {
+    /// The conversation of a socket with a peer, of which this event is a sign.
+    fn signed(&mut self, socket: &Socket, peer: Option<SocketAddress>) -> Option<&mut Conversation> {
+        let (time, process, counts) = (self.event.time, self.process, self.counts);
+        let at = self.conversation(socket, peer)?;
+        if !counts {
+            self.net.before.insert(at);
+        }
+        let conversation = self.net.conversations.get_mut(at)?;
+        if counts {
+            conversation.note(time, process);
+        }
+        Some(conversation)
+    }
+
+    /// The position of the conversation of a socket with a peer, begun when it is new.
+    fn conversation(&mut self, socket: &Socket, peer: Option<SocketAddress>) -> Option<usize> {
         let protocol = socket.protocol_name();
         let key = if socket.accepted || peer.is_none() {
             let ip = peer.as_ref().and_then(SocketAddress::ip);
@@ -277,14 +329,14 @@ impl Look<'_> {
             Key::Out(protocol, peer.clone()?)
         };
         if let Some(at) = self.net.index.get(&key) {
-            return self.net.conversations.get_mut(*at);
+            return Some(*at);
         }
         if self.net.conversations.len() >= MOST {
-            self.net.dropped += 1;
+            self.net.dropped += u64::from(self.counts);
             return None;
         }
         let direction = if matches!(key, Key::In(..)) { Direction::In } else { Direction::Out };
-        let mut conversation = Conversation::new(protocol, direction, self.event.time, self.process);
+        let mut conversation = Conversation::new(protocol, direction, self.event.time);
         conversation.local = socket.local.clone();
         for name in peer
             .as_ref()
@@ -296,9 +348,10 @@ impl Look<'_> {
             conversation.name(name, NameSource::Dns);
         }
         conversation.peer = peer;
-        self.net.index.insert(key, self.net.conversations.len());
+        let at = self.net.conversations.len();
+        self.net.index.insert(key, at);
         self.net.conversations.push(conversation);
-        self.net.conversations.last_mut()
+        Some(at)
     }
 
     /// A message to or from a DNS server.
@@ -311,7 +364,7 @@ impl Look<'_> {
             let DnsAnswer::Address(ip) = answer.data else { continue };
             let ip = ip.to_canonical();
             if self.net.names.len() >= MOST && !self.net.names.contains_key(&ip) {
-                self.net.dropped += 1;
+                self.net.dropped += u64::from(self.counts);
                 continue;
             }
             let names = self.net.names.entry(ip).or_default();
@@ -325,10 +378,11 @@ impl Look<'_> {
             |l: &&mut Lookup| l.id == message.id && l.name == name && l.kind == message.kind && l.by == by;
         match self.net.lookups.iter_mut().rev().take(64).find(same).filter(|l| l.answered.is_none()) {
             Some(lookup) if message.is_response => lookup.answer(self.event.time, &message),
-            Some(lookup) => lookup.asked += 1,
-            None if full => self.net.dropped += 1,
+            Some(lookup) => lookup.ask(self.event.time, self.counts),
+            None if full => self.net.dropped += u64::from(self.counts),
             None => {
                 let mut lookup = Lookup::new(self.event.time, by, &message, name);
+                lookup.ask(self.event.time, self.counts);
                 if message.is_response {
                     lookup.answer(self.event.time, &message);
                 }

@@ -4,6 +4,9 @@
 //! terminal is one stream by its path. Bytes have the direction of the process: in what it read, out what it wrote.
 //! Payloads are kept with their true lengths, so that a gap is a gap and never silence. Payload bytes are those that
 //! the recorder kept: cut at its limits.
+//!
+//! Streams have numbers in the order of their first bytes. What went through before a range ([`Streams::counting_from`]) gives
+//! numbers, so that a stream has the same in every range, and is counted nowhere.
 
 mod chunk;
 mod transfer;
@@ -46,16 +49,29 @@ impl Default for StreamLimits {
 #[derive(Debug, Default)]
 pub struct Streams {
     limits: StreamLimits,
+    /// What went through before it is not counted.
+    begin: BootNanos,
     containers: BTreeMap<ContainerUid, StreamSet>,
 }
 
 #[derive(Debug, Default)]
 struct StreamSet {
     streams: Vec<Stream>,
-    index: HashMap<StreamKey, usize>,
+    index: HashMap<StreamKey, Known>,
     bytes: usize,
     dropped: u64,
 }
+
+/// A stream that was seen.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    number: usize,
+    /// Where it is listed, once something of it is counted.
+    at: Option<usize>,
+}
+
+/// Streams that are given numbers, in one container.
+const NUMBERED: usize = 65_536;
 
 /// What makes a stream one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,15 +87,17 @@ pub enum StreamKey {
 /// Everything that went through one description or terminal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stream {
+    /// Which of its container's streams it is, by their first bytes; the first is 1.
+    pub number: usize,
     /// What makes it one.
     pub key: StreamKey,
     /// What it is, in a word: `tcp`, `pipe`, `unix`, `tty`, `unknown`.
     pub kind: &'static str,
     /// What it is in a few words, as last known.
     pub label: Safe,
-    /// First bytes.
+    /// First bytes that are counted.
     pub first: BootNanos,
-    /// Last bytes.
+    /// Last bytes that are counted.
     pub last: BootNanos,
     /// True number of bytes read by processes of the container.
     pub bytes_in: u64,
@@ -112,7 +130,13 @@ impl Streams {
 
     /// Nothing known.
     pub fn with_limits(limits: StreamLimits) -> Self {
-        Self { limits, containers: BTreeMap::new() }
+        Self { limits, ..Self::default() }
+    }
+
+    /// What went through before `begin` is not counted. To be said before the first event.
+    #[must_use]
+    pub fn counting_from(self, begin: Option<BootNanos>) -> Self {
+        Self { begin: begin.unwrap_or_default(), ..self }
     }
 
     /// Takes in an event that `world` has applied already.
@@ -128,12 +152,20 @@ impl Streams {
         let Some((key, kind, label)) = identify(world, event, process.key, transfer.fd) else { return };
         let chunk = Chunk { time: event.time, task: event.task, process: process.key, transfer };
         let set = self.containers.entry(container).or_default();
-        if let Some(at) = set.find(key, kind, event.time, self.limits) {
+        let number = set.number(&key);
+        if self.begin <= event.time
+            && let Some(at) = set.find(number, key, kind, event.time, self.limits)
+        {
             set.add(at, chunk, label, self.limits);
         }
     }
 
-    /// The streams of a container, by their first bytes.
+    /// How many streams of a container have numbers.
+    pub fn numbered(&self, container: ContainerUid) -> usize {
+        self.containers.get(&container).map_or(0, |set| set.index.len())
+    }
+
+    /// The streams of a container of which something is counted, by their first bytes that are.
     pub fn list(&self, container: ContainerUid) -> &[Stream] {
         self.containers.get(&container).map(|s| s.streams.as_slice()).unwrap_or_default()
     }
@@ -188,23 +220,42 @@ fn is_terminal(path: &[u8]) -> bool {
 }
 
 impl StreamSet {
+    /// The number of a stream, given when it is new; none where too many have one.
+    fn number(&mut self, key: &StreamKey) -> Option<usize> {
+        if let Some(known) = self.index.get(key) {
+            return Some(known.number);
+        }
+        let number = self.index.len() + 1;
+        if number > NUMBERED {
+            return None;
+        }
+        self.index.insert(key.clone(), Known { number, at: None });
+        Some(number)
+    }
+
     fn find(
         &mut self,
+        number: Option<usize>,
         key: StreamKey,
         kind: &'static str,
         time: BootNanos,
         limits: StreamLimits,
     ) -> Option<usize> {
-        if let Some(at) = self.index.get(&key) {
-            return Some(*at);
+        let Some((number, known)) = number.zip(self.index.get_mut(&key)) else {
+            self.dropped += 1;
+            return None;
+        };
+        if known.at.is_some() {
+            return known.at;
         }
         if self.streams.len() >= limits.streams {
             self.dropped += 1;
             return None;
         }
         let at = self.streams.len();
-        self.index.insert(key.clone(), at);
+        known.at = Some(at);
         self.streams.push(Stream {
+            number,
             key,
             kind,
             label: Safe::default(),

@@ -90,7 +90,7 @@ impl<'a> Look<'a> {
         // What was opened before is whatever has the name, or had it when it was last seen.
         let holder = self.set.holder(path).map(|record| record.id);
         let Some(file) = holder.or_else(|| self.set.begin(path, self.event.time)) else {
-            self.set.refuse(kind, bytes);
+            self.set.refuse(self.event.time, kind, bytes);
             return None;
         };
         if let Some(record) = self.set.record_mut(file) {
@@ -126,7 +126,7 @@ impl<'a> Look<'a> {
             _ => None,
         };
         let Some(id) = id.or_else(|| self.set.with_name(&path, self.event.time)) else {
-            self.set.refuse(kind, 0);
+            self.set.refuse(self.event.time, kind, 0);
             return None;
         };
         let record = self.note(id, kind, 0)?;
@@ -141,7 +141,7 @@ impl<'a> Look<'a> {
         let there = self.set.holder(&path).is_some_and(|record| record.present || record.is_gone());
         let found = self.set.holder(&path).map(|record| record.id).filter(|_| !there);
         let Some(id) = found.or_else(|| self.set.begin(&path, self.event.time)) else {
-            self.set.refuse(kind, 0);
+            self.set.refuse(self.event.time, kind, 0);
             return None;
         };
         self.empty(id);
@@ -381,9 +381,12 @@ impl<'a> Look<'a> {
         let kept: Vec<u8> =
             payload::contiguous(self.event.fields.iter().filter(|f| f.tag == FieldTag::PAYLOAD));
         let (room, task, end) = (self.set.room(), self.event.task, self.event.time);
+        let counts = self.set.counts(end);
         let begin = BootNanos(end.0.saturating_sub(self.event.duration.unwrap_or(0)));
         let Some(record) = self.set.record_mut(id) else { return };
-        record.bytes_recorded = record.bytes_recorded.saturating_add(kept.len() as u64);
+        if counts {
+            record.bytes_recorded = record.bytes_recorded.saturating_add(kept.len() as u64);
+        }
         let mut taken = None;
         if open.is_some_and(|open| open.life != record.lives) {
             // It went to an earlier one of the files that the record stands for.
@@ -495,7 +498,7 @@ impl<'a> Look<'a> {
             self.note(replaced, ActKind::Replaced, 0);
         }
         let Some(file) = file else {
-            self.set.refuse(ActKind::Renamed, 0);
+            self.set.refuse(self.event.time, ActKind::Renamed, 0);
             return;
         };
         self.set.rename(file, &to);

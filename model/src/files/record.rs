@@ -29,9 +29,9 @@ pub struct FileRecord {
     pub upper_layer: Option<bool>,
     /// Its size when it was executed.
     pub size: Option<u64>,
-    /// First act.
+    /// First act that is counted.
     pub first: BootNanos,
-    /// Last act.
+    /// Last act that is counted.
     pub last: BootNanos,
     /// Bytes read from it.
     pub bytes_read: u64,
@@ -39,6 +39,8 @@ pub struct FileRecord {
     pub bytes_written: u64,
     /// Acts by kind: a bit each ([`ActKind::bit`]).
     pub kinds: u32,
+    /// Kinds of acts before counting began, as bits.
+    pub(super) kinds_before: u32,
     /// The last act that made or removed its name was a removal.
     pub deleted: bool,
     /// Another file was given its name.
@@ -202,6 +204,7 @@ impl FileRecord {
             bytes_read: 0,
             bytes_written: 0,
             kinds: 0,
+            kinds_before: 0,
             deleted: false,
             replaced: false,
             present: false,
@@ -217,6 +220,21 @@ impl FileRecord {
     /// Whether an act of this kind is among those that were noted, remembered or not.
     pub fn was(&self, kind: ActKind) -> bool {
         self.kinds & kind.bit() != 0
+    }
+
+    /// Whether anything was done to it since counting began.
+    pub fn is_counted(&self) -> bool {
+        self.kinds != 0
+    }
+
+    /// Whether anything was done to it before counting began.
+    pub fn is_from_before(&self) -> bool {
+        self.kinds_before != 0
+    }
+
+    /// Whether an act of this kind was ever noted, counted or not.
+    fn ever_was(&self, kind: ActKind) -> bool {
+        (self.kinds | self.kinds_before) & kind.bit() != 0
     }
 
     /// Whether the file was made or changed: content, name or mode.
@@ -237,10 +255,10 @@ impl FileRecord {
     /// Whether it was made during the recording and then executed.
     pub fn was_dropped_and_executed(&self) -> bool {
         self.dropped
-            || self.was(ActKind::Executed)
+            || self.ever_was(ActKind::Executed)
                 && (self.upper_layer == Some(true)
                     || matches!(self.existence, Existence::Made | Existence::MaybeMade)
-                        && self.was(ActKind::Written))
+                        && self.ever_was(ActKind::Written))
     }
 
     /// It had this path.
@@ -273,8 +291,12 @@ impl FileRecord {
     pub(super) fn join(&mut self, later: Self) {
         self.dropped = self.was_dropped_and_executed() || later.was_dropped_and_executed();
         self.lives = self.lives.saturating_add(later.lives);
+        if later.is_counted() {
+            self.first = if self.is_counted() { self.first.min(later.first) } else { later.first };
+            self.last = if self.is_counted() { self.last.max(later.last) } else { later.last };
+        }
         self.kinds |= later.kinds;
-        self.last = self.last.max(later.last);
+        self.kinds_before |= later.kinds_before;
         self.bytes_read = self.bytes_read.saturating_add(later.bytes_read);
         self.bytes_written = self.bytes_written.saturating_add(later.bytes_written);
         self.bytes_recorded = self.bytes_recorded.saturating_add(later.bytes_recorded);
@@ -294,13 +316,23 @@ impl FileRecord {
         self.content.begin(false);
     }
 
-    /// Takes an act into account, without the act itself.
+    /// Counts an act, without the act itself.
     pub(super) fn count(&mut self, act: &Act) {
+        if !self.is_counted() {
+            self.first = act.time;
+        }
         self.last = act.time;
         self.kinds |= act.kind.bit();
         match act.kind {
             ActKind::Read => self.bytes_read = self.bytes_read.saturating_add(act.bytes),
             ActKind::Written => self.bytes_written = self.bytes_written.saturating_add(act.bytes),
+            _ => {}
+        }
+    }
+
+    /// An act was done to it, counted or not: whether its name is there.
+    pub(super) fn moves(&mut self, kind: ActKind) {
+        match kind {
             ActKind::Deleted => self.deleted = true,
             ActKind::Replaced => self.replaced = true,
             ActKind::Created | ActKind::OpenedOrCreated | ActKind::Renamed | ActKind::Linked => {
@@ -309,7 +341,7 @@ impl FileRecord {
             _ => {}
         }
         // What is done through a descriptor does not tell whether the name is there.
-        match act.kind {
+        match kind {
             ActKind::Deleted | ActKind::Replaced => self.present = false,
             ActKind::Refused | ActKind::Read | ActKind::Written => {}
             _ => self.present = !self.is_gone(),

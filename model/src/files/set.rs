@@ -32,6 +32,8 @@ pub(super) struct Open {
 #[derive(Debug)]
 pub(super) struct FileSet {
     limits: FileLimits,
+    /// Acts before it are not counted.
+    begin: BootNanos,
     records: BTreeMap<FileId, FileRecord>,
     /// Names that have no file are known to be nobody's.
     names: BTreeMap<Vec<u8>, Name>,
@@ -45,11 +47,12 @@ pub(super) struct FileSet {
 }
 
 impl FileSet {
-    pub(super) fn new(limits: FileLimits) -> Self {
+    pub(super) fn new(limits: FileLimits, begin: BootNanos) -> Self {
         // One that has a name, and one that stands for all that had it.
         let limits = FileLimits { lives: limits.lives.max(2), ..limits };
         Self {
             limits,
+            begin,
             records: BTreeMap::new(),
             names: BTreeMap::new(),
             open: BTreeMap::new(),
@@ -176,7 +179,13 @@ impl FileSet {
 
     /// Notes an act on a file.
     pub(super) fn note(&mut self, id: FileId, act: Act) {
+        let counts = self.counts(act.time);
         let Some(record) = self.records.get_mut(&id) else { return };
+        record.moves(act.kind);
+        if !counts {
+            record.kinds_before |= act.kind.bit();
+            return;
+        }
         let is_new = !record.was(act.kind);
         record.count(&act);
         if record.fold(&act) {
@@ -193,8 +202,16 @@ impl FileSet {
         self.acts += 1;
     }
 
+    /// Whether what is done at this time is counted.
+    pub(super) fn counts(&self, time: BootNanos) -> bool {
+        self.begin <= time
+    }
+
     /// Notes that there was no room for a file.
-    pub(super) fn refuse(&mut self, kind: ActKind, bytes: u64) {
+    pub(super) fn refuse(&mut self, time: BootNanos, kind: ActKind, bytes: u64) {
+        if !self.counts(time) {
+            return;
+        }
         self.left_out.unlisted += 1;
         if kind == ActKind::Written {
             self.left_out.unlisted_written = self.left_out.unlisted_written.saturating_add(bytes);

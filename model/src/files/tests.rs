@@ -464,3 +464,30 @@ proptest! {
         prop_assert_eq!(files.get(BOX, b"/x").unwrap().acts.last().map(|a| a.by), Some(task(3).into()));
     }
 }
+
+/// `files -b T` told what was written before T too, because only the end was cut.
+#[test]
+fn what_was_done_before_the_range_is_state_and_is_not_counted() {
+    let (mut world, mut files) = (World::new(), Files::new().counting_from(Some(BootNanos(12))));
+    for event in dropper() {
+        event.with(|e| {
+            world.apply(BOX, e);
+            files.apply(&world, BOX, e);
+        });
+    }
+    let record = files.get(BOX, b"/tmp/.x").unwrap();
+    assert_eq!(
+        acts(record),
+        ["12 3 written x1 4 B", "20 4 mode set x1 0 B", "30 4 executed x1 0 B", "40 4 deleted x1 0 B"]
+    );
+    assert_eq!((record.bytes_written, record.bytes_recorded), (4, 4));
+    assert_eq!((record.first, record.last), (BootNanos(12), BootNanos(40)));
+    assert!(record.is_from_before() && record.was_dropped_and_executed(), "it was made before");
+    assert_eq!(record.existence, Existence::MaybeMade);
+    assert_eq!(record.content.assemble(100).bytes, b"\x7fELFrest", "content is as of the end");
+    let mut late = Files::new().counting_from(Some(BootNanos(41)));
+    for event in dropper() {
+        event.with(|e| late.apply(&world, BOX, e));
+    }
+    assert!(!late.get(BOX, b"/tmp/.x").unwrap().is_counted(), "nothing was done to it since");
+}

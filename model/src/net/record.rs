@@ -29,9 +29,9 @@ pub struct Conversation {
     pub local: Option<SocketAddress>,
     /// What the peer is called.
     pub names: Vec<Name>,
-    /// First sign.
+    /// First sign that is counted.
     pub first: BootNanos,
-    /// Last sign.
+    /// Last sign that is counted.
     pub last: BootNanos,
     /// Connections made or accepted.
     pub connections: u64,
@@ -47,7 +47,7 @@ pub struct Conversation {
     pub messages_sent: u64,
     /// Calls that received.
     pub messages_received: u64,
-    /// Who took part, in order of their first sign.
+    /// Who took part, in order of their first sign that is counted; nobody where no sign is.
     pub processes: Vec<ProcessKey>,
 }
 
@@ -102,14 +102,15 @@ pub struct Listener {
     pub protocol: &'static str,
     /// Its address, where known.
     pub local: Option<SocketAddress>,
-    /// Connections accepted.
+    /// Connections accepted since counting began.
     pub accepted: u64,
 }
 
 /// A question to a DNS server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lookup {
-    /// When it was asked first (or answered, where the question was not seen).
+    /// When it was asked first since counting began; where it was asked before that alone, then; where only its answer was
+    /// seen, when that came.
     pub time: BootNanos,
     /// By whom.
     pub by: ProcessKey,
@@ -119,7 +120,7 @@ pub struct Lookup {
     pub name: Vec<u8>,
     /// The kind asked for: 1 is A, 28 is AAAA, 16 is TXT.
     pub kind: u16,
-    /// How often it was asked.
+    /// How often it was asked since counting began.
     pub asked: u32,
     /// When it was answered.
     pub answered: Option<BootNanos>,
@@ -132,7 +133,7 @@ pub struct Lookup {
 }
 
 impl Conversation {
-    pub(super) fn new(protocol: &'static str, direction: Direction, time: BootNanos, by: ProcessKey) -> Self {
+    pub(super) fn new(protocol: &'static str, direction: Direction, time: BootNanos) -> Self {
         Self {
             protocol,
             direction,
@@ -148,11 +149,20 @@ impl Conversation {
             received: 0,
             messages_sent: 0,
             messages_received: 0,
-            processes: vec![by],
+            processes: Vec::new(),
         }
     }
 
+    /// Whether there was any sign of it since counting began.
+    pub fn is_counted(&self) -> bool {
+        !self.processes.is_empty()
+    }
+
+    /// A sign of it, which is counted.
     pub(super) fn note(&mut self, time: BootNanos, by: ProcessKey) {
+        if !self.is_counted() {
+            self.first = time;
+        }
         self.last = time;
         if self.processes.len() < PROCESSES && !self.processes.contains(&by) {
             self.processes.push(by);
@@ -184,12 +194,28 @@ impl Lookup {
             id: message.id,
             name,
             kind: message.kind,
-            asked: 1,
+            asked: 0,
             answered: None,
             code: 0,
             addresses: Vec::new(),
             aliases: Vec::new(),
         }
+    }
+
+    /// Whether it was asked or answered since `begin`.
+    pub fn is_counted(&self, begin: BootNanos) -> bool {
+        self.asked > 0 || self.answered.is_some_and(|at| begin <= at)
+    }
+
+    /// It was asked once more; `counts` where that is counted.
+    pub(super) fn ask(&mut self, time: BootNanos, counts: bool) {
+        if !counts {
+            return;
+        }
+        if self.asked == 0 {
+            self.time = time;
+        }
+        self.asked = self.asked.saturating_add(1);
     }
 
     pub(super) fn answer(&mut self, time: BootNanos, message: &DnsMessage) {

@@ -174,3 +174,40 @@ fn each_address_of_one_call_with_several_messages_is_a_conversation() {
     assert_eq!((to("198.51.100.2:9").1, to("198.51.100.2:9").2, to("198.51.100.2:9").3), (0, 2, 2));
     assert_eq!((to("198.51.100.3:9").1, to("198.51.100.3:9").2), (0, 1), "{told:?}");
 }
+
+/// `net -b T` told the sums of the whole recording, because only the end was cut.
+#[test]
+fn what_was_said_before_the_range_is_not_counted() {
+    let mut events = connect(10, 1, 3, "198.51.100.7:443", 0).to_vec();
+    events.extend([
+        send(20, 1, 3, &client_hello("api.example.com")),
+        call(21, 1, "read", &[3, 0, 100], 100),
+        send(30, 1, 3, b"more"),
+    ]);
+    events.extend(connect(40, 1, 4, "198.51.100.8:80", 0));
+    events.extend(connect(5, 1, 5, "198.51.100.9:80", 0));
+    events.sort_by_key(|event| event.time);
+    let (mut world, mut net) = (World::new(), Network::new().counting_from(Some(BootNanos(30))));
+    for event in &events {
+        event.with(|e| {
+            world.apply(BOX, e);
+            net.apply(&world, BOX, e);
+        });
+    }
+    let counted: Vec<_> = net
+        .counted(BOX)
+        .map(|(talk, before)| {
+            let peer = talk.peer.as_ref().unwrap().to_string();
+            (peer, talk.connections, talk.sent, talk.received, talk.first.0, before)
+        })
+        .collect();
+    assert_eq!(
+        counted,
+        [
+            ("198.51.100.7:443".to_owned(), 0, 4, 0, 30, true),
+            ("198.51.100.8:80".to_owned(), 1, 0, 0, 41, false),
+        ]
+    );
+    let (talk, _) = net.counted(BOX).next().unwrap();
+    assert_eq!(talk.names[0].name, b"api.example.com", "its name is known from before");
+}
