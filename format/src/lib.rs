@@ -62,7 +62,7 @@ pub use owned::{OwnedEvent, OwnedField};
 pub use page::{Anchor, Direction, EventId};
 pub use reader::{
     BlockFilter, BlockInfo, CatalogUse, ColumnInfo, ColumnReader, Columns, ContainerSummary, GramQuery,
-    Keyframe, Origin, Query, Recording, StringId, Visitor, Wanted,
+    Histogram, Keyframe, Origin, Query, Recording, StringId, Visitor, Wanted,
 };
 pub use verify::{
     Finding, FindingKind, SegmentReport, SegmentState, Signer, VerifyOptions, VerifyReport, verify,

@@ -31,6 +31,7 @@ pub use crate::events::filter::{BlockFilter, GramQuery};
 pub use blocks::ColumnInfo;
 use blocks::{Cache, Indexed};
 pub use columns::{ColumnReader, Columns, StringId, Wanted};
+pub use density::Histogram;
 pub use keyframes::Keyframe;
 use opened::Segment;
 pub use visit::Visitor;
@@ -391,7 +392,20 @@ impl Recording {
         end: BootNanos,
         columns: usize,
     ) -> Vec<[u32; Class::COUNT]> {
-        density::density(self, container, begin, end, columns)
+        density::density(self, container, begin, end, columns, 0).counts
+    }
+
+    /// As [`Self::density`], counted exactly as far as reading at most `rows` more rows can do it: blocks' counters do not fit
+    /// a range's borders. Says where counts are not exact.
+    pub fn histogram(
+        &self,
+        container: Option<ContainerUid>,
+        begin: BootNanos,
+        end: BootNanos,
+        columns: usize,
+        rows: u64,
+    ) -> Histogram {
+        density::density(self, container, begin, end, columns, rows)
     }
 
     /// Looks for what was written since opening. True when there is more than before; ids of events of a part

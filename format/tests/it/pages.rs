@@ -148,3 +148,27 @@ fn density_is_exact_where_columns_are_narrow_and_misses_no_event_where_they_are_
     assert!(recording.density(None, end, begin, 3).iter().flatten().all(|&c| c == 0));
     assert!(recording.density(None, begin, end, 0).is_empty());
 }
+
+/// A part of a timeline that began in the middle of a block told of events before it, and nothing said so.
+#[test]
+fn a_histogram_is_exact_where_it_may_read_rows_and_marks_where_it_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = events(13, 8000, 3);
+    let recording = recording(dir.path(), &rows);
+    let (begin, end) = (rows[1000].1.time, rows[7000].1.time);
+    let uid = Some(ContainerUid(2));
+    let mut estimates = 0;
+    for columns in [1, 7, 60, 4000] {
+        let exact = counted(&rows, 2, begin, end, columns);
+        let read = recording.histogram(uid, begin, end, columns, u64::MAX);
+        assert_eq!(read.counts, exact, "{columns} columns");
+        assert!(!read.approximate.contains(&true), "{columns} columns");
+        let unread = recording.histogram(uid, begin, end, columns, 0);
+        assert_eq!(unread.counts, recording.density(uid, begin, end, columns));
+        for ((found, exact), approximate) in unread.counts.iter().zip(&exact).zip(&unread.approximate) {
+            assert!(*approximate || found == exact, "{columns} columns");
+            estimates += usize::from(*approximate);
+        }
+    }
+    assert!(estimates > 0, "some columns are estimates");
+}
