@@ -26,6 +26,7 @@ pub use emitter::{Emitter, Shape, object};
 pub use json::{SCHEMA, guarded};
 pub use markdown::field as markdown_text;
 pub use sink::Sink;
+pub(crate) use table::filled;
 pub use terminal::Style;
 pub use width::{cut, display_width};
 

@@ -218,6 +218,19 @@ impl Column {
         self
     }
 
+    /// These columns with the last of them shown in tables, as that of the recording is where there are several.
+    #[must_use]
+    pub const fn with_last<const N: usize>(columns: &[Self]) -> [Self; N] {
+        let mut all = [columns[0]; N];
+        let mut i = 0;
+        while i < N {
+            all[i] = columns[i];
+            i += 1;
+        }
+        all[N - 1].shown = true;
+        all
+    }
+
     /// Integers, aligned to the right.
     #[must_use]
     pub const fn integer(self) -> Self {

@@ -56,7 +56,7 @@ impl<'a> Emitter<'a> {
         }
         if let Some(who) = args.output.asks_for_time().filter(|_| !timesketch::has_time(&columns)) {
             return Err(Failure::Usage(format!(
-                "{} have no column `time`, which {who} asks for",
+                "a row of `{}` has no column `time`, which {who} asks for",
                 shape.rows
             )));
         }

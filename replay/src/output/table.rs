@@ -72,8 +72,11 @@ impl Table {
             return Ok(());
         }
         let titles = self.left_out.join(", ");
-        let line = format!("no room for {titles}; --no-trunc shows all");
-        writeln!(out, "{}", self.style.paint(Tone::Dim, &line))
+        let text = format!("no room for {titles}; --no-trunc shows all");
+        for line in filled(&text, self.limit.unwrap_or(usize::MAX)) {
+            writeln!(out, "{}", self.style.paint(Tone::Dim, &line))?;
+        }
+        Ok(())
     }
 
     fn settle(&mut self, out: &mut dyn Write) -> io::Result<()> {
@@ -86,6 +89,12 @@ impl Table {
                 widths = self.wanted();
             }
             self.fit(&mut widths, limit);
+            while let Some(over) = self.over(&widths, limit) {
+                self.left_out.insert(0, self.columns[over].title);
+                self.drop(|i| i != over);
+                widths = self.wanted();
+                self.fit(&mut widths, limit);
+            }
         }
         let titles: Vec<String> = self.columns.iter().map(|c| c.title.to_owned()).collect();
         self.line(out, &titles, Tone::Head, &widths)?;
@@ -144,6 +153,14 @@ impl Table {
         (0..widths.len()).rev().find(|&i| total > limit && self.columns[i].spare)
     }
 
+    /// The column that is left out next, where the line does not fit though all that can be cut short is: the last that
+    /// cannot, else the last. The first stays, and as many as fit.
+    fn over(&self, widths: &[usize], limit: usize) -> Option<usize> {
+        let total = widths.iter().sum::<usize>() + GAP.len() * widths.len().saturating_sub(1);
+        let others = || (1..widths.len()).rev();
+        others().find(|&i| !self.columns[i].flexible).or_else(|| others().next()).filter(|_| total > limit)
+    }
+
     /// Takes width from the flexible columns, the widest first, until the line fits.
     fn fit(&self, widths: &mut [usize], limit: usize) {
         let gaps = GAP.len() * widths.len().saturating_sub(1);
@@ -188,6 +205,21 @@ impl Table {
     }
 }
 
+/// A text in lines of at most this width, broken between words.
+pub(crate) fn filled(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if display_width(line) + 1 + display_width(word) <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// The items at the places that are shown.
 fn pick<T>(items: Vec<T>, shown: &[bool]) -> Vec<T> {
     items.into_iter().zip(shown).filter_map(|(item, shown)| shown.then_some(item)).collect()
@@ -223,6 +255,20 @@ mod tests {
         assert!(!printed(None).contains("no room"));
         let wide = printed(Some(200));
         assert_eq!(wide, printed(None));
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal_however_narrow_that_is() {
+        for limit in 20..80 {
+            let narrow = printed(Some(limit));
+            let rows: Vec<&str> = narrow.lines().collect();
+            assert!(
+                rows.len() >= 3 && rows.iter().all(|line| display_width(line) <= limit),
+                "{limit}: {narrow}"
+            );
+            let has_all = COLUMNS.iter().all(|column| rows[0].contains(column.title));
+            assert_eq!(narrow.contains("no room for "), !has_all, "what is left out is said: {narrow}");
+        }
     }
 
     #[test]
