@@ -2,6 +2,9 @@
 //!
 //! Zero and unknown are never shown alike: `·` is no event, blank is not recorded, `×` is a loss, `░` is
 //! corrupt.
+//!
+//! Counts come from the index, whose counters are of short times of their own: where these lie across the border of a part, the
+//! events are read and counted, up to [`ROWS`] of them; what is an estimate then says so.
 
 mod chart;
 mod svg;
@@ -37,9 +40,14 @@ pub struct Column {
     pub gaps: u32,
     /// Nothing was recorded in it: the recorder was not running.
     pub blind: bool,
+    /// Some events near its borders may be counted in its neighbour, or the other way round.
+    pub approximate: bool,
     /// Events in its time were recorded and cannot be read, so far as counting has found.
     pub corrupt: bool,
 }
+
+/// Events that are read at most to count exactly at the borders of parts.
+const ROWS: u64 = 4_000_000;
 
 impl Column {
     /// Events of all classes.
@@ -57,19 +65,20 @@ impl Density {
         let columns = columns.clamp(1, 10_000);
         // One past the last moment, so that the last event falls into the last part.
         let stop = BootNanos(end.0.saturating_add(1).max(begin.0.saturating_add(columns as u64)));
-        let counts = trace.recording.density(container, begin, stop, columns);
+        let found = trace.recording.histogram(container, begin, stop, columns, ROWS);
         let width = stop.0 - begin.0;
         let edge = |i: usize| {
             let part = u128::from(width) * i as u128 / columns as u128;
             BootNanos(begin.0.saturating_add(u64::try_from(part).unwrap_or(u64::MAX)))
         };
-        let build = |(i, counts): (usize, [u32; Class::COUNT])| {
-            let mut column =
-                Column { from: edge(i), to: edge(i + 1), counts, gaps: 0, blind: false, corrupt: false };
+        let build = |(i, (counts, approximate)): (usize, ([u32; Class::COUNT], bool))| {
+            let (from, to) = (edge(i), edge(i + 1));
+            let mut column = Column { from, to, counts, gaps: 0, blind: false, corrupt: false, approximate };
             column.mark(trace, container);
             column
         };
-        Self { begin, end, columns: counts.into_iter().enumerate().map(build).collect() }
+        let parts = found.counts.into_iter().zip(found.approximate);
+        Self { begin, end, columns: parts.enumerate().map(build).collect() }
     }
 
     /// Nanoseconds of one part.

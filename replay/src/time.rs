@@ -8,7 +8,7 @@ mod named;
 mod zone;
 
 pub use duration::{human, offset, parse as parse_duration};
-pub(crate) use moment::shifted;
 pub use moment::{Frame, Moment, RangeArgs, Span};
+pub(crate) use moment::{moment, shifted};
 pub use named::{Named, Namer};
 pub use zone::Clock;

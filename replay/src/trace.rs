@@ -12,8 +12,9 @@ mod open;
 
 pub use gaps::Gaps;
 pub use life::{Ended, Life, Partial, State, followed_from};
-pub use lookup::{Target, find};
+pub use lookup::{Found, Target, copies, find, find_all};
 pub use named::named;
 pub(crate) use named::{CASE_LIMIT, case_file, marks};
 pub use names::{display_name, id, image, label, name, pod, short_id};
+pub(crate) use open::{STDIN, spool};
 pub use open::{StoreArgs, Trace, files_in};

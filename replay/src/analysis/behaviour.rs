@@ -75,7 +75,8 @@ impl Behaviour {
     /// [`Failure::Read`].
     pub fn of(target: &Target<'_>, span: Span) -> Result<Self, Failure> {
         let uid = target.uid();
-        let (mut files, mut network) = (Files::new(), Network::new());
+        let (mut files, mut network) =
+            (Files::new().counting_from(span.begin), Network::new().counting_from(span.begin));
         let mut this = Self::default();
         events::roll(target.trace, Some(uid), span.end, &mut |world, uid, event| {
             if event.flags.contains(EventFlags::SETUP) {
@@ -93,11 +94,11 @@ impl Behaviour {
                 this.add(What::Call, Safe::format(format_args!("{}", event_name(event.code))), 1);
             }
         })?;
-        for file in files.list(uid).filter(|f| f.was_changed() && span.overlaps(f.first, f.last)) {
+        for file in files.list(uid).filter(|f| f.was_changed()) {
             let changes = file.acts.iter().filter(|a| is_change(a.kind)).map(|a| u64::from(a.count)).sum();
             this.add(What::File, escape(&file.path), changes);
         }
-        for talk in network.conversations(uid).iter().filter(|c| span.overlaps(c.first, c.last)) {
+        for (talk, _) in network.counted(uid) {
             let direction = match talk.direction {
                 Direction::Out => "to",
                 Direction::In => "from",
@@ -114,12 +115,12 @@ impl Behaviour {
             let item = Safe::format(format_args!("{} {direction} {peer}", talk.protocol));
             this.add(What::Peer, item, talk.connections.max(1));
         }
-        for listener in network.listeners(uid) {
+        for listener in network.listeners(uid).iter().filter(|l| span.contains(l.since)) {
             let local =
                 listener.local.as_ref().map(|l| Safe::format(format_args!("{l}"))).unwrap_or_default();
             this.add(What::Listener, Safe::format(format_args!("{} {local}", listener.protocol)), 1);
         }
-        for lookup in network.lookups(uid).iter().filter(|l| span.contains(l.time)) {
+        for lookup in network.counted_lookups(uid).filter(|lookup| lookup.asked > 0) {
             this.add(What::Name, escape(&lookup.name), u64::from(lookup.asked));
         }
         Ok(this)

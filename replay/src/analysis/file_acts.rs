@@ -16,17 +16,18 @@ use crate::{
 };
 
 const COLUMNS: &[Column] = &[
-    Column::new("first", "FIRST", "first act, in seconds after the container's start in tables")
+    Column::new("first", "FIRST", "first act in the range, in seconds after the container's start in tables")
         .kind(Kind::Time),
-    Column::new("last", "LAST", "last act").hidden().kind(Kind::Time),
-    Column::new("written", "WRITTEN", "bytes written to it").integer(),
-    Column::new("read", "READ", "bytes read from it").integer().spare(),
-    Column::new("acts", "ACTS", "what was done to it").kind(Kind::Texts).flexible(),
+    Column::new("last", "LAST", "last act in the range, written as the first").hidden().kind(Kind::Time),
+    Column::new("written", "WRITTEN", "bytes written to it in the range").integer(),
+    Column::new("read", "READ", "bytes read from it in the range").integer().spare(),
+    Column::new("acts", "ACTS", "what was done to it in the range").kind(Kind::Texts).flexible(),
     Column::new(
         "marks",
         "MARKS",
-        "dropped and executed, deleted, replaced, upper layer, link, directory, claimed path, and for how many files of its \
-         name it stands",
+        "what it is by the end of the range: dropped and executed, deleted, replaced, upper layer, link, directory, claimed \
+         path, from before (something was done to it before the range too, and is not counted), and for how many files of \
+         its name it stands",
     )
     .kind(Kind::Texts)
     .flexible()
@@ -41,7 +42,7 @@ const COLUMNS: &[Column] = &[
         .integer(),
     Column::new("formerly", "FORMERLY", "paths it had before it was renamed: the first and the last 16").kind(Kind::Texts).optional(),
     Column::new("link_to", "LINK TO", "what a link points to, as claimed").hidden(),
-    Column::new("by", "BY", "processes that did it").kind(Kind::Texts).flexible().spare(),
+    Column::new("by", "BY", "processes that did it in the range").kind(Kind::Texts).flexible().spare(),
     Column::new("existence", "EXISTENCE", "found, made, maybe made or unknown: whether it was there before")
         .hidden(),
     Column::new("kernel_path", "KERNEL PATH", "the kernel told this path; otherwise programs claimed it")
@@ -66,13 +67,13 @@ const COLUMNS: &[Column] = &[
     .optional()
     .spare(),
     Column::new("image", "IMAGE", "what became of these bytes: kept, or why they are missing").hidden(),
-    Column::new("recorded", "RECORDED", "bytes of what was written that the recording holds")
+    Column::new("recorded", "RECORDED", "bytes of what was written in the range that the recording holds")
         .hidden()
         .integer(),
     Column::new(
         "history",
         "HISTORY",
-        "acts in order of time, but for `acts_left_out`: `time`, `last`, `act`, `pid`, `process`, `bytes`, `count` and \
+        "acts in the range in order of time, but for `acts_left_out`: `time`, `last`, `act`, `pid`, `process`, `bytes`, `count` and \
          `result` each",
     )
     .hidden()
@@ -147,6 +148,13 @@ impl FileRow<'_> {
         self.world.process(act.by).and_then(|process| process.comm_at(act.time)).map(escape)
     }
 
+    /// A moment: seconds after the container's start for people.
+    fn moment(&self, at: BootNanos) -> Cell {
+        let text =
+            Safe::format(format_args!("{}", time::offset(i128::from(at.0) - i128::from(self.start.0))));
+        Cell::both(text, self.trace.clock.rfc3339(at))
+    }
+
     /// Each process that did something, once under each name that it had then, in order.
     fn by(&self) -> Vec<Safe> {
         let mut known: Vec<(ProcessKey, Option<Safe>)> = Vec::new();
@@ -188,6 +196,7 @@ impl FileRow<'_> {
             (record.link_to.is_some(), "link"),
             (record.directory, "directory"),
             (!record.kernel_path, "claimed path"),
+            (record.is_from_before(), "from before"),
         ]
         .into_iter()
         .filter(|(holds, _)| *holds)
@@ -223,12 +232,8 @@ impl Record for FileRow<'_> {
     fn cell(&self, key: &str) -> Cell {
         let record = self.record;
         match key {
-            "first" => {
-                let offset = i128::from(record.first.0) - i128::from(self.start.0);
-                let text = Safe::format(format_args!("{}", time::offset(offset)));
-                Cell::both(text, self.trace.clock.rfc3339(record.first))
-            }
-            "last" => self.trace.moment(record.last),
+            "first" => self.moment(record.first),
+            "last" => self.moment(record.last),
             "written" => Cell::number(record.bytes_written),
             "read" => Cell::number(record.bytes_read),
             "acts" => Cell::list(self.acts()),

@@ -12,7 +12,7 @@ use afterimage_format::{
 use afterimage_model::files::{ActKind, FileRecord};
 use sha2::{Digest as _, Sha256};
 
-use crate::{events, failure::Failure, time::Span, trace::Trace};
+use crate::{events, failure::Failure, progress::Progress, time::Span, trace::Trace};
 
 /// Most bytes of one image: what a recorder keeps at most.
 const LARGEST: u64 = 16 << 20;
@@ -129,8 +129,11 @@ impl Images {
     }
 }
 
+/// Whose an image was, the path it was executed from, and the image.
+pub type Told = (ContainerUid, Vec<u8>, Image);
+
 /// The images that were executed in a container, or in any, in a range of time: whose, from where, and what became of
-/// each. Only blocks that have any are read.
+/// each. Only blocks that have any are read; nothing is, and nothing comes back, where these have more than `most` rows.
 ///
 /// # Errors
 /// [`Failure::Read`].
@@ -138,16 +141,27 @@ pub fn executed(
     trace: &Trace,
     only: Option<ContainerUid>,
     span: Span,
-) -> Result<Vec<(ContainerUid, Vec<u8>, Image)>, Failure> {
+    most: u64,
+) -> Result<Option<Vec<Told>>, Failure> {
     let recording = &trace.recording;
     let frame = events::frame(trace);
     let filter = Filter::parse("evt.type = artifact")
         .map_err(|error| Failure::Environment(format!("the filter for images: {error}")))?;
     let blocks: HashSet<usize> = filter.prefilter(&frame).blocks(recording).into_iter().collect();
+    let is_asked = |block: &&BlockInfo| {
+        only.is_none_or(|uid| uid == block.container) && span.overlaps(block.first, block.last)
+    };
+    let read = recording.blocks().iter().filter(|block| blocks.contains(&block.index)).filter(is_asked);
+    let rows = read.map(|block| u64::from(block.rows)).sum();
+    if rows > most {
+        return Ok(None);
+    }
+    let mut progress = Progress::new(rows, false);
     let mut by_container: BTreeMap<ContainerUid, Images> = BTreeMap::new();
     let query = Query { containers: only.into_iter().collect(), begin: span.begin, end: span.end };
     let wanted = |block: &BlockInfo| blocks.contains(&block.index);
     recording.walk_blocks(&query, &wanted, &mut |_, uid, event| {
+        progress.tick();
         if event.code == EventCode::ARTIFACT {
             by_container.entry(uid).or_default().apply(event);
         }
@@ -158,7 +172,7 @@ pub fn executed(
             executed.images.into_iter().map(move |image| (uid, path.clone(), image))
         })
     };
-    Ok(by_container.into_iter().flat_map(of).collect())
+    Ok(Some(by_container.into_iter().flat_map(of).collect()))
 }
 
 #[cfg(test)]

@@ -25,10 +25,14 @@ pub const CONVERSATIONS: Shape = Shape {
     rows: "conversations",
     row: "conversation",
     columns: &[
-        Column::new("first", "FIRST", "first sign, in seconds after the container's start in tables")
-            .kind(Kind::Time)
-            .spare(),
-        Column::new("last", "LAST", "last sign").hidden().kind(Kind::Time),
+        Column::new(
+            "first",
+            "FIRST",
+            "first sign in the range, in seconds after the container's start in tables",
+        )
+        .kind(Kind::Time)
+        .spare(),
+        Column::new("last", "LAST", "last sign in the range, written as the first").hidden().kind(Kind::Time),
         Column::new("protocol", "PROTO", "tcp, udp, unix, ..."),
         Column::new("direction", "DIR", "out: the container began; in: the peer did"),
         Column::new("peer", "PEER", "address of the other end").flexible(),
@@ -40,14 +44,17 @@ pub const CONVERSATIONS: Shape = Shape {
             .flexible(),
         Column::new("name_sources", "SOURCES", "where each name was seen").hidden().kind(Kind::Texts),
         Column::new("local", "LOCAL", "the container's own address").hidden().flexible(),
-        Column::new("connections", "CONN", "connections made or accepted").integer(),
+        Column::new("connections", "CONN", "connections made or accepted in the range").integer(),
         Column::new("failures", "FAILED", "connections that failed").integer().spare(),
         Column::new("error", "ERROR", "the last failure").optional(),
         Column::new("sent", "SENT", "bytes sent").integer(),
         Column::new("received", "RECEIVED", "bytes received").integer(),
         Column::new("messages_sent", "OUT", "calls that sent").hidden().integer(),
         Column::new("messages_received", "IN", "calls that received").hidden().integer(),
-        Column::new("by", "BY", "processes that took part").kind(Kind::Texts).flexible(),
+        Column::new("by", "BY", "processes that took part in the range").kind(Kind::Texts).flexible(),
+        Column::new("before", "BEFORE", "there were signs of it before the range, which are not counted")
+            .kind(Kind::Boolean)
+            .optional(),
     ],
 };
 
@@ -59,12 +66,12 @@ pub const LISTENERS: Shape = Shape {
         Column::new(
             "since",
             "SINCE",
-            "when it began to listen, in seconds after the container's start in tables",
+            "when it began to listen, be it before the range, in seconds after the container's start in tables",
         )
         .kind(Kind::Time),
         Column::new("protocol", "PROTO", "tcp, unix, ..."),
         Column::new("local", "LISTENS ON", "its address").flexible(),
-        Column::new("accepted", "ACCEPTED", "connections accepted").integer(),
+        Column::new("accepted", "ACCEPTED", "connections accepted in the range").integer(),
         Column::new("pid", "PID", "process that called listen").integer(),
         Column::new("process", "PROCESS", "its name").flexible(),
     ],
@@ -79,7 +86,7 @@ pub const LOOKUPS: Shape = Shape {
             .kind(Kind::Time),
         Column::new("name", "NAME", "the name asked for").flexible(),
         Column::new("type", "TYPE", "A, AAAA, TXT, ... or the number"),
-        Column::new("asked", "ASKED", "how often").integer(),
+        Column::new("asked", "ASKED", "how often in the range").integer(),
         Column::new("answer", "ANSWER", "ok, the error, or nothing where no answer was seen"),
         Column::new("addresses", "ADDRESSES", "addresses in the answer").kind(Kind::Texts).flexible(),
         Column::new("aliases", "ALIASES", "other names in the answer").hidden().kind(Kind::Texts),
@@ -106,13 +113,24 @@ fn from_many(conversation: &Conversation) -> bool {
     conversation.direction == Direction::In && conversation.connections > 1 && has_port
 }
 
+/// A conversation with what its row needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Talk<'a> {
+    /// The recording and its state.
+    pub around: Around<'a>,
+    /// The conversation.
+    pub talk: &'a Conversation,
+    /// There were signs of it before the range.
+    pub before: bool,
+}
+
 /// A row with what it needs.
 #[derive(Debug, Clone, Copy)]
 pub struct Row<'a, T>(pub Around<'a>, pub &'a T);
 
-impl Record for Row<'_, Conversation> {
+impl Record for Talk<'_> {
     fn cell(&self, key: &str) -> Cell {
-        let Self(around, c) = self;
+        let Self { around, talk: c, before } = self;
         match key {
             "first" => around.moment(c.first),
             "last" => around.moment(c.last),
@@ -145,6 +163,7 @@ impl Record for Row<'_, Conversation> {
             "messages_sent" => Cell::number(c.messages_sent),
             "messages_received" => Cell::number(c.messages_received),
             "by" => Cell::list(c.processes.iter().map(|p| pid_and_name(around, *p))),
+            "before" => Cell::flag(*before),
             _ => Cell::absent(),
         }
     }

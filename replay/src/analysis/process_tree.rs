@@ -24,8 +24,8 @@ const COLUMNS: &[Column] = &[
     Column::new("user", "USER", "effective user id").integer(),
     Column::new("start", "START", "when it began").hidden().kind(Kind::Time),
     Column::new("offset", "OFFSET", "the same in seconds after the container's start").right(),
-    Column::new("end", "END", "when it ended").hidden().kind(Kind::Time),
-    Column::new("life", "LIFE", "how long it lived, as far as is recorded").right(),
+    Column::new("end", "END", "when it ended, where that is not after the range").hidden().kind(Kind::Time),
+    Column::new("life", "LIFE", "how long it lived, as far as is recorded by the end of the range").right(),
     Column::new("life_ns", "LIFE NS", "the same in nanoseconds").hidden().integer(),
     Column::new("exit", "EXIT", "exit code, signal, `running`, or `?` where its end was not seen").right(),
     Column::new("exit_code", "EXIT CODE", "exit code").hidden().integer(),
@@ -45,10 +45,10 @@ const COLUMNS: &[Column] = &[
     Column::new("origin", "ORIGIN", "how it became known: forked, snapshot, seen").hidden(),
     Column::new("setup", "SETUP", "it belonged to the container's set-up").hidden().kind(Kind::Boolean),
     Column::new("threads", "THREADS", "threads it ever had").hidden().integer(),
-    Column::new("events", "EVENTS", "events of it").hidden().integer(),
-    Column::new("bytes_written", "WRITTEN", "bytes written to files").hidden().integer(),
-    Column::new("bytes_sent", "SENT", "bytes written to sockets").hidden().integer(),
-    Column::new("bytes_received", "RECEIVED", "bytes read from sockets").hidden().integer(),
+    Column::new("events", "EVENTS", "events of it in the range").hidden().integer(),
+    Column::new("bytes_written", "WRITTEN", "bytes written to files in the range").hidden().integer(),
+    Column::new("bytes_sent", "SENT", "bytes written to sockets in the range").hidden().integer(),
+    Column::new("bytes_received", "RECEIVED", "bytes read from sockets in the range").hidden().integer(),
 ];
 
 /// How processes are printed.
@@ -62,7 +62,7 @@ const DRAWN: usize = 24;
 pub struct Choice {
     /// The state at this moment, with the processes that lived then; the whole life where absent.
     pub at: Option<BootNanos>,
-    /// Those that lived in this range.
+    /// Those that lived in this range, as they were at its end; only what they did in it is counted.
     pub span: Span,
     /// Also those of the container's set-up.
     pub setup: bool,
@@ -75,11 +75,43 @@ pub struct Choice {
 pub struct ProcessRow<'a> {
     trace: &'a Trace,
     process: Process,
+    done: Done,
     depth: usize,
     /// What stands before it in a drawn tree.
     branch: String,
     start: BootNanos,
     last: BootNanos,
+}
+
+/// What a process did, as far as it is counted.
+#[derive(Debug, Clone, Copy, Default)]
+struct Done {
+    events: u64,
+    written: u64,
+    sent: u64,
+    received: u64,
+}
+
+impl Done {
+    /// In its whole life until the state that it is of.
+    fn of(process: &Process) -> Self {
+        Self {
+            events: process.events,
+            written: process.bytes_written,
+            sent: process.bytes_sent,
+            received: process.bytes_received,
+        }
+    }
+
+    /// Without what was done by an earlier state.
+    fn since(self, earlier: Self) -> Self {
+        Self {
+            events: self.events.saturating_sub(earlier.events),
+            written: self.written.saturating_sub(earlier.written),
+            sent: self.sent.saturating_sub(earlier.sent),
+            received: self.received.saturating_sub(earlier.received),
+        }
+    }
 }
 
 /// A container's tree.
@@ -101,7 +133,16 @@ pub fn of_container<'a>(
     (start, last): (BootNanos, BootNanos),
     choice: Choice,
 ) -> Result<Tree<'a>, Failure> {
-    let world = events::state_at(trace, uid, choice.at)?;
+    let until = choice.at.or(choice.span.end);
+    let world = events::state_at(trace, uid, until)?;
+    let before = match choice.span.begin.filter(|_| choice.at.is_none()).and_then(|at| at.0.checked_sub(1)) {
+        Some(before) => Some(events::state_at(trace, uid, Some(BootNanos(before)))?),
+        None => None,
+    };
+    let done = |process: &Process| {
+        let earlier = before.as_ref().and_then(|world| world.process(process.key)).map(Done::of);
+        Done::of(process).since(earlier.unwrap_or_default())
+    };
     let kept = kept(&world, uid, choice);
     let branches = branches(&kept.iter().map(|(depth, _)| *depth).collect::<Vec<_>>(), choice.ascii);
     let rows = kept
@@ -110,10 +151,11 @@ pub fn of_container<'a>(
         .map(|((depth, process), branch)| ProcessRow {
             trace,
             process: process.clone(),
+            done: done(process),
             depth,
             branch,
             start,
-            last: choice.at.unwrap_or(last),
+            last: until.map_or(last, |until| until.min(last)),
         })
         .collect();
     let overflow = world.overflow(uid);
@@ -122,7 +164,7 @@ pub fn of_container<'a>(
 
 /// The wanted processes with their depth. One that is not wanted itself stays where a wanted one is below it.
 fn kept(world: &World, uid: ContainerUid, choice: Choice) -> Vec<(usize, &Process)> {
-    let rows = world.tree(uid);
+    let rows = if choice.setup { world.tree_with_setup(uid) } else { world.tree(uid) };
     let wanted = |p: &Process| {
         let lived = choice.span.overlaps(p.began(), p.ended().unwrap_or(BootNanos(u64::MAX)));
         (choice.setup || !p.setup) && if choice.at.is_some() { p.is_running() } else { lived }
@@ -264,10 +306,10 @@ impl Record for ProcessRow<'_> {
             }),
             "setup" => Cell::flag(process.setup),
             "threads" => Cell::number(process.threads_seen),
-            "events" => Cell::number(process.events),
-            "bytes_written" => Cell::number(process.bytes_written),
-            "bytes_sent" => Cell::number(process.bytes_sent),
-            "bytes_received" => Cell::number(process.bytes_received),
+            "events" => Cell::number(self.done.events),
+            "bytes_written" => Cell::number(self.done.written),
+            "bytes_sent" => Cell::number(self.done.sent),
+            "bytes_received" => Cell::number(self.done.received),
             _ => Cell::absent(),
         }
     }

@@ -15,15 +15,22 @@ pub const STREAMS: Shape = Shape {
     rows: "streams",
     row: "stream",
     columns: &[
-        Column::new("stream", "STREAM", "its number, for --stream").integer(),
+        Column::new("stream", "STREAM", "its number, for --stream; the same whatever the range").integer(),
         Column::new("type", "TYPE", "tcp, pipe, unix, tty, ..."),
         Column::new("what", "WHAT", "what it is").flexible(),
-        Column::new("first", "FIRST", "first bytes, in seconds after the container's start in tables")
+        Column::new(
+            "first",
+            "FIRST",
+            "first bytes in the range, in seconds after the container's start in tables",
+        )
+        .kind(Kind::Time),
+        Column::new("last", "LAST", "last bytes in the range, written as the first")
+            .hidden()
             .kind(Kind::Time),
-        Column::new("last", "LAST", "last bytes").hidden().kind(Kind::Time),
-        Column::new("in", "IN", "bytes read from it").integer(),
-        Column::new("out", "OUT", "bytes written to it").integer(),
-        Column::new("complete", "COMPLETE", "the recording holds every byte").kind(Kind::Boolean),
+        Column::new("in", "IN", "bytes read from it in the range").integer(),
+        Column::new("out", "OUT", "bytes written to it in the range").integer(),
+        Column::new("complete", "COMPLETE", "the recording holds every byte of the range")
+            .kind(Kind::Boolean),
         Column::new("by", "BY", "processes that read or wrote, each with its descriptor")
             .kind(Kind::Texts)
             .flexible(),
@@ -56,22 +63,24 @@ pub const CHUNKS: Shape = Shape {
     ],
 };
 
-/// One stream with its number.
+/// One stream.
 #[derive(Debug, Clone, Copy)]
-pub struct StreamRow<'a>(pub Around<'a>, pub usize, pub &'a Stream);
+pub struct StreamRow<'a>(pub Around<'a>, pub &'a Stream);
 
 impl Record for StreamRow<'_> {
     fn cell(&self, key: &str) -> Cell {
-        let Self(around, number, stream) = self;
+        let Self(around, stream) = self;
         match key {
-            "stream" => Cell::number(*number),
+            "stream" => Cell::number(stream.number),
             "type" => Cell::word(stream.kind),
             "what" => Cell::safe(stream.label.clone()),
             "first" => around.moment(stream.first),
             "last" => around.moment(stream.last),
             "in" => Cell::number(stream.bytes_in),
             "out" => Cell::number(stream.bytes_out),
-            "complete" => Cell::flag(stream.is_complete()),
+            // An empty cell would say as little as one that is not known.
+            "complete" if !stream.is_complete() => Cell::both(Safe::literal("no"), false),
+            "complete" => Cell::flag(true),
             "by" => Cell::list(stream.users.iter().map(|(key, fd)| match around.name(*key) {
                 Some(name) => Safe::format(format_args!("{} {name}:{fd}", key.tgid)),
                 None => Safe::format(format_args!("{}:{fd}", key.tgid)),

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{
     scope::Part,
-    session::{Session, missing, sources},
+    session::{Session, missing, sources_of},
 };
 use crate::{
     analysis::behaviour::{Behaviour, SHAPE},
@@ -46,14 +46,14 @@ pub(super) fn run(args: &DiffArgs, session: &mut Session<'_>) -> Result<Verdict,
     let traces = args.stores.open(args.range.local)?;
     // Each container is its own frame: `+5s` is five seconds after the start of each.
     let parts = [
-        Part::of_container(&traces, &args.a, &args.range)?,
-        Part::of_container(&traces, &args.b, &args.range)?,
+        Part::of_container(&traces, &args.a, &args.range, session)?,
+        Part::of_container(&traces, &args.b, &args.range, session)?,
     ];
     let [a, b] = [behaviour(&parts[0])?, behaviour(&parts[1])?];
     let mut rows = a.compare(b);
     rows.retain(|row| args.all || row.is_one_sided());
     let gaps: Vec<(&Trace, Gaps)> = parts.iter().map(|part| (part.trace, part.gaps())).collect();
-    let mut emitter = session.emit(SHAPE, &args.output, &sources(&traces))?;
+    let mut emitter = session.emit(SHAPE, &args.output, &sources_of(&traces, &parts))?;
     for row in &rows {
         emitter.row(row)?;
     }

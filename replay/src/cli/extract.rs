@@ -21,8 +21,8 @@ use crate::{
     exit::Verdict,
     failure::{Failure, shown},
     output::{Cell, Column, OutputArgs, Record, Shape},
-    time::{Named, RangeArgs, Span},
-    trace::{Gaps, Trace, incident, named},
+    time::{RangeArgs, Span},
+    trace::{Gaps, Trace, incident},
 };
 
 /// Copy containers into a file of their own; several are separated by commas.
@@ -73,7 +73,7 @@ pub(super) fn run(args: &ExtractArgs, session: &mut Session<'_>) -> Result<Verdi
     }
     let mut filters = Filters::parse(&args.filter)?;
     let traces = args.whose.open(args.range.local)?;
-    let (trace, mut parts) = parts(args, &traces)?;
+    let (trace, mut parts) = parts(args, &traces, session)?;
     if !args.filter.is_empty() {
         filters.check(trace)?;
         filters.warnings().for_each(|line| session.say(line));
@@ -92,16 +92,22 @@ pub(super) fn run(args: &ExtractArgs, session: &mut Session<'_>) -> Result<Verdi
 }
 
 /// The recording that is copied from, and what of it by container and time.
-fn parts<'a>(args: &ExtractArgs, traces: &'a [Trace]) -> Result<(&'a Trace, Vec<Part>), Failure> {
+fn parts<'a>(
+    args: &ExtractArgs,
+    traces: &'a [Trace],
+    session: &mut Session<'_>,
+) -> Result<(&'a Trace, Vec<Part>), Failure> {
     let is_open = args.range.begin.is_none() && args.range.end.is_none();
     let is_named = args.whose.split().0.is_some();
     if is_named || is_open && args.filter.is_empty() {
-        let targets = args.whose.targets(traces)?;
+        let targets = args.whose.targets(traces, session)?;
         let trace = one_recording(targets.iter().map(|target| target.trace))?;
         let mut parts = Vec::new();
         for target in targets {
-            let span =
-                if is_open { Span::default() } else { scope::Part::of_target(target, &args.range)?.span };
+            let span = match is_open {
+                true => Span::default(),
+                false => scope::Part::of_target(target, &args.range, session)?.span,
+            };
             let part = Part { container: target.uid(), begin: span.begin, end: span.end };
             if !parts.contains(&part) {
                 parts.push(part);
@@ -110,8 +116,7 @@ fn parts<'a>(args: &ExtractArgs, traces: &'a [Trace]) -> Result<(&'a Trace, Vec<
         return Ok((trace, parts));
     }
     let trace = one_recording(traces.iter())?;
-    let names = |name: &Named<'_>| named(trace, None, name);
-    let span = args.range.span(&trace.frame(), &names)?;
+    let span = scope::Part::of_trace(trace, &args.range, session)?.span;
     let recording = &trace.recording;
     let all = recording.containers().iter().filter(|summary| summary.record.is_container());
     let inside = recording.blocks().iter().filter(|block| span.overlaps(block.first, block.last));
@@ -222,7 +227,9 @@ fn of_incident(args: &ExtractArgs, id: &str, session: &mut Session<'_>) -> Resul
     let uids = uids(&found.parts);
     let path = args.to.clone().unwrap_or_else(|| default_name(trace, &uids));
     let report = extract_incident(&trace.recording, &found.parts, &found.incident, &path).map_err(failure)?;
-    let spans: Vec<_> = uids.into_iter().map(|uid| (uid, Span::default())).collect();
+    let pinned = found.parts.iter();
+    let spans: Vec<_> =
+        pinned.map(|part| (part.container, Span { begin: part.begin, end: part.end })).collect();
     tell(args, session, trace, &spans, Row { path, report })
 }
 

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::{
     scope::OneArgs,
-    session::{Session, missing, sources},
+    session::{Session, missing, sources_of_part},
 };
 use crate::{
     analysis::{
@@ -33,8 +33,10 @@ use crate::{
 
 /// Show what was done to the files of a container, and by whom.
 ///
-/// Without --act those that were made, changed, removed or executed. A file's content can be put together from what
-/// was written to it, as far as payloads were recorded. Of a program that was executed and is not part of the image
+/// Without --act those that were made, changed, removed or executed. With --begin and --end acts, bytes and times are those
+/// of that range; what a file is called, and whether it was dropped or deleted, is told as of its end. A file's content
+/// can be put together from what was written to it, as far as payloads were recorded; it is always the file as it was at
+/// --end, whatever --begin says. Of a program that was executed and is not part of the image
 /// the recorder keeps the file itself, with its hash: then that is saved.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -81,14 +83,16 @@ const CONTENT_ROOM: usize = 256 << 20;
 
 pub(super) fn run(args: &FilesArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
     let traces = args.whose.open(args.range.local)?;
-    let part = args.whose.part(&traces, &args.range)?;
+    let part = args.whose.part(&traces, &args.range, session)?;
     let Some(target) = part.target else {
         return Err(Failure::Usage("name a container".to_owned()));
     };
     let saves = args.save.is_some();
     let limits = FileLimits::default();
     let content = if saves { CONTENT_ROOM } else { limits.content };
-    let mut files = Files::with_limits(FileLimits { content, ..limits });
+    // What is saved is the file as it was at the end of the range, whenever that was written.
+    let counted_from = part.span.begin.filter(|_| !saves);
+    let mut files = Files::with_limits(FileLimits { content, ..limits }).counting_from(counted_from);
     let mut images = Images::new(if saves { IMAGE_ROOM } else { 0 });
     let world = events::roll(part.trace, Some(target.uid()), part.span.end, &mut |world, uid, event| {
         images.apply(event);
@@ -105,17 +109,22 @@ pub(super) fn run(args: &FilesArgs, session: &mut Session<'_>) -> Result<Verdict
         let place = format!("the files of `{}`", display_name(&target.summary.record));
         let chosen = choose(&all, &images, path, args.life, &place)?;
         let saved = Saving { chosen, images: &images, losses }.save(to, session)?;
+        if args.range.begin.is_some() {
+            session.say(
+                "--begin does not cut what is saved: that is the file as it was at the end of the range",
+            );
+        }
         return Ok(session.conclude(&gaps, saved));
     }
     let glob = args.path.as_deref().map(|pattern| Glob::new(pattern.as_bytes(), false));
     let mut records: Vec<_> = all
         .into_iter()
-        .filter(|(r, _)| part.span.overlaps(r.first, r.last) && wanted(r, args))
+        .filter(|(r, _)| r.is_counted() && wanted(r, args))
         .filter(|(r, _)| glob.as_ref().is_none_or(|g| g.matches(&r.path)))
         .collect();
     records.sort_by_key(|(r, _)| r.first);
     let start = target.life().begin;
-    let mut emitter = session.emit(SHAPE, &args.output, &sources(std::slice::from_ref(part.trace)))?;
+    let mut emitter = session.emit(SHAPE, &args.output, &sources_of_part(&part))?;
     for (record, life) in &records {
         let image = images.of(record);
         let uid = target.uid();

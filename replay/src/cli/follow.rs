@@ -14,7 +14,7 @@ use clap::{Args, ValueEnum};
 
 use super::{
     scope::{OneArgs, Part},
-    session::{Session, missing, sources},
+    session::{Session, missing, sources_of_part},
 };
 use crate::{
     analysis::{
@@ -32,7 +32,7 @@ use crate::{
 
 /// Follow a stream or a terminal session: what was typed and what was seen.
 ///
-/// Without --stream lists the streams of the container. `<` marks what its processes read, `>` what they wrote.
+/// Without --stream lists the streams of the container. A stream has the same number in every range. `<` marks what its processes read, `>` what they wrote.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -87,30 +87,35 @@ enum Form {
 
 pub(super) fn run(args: &FollowArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
     let traces = args.whose.open(args.range.local)?;
-    let part = args.whose.part(&traces, &args.range)?;
+    let part = args.whose.part(&traces, &args.range, session)?;
     let Some(target) = part.target else {
         return Err(Failure::Usage("name a container".to_owned()));
     };
     let uid = target.uid();
-    let mut streams = Streams::new();
+    let mut streams = Streams::new().counting_from(part.span.begin);
     let world = events::roll(part.trace, Some(uid), part.span.end, &mut |world, uid, event| {
-        if !event.flags.contains(EventFlags::SETUP) && part.span.contains(event.time) {
+        if !event.flags.contains(EventFlags::SETUP) {
             streams.apply(world, uid, event);
         }
     })?;
     let around = Around { trace: part.trace, world: &world, start: target.life().begin };
-    let all = streams.list(uid);
+    let mut all: Vec<&Stream> = streams.list(uid).iter().collect();
+    all.sort_by_key(|stream| stream.number);
+    let numbered = streams.numbered(uid);
     let found = match args.stream {
-        None => list(&part, around, all, args, session)?,
-        Some(number) => {
-            let stream = number.checked_sub(1).and_then(|i| all.get(i)).ok_or_else(|| {
-                let count = all.len();
-                Failure::Usage(format!(
-                    "no stream {number}; there are {count}, `afterimage follow` lists them"
-                ))
-            })?;
-            show(&part, around, stream, args, session)?
-        }
+        None => list(&part, around, &all, args, session)?,
+        Some(number) => match all.iter().find(|stream| stream.number == number) {
+            Some(stream) => show(&part, around, stream, args, session)?,
+            None if (1..=numbered).contains(&number) => {
+                session.say(format!("nothing of stream {number} is in the asked range"));
+                false
+            }
+            None => {
+                return Err(Failure::Usage(format!(
+                    "no stream {number}; there are {numbered}, `afterimage follow` lists them"
+                )));
+            }
+        },
     };
     let dropped = streams.dropped(uid);
     if dropped > 0 {
@@ -122,14 +127,14 @@ pub(super) fn run(args: &FollowArgs, session: &mut Session<'_>) -> Result<Verdic
 fn list(
     part: &Part<'_>,
     around: Around<'_>,
-    streams: &[Stream],
+    streams: &[&Stream],
     args: &FollowArgs,
     session: &mut Session<'_>,
 ) -> Result<bool, Failure> {
     let wanted = |s: &Stream| args.pid.is_none_or(|pid| s.users.iter().any(|(key, _)| key.tgid == pid));
-    let mut emitter = session.emit(STREAMS, &args.output, &sources(std::slice::from_ref(part.trace)))?;
-    for (i, stream) in streams.iter().enumerate().filter(|(_, s)| wanted(s)) {
-        emitter.row(&StreamRow(around, i + 1, stream))?;
+    let mut emitter = session.emit(STREAMS, &args.output, &sources_of_part(part))?;
+    for stream in streams.iter().filter(|stream| wanted(stream)) {
+        emitter.row(&StreamRow(around, stream))?;
     }
     Ok(emitter.finish(&missing(&[(part.trace, part.gaps())]))? > 0)
 }
@@ -158,7 +163,7 @@ fn show(
             _ => lines.try_for_each(|line| writeln!(file, "{line}")),
         })?;
     } else if args.output.output != Format::Table || !args.output.fields.is_empty() {
-        let mut emitter = session.emit(CHUNKS, &args.output, &sources(std::slice::from_ref(part.trace)))?;
+        let mut emitter = session.emit(CHUNKS, &args.output, &sources_of_part(part))?;
         for chunk in &chunks {
             emitter.row(&ChunkRow(around, chunk))?;
         }

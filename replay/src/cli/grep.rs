@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{
     scope::{Part, ScopeArgs},
-    session::{Session, missing, sources},
+    session::{Session, missing, sources_of},
 };
 use crate::{
     events::{self, Filters, Item, Options},
@@ -41,7 +41,7 @@ pub(super) struct GrepArgs {
     /// Say what the filter means and what has to be read for it, and read nothing
     #[arg(long)]
     explain: bool,
-    /// Print only how many events were found
+    /// Print only how many events were found; with --limit no more than that are looked for
     #[arg(long)]
     count: bool,
     /// Also events of the containers' set-up by their runtimes
@@ -92,40 +92,48 @@ pub(super) fn run(args: &GrepArgs, session: &mut Session<'_>) -> Result<Verdict,
     let texts: Vec<&String> = std::iter::once(&args.expr).chain(&args.filter).collect();
     let mut filters = Filters::parse(&texts).map_err(|failure| swapped(args, failure))?;
     let traces = args.scope.open().map_err(|failure| swapped(args, failure))?;
-    let parts = args.scope.parts(&traces)?;
+    let parts = args.scope.parts(&traces, session)?;
     parts.iter().try_for_each(|part| filters.check(part.trace))?;
     if args.explain {
         return explain(&filters, &parts, session);
     }
     filters.warnings().for_each(|line| session.say(line));
-    let (mut found, mut lacking) = (0, None);
+    let mut all = events::Seen::default();
     if args.count {
         for part in &parts {
-            let seen = events::count(part.trace, options(part, args, u64::MAX, false, &mut filters))?;
-            found += seen.shown;
-            lacking = lacking.or(seen.lacking);
+            let left = args.limit.map_or(u64::MAX, |limit| limit - all.shown);
+            add(&mut all, events::count(part.trace, options(part, args, left, false, &mut filters))?);
         }
-        writeln!(session.out, "{found}")?;
+        writeln!(session.out, "{}", all.shown)?;
     } else {
-        let mut emitter = session.emit(SHAPE, &args.output, &sources(&traces))?;
-        let mut more = false;
+        let mut emitter = session.emit(SHAPE, &args.output, &sources_of(&traces, &parts))?;
         for part in &parts {
-            let left = args.limit.unwrap_or(u64::MAX) - found;
-            let seen = search(part, args, left, &mut filters, &mut emitter)?;
-            found += seen.shown;
-            more |= seen.more;
-            lacking = lacking.or(seen.lacking);
+            let left = args.limit.map_or(u64::MAX, |limit| limit - all.shown);
+            add(&mut all, search(part, args, left, &mut filters, &mut emitter)?);
         }
         emitter.finish(&missing(&gaps(&parts)))?;
-        if more {
-            session.say("stopped at --limit; there are more events");
-        }
     }
-    lacking.into_iter().for_each(|line| session.say(line));
+    if all.more {
+        session.say("stopped at --limit; there are more events");
+    }
+    if all.setup > 0 {
+        session.say("events of the containers' set-up are left out; --setup searches them too");
+    }
+    all.lacking.into_iter().for_each(|line| session.say(line));
     if filters.saturated() {
         session.say("`near` or `seq` reached its bound in memory; the result may not be exact");
     }
-    Ok(session.conclude(&gaps(&parts), found > 0))
+    // Nothing was asked for, and something is there.
+    let none_asked = args.limit == Some(0) && all.more;
+    Ok(session.conclude(&gaps(&parts), all.shown > 0 || none_asked))
+}
+
+/// Takes what was met in one part to that of all.
+fn add(all: &mut events::Seen, part: events::Seen) {
+    all.shown += part.shown;
+    all.setup += part.setup;
+    all.more |= part.more;
+    all.lacking = all.lacking.or(part.lacking);
 }
 
 fn gaps<'a>(parts: &[Part<'a>]) -> Vec<(&'a Trace, Gaps)> {

@@ -16,7 +16,7 @@ use clap::Args;
 
 use super::{
     scope::{Part, ScopeArgs},
-    session::{Session, missing, sources},
+    session::{Session, missing, sources_of},
 };
 use crate::{
     events::{self, Asked, Teller},
@@ -115,7 +115,7 @@ struct Row<'a> {
 pub(super) fn run(args: &HuntArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
     let rules = load(args, session)?;
     let traces = args.scope.open()?;
-    let parts = args.scope.parts(&traces)?;
+    let parts = args.scope.parts(&traces, session)?;
     let mut seen = Seen { found: 0, limit: args.limit.unwrap_or(u64::MAX), more: false, lacking: None };
     let gaps = |parts: &[Part<'_>]| -> Vec<Gaps> { parts.iter().map(Part::gaps).collect() };
     if args.falco_json {
@@ -126,7 +126,7 @@ pub(super) fn run(args: &HuntArgs, session: &mut Session<'_>) -> Result<Verdict,
             })?;
         }
     } else {
-        let mut emitter = session.emit(SHAPE, &args.output, &sources(&traces))?;
+        let mut emitter = session.emit(SHAPE, &args.output, &sources_of(&traces, &parts))?;
         for part in &parts {
             search(part, args, &rules, &mut seen, &mut |row| emitter.row(&row))?;
         }

@@ -16,7 +16,7 @@ use super::{
     session::{Session, missing},
 };
 use crate::{
-    analysis::images::{self, Image},
+    analysis::images::{self, Told},
     exit::Verdict,
     failure::Failure,
     output::{Cell, Column, Format, Kind, Machine, OutputArgs, Record, Shape, Tone},
@@ -37,12 +37,18 @@ pub(super) struct InfoArgs {
     /// Print what it was extracted for instead: trigger, alert and pins, as a line of JSON
     #[arg(long, conflicts_with_all = ["container", "begin", "end"])]
     incident: bool,
+    /// Look for executed images however many events that takes; without it not in more than 20 million
+    #[arg(long)]
+    images: bool,
     #[command(flatten)]
     output: OutputArgs,
 }
 
 /// Path, hash and what became of it.
 type Program<'i> = (&'i [u8], Option<[u8; 32]>, u64);
+
+/// Events that are read for images where nobody asked for more: seconds, where a whole host's store takes minutes.
+const IMAGE_ROWS: u64 = 20_000_000;
 
 /// Different programs that a table names.
 const TOLD_IMAGES: usize = 8;
@@ -87,7 +93,7 @@ const COLUMNS: &[Column] = &[
         "images",
         "executed images",
         "programs that were dropped or run from memory: `container_uid`, `path`, `sha256`, `size` and `outcome` \
-         (whether its bytes are kept) of each",
+         (whether its bytes are kept) of each; null where too many events would have to be read, unless --images is given",
     )
     .kind(Kind::Objects),
     Column::new("clock_readings", "clock readings", "how often boot time and wall clock were compared")
@@ -102,7 +108,12 @@ const COLUMNS: &[Column] = &[
         "what it was extracted for: id and rule; --incident shows all of it",
     )
     .kind(Kind::Texts),
-    Column::new("lost", "lost", "events that the recorder could not hand over").integer(),
+    Column::new(
+        "lost",
+        "lost",
+        "events that the recorder could not hand over, those among them whose gaps were evicted",
+    )
+    .integer(),
     Column::new("gaps", "gaps", "gaps").hidden().integer(),
     Column::new("damage", "damage", "torn, corrupt, missing and unknown parts").integer(),
 ];
@@ -117,7 +128,8 @@ struct Row<'a> {
     part: &'a Part<'a>,
     gaps: &'a Gaps,
     held: Held,
-    images: Vec<(ContainerUid, Vec<u8>, Image)>,
+    /// Nothing where they were not looked for.
+    images: Option<Vec<Told>>,
 }
 
 /// What is there of the part that was asked for.
@@ -166,11 +178,12 @@ pub(super) fn run(args: &InfoArgs, session: &mut Session<'_>) -> Result<Verdict,
     if args.incident {
         return incidents(&traces, session);
     }
-    let parts = args.scope.parts(&traces)?;
+    let parts = args.scope.parts(&traces, session)?;
     let mut rows = Vec::new();
-    let held: Vec<(Held, Vec<_>)> = parts
+    let most = if args.images { u64::MAX } else { IMAGE_ROWS };
+    let held: Vec<(Held, Option<Vec<Told>>)> = parts
         .iter()
-        .map(|part| Ok((Held::of(part), images::executed(part.trace, part.uid(), part.span)?)))
+        .map(|part| Ok((Held::of(part), images::executed(part.trace, part.uid(), part.span, most)?)))
         .collect::<Result<_, Failure>>()?;
     // Reading may have found damage.
     let gaps: Vec<(&Trace, Gaps)> = parts.iter().map(|part| (part.trace, part.gaps())).collect();
@@ -276,6 +289,10 @@ impl Record for Row<'_> {
             "clock_steps" => Cell::number(self.steps()),
             "degraded" => Cell::list(origin.degraded.iter().map(|d| escape(d))),
             "incidents" => Cell::list(recording.incidents().iter().map(titled)),
+            "lost" if self.gaps.untold > 0 => {
+                let (all, told) = (self.gaps.lost(), self.gaps.told());
+                Cell::both(Safe::format(format_args!("{all}, {told} of them told in detail")), all)
+            }
             "lost" => Cell::number(self.gaps.lost()),
             "gaps" => Cell::number(self.gaps.list.len()),
             "damage" => Cell::number(self.gaps.defects.len()),
@@ -320,9 +337,14 @@ impl Row<'_> {
     }
 
     fn images(&self) -> Cell {
+        let Some(images) = &self.images else {
+            let text =
+                "not looked for in so many events: --images does, a container or a range makes it fewer";
+            return Cell::both(Safe::literal(text), Machine::NULL);
+        };
         // The same program was executed in many containers.
         let mut different: BTreeMap<Program<'_>, u64> = BTreeMap::new();
-        for (_, path, image) in &self.images {
+        for (_, path, image) in images {
             *different.entry((path, image.hash, image.outcome)).or_default() += 1;
         }
         let told = |(&(path, hash, outcome), count): (&Program<'_>, &u64)| {
@@ -334,7 +356,7 @@ impl Row<'_> {
         if different.len() > TOLD_IMAGES {
             texts.push(format!("and {} more: `-o json` has all", different.len() - TOLD_IMAGES));
         }
-        let object = |(uid, path, image): &(ContainerUid, Vec<u8>, Image)| {
+        let object = |(uid, path, image): &Told| {
             let hash = image.hash.map(|hash| Safe::format(format_args!("{}", artifacts::hex(&hash))));
             Machine::object([
                 ("container_uid", uid.0.into()),
@@ -344,7 +366,7 @@ impl Row<'_> {
                 ("outcome", artifacts::outcome(image.outcome).into()),
             ])
         };
-        let list = Machine::list(self.images.iter().map(object));
+        let list = Machine::list(images.iter().map(object));
         Cell::both(Safe::format(format_args!("{}", texts.join(", "))), list)
     }
 

@@ -13,7 +13,7 @@ use clap::{Args, ValueEnum};
 
 use super::{
     scope::{OneArgs, Part},
-    session::{Session, missing, sources},
+    session::{Session, missing, sources_of},
 };
 use crate::{
     events::{self, Teller},
@@ -108,7 +108,7 @@ pub(super) fn run(args: &LogsArgs, session: &mut Session<'_>) -> Result<Verdict,
         ));
     }
     let traces = args.whose.open(args.range.local)?;
-    let part = args.whose.part(&traces, &args.range)?;
+    let part = args.whose.part(&traces, &args.range, session)?;
     let lines = !args.raw && args.output.output == Format::Table && args.output.fields.is_empty();
     let mut lacking = 0_u64;
     let mut count = 0_u64;
@@ -122,7 +122,8 @@ pub(super) fn run(args: &LogsArgs, session: &mut Session<'_>) -> Result<Verdict,
         })?;
         text.finish(out)?;
     } else {
-        let mut emitter = session.emit(SHAPE, &args.output, &sources(&traces))?;
+        let mut emitter =
+            session.emit(SHAPE, &args.output, &sources_of(&traces, std::slice::from_ref(&part)))?;
         each(&part, args, &mut |written| {
             count += 1;
             lacking += written.missing();

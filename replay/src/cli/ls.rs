@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{
     scope::{Part, ScopeArgs},
-    session::{Session, missing, sources},
+    session::{Session, missing, sources_of},
 };
 use crate::{
     exit::Verdict,
@@ -19,7 +19,8 @@ use crate::{
 /// List every container of a recording, running, exited or deleted.
 ///
 /// The host itself is listed with --all. EVENTS counts what was kept, LOST what the recorder could not hand over.
-/// A recording of a container is partial when it began before the recording, outlived it, or events were lost.
+/// A recording of a container is partial when it began before the recording, outlived it, or events were lost. With --begin and
+/// --end those that lived in that range; what is told of them is of their whole lives.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -86,6 +87,9 @@ const COLUMNS: &[Column] = &[
 
 pub(super) const SHAPE: Shape = Shape { rows: "containers", row: "container", columns: COLUMNS };
 
+/// As they are shown where there are several recordings.
+const WITH_STORE: [Column; COLUMNS.len()] = Column::with_last(COLUMNS);
+
 /// One container.
 pub(super) struct ContainerRow<'a> {
     trace: &'a Trace,
@@ -94,15 +98,20 @@ pub(super) struct ContainerRow<'a> {
     short: bool,
 }
 
+/// How rows of so many recordings are printed.
+const fn shape(recordings: usize) -> Shape {
+    if recordings > 1 { Shape { columns: &WITH_STORE, ..SHAPE } } else { SHAPE }
+}
+
 pub(super) fn run(args: &LsArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
     let traces = args.scope.open()?;
-    let parts = args.scope.parts(&traces)?;
+    let parts = args.scope.parts(&traces, session)?;
     let mut rows: Vec<_> = parts.iter().flat_map(|part| rows_of(part, args)).collect();
     let gaps: Vec<(&Trace, Gaps)> = parts.iter().map(|part| (part.trace, part.gaps())).collect();
     if traces.len() > 1 {
         rows.sort_by_key(|row| row.trace.clock.map().real(row.life.begin));
     }
-    let mut emitter = session.emit(SHAPE, &args.output, &sources(&traces))?;
+    let mut emitter = session.emit(shape(traces.len()), &args.output, &sources_of(&traces, &parts))?;
     for row in &rows {
         emitter.row(row)?;
     }

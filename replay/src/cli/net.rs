@@ -6,12 +6,12 @@ use clap::Args;
 
 use super::{
     scope::{OneArgs, Part},
-    session::{Session, missing, sources},
+    session::{Session, missing, sources_of_part},
 };
 use crate::{
     analysis::{
         around::Around,
-        network::{CONVERSATIONS, LISTENERS, LOOKUPS, Row},
+        network::{CONVERSATIONS, LISTENERS, LOOKUPS, Row, Talk},
     },
     events,
     exit::Verdict,
@@ -22,7 +22,9 @@ use crate::{
 
 /// Show who a container talked to: connections, listeners, DNS names.
 ///
-/// A table shows all three; other formats show connections unless --listeners or --lookups is given.
+/// A table shows all three; other formats show connections unless --listeners or --lookups is given. With --begin and --end
+/// all counts are those of that range; a connection or a listener from before it is shown where it is still used, and
+/// marked.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -46,26 +48,24 @@ pub(super) struct NetArgs {
 
 pub(super) fn run(args: &NetArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
     let traces = args.whose.open(args.range.local)?;
-    let part = args.whose.part(&traces, &args.range)?;
+    let part = args.whose.part(&traces, &args.range, session)?;
     let Some(target) = part.target else {
         return Err(Failure::Usage("name a container".to_owned()));
     };
     let uid = target.uid();
-    let mut network = Network::new();
+    let mut network = Network::new().counting_from(part.span.begin);
     let world = events::roll(part.trace, Some(uid), part.span.end, &mut |world, uid, event| {
         if !event.flags.contains(EventFlags::SETUP) {
             network.apply(world, uid, event);
         }
     })?;
     let around = Around { trace: part.trace, world: &world, start: target.life().begin };
-    let span = part.span;
-    let talks: Vec<_> =
-        network.conversations(uid).iter().filter(|c| span.overlaps(c.first, c.last)).collect();
-    let talks: Vec<_> = talks.into_iter().map(|c| Row(around, c)).collect();
-    let listeners = network.listeners(uid).iter().filter(|l| span.end.is_none_or(|end| l.since <= end));
-    let listeners: Vec<_> = listeners.map(|l| Row(around, l)).collect();
-    let lookups: Vec<_> =
-        network.lookups(uid).iter().filter(|l| span.contains(l.time)).map(|l| Row(around, l)).collect();
+    let mut talks: Vec<_> =
+        network.counted(uid).map(|(talk, before)| Talk { around, talk, before }).collect();
+    talks.sort_by_key(|row| row.talk.first);
+    let listeners: Vec<_> = network.listeners(uid).iter().map(|l| Row(around, l)).collect();
+    let mut lookups: Vec<_> = network.counted_lookups(uid).map(|l| Row(around, l)).collect();
+    lookups.sort_by_key(|row| row.1.time);
     let sections = [
         (CONVERSATIONS, rows(&talks), "Connections"),
         (LISTENERS, rows(&listeners), "Listeners"),
@@ -104,7 +104,7 @@ fn print(
         let line = session.style.paint(Tone::Head, title);
         writeln!(session.out, "{line}")?;
     }
-    let mut emitter = session.emit(shape, &args.output, &sources(std::slice::from_ref(part.trace)))?;
+    let mut emitter = session.emit(shape, &args.output, &sources_of_part(part))?;
     for row in rows {
         emitter.row(*row)?;
     }

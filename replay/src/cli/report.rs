@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::{
     ls::{self, ContainerRow},
     scope::{Part, ScopeArgs},
-    session::{Session, missing, sources},
+    session::{Session, missing, ranges, sources},
 };
 use crate::{
     analysis::{
@@ -20,7 +20,7 @@ use crate::{
     },
     exit::Verdict,
     failure::Failure,
-    output::{Emitter, Format, OutputArgs, Record, Shape, Tone, object},
+    output::{Emitter, Format, OutputArgs, Record, Shape, Tone, filled, object, terminal},
     time::Span,
     trace::{Gaps, Target, Trace, display_name},
 };
@@ -63,20 +63,21 @@ enum As {
 struct Chapter<'a> {
     target: Target<'a>,
     findings: Vec<FindingRow<'a>>,
-    span: Span,
+    /// The range that was asked for, open where none was.
+    asked: Span,
 }
 
 impl<'a> Chapter<'a> {
     fn of(part: &Part<'_>, target: Target<'a>) -> Result<Self, Failure> {
         let whose = (target.uid(), target.life().begin);
         let findings = findings::of_container(target.trace, whose, part.span, Severity::Info, false)?;
-        Ok(Self { target, findings, span: part.span })
+        Ok(Self { target, findings, asked: part.asked })
     }
 
     /// Its processes; asked for only where they are printed.
     fn processes(&self, ascii: bool) -> Result<Vec<ProcessRow<'a>>, Failure> {
         let life = self.target.life();
-        let choice = Choice { at: None, span: self.span, setup: false, ascii };
+        let choice = Choice { at: None, span: self.asked, setup: false, ascii };
         let bounds = (life.begin, life.last);
         Ok(process_tree::of_container(self.target.trace, self.target.uid(), bounds, choice)?.rows)
     }
@@ -90,7 +91,7 @@ impl<'a> Chapter<'a> {
 
 pub(super) fn run(args: &ReportArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
     let traces = args.scope.open()?;
-    let parts = args.scope.parts(&traces)?;
+    let parts = args.scope.parts(&traces, session)?;
     let mut rows = Vec::new();
     let mut chapters = Vec::new();
     for part in &parts {
@@ -103,8 +104,8 @@ pub(super) fn run(args: &ReportArgs, session: &mut Session<'_>) -> Result<Verdic
     chapters.sort_by_key(|c| std::cmp::Reverse(c.weight()));
     let gaps: Vec<(&Trace, Gaps)> = parts.iter().map(|p| (p.trace, p.gaps())).collect();
     match args.output {
-        As::Json => json(&traces, &rows, &chapters, &gaps, session)?,
-        As::Text | As::Md => prose(args, &rows, &chapters, &gaps, session)?,
+        As::Json => json(&parts, &traces, (&rows, &chapters), &gaps, session)?,
+        As::Text | As::Md => prose(args, &rows, &chapters, (&parts, &gaps), session)?,
     }
     Ok(session.conclude(&gaps, !rows.is_empty()))
 }
@@ -113,7 +114,7 @@ fn prose(
     args: &ReportArgs,
     rows: &[ContainerRow<'_>],
     chapters: &[Chapter<'_>],
-    gaps: &[(&Trace, Gaps)],
+    (parts, gaps): (&[Part<'_>], &[(&Trace, Gaps)]),
     session: &mut Session<'_>,
 ) -> Result<(), Failure> {
     let markdown = args.output == As::Md;
@@ -123,16 +124,26 @@ fn prose(
         no_trunc: args.no_trunc,
     };
     let mut page = Page { session, markdown, output };
-    for (trace, gaps) in gaps {
-        page.opening(trace, gaps)?;
+    for (part, (_, gaps)) in parts.iter().zip(gaps) {
+        page.opening(part, gaps)?;
     }
     page.heading("Containers")?;
+    if parts.iter().any(Part::is_cut) {
+        page.line(&Safe::literal(
+            "Those that lived in the range; what this table tells of them is of their whole lives.",
+        ))?;
+    }
     page.table(ls::SHAPE, rows.iter().map(|r| r as &dyn Record))?;
     for chapter in chapters.iter().take(args.limit) {
         page.chapter(chapter)?;
     }
     if let Some(left) = chapters.len().checked_sub(args.limit).filter(|&n| n > 0) {
-        page.line(&Safe::format(format_args!("{left} more containers; `-n` and `-c` show them")))?;
+        let containers = if left == 1 {
+            "container; `-n` and `-c` show it"
+        } else {
+            "containers; `-n` and `-c` show them"
+        };
+        page.line(&Safe::format(format_args!("{left} more {containers}")))?;
     }
     Ok(())
 }
@@ -145,7 +156,8 @@ struct Page<'a, 'b> {
 }
 
 impl Page<'_, '_> {
-    fn opening(&mut self, trace: &Trace, gaps: &Gaps) -> Result<(), Failure> {
+    fn opening(&mut self, part: &Part<'_>, gaps: &Gaps) -> Result<(), Failure> {
+        let trace = part.trace;
         let origin = trace.recording.origin();
         let (first, last) = trace.range();
         let moment = |at| trace.clock.full(at).unwrap_or_default();
@@ -157,6 +169,14 @@ impl Page<'_, '_> {
         )))?;
         let zone = trace.clock.zone_word();
         self.line(&Safe::format(format_args!("From {} to {} {zone}", moment(first), moment(last))))?;
+        if part.is_cut() {
+            let (from, to) = part.ends();
+            self.line(&Safe::format(format_args!(
+                "This report is of a part: from {} to {} {zone}",
+                moment(from.unwrap_or(first)),
+                moment(to.unwrap_or(last)),
+            )))?;
+        }
         let missing = gaps.sentences(trace);
         if missing.is_empty() {
             return self.line(&Safe::literal("Nothing lost, nothing damaged"));
@@ -195,7 +215,11 @@ impl Page<'_, '_> {
             // Two blanks end the line; without them it would run into the next.
             return Ok(writeln!(self.session.out, "{}  ", crate::output::markdown_text(text.as_str()))?);
         }
-        Ok(writeln!(self.session.out, "{text}")?)
+        let width = if self.output.no_trunc { None } else { terminal::columns() };
+        for line in filled(text.as_str(), width.unwrap_or(usize::MAX)) {
+            writeln!(self.session.out, "{line}")?;
+        }
+        Ok(())
     }
 
     fn table<'r>(&mut self, shape: Shape, rows: impl Iterator<Item = &'r dyn Record>) -> Result<(), Failure> {
@@ -214,9 +238,9 @@ impl Page<'_, '_> {
 }
 
 fn json(
+    parts: &[Part<'_>],
     traces: &[Trace],
-    rows: &[ContainerRow<'_>],
-    chapters: &[Chapter<'_>],
+    (rows, chapters): (&[ContainerRow<'_>], &[Chapter<'_>]),
     gaps: &[(&Trace, Gaps)],
     session: &mut Session<'_>,
 ) -> Result<(), Failure> {
@@ -236,6 +260,9 @@ fn json(
     document.insert("schema".to_owned(), crate::output::SCHEMA.into());
     document.insert("kind".to_owned(), "report".into());
     document.extend(sources(traces));
+    if let Some(range) = ranges(parts) {
+        document.insert("ranges".to_owned(), range);
+    }
     document.insert("containers".to_owned(), Value::Array(containers));
     document.extend(missing(gaps));
     let text = Value::Object(document).to_string();

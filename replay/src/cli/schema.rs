@@ -83,13 +83,17 @@ version.
 - `null` is unknown or not applicable, never zero.
 - A *time* is RFC 3339 in UTC with nanoseconds. 64-bit values that are no counts (registers, inode numbers,
   capabilities) are strings, because many JSON readers have no exact integers of 64 bits.
-- `lost` is how many events are known to be lost in the asked range. Each of `gaps` has `from`, `to` (time), `cause`,
+- `lost` is how many events are known to be lost in the asked range; where all is asked about, those among them whose own
+  records of when were evicted, so that `gaps` may tell of fewer. Each of `gaps` has `from`, `to` (time), `cause`,
   `count` (integer or null where only the gap is known), `container_uid` and `cpu` (null where not known). Each of
   `defects` has `kind` (`torn`, `corrupt`, `missing`, `unknown`), `path`, `offset` and `detail`.
 - `--fields` chooses and orders members; CSV has the same fields, a list in one cell separated by blanks.
 - `afterimage files` ends with `left_out` too, what did not fit into memory: `unlisted_acts`, acts on files that are
   in no row, with `unlisted_written`, bytes that these wrote; and `acts`, those that are missing in histories.
 - Each of `sources` has `path`, `hostname`, `kernel`, `recorder` (strings) and `sealed` (boolean).
+- Where `--begin` or `--end` was given, `ranges` follows them, one for each part that was looked at: `path`, `container_uid`
+  (null for all of a recording), `begin` (time, included) and `end` (time, left out; each null where it was not given).
+  Counts, sums and first and last times are of that range; what a row says of state may be from before it.
 ";
 
 /// The whole page.

@@ -2,13 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use afterimage_format::{ContainerSummary, ContainerUid};
+use afterimage_format::{BootNanos, ContainerSummary, ContainerUid};
 use clap::Args;
 
+use super::session::Session;
 use crate::{
     failure::{Failure, shown},
-    time::{Named, RangeArgs, Span},
-    trace::{Gaps, StoreArgs, Target, Trace, display_name, find, named},
+    output::terminal::defused,
+    time::{self, Named, RangeArgs, Span},
+    trace::{Found, Gaps, StoreArgs, Target, Trace, copies, display_name, find_all, named},
 };
 
 /// How many containers a message names.
@@ -58,26 +60,104 @@ impl OneArgs {
         self.split().1.open(local)
     }
 
-    /// The container that is meant.
-    pub(super) fn target<'a>(&self, traces: &'a [Trace]) -> Result<Target<'a>, Failure> {
-        match self.split().0 {
-            Some(wanted) => find(traces, &wanted),
-            None => only(traces),
+    /// The containers that are meant, every recording of each: several are separated by commas.
+    pub(super) fn targets<'a>(
+        &self,
+        traces: &'a [Trace],
+        session: &mut Session<'_>,
+    ) -> Result<Vec<Target<'a>>, Failure> {
+        let Some(wanted) = self.split().0 else { return Ok(vec![newest(only(traces)?, "", session)?]) };
+        let mut targets = Vec::new();
+        for one in wanted.split(',') {
+            targets.extend(all(find_all(traces, one)?, one, session));
         }
+        Ok(targets)
     }
 
-    /// The containers that are meant: several are separated by commas.
-    pub(super) fn targets<'a>(&self, traces: &'a [Trace]) -> Result<Vec<Target<'a>>, Failure> {
-        match self.split().0 {
-            Some(wanted) => wanted.split(',').map(|one| find(traces, one)).collect(),
-            None => Ok(vec![only(traces)?]),
-        }
+    /// The container in a range of its time: of several recordings of it the newest.
+    pub(super) fn part<'a>(
+        &self,
+        traces: &'a [Trace],
+        range: &RangeArgs,
+        session: &mut Session<'_>,
+    ) -> Result<Part<'a>, Failure> {
+        let wanted = self.split().0;
+        let found = match &wanted {
+            Some(wanted) => find_all(traces, wanted)?,
+            None => only(traces)?,
+        };
+        Part::of_target(newest(found, wanted.as_deref().unwrap_or_default(), session)?, range, session)
     }
+}
 
-    /// The container in a range of its time.
-    pub(super) fn part<'a>(&self, traces: &'a [Trace], range: &RangeArgs) -> Result<Part<'a>, Failure> {
-        Part::of_target(self.target(traces)?, range)
+/// What a message calls a container: as the user named it, else by its own name.
+fn called(wanted: &str, target: &Target<'_>) -> String {
+    match wanted {
+        "" => display_name(&target.summary.record).into_string(),
+        wanted => defused(wanted),
     }
+}
+
+/// Says which files hold a container that is read from another.
+fn tell_copies(found: &Found<'_>, wanted: &str, session: &mut Session<'_>) {
+    let Some(used) = found.newest() else { return };
+    let mut places: Vec<String> = found.copies.iter().map(|copy| shown(&copy.trace.path)).collect();
+    places.sort();
+    places.dedup();
+    if !places.is_empty() {
+        session.say(format!(
+            "`{}` is the same container of the same store in `{}`: what `{}` has of it is read, nothing twice",
+            called(wanted, &used),
+            places.join("`, `"),
+            shown(&used.trace.path),
+        ));
+    }
+}
+
+/// How recordings of a container are named, those of one trace by their number alone.
+fn names_of(targets: &[Target<'_>]) -> String {
+    let alone = targets.windows(2).all(|two| std::ptr::eq(two[0].trace, two[1].trace));
+    let name = |target: &Target<'_>| match alone {
+        true => format!("uid:{}", target.uid().0),
+        false => format!("uid:{} of `{}`", target.uid().0, shown(&target.trace.path)),
+    };
+    let mut names: Vec<String> = targets.iter().rev().take(NAMED).map(name).collect();
+    if targets.len() > NAMED {
+        names.push("...".to_owned());
+    }
+    names.join(", ")
+}
+
+/// The newest recording of a container; says that there are others.
+fn newest<'a>(found: Found<'a>, wanted: &str, session: &mut Session<'_>) -> Result<Target<'a>, Failure> {
+    tell_copies(&found, wanted, session);
+    let count = found.targets.len();
+    let Some((last, others)) = found.targets.split_last() else {
+        return Err(Failure::Usage("name a container".to_owned()));
+    };
+    if !others.is_empty() {
+        session.say(format!(
+            "`{}` was recorded {count} times; this is the last, uid:{}; the others are {}",
+            called(wanted, last),
+            last.uid().0,
+            names_of(others),
+        ));
+    }
+    Ok(*last)
+}
+
+/// Every recording of a container; says that there are several.
+fn all<'a>(found: Found<'a>, wanted: &str, session: &mut Session<'_>) -> Vec<Target<'a>> {
+    tell_copies(&found, wanted, session);
+    let count = found.targets.len();
+    if let Some(last) = found.newest().filter(|_| count > 1) {
+        session.say(format!(
+            "`{}` was recorded {count} times, and all of it is meant; one alone is {}",
+            called(wanted, &last),
+            names_of(&found.targets),
+        ));
+    }
+    found.targets
 }
 
 /// Whether a word in a container's place is a recording: standard input, or what exists and is written like a path.
@@ -95,19 +175,19 @@ fn holds_recordings(word: &Path) -> bool {
 }
 
 /// The one container of recordings that hold no other.
-fn only(traces: &[Trace]) -> Result<Target<'_>, Failure> {
+fn only(traces: &[Trace]) -> Result<Found<'_>, Failure> {
     let all = traces.iter().flat_map(|trace| {
         let containers = trace.recording.containers().iter().filter(|s| s.record.is_container());
         containers.map(move |summary| Target { trace, summary })
     });
     let all: Vec<Target<'_>> = all.collect();
-    match all.as_slice() {
-        [one] => Ok(*one),
-        [] => Err(Failure::NoContainer {
+    match Found::of(all) {
+        Some(Ok(found)) => Ok(found),
+        None => Err(Failure::NoContainer {
             place: traces.iter().map(|trace| shown(&trace.path)).collect::<Vec<_>>().join("`, `"),
             damaged: traces.iter().any(|trace| !trace.recording.defects().is_empty()),
         }),
-        several => {
+        Some(Err(several)) => {
             let names: Vec<String> =
                 several.iter().take(NAMED).map(|t| display_name(&t.summary.record).into_string()).collect();
             let more = if several.len() > NAMED { ", ..." } else { "" };
@@ -122,7 +202,10 @@ pub(super) struct Part<'a> {
     pub(super) trace: &'a Trace,
     /// The container, where one was named.
     pub(super) target: Option<Target<'a>>,
+    /// What is looked at: the whole of it where no range was asked for.
     pub(super) span: Span,
+    /// The range that was asked for, open where it was not.
+    pub(super) asked: Span,
 }
 
 impl ScopeArgs {
@@ -131,39 +214,87 @@ impl ScopeArgs {
         self.stores.open(self.range.local)
     }
 
-    /// One part per recording, or the one container that was named.
-    pub(super) fn parts<'a>(&self, traces: &'a [Trace]) -> Result<Vec<Part<'a>>, Failure> {
-        match &self.container {
-            Some(wanted) => Ok(vec![Part::of_container(traces, wanted, &self.range)?]),
-            None => traces
-                .iter()
-                .map(|trace| {
-                    let names = |name: &Named<'_>| named(trace, None, name);
-                    Ok(Part { trace, target: None, span: self.range.span(&trace.frame(), &names)? })
-                })
-                .collect(),
-        }
+    /// One part per recording, or every recording of the one container that was named.
+    pub(super) fn parts<'a>(
+        &self,
+        traces: &'a [Trace],
+        session: &mut Session<'_>,
+    ) -> Result<Vec<Part<'a>>, Failure> {
+        let Some(wanted) = &self.container else {
+            let copies = copies(traces);
+            for (copy, whole) in &copies {
+                let (copy, whole) = (shown(&copy.path), shown(&whole.path));
+                session.say(format!(
+                    "all of `{copy}` is in `{whole}` too, and is read there: nothing is counted twice"
+                ));
+            }
+            let is_read = |trace: &&Trace| !copies.iter().any(|(copy, _)| std::ptr::eq(*copy, *trace));
+            let read = traces.iter().filter(is_read);
+            return read.map(|trace| Part::of_trace(trace, &self.range, session)).collect();
+        };
+        let targets = all(find_all(traces, wanted)?, wanted, session);
+        targets.into_iter().map(|target| Part::of_target(target, &self.range, session)).collect()
     }
 }
 
 impl<'a> Part<'a> {
-    /// A container by name, its own life as the frame of `range`, the whole life where `range` is open.
+    /// A recording in a range of its time.
+    pub(super) fn of_trace(
+        trace: &'a Trace,
+        range: &RangeArgs,
+        session: &mut Session<'_>,
+    ) -> Result<Self, Failure> {
+        let names = |name: &Named<'_>| named(trace, None, name);
+        let span = range.span(&trace.frame(), &names)?;
+        range.days(&trace.frame(), span).into_iter().for_each(|line| session.say(line));
+        Ok(Self { trace, target: None, span, asked: span })
+    }
+
+    /// A container by name, its own life as the frame of `range`, the whole life where `range` is open: of several
+    /// recordings of it the newest.
     pub(super) fn of_container(
         traces: &'a [Trace],
         wanted: &str,
         range: &RangeArgs,
+        session: &mut Session<'_>,
     ) -> Result<Self, Failure> {
-        Self::of_target(find(traces, wanted)?, range)
+        Self::of_target(newest(find_all(traces, wanted)?, wanted, session)?, range, session)
     }
 
-    pub(super) fn of_target(target: Target<'a>, range: &RangeArgs) -> Result<Self, Failure> {
+    pub(super) fn of_target(
+        target: Target<'a>,
+        range: &RangeArgs,
+        session: &mut Session<'_>,
+    ) -> Result<Self, Failure> {
         let life = target.life();
         let names = |name: &Named<'_>| named(target.trace, Some(target.uid()), name);
-        let span = range.span(&target.trace.frame_between(life.begin, life.last), &names)?;
+        let frame = target.trace.frame_between(life.begin, life.last);
+        let asked = range.span(&frame, &names)?;
+        range.days(&frame, asked).into_iter().for_each(|line| session.say(line));
         let (first, last) = target.summary.range.unwrap_or((life.begin, life.last));
-        let begin = span.begin.or(Some(first.min(life.begin)));
-        let end = span.end.or(Some(last.max(life.last)));
-        Ok(Self { trace: target.trace, target: Some(target), span: Span { begin, end } })
+        let begin = asked.begin.or(Some(first.min(life.begin)));
+        let end = asked.end.or(Some(last.max(life.last)));
+        Ok(Self { trace: target.trace, target: Some(target), span: Span { begin, end }, asked })
+    }
+
+    /// Whether a range was asked for.
+    pub(super) fn is_cut(&self) -> bool {
+        self.asked != Span::default()
+    }
+
+    /// Begin and end of the range that was asked for, the end excluded, as users write it.
+    pub(super) fn ends(&self) -> (Option<BootNanos>, Option<BootNanos>) {
+        (self.asked.begin, self.asked.end.map(|end| BootNanos(end.0.saturating_add(1))))
+    }
+
+    /// A moment as the user writes it, in the frame of the container that was named, else of the recording.
+    pub(super) fn moment(&self, text: &str) -> Result<BootNanos, Failure> {
+        let names = |name: &Named<'_>| named(self.trace, self.uid(), name);
+        let frame = match self.target.map(|target| target.life()) {
+            Some(life) => self.trace.frame_between(life.begin, life.last),
+            None => self.trace.frame(),
+        };
+        time::moment(text, &frame, &names)
     }
 
     /// The container, where one was named.

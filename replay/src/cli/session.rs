@@ -2,8 +2,10 @@
 
 use std::io::Write;
 
+use afterimage_format::BootNanos;
 use serde_json::{Map, Value};
 
+use super::scope::Part;
 use crate::{
     exit::Verdict,
     failure::Failure,
@@ -77,6 +79,37 @@ pub(super) fn sources(traces: &[Trace]) -> Map<String, Value> {
     let mut map = Map::new();
     map.insert("sources".to_owned(), Machine::list(list).into_value());
     map
+}
+
+/// The ranges that were asked for, one for each part that was looked at, the end excluded; nothing where none was asked for.
+pub(super) fn ranges(parts: &[Part<'_>]) -> Option<Value> {
+    if !parts.iter().any(Part::is_cut) {
+        return None;
+    }
+    let range = |part: &Part<'_>| {
+        let (from, to) = part.ends();
+        let moment = |at: Option<BootNanos>| at.and_then(|at| part.trace.clock.rfc3339(at));
+        let path = afterimage_model::text::escape(part.trace.path.as_os_str().as_encoded_bytes());
+        Machine::object([
+            ("path", path.into()),
+            ("container_uid", part.uid().map(|uid| uid.0).into()),
+            ("begin", moment(from).into()),
+            ("end", moment(to).into()),
+        ])
+    };
+    Some(Machine::list(parts.iter().map(range)).into_value())
+}
+
+/// The members that a document begins with where it is of parts of recordings: what was read, and what was asked for.
+pub(super) fn sources_of(traces: &[Trace], parts: &[Part<'_>]) -> Map<String, Value> {
+    let mut head = sources(traces);
+    head.extend(ranges(parts).map(|ranges| ("ranges".to_owned(), ranges)));
+    head
+}
+
+/// The same of one part.
+pub(super) fn sources_of_part(part: &Part<'_>) -> Map<String, Value> {
+    sources_of(std::slice::from_ref(part.trace), std::slice::from_ref(part))
 }
 
 /// The members that every document ends with, over all recordings.

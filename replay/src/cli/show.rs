@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{
     scope::{OneArgs, Part},
-    session::{Session, missing, sources},
+    session::{Session, missing, sources_of, sources_of_part},
 };
 use crate::{
     analysis::{findings, process_tree::Choice},
@@ -62,17 +62,16 @@ pub(super) fn run(args: &ShowArgs, session: &mut Session<'_>) -> Result<Verdict,
     let mut filters = Filters::parse(&args.filter)?;
     filters.warnings().for_each(|line| session.say(line));
     let traces = args.whose.open(args.range.local)?;
-    let part = args.whose.part(&traces, &args.range)?;
+    let part = args.whose.part(&traces, &args.range, session)?;
     filters.check(part.trace)?;
     if args.tree {
-        let span = super::tree::asked(&args.range, &part);
-        let choice = Choice { at: None, span, setup: args.setup, ascii: session.ascii };
+        let choice = Choice { at: None, span: part.asked, setup: args.setup, ascii: session.ascii };
         return super::tree::draw(&part, choice, &args.output, session);
     }
     if args.findings {
         return findings(&part, args, session);
     }
-    let mut emitter = session.emit(SHAPE, &args.output, &sources(&traces))?;
+    let mut emitter = session.emit(SHAPE, &args.output, &sources_of(&traces, std::slice::from_ref(&part)))?;
     let mut written = Ok(());
     let options = Options {
         container: part.uid(),
@@ -97,14 +96,19 @@ pub(super) fn run(args: &ShowArgs, session: &mut Session<'_>) -> Result<Verdict,
     let gaps = [(part.trace, part.gaps())];
     emitter.finish(&missing(&gaps))?;
     if seen.setup > 0 {
-        let events = if seen.setup == 1 { "event" } else { "events" };
-        session.say(format!("{} {events} of the container's set-up hidden; --setup shows them", seen.setup));
+        session.say(format!("{} of the container's set-up hidden; --setup shows them", events(seen.setup)));
     }
     seen.lacking.into_iter().for_each(|line| session.say(line));
     if seen.more {
         session.say("stopped at --limit; there are more events");
     }
-    Ok(session.conclude(&gaps, seen.shown > 0))
+    // Where none were asked for, something may still be there.
+    Ok(session.conclude(&gaps, seen.shown > 0 || args.limit == Some(0) && seen.more))
+}
+
+/// A number of events in words.
+pub(super) fn events(count: u64) -> String {
+    format!("{count} {}", if count == 1 { "event" } else { "events" })
 }
 
 fn findings(part: &Part<'_>, args: &ShowArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
@@ -115,7 +119,7 @@ fn findings(part: &Part<'_>, args: &ShowArgs, session: &mut Session<'_>) -> Resu
     let mut rows =
         findings::of_container(part.trace, whose, part.span, Severity::Info, args.output.is_schema())?;
     rows.truncate(args.limit.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX));
-    let head = sources(std::slice::from_ref(part.trace));
+    let head = sources_of_part(part);
     let mut emitter = session.emit(findings::SHAPE, &args.output, &head)?;
     for row in &rows {
         emitter.row(row)?;

@@ -8,7 +8,8 @@ use clap::{Args, ValueEnum};
 
 use super::{
     scope::{Part, ScopeArgs},
-    session::{Session, missing, sources},
+    session::{Session, missing, sources_of},
+    show::events as number_of,
 };
 use crate::{
     events::{self, EventRow, Filters, Item, Options},
@@ -84,6 +85,9 @@ const COLUMNS: &[Column] = &[
 
 pub(super) const SHAPE: Shape = Shape { rows: "stats", row: "stat", columns: COLUMNS };
 
+/// As they are shown where there are several recordings.
+const WITH_STORE: [Column; COLUMNS.len()] = Column::with_last(COLUMNS);
+
 struct Stat<'a> {
     trace: &'a Trace,
     /// `None` where it is not known who did it.
@@ -95,25 +99,37 @@ struct Stat<'a> {
     duration: Option<u64>,
 }
 
+/// How rows of so many recordings are printed.
+const fn shape(recordings: usize) -> Shape {
+    if recordings > 1 { Shape { columns: &WITH_STORE, ..SHAPE } } else { SHAPE }
+}
+
 pub(super) fn run(args: &StatsArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
     let traces = args.scope.open()?;
-    let parts = args.scope.parts(&traces)?;
-    let mut rows = Vec::new();
+    let parts = args.scope.parts(&traces, session)?;
+    let (mut rows, mut setup) = (Vec::new(), 0);
     for part in &parts {
-        rows.extend(count(part, args)?);
+        let (counted, hidden) = count(part, args)?;
+        rows.extend(counted);
+        setup += hidden;
     }
     rows.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.key.cmp(&b.key)));
     rows.truncate(args.limit.unwrap_or(usize::MAX));
-    let mut emitter = session.emit(SHAPE, &args.output, &sources(&traces))?;
+    let mut emitter = session.emit(shape(traces.len()), &args.output, &sources_of(&traces, &parts))?;
     for row in &rows {
         emitter.row(row)?;
     }
     let gaps: Vec<(&Trace, Gaps)> = parts.iter().map(|p| (p.trace, p.gaps())).collect();
     emitter.finish(&missing(&gaps))?;
+    if setup > 0 {
+        let hidden = number_of(setup);
+        session.say(format!("{hidden} of the containers' set-up not counted; --setup counts them too"));
+    }
     Ok(session.conclude(&gaps, !rows.is_empty()))
 }
 
-fn count<'a>(part: &Part<'a>, args: &StatsArgs) -> Result<Vec<Stat<'a>>, Failure> {
+/// What was counted, and how many events of the set-up were not.
+fn count<'a>(part: &Part<'a>, args: &StatsArgs) -> Result<(Vec<Stat<'a>>, u64), Failure> {
     let mut stats: HashMap<Option<Safe>, Stat<'a>> = HashMap::new();
     let trace = part.trace;
     let options = Options {
@@ -127,13 +143,13 @@ fn count<'a>(part: &Part<'a>, args: &StatsArgs) -> Result<Vec<Stat<'a>>, Failure
         facts: false,
         filters: &mut Filters::default(),
     };
-    events::walk(trace, options, &mut |item| {
+    let seen = events::walk(trace, options, &mut |item| {
         if let Item::Event(row) = item {
             add(&mut stats, trace, &row, args.by);
         }
         ControlFlow::Continue(())
     })?;
-    Ok(stats.into_values().collect())
+    Ok((stats.into_values().collect(), seen.setup))
 }
 
 fn add<'a>(stats: &mut HashMap<Option<Safe>, Stat<'a>>, trace: &'a Trace, row: &EventRow, by: By) {

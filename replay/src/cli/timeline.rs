@@ -1,12 +1,15 @@
 //! `afterimage timeline`: how much of what happened when.
 
 use afterimage_format::{Class, ContainerRecord};
-use afterimage_model::{findings::Story, text::Safe};
+use afterimage_model::{
+    findings::Story,
+    text::{Safe, escape},
+};
 use clap::Args;
 
 use super::{
     scope::{Part, ScopeArgs},
-    session::{Session, missing, sources},
+    session::{Session, missing, sources_of},
 };
 use crate::{
     analysis::perfetto::Perfetto,
@@ -14,14 +17,16 @@ use crate::{
     events,
     exit::Verdict,
     failure::Failure,
-    output::{Cell, Column, Format, Kind, OutputArgs, Record, Shape, Tone, terminal},
+    output::{Cell, Column, Format, Kind, OutputArgs, Record, Shape, Tone, display_width, filled, terminal},
     time::{self, Clock},
     trace::{self, Gaps, Trace, display_name},
 };
 
 /// Show how many events of each class happened when.
 ///
-/// `·` is no event, blank is not recorded, `×` is a loss; heights are logarithmic. Reads the index alone.
+/// `·` is no event, blank is not recorded, `×` is a loss; heights are logarithmic. Counts are those of the index, where it has to
+/// be with the events at the borders of parts read; of a large recording with many parts they can be estimates, which is
+/// said then. The set-up of containers is counted.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -61,6 +66,13 @@ const COLUMNS: &[Column] = &[
     Column::new("other", "OTHER", "everything else").integer(),
     Column::new("gaps", "GAPS", "gaps that touch this part").integer(),
     Column::new("recorded", "RECORDED", "the recorder was running").hidden().kind(Kind::Boolean),
+    Column::new(
+        "approximate",
+        "APPROXIMATE",
+        "some events near its borders may be counted in the part beside it, or the other way round",
+    )
+    .hidden()
+    .kind(Kind::Boolean),
     Column::new("corrupt", "CORRUPT", "events of this part were recorded and cannot be read")
         .hidden()
         .kind(Kind::Boolean),
@@ -69,12 +81,20 @@ const COLUMNS: &[Column] = &[
 
 pub(super) const SHAPE: Shape = Shape { rows: "timeline", row: "part", columns: COLUMNS };
 
+/// As they are shown where there are several recordings.
+const WITH_STORE: [Column; COLUMNS.len()] = Column::with_last(COLUMNS);
+
 /// Columns that labels take.
 const LABEL: usize = 8;
 
+/// How rows of so many recordings are printed.
+const fn shape(recordings: usize) -> Shape {
+    if recordings > 1 { Shape { columns: &WITH_STORE, ..SHAPE } } else { SHAPE }
+}
+
 pub(super) fn run(args: &TimelineArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
     let traces = args.scope.open()?;
-    let parts = args.scope.parts(&traces)?;
+    let parts = args.scope.parts(&traces, session)?;
     if args.perfetto {
         return perfetto(&parts, session);
     }
@@ -86,20 +106,30 @@ pub(super) fn run(args: &TimelineArgs, session: &mut Session<'_>) -> Result<Verd
     let is_text = args.output.output == Format::Table && args.output.fields.is_empty();
     if args.svg {
         for (part, chart) in &charts {
-            session.out.write_all(density::svg(chart, &heading(part, chart)).as_bytes())?;
+            let [what, scale] = heading(part, chart, traces.len() > 1);
+            let title = Safe::format(format_args!("{what}  {scale}"));
+            session.out.write_all(density::svg(chart, &title).as_bytes())?;
         }
     } else if is_text {
         for (part, chart) in &charts {
-            draw(part, chart, session)?;
+            draw(part, chart, traces.len() > 1, session)?;
         }
     } else {
-        let mut emitter = session.emit(SHAPE, &args.output, &sources(&traces))?;
+        let mut emitter = session.emit(shape(traces.len()), &args.output, &sources_of(&traces, &parts))?;
         for (part, chart) in &charts {
             for column in &chart.columns {
                 emitter.row(&Row { part, column })?;
             }
         }
         emitter.finish(&missing(&gaps))?;
+    }
+    let all: usize = charts.iter().map(|(_, chart)| chart.columns.len()).sum();
+    let estimates = charts.iter().flat_map(|(_, chart)| &chart.columns).filter(|c| c.approximate).count();
+    if estimates > 0 {
+        session.say(format!(
+            "the counts of {estimates} of {all} parts are estimates: events near a border may be counted beside it; a shorter \
+             range, one container or fewer --columns make them exact"
+        ));
     }
     let any = charts.iter().any(|(_, c)| c.columns.iter().any(|column| column.total() > 0));
     Ok(session.conclude(&gaps, any))
@@ -158,23 +188,37 @@ fn perfetto(parts: &[Part<'_>], session: &mut Session<'_>) -> Result<Verdict, Fa
     Ok(session.conclude(&[(part.trace, gaps)], any))
 }
 
-fn heading(part: &Part<'_>, chart: &Density) -> Safe {
+/// What a chart is of: who and when, then how wide a column is.
+fn heading(part: &Part<'_>, chart: &Density, several: bool) -> [Safe; 2] {
     let clock: &Clock = &part.trace.clock;
     let moment = |at| clock.full(at).unwrap_or_default();
     let who = part.target.map_or(Safe::literal("all containers"), |t| display_name(&t.summary.record));
-    Safe::format(format_args!(
-        "{who}  {} .. {} {}  {}  1 column = {}",
-        moment(chart.begin),
-        moment(chart.end),
-        clock.zone_word(),
-        time::human(chart.end.0 - chart.begin.0),
-        time::human(chart.step()),
-    ))
+    let place = match several {
+        true => Safe::format(format_args!(" of {}", escape(part.trace.path.as_os_str().as_encoded_bytes()))),
+        false => Safe::default(),
+    };
+    let zone = clock.zone_word();
+    let (begin, end) = (moment(chart.begin), moment(chart.end));
+    let (length, step) = (time::human(chart.end.0 - chart.begin.0), time::human(chart.step()));
+    [
+        Safe::format(format_args!("{who}{place}  {begin} .. {end} {zone}")),
+        Safe::format(format_args!("{length}  1 column = {step}")),
+    ]
 }
 
-fn draw(part: &Part<'_>, chart: &Density, session: &mut Session<'_>) -> Result<(), Failure> {
+fn draw(part: &Part<'_>, chart: &Density, several: bool, session: &mut Session<'_>) -> Result<(), Failure> {
     let style = session.style;
-    writeln!(session.out, "{}", style.paint(Tone::Head, heading(part, chart).as_str()))?;
+    let [what, scale] = heading(part, chart, several);
+    let width = terminal::columns().unwrap_or(usize::MAX);
+    let whole = format!("{what}  {scale}");
+    let lines = if display_width(&whole) <= width {
+        vec![whole]
+    } else {
+        [what, scale].iter().flat_map(|line| filled(line.as_str(), width)).collect()
+    };
+    for line in lines {
+        writeln!(session.out, "{}", style.paint(Tone::Head, &line))?;
+    }
     for (label, glyphs) in density::text(chart, session.ascii) {
         let tone = match label {
             "lost" if chart.columns.iter().any(|c| c.gaps > 0) => Tone::Lost,
@@ -201,11 +245,10 @@ impl Record for Row<'_> {
             "end" => moment(self.column.to),
             "events" => Cell::number(self.column.total()),
             "gaps" => Cell::number(self.column.gaps),
+            "approximate" => Cell::flag(self.column.approximate),
             "corrupt" => Cell::flag(self.column.corrupt),
             "recorded" => Cell::flag(!self.column.blind),
-            "store" => Cell::safe(afterimage_model::text::escape(
-                self.part.trace.path.as_os_str().as_encoded_bytes(),
-            )),
+            "store" => Cell::safe(escape(self.part.trace.path.as_os_str().as_encoded_bytes())),
             name => Cell::option(class(name), |c| Cell::number(self.column.counts[c as usize])),
         }
     }

@@ -5,20 +5,21 @@ use clap::Args;
 
 use super::{
     scope::{OneArgs, Part},
-    session::{Session, missing, sources},
+    session::{Session, missing, sources_of_part},
 };
 use crate::{
     analysis::process_tree::{self, Choice, SHAPE},
     exit::Verdict,
     failure::Failure,
     output::OutputArgs,
-    time::{RangeArgs, Span},
+    time::RangeArgs,
 };
 
 /// Show the processes of a container as a tree.
 ///
 /// Each process with its life and its end; a program that is not part of the image is marked. With --at the
-/// processes that lived at that moment, with --begin and --end those that lived in that range.
+/// processes that lived at that moment, with --begin and --end those that lived in that range, as they were at its end;
+/// events and bytes are those of the range.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -42,22 +43,11 @@ pub(super) struct TreeArgs {
 
 pub(super) fn run(args: &TreeArgs, session: &mut Session<'_>) -> Result<Verdict, Failure> {
     let traces = args.whose.open(args.range.local)?;
-    let range = match &args.at {
-        Some(at) => RangeArgs { end: Some(at.clone()), ..args.range.clone() },
-        None => args.range.clone(),
-    };
-    let part = args.whose.part(&traces, &range)?;
-    let at = args.at.is_some().then_some(part.span.end).flatten();
-    let choice = Choice { at, span: asked(&args.range, &part), setup: args.setup, ascii: session.ascii };
+    let mut part = args.whose.part(&traces, &args.range, session)?;
+    let at = args.at.as_deref().map(|text| part.moment(text)).transpose()?;
+    part.span.end = at.or(part.span.end);
+    let choice = Choice { at, span: part.asked, setup: args.setup, ascii: session.ascii };
     draw(&part, choice, &args.output, session)
-}
-
-/// The range that was asked for: open where nothing was, also towards what was before the container's first event.
-pub(super) fn asked(range: &RangeArgs, part: &Part<'_>) -> Span {
-    Span {
-        begin: part.span.begin.filter(|_| range.begin.is_some()),
-        end: part.span.end.filter(|_| range.end.is_some()),
-    }
 }
 
 /// Prints the tree of a part's container; `show --tree` is the same.
@@ -72,7 +62,7 @@ pub(super) fn draw(
     };
     let life = target.life();
     let tree = process_tree::of_container(part.trace, target.uid(), (life.begin, life.last), choice)?;
-    let mut emitter = session.emit(SHAPE, output, &sources(std::slice::from_ref(part.trace)))?;
+    let mut emitter = session.emit(SHAPE, output, &sources_of_part(part))?;
     for row in &tree.rows {
         emitter.row(row)?;
     }

@@ -16,7 +16,7 @@ use crate::{
     failure::{Failure, shown},
     output::{Cell, Column, Format, Machine, OutputArgs, Record, Shape, Tone, terminal::defused},
     progress::Progress,
-    trace::StoreArgs,
+    trace::{STDIN, StoreArgs, spool},
 };
 
 /// Verify recordings: every block, every signature, the chain of segments, and what is missing.
@@ -64,7 +64,14 @@ pub(super) fn run(args: &VerifyArgs, session: &mut Session<'_>) -> Result<Verdic
     let mut reports = Vec::new();
     for path in args.stores.paths() {
         let mut progress = Progress::new(0, false);
-        let report = verify(&path, &options, &mut |done, total| progress.at(done, total))?;
+        let spool = (path.as_os_str() == STDIN).then(spool).transpose()?;
+        let read = spool.as_ref().map_or(path.as_path(), |spool| spool.path());
+        let mut report = verify(read, &options, &mut |done, total| progress.at(done, total))?;
+        // The copy of standard input is nobody's file.
+        if spool.is_some() {
+            report.findings.iter_mut().for_each(|finding| finding.path.clone_from(&path));
+            report.segments.iter_mut().for_each(|segment| segment.path.clone_from(&path));
+        }
         reports.push((path, report));
     }
     let is_table = args.output.output == Format::Table;

@@ -69,7 +69,15 @@ mod tests {
     fn column(exec: u32, gaps: u32, blind: bool) -> Column {
         let mut counts = [0; Class::COUNT];
         counts[Class::Exec as usize] = exec;
-        Column { from: BootNanos(0), to: BootNanos(1), counts, gaps, blind, corrupt: false }
+        Column {
+            from: BootNanos(0),
+            to: BootNanos(1),
+            counts,
+            gaps,
+            blind,
+            corrupt: false,
+            approximate: false,
+        }
     }
 
     #[test]

@@ -85,8 +85,8 @@ mod tests {
     fn hostile_title_makes_no_element() {
         let mut counts = [0; Class::COUNT];
         counts[0] = 3;
-        let column =
-            Column { from: BootNanos(0), to: BootNanos(1), counts, gaps: 1, blind: false, corrupt: true };
+        let (from, to) = (BootNanos(0), BootNanos(1));
+        let column = Column { from, to, counts, gaps: 1, blind: false, corrupt: true, approximate: false };
         let density = Density { begin: BootNanos(0), end: BootNanos(1), columns: vec![column] };
         let drawing = svg(&density, &escape(b"<script>alert(1)</script>\x1b"));
         assert!(drawing.contains("&lt;script&gt;alert(1)&lt;/script&gt;\\x1b"), "{drawing}");

@@ -64,14 +64,14 @@ impl<'a> RowSelection<'a> {
 /// # Errors
 /// [`Failure::Read`].
 pub fn count(trace: &Trace, options: Options<'_>) -> Result<Seen, Failure> {
-    if let Some(shown) = from_columns(trace, &options) {
-        return Ok(Seen { shown, ..Seen::default() });
+    if let Some(seen) = from_columns(trace, &options) {
+        return Ok(seen);
     }
     super::walk(trace, options, &mut |_| std::ops::ControlFlow::Continue(()))
 }
 
 /// `None` where the state decides, where restarted calls are to be folded, or where not every block can be read.
-fn from_columns(trace: &Trace, options: &Options<'_>) -> Option<u64> {
+fn from_columns(trace: &Trace, options: &Options<'_>) -> Option<Seen> {
     let frame = options.filters.frame(trace);
     let selected = RowSelection::new(trace, options.filters, &frame)?;
     if selected.filters.len() < options.filters.iter().count() || options.limit < u64::MAX {
@@ -80,7 +80,7 @@ fn from_columns(trace: &Trace, options: &Options<'_>) -> Option<u64> {
     let selection = options.filters.select(trace, options.container)?;
     let bounded = options.span.begin.is_some() || options.span.end.is_some();
     let besides = if bounded { Wanted::FLAGS.with(Wanted::TIMES) } else { Wanted::FLAGS };
-    let mut found = 0;
+    let mut seen = Seen::default();
     for block in selection.wanted() {
         let (rows, columns) = selected.rows(block, besides)?;
         if rows.may != rows.sure {
@@ -95,9 +95,11 @@ fn from_columns(trace: &Trace, options: &Options<'_>) -> Option<u64> {
             }
             let at = columns.times().get(row).copied().map(afterimage_format::BootNanos);
             let inside = at.is_none_or(|at| options.span.contains(at));
-            found += u64::from(inside && (options.setup || !has(row, EventFlags::SETUP)));
+            let is_hidden = !options.setup && has(row, EventFlags::SETUP);
+            seen.shown += u64::from(inside && !is_hidden);
+            seen.setup += u64::from(inside && is_hidden);
         }
         selected.reader.borrow_mut().take_back(columns);
     }
-    Some(found)
+    Some(seen)
 }

@@ -1,6 +1,8 @@
 //! What is missing from a recording in an asked range: lost events and damage, for people and for programs.
 
-use afterimage_format::{BootNanos, ContainerUid, Defect, Eviction, Loss};
+use std::collections::HashMap;
+
+use afterimage_format::{BootNanos, ContainerUid, Defect, Eviction, Loss, Part};
 use afterimage_model::text::{Safe, escape};
 use serde_json::{Map, Value};
 
@@ -12,6 +14,9 @@ use crate::{exit::Verdict, failure::shown, output::Machine, time::Span};
 pub struct Gaps {
     /// Lost events, by time.
     pub list: Vec<Loss>,
+    /// Events that were lost besides, of which it is not recorded any more when: their records were evicted. Only known where
+    /// all of what was recorded is asked about.
+    pub untold: u64,
     /// Damage.
     pub defects: Vec<Defect>,
     /// What retention removed that may be of the asked range. Removed on purpose: neither lost nor damaged.
@@ -33,14 +38,33 @@ impl Gaps {
     }
 
     fn select(trace: &Trace, span: Span, uid: Option<ContainerUid>) -> Self {
-        let losses = trace.recording.losses().iter();
-        let wanted = |loss: &&Loss| uid.is_none() || loss.container.is_none() || loss.container == uid;
-        let list = losses.filter(|l| span.overlaps(l.from, l.to)).filter(wanted).copied().collect();
+        let list = Self::losses(trace, uid, span);
+        let is_whole = trace.pinned().is_empty()
+            && recorded(trace, uid).is_none_or(|(first, last)| span.contains(first) && span.contains(last));
+        let untold = if is_whole { untold(trace, uid) } else { 0 };
         let evicted = trace.recording.evictions().iter().filter(|eviction| {
             uid.is_none_or(|uid| uid == eviction.container)
                 && span.begin.is_none_or(|begin| begin <= eviction.until)
         });
-        Self { list, defects: trace.recording.defects(), evicted: evicted.copied().collect(), span, uid }
+        Self {
+            list,
+            untold,
+            defects: trace.recording.defects(),
+            evicted: evicted.copied().collect(),
+            span,
+            uid,
+        }
+    }
+
+    /// Gaps that touch a range: those of a container and those of which nobody knows whose they are, or all.
+    pub fn losses(trace: &Trace, uid: Option<ContainerUid>, span: Span) -> Vec<Loss> {
+        let losses = trace.recording.losses().iter();
+        let pinned = trace.pinned();
+        let wanted = |loss: &&Loss| {
+            let is_asked = uid.is_none() || loss.container.is_none() || loss.container == uid;
+            is_asked && concerns(trace, pinned, loss)
+        };
+        losses.filter(|l| span.overlaps(l.from, l.to)).filter(wanted).copied().collect()
     }
 
     /// Damage that reading has found since.
@@ -50,23 +74,35 @@ impl Gaps {
 
     /// Events known to be lost.
     pub fn lost(&self) -> u64 {
+        self.told().saturating_add(self.untold)
+    }
+
+    /// Those of them of which it is told when.
+    pub fn told(&self) -> u64 {
         self.list.iter().filter_map(|l| l.count).fold(0, u64::saturating_add)
     }
 
     /// What it makes of the exit code.
     pub fn verdict(&self, matched: bool) -> Verdict {
-        Verdict { matched, damaged: !self.defects.is_empty(), loss: !self.list.is_empty() }
+        Verdict { matched, damaged: !self.defects.is_empty(), loss: !self.list.is_empty() || self.untold > 0 }
     }
 
     /// One line for people for each kind of thing that is missing; none where nothing is.
     pub fn sentences(&self, trace: &Trace) -> Vec<String> {
         let mut lines = Vec::new();
-        if !self.list.is_empty() {
+        if self.list.is_empty() && self.untold > 0 {
+            let (lost, place) = (self.untold, shown(&trace.path));
+            lines.push(format!("lost: {lost} events of `{place}`; when is not recorded any more"));
+        } else if !self.list.is_empty() {
             let unknown = self.list.iter().filter(|l| l.count.is_none()).count();
             let more = if unknown > 0 { format!(" ({unknown} of unknown size)") } else { String::new() };
             let gaps = if self.list.len() == 1 { "gap" } else { "gaps" };
+            let told = match self.untold {
+                0 => String::new(),
+                _ => format!(", {} of them told in detail,", self.told()),
+            };
             lines.push(format!(
-                "lost: {} events in {} {gaps}{more} of `{}`: {}",
+                "lost: {} events{told} in {} {gaps}{more} of `{}`: {}",
                 self.lost(),
                 self.list.len(),
                 shown(&trace.path),
@@ -126,6 +162,36 @@ impl Gaps {
     }
 }
 
+/// Whether a gap is of what a recording is about: an extract of an incident is of the containers and times that were pinned, and
+/// knows of gaps beyond these.
+fn concerns(trace: &Trace, pinned: &[Part], loss: &Loss) -> bool {
+    let touches = |part: &Part| {
+        part.begin.is_none_or(|begin| begin <= loss.to) && part.end.is_none_or(|end| loss.from <= end)
+    };
+    let is_pinned = |uid: ContainerUid| pinned.iter().any(|part| part.container == uid);
+    match loss.container {
+        Some(uid) if is_pinned(uid) => pinned.iter().any(|part| part.container == uid && touches(part)),
+        Some(_) => true,
+        None => {
+            let mut others = trace.recording.containers().iter().filter(|s| s.record.is_container());
+            pinned.is_empty() || pinned.iter().any(touches) || others.any(|s| !is_pinned(s.record.uid))
+        }
+    }
+}
+
+/// Events that a container, or all, are known to have lost beyond what the records of gaps tell.
+fn untold(trace: &Trace, uid: Option<ContainerUid>) -> u64 {
+    let mut told: HashMap<ContainerUid, u64> = HashMap::new();
+    for loss in trace.recording.losses() {
+        let sum = loss.container.map(|container| told.entry(container).or_default());
+        sum.into_iter().for_each(|sum| *sum = sum.saturating_add(loss.count.unwrap_or(0)));
+    }
+    let all = trace.recording.containers().iter();
+    let asked = all.filter(|summary| uid.is_none_or(|uid| uid == summary.record.uid));
+    let beyond = asked.map(|s| s.lost.saturating_sub(told.get(&s.record.uid).copied().unwrap_or(0)));
+    beyond.fold(0, u64::saturating_add)
+}
+
 /// First and last event of a container, or of all.
 fn recorded(trace: &Trace, uid: Option<ContainerUid>) -> Option<(BootNanos, BootNanos)> {
     let Some(uid) = uid else { return trace.recording.time_range() };
@@ -150,4 +216,70 @@ fn defect_object(defect: &Defect) -> Machine {
         ("offset", defect.offset.into()),
         ("detail", escape(defect.detail.as_bytes()).into()),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use afterimage_format::{
+        ContainerRecord, Event, EventCode, EventFlags, Field, FieldFlags, FieldTag, LossCause, Origin,
+        StoreOptions, StoreWriter, TaskKey,
+    };
+
+    use super::*;
+
+    /// Noise that does not compress.
+    fn noise(seed: u64) -> Vec<u8> {
+        let next = |at: &u64| Some(at.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+        let all = std::iter::successors(Some(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1), next);
+        all.take(256).map(|number| (number >> 33) as u8).collect()
+    }
+
+    /// `info` told of fewer lost events than `ls` where the records of the losses were evicted.
+    #[test]
+    fn what_was_lost_is_counted_though_nothing_tells_any_more_when() {
+        let dir = tempfile::tempdir().unwrap();
+        let options =
+            StoreOptions { segment_bytes: 32 << 10, budget_bytes: 256 << 10, ..StoreOptions::default() };
+        let mut store = StoreWriter::open(dir.path(), Origin::default(), options).unwrap();
+        let uid = ContainerUid(1);
+        store.put_container(&ContainerRecord { uid, ..ContainerRecord::host(BootNanos(1)) }).unwrap();
+        let (container, cpu, cause) = (Some(uid), None, LossCause::RingFull);
+        let lost = |from: u64, count| Loss {
+            container,
+            cause,
+            cpu,
+            from: BootNanos(from),
+            to: BootNanos(from),
+            count: Some(count),
+        };
+        store.put_loss(&lost(2, 7)).unwrap();
+        for number in 1..4_000_u64 {
+            let bytes = noise(number);
+            let (flags, full_len) = (FieldFlags::default(), bytes.len() as u32);
+            let fields = [Field { tag: FieldTag::PAYLOAD, flags, full_len, bytes: &bytes }];
+            let time = BootNanos(number * 100_000_000);
+            let task = TaskKey { tgid: 9, tid: 9, start: BootNanos(1) };
+            let code = EventCode(1);
+            let flags = EventFlags::default();
+            let (cpu, ret, args, fields) = (0, 256, &[1, 0, 256][..], &fields[..]);
+            store
+                .push(uid, &Event { time, duration: None, task, code, flags, cpu, ret, args, fields })
+                .unwrap();
+            store.commit(time).unwrap();
+        }
+        store.put_loss(&lost(399_000_000_000, 3)).unwrap();
+        store.seal().unwrap();
+        let trace = Trace::open(dir.path().to_path_buf(), false).unwrap();
+        let summary = trace.recording.containers().iter().find(|s| s.record.uid == uid).unwrap();
+        assert_eq!((summary.lost, trace.recording.losses().len()), (10, 1), "the first record is gone");
+        for gaps in [Gaps::of_container(&trace, uid, Span::default()), Gaps::of_all(&trace, Span::default())]
+        {
+            assert_eq!((gaps.lost(), gaps.told(), gaps.untold), (10, 3, 7));
+            assert!(
+                gaps.sentences(&trace)[0].contains("lost: 10 events, 3 of them told in detail, in 1 gap of")
+            );
+        }
+        let part = Span { begin: Some(BootNanos(399_800_000_000)), end: None };
+        assert_eq!(Gaps::of_container(&trace, uid, part).lost(), 0, "of a part nobody knows");
+    }
 }

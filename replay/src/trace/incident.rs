@@ -89,17 +89,32 @@ pub fn find(store: &Path, recording: &Recording, wanted: &str) -> Result<Found, 
             return Err(Failure::Usage(format!("`{wanted}` begins the ids of {} incidents", several.len())));
         }
     };
-    let covered = trigger["containers"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let covered = list(&trigger["containers"]);
     let own = |pin: &&Value| covered.iter().any(|covered| covered["pin"] == pin["id"]);
     let pins: Vec<&Value> = pins.iter().filter(own).collect();
-    // A trigger that only marked, or whose pin was taken away, has no pin: what it told of is meant.
-    let ranges = if pins.is_empty() { covered.iter().collect() } else { pins.clone() };
-    let parts: Vec<Part> = ranges.into_iter().filter_map(|range| part(recording, range)).collect();
+    let parts = parts(recording, &pins, covered);
     if parts.is_empty() {
         return Err(none(store, wanted));
     }
     let document = document(store, trigger, &pins)?;
     Ok(Found { incident: Incident { id: text(trigger, "id").to_owned(), document }, parts })
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+/// What pins keep. A trigger that only marked, or whose pin was taken away, has no pin: what it told of is meant.
+fn parts(recording: &Recording, pins: &[&Value], covered: &[Value]) -> Vec<Part> {
+    let ranges = if pins.is_empty() { covered.iter().collect() } else { pins.to_vec() };
+    ranges.into_iter().filter_map(|range| part(recording, range)).collect()
+}
+
+/// What was pinned of whom, by the words that an extract carries of its incident.
+pub fn pinned(recording: &Recording, incident: &Incident) -> Vec<Part> {
+    let document: Value = serde_json::from_slice(&incident.document).unwrap_or_default();
+    let pins: Vec<&Value> = list(&document["pins"]).iter().collect();
+    parts(recording, &pins, list(&document["trigger"]["containers"]))
 }
 
 fn none(store: &Path, wanted: &str) -> Failure {

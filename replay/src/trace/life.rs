@@ -93,7 +93,7 @@ pub struct Life {
     pub begin: BootNanos,
     /// When its first process ended, else when it was removed.
     pub end: Option<BootNanos>,
-    /// The last that is known of it: its end, or its last event.
+    /// The last that is known of it: its end; of one that is running the recording's end; else its last event.
     pub last: BootNanos,
     /// How its first process ended.
     pub exit: Option<Ended>,
@@ -114,6 +114,11 @@ impl Life {
         let begin = record.started.unwrap_or(record.first_seen);
         let end = record.exited.map(|(at, _)| at).or(record.removed);
         let last_event = summary.range.map(|(_, last)| last);
+        // What is running was there when the recording's last event was, be it another's.
+        let last_event = match state {
+            State::Running => last_event.max(trace.recording.time_range().map(|(_, last)| last)),
+            _ => last_event,
+        };
         let last = end.or(last_event).unwrap_or(begin);
         let life = Self {
             state,
@@ -135,10 +140,10 @@ impl Life {
         let record = &summary.record;
         let uid = record.uid;
         let span = Span { begin: Some(record.first_seen), end: record.removed.or(self.end) };
-        let gaps = Gaps::of_container(trace, uid, span);
+        let losses = Gaps::losses(trace, Some(uid), span);
         let begin = record.preexisting && uid != ContainerUid::HOST;
-        let lost = summary.lost > 0 || gaps.list.iter().any(|g| g.container == Some(uid));
-        let unattributed = gaps.list.iter().any(|g| g.container.is_none());
+        let lost = summary.lost > 0 || losses.iter().any(|g| g.container == Some(uid));
+        let unattributed = losses.iter().any(|g| g.container.is_none());
         let evicted = trace.recording.eviction(uid);
         let known = summary.events.saturating_add(evicted.map_or(0, |eviction| eviction.events));
         [

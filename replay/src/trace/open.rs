@@ -7,12 +7,13 @@ use std::{
 };
 
 use afterimage_detect::Image;
-use afterimage_format::{BootNanos, OpenError, Recording};
+use afterimage_format::{BootNanos, OpenError, Part, Recording};
 use afterimage_model::text::Safe;
 use clap::Args;
 use jiff::Timestamp;
 use tempfile::NamedTempFile;
 
+use super::incident;
 use crate::{
     failure::{Failure, shown},
     output::{Cell, Machine},
@@ -30,7 +31,7 @@ const STOPS: [i32; 3] =
     [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP];
 
 /// Names standard input.
-const STDIN: &str = "-";
+pub(crate) const STDIN: &str = "-";
 
 /// The recordings that a verb reads.
 #[derive(Debug, Clone, Default, Args)]
@@ -51,6 +52,8 @@ pub struct Trace {
     pub clock: Clock,
     /// See [`Self::images`].
     pub(super) images: OnceLock<Arc<[Image]>>,
+    /// See [`Self::pinned`].
+    pinned: OnceLock<Vec<Part>>,
     /// What came through standard input; goes away with this.
     _spool: Option<NamedTempFile>,
 }
@@ -104,7 +107,7 @@ fn default_store() -> PathBuf {
 
 /// Standard input as a file: reading begins with a recording's end, so a stream has to be kept. Only the user can
 /// read the file, and its name cannot be foretold.
-fn spool() -> Result<NamedTempFile, Failure> {
+pub(crate) fn spool() -> Result<NamedTempFile, Failure> {
     let failed = |source| {
         Failure::output(
             format!("a temporary copy of standard input in {}", shown(&std::env::temp_dir())),
@@ -146,7 +149,15 @@ impl Trace {
             other => other,
         })?;
         let clock = Clock::new(recording.clock(), local);
-        Ok(Self { path, recording, clock, images: OnceLock::new(), _spool: spool })
+        Ok(Self { path, recording, clock, images: OnceLock::new(), pinned: OnceLock::new(), _spool: spool })
+    }
+
+    /// What was pinned of whom, where it was extracted for incidents; else nothing.
+    pub fn pinned(&self) -> &[Part] {
+        self.pinned.get_or_init(|| {
+            let incidents = self.recording.incidents().iter();
+            incidents.flat_map(|incident| incident::pinned(&self.recording, incident)).collect()
+        })
     }
 
     /// First and last moment of it; both 0 where it holds no event.

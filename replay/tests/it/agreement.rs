@@ -205,7 +205,7 @@ fn every_verb_takes_the_same_range() {
     }
     let at = json(&["tree", &path, "--at", "+300ms"]);
     assert!(rows(&at, "processes").iter().all(|p| p["exit"] == "running"), "{at}");
-    let lived = json(&["tree", &path, "-b", "+300ms", "-e", "+300ms"]);
+    let lived = json(&["tree", &path, "-b", "+300ms", "-e", "+300.001ms"]);
     assert_eq!(count(&at, "processes"), count(&lived, "processes"));
 }
 

@@ -323,10 +323,10 @@ fn info_counts_what_is_in_the_range_it_is_asked_for() {
     };
     assert_eq!(counted(&[]), (6, 2));
     assert_eq!(counted(&["-c", "web"]), (4, 1));
-    assert_eq!(counted(&["-c", "web", "-b", "+1s", "-e", "+3s"]), (2, 1));
+    assert_eq!(counted(&["-c", "web", "-b", "+1s", "-e", "+3.1s"]), (2, 1));
     assert_eq!(counted(&["-b", "11:58:10"]), (1, 1), "web has ended before");
     assert_eq!(afterimage(&["info", store.arg(), "-c", "absent"]).code, 1);
-    let part = info(&["-c", "web", "-b", "+1s", "-e", "+3s"])["recordings"][0].clone();
+    let part = info(&["-c", "web", "-b", "+1s", "-e", "+3.1s"])["recordings"][0].clone();
     assert_eq!(
         (&part["begin"], &part["length_ns"]),
         (&"2026-11-21T11:58:04.000000000Z".into(), &2_000_000_000_u64.into())
