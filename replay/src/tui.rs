@@ -26,6 +26,7 @@ mod menu;
 mod moment;
 mod paint;
 mod palette;
+mod peers;
 mod player;
 mod presets;
 mod ribbon;

@@ -253,6 +253,8 @@ pub(crate) struct StoryRow {
     pub(crate) severity: Severity,
     pub(crate) text: Safe,
     pub(crate) pid: u32,
+    /// Whose it is, as that process was then: it can have executed anything else later. Empty where nobody's.
+    pub(crate) process: Safe,
     /// ATT&CK technique or another tag; may be empty.
     pub(crate) tag: Safe,
 }

@@ -8,6 +8,7 @@ mod damage;
 mod hostile;
 mod keys;
 mod live;
+mod moments;
 mod mouse;
 mod screens;
 mod text;

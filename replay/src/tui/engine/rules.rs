@@ -12,6 +12,7 @@ use afterimage_model::{
 use super::{
     Job,
     reading::{Looks, Step, walk},
+    story::as_it_is,
 };
 use crate::{
     events::{frame, with_images},
@@ -44,7 +45,7 @@ pub(super) fn rules(trace: &Trace, key: StoryKey, file: &Path, job: &Job<'_>) ->
     }
     let mut rows = Vec::new();
     walk(trace, (key.uid, None), (&frame, Looks::Rules(&rules)), job, &mut |step| {
-        let Step::Event(cx, id, _) = step else { return ControlFlow::Continue(()) };
+        let Step::Event(cx, id, tracker) = step else { return ControlFlow::Continue(()) };
         for hit in rules.evaluate(cx) {
             let tag = hit.tags.iter().find(|tag| is_technique(tag));
             rows.push(StoryRow {
@@ -53,6 +54,7 @@ pub(super) fn rules(trace: &Trace, key: StoryKey, file: &Path, job: &Job<'_>) ->
                 severity: severity(hit.priority),
                 text: safe!("rule {}: {}", escape(hit.name.as_bytes()), escape(hit.message.as_bytes())),
                 pid: cx.task().tgid,
+                process: tracker.world().process_of_task(cx.task()).map_or_else(Safe::default, as_it_is),
                 tag: tag.map_or_else(Safe::default, |tag| escape(tag.as_bytes())),
             });
         }

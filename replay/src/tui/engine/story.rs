@@ -9,7 +9,7 @@ use afterimage_model::{
     findings::{self, Finding},
     net::Network,
     process::Process,
-    text::Safe,
+    text::{Safe, escape},
 };
 
 use super::{
@@ -44,13 +44,13 @@ struct Lines {
 }
 
 impl Lines {
-    fn add(&mut self, id: EventId, found: Finding) {
+    fn add(&mut self, id: EventId, found: Finding, process: Option<Safe>) {
         let seen = self.seen.entry(found.title).or_default();
         *seen += 1;
         if *seen > MOST_OF_KIND {
             self.left_out += 1;
         } else {
-            self.rows.push(line(id, found));
+            self.rows.push(line(id, found, process));
         }
     }
 }
@@ -80,7 +80,8 @@ pub(super) fn story(trace: &Trace, key: StoryKey, job: &Job<'_>) -> Result<(), R
             network.apply(&world, uid, event);
         }
         if let Some(found) = findings.apply(&world, uid, event) {
-            lines.add(id, found);
+            let process = world.process_of_task(found.task).map(as_it_is);
+            lines.add(id, found, process);
         }
         if seen.is_multiple_of(STRIDE) {
             over = (job.over)();
@@ -124,7 +125,7 @@ pub(super) fn tally(trace: &Trace, key: StoryKey, job: &Job<'_>) -> Result<(), R
     Ok(())
 }
 
-fn line(id: EventId, found: Finding) -> StoryRow {
+fn line(id: EventId, found: Finding, process: Option<Safe>) -> StoryRow {
     let text = match found.detail.as_str() {
         "" => Safe::literal(found.title),
         _ => safe!("{}: {}", found.title, found.detail),
@@ -135,8 +136,15 @@ fn line(id: EventId, found: Finding) -> StoryRow {
         severity: found.severity,
         text,
         pid: found.task.tgid,
+        process: process.unwrap_or_else(|| safe!("{}", found.task.tgid)),
         tag: Safe::literal(found.attack),
     }
+}
+
+/// A process as it is now: `412 sh sh -c id`.
+pub(super) fn as_it_is(process: &Process) -> Safe {
+    let name = process.comm().map_or_else(Safe::default, escape);
+    safe!("{} {name} {}", process.key.tgid, process.title())
 }
 
 fn summary(world: &World, uid: ContainerUid) -> Vec<(Safe, Safe)> {
@@ -185,7 +193,7 @@ mod tests {
                 detail: Safe::default(),
                 attack: "",
             };
-            lines.add(EventId { time: BootNanos(at), block: 0, row: at as u32 }, found);
+            lines.add(EventId { time: BootNanos(at), block: 0, row: at as u32 }, found, None);
         };
         (0..5 * MOST_OF_KIND).for_each(|at| add(at, "noise"));
         add(5 * MOST_OF_KIND, "the one");

@@ -49,6 +49,7 @@ fn line(alert: &Alert) -> Option<StoryRow> {
         severity: severity(&alert.priority),
         text: safe!("alert: {} ({}, {})", alert.title, alert.source, alert.state),
         pid: 0,
+        process: Safe::default(),
         tag: Safe::default(),
     })
 }

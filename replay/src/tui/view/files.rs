@@ -170,8 +170,8 @@ fn by(file: &FileRecord, whole: &Whole) -> Safe {
     keys.dedup();
     match (file.acts.first(), keys.len()) {
         (None, _) => Safe::default(),
-        (Some(act), 1) => whole.named(act.by),
-        (Some(act), others) => safe!("{} +{}", whole.named(act.by), others - 1),
+        (Some(act), 1) => whole.named(act.by, act.time),
+        (Some(act), others) => safe!("{} +{}", whole.named(act.by, act.time), others - 1),
     }
 }
 
@@ -194,7 +194,7 @@ pub(super) fn provenance(app: &App, painter: &mut Painter<'_>, rect: Rect) {
         let time = app.catalog.clocks.column(list_style(app), act.time, opened.origin, None);
         let row = Row::new()
             .add(&safe!("{time}  "), Role::Dim)
-            .add(&safe!("{:<18} ", whole.named(act.by).as_str()), Role::Text)
+            .add(&safe!("{:<18} ", whole.named(act.by, act.time).as_str()), Role::Text)
             .add(&act_text(act), act_role(act));
         painter.row(line.x + 2, y, line.width.saturating_sub(3), &row);
         if at == scroll.cursor && app.focus() == Pane::Provenance {

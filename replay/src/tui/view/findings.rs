@@ -90,13 +90,9 @@ fn about(app: &App, row: &StoryRow, out: &mut Vec<DetailLine>) {
     add("seen", row.text.clone());
     add("severity", safe!("{}", row.severity.as_str()));
     add("time", app.catalog.clocks.day_time(app.time_style, row.time));
-    let process = app.story().and_then(|story| story.whole.as_ref()).and_then(|whole| {
-        let process = whole.world.process_by_pid(row.pid)?;
-        Some(safe!("{} {}", whole.named(process.key), process.title()))
-    });
     // An alert is about a container, not about a process.
-    if row.pid != 0 {
-        add("process", process.unwrap_or_else(|| safe!("{}", row.pid)));
+    if !row.process.as_str().is_empty() {
+        add("process", row.process.clone());
     }
     if !row.tag.as_str().is_empty() {
         add("ATT&CK", safe!("{}{} (may be part of)", row.tag, called(&row.tag)));

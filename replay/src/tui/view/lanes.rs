@@ -23,6 +23,7 @@ use crate::{
         feed::{Column, ProcessRow},
         layout::Pane,
         paint::{Painter, Row},
+        peers::peer_within,
         ribbon::Lane,
         sheets::LaneRow,
         text::safe,
@@ -166,7 +167,11 @@ fn lane(
     match row {
         LaneRow::Process(row) => process(opened, painter, axis, line, whole, row),
         LaneRow::File(file) => object(painter, axis, line, &escape(&file.path), &acts(file)),
-        LaneRow::Peer(talk) => object(painter, axis, line, &super::net::peer(talk), &ends(talk)),
+        LaneRow::Peer(talk) => {
+            let name =
+                peer_within(talk, usize::from(axis.names().saturating_sub(2)), painter.symbols().ellipsis);
+            object(painter, axis, line, &name, &ends(talk));
+        }
         LaneRow::None => {}
     }
 }

@@ -16,6 +16,7 @@ use crate::tui::{
     feed::DetailLine,
     layout::Pane,
     paint::{Painter, Row},
+    peers::{address, from_many, is_mapped, peer, peer_within},
     sheets::stands_out,
     text::{bytes, counted, grouped, safe},
     theme::Role,
@@ -99,7 +100,8 @@ impl Columns {
         } else if app.story().is_some_and(|story| stands_out(story, talk)) {
             painter.text(line.x + 1, y, 1, "!", Role::Alert);
         }
-        painter.path(self.peer.0, y, self.peer.1, &peer(talk), if failed { Role::Dim } else { Role::Net });
+        let shown = peer_within(talk, usize::from(self.peer.1), painter.symbols().ellipsis);
+        painter.text(self.peer.0, y, self.peer.1, &shown, if failed { Role::Dim } else { Role::Net });
         let way = match talk.direction {
             Direction::Out => safe!("{} out", talk.protocol),
             Direction::In => safe!("{} in", talk.protocol),
@@ -128,19 +130,8 @@ impl Columns {
         if let (Some((x, width)), Some(key)) = (self.by, talk.processes.first()) {
             let more = talk.processes.len() - 1;
             let others = if more > 0 { safe!(" +{more}") } else { Safe::default() };
-            painter.text(x, y, width, &safe!("{}{others}", whole.named(*key)), Role::Dim);
+            painter.text(x, y, width, &safe!("{}{others}", whole.named(*key, talk.first)), Role::Dim);
         }
-    }
-}
-
-/// The peer's address, of accepted connections with the own one.
-pub(super) fn peer(talk: &Conversation) -> Safe {
-    let address = |address: &afterimage_model::sockaddr::SocketAddress| address.seen_by(talk.protocol);
-    match (talk.direction, &talk.peer, &talk.local) {
-        (Direction::In, Some(peer), Some(local)) => safe!("{} at {}", address(peer), address(local)),
-        (_, Some(peer), _) => address(peer),
-        (_, None, Some(local)) => safe!("somebody at {}", address(local)),
-        (_, None, None) => Safe::literal("somebody"),
     }
 }
 
@@ -154,8 +145,14 @@ pub(super) fn conversation(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let mut out = Vec::new();
     let mut add = |key: &'static str, value: Safe| out.push(DetailLine::Pair(Safe::literal(key), value));
     add("peer", peer(talk));
+    if let Some(peer) = talk.peer.as_ref().filter(|peer| is_mapped(peer)) {
+        add("written as", safe!("IPv4; the program used {}", peer.seen_by(talk.protocol)));
+    }
+    if from_many(talk) {
+        add("its ports", safe!("one for each of {} connections", grouped(talk.connections)));
+    }
     if let Some(local) = &talk.local {
-        add("own end", local.seen_by(talk.protocol));
+        add("own end", address(local, talk.protocol));
     }
     let began = if talk.direction == Direction::Out { "by the container" } else { "by the peer" };
     add("begun", Safe::literal(began));
@@ -173,8 +170,10 @@ pub(super) fn conversation(app: &App, painter: &mut Painter<'_>, rect: Rect) {
         ));
     }
     out.push(DetailLine::Section("processes"));
-    let by = talk.processes.iter().map(|key| DetailLine::Pair(Safe::default(), whole.named(*key)));
-    out.extend(by);
+    // When any but the first took part is not told: they are called what they were at its end.
+    let times = std::iter::once(talk.first).chain(std::iter::repeat(talk.last));
+    let by = talk.processes.iter().zip(times).map(|(key, at)| whole.named(*key, at));
+    out.extend(by.map(|name| DetailLine::Pair(Safe::default(), name)));
     paragraph(painter, inner, &out, sheet.left.top);
 }
 
@@ -209,11 +208,12 @@ pub(super) fn lookups(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     out.push(DetailLine::Section("waiting for connections"));
     let listeners = whole.network.listeners(whole.uid);
     for listener in listeners {
-        let place = listener.local.as_ref().map_or_else(|| Safe::literal("?"), |local| safe!("{local}"));
+        let local = listener.local.as_ref().map(|local| address(local, listener.protocol));
+        let place = local.unwrap_or(Safe::literal("?"));
         let text = safe!(
             "{} {place} by {}, {} accepted",
             listener.protocol,
-            whole.named(listener.by),
+            whole.named(listener.by, listener.since),
             listener.accepted
         );
         out.push(DetailLine::Pair(time(listener.since), text));

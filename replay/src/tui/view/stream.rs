@@ -15,6 +15,7 @@ use crate::{
         layout::Pane,
         moment::Clocks,
         paint::{Painter, Row},
+        peers::address,
         stream::{Line, Piece, Target, What},
         text::{bytes, safe},
         theme::Role,
@@ -75,9 +76,9 @@ fn of(app: &App) -> Safe {
         Some(Target::Peer(peer, None)) => {
             let talks = whole.map_or(&[][..], |whole| whole.conversations());
             let talk = talks.iter().find(|talk| talk.peer.as_ref() == Some(peer));
-            peer.seen_by(talk.map_or("", |talk| talk.protocol))
+            address(peer, talk.map_or("", |talk| talk.protocol))
         }
-        Some(Target::Peer(peer, Some(local))) => safe!("{peer} at {local}"),
+        Some(Target::Peer(peer, Some(local))) => safe!("{} at {}", address(peer, ""), address(local, "")),
         Some(Target::Process(key)) => {
             let title = whole.and_then(|whole| whole.world.process(*key)).map(|process| process.title());
             title.map_or_else(|| safe!("{}", key.tgid), |title| safe!("{} {title}", key.tgid))
