@@ -71,7 +71,7 @@ impl LeftOut {
 }
 
 /// The files of the containers whose events were applied.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Files {
     limits: FileLimits,
     /// Acts before it are not counted.

@@ -37,7 +37,7 @@ const DNS_PORT: u16 = 53;
 const MOST: usize = 8_192;
 
 /// The networks of the containers whose events were applied.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Network {
     /// What was before it is not counted.
     begin: BootNanos,
@@ -45,7 +45,7 @@ pub struct Network {
 }
 
 /// The network of one container.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Net {
     conversations: Vec<Conversation>,
     index: HashMap<Key, usize>,

@@ -10,7 +10,7 @@ use super::{Act, ActKind, FileId, FileLimits, FileRecord, LeftOut};
 const MOST_OPEN: usize = 65_536;
 
 /// A name and the files that had it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Name {
     /// Those that had it before, the first first.
     past: Vec<FileId>,
@@ -29,7 +29,7 @@ pub(super) struct Open {
 }
 
 /// The files of one container.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct FileSet {
     limits: FileLimits,
     /// Acts before it are not counted.

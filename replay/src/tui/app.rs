@@ -25,7 +25,7 @@ use crate::tui::{
     player::{Motion, Player, Playhead},
     screen::Screen,
     scroll::Scroll,
-    sheets::{LaneName, Sheet},
+    sheets::{ByThen, LaneName, Sheet},
     slot::Slot,
     stories::{Pace, Stories, Tallies},
     stream::{Line, Side, Stream, Target},
@@ -78,7 +78,7 @@ pub(crate) struct App {
     pub(crate) questions: Vec<Request>,
     /// What the mouse holds.
     pub(crate) held: Option<Held>,
-    /// Lists show only what had begun by the playhead.
+    /// Lists show only what there was by the playhead.
     pub(crate) follow: bool,
     /// The mouse is ours.
     pub(crate) mouse: bool,
@@ -292,6 +292,9 @@ pub(crate) struct Opened {
     pub(crate) page: Slot<PageKey, Page>,
     /// The page whose rows are being named.
     pub(crate) naming: Option<PageKey>,
+    /// What there was by the playhead, where the lists follow it.
+    pub(crate) until: Slot<MomentKey, Arc<Whole>>,
+    pub(crate) by_then: Option<ByThen>,
     pub(crate) density: Slot<DensityKey, Vec<Column>>,
     pub(crate) moment: Slot<MomentKey, Moment>,
     /// What the filter keeps.
@@ -354,6 +357,8 @@ impl Opened {
             window: whole,
             page: Slot::default(),
             naming: None,
+            until: Slot::default(),
+            by_then: None,
             density: Slot::default(),
             moment: Slot::default(),
             hits: Slot::default(),
@@ -597,7 +602,7 @@ impl App {
 
     /// Whether all is known that the rows of the screen's list depend on: only then may an empty list say so.
     pub(crate) fn all_read(&self) -> bool {
-        let story = self.story().is_some_and(|story| story.reading.is_none() && story.whole.is_some());
+        let story = self.listed().is_some_and(|story| story.reading.is_none() && story.whole.is_some());
         let hits = self.bar.filter.is_empty() || self.hits().is_some_and(|hits| hits.reading.is_none());
         story && hits
     }
@@ -641,8 +646,16 @@ impl App {
         self.opened.as_ref()?.sheets.get(&self.screen)
     }
 
+    /// What the lists are made of: the whole life, or where they follow the clock what there was of it by the playhead.
+    pub(crate) fn listed(&self) -> Option<&Story> {
+        if !self.follow || !self.screen.needs_container() {
+            return self.story();
+        }
+        self.opened.as_ref()?.by_then.as_ref().map(ByThen::story)
+    }
+
     pub(crate) fn whole(&self) -> Option<&Whole> {
-        self.story()?.whole.as_deref()
+        self.listed()?.whole.as_deref()
     }
 
     /// The process that the cursor of the Tree screen is on.
@@ -668,7 +681,7 @@ impl App {
 
     /// The finding that the cursor of the Findings screen is on.
     pub(crate) fn selected_finding(&self) -> Option<&StoryRow> {
-        self.story()?.rows.get(self.sheet()?.selected()?)
+        self.listed()?.rows.get(self.sheet()?.selected()?)
     }
 
     /// Something else was done than to filter to the range that was framed.

@@ -7,6 +7,7 @@ mod explain;
 mod film;
 mod hits;
 mod keep;
+mod life;
 mod moment;
 mod page;
 mod reading;
@@ -15,6 +16,7 @@ mod rules;
 mod scan;
 mod story;
 mod stream;
+mod until;
 mod values;
 
 use afterimage_format::ReadError;
@@ -37,6 +39,7 @@ pub(crate) struct Job<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
     film: Film,
+    reader: until::Reader,
     alerts: alerts::Known,
 }
 
@@ -86,6 +89,7 @@ pub(crate) fn answer(
             }
         }
         Request::Story(key) => story::story(trace, key, job)?,
+        Request::Until(key, images) => until::until(trace, &mut cache.reader, key, images, job)?,
         Request::Stream(key) => stream::stream(trace, key, job)?,
         Request::Tally(key) => story::tally(trace, key, job)?,
         Request::Alerts(generation) => alerts::alerts(trace, &mut cache.alerts, generation, job),

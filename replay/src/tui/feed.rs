@@ -10,6 +10,7 @@ use afterimage_model::{
 };
 
 use crate::{
+    analysis::images::Images,
     trace::{Ended, Life, alerts::Alert},
     tui::{
         filter::Library,
@@ -503,6 +504,8 @@ pub(crate) enum Request {
     Hits(HitsKey, Library),
     Keep(KeepKey, Library),
     Stream(StreamKey),
+    /// Lists as they were at a moment; with the images of the whole life.
+    Until(MomentKey, Arc<Images>),
     /// The findings of a container, as numbers only.
     Tally(StoryKey),
     /// The alerts that came to the recorder, as of a generation.
@@ -540,6 +543,7 @@ pub(crate) enum Reply {
     Keep(KeepKey, Kept),
     Explain(Vec<Safe>),
     Stream(StreamKey, Stream),
+    Until(MomentKey, Arc<Whole>),
     Tally(StoryKey, Tally),
     Alerts(u64, Arc<Vec<Alert>>),
     /// The recording could not be read, or the question not understood.

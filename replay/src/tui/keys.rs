@@ -243,7 +243,14 @@ const DEFAULT: &[(Action, &[&str], Screens)] = &[
     (
         Action::FollowClock,
         &["f"],
-        Screens::of(&[Screen::Timeline, Screen::Tree, Screen::Files, Screen::Net, Screen::Findings]),
+        Screens::of(&[
+            Screen::Timeline,
+            Screen::Tree,
+            Screen::Files,
+            Screen::Net,
+            Screen::Follow,
+            Screen::Findings,
+        ]),
     ),
     (Action::Side, &["s"], Screens::of(&[Screen::Follow])),
     (Action::Hex, &["X"], Screens::of(&[Screen::Files, Screen::Follow])),

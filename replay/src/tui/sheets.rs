@@ -7,7 +7,7 @@ use afterimage_model::{files::FileRecord, findings::Severity, net::Conversation,
 
 use crate::tui::{
     app::{App, Opened},
-    feed::{ProcessRow, Story},
+    feed::{MomentKey, ProcessRow, Story, StoryKey},
     hits::{Hits, Touched},
     layout::Pane,
     screen::Screen,
@@ -22,6 +22,8 @@ struct Basis {
     screen: Screen,
     /// How many events the rows were read from.
     events: u64,
+    /// The moment up to which, where not all.
+    then: Option<MomentKey>,
     rows: usize,
     complete: bool,
     /// The filter, how many of its hits are known, and whether these are all.
@@ -83,8 +85,10 @@ impl Sheet {
 /// Makes the list of the screen anew where what it depends on has changed; the cursor stays on its row.
 pub(crate) fn arrange(app: &mut App) {
     let screen = app.screen;
+    take_what_was_by_then(app);
     let Some(opened) = &app.opened else { return };
-    let Some((key, story)) = app.stories.entry(opened.uid) else { return };
+    let Some((key, _)) = app.stories.entry(opened.uid) else { return };
+    let Some(story) = app.listed() else { return };
     let filter = app.bar.filter.text();
     let sheet = opened.sheets.get(&screen);
     let is_led = sheet.is_none_or(|sheet| !sheet.moved);
@@ -92,6 +96,7 @@ pub(crate) fn arrange(app: &mut App) {
     let basis = Basis {
         screen,
         events: key.events,
+        then: opened.by_then.as_ref().and_then(|by_then| by_then.whole),
         rows: story.rows.len(),
         complete: story.whole.is_some(),
         filter: (!filter.is_empty()).then(|| {
@@ -121,7 +126,8 @@ pub(crate) fn arrange(app: &mut App) {
     basis.sorting.apply(screen, story, &mut order);
     let newest = basis.until.and_then(|until| begun(screen, story, until, &mut order));
     // What a row was before more was read, it is in another place.
-    let old = sheet.filter(|sheet| sheet.basis.as_ref().is_some_and(|old| old.events != basis.events));
+    let is_read = |old: &Basis| (old.events, old.then) != (basis.events, basis.then);
+    let old = sheet.filter(|sheet| sheet.basis.as_ref().is_some_and(is_read));
     let held = old.and_then(|sheet| sheet.held.as_ref());
     let held = held.and_then(|held| {
         order.iter().position(|row| RowName::of(screen, story, *row).as_ref() == Some(held))
@@ -134,10 +140,56 @@ pub(crate) fn arrange(app: &mut App) {
     sheet.list.cursor = at.unwrap_or(sheet.list.cursor).min(sheet.order.len().saturating_sub(1));
     sheet.lead(near);
     // The clock leads the cursor where the lists follow it; between its moves the user does.
-    if let Some(newest) = newest.filter(|_| sheet.basis.as_ref().map(|old| old.until) != Some(basis.until)) {
+    let moved = sheet.basis.as_ref().is_none_or(|old| (old.until, old.then) != (basis.until, basis.then));
+    if let Some(newest) = newest.filter(|_| moved) {
         sheet.list.cursor = sheet.order.iter().position(|row| *row == newest).unwrap_or(0);
     }
     sheet.basis = Some(basis);
+}
+
+/// What there was by the playhead, and what that was made of.
+#[derive(Debug)]
+pub(crate) struct ByThen {
+    key: StoryKey,
+    rows: usize,
+    until: BootNanos,
+    whole: Option<MomentKey>,
+    story: Story,
+}
+
+impl ByThen {
+    pub(crate) fn story(&self) -> &Story {
+        &self.story
+    }
+}
+
+/// Where the lists follow the clock, takes what there was by the playhead as far as it is known.
+fn take_what_was_by_then(app: &mut App) {
+    let follow = app.follow;
+    let Some(opened) = app.opened.as_mut() else { return };
+    let entry = app.stories.entry(opened.uid).filter(|_| follow);
+    let Some((key, story)) = entry else {
+        opened.by_then = None;
+        return;
+    };
+    let until = opened.playhead.time;
+    // What was read up to a later moment has what was not there yet.
+    let whole = opened.until.entry().filter(|(at, _)| at.at.time() <= until);
+    let (from, rows) = (whole.map(|(at, _)| *at), story.rows.len());
+    let is_it =
+        |known: &ByThen| (known.key, known.rows, known.until, known.whole) == (*key, rows, until, from);
+    if opened.by_then.as_ref().is_some_and(is_it) {
+        return;
+    }
+    let then = Story {
+        rows: story.rows.iter().filter(|row| row.time <= until).cloned().collect(),
+        left_out: story.left_out,
+        summary: Vec::new(),
+        setup: story.setup,
+        reading: story.reading,
+        whole: whole.map(|(_, whole)| Arc::clone(whole)),
+    };
+    opened.by_then = Some(ByThen { key: *key, rows, until, whole: from, story: then });
 }
 
 /// The row that is to be looked at until the user moves. The selection is one: the playhead's process and finding; of the

@@ -239,7 +239,7 @@ fn view(app: &mut App, action: Action) -> Option<Effect> {
         Action::FollowClock => {
             app.follow = !app.follow;
             app.say(if app.follow {
-                safe!("lists show what had begun by the playhead")
+                safe!("lists show what there was by the playhead, and nothing later")
             } else {
                 safe!("lists show the whole life")
             });
@@ -351,6 +351,11 @@ pub(crate) fn receive(app: &mut App, reply: Reply) {
                     Some(_) => opened.hits.preview(key, hits),
                     None => opened.hits.fill(key, hits),
                 }
+            }
+        }
+        Reply::Until(key, whole) => {
+            if let Some(opened) = app.opened.as_mut().filter(|o| o.uid == key.uid) {
+                opened.until.fill(key, whole);
             }
         }
         Reply::Stream(key, read) => stream::take(app, key, read),

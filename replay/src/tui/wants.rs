@@ -1,7 +1,10 @@
 //! What the screens need and do not have: the questions to the background.
 
+use std::sync::Arc;
+
 use afterimage_format::BootNanos;
 
+use crate::analysis::images::Images;
 use crate::tui::{
     app::{App, Opened},
     feed::{
@@ -55,6 +58,7 @@ pub(crate) fn requests(app: &mut App) -> Vec<Request> {
     }
     let (text, setup) = (app.bar.filter.text(), app.bar.setup);
     let library = &app.bar.library;
+    let images = images_by_then(app);
     let Some(opened) = &mut app.opened else { return asked };
     let mut hits = None;
     if !text.is_empty() {
@@ -97,6 +101,7 @@ pub(crate) fn requests(app: &mut App) -> Vec<Request> {
         opened.naming = Some(key.clone());
         asked.push(Request::Names(key, hits));
     }
+    asked.extend(images.and_then(|images| until(opened, images, generation)));
     asked.extend(moment(opened, filtered, generation));
     if let Some(key) = opened.seek.clone().filter(|_| !opened.seek_asked) {
         opened.seek_asked = true;
@@ -120,6 +125,24 @@ fn moment(opened: &mut Opened, filtered: bool, generation: u64) -> Option<Reques
     let same = opened.moment.asked().is_some_and(|asked| (asked.uid, asked.at) == (key.uid, key.at));
     let want = if plays || same { opened.moment.want(key) } else { opened.moment.want_newest(key) };
     want.map(Request::Moment)
+}
+
+/// The images of the life, where a list of it follows the clock.
+fn images_by_then(app: &App) -> Option<Arc<Images>> {
+    let lists = [Screen::Timeline, Screen::Tree, Screen::Files, Screen::Net, Screen::Follow];
+    let whole = app.story()?.whole.as_ref().filter(|_| app.follow && lists.contains(&app.screen));
+    whole.map(|whole| Arc::clone(&whole.images))
+}
+
+/// Asks for what there was by the playhead.
+fn until(opened: &mut Opened, images: Arc<Images>, generation: u64) -> Option<Request> {
+    let at = opened.playhead.center();
+    // What was there by a moment does not change when a recording grows.
+    let known = opened.until.entry().map(|(key, _)| *key).filter(|key| key.at == at);
+    let key = known.unwrap_or(MomentKey { uid: opened.uid, at, generation });
+    let plays = opened.player.motion != Motion::Paused;
+    let want = if plays { opened.until.want(key) } else { opened.until.want_newest(key) };
+    want.map(|key| Request::Until(key, images))
 }
 
 /// Asks for the counts over time that the screen shows.

@@ -1,4 +1,6 @@
-//! A container's whole life, read once: its processes, files and conversations, for the screens that show lists.
+//! A container's whole life, or what there was of it by a moment, read once: its processes, files and conversations, for the screens that show lists.
+
+use std::sync::Arc;
 
 use afterimage_format::{BootNanos, ContainerUid};
 use afterimage_model::{
@@ -18,27 +20,28 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Whole {
     pub(crate) uid: ContainerUid,
+    /// The moment up to which it was read; none where all was.
+    pub(crate) until: Option<BootNanos>,
     pub(crate) world: World,
     pub(crate) files: Files,
     /// The files, in order of their paths, each with which of its path it is.
     order: Vec<(FileId, (u64, u64))>,
     /// The images that were executed, their bytes held against their hashes.
-    pub(crate) images: Images,
+    pub(crate) images: Arc<Images>,
     pub(crate) network: Network,
     pub(crate) tree: Vec<ProcessRow>,
 }
 
 impl Whole {
     pub(crate) fn new(
-        uid: ContainerUid,
+        (uid, until): (ContainerUid, Option<BootNanos>),
         world: World,
-        (files, mut images): (Files, Images),
+        (files, images): (Files, Arc<Images>),
         network: Network,
         tree: Vec<ProcessRow>,
     ) -> Self {
-        images.check();
         let order = with_lives(files.list(uid)).into_iter().map(|(file, life)| (file.id, life)).collect();
-        Self { uid, world, files, order, images, network, tree }
+        Self { uid, until, world, files, order, images, network, tree }
     }
 
     pub(crate) fn file_count(&self) -> usize {

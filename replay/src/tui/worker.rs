@@ -33,12 +33,13 @@ enum Lane {
     Stories,
     Tallies,
     Streams,
+    Lists,
     Values,
     Rules,
 }
 
 impl Lane {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Pages,
         Self::Moments,
         Self::Seeks,
@@ -46,6 +47,7 @@ impl Lane {
         Self::Stories,
         Self::Tallies,
         Self::Streams,
+        Self::Lists,
         Self::Values,
         Self::Rules,
     ];
@@ -63,12 +65,13 @@ impl Lane {
             Request::Story(_) => Self::Stories,
             Request::Tally(_) | Request::Alerts(_) => Self::Tallies,
             Request::Stream(_) => Self::Streams,
+            Request::Until(..) => Self::Lists,
         }
     }
 
     /// Whether its questions read whole lives.
     const fn is_long(self) -> bool {
-        matches!(self, Self::Seeks | Self::Hits | Self::Stories | Self::Streams | Self::Values | Self::Rules)
+        !matches!(self, Self::Pages | Self::Moments | Self::Tallies)
     }
 
     const fn name(self) -> &'static str {
@@ -80,6 +83,7 @@ impl Lane {
             Self::Stories => "stories",
             Self::Tallies => "tallies",
             Self::Streams => "streams",
+            Self::Lists => "lists",
             Self::Values => "values",
             Self::Rules => "rules",
         }
@@ -94,6 +98,8 @@ enum Topic {
     Story,
     Stream,
     Values,
+    /// The lists at the playhead.
+    Until,
     /// The state at the playhead.
     Moment,
     /// The state along a page.
@@ -111,6 +117,7 @@ impl Topic {
             Request::Story(_) => Some(Self::Story),
             Request::Stream(_) => Some(Self::Stream),
             Request::Values(_) => Some(Self::Values),
+            Request::Until(..) => Some(Self::Until),
             Request::Moment(_) => Some(Self::Moment),
             Request::Names(..) => Some(Self::Names),
             _ => None,

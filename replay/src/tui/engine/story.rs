@@ -2,19 +2,17 @@
 
 use std::{collections::HashMap, ops::ControlFlow, sync::Arc};
 
-use afterimage_format::{BootNanos, ContainerUid, Direction, EventFlags, EventId, Query, ReadError};
+use afterimage_format::{BootNanos, ContainerUid, Direction, EventId, Query, ReadError};
 use afterimage_model::{
     World,
-    files::Files,
     findings::{self, Finding},
-    net::Network,
     process::Process,
     text::{Safe, escape},
 };
 
 use super::{
     Job,
-    moment::tree,
+    life::Life,
     scan::{STRIDE, percent},
 };
 use crate::{
@@ -23,7 +21,6 @@ use crate::{
     tui::{
         feed::{Reply, Story, StoryKey, StoryRow, Tally},
         text::{bytes, grouped, safe},
-        whole::Whole,
     },
 };
 
@@ -62,25 +59,17 @@ impl Lines {
 pub(super) fn story(trace: &Trace, key: StoryKey, job: &Job<'_>) -> Result<(), ReadError> {
     let query = Query { containers: vec![key.uid], ..Query::default() };
     let total = trace.recording.count_hint(&query).max(1);
-    let mut world = World::new();
-    let (mut files, mut network) = (Files::new(), Network::new());
+    let mut life = Life::default();
     let mut images = Images::new(IMAGE_ROOM);
     let mut findings = findings::Story::new();
     let (mut lines, mut told) = (Lines::default(), (0, None));
-    let (mut seen, mut setup, mut over) = (0_u64, 0_u64, false);
+    let (mut seen, mut over) = (0_u64, false);
     trace.recording.walk(&query, None, Direction::Forward, &mut |id, uid, event| {
         seen += 1;
-        world.apply(uid, event);
+        life.apply(uid, event);
         images.apply(event);
-        // What a runtime does to set a container up is none of its own acts.
-        if event.flags.contains(EventFlags::SETUP) {
-            setup += 1;
-        } else {
-            files.apply(&world, uid, event);
-            network.apply(&world, uid, event);
-        }
-        if let Some(found) = findings.apply(&world, uid, event) {
-            let process = world.process_of_task(found.task).map(as_it_is);
+        if let Some(found) = findings.apply(&life.world, uid, event) {
+            let process = life.world.process_of_task(found.task).map(as_it_is);
             lines.add(id, found, process);
         }
         if seen.is_multiple_of(STRIDE) {
@@ -97,9 +86,9 @@ pub(super) fn story(trace: &Trace, key: StoryKey, job: &Job<'_>) -> Result<(), R
         if over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     if !over {
-        let summary = summary(&world, key.uid);
-        let tree = tree(&world, key.uid);
-        let whole = Arc::new(Whole::new(key.uid, world, (files, images), network, tree));
+        let (summary, setup) = (summary(&life.world, key.uid), life.setup);
+        images.check();
+        let whole = Arc::new(life.whole(key.uid, None, Arc::new(images)));
         let Lines { rows, left_out, .. } = lines;
         let story = Story { rows, left_out, summary, setup, reading: None, whole: Some(whole) };
         (job.tell)(Reply::Story(key, story));

@@ -43,3 +43,88 @@ fn a_finding_and_the_acts_on_a_file_name_the_process_as_it_was_then() {
     assert_eq!(process.comm(), Some(&b"sh"[..]), "later it is a shell");
     assert_eq!(whole.named(process.key, finding.time).as_str(), format!("{} .update", finding.pid));
 }
+
+/// Goes to an offset.
+fn at(harness: &mut Harness, offset: &str) {
+    harness.press("@");
+    harness.type_text(offset);
+    harness.press("Enter");
+}
+
+/// What the lists are made of, in words: files with their acts, processes, conversations.
+fn lists(harness: &Harness) -> String {
+    let whole = harness.app.whole().expect("the whole");
+    let files: Vec<_> = (0..whole.file_count()).filter_map(|at| whole.file(at)).collect();
+    let acts: Vec<_> =
+        files.iter().map(|file| (&file.path, file.bytes_written, file.deleted, &file.acts)).collect();
+    format!("{acts:?} {:?} {:?}", whole.tree, whole.conversations())
+}
+
+/// The row of the screen that has a text.
+fn row(harness: &Harness, text: &str) -> String {
+    harness.text().lines().find(|line| line.contains(text)).map(str::to_owned).unwrap_or_default()
+}
+
+#[test]
+fn lists_that_follow_the_clock_show_the_state_of_then_and_nothing_later() {
+    let mut harness = sample("intrusion.aftx", 120, 40);
+    harness.press("5");
+    let log = "/var/log/service.log";
+    assert!(row(&harness, log).contains('u'), "it is deleted in the end: {}", harness.text());
+    let whole = lists(&harness);
+    harness.press("f");
+    for offset in ["+1.8s", "+0.3s", "+0s", "+0.25s", "+1.5s"] {
+        at(&mut harness, offset);
+        let now = harness.app.opened.as_ref().expect("open").playhead.time;
+        let lists = harness.app.whole().expect("the whole");
+        assert_eq!(lists.until, Some(now), "{offset}");
+        for file in (0..lists.file_count()).filter_map(|at| lists.file(at)) {
+            assert!(file.last <= now && file.acts.iter().all(|act| act.last <= now), "{offset}: {file:?}");
+        }
+        assert!(lists.tree.iter().all(|row| row.began <= now), "{offset}");
+        assert!(lists.tree.iter().all(|row| row.ended.is_none_or(|(end, _)| end <= now)), "{offset}");
+        assert!(lists.conversations().iter().all(|talk| talk.last <= now), "{offset}");
+        let findings = &harness.app.listed().expect("a story").rows;
+        assert!(findings.iter().all(|row| row.time <= now), "{offset}");
+    }
+    at(&mut harness, "+0.3s");
+    let early = row(&harness, log);
+    assert!(early.contains("283 B") && !early.contains('u'), "all is written by then: {early}");
+    assert!(harness.text().contains("by the playhead"), "{}", harness.text());
+    at(&mut harness, "+0.1s");
+    assert!(!row(&harness, log).contains("283 B"), "{}", harness.text());
+    at(&mut harness, "+0.3s");
+    // At the end there is nothing that is left out; from there back it is as it was.
+    let then = lists(&harness);
+    at(&mut harness, "+9s");
+    assert_eq!(lists(&harness), whole);
+    at(&mut harness, "+0.3s");
+    assert_eq!(lists(&harness), then);
+}
+
+#[test]
+fn a_process_that_still_runs_and_has_found_nothing_yet_is_shown_so() {
+    let mut harness = sample("intrusion.aftx", 120, 40);
+    harness.press("4 f");
+    at(&mut harness, "+0.24s");
+    let text = harness.text();
+    assert!(text.contains("alive") && !text.contains("critical"), "{text}");
+    at(&mut harness, "+9s");
+    assert!(harness.text().contains("critical"), "{}", harness.text());
+}
+
+#[test]
+fn a_stream_that_follows_the_clock_has_what_went_through_by_then() {
+    let mut harness = sample("intrusion.aftx", 120, 40);
+    harness.press("8 7");
+    let lines =
+        |harness: &Harness| harness.text().lines().filter(|l| l.contains("<<") || l.contains(">>")).count();
+    harness.press("g g");
+    let all = lines(&harness);
+    harness.press("f");
+    assert!(harness.text().contains(", by the playhead"), "{}", harness.text());
+    let first = lines(&harness);
+    assert!(first < all, "{first} of {all}: {}", harness.text());
+    harness.press("j j j j j j");
+    assert!(lines(&harness) > first, "one row after the other comes: {}", harness.text());
+}

@@ -45,13 +45,10 @@ pub(super) fn ask(app: &mut App, purpose: Purpose) {
 /// The values of a row that is no event.
 fn cells(app: &App) -> Vec<Cell> {
     let mut cells: Vec<Cell> = Vec::new();
-    let story = app.story();
-    let whole = story.and_then(|story| story.whole.as_deref());
-    let mut process = |process: Option<&Process>, pid: u32| {
-        if let Some(process) = process {
-            cells.extend(process.comm().map(|comm| ("proc.name", comm.to_vec())));
-            cells.extend(process.exec().map(|run| ("proc.exepath", run.program().to_vec())));
-        }
+    let whole = app.whole();
+    let mut process = |process: &Process, pid: u32| {
+        cells.extend(process.comm().map(|comm| ("proc.name", comm.to_vec())));
+        cells.extend(process.exec().map(|run| ("proc.exepath", run.program().to_vec())));
         cells.push(("proc.pid", pid.to_string().into_bytes()));
     };
     match app.screen {
@@ -63,12 +60,12 @@ fn cells(app: &App) -> Vec<Cell> {
         Screen::Replay => {
             let row = app.opened.as_ref().and_then(|o| o.tree_rows().get(o.tree.cursor).copied());
             if let Some(row) = row {
-                process(whole.and_then(|whole| whole.world.process(row.key())), row.pid);
+                process(&row.command.0, row.pid);
             }
         }
         Screen::Tree => {
             if let Some(row) = app.selected_process() {
-                process(whole.and_then(|whole| whole.world.process(row.key())), row.pid);
+                process(&row.command.0, row.pid);
             }
         }
         Screen::Files => cells.extend(app.selected_file().map(|file| ("fd.name", file.path.clone()))),
@@ -77,7 +74,7 @@ fn cells(app: &App) -> Vec<Cell> {
             let place = app.sheet().and_then(|sheet| sheet.selected());
             match whole.zip(place).map(|(whole, place)| LaneRow::of(whole, place)) {
                 Some(LaneRow::Process(row)) => {
-                    process(whole.and_then(|whole| whole.world.process(row.key())), row.pid);
+                    process(&row.command.0, row.pid);
                 }
                 Some(LaneRow::File(file)) => cells.push(("fd.name", file.path.clone())),
                 Some(LaneRow::Peer(talk)) => cells.extend(peer(talk)),

@@ -76,10 +76,7 @@ pub(super) fn enter(app: &mut App) {
 
 /// The selected lane stays at the top, or not any more.
 pub(super) fn pin(app: &mut App) {
-    let name = app.story().and_then(|story| {
-        let whole = story.whole.as_deref()?;
-        LaneRow::of(whole, app.sheet()?.selected()?).name()
-    });
+    let name = app.whole().and_then(|whole| LaneRow::of(whole, app.sheet()?.selected()?).name());
     let (Some(name), Some(opened)) = (name, &mut app.opened) else { return };
     match opened.pinned.iter().position(|pinned| *pinned == name) {
         Some(at) => {
@@ -91,9 +88,9 @@ pub(super) fn pin(app: &mut App) {
 
 /// The window shows when the selected lane was there, with a little around it; the playhead goes to its beginning.
 fn zoom_to_lane(app: &mut App) {
-    let span = app.story().and_then(|story| {
-        let whole = story.whole.as_deref()?;
-        LaneRow::of(whole, app.sheet()?.selected()?).span(app.opened.as_ref()?.whole.1)
+    let span = app.whole().and_then(|whole| {
+        let last = whole.until.unwrap_or(app.opened.as_ref()?.whole.1);
+        LaneRow::of(whole, app.sheet()?.selected()?).span(last)
     });
     let (Some((from, to)), Some(opened)) = (span, &mut app.opened) else { return };
     let around = (to.0.saturating_sub(from.0) / 16).max(1_000_000);
@@ -122,7 +119,7 @@ fn moment(app: &App) -> Option<Playhead> {
             at(act.map_or(file.first, |act| act.time))
         }
         Screen::Timeline => {
-            let whole = app.story()?.whole.as_deref()?;
+            let whole = app.whole()?;
             at(LaneRow::of(whole, app.sheet()?.selected()?).span(app.opened.as_ref()?.whole.1)?.0)
         }
         Screen::Net => at(app.selected_conversation()?.first),

@@ -378,7 +378,9 @@ pub(super) fn filter_to_range(app: &mut App) -> bool {
 /// The window shows the life of the selected row: a lane's, else a process's.
 pub(super) fn life(app: &mut App) {
     let Some(opened) = &app.opened else { return };
-    let Some(whole) = app.story().and_then(|story| story.whole.as_deref()) else {
+    let of_list = matches!(app.screen, Screen::Timeline | Screen::Tree);
+    let story = || app.story().and_then(|story| story.whole.as_deref());
+    let Some(whole) = (if of_list { app.whole() } else { story() }) else {
         app.complain(if app.has_unread_story() {
             safe!("the recording could not be read to its end")
         } else {
@@ -386,7 +388,7 @@ pub(super) fn life(app: &mut App) {
         });
         return;
     };
-    let last = opened.whole.1;
+    let last = whole.until.unwrap_or(opened.whole.1);
     let lane = match app.screen {
         Screen::Timeline => app.sheet().and_then(|sheet| sheet.selected()).map(|at| LaneRow::of(whole, at)),
         Screen::Tree => app.selected_process().map(LaneRow::Process),

@@ -34,6 +34,7 @@ pub(super) fn take(app: &mut App, request: &Request) {
         | Request::Moment(_)
         | Request::Seek(..)
         | Request::Hits(..)
+        | Request::Until(..)
         | Request::Stream(_) => of_opened(app, request),
     }
 }
@@ -51,6 +52,7 @@ fn of_opened(app: &mut App, request: &Request) {
     match request {
         Request::Page(key, _) => opened.page.fail(key),
         Request::Moment(key) => opened.moment.fail(key),
+        Request::Until(key, _) => opened.until.fail(key),
         Request::Hits(key, _) => {
             opened.hits.fail(key);
             opened.ahead.fail(key);

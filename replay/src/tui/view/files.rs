@@ -29,10 +29,10 @@ pub(crate) const SHOWN: usize = 1 << 20;
 
 /// The list.
 pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
-    let whole_life = app.story().and_then(|story| story.whole.as_ref());
-    let total = whole_life.map_or(0, |whole| whole.file_count());
+    let known = app.whole();
+    let total = known.map_or(0, |whole| whole.file_count());
     let note = choice(app, total, "A shows those only read too");
-    let extra = match whole_life.map_or(0, |whole| whole.files.left_out(whole.uid).unlisted) {
+    let extra = match known.map_or(0, |whole| whole.files.left_out(whole.uid).unlisted) {
         0 => Row::new(),
         acts => {
             Row::new().add(&safe!(" {} on files without room not shown", counted(acts, "act")), Role::Warn)

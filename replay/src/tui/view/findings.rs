@@ -27,7 +27,7 @@ use crate::tui::{
 
 /// The list.
 pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
-    let rows = app.story().map_or(&[][..], |story| story.rows.as_slice());
+    let rows = app.listed().map_or(&[][..], |story| story.rows.as_slice());
     let note = choice(app, rows.len(), "A shows the whole story");
     let inner = title(app, painter, rect, Pane::FindingList, Row::new(), &note);
     let (Some(sheet), Some(opened)) = (app.sheet(), &app.opened) else { return };
@@ -74,7 +74,7 @@ pub(super) fn explain(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     if let Some(row) = app.selected_finding() {
         about(app, row, &mut out);
     }
-    let left_out = app.story().map_or(0, |story| story.left_out);
+    let left_out = app.listed().map_or(0, |story| story.left_out);
     if left_out > 0 {
         out.push(DetailLine::Warn(safe!(
             "{} more are not listed: of each kind the first 1,000 are.",
@@ -108,7 +108,7 @@ fn called(tag: &Safe) -> Safe {
 /// Techniques by how often they were seen.
 fn techniques(app: &App, out: &mut Vec<DetailLine>) {
     let mut counts: BTreeMap<&str, (usize, Severity)> = BTreeMap::new();
-    for row in app.story().map_or(&[][..], |story| story.rows.as_slice()) {
+    for row in app.listed().map_or(&[][..], |story| story.rows.as_slice()) {
         if !row.tag.as_str().is_empty() {
             let entry = counts.entry(row.tag.as_str()).or_insert((0, row.severity));
             entry.0 += 1;

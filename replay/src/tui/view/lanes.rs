@@ -12,7 +12,7 @@ use afterimage_model::{
 use ratatui::layout::Rect;
 
 use super::{
-    processes::{nothing, whole},
+    processes::{by_then, nothing, whole},
     timeline::{Axis, density, findings, losses, playhead},
     title,
 };
@@ -59,16 +59,16 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let hot = app.sheet().is_none_or(|sheet| !sheet.other);
     let extra = Row::new()
         .add(if hot { ", what stands out" } else { ", everything" }, Role::Dim)
-        .add(if app.follow { ", begun by the playhead" } else { "" }, Role::Dim);
+        .add(&if app.follow { by_then(app) } else { Safe::default() }, Role::Dim);
     let inner = title(app, painter, rect, Pane::Lanes, extra, &note);
     if has_brush(inner.height) {
         brush(app, painter, Rect { height: 2, ..inner }, names);
     }
-    let rows = app.story().map_or(&[][..], |story| story.rows.as_slice());
+    let rows = app.listed().map_or(&[][..], |story| story.rows.as_slice());
     let body = body(app, rect);
     let pinned = pinned_rows(app, inner.height);
     findings(painter, axis, body.y.saturating_sub(pinned + 1), rows);
-    if let Some(whole) = app.story().and_then(|story| story.whole.as_deref()) {
+    if let Some(whole) = app.whole() {
         let top = body.y.saturating_sub(pinned);
         for (y, name) in (top..body.y).zip(&opened.pinned) {
             let line = Rect { y, height: 1, ..inner };
@@ -195,7 +195,7 @@ fn process(
         &safe!("{indent}{} {}", row.pid, short(&row.command.text())),
         role,
     );
-    let end = end_of(row, opened.whole.1);
+    let end = end_of(row, whole.until.unwrap_or(opened.whole.1));
     let Some((first, last)) = axis.touched(row.began, end) else { return };
     let bar = painter.symbols().rule.repeat(usize::from(last - first + 1));
     painter.text(

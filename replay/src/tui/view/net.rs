@@ -25,8 +25,7 @@ use crate::tui::{
 
 /// The list.
 pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
-    let total =
-        app.story().and_then(|story| story.whole.as_ref()).map_or(0, |whole| whole.conversations().len());
+    let total = app.whole().map_or(0, |whole| whole.conversations().len());
     let note = choice(app, total, "A shows those without an address too");
     let inner = title(app, painter, rect, Pane::Conversations, Row::new(), &note);
     let Some((_, whole, sheet)) = whole(app, painter, inner) else { return };

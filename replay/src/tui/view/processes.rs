@@ -33,7 +33,7 @@ pub(super) fn whole<'a>(
     inner: Rect,
 ) -> Option<(&'a Story, &'a Whole, &'a Sheet)> {
     let sheet = app.sheet();
-    let found = app.story().and_then(|story| Some((story, story.whole.as_deref()?, sheet?)));
+    let found = app.listed().and_then(|story| Some((story, story.whole.as_deref()?, sheet?)));
     if found.is_none() {
         let text = match app.story().and_then(|story| story.reading) {
             _ if app.has_unread_story() => Safe::literal("could not be read"),
@@ -56,11 +56,20 @@ pub(super) fn choice(app: &App, total: usize, other: &'static str) -> Safe {
         (false, false) if app.follow => safe!("{} of {}", grouped(shown as u64), grouped(total as u64)),
         (false, false) => safe!("{} of {}, {other}", grouped(shown as u64), grouped(total as u64)),
     };
-    let count = if app.follow { safe!("{count}, begun by the playhead") } else { count };
+    let count = if app.follow { safe!("{count}{}", by_then(app)) } else { count };
     match sheet.sorting.words() {
         Some(words) => safe!("{count}, {words}"),
         None => count,
     }
+}
+
+/// That the lists follow the clock, and how far they have come where they are behind it.
+pub(super) fn by_then(app: &App) -> Safe {
+    let behind = app.opened.as_ref().and_then(|opened| {
+        let until = app.whole()?.until.filter(|until| *until != opened.playhead.time)?;
+        Some(app.catalog.clocks.column(list_style(app), until, opened.origin, None))
+    });
+    behind.map_or(Safe::literal(", by the playhead"), |until| safe!(", by {until}, reading"))
 }
 
 /// What a list without rows says: that there is none only where all was read.
@@ -72,7 +81,7 @@ pub(super) fn nothing(app: &App, painter: &mut Painter<'_>, body: Rect, none: &'
     let text = match (app.all_read(), app.bar.filter.is_empty()) {
         (false, _) if app.has_unread_story() || app.has_unread_hits() => Safe::literal("could not be read"),
         (false, _) => Safe::literal("reading"),
-        (true, true) if app.follow => safe!("{none} had begun by the playhead"),
+        (true, true) if app.follow => safe!("{none} by the playhead"),
         (true, true) => Safe::literal(none),
         (true, false) => safe!("{none} that the filter keeps"),
     };
@@ -117,7 +126,7 @@ impl FromRight {
 
 /// The list.
 pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
-    let total = app.story().and_then(|story| story.whole.as_ref()).map_or(0, |whole| whole.tree.len());
+    let total = app.whole().map_or(0, |whole| whole.tree.len());
     let note = choice(app, total, "H shows all");
     let extra = Row::new().add(if app.follow { "" } else { ", whole life" }, Role::Dim);
     let inner = title(app, painter, rect, Pane::Processes, extra, &note);
@@ -227,7 +236,8 @@ impl Columns {
         let right = |painter: &mut Painter<'_>, (x, width): (u16, u16), text: &Safe, role| {
             painter.right(x + width, y, width, text, role);
         };
-        let life = end_of(row, opened.whole.1).0.saturating_sub(row.began.0);
+        let last = app.whole().and_then(|whole| whole.until).unwrap_or(opened.whole.1);
+        let life = end_of(row, last).0.saturating_sub(row.began.0);
         for (place, text, role) in
             [(self.start, start, Role::Dim), (self.life, safe!("{}", human(life)), Role::Text)]
         {

@@ -10,13 +10,13 @@ use super::{processes::list_style, title};
 use crate::{
     analysis::transcript,
     tui::{
-        app::App,
+        app::{App, Opened},
         hex,
         layout::Pane,
         moment::Clocks,
         paint::{Painter, Row},
         peers::address,
-        stream::{Line, Piece, Target, What},
+        stream::{Line, Piece, Stream, Target, What},
         text::{bytes, safe},
         theme::Role,
     },
@@ -39,11 +39,12 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
         painter.text(inner.x + 2, inner.y, inner.width.saturating_sub(2), text, Role::Dim);
         return;
     };
-    let lines = &opened.lines.lines;
+    let lines = seen(app, opened, stream);
     if lines.is_empty() {
         let text = match (stream.reading.is_some(), stream.pieces.is_empty()) {
             (true, _) => "reading",
             (false, true) => "nothing went through it that was recorded",
+            _ if app.follow && !opened.lines.lines.is_empty() => "nothing by the playhead",
             (false, false) => "nothing went this way; s shows the other side",
         };
         painter.text(inner.x + 2, inner.y, inner.width.saturating_sub(2), text, Role::Dim);
@@ -69,8 +70,16 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     painter.scroll(inner, scroll.top as u64, u64::from(inner.height), lines.len() as u64);
 }
 
+/// The lines that are seen: where the lists follow the clock, those up to the playhead.
+fn seen<'a>(app: &App, opened: &'a Opened, stream: &Stream) -> &'a [Line] {
+    let lines = opened.lines.lines.as_slice();
+    let later = |line: &Line| stream.time(*line) <= opened.playhead.time;
+    let until = if app.follow { lines.partition_point(later) } else { lines.len() };
+    lines.get(..until).unwrap_or(lines)
+}
+
 fn of(app: &App) -> Safe {
-    let whole = app.story().and_then(|story| story.whole.as_ref());
+    let whole = app.whole();
     match app.opened.as_ref().and_then(|o| o.target.as_ref()) {
         None => Safe::default(),
         Some(Target::Peer(peer, None)) => {
@@ -91,7 +100,8 @@ fn note(app: &App) -> Safe {
     let view = if app.stream_hex() { "hex" } else { "text" };
     let Some(stream) = opened.stream() else { return Safe::default() };
     let sum = |way: Way| -> u64 {
-        stream.pieces.iter().filter_map(Piece::transfer).filter(|t| t.way == way).map(|t| t.len).sum()
+        let seen = stream.pieces.iter().filter(|piece| !app.follow || piece.id.time <= opened.playhead.time);
+        seen.filter_map(Piece::transfer).filter(|t| t.way == way).map(|t| t.len).sum()
     };
     let state = match (stream.reading, stream.full) {
         (Some(percent), _) if opened.stream.has_failed() => safe!(", {percent} % read, then failed"),
@@ -99,7 +109,9 @@ fn note(app: &App) -> Safe {
         (None, true) => Safe::literal(", more was not read"),
         (None, false) => Safe::default(),
     };
-    safe!("{} in, {} out, {}, {view}{state}", bytes(sum(Way::In)), bytes(sum(Way::Out)), opened.side.name())
+    let until = if app.follow { ", by the playhead" } else { "" };
+    let (came, went) = (bytes(sum(Way::In)), bytes(sum(Way::Out)));
+    safe!("{came} in, {went} out, {}, {view}{until}{state}", opened.side.name())
 }
 
 fn draw_line(
