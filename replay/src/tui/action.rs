@@ -74,7 +74,7 @@ actions! {
         PrevMark => "previous mark", "previous mark, bookmark or note";
         JumpBack => "jump back", "where the playhead jumped from";
         JumpForward => "jump forward", "where jump back came from";
-        Find => "find", "go to matches (n N), hide nothing";
+        Find => "find", "go to matches (n N); on 1 in all containers";
         RunUntil => "run until", "run until a filter matches";
         RunBack => "run back until", "run back until a filter matches";
         Live => "follow live", "stay at the newest event of what is being recorded";

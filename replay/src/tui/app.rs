@@ -12,8 +12,8 @@ use crate::tui::{
     edit::LineEdit,
     feed::{
         Catalog, Center, Column, ContainerRow, DensityKey, DiffKey, DiffRow, HitsKey, KeepKey, Kept, Moment,
-        MomentKey, Page, PageKey, ProcessRow, Request, SeekKey, Story, StoryRow, StreamKey, Values,
-        ValuesKey,
+        MomentKey, Page, PageKey, ProcessRow, Request, SeekKey, Story, StoryRow, StreamKey, Sweep, SweepKey,
+        Values, ValuesKey,
     },
     filter::{Filter, Library, Verdict},
     hits::Hits,
@@ -178,6 +178,16 @@ pub(crate) struct ContainerList {
     pub(crate) at_top: bool,
     /// The one to compare with.
     pub(crate) marked: Option<ContainerUid>,
+    /// What is looked for in the events of all containers by find.
+    pub(crate) find: Option<Arc<str>>,
+    /// What is, by find and by the filter where only events can tell.
+    pub(crate) sought: Option<Arc<str>>,
+    /// Where it was found.
+    pub(crate) sweep: Slot<SweepKey, Sweep>,
+    /// When this is read again of a recording that grows.
+    pub(crate) sweep_pace: Pace,
+    /// The search was ended before all was read.
+    pub(crate) stopped: bool,
     /// How many alerts are about each.
     pub(crate) alerts: BTreeMap<ContainerUid, u32>,
     /// In the storyline of the selected one.
@@ -193,6 +203,18 @@ impl ContainerList {
         kept.is_none_or(|kept| kept.rows.get(at) == Some(&true))
     }
 
+    /// Where what is looked for was found so far; none where nothing is looked for.
+    pub(crate) fn found(&self) -> Option<&Sweep> {
+        let sought = self.sought.as_ref()?;
+        self.sweep.entry().filter(|(key, _)| key.text == *sought).map(|(_, sweep)| sweep)
+    }
+
+    /// Whether something was found in a container, or nothing is looked for.
+    fn is_found(&self, uid: ContainerUid) -> bool {
+        let is_in = |found: &Sweep| found.by_container.contains_key(&uid);
+        self.sought.is_none() || self.found().is_some_and(is_in)
+    }
+
     /// Whether containers are in the list only because the filter asks what their events tell.
     pub(crate) fn asks_events(&self) -> bool {
         let known = self.kept.entry().filter(|(key, _)| key.text == self.wanted);
@@ -202,7 +224,8 @@ impl ContainerList {
     /// Makes the order anew; the cursor stays on container `keep`.
     pub(crate) fn arrange(&mut self, catalog: &Catalog, tallies: &Tallies, keep: Option<ContainerUid>) {
         let rows = &catalog.containers;
-        let mut order: Vec<usize> = (0..rows.len()).filter(|i| self.keeps(*i)).collect();
+        let is_kept = |at: &usize| self.keeps(*at) && rows.get(*at).is_some_and(|row| self.is_found(row.uid));
+        let mut order: Vec<usize> = (0..rows.len()).filter(is_kept).collect();
         let row = |i: &usize| rows.get(*i);
         match self.sort {
             Sort::Oldest => order.sort_by_key(|i| row(i).map(|r| r.life.begin)),

@@ -13,6 +13,8 @@ pub(crate) enum Ask {
     Until(Heading),
     /// Go from match to match.
     Find,
+    /// Look in the events of all containers.
+    FindInAll,
     /// The name of the filter in force.
     SaveFilter,
     /// A file of Falco rules.
@@ -28,6 +30,7 @@ impl Ask {
             Self::Until(Heading::Forward) => "run until",
             Self::Until(Heading::Backward) => "run back until",
             Self::Find => "find",
+            Self::FindInAll => "find in all containers",
             Self::SaveFilter => "save filter as",
             Self::Rules => "rules",
         }
@@ -36,7 +39,7 @@ impl Ask {
     pub(crate) const fn sign(self) -> &'static str {
         match self {
             Self::Moment => "@",
-            Self::Until(_) | Self::Find => "/",
+            Self::Until(_) | Self::Find | Self::FindInAll => "/",
             Self::SaveFilter => "$",
             _ => ">",
         }
@@ -57,6 +60,9 @@ impl Ask {
             }
             Self::Find => {
                 "a word or a filter; n and N go to its next and previous match, nothing is hidden; empty ends it"
+            }
+            Self::FindInAll => {
+                "a word or a filter; the list keeps the containers with events that match, Esc stops looking; empty ends it"
             }
             Self::SaveFilter => "a name; then $name is this filter",
             Self::Rules => "a file of Falco rules; what they match is added to the findings",

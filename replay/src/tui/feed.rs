@@ -1,6 +1,6 @@
 //! What the background hands the screens, and what the screens ask of it. All text is safe.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use afterimage_format::{BlockInfo, BootNanos, Class, ContainerUid, DefectKind, EventId, Loss};
 use afterimage_model::{
@@ -381,6 +381,31 @@ pub(crate) struct KeepKey {
     pub(crate) generation: u64,
 }
 
+/// Which events are looked for in all containers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SweepKey {
+    /// A filter; empty where nothing is looked for any more.
+    pub(crate) text: Arc<str>,
+    /// Events of the containers' set-up too.
+    pub(crate) setup: bool,
+    pub(crate) generation: u64,
+}
+
+/// What was found in a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) count: u64,
+    pub(crate) first: EventId,
+}
+
+/// The containers in which something was found so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Sweep {
+    pub(crate) by_container: BTreeMap<ContainerUid, Found>,
+    /// Percent read so far; `None` when all was read.
+    pub(crate) reading: Option<u8>,
+}
+
 /// Which stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StreamKey {
@@ -506,6 +531,8 @@ pub(crate) enum Request {
     Stream(StreamKey),
     /// Lists as they were at a moment; with the images of the whole life.
     Until(MomentKey, Arc<Images>),
+    /// With the filters that it may use by name.
+    Sweep(SweepKey, Library),
     /// The findings of a container, as numbers only.
     Tally(StoryKey),
     /// The alerts that came to the recorder, as of a generation.
@@ -524,7 +551,7 @@ pub(crate) struct Kept {
 /// Counts of one column, by class.
 pub(crate) type Column = [u32; Class::COUNT];
 
-/// An answer. A story and hits may come several times, each more complete.
+/// An answer. A story, hits and a sweep may come several times, each more complete.
 #[derive(Debug, Clone)]
 pub(crate) enum Reply {
     Page(PageKey, Page),
@@ -544,6 +571,7 @@ pub(crate) enum Reply {
     Explain(Vec<Safe>),
     Stream(StreamKey, Stream),
     Until(MomentKey, Arc<Whole>),
+    Sweep(SweepKey, Sweep),
     Tally(StoryKey, Tally),
     Alerts(u64, Arc<Vec<Alert>>),
     /// The recording could not be read, or the question not understood.

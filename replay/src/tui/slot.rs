@@ -121,6 +121,11 @@ impl<K: PartialEq + Clone, V> Slot<K, V> {
         }
     }
 
+    /// Nobody waits for the question under way any more; what is known of its answer stays.
+    pub(crate) fn give_up(&mut self) {
+        self.asked = None;
+    }
+
     /// Whether the question asked last has no answer.
     pub(crate) fn has_failed(&self) -> bool {
         self.failed.is_some()

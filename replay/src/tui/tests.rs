@@ -11,4 +11,5 @@ mod live;
 mod moments;
 mod mouse;
 mod screens;
+mod sweep;
 mod text;

@@ -13,6 +13,7 @@ mod sheet;
 mod sort;
 mod steer;
 mod stream;
+mod sweep;
 mod typing;
 mod unanswered;
 mod walk;
@@ -144,6 +145,9 @@ fn go_about(app: &mut App, screen: Screen) {
         && app.opened.as_ref().is_none_or(|o| o.uid != uid)
     {
         open(app, uid);
+        sweep::carry(app, true);
+    } else if selected.is_some() {
+        sweep::carry(app, false);
     }
     go(app, screen);
 }
@@ -194,9 +198,11 @@ fn enter(app: &mut App) {
         (Screen::Containers, pane) => {
             let Some(uid) = app.selected().map(|row| row.uid) else { return };
             let story = (pane == Pane::Storyline).then(|| app.story_row().cloned()).flatten();
-            if app.opened.as_ref().is_none_or(|o| o.uid != uid) {
+            let is_new = app.opened.as_ref().is_none_or(|o| o.uid != uid);
+            if is_new {
                 open(app, uid);
             }
+            sweep::carry(app, is_new);
             if let (Some(row), Some(opened)) = (story, &mut app.opened) {
                 opened.arrive(row.id.map_or(Playhead::at_time(row.time), Playhead::at_event));
             }
@@ -223,6 +229,7 @@ fn back(app: &mut App) {
         app.maximised = false;
     } else if app.screen != Screen::Containers {
         go(app, Screen::Containers);
+    } else if sweep::back(app) {
     } else if !app.list.wanted.is_empty() {
         filtering::filter(app, Action::ClearFilter);
     }
@@ -292,6 +299,7 @@ fn program(app: &mut App, action: Action) -> Option<Effect> {
 
 /// Makes the list of containers anew; the cursor stays on its container.
 pub(crate) fn arrange(app: &mut App) {
+    sweep::renew(app);
     let keep = app.selected().map(|row| row.uid);
     let catalog = Arc::clone(&app.catalog);
     app.list.arrange(&catalog, &app.tallies, keep);
@@ -358,6 +366,7 @@ pub(crate) fn receive(app: &mut App, reply: Reply) {
                 opened.until.fill(key, whole);
             }
         }
+        Reply::Sweep(key, found) => sweep::take(app, key, found),
         Reply::Stream(key, read) => stream::take(app, key, read),
         Reply::Explain(lines) => {
             if let Some(Popup::Explain(known @ None, _)) = &mut app.popup {

@@ -8,7 +8,8 @@ use crate::analysis::images::Images;
 use crate::tui::{
     app::{App, Opened},
     feed::{
-        Center, DensityKey, HitsKey, KeepKey, MomentKey, PageKey, Request, StoryKey, StreamKey, ValuesKey,
+        Center, DensityKey, HitsKey, KeepKey, MomentKey, PageKey, Request, StoryKey, StreamKey, SweepKey,
+        ValuesKey,
     },
     layout::{Pane, Plan},
     player::Motion,
@@ -39,6 +40,7 @@ pub(crate) fn requests(app: &mut App) -> Vec<Request> {
         let key = KeepKey { text: app.list.wanted.clone(), generation };
         asked.extend(app.list.kept.want(key).map(|key| Request::Keep(key, app.bar.library.clone())));
     }
+    asked.extend(sweep(app, generation));
     asked.extend(app.alerts.want(generation).map(Request::Alerts));
     if let Some(key) = app.subject().map(|row| StoryKey::of(row, generation)) {
         let whole = app.screen != Screen::Containers;
@@ -125,6 +127,16 @@ fn moment(opened: &mut Opened, filtered: bool, generation: u64) -> Option<Reques
     let same = opened.moment.asked().is_some_and(|asked| (asked.uid, asked.at) == (key.uid, key.at));
     let want = if plays || same { opened.moment.want(key) } else { opened.moment.want_newest(key) };
     want.map(Request::Moment)
+}
+
+/// Asks which containers have what is looked for in all, while the list of them is seen.
+fn sweep(app: &mut App, generation: u64) -> Option<Request> {
+    let list = &mut app.list;
+    let text = list.sought.clone().filter(|_| app.screen == Screen::Containers && !list.stopped)?;
+    let key = SweepKey { text, setup: app.bar.setup, generation };
+    let is_same = |asked: &SweepKey| SweepKey { generation, ..asked.clone() } == key;
+    let want = list.sweep.want_paced(key.clone(), is_same, (&mut list.sweep_pace, app.uptime));
+    want.map(|key| Request::Sweep(key, app.bar.library.clone()))
 }
 
 /// The images of the life, where a list of it follows the clock.

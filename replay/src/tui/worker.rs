@@ -34,12 +34,13 @@ enum Lane {
     Tallies,
     Streams,
     Lists,
+    Sweeps,
     Values,
     Rules,
 }
 
 impl Lane {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Pages,
         Self::Moments,
         Self::Seeks,
@@ -48,6 +49,7 @@ impl Lane {
         Self::Tallies,
         Self::Streams,
         Self::Lists,
+        Self::Sweeps,
         Self::Values,
         Self::Rules,
     ];
@@ -66,6 +68,7 @@ impl Lane {
             Request::Tally(_) | Request::Alerts(_) => Self::Tallies,
             Request::Stream(_) => Self::Streams,
             Request::Until(..) => Self::Lists,
+            Request::Sweep(..) => Self::Sweeps,
         }
     }
 
@@ -84,6 +87,7 @@ impl Lane {
             Self::Tallies => "tallies",
             Self::Streams => "streams",
             Self::Lists => "lists",
+            Self::Sweeps => "all containers",
             Self::Values => "values",
             Self::Rules => "rules",
         }
@@ -100,6 +104,7 @@ enum Topic {
     Values,
     /// The lists at the playhead.
     Until,
+    Sweep,
     /// The state at the playhead.
     Moment,
     /// The state along a page.
@@ -118,6 +123,7 @@ impl Topic {
             Request::Stream(_) => Some(Self::Stream),
             Request::Values(_) => Some(Self::Values),
             Request::Until(..) => Some(Self::Until),
+            Request::Sweep(..) => Some(Self::Sweep),
             Request::Moment(_) => Some(Self::Moment),
             Request::Names(..) => Some(Self::Names),
             _ => None,

@@ -21,6 +21,8 @@ pub(super) enum Looks<'l> {
     Everywhere,
     /// What a filter keeps.
     For(&'l Filter),
+    /// The same, where the blocks are known that can have it, in order.
+    In(&'l Filter, Vec<usize>),
     /// What any rule matches.
     Rules(&'l RuleSet),
 }
@@ -57,20 +59,24 @@ pub(super) fn walk(
 ) -> Result<bool, ReadError> {
     let recording = &trace.recording;
     let mut query = Query { containers: vec![uid], begin: None, end };
-    let mut blocks = None;
-    if let Looks::For(filter) = &looks {
-        let mut wanted = filter.prefilter(frame).blocks(recording);
+    let mut blocks = match &looks {
+        Looks::For(filter) => Some(filter.prefilter(frame).blocks(recording)),
+        Looks::In(_, blocks) => Some(blocks.clone()),
+        _ => None,
+    };
+    if let Some(wanted) = &mut blocks {
         let own = |index: &usize| recording.blocks().get(*index).filter(|block| block.container == uid);
         wanted.retain(|index| own(index).is_some());
         let Some(last) = wanted.iter().filter_map(|index| Some(own(index)?.last)).max() else {
             return Ok(false);
         };
         query.end = Some(end.map_or(last, |end| end.min(last)));
-        blocks = Some(wanted);
     }
     let (rows, of_process) = match looks {
         Looks::Everywhere => (Rows::All, None),
-        Looks::For(filter) => (Rows::Filter(filter.row_filter(frame)), Some(filter.of_process())),
+        Looks::For(filter) | Looks::In(filter, _) => {
+            (Rows::Filter(filter.row_filter(frame)), Some(filter.of_process()))
+        }
         Looks::Rules(rules) => (Rows::Rules(rules.rows(frame)), None),
     };
     let record = recording.containers().iter().find(|c| c.record.uid == uid).map(|c| &c.record);

@@ -27,9 +27,15 @@ pub(super) fn filter(app: &mut App, action: Action) {
         }
         Action::Keep => cells::ask(app, Purpose::Keep),
         Action::Drop => cells::ask(app, Purpose::Drop),
-        Action::SaveFilter if in_force(app).is_empty() => app.complain(safe!("no filter to save")),
-        Action::SaveFilter => app.popup = Some(Popup::Ask(Ask::SaveFilter, LineEdit::default(), None)),
+        Action::SaveFilter => {
+            // The name may be typed already: it is never taken as commands.
+            let why = in_force(app).is_empty().then(|| safe!("no filter to save"));
+            app.popup = Some(Popup::Ask(Ask::SaveFilter, LineEdit::default(), why));
+        }
         Action::ClearFilter => {
+            if app.screen == Screen::Containers {
+                app.list.find = None;
+            }
             put(app, Filter::default());
             app.say(safe!("no filter"));
         }
@@ -80,10 +86,16 @@ pub(super) fn put(app: &mut App, filter: Filter) {
         super::arrange(app);
         return;
     }
+    put_in_containers(app, filter);
+}
+
+/// Puts a filter in force in the containers; whether it is another one.
+pub(super) fn put_in_containers(app: &mut App, filter: Filter) -> bool {
     if let Some(opened) = &mut app.opened {
         opened.hits.try_again();
     }
-    if app.bar.filter != filter {
+    let is_other = app.bar.filter != filter;
+    if is_other {
         let before = std::mem::replace(&mut app.bar.filter, filter);
         app.bar.past.push(before);
         remember(app);
@@ -92,6 +104,7 @@ pub(super) fn put(app: &mut App, filter: Filter) {
             app.bar.past.remove(0);
         }
     }
+    is_other
 }
 
 /// The filter in force goes into the history and, where there is one, into the case file.
@@ -119,7 +132,10 @@ pub(super) fn save(app: &mut App, name: &str) -> Result<(), afterimage_model::te
     if !is_name {
         return Err(safe!("a name is letters, digits and _"));
     }
-    let text = app.bar.filter.text();
+    let text = in_force(app).text();
+    if text.is_empty() {
+        return Err(safe!("no filter to save"));
+    }
     app.bar.library.add(name, &text);
     case::add(app, What::SavedFilter { name: name.to_owned(), text });
     app.say(safe!("${name} is this filter now"));

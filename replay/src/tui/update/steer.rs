@@ -30,15 +30,13 @@ const LEAST_WINDOW: u64 = 1_000;
 /// Does an action of the clock so many times.
 pub(super) fn clock(app: &mut App, action: Action, times: usize) {
     let height = app.rows_in(Pane::Events);
-    let asked = match action {
-        Action::GoTo => Some(Ask::Moment),
-        Action::Find => Some(Ask::Find),
-        Action::RunUntil => Some(Ask::Until(Heading::Forward)),
-        Action::RunBack => Some(Ask::Until(Heading::Backward)),
-        _ => None,
-    };
-    if let Some(ask) = asked {
-        let text = app.bar.find.as_deref().filter(|_| ask == Ask::Find).unwrap_or_default();
+    if let Some(ask) = asks(app, action) {
+        let known = match ask {
+            Ask::Find => app.bar.find.as_deref(),
+            Ask::FindInAll => app.list.find.as_deref(),
+            _ => None,
+        };
+        let text = known.unwrap_or_default();
         app.popup = Some(Popup::Ask(ask, LineEdit::new(text), None));
         return;
     }
@@ -73,6 +71,18 @@ pub(super) fn clock(app: &mut App, action: Action, times: usize) {
         Action::Pace => opened.player.turn_pace(),
         Action::SkipIdle => opened.player.skip_idle = !opened.player.skip_idle,
         _ => {}
+    }
+}
+
+/// What an action of the clock asks for first.
+pub(super) fn asks(app: &App, action: Action) -> Option<Ask> {
+    match action {
+        Action::GoTo => Some(Ask::Moment),
+        Action::Find if !app.screen.needs_container() => Some(Ask::FindInAll),
+        Action::Find => Some(Ask::Find),
+        Action::RunUntil => Some(Ask::Until(Heading::Forward)),
+        Action::RunBack => Some(Ask::Until(Heading::Backward)),
+        _ => None,
     }
 }
 

@@ -4,14 +4,16 @@ use crossterm::event::KeyCode;
 
 use afterimage_model::text::Safe;
 
-use super::{Effect, case, cells, completion, filtering, steer, update};
+use super::{Effect, case, cells, completion, filtering, steer, sweep, update};
 use crate::tui::{
     action::Action,
     app::{App, Popup},
     ask::Ask,
+    edit::LineEdit,
     keys::{Key, Meaning, is_cancel, is_enter},
     menu::Menu,
     palette,
+    screen::Screen,
     scroll::Scroll,
     view::{detail, help, popups},
 };
@@ -52,8 +54,35 @@ pub(crate) fn key(app: &mut App, key: Key) -> Option<Effect> {
         }
         Meaning::Nothing => {
             (app.notice, app.count) = (None, None);
+            if !app.screen.needs_container() {
+                refuse(app, &pending, key);
+            }
             None
         }
+    }
+}
+
+/// What is refused where no container is on the screen.
+const NO_CONTAINER: &str = "no container is open: Enter on one in the list (1) opens it";
+
+/// A key that does something on the screens of a container was pressed on another one: that is said. What asks for text asks all
+/// the same, so that the text is not taken as commands.
+fn refuse(app: &mut App, pending: &[Key], key: Key) {
+    let Meaning::Action(action) = app.keymap.meaning(Screen::Replay, pending, key) else { return };
+    let asks = match action {
+        Action::Mark | Action::JumpMark => {
+            app.popup = Some(Popup::Letter { set: action == Action::Mark });
+            return;
+        }
+        Action::Bookmark => Some(Ask::Bookmark),
+        Action::Note => Some(Ask::Note),
+        _ => steer::asks(app, action),
+    };
+    match asks {
+        Some(ask) => {
+            app.popup = Some(Popup::Ask(ask, LineEdit::default(), Some(Safe::literal(NO_CONTAINER))))
+        }
+        None => app.complain(Safe::literal(NO_CONTAINER)),
     }
 }
 
@@ -127,7 +156,9 @@ fn popup_key(app: &mut App, key: Key) -> Option<Effect> {
             }
         }
         Popup::Letter { set } => {
-            if let KeyCode::Char(letter) = key.code {
+            if !app.screen.needs_container() {
+                app.complain(Safe::literal(NO_CONTAINER));
+            } else if let KeyCode::Char(letter) = key.code {
                 case::letter(app, *set, letter);
             }
             return None;
@@ -163,10 +194,14 @@ fn popup_key(app: &mut App, key: Key) -> Option<Effect> {
 
 /// What was typed in answer to a question.
 fn answer(app: &mut App, ask: Ask, text: &str) -> Result<(), Safe> {
+    if !app.screen.needs_container() && !matches!(ask, Ask::FindInAll | Ask::SaveFilter) {
+        return Err(Safe::literal(NO_CONTAINER));
+    }
     match ask {
         Ask::Moment => steer::go_to(app, text),
         Ask::Until(heading) => steer::run_until(app, heading, text),
         Ask::Find => steer::find(app, text),
+        Ask::FindInAll => sweep::find(app, text),
         Ask::SaveFilter => filtering::save(app, text),
         Ask::Bookmark | Ask::Note => case::write(app, ask, text),
         Ask::Rules => case::run_rules(app, text),
@@ -259,6 +294,8 @@ fn bar_key(app: &mut App, key: Key) {
                 app.bar.edit = None;
                 app.bar.verdict = None;
                 app.bar.completion = Default::default();
+                // Only now is it no more one that is being typed.
+                super::arrange(app);
             }
             Err(verdict) => app.bar.verdict = Some(verdict),
         }

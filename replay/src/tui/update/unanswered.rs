@@ -13,6 +13,10 @@ pub(super) fn take(app: &mut App, request: &Request) {
         Request::Tally(key) => app.tallies.fail(*key, app.uptime),
         Request::Alerts(generation) => app.alerts.fail(generation),
         Request::Keep(key, _) => app.list.kept.fail(key),
+        Request::Sweep(key, _) => {
+            app.list.sweep.fail(key);
+            app.list.sweep_pace.end(app.uptime);
+        }
         Request::Values(key) => {
             app.bar.completion.values.fail(key);
             app.bar.completion.pace.end(app.uptime);

@@ -148,9 +148,10 @@ pub(super) fn filter(app: &App, painter: &mut Painter<'_>, rect: Rect) -> Option
     painter.text(rect.x + 1, rect.y, 1, "/", Role::Key);
     let x = rect.x + 3;
     let note = filter_note(app);
-    // Where nothing is filtered or looked for, the note has the room of that.
-    let is_free = app.bar.edit.is_none() && app.bar.find.is_none() && update::in_force(app).is_empty();
-    let most = if is_free { rect.width.saturating_sub(14) } else { rect.width / 2 };
+    // The note has half the bar, and what the filter leaves of the other half.
+    let parts = u16::try_from(chips(app).width()).unwrap_or(u16::MAX);
+    let beside = rect.width.saturating_sub(parts.saturating_add(6));
+    let most = (rect.width / 2).max(if app.bar.edit.is_none() { beside } else { 0 });
     let wide = u16::try_from(note.width()).unwrap_or(u16::MAX);
     // Beside a short text there is more room than half. What is wrong, and does not fit, is in the footer in full.
     let typed = app.bar.edit.as_ref().map(|line| u16::try_from(width(&line.text())).unwrap_or(u16::MAX));
@@ -174,12 +175,12 @@ pub(super) fn filter(app: &App, painter: &mut Painter<'_>, rect: Rect) -> Option
         painter.text(x + before, rect.y, room.saturating_sub(before), &right, role);
         return Some((x + before, rect.y));
     }
-    chips(app, painter, x, rect.y, room);
+    painter.row(x, rect.y, room, &chips(app));
     None
 }
 
 /// The parts of the filter; those switched off in parentheses. Behind each is an `[x]` that takes it away.
-fn chips(app: &App, painter: &mut Painter<'_>, x: u16, y: u16, room: u16) {
+fn chips(app: &App) -> Row {
     let chips = update::in_force(app).chips();
     let mut row = Row::new();
     if chips.is_empty() {
@@ -192,11 +193,20 @@ fn chips(app: &App, painter: &mut Painter<'_>, x: u16, y: u16, room: u16) {
         row.push(&chip_text(chip), if chip.on { Role::Match } else { Role::Dim });
         row.push(CLOSE, Role::Dim);
     }
-    if let Some(find) = app.bar.find.as_ref().filter(|_| app.screen.needs_container()) {
+    if let Some(find) = find(app) {
         row.push("   find ", Role::Dim);
         row.push(&escape(find.as_bytes()), Role::Strong);
     }
-    painter.row(x, y, room, &row);
+    row
+}
+
+/// What is looked for, and hides nothing in a container.
+fn find(app: &App) -> Option<&str> {
+    match app.screen {
+        Screen::Containers => app.list.find.as_deref(),
+        Screen::Health => None,
+        _ => app.bar.find.as_deref(),
+    }
 }
 
 /// Between two parts, and behind each.
@@ -269,9 +279,8 @@ fn filter_note(app: &App) -> Row {
         }
     };
     let mut row = Row::new();
-    if let Some(why) = asks_events(app) {
-        row.push(why, Role::Warn);
-        row.push("  ", Role::Warn);
+    if app.screen == Screen::Containers && app.list.sought.is_some() {
+        return search_note(app, shown.unwrap_or(0), total);
     }
     match shown {
         Some(shown) if shown == total && reading.is_none() => {
@@ -298,17 +307,36 @@ fn filter_note(app: &App) -> Row {
     row
 }
 
+/// How many containers have what is looked for in all, how often, and how much was read.
+fn search_note(app: &App, shown: u64, total: u64) -> Row {
+    let found = app.list.found();
+    let hits: u64 = found.map_or(0, |found| found.by_container.values().map(|found| found.count).sum());
+    let text = safe!(
+        "{} of {}{}  {}",
+        grouped(shown),
+        counted(total, "container"),
+        and_host(app),
+        counted(hits, "hit")
+    );
+    let mut row = Row::new().add(&text, Role::Text);
+    match found.map_or(Some(0), |found| found.reading) {
+        Some(percent) if app.list.stopped => row.push(&safe!("  stopped at {percent} %"), Role::Warn),
+        Some(percent) if app.list.sweep.has_failed() => {
+            row.push(&safe!("  {percent} % read, then failed"), Role::Warn);
+        }
+        Some(percent) => row.push(&safe!("  {percent} % read"), Role::Warn),
+        None => {}
+    }
+    row
+}
+
 /// That the list of containers does not do what the filter says, where that is so: it reads no events.
 fn asks_events(app: &App) -> Option<&'static str> {
     if app.screen != Screen::Containers || !app.list.asks_events() {
         return None;
     }
     let is_narrowed = app.list.order.len() < app.catalog.containers.len();
-    Some(if is_narrowed {
-        "asks events too: narrowed in part"
-    } else {
-        "asks events: cannot narrow this list"
-    })
+    Some(if is_narrowed { "asks events too: Enter reads them" } else { "asks events: Enter reads them" })
 }
 
 /// The host, where it is in the list beside the containers.

@@ -11,6 +11,7 @@ use crate::{
     tui::{
         app::App,
         feed::{ContainerRow, Tally},
+        filter::words,
         layout::Pane,
         paint::{Painter, Row},
         text::{grouped, safe, short_count},
@@ -63,6 +64,14 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
                 "no container in what can be read: Health has the damage"
             }
             (true, _) => "no container in this recording",
+            (false, _) if app.list.sought.is_some() => match app.list.found().map(|found| found.reading) {
+                Some(None) => "no container has such an event",
+                _ if app.list.sweep.has_failed() => "could not be read",
+                _ => "nothing found yet",
+            },
+            (false, true) if words(&app.list.wanted).is_some() => {
+                "no container is called that; find (Ctrl-f) looks in their events"
+            }
             (false, true) => "no container matches",
             (false, false) => "reading",
         };
@@ -108,6 +117,7 @@ fn columns(app: &App, width: u16) -> Vec<Column> {
         Column::new("EVENTS", 10, 4, events).right(),
         Column::new("ALERTS", 6, 2, alerts).right(),
         Column::new("LOST", 5, 0, lost).right(),
+        Column::new("HITS", 6, 0, hits).right(),
         Column::new("FINDINGS", 9, 1, findings),
     ];
     all.retain(|column| match column.heading {
@@ -115,6 +125,7 @@ fn columns(app: &App, width: u16) -> Vec<Column> {
         "IMAGE" => has(|row| row.image.is_some()),
         // Where nothing came from outside, there is nothing to say.
         "ALERTS" => !app.list.alerts.is_empty(),
+        "HITS" => app.list.sought.is_some(),
         _ => true,
     });
     let room = width.saturating_sub(3);
@@ -202,6 +213,12 @@ fn findings(app: &App, row: &ContainerRow) -> (Safe, Role) {
         Tally { notice: 1.., .. } => (safe!("{}", texts.join(" ")), Role::Text),
         _ => (Safe::literal("none"), Role::Dim),
     }
+}
+
+/// Events that match what is looked for in all containers.
+fn hits(app: &App, row: &ContainerRow) -> (Safe, Role) {
+    let found = app.list.found().and_then(|found| found.by_container.get(&row.uid));
+    found.map_or((Safe::literal("-"), Role::Dim), |found| (short_count(found.count), Role::Match))
 }
 
 fn alerts(app: &App, row: &ContainerRow) -> (Safe, Role) {
