@@ -2,10 +2,14 @@
 
 use std::fmt::Write as _;
 
+use afterimage_detect::Image;
 use afterimage_format::{BootNanos, ReadError};
-use afterimage_model::text::{Safe, escape};
+use afterimage_model::{
+    process::{Exec, Process},
+    text::{Safe, escape},
+};
 
-use super::{Job, film::Film, page};
+use super::{Job, film::Film, moment, page};
 use crate::{
     output::markdown_text,
     time::human,
@@ -35,8 +39,19 @@ pub(super) fn report(
 ) -> Result<(), ReadError> {
     let mut out = String::new();
     head(trace, key, items.len(), &mut out);
+    let images = match trace.images() {
+        Ok(all) => all.iter().filter(|image| image.container == key.uid).cloned().collect(),
+        Err(failure) => {
+            line(&mut out, &safe!("Hashes of programs are not in it: {failure}"));
+            Vec::new()
+        }
+    };
     for (number, item) in items.iter().enumerate() {
         about(trace, number + 1, item, &mut out);
+        let Some(program) = program(trace, film, key, item, job)? else { return Ok(()) };
+        if let Some(image) = program.and_then(|run| hashed(&images, &run)) {
+            line(&mut out, &safe!("Program {}, SHA-256 {}", escape(&image.path), image.sha256));
+        }
         let center = item.id.map_or(Center::Time(item.time), Center::Event);
         let page_key = PageKey {
             uid: key.uid,
@@ -50,6 +65,7 @@ pub(super) fn report(
         let Some(page) = page else { return Ok(()) };
         evidence(trace, item, &page, &mut out);
     }
+    programs(trace, &images, &mut out);
     (job.tell)(Reply::Report(key.uid, out));
     Ok(())
 }
@@ -110,6 +126,39 @@ fn about(trace: &Trace, number: usize, item: &ReportItem, out: &mut String) {
     }
     for note in &item.notes {
         line(out, &safe!("Note: {note}"));
+    }
+}
+
+/// What the process of a moment ran then, if that is known; none when nobody waits for it any more.
+fn program(
+    trace: &Trace,
+    film: &mut Film,
+    key: StoryKey,
+    item: &ReportItem,
+    job: &Job<'_>,
+) -> Result<Option<Option<Exec>>, ReadError> {
+    let Some(id) = item.id else { return Ok(Some(None)) };
+    let Some(event) = moment::event(trace, key.uid, id)? else { return Ok(Some(None)) };
+    let Some(world) = film.after(trace, (key.uid, key.generation), id, job)? else { return Ok(None) };
+    Ok(Some(world.process_of_task(event.task).and_then(Process::exec).cloned()))
+}
+
+/// The image that was executed: of those of its path the last one until then.
+fn hashed<'i>(images: &'i [Image], run: &Exec) -> Option<&'i Image> {
+    let is_it = |image: &&Image| image.path == run.image && image.executed <= run.time;
+    images.iter().filter(is_it).max_by_key(|image| image.executed)
+}
+
+/// All programs of the container that have a hash, as indented text.
+fn programs(trace: &Trace, images: &[Image], out: &mut String) {
+    if images.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n## Programs that were executed and are not of the image, with their SHA-256\n");
+    for image in images {
+        let time = trace.clock.rfc3339(image.executed).filter(|_| image.executed.0 != 0);
+        let time = time.unwrap_or(Safe::literal("when is not told"));
+        let _ = writeln!(out, "    {}  {}  {time}", image.sha256, escape(&image.path));
     }
 }
 

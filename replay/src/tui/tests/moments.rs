@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::tui::harness::Harness;
+use crate::tui::{harness::Harness, update::Effect};
 
 /// A recording that comes with the program, its container opened.
 fn sample(name: &str, width: u16, height: u16) -> Harness {
@@ -127,4 +127,20 @@ fn a_stream_that_follows_the_clock_has_what_went_through_by_then() {
     assert!(first < all, "{first} of {all}: {}", harness.text());
     harness.press("j j j j j j");
     assert!(lines(&harness) > first, "one row after the other comes: {}", harness.text());
+}
+
+#[test]
+fn the_report_has_the_hash_of_what_was_executed() {
+    const HASH: &str = "d3e1e420312f7bfaba48fb6a9765ea3b8aea4778b77e824deb44e3e323af809a";
+    let mut harness = sample("intrusion.aftx", 80, 24);
+    harness.press("8 * r");
+    let saved = std::mem::take(&mut harness.app.outbox).into_iter().find_map(|effect| match effect {
+        Effect::Save(made) => String::from_utf8(made.bytes).ok(),
+        _ => None,
+    });
+    let text = saved.expect("a report");
+    let of_moment = text.lines().find(|line| line.starts_with("Program ")).unwrap_or_default();
+    assert!(of_moment.contains("/tmp/") && of_moment.contains(HASH), "{text}");
+    assert!(text.contains(&format!("\n    {HASH}  /tmp/.update  2026-11-22T09:29:57")), "{text}");
+    assert!(text.contains("process 21350 .update"), "{text}");
 }

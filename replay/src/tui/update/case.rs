@@ -223,7 +223,7 @@ fn report(app: &mut App) {
                 title: title.unwrap_or_default(),
                 about: finding.map_or_else(Safe::default, |row| {
                     let tag = if row.tag.as_str().is_empty() { "no technique" } else { row.tag.as_str() };
-                    safe!("{}, ATT&CK {tag}, process {}", row.severity.as_str(), row.pid)
+                    safe!("{}, ATT&CK {tag}, process {}", row.severity.as_str(), row.process)
                 }),
                 notes: notes
                     .map(|entry| safe!("{} ({})", shown(entry), escape(entry.author.as_bytes())))
