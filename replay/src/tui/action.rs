@@ -65,8 +65,8 @@ actions! {
         SecondBack => "back 1 s", "one second earlier";
         NextProcess => "next process start or exit", "next process start or exit";
         PrevProcess => "previous process start or exit", "previous process start or exit";
-        NextFinding => "next finding", "next finding, or match of find";
-        PrevFinding => "previous finding", "previous finding, or match of find";
+        NextFinding => "next finding", "next finding as 8 lists, or match of find";
+        PrevFinding => "previous finding", "previous finding as 8 lists, or of find";
         Begin => "begin of the container", "first event";
         End => "end of the container", "last event";
         GoTo => "go to a moment", "go to a time, offset, mark or alert";

@@ -59,7 +59,7 @@ impl Ask {
                 "a filter; the playhead goes to the previous event that it keeps, Esc stops looking"
             }
             Self::Find => {
-                "a word or a filter; n and N go to its next and previous match, nothing is hidden; empty ends it"
+                "a word or a filter (in a stream, 7, a text); n and N go to its next and previous match, nothing is hidden; empty ends it"
             }
             Self::FindInAll => {
                 "a word or a filter; the list keeps the containers with events that match, Esc stops looking; empty ends it"

@@ -151,9 +151,37 @@ impl Stream {
         text * 10 < all * 7
     }
 
+    /// The lines in which a text begins; letters of either case are meant where it has no capital one. What two calls moved is
+    /// not put together.
+    pub(crate) fn lines_with(&self, lines: &[Line], text: &str) -> Vec<usize> {
+        let either = !text.chars().any(char::is_uppercase);
+        let cased = |bytes: &[u8]| if either { bytes.to_ascii_lowercase() } else { bytes.to_vec() };
+        let mut found: Option<(usize, Vec<usize>)> = None;
+        let mut has = |line: &Line| {
+            let Some(piece) = self.pieces.get(line.piece) else { return false };
+            if found.as_ref().is_none_or(|(of, _)| *of != line.piece) {
+                let places = match &piece.what {
+                    What::Note(note) => places(&cased(note.as_str().as_bytes()), text.as_bytes()),
+                    What::Moved(_) => places(&cased(piece.bytes()), text.as_bytes()),
+                };
+                found = Some((line.piece, places));
+            }
+            let places = found.as_ref().map_or(&[][..], |(_, places)| places);
+            let is_note = matches!(piece.what, What::Note(_));
+            places.iter().any(|at| is_note || (line.from..line.to).contains(at))
+        };
+        (0..lines.len()).filter(|at| lines.get(*at).is_some_and(&mut has)).collect()
+    }
+
     pub(crate) fn time(&self, line: Line) -> BootNanos {
         self.pieces.get(line.piece).map_or(BootNanos(0), |piece| piece.id.time)
     }
+}
+
+/// Where a text begins in bytes.
+fn places(bytes: &[u8], text: &[u8]) -> Vec<usize> {
+    let windows = bytes.windows(text.len().max(1)).enumerate();
+    windows.filter(|(_, window)| *window == text).map(|(at, _)| at).collect()
 }
 
 /// Breaks bytes at line ends, and where a line would not fit.
@@ -209,6 +237,23 @@ mod tests {
         for bytes in [&b"\x08\x00\xc9_\x00\x00\x00\x00"[..], b"\x7fELF\x02\x01\x01\x00\x00\x00\x00", &tls] {
             assert!(stream(&[bytes]).is_binary(), "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn a_text_is_found_in_the_line_in_which_it_begins() {
+        let at = |time| EventId { time: BootNanos(time), block: 0, row: 0 };
+        let moved = |time, bytes: &[u8]| Piece {
+            id: at(time),
+            pid: 1,
+            what: What::Moved(Transfer { bytes: bytes.to_vec(), ..Transfer::default() }),
+        };
+        let note = Piece { id: at(2), pid: 1, what: What::Note(Safe::literal("exec cat /etc/passwd")) };
+        let pieces = vec![moved(1, b"a\ncat /etc/PASSWD\nb"), note, moved(3, b"pass"), moved(4, b"wd")];
+        let stream = Stream { pieces: Arc::new(pieces), ..Stream::default() };
+        let lines = stream.lines(Side::Both, false, 40);
+        assert_eq!(stream.lines_with(&lines, "passwd"), [1, 3]);
+        assert_eq!(stream.lines_with(&lines, "PASSWD"), [1]);
+        assert_eq!(stream.lines_with(&lines, "nothing").len(), 0);
     }
 
     #[test]

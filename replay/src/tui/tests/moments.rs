@@ -144,3 +144,54 @@ fn the_report_has_the_hash_of_what_was_executed() {
     assert!(text.contains(&format!("\n    {HASH}  /tmp/.update  2026-11-22T09:29:57")), "{text}");
     assert!(text.contains("process 21350 .update"), "{text}");
 }
+
+#[test]
+fn find_in_a_stream_goes_to_the_lines_that_have_the_text() {
+    let mut harness = sample("intrusion.aftx", 120, 40);
+    harness.press("8 7 g g Ctrl-f");
+    harness.type_text("token");
+    harness.press("Enter");
+    let selected = |harness: &Harness| row(harness, "›");
+    let first = selected(&harness);
+    assert!(first.contains("token") && harness.text().contains("line 1 of "), "{}", harness.text());
+    harness.press("n");
+    assert!(selected(&harness).contains("token") && selected(&harness) != first, "{}", harness.text());
+    harness.press("N");
+    assert_eq!(selected(&harness), first);
+    harness.press("N");
+    assert!(harness.text().contains("no earlier line of this stream has token"), "{}", harness.text());
+    assert_eq!(selected(&harness), first);
+    // The playhead is at the line: Replay goes on from there, and finds events.
+    harness.press("2");
+    assert_eq!(harness.app.bar.find.as_deref(), Some("token"));
+}
+
+#[test]
+fn n_goes_to_the_findings_that_8_lists() {
+    let mut harness = sample("intrusion.aftx", 120, 40);
+    let stops = |harness: &mut Harness| {
+        harness.press("(");
+        let mut stops = Vec::new();
+        while stops.len() < 100 {
+            harness.press("n");
+            let at = harness.app.opened.as_ref().and_then(|opened| opened.event());
+            if stops.last() == Some(&at) {
+                break;
+            }
+            stops.push(at);
+        }
+        stops.into_iter().flatten().collect::<Vec<_>>()
+    };
+    let listed = |harness: &mut Harness| {
+        harness.press("8");
+        let order = harness.app.sheet().expect("a list").order.clone();
+        let rows = &harness.app.story().expect("a story").rows;
+        order.into_iter().filter_map(|at| rows.get(at)?.id).collect::<Vec<_>>()
+    };
+    assert_eq!(listed(&mut harness).len(), 8);
+    assert_eq!(stops(&mut harness), listed(&mut harness));
+    harness.press("8 A");
+    assert_eq!(listed(&mut harness).len(), 22);
+    // The first is where the beginning is: n goes on from there.
+    assert_eq!(stops(&mut harness), listed(&mut harness)[1..]);
+}

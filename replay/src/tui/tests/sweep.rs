@@ -31,7 +31,7 @@ fn answer(harness: &mut Harness, keys: &str, text: &str) {
 /// How many events a filter keeps of a container that is opened, counted by the container itself.
 fn hits_in(uid: ContainerUid, text: &str) -> u64 {
     let mut harness = Harness::new(120, 40);
-    crate::tui::update::begin_in(&mut harness.app, uid);
+    update::begin_in(&mut harness.app, uid);
     harness.settle();
     answer(&mut harness, "/", text);
     harness.app.hits().map_or(0, |hits| hits.len() as u64)

@@ -3,9 +3,12 @@
 use std::time::Duration;
 
 use afterimage_format::{BootNanos, ContainerUid, EventId};
-use afterimage_model::text::{Safe, escape};
+use afterimage_model::{
+    findings::Severity,
+    text::{Safe, escape},
+};
 
-use super::{alerts, case, filtering, walk};
+use super::{alerts, case, filtering, stream, walk};
 use crate::{
     time::{Frame, Moment, Named, Namer, human, shifted},
     tui::{
@@ -188,7 +191,16 @@ pub(super) fn found(app: &mut App, key: SeekKey, found: Option<EventId>) {
     opened.arrive(Playhead::at_event(id));
 }
 
-/// The next or previous line of the storyline; where something is looked for, its next or previous match.
+/// The findings that `n` goes to: those that the Findings screen lists, all where none stands out.
+fn told(app: &App) -> Vec<&StoryRow> {
+    let rows = app.story().map_or(&[][..], |story| story.rows.as_slice());
+    let sheet = app.opened.as_ref().and_then(|opened| opened.sheets.get(&Screen::Findings));
+    let is_weighty = |row: &&StoryRow| row.severity >= Severity::Notice;
+    let is_all = sheet.is_some_and(|sheet| sheet.other) || !rows.iter().any(|row| is_weighty(&row));
+    rows.iter().filter(|row| is_all || is_weighty(row)).collect()
+}
+
+/// The next or previous finding; where something is looked for, its next or previous match.
 fn finding(app: &mut App, heading: Heading, times: usize) {
     if let Some(text) = app.bar.find.clone() {
         return next_match(app, heading, &text, times);
@@ -205,10 +217,11 @@ fn finding(app: &mut App, heading: Heading, times: usize) {
         (Some(id), Some(here)) => id < here,
         _ => row.time < at,
     };
-    let rows = app.story().map_or(&[][..], |story| story.rows.as_slice());
+    let rows = told(app);
+    let rows = rows.iter().copied();
     let target = match forward {
-        true => rows.iter().filter(after).take(times).last(),
-        false => rows.iter().rev().filter(before).take(times).last(),
+        true => rows.filter(after).take(times).last(),
+        false => rows.rev().filter(before).take(times).last(),
     };
     let Some(row) = target.cloned() else {
         let reading = app.story().is_none_or(|story| story.reading.is_some());
@@ -216,7 +229,7 @@ fn finding(app: &mut App, heading: Heading, times: usize) {
         app.say(match (reading, app.has_unread_story()) {
             (true, true) => safe!("no finding {way} in what could be read"),
             (true, false) => safe!("still reading for findings"),
-            (false, _) => safe!("no finding {way}"),
+            (false, _) => safe!("no finding {way} of those that 8 lists"),
         });
         return;
     };
@@ -293,7 +306,10 @@ pub(super) fn find(app: &mut App, text: &str) -> Result<(), Safe> {
         app.bar.find = None;
         return Ok(());
     }
-    if let verdict @ Verdict::Invalid(..) = app.bar.library.verdict(text) {
+    // In a stream it is a text and nothing else.
+    if app.screen != Screen::Follow
+        && let verdict @ Verdict::Invalid(..) = app.bar.library.verdict(text)
+    {
         return Err(sentence(&verdict));
     }
     app.bar.find = Some(text.into());
@@ -301,8 +317,15 @@ pub(super) fn find(app: &mut App, text: &str) -> Result<(), Safe> {
     Ok(())
 }
 
-/// The next or previous match of what is looked for, among the events that the filter in force keeps.
+/// The next or previous match of what is looked for, among the events that the filter in force keeps; of a stream among its
+/// lines.
 fn next_match(app: &mut App, heading: Heading, text: &str, times: usize) {
+    if app.screen == Screen::Follow {
+        return stream::next_match(app, heading, text, times);
+    }
+    if let verdict @ Verdict::Invalid(..) = app.bar.library.verdict(text) {
+        return app.complain(safe!("what is looked for is {}", sentence(&verdict)));
+    }
     let kept = app.bar.filter.text();
     let text = if kept.is_empty() { text.to_owned() } else { format!("({kept}) and ({text})") };
     seek(app, heading, Sought::Filter(text.into()), times);

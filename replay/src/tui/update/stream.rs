@@ -1,17 +1,17 @@
 //! Actions on the stream: whose it is, where in it one is.
 
-use afterimage_model::net::Direction;
+use afterimage_model::{net::Direction, text::escape};
 
 use super::{Effect, go};
 use crate::tui::{
     app::App,
     evidence::Evidence,
-    feed::StreamKey,
+    feed::{Heading, StreamKey},
     layout::Pane,
     player::{Motion, Playhead},
     screen::Screen,
     stream::{Piece, Stream, Target},
-    text::safe,
+    text::{counted, safe},
 };
 
 /// Goes to the stream of what is selected: a conversation, a process, else the process of the playhead.
@@ -69,6 +69,33 @@ pub(super) fn step(app: &mut App, by: isize, height: usize) {
         opened.move_to(Playhead::at_event(id));
         opened.lines.at = Some(id.time);
     }
+}
+
+/// Goes to the next or previous line that has a text, so many times; what was found is told.
+pub(super) fn next_match(app: &mut App, heading: Heading, text: &str, times: usize) {
+    let height = app.rows_in(Pane::Stream);
+    let Some(opened) = &app.opened else { return };
+    let Some(stream) = opened.stream() else { return };
+    let found = stream.lines_with(&opened.lines.lines, text);
+    let here = opened.lines.scroll.cursor;
+    let to = match heading {
+        Heading::Forward => found.iter().filter(|at| **at > here).take(times).last(),
+        Heading::Backward => found.iter().rev().filter(|at| **at < here).take(times).last(),
+    };
+    let reading = if stream.reading.is_some() { " so far" } else { "" };
+    let shown = escape(text.as_bytes());
+    let Some(to) = to.copied() else {
+        let when = if heading == Heading::Forward { "later" } else { "earlier" };
+        let total = counted(found.len() as u64, "line");
+        app.say(safe!(
+            "no {when} line of this stream has {shown}: {total} in all{reading}; Replay (2) finds events"
+        ));
+        return;
+    };
+    let number = found.partition_point(|at| *at < to) + 1;
+    let total = found.len();
+    step(app, to as isize - here as isize, height);
+    app.say(safe!("line {number} of {total}{reading} in this stream with {shown}"));
 }
 
 /// Makes the lines anew where the stream, its side or the screen has changed; the cursor goes with the playhead.
