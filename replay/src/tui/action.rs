@@ -65,8 +65,8 @@ actions! {
         SecondBack => "back 1 s", "one second earlier";
         NextProcess => "next process start or exit", "next process start or exit";
         PrevProcess => "previous process start or exit", "previous process start or exit";
-        NextFinding => "next finding", "next finding as 8 lists, or match of find";
-        PrevFinding => "previous finding", "previous finding as 8 lists, or of find";
+        NextFinding => "next finding", "next finding of 8, or of find";
+        PrevFinding => "previous finding", "previous finding of 8, or of find";
         Begin => "begin of the container", "first event";
         End => "end of the container", "last event";
         GoTo => "go to a moment", "go to a time, offset, mark or alert";
@@ -74,7 +74,7 @@ actions! {
         PrevMark => "previous mark", "previous mark, bookmark or note";
         JumpBack => "jump back", "where the playhead jumped from";
         JumpForward => "jump forward", "where jump back came from";
-        Find => "find", "go to matches (n N); on 1 in all containers";
+        Find => "find", "go to matches; on 1 in all of them";
         RunUntil => "run until", "run until a filter matches";
         RunBack => "run back until", "run back until a filter matches";
         Live => "follow live", "stay at the newest event of what is being recorded";

@@ -147,11 +147,14 @@ pub(crate) fn tab_at(app: &App, column: u16) -> Option<Screen> {
 pub(super) fn filter(app: &App, painter: &mut Painter<'_>, rect: Rect) -> Option<(u16, u16)> {
     painter.text(rect.x + 1, rect.y, 1, "/", Role::Key);
     let x = rect.x + 3;
-    let note = filter_note(app);
+    let mut note = filter_note(app, false);
     // The note has half the bar, and what the filter leaves of the other half.
     let parts = u16::try_from(chips(app).width()).unwrap_or(u16::MAX);
     let beside = rect.width.saturating_sub(parts.saturating_add(6));
     let most = (rect.width / 2).max(if app.bar.edit.is_none() { beside } else { 0 });
+    if note.width() > usize::from(most) {
+        note = filter_note(app, true);
+    }
     let wide = u16::try_from(note.width()).unwrap_or(u16::MAX);
     // Beside a short text there is more room than half. What is wrong, and does not fit, is in the footer in full.
     let typed = app.bar.edit.as_ref().map(|line| u16::try_from(width(&line.text())).unwrap_or(u16::MAX));
@@ -247,8 +250,8 @@ fn tail_of(text: &Safe, columns: u16) -> Safe {
     safe!("{cut}")
 }
 
-/// What the filter hides, or what is wrong with it.
-fn filter_note(app: &App) -> Row {
+/// What the filter hides, or what is wrong with it; where there is little room in few words.
+fn filter_note(app: &App, brief: bool) -> Row {
     if let Some(verdict) = app.bar.verdict.as_ref().filter(|_| app.bar.edit.is_some()) {
         let role = match verdict {
             Verdict::Valid => Role::Good,
@@ -271,7 +274,7 @@ fn filter_note(app: &App) -> Row {
             (Some(shown), app.catalog.count(), "container", None)
         }
         Screen::Health => return Row::new(),
-        _ if app.bar.filter.is_empty() => return without_filter(app),
+        _ if app.bar.filter.is_empty() => return without_filter(app, brief),
         _ => {
             let total = app.subject().map_or(0, |row| row.events);
             let hits = app.hits();
@@ -287,7 +290,8 @@ fn filter_note(app: &App) -> Row {
             row.push(&safe!("{}{}", counted(total, what), and_host(app)), Role::Dim);
         }
         Some(shown) => {
-            row.push(&safe!("{} of {}{}", grouped(shown), counted(total, what), and_host(app)), Role::Text);
+            let all = of_all(total, what, brief);
+            row.push(&safe!("{} of {all}{}", grouped(shown), and_host(app)), Role::Text);
             match reading {
                 Some(percent) if app.has_unread_hits() => {
                     row.push(&safe!("  {percent} % read, then failed"), Role::Warn);
@@ -347,7 +351,7 @@ fn and_host(app: &App) -> &'static str {
 }
 
 /// How many events there are, and how many of them are left out without a filter.
-fn without_filter(app: &App) -> Row {
+fn without_filter(app: &App, brief: bool) -> Row {
     let total = app.subject().map_or(0, |row| row.events);
     let corrupt = app.subject().map_or(0, |row| app.catalog.corrupt(row.uid)).min(total);
     let setup = app.story().map_or(0, |story| story.setup).min(total - corrupt);
@@ -355,14 +359,20 @@ fn without_filter(app: &App) -> Row {
     if setup + corrupt == 0 {
         return Row::new().add(&counted(total, "event"), Role::Dim);
     }
-    let shown = safe!("{} of {}", grouped(total - setup - corrupt), counted(total, "event"));
+    let shown = safe!("{} of {}", grouped(total - setup - corrupt), of_all(total, "event", brief));
     let mut row = Row::new().add(&shown, Role::Dim);
     if setup > 0 {
         let key = key_of(app, Action::SetUp);
-        row.push(&safe!("  {} of set-up hidden ({key})", grouped(setup)), Role::Dim);
+        let words = if brief { "set-up" } else { "of set-up hidden" };
+        row.push(&safe!("  {} {words} ({key})", grouped(setup)), Role::Dim);
     }
     row.append(corrupt_note(corrupt));
     row
+}
+
+/// `733 events`, or the number alone.
+fn of_all(total: u64, what: &'static str, brief: bool) -> Safe {
+    if brief { grouped(total) } else { counted(total, what) }
 }
 
 /// That so many events were recorded and cannot be read.

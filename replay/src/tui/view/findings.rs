@@ -42,7 +42,9 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     painter.text(x + weight + 1, inner.y, 20, "FINDING", Role::Dim);
     painter.right(inner.right().saturating_sub(1), inner.y, tag, "ATT&CK", Role::Dim);
     let body = Rect { y: inner.y + 1, height: inner.height.saturating_sub(1), ..inner };
-    nothing(app, painter, body, "no finding");
+    // Steps of the story that do not stand out are findings too, which the list leaves out at first.
+    let is_story = sheet.other || rows.is_empty();
+    nothing(app, painter, body, if is_story { "no finding" } else { "no finding that stands out" });
     let mut scroll = sheet.list;
     scroll.show(sheet.order.len(), usize::from(body.height));
     let shown = sheet.order.iter().enumerate().skip(scroll.top).take(usize::from(body.height));
