@@ -151,13 +151,18 @@ fn title(
     note: &afterimage_model::text::Safe,
 ) -> Rect {
     let focus = app.focus() == pane;
-    let mut row = Row::new();
-    row.push(pane.name(), if focus { Role::TitleFocus } else { Role::Title });
+    let name = Row::new().add(pane.name(), if focus { Role::TitleFocus } else { Role::Title });
+    let mut others = Row::new();
     for other in hidden_panes(app, pane) {
-        row.push("  ", Role::Rule);
-        row.push(other.name(), Role::Dim);
+        others.push("  ", Role::Rule);
+        others.push(other.name(), Role::Dim);
     }
-    row.append(extra);
+    // What a pane is about stands behind its name, unless it would hide the panes that Tab leads to.
+    let is_short = name.width() + extra.width() + others.width() + 4 <= usize::from(rect.width);
+    let (second, third) = if is_short { (extra, others) } else { (others, extra) };
+    let mut row = name;
+    row.append(second);
+    row.append(third);
     painter.rule(Rect { height: 1, ..rect }, &row, note, focus);
     Rect { y: rect.y + 1, height: rect.height.saturating_sub(1), ..rect }
 }

@@ -1,6 +1,6 @@
 //! What the screens need and do not have: the questions to the background.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use afterimage_format::BootNanos;
 
@@ -78,13 +78,8 @@ pub(crate) fn requests(app: &mut App) -> Vec<Request> {
         hits = Some((key.text, known.map(|(_, hits)| hits.clone()).unwrap_or_default()));
     }
     densities(opened, &plan, generation, &mut asked);
-    if screen == Screen::Follow
-        && let Some(target) = opened.target.clone()
-    {
-        let key = StreamKey { uid: opened.uid, target, generation };
-        let is_same = |asked: &StreamKey| asked.target == key.target;
-        let pace = (&mut opened.stream_pace, app.uptime);
-        asked.extend(opened.stream.want_paced(key.clone(), is_same, pace).map(Request::Stream));
+    if screen == Screen::Follow {
+        asked.extend(stream(opened, generation, app.uptime));
     }
     let reach =
         if hits.is_some() { usize::from(height).max(40) * 2 } else { usize::from(height).max(50) * 4 };
@@ -137,6 +132,14 @@ fn sweep(app: &mut App, generation: u64) -> Option<Request> {
     let is_same = |asked: &SweepKey| SweepKey { generation, ..asked.clone() } == key;
     let want = list.sweep.want_paced(key.clone(), is_same, (&mut list.sweep_pace, app.uptime));
     want.map(|key| Request::Sweep(key, app.bar.library.clone()))
+}
+
+/// Asks for the stream that is followed.
+fn stream(opened: &mut Opened, generation: u64, now: Duration) -> Option<Request> {
+    let key = StreamKey { uid: opened.uid, target: opened.target.clone()?, generation };
+    let is_same = |asked: &StreamKey| asked.target == key.target;
+    let pace = (&mut opened.stream_pace, now);
+    opened.stream.want_paced(key.clone(), is_same, pace).map(Request::Stream)
 }
 
 /// The images of the life, where a list of it follows the clock.

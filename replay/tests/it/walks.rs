@@ -87,6 +87,25 @@ fn which_peer_got_data() {
 
 #[test]
 #[cfg_attr(not(has_tmux), ignore = "needs tmux")]
+fn which_of_all_containers_did_it_and_what_was_there_by_then() {
+    let desk = Desk::new();
+    desk.tmux.press(&["C-f", "c", "u", "r", "l", "Enter"]);
+    desk.tmux.wait("the only container with such events", |screen| {
+        screen.contains("1 of 4 containers") && screen.contains("HITS") && !screen.contains("% read")
+    });
+    desk.tmux.press(&["Enter"]);
+    desk.tmux.wait_for("the first of ");
+    // By the first of them nothing was dropped yet; at the end there is.
+    desk.tmux.press(&["5", "f"]);
+    let early = desk.tmux.wait_for("by the playhead");
+    assert!(!early.contains("/tmp/.x"), "{early}");
+    desk.tmux.press(&[")"]);
+    desk.tmux.wait_for("/tmp/.x");
+    desk.quit();
+}
+
+#[test]
+#[cfg_attr(not(has_tmux), ignore = "needs tmux")]
 fn what_changed_between_the_good_and_the_bad_replica() {
     let desk = Desk::on_the_incident();
     // Without a mark the nearest other container of the same image is the other side.

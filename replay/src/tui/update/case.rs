@@ -9,7 +9,7 @@ use afterimage_model::{
 };
 use jiff::Timestamp;
 
-use super::{Effect, cells, command_line::command_line, go, steer};
+use super::{Effect, cells, command_line::command_line, go, steer, typing::NO_CONTAINER};
 use crate::tui::{
     action::Action,
     app::{App, Popup},
@@ -79,7 +79,9 @@ pub(super) fn add(app: &mut App, what: What) {
 
 /// A letter was pressed for a mark.
 pub(super) fn letter(app: &mut App, set: bool, letter: char) {
-    if letter == '\'' && !set {
+    if !app.screen.needs_container() {
+        app.complain(Safe::literal(NO_CONTAINER));
+    } else if letter == '\'' && !set {
         steer::jump(app, true);
     } else if !letter.is_alphanumeric() {
         app.complain(safe!("a mark is a letter or a digit"));

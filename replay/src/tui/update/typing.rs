@@ -63,7 +63,7 @@ pub(crate) fn key(app: &mut App, key: Key) -> Option<Effect> {
 }
 
 /// What is refused where no container is on the screen.
-const NO_CONTAINER: &str = "no container is open: Enter on one in the list (1) opens it";
+pub(super) const NO_CONTAINER: &str = "no container is open: Enter on one in the list (1) opens it";
 
 /// A key that does something on the screens of a container was pressed on another one: that is said. What asks for text asks all
 /// the same, so that the text is not taken as commands.
@@ -156,9 +156,7 @@ fn popup_key(app: &mut App, key: Key) -> Option<Effect> {
             }
         }
         Popup::Letter { set } => {
-            if !app.screen.needs_container() {
-                app.complain(Safe::literal(NO_CONTAINER));
-            } else if let KeyCode::Char(letter) = key.code {
+            if let KeyCode::Char(letter) = key.code {
                 case::letter(app, *set, letter);
             }
             return None;
