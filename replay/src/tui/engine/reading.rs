@@ -52,6 +52,21 @@ enum Rows<'r> {
 /// The recording cannot be read.
 pub(super) fn walk(
     trace: &Trace,
+    whose: (ContainerUid, Option<BootNanos>),
+    asked: (&Frame, Looks<'_>),
+    job: &Job<'_>,
+    look: &mut Look<'_>,
+) -> Result<bool, ReadError> {
+    walk_with(&mut Sieve::new(), trace, whose, asked, job, look)
+}
+
+/// As [`walk`], for many containers one after the other: a sieve is made once, which takes longer than a short life.
+///
+/// # Errors
+/// The recording cannot be read.
+pub(super) fn walk_with(
+    sieve: &mut Sieve,
+    trace: &Trace,
     (uid, end): (ContainerUid, Option<BootNanos>),
     (frame, looks): (&Frame, Looks<'_>),
     job: &Job<'_>,
@@ -89,7 +104,7 @@ pub(super) fn walk(
         job,
         look,
         tracker: Tracker::new(),
-        sieve: Sieve::new(),
+        sieve,
         number: 0,
         ended: Ended::No,
     };
@@ -115,7 +130,7 @@ struct Reading<'r> {
     job: &'r Job<'r>,
     look: &'r mut Look<'r>,
     tracker: Tracker,
-    sieve: Sieve,
+    sieve: &'r mut Sieve,
     number: u64,
     ended: Ended,
 }

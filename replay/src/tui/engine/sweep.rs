@@ -7,13 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use afterimage_detect::{Filter, Frame, Verdict};
+use afterimage_detect::{Filter, Frame, Sieve, Verdict};
 use afterimage_format::{ContainerSummary, ContainerUid, ReadError};
 use afterimage_model::text::escape;
 
 use super::{
     Job,
-    reading::{Looks, Step, walk},
+    reading::{Looks, Step, walk, walk_with},
     scan::percent,
 };
 use crate::{
@@ -52,8 +52,9 @@ pub(super) fn sweep(trace: &Trace, key: SweepKey, library: &Library, job: &Job<'
     let total: u64 = wanted.iter().map(|(container, _)| container.events).sum();
     let mut sweeper = Sweeper { trace, key, library, frame, job, found: Sweep::default(), told: None };
     let (mut before, total) = (0, total.max(1));
+    let mut sieve = Sieve::new();
     for (container, blocks) in wanted {
-        if sweeper.container(container.record.uid, blocks, (before, total))? {
+        if sweeper.container(&mut sieve, container.record.uid, blocks, (before, total))? {
             return Ok(());
         }
         before += container.events;
@@ -108,6 +109,7 @@ impl Sweeper<'_> {
     /// Searches one container; whether nobody waits any more.
     fn container(
         &mut self,
+        sieve: &mut Sieve,
         uid: ContainerUid,
         blocks: Option<Vec<usize>>,
         (before, total): (u64, u64),
@@ -131,7 +133,7 @@ impl Sweeper<'_> {
         }
         let looks = blocks.map_or(Looks::For(&filter), |blocks| Looks::In(&filter, blocks));
         let (trace, job, setup) = (self.trace, self.job, self.key.setup);
-        walk(trace, (uid, None), (&frame, looks), job, &mut |step| {
+        walk_with(sieve, trace, (uid, None), (&frame, looks), job, &mut |step| {
             match step {
                 Step::Event(cx, id, _) if is_shown(cx.event(), setup) && filter.matches(cx) => {
                     let found = self.found.by_container.entry(uid).or_insert(Found { count: 0, first: id });

@@ -283,7 +283,7 @@ fn filter_note(app: &App, brief: bool) -> Row {
     };
     let mut row = Row::new();
     if app.screen == Screen::Containers && app.list.sought.is_some() {
-        return search_note(app, shown.unwrap_or(0), total);
+        return search_note(app, shown.unwrap_or(0), &of_all(total, what, brief));
     }
     match shown {
         Some(shown) if shown == total && reading.is_none() => {
@@ -312,16 +312,10 @@ fn filter_note(app: &App, brief: bool) -> Row {
 }
 
 /// How many containers have what is looked for in all, how often, and how much was read.
-fn search_note(app: &App, shown: u64, total: u64) -> Row {
+fn search_note(app: &App, shown: u64, total: &Safe) -> Row {
     let found = app.list.found();
     let hits: u64 = found.map_or(0, |found| found.by_container.values().map(|found| found.count).sum());
-    let text = safe!(
-        "{} of {}{}  {}",
-        grouped(shown),
-        counted(total, "container"),
-        and_host(app),
-        counted(hits, "hit")
-    );
+    let text = safe!("{} of {total}{}  {}", grouped(shown), and_host(app), counted(hits, "hit"));
     let mut row = Row::new().add(&text, Role::Text);
     match found.map_or(Some(0), |found| found.reading) {
         Some(percent) if app.list.stopped => row.push(&safe!("  stopped at {percent} %"), Role::Warn),
