@@ -63,7 +63,7 @@ impl Whole {
 
     /// `412 sh` as it was called at a moment, or the id alone.
     pub(crate) fn named(&self, key: ProcessKey, at: BootNanos) -> Safe {
-        match self.world.process(key).and_then(|process| name_at(process, at)) {
+        match self.world.process(key).and_then(|process| process.comm_at(at)) {
             Some(comm) => safe!("{} {}", key.tgid, escape(comm)),
             None => safe!("{}", key.tgid),
         }
@@ -80,13 +80,6 @@ impl Whole {
         names.push(name(process));
         safe!("{}", names.join(" > "))
     }
-}
-
-/// What a process was called at a moment; what it was called first, where that is not known so far back.
-fn name_at(process: &Process, at: BootNanos) -> Option<&[u8]> {
-    let known = process.comms.partition_point(|(since, _)| *since <= at);
-    let then = process.comms.get(known.saturating_sub(1)).map(|(_, name)| name.as_slice());
-    then.or_else(|| process.comm())
 }
 
 /// When the last process of the tree's row was there.
