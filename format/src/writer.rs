@@ -8,6 +8,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    sync::mpsc,
     time::{Duration, Instant},
 };
 
@@ -69,6 +70,9 @@ pub struct StoreOptions {
     pub container_share: u8,
     /// Which class an event counts in, for the timeline counters.
     pub classify: Classify,
+    /// Who is told of each loss as soon as it is known, also where it cannot be written: what is refused, and not yet told in
+    /// the store, comes with every commit.
+    pub losses: Option<mpsc::Sender<Loss>>,
 }
 
 /// What a writer did so far.
@@ -185,6 +189,7 @@ impl Default for StoreOptions {
             container_share: 0,
             reserve_bytes: 0,
             classify: |_| Class::Other,
+            losses: None,
         }
     }
 }
@@ -261,6 +266,20 @@ impl StoreWriter {
     /// # Errors
     /// [`WriteError`].
     pub fn put_loss(&mut self, loss: &Loss) -> Result<(), WriteError> {
+        self.tell_loss(*loss);
+        self.write_loss(loss)
+    }
+
+    /// Tells who wants to know.
+    fn tell_loss(&self, loss: Loss) {
+        if let Some(losses) = &self.options.losses {
+            // Who wanted to know may have gone.
+            let _ = losses.send(loss);
+        }
+    }
+
+    /// A gap of which was told before.
+    fn write_loss(&mut self, loss: &Loss) -> Result<(), WriteError> {
         self.stage_record(&Record::Loss(*loss))?;
         let stage = self.stage.number();
         match loss.container {
@@ -308,6 +327,7 @@ impl StoreWriter {
     /// # Errors
     /// [`WriteError`].
     pub fn commit(&mut self, now: BootNanos) -> Result<(), WriteError> {
+        self.tell_news_of_refused();
         if self.rests() {
             return Ok(());
         }

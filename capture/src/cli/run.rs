@@ -3,10 +3,10 @@
 use std::{
     cell::RefCell,
     os::unix::net::UnixStream,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{Arc, atomic::AtomicBool, mpsc},
 };
 
-use afterimage_format::{OpenError, Space, StoreOptions};
+use afterimage_format::{Loss, OpenError, Space, StoreOptions};
 use afterimage_model::class::classify;
 use clap::Args;
 
@@ -19,12 +19,13 @@ use crate::{
         figures::Shared,
         in_calls::Asking,
         link::Link,
-        past,
+        past::Past,
         reload::{Reloader, Told},
         server::{Plane, Server, Sockets},
         tap::Tap,
     },
     helpers::{self, control::back, watch::Helpers},
+    host,
     live::watch,
     privilege::{self, Capture, Role, spawner::Spawner},
     programs::LoadError,
@@ -68,11 +69,15 @@ pub(super) fn run(args: &RunArgs, config: &Config, settings: Settings) -> Result
         .map_err(|error| Failure::new(&error, "the metadata process does not begin"))?;
     let looking = Looking { metadata, artifacts, helpers: Arc::clone(&helpers) };
     let record = &config.record;
-    let mut recorder = Recorder::start(&options(record), looking).map_err(|error| explain(&error))?;
+    let past = Past { store: record.store.clone(), until: host::clock_pair().real };
+    let (losses, missed) = mpsc::channel();
+    let mut how = options(record);
+    how.store_options.losses = Some(losses);
+    let mut recorder = Recorder::start(&how, looking).map_err(|error| explain(&error))?;
     let stop = Arc::new(AtomicBool::new(false));
     let control = {
         let others = (Arc::clone(&spawner), Arc::clone(&helpers));
-        Control::start((config, sources, settings), others, &mut recorder, &stop)?
+        Control::start((config, sources, settings), others, &mut recorder, (past, missed), &stop)?
     };
     recorder.begin();
     helpers.refuse(privilege::settle_recording());
@@ -145,6 +150,7 @@ impl Control {
         (config, sources, settings): (&Config, Sources, Settings),
         (spawner, helpers): (Arc<Spawner>, Arc<Helpers>),
         recorder: &mut Recorder,
+        (past, missed): (Past, mpsc::Receiver<Loss>),
         stop: &Arc<AtomicBool>,
     ) -> Result<Self, Failure> {
         let store = &config.record.store;
@@ -166,8 +172,8 @@ impl Control {
         let (watch, feed, watching) =
             watch::start(&config.rules, engine.clone(), (desk.clone(), undelivered))
                 .map_err(|error| failed(&error))?;
-        recorder.attach(link, Box::new(Tap::new(engine.clone(), Some(Box::new(feed)))));
-        past::tell(store.clone(), engine.clone()).map_err(|error| failed(&error))?;
+        recorder.attach(link, Box::new(Tap::new(engine.clone(), missed, Some(Box::new(feed)))));
+        past.tell(engine.clone()).map_err(|error| failed(&error))?;
         let told = Told {
             engine: engine.clone(),
             commands: commands.clone(),
@@ -229,6 +235,7 @@ pub(super) fn options(record: &RecordConfig) -> Options {
             container_share: record.container_share,
             reserve_bytes: record.reserve,
             classify,
+            losses: None,
         },
     }
 }

@@ -1,7 +1,10 @@
 //! What the recording thread tells the trigger engine and whoever looks on: sent without waiting, kept where there is no
 //! room, and told again.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::mpsc,
+};
 
 use afterimage_format::{BootNanos, ContainerRecord, ContainerUid, Event, EventCode, Loss, layout};
 
@@ -24,6 +27,8 @@ const MAX_PROCESSES: usize = 16_384;
 pub struct Tap {
     engine: Handle,
     containers: BTreeMap<ContainerUid, Known>,
+    /// What the store tells of, and what of it is kept.
+    losses: mpsc::Receiver<Loss>,
     gaps: VecDeque<Gap>,
     processes: Vec<Began>,
     talks: Vec<(ContainerUid, Ends)>,
@@ -43,17 +48,29 @@ fn real() -> impl Fn(BootNanos) -> i64 {
 }
 
 impl Tap {
-    /// To the engine, and on to the next witness.
-    pub fn new(engine: Handle, next: Option<Box<dyn Witness>>) -> Self {
+    /// To the engine, and on to the next witness. Losses are those of the store: what it refused is among them.
+    pub fn new(engine: Handle, losses: mpsc::Receiver<Loss>, next: Option<Box<dyn Witness>>) -> Self {
         Self {
             engine,
             containers: BTreeMap::new(),
+            losses,
             gaps: VecDeque::new(),
             processes: Vec::new(),
             talks: Vec::new(),
             full: Vec::new(),
             gone: Vec::new(),
             next,
+        }
+    }
+
+    /// Takes what the store told of.
+    fn missed(&mut self) {
+        let real = real();
+        while let Ok(loss) = self.losses.try_recv() {
+            if self.gaps.len() == MAX_GAPS {
+                self.gaps.pop_front();
+            }
+            self.gaps.push_back(Gap::new(&loss, &real));
         }
     }
 
@@ -83,10 +100,7 @@ impl Witness for Tap {
     }
 
     fn gap(&mut self, loss: &Loss) {
-        if self.gaps.len() == MAX_GAPS {
-            self.gaps.pop_front();
-        }
-        self.gaps.push_back(Gap::new(loss, real()));
+        // To the engine the store tells it.
         if let Some(next) = &mut self.next {
             next.gap(loss);
         }
@@ -124,6 +138,7 @@ impl Witness for Tap {
                 break;
             }
         }
+        self.missed();
         while let Some(gap) = self.gaps.front().copied() {
             if !self.engine.update(Update::Gap(gap)) {
                 break;

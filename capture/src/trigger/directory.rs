@@ -16,6 +16,10 @@ const MAX_CONTAINERS: usize = 200_000;
 const MAX_GONE: usize = 4096;
 /// Most gaps remembered.
 const MAX_GAPS: usize = 65_536;
+/// Latest gaps among which the beginning of one is looked for.
+const NEAR_GAPS: usize = 256;
+/// So little is between two parts of one gap. Nanoseconds.
+const SAME_GAP: i64 = 1_000_000_000;
 /// Most processes remembered.
 const MAX_PROCESSES: usize = 262_144;
 
@@ -54,8 +58,10 @@ pub struct Known {
     pub started: Option<i64>,
     /// When its first process ended, and the kernel's exit code.
     pub exited: Option<(i64, u32)>,
-    /// When it was deleted.
+    /// When it was deleted; or when it was seen last, where its end was not.
     pub removed: Option<i64>,
+    /// Its recorder stopped before it did: what became of it is not known.
+    pub end_unseen: bool,
 }
 
 impl Known {
@@ -80,12 +86,22 @@ impl Known {
             started: record.started.map(&real),
             exited: record.exited.map(|(at, code)| (real(at), code)),
             removed: record.removed.map(&real),
+            end_unseen: false,
         }
     }
 
-    /// `running`, `exited` or `deleted`.
+    /// It is of a recorder that has stopped: where that did not see its end, it was seen until `last`.
+    pub fn seen_until(&mut self, last: i64) {
+        if self.removed.is_none() && self.role != Role::Host {
+            (self.removed, self.end_unseen) = (Some(last), true);
+        }
+    }
+
+    /// `running`, `exited`, `deleted`, or `unknown` where the recording ended before it did.
     pub fn state(&self) -> &'static str {
         match (self.removed, self.exited) {
+            (_, Some(_)) if self.end_unseen => "exited",
+            (Some(_), _) if self.end_unseen => "unknown",
             (Some(_), _) => "deleted",
             (None, Some(_)) => "exited",
             (None, None) => "running",
@@ -124,6 +140,22 @@ impl Gap {
             count: loss.count,
         }
     }
+
+    /// Whether `next` goes on where this ends.
+    fn is_before(&self, next: &Self) -> bool {
+        (self.container, self.cause) == (next.container, next.cause)
+            && next.from >= self.from
+            && next.from <= self.to.saturating_add(SAME_GAP)
+    }
+}
+
+/// What is missing in a range of a container.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Missing {
+    /// Gaps of its own, and those of nobody in particular.
+    pub gaps: Vec<Gap>,
+    /// What is missing besides, in words.
+    pub words: Vec<&'static str>,
 }
 
 /// A process that began in a container.
@@ -256,8 +288,16 @@ impl Directory {
         }
     }
 
-    /// Learns of a gap.
+    /// Learns of a gap. What the store refuses is told in many small ones, which are one where nothing is between them.
     pub fn learn_gap(&mut self, gap: Gap) {
+        if gap.cause == LossCause::DiskFull
+            && let Some(before) =
+                self.gaps.iter_mut().rev().take(NEAR_GAPS).find(|before| before.is_before(&gap))
+        {
+            before.to = before.to.max(gap.to);
+            before.count = before.count.zip(gap.count).map(|(before, more)| before.saturating_add(more));
+            return;
+        }
         if self.gaps.len() == MAX_GAPS
             && let Some(oldest) = self.gaps.pop_front()
         {
@@ -359,12 +399,39 @@ impl Directory {
         found
     }
 
-    /// Gaps of a container, or of nobody in particular, between `from` and `to`; and whether there may have been more.
-    pub fn gaps(&self, uid: ContainerUid, from: i64, to: i64) -> (Vec<Gap>, bool) {
+    /// What is missing of a container's recording in a range, which is a part of the one asked for: nobody knows what it did
+    /// before it was first seen.
+    pub fn missing(&self, known: &Known, asked: (i64, i64), (from, to): (i64, i64)) -> Missing {
         let concerns =
-            |gap: &&Gap| gap.container.is_none_or(|own| own == uid) && gap.from <= to && gap.to >= from;
-        let forgotten = self.gaps_from.is_some_and(|known| from < known);
-        (self.gaps.iter().filter(concerns).copied().collect(), forgotten)
+            |gap: &&Gap| gap.container.is_none_or(|own| own == known.uid) && gap.from <= to && gap.to >= from;
+        let mut gaps: Vec<Gap> = self.gaps.iter().filter(concerns).copied().collect();
+        let mut words = Vec::new();
+        if known.preexisting && known.first_seen > asked.0 && !self.is_after_gap(known.first_seen) {
+            words.push("it was there before recording began: its beginning is missing");
+        }
+        if let Some(end) = known.removed.filter(|end| known.end_unseen && *end <= asked.1) {
+            words.push("the recorder stopped before it did: its end is missing");
+            let down = self.down_after(end).filter(|gap| !gaps.contains(gap));
+            gaps.extend(down);
+        }
+        if self.gone.contains(&known.uid) {
+            words.push("retention has removed what was recorded of it");
+        }
+        if self.gaps_from.is_some_and(|known| from < known) {
+            words.push("gaps of that time are not remembered any more: see the recording itself");
+        }
+        Missing { gaps, words }
+    }
+
+    /// The first time without a recorder that goes on after `end`.
+    fn down_after(&self, end: i64) -> Option<&Gap> {
+        let down = self.gaps.iter().filter(|gap| gap.cause == LossCause::RecorderDown && gap.to > end);
+        down.min_by_key(|gap| gap.from)
+    }
+
+    /// Whether there was no recorder just before `at`: then the gap tells what is missing before it.
+    fn is_after_gap(&self, at: i64) -> bool {
+        self.gaps.iter().any(|gap| gap.cause == LossCause::RecorderDown && gap.from <= at && gap.to >= at)
     }
 }
 
@@ -478,7 +545,8 @@ pub(super) mod tests {
         let gap =
             |from| Gap { container: None, cause: LossCause::RingFull, from, to: from + 1, count: Some(1) };
         (0..=MAX_GAPS as i64).for_each(|at| directory.learn_gap(gap(at * 10)));
-        assert_eq!(directory.gaps(ContainerUid(1), 10, 25), (vec![gap(10), gap(20)], false));
-        assert!(directory.gaps(ContainerUid(1), 0, 5).1);
+        let missing = |from, to| directory.missing(&known(1, "1", from, None), (from, to), (from, to));
+        assert_eq!(missing(10, 25), Missing { gaps: vec![gap(10), gap(20)], words: vec![] });
+        assert!(missing(0, 5).words[0].contains("not remembered"));
     }
 }

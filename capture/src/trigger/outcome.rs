@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     Hints, Trigger,
-    directory::{Gap, Known},
+    directory::{Known, Missing},
 };
 
 /// Wall-clock nanoseconds, written as RFC 3339 in UTC.
@@ -159,7 +159,7 @@ pub struct Covered {
     pub name: Option<String>,
     /// Its pod, with the namespace.
     pub pod: Option<String>,
-    /// Running, exited or deleted.
+    /// Running, exited, deleted, or unknown where its recorder stopped before it did.
     pub state: &'static str,
     /// The pin.
     pub pin: Option<String>,
@@ -229,17 +229,10 @@ impl Covered {
         known: &Known,
         (from, to): (i64, Option<i64>),
         now: i64,
-        (gaps, forgotten): (Vec<Gap>, bool),
+        Missing { gaps, words }: Missing,
     ) -> Self {
         let end = known.removed.unwrap_or(now).min(to.unwrap_or(i64::MAX)).min(now);
-        let mut missing = Vec::new();
-        if known.preexisting && known.first_seen > from {
-            missing.push("it was there before recording began: its beginning is missing".to_owned());
-        }
-        if forgotten {
-            missing
-                .push("gaps of that time are not remembered any more: see the recording itself".to_owned());
-        }
+        let mut missing: Vec<String> = words.into_iter().map(str::to_owned).collect();
         if gaps.len() > MAX_GAPS_TOLD {
             missing.push(format!("{} gaps, of which the first {MAX_GAPS_TOLD} are listed", gaps.len()));
         }

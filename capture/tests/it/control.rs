@@ -175,6 +175,47 @@ fn the_host_is_pinned_as_a_container_is() {
     again.recorder.stop();
 }
 
+#[test]
+#[ignore = "needs root and eBPF"]
+fn the_time_between_two_recorders_is_told_by_a_pin() {
+    let _alone = alone();
+    // Without pins in a BPF file system the gap is certain.
+    let first = Bench::start("[record]\nbpffs = \"\"\n");
+    let (launcher, _root) = busybox();
+    let running = launcher.spawn(&["/bin/busybox", "sleep", "1000"], Stdio::default()).unwrap();
+    let id = running.id().to_string();
+    eventually("the container", || {
+        (first.client(&["pin", &id, "--before", "1ms", "--after", "1ms"]).0 == 0).then_some(())
+    });
+    let (store, _) = first.recorder.stop();
+    let second = Bench::on(store, "[record]\nbpffs = \"\"\n");
+    let covered = eventually("both of its halves", || {
+        let answer = http::unix(
+            &second.socket(),
+            "POST",
+            "/v1/triggers",
+            json!({"container": id}).to_string().as_bytes(),
+        );
+        let covered = answer.json()["triggers"][0]["containers"].as_array().unwrap().clone();
+        (covered.len() == 2).then_some(covered)
+    });
+    let states: Vec<&Value> = covered.iter().map(|covered| &covered["state"]).collect();
+    assert_eq!(states, ["unknown", "running"], "{covered:?}");
+    for half in &covered {
+        let causes: Vec<&Value> = half["gaps"].as_array().unwrap().iter().map(|gap| &gap["cause"]).collect();
+        assert_eq!(
+            (&half["complete"], causes),
+            (&json!(false), vec![&json!("recorder not running")]),
+            "{half}"
+        );
+    }
+    let (code, text, _) = second.client(&["pin", &id]);
+    assert!(code == 4 && text.contains("recorder not running"), "{code} {text}");
+    running.kill().unwrap();
+    running.wait().unwrap();
+    second.recorder.stop();
+}
+
 /// Prints how long an alert takes from its arrival to the pin on disk:
 /// `cargo test -p afterimage-capture --test it thousand_containers -- --ignored --nocapture`.
 #[test]

@@ -170,6 +170,20 @@ fn a_full_disk_is_told_and_recording_goes_on_when_there_is_room() {
     let during =
         launcher.run(&["/bin/busybox", "sh", "-c", script], Stdio::default()).unwrap().id.to_string();
     eventually("word of the full disk", || (space() != "enough").then_some(()));
+    // Of one that began when nothing could be written any more, a pin says so.
+    eventually("a full stop", || (space() == "stopped").then_some(()));
+    let unwritten =
+        launcher.run(&["/bin/busybox", "sh", "-c", script], Stdio::default()).unwrap().id.to_string();
+    let covered = eventually("what is missing", || {
+        let body = format!("{{\"container\":\"{unwritten}\"}}");
+        let answer = crate::http::unix(&socket, "POST", "/v1/triggers", body.as_bytes()).json();
+        let covered = answer["triggers"][0]["containers"][0].clone();
+        (covered["state"] == "deleted").then_some(covered)
+    });
+    assert_eq!(covered["complete"], false, "{covered}");
+    let gap = &covered["gaps"][0];
+    assert_eq!((gap["cause"].as_str(), gap["own"].as_bool()), (Some("disk full"), Some(true)), "{covered}");
+    assert!(gap["count"].as_u64().is_some_and(|count| count > 500), "{covered}");
     drop(file);
     fs::remove_file(&fill).unwrap();
     eventually("word of room", || (space() == "enough").then_some(()));

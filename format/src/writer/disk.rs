@@ -65,6 +65,28 @@ struct Refused {
     count: u64,
 }
 
+impl Refused {
+    /// Counts one more event of a container.
+    fn count(all: &mut HashMap<Option<u64>, Self>, uid: u64, time: BootNanos) {
+        let full = all.len() >= CONTAINERS && !all.contains_key(&Some(uid));
+        let key = if full { None } else { Some(uid) };
+        let entry = all.entry(key).or_insert(Self { from: time, to: time, count: 0 });
+        (entry.from, entry.to) = (entry.from.min(time), entry.to.max(time));
+        entry.count += 1;
+    }
+
+    fn loss(self, uid: Option<u64>) -> Loss {
+        Loss {
+            container: uid.map(ContainerUid),
+            cause: LossCause::DiskFull,
+            cpu: None,
+            from: self.from,
+            to: self.to,
+            count: Some(self.count),
+        }
+    }
+}
+
 /// The disk as the writer sees it.
 #[derive(Debug, Default)]
 pub(super) struct Disk {
@@ -83,6 +105,8 @@ pub(super) struct Disk {
     /// The store cannot be brought back into its budget.
     over_budget: bool,
     refused: HashMap<Option<u64>, Refused>,
+    /// Those of them that came since the last commit, where somebody wants to know.
+    news: HashMap<Option<u64>, Refused>,
     /// When they were last told.
     told: Option<Instant>,
 }
@@ -130,13 +154,18 @@ impl StoreWriter {
 
     /// Counts an event that is not recorded.
     pub(super) fn refuse(&mut self, uid: u64, time: BootNanos) {
-        let refused = &mut self.disk.refused;
-        let full = refused.len() >= CONTAINERS && !refused.contains_key(&Some(uid));
-        let key = if full { None } else { Some(uid) };
-        let entry = refused.entry(key).or_insert(Refused { from: time, to: time, count: 0 });
-        (entry.from, entry.to) = (entry.from.min(time), entry.to.max(time));
-        entry.count += 1;
+        Refused::count(&mut self.disk.refused, uid, time);
+        if self.options.losses.is_some() {
+            Refused::count(&mut self.disk.news, uid, time);
+        }
         self.stats.refused += 1;
+    }
+
+    /// Tells who wants to know of the events refused since the last time.
+    pub(super) fn tell_news_of_refused(&mut self) {
+        for (uid, refused) in std::mem::take(&mut self.disk.news) {
+            self.tell_loss(refused.loss(uid));
+        }
     }
 
     /// Looks at the file system once a second, and when much was written. True when the writer is stopped and does not try now.
@@ -194,14 +223,7 @@ impl StoreWriter {
         }
         self.disk.told = Some(Instant::now());
         for (uid, refused) in std::mem::take(&mut self.disk.refused) {
-            self.put_loss(&Loss {
-                container: uid.map(ContainerUid),
-                cause: LossCause::DiskFull,
-                cpu: None,
-                from: refused.from,
-                to: refused.to,
-                count: Some(refused.count),
-            })?;
+            self.write_loss(&refused.loss(uid))?;
         }
         self.flush_stage()
     }

@@ -37,7 +37,8 @@ fn listed(known: &Known) -> Value {
         "started": at(known.started),
         "exited": at(known.exited.map(|(at, _)| at)),
         "exit_code": known.exited.map(|(_, code)| code),
-        "removed": at(known.removed),
+        "removed": at(known.removed.filter(|_| !known.end_unseen)),
+        "seen_until": at(known.removed.filter(|_| known.end_unseen)),
     })
 }
 

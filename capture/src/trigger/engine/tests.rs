@@ -180,6 +180,76 @@ fn gaps_are_told() {
 }
 
 #[test]
+fn what_the_store_refuses_is_one_gap_however_often_it_is_told() {
+    let bench = bench();
+    bench.learn(1, A, -100, None);
+    let gap = |ago: i64| Gap {
+        container: Some(ContainerUid(1)),
+        cause: LossCause::DiskFull,
+        from: bench.now - ago * SECOND,
+        to: bench.now - ago * SECOND + SECOND / 2,
+        count: Some(3),
+    };
+    for ago in [40, 20, 19, 18] {
+        bench.handle.update(Update::Gap(gap(ago)));
+    }
+    let covered = bench.falco("full", A, 10).containers.remove(0);
+    let told: Vec<_> = covered.gaps.iter().map(|gap| (gap.count, gap.own)).collect();
+    assert_eq!((covered.complete, told), (false, vec![(Some(3), true), (Some(9), true)]));
+    assert_eq!(covered.gaps[1].to, Instant(bench.now - 18 * SECOND + SECOND / 2));
+}
+
+#[test]
+fn the_time_between_two_recorders_is_told_of_both_halves_of_a_container() {
+    let bench = bench();
+    let mut before = known(1, A, bench.now - 100 * SECOND, None);
+    before.seen_until(bench.now - 61 * SECOND);
+    let mut after = known(2, A, bench.now - 40 * SECOND, None);
+    after.preexisting = true;
+    let down = Gap {
+        container: None,
+        cause: LossCause::RecorderDown,
+        from: bench.now - 60 * SECOND,
+        to: bench.now - 40 * SECOND + 1,
+        count: None,
+    };
+    bench.handle.update(Update::Past(Box::new(before)));
+    bench.handle.update(Update::Container(Box::new(after)));
+    bench.handle.update(Update::Gap(down));
+    let told = |outcome: &Outcome| -> Vec<(u64, &'static str, bool, usize)> {
+        let of = |c: &super::super::outcome::Covered| (c.uid, c.state, c.complete, c.gaps.len());
+        outcome.containers.iter().map(of).collect()
+    };
+    let both = bench.falco("both", A, 0);
+    assert_eq!(told(&both), [(1, "unknown", false, 1), (2, "running", false, 1)]);
+    assert!(both.containers[0].missing[0].contains("its end is missing"), "{both:?}");
+    assert!(both.containers[1].missing.is_empty(), "the gap says it: {both:?}");
+    let body = serde_json::json!({"container": A, "before": "5s"});
+    assert_eq!(told(&bench.send(&body)[0]), [(2, "running", true, 0)], "only what was asked for");
+}
+
+#[test]
+fn what_was_there_before_the_first_recorder_has_no_beginning() {
+    let bench = bench();
+    let mut there = known(1, A, bench.now - 40 * SECOND, None);
+    there.preexisting = true;
+    bench.handle.update(Update::Container(Box::new(there)));
+    let covered = bench.falco("early", A, 0).containers.remove(0);
+    assert!(!covered.complete && covered.missing[0].contains("its beginning"), "{covered:?}");
+    let body = serde_json::json!({"container": A, "before": "5s"});
+    assert!(bench.send(&body)[0].containers[0].complete);
+}
+
+#[test]
+fn of_what_retention_has_removed_nothing_is_complete() {
+    let bench = bench();
+    bench.learn(1, A, -100, Some(-50));
+    bench.handle.update(Update::Gone(vec![ContainerUid(1)]));
+    let covered = bench.falco("late", A, 60).containers.remove(0);
+    assert!(!covered.complete && covered.missing[0].contains("retention"), "{covered:?}");
+}
+
+#[test]
 fn a_pod_is_pinned_whole_when_asked_for() {
     let bench = bench();
     bench.learn(11, A, -100, None);

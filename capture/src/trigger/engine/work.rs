@@ -177,8 +177,10 @@ impl Engine {
     /// Of all lives that an alert can mean, those in its range; where there are none, the last before it.
     fn narrow(&self, found: &[ContainerUid], from: i64, to: i64) -> (Vec<ContainerUid>, bool) {
         let known = || found.iter().filter_map(|uid| self.directory.get(*uid));
-        let inside: Vec<ContainerUid> =
+        let mut inside: Vec<ContainerUid> =
             known().filter(|known| known.lived(from, to)).map(|k| k.uid).collect();
+        // In the order in which they were made, whatever was learnt first.
+        inside.sort_unstable();
         if !inside.is_empty() {
             return (inside, false);
         }
@@ -243,6 +245,8 @@ impl Engine {
             outcome.warnings.push(format!("container {} is not known: it is left out", uid.0));
             return;
         };
+        let now = now();
+        let asked = (from, to.unwrap_or(now).min(now));
         if let Some(end) = known.removed {
             if end < from
                 && let Span::For(before) = decision.before
@@ -252,9 +256,8 @@ impl Engine {
             to = Some(to.unwrap_or(end).min(end));
         }
         from = from.max(known.first_seen);
-        let now = now();
-        let gaps = self.directory.gaps(uid, from, to.unwrap_or(now));
-        let mut covered = Covered::new(known, (from, to), now, gaps);
+        let missing = self.directory.missing(known, asked, (from, to.unwrap_or(now)));
+        let mut covered = Covered::new(known, (from, to), now, missing);
         if decision.kind == ActionKind::Pin {
             (covered.from, covered.to) = (Some(Instant(from)), to.map(Instant));
             let container = known.id.clone();

@@ -1,6 +1,6 @@
 //! A disk that refuses, of every kind and at every call.
 
-use std::ops::ControlFlow;
+use std::{ops::ControlFlow, sync::mpsc};
 
 use super::*;
 use crate::{
@@ -161,4 +161,43 @@ fn a_disk_that_fills_up_is_met_in_three_stages_and_left_with_room_to_spare() {
     store.seal().unwrap();
     fault::set_free(None);
     assert_eq!(found(dir.path()), (9 * 40 - refused, refused));
+}
+
+#[test]
+fn what_is_refused_is_told_at_each_commit_although_nothing_can_be_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let (losses, told) = mpsc::channel();
+    fault::set_free(Some(1000));
+    let mut store = open(dir.path(), 100);
+    store.options.losses = Some(losses);
+    let news = || -> Vec<Loss> { told.try_iter().collect() };
+    let refused = || -> u64 {
+        let news = news().into_iter().inspect(|loss| assert_eq!(loss.cause, LossCause::DiskFull));
+        news.map(|loss| loss.count.unwrap()).sum()
+    };
+    fault::set_free(Some(10));
+    store.commit(BootNanos(0)).unwrap();
+    assert_eq!(push(&mut store, 0, 40), 0);
+    store.commit(BootNanos(0)).unwrap();
+    assert_eq!(refused(), 40);
+    assert_eq!(push(&mut store, 40, 2), 0);
+    store.commit(BootNanos(0)).unwrap();
+    assert_eq!(refused(), 2, "what is new since");
+    fault::set_free(Some(1000));
+    store.commit(BootNanos(0)).unwrap();
+    assert_eq!(store.space(), Space::Enough);
+    assert_eq!(news(), [], "that it is written now is no news");
+    let loss = Loss {
+        container: None,
+        cause: LossCause::RecorderDown,
+        cpu: None,
+        from: BootNanos(1),
+        to: BootNanos(2),
+        count: None,
+    };
+    store.put_loss(&loss).unwrap();
+    assert_eq!(news(), [loss]);
+    store.seal().unwrap();
+    fault::set_free(None);
+    assert_eq!(found(dir.path()), (0, 42));
 }
