@@ -20,6 +20,7 @@ use crate::{
 
 pub use dump::reference;
 pub use error::{ConfigError, Origin, Place, Problem, ProblemKind};
+pub(crate) use layers::distance;
 pub use layers::{Settings, Sources};
 pub use value::Value;
 

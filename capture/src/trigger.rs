@@ -99,6 +99,8 @@ pub struct Trigger {
     pub wish: Wish,
     /// In words.
     pub reason: String,
+    /// What is odd about the body it came in, for its answer.
+    pub notes: Vec<String>,
 }
 
 /// What a trigger says of the container it is about. All of it is what the sender claims.
@@ -150,6 +152,8 @@ pub struct Wish {
     pub limit: Option<u64>,
     /// Whether to record every call of the container meanwhile.
     pub boost: Option<bool>,
+    /// Of several containers that its words can mean, all are meant.
+    pub all: bool,
 }
 
 /// What to do with a trigger.

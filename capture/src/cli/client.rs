@@ -54,10 +54,13 @@ pub(super) struct StatusArgs {
 /// Arguments of `trigger` and `pin`: which container, and how much of it.
 #[derive(Debug, Args)]
 pub(super) struct TriggerArgs {
-    /// Id, beginning of an id, name, or NAMESPACE/POD; a deleted container's as well.
+    /// Id, beginning of an id, name, NAMESPACE/POD or NAMESPACE/POD/CONTAINER; a deleted container's as well.
     #[arg(value_name = "CONTAINER")]
     container: Option<String>,
-    /// Every container of this pod.
+    /// Where several containers are called so, all of them; without it, nothing is done then.
+    #[arg(long)]
+    all: bool,
+    /// Every container of this pod; with CONTAINER, that one of this pod.
     #[arg(long, value_name = "[NAMESPACE/]POD")]
     pod: Option<String>,
     /// The container that this process was in, as the host numbers it.
@@ -246,6 +249,7 @@ impl TriggerArgs {
             "scope": self.scope,
             "limit": self.limit,
             "boost": self.boost.then_some(true),
+            "all": self.all.then_some(true),
             "reason": self.reason,
             "action": action,
         })

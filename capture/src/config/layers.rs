@@ -311,7 +311,7 @@ fn nearest(written: &str, keys: &[Key]) -> Option<&'static str> {
 }
 
 /// How many letters must be added, left out or replaced.
-fn distance(a: &str, b: &str) -> usize {
+pub(crate) fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.chars().enumerate() {

@@ -132,6 +132,7 @@ impl Rules {
         self.fired.insert(key, now.saturating_add(once.max(AGAIN)));
         let span = |ms: Option<u64>| ms.filter(|ms| *ms > 0).map(|ms| Span::For(Duration::from_millis(ms)));
         Some(Trigger {
+            notes: Vec::new(),
             source: Source::Rules,
             rule: hit.name.clone(),
             priority: hit.priority,
@@ -153,6 +154,7 @@ impl Rules {
                 scope: capture.scope.map(scope),
                 limit: capture.limit,
                 boost: None,
+                all: false,
             },
             reason: hit.message.clone(),
         })

@@ -38,6 +38,8 @@ const TRIES: [Duration; 4] =
     [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(10)];
 /// Outcomes that can be asked for.
 const REMEMBERED: usize = 10_000;
+/// Of an earlier recorder.
+const READ_BACK: usize = 1000;
 /// Alerts remembered to know them again.
 const MAX_SEEN: usize = 65_536;
 /// Messages taken together.
@@ -269,7 +271,7 @@ impl Engine {
         let engine = Self {
             directory: Directory::default(),
             pins,
-            outcomes: VecDeque::new(),
+            outcomes: journal.latest(READ_BACK).into(),
             counts: Counts::new(),
             latencies: VecDeque::new(),
             unsafe_pins: 0,

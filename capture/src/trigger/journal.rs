@@ -5,7 +5,7 @@
 
 use std::{
     collections::VecDeque,
-    io,
+    io::{self, Read as _, Seek as _, SeekFrom},
     path::{Path, PathBuf},
 };
 
@@ -15,7 +15,7 @@ use serde_json::json;
 use super::{
     Body,
     kept::Lines,
-    outcome::{Instant, Outcome},
+    outcome::{Instant, Outcome, State},
     pins::Pin,
 };
 
@@ -50,6 +50,26 @@ impl Journal {
             unsynced: false,
             failed: 0,
         })
+    }
+
+    /// What became of the latest triggers, the latest last: at most `most`, of as much of the files as is read at a start.
+    /// What is damaged is left out.
+    pub fn latest(&self, most: usize) -> Vec<Outcome> {
+        let mut latest: VecDeque<Outcome> = VecDeque::new();
+        for line in [OLDER, FILE].iter().flat_map(|file| end_of(&self.store.join(file)).unwrap_or_default()) {
+            let Some(mut outcome) = outcome_of(&line) else { continue };
+            if outcome.state == State::Queued {
+                // It is overwritten by what became of it, if anything did.
+                outcome.state = State::Unmatched;
+                outcome.warnings.push("the recorder stopped before a container was found".to_owned());
+            }
+            latest.retain(|earlier| earlier.id != outcome.id);
+            latest.push_back(outcome);
+            if latest.len() > most {
+                latest.pop_front();
+            }
+        }
+        latest.into()
     }
 
     /// Writes a body down, unless it is there already.
@@ -139,6 +159,29 @@ impl Journal {
         }
         Ok(())
     }
+}
+
+/// The whole lines of a file's end.
+fn end_of(path: &Path) -> io::Result<Vec<Vec<u8>>> {
+    /// As much of each file is read.
+    const MOST: u64 = 4 << 20;
+    let file = super::kept::open_to_read(path)?;
+    let from = file.metadata()?.len().saturating_sub(MOST);
+    let mut bytes = Vec::new();
+    (&file).seek(SeekFrom::Start(from))?;
+    (&file).take(MOST).read_to_end(&mut bytes)?;
+    let mut lines: Vec<Vec<u8>> = bytes.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+    if from > 0 {
+        lines.remove(0);
+    }
+    Ok(lines)
+}
+
+/// The outcome that a line is, if it is one.
+fn outcome_of(line: &[u8]) -> Option<Outcome> {
+    // Bodies may be long, and are not read. Quotes inside of them are escaped.
+    const KIND: &[u8] = b"\"kind\":\"trigger\"";
+    line.windows(KIND.len()).any(|part| part == KIND).then(|| serde_json::from_slice(line).ok())?
 }
 
 #[cfg(test)]

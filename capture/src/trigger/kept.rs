@@ -123,6 +123,16 @@ impl Lines {
     }
 }
 
+/// Opens a file to read it: a link is not followed, and a pipe not waited for.
+///
+/// # Errors
+/// What the operating system says, or that it is no file.
+pub fn open_to_read(path: &Path) -> io::Result<File> {
+    let careful = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(careful).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("not a regular file")) }
+}
+
 /// Opens a file to append to it, making it when there is none. A link is not followed, and what has a second name is
 /// refused: what is written here would be written there.
 ///

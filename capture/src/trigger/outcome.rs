@@ -1,6 +1,8 @@
 //! What became of a trigger: the answer to its sender, and what is written down.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 
 use super::{
     Hints, Trigger,
@@ -26,13 +28,16 @@ impl std::fmt::Display for Instant {
     }
 }
 
-impl<'de> serde::Deserialize<'de> for Instant {
+impl<'de> Deserialize<'de> for Instant {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let stamp: jiff::Timestamp = text.parse().map_err(serde::de::Error::custom)?;
         i64::try_from(stamp.as_nanosecond()).map(Self).map_err(serde::de::Error::custom)
     }
 }
+
+/// One of few words: ours, or as an earlier recorder wrote it down.
+pub type Word = Cow<'static, str>;
 
 /// What became of a trigger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, serde::Deserialize)]
@@ -81,18 +86,18 @@ impl State {
 }
 
 /// What became of a trigger, with everything that was found and pinned.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// The trigger's id.
     pub id: String,
     /// What became of it.
     pub state: State,
     /// The sender.
-    pub source: &'static str,
+    pub source: Word,
     /// The rule.
     pub rule: String,
     /// How bad.
-    pub priority: &'static str,
+    pub priority: Word,
     /// Its tags.
     pub tags: Vec<String>,
     /// In words.
@@ -108,18 +113,19 @@ pub struct Outcome {
     /// What it said of the container.
     pub hints: Told,
     /// By what containers were found.
-    pub found_by: &'static str,
+    pub found_by: Word,
     /// The containers, and what of them is pinned.
     pub containers: Vec<Covered>,
     /// What is odd about it.
     pub warnings: Vec<String>,
     /// It was the same as this one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duplicate_of: Option<String>,
 }
 
 /// Hints as they are written down.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Told {
     #[serde(skip_serializing_if = "Option::is_none")]
     container: Option<String>,
@@ -149,7 +155,7 @@ impl Told {
 }
 
 /// What of a container is pinned, and how complete its recording is there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Covered {
     /// The recorder's number of it.
     pub uid: u64,
@@ -160,7 +166,7 @@ pub struct Covered {
     /// Its pod, with the namespace.
     pub pod: Option<String>,
     /// Running, exited, deleted, or unknown where its recorder stopped before it did.
-    pub state: &'static str,
+    pub state: Word,
     /// The pin.
     pub pin: Option<String>,
     /// It is an earlier trigger's pin, extended.
@@ -182,10 +188,10 @@ pub struct Covered {
 }
 
 /// A gap as it is told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GapTold {
     /// Why.
-    pub cause: &'static str,
+    pub cause: Word,
     /// From.
     pub from: Instant,
     /// To.
@@ -205,9 +211,9 @@ impl Outcome {
         Self {
             id,
             state: State::Queued,
-            source: trigger.source.as_str(),
+            source: trigger.source.as_str().into(),
             rule: trigger.rule.clone(),
-            priority: trigger.priority.as_str(),
+            priority: trigger.priority.as_str().into(),
             tags: trigger.tags.clone(),
             reason: trigger.reason.clone(),
             time: Instant(trigger.time.unwrap_or(body.received)),
@@ -215,9 +221,9 @@ impl Outcome {
             from: body.from.clone(),
             body_sha256: body.sha256.clone(),
             hints: Told::new(&trigger.hints),
-            found_by: "",
+            found_by: Word::default(),
             containers: Vec::new(),
-            warnings: Vec::new(),
+            warnings: trigger.notes.clone(),
             duplicate_of: None,
         }
     }
@@ -237,7 +243,7 @@ impl Covered {
             missing.push(format!("{} gaps, of which the first {MAX_GAPS_TOLD} are listed", gaps.len()));
         }
         let told = gaps.iter().take(MAX_GAPS_TOLD).map(|gap| GapTold {
-            cause: gap.cause.as_str(),
+            cause: gap.cause.as_str().into(),
             from: Instant(gap.from),
             to: Instant(gap.to),
             count: gap.count,
@@ -251,7 +257,7 @@ impl Covered {
                 Some(namespace) => format!("{namespace}/{pod}"),
                 None => pod.clone(),
             }),
-            state: known.state(),
+            state: known.state().into(),
             pin: None,
             extended: false,
             from: None,

@@ -32,11 +32,11 @@ pub fn resolve(directory: &Directory, hints: &Hints, at: i64) -> Resolution {
     let ways: [&dyn Fn() -> Option<Resolution>; 8] = [
         &|| Resolution::by("the recorder's own number", vec![directory.get(hints.uid?)?.uid]),
         &|| Resolution::by("host", if hints.host { vec![ContainerUid::HOST] } else { Vec::new() }),
-        &|| by_id(directory, hints.id.as_deref()?),
+        &|| by_id(directory, hints),
         &|| by_pod(directory, hints),
         &|| by_pid(directory, hints, at),
         &|| by_cgroup(directory, hints.cgroup.as_deref()?),
-        &|| by_name(directory, hints.name.as_deref()?, "name"),
+        &|| by_name(directory, hints.name.as_deref()?, hints),
         &|| by_image(directory, hints.image.as_deref()?, at),
     ];
     let mut found = ways.iter().find_map(|way| way()).unwrap_or_default();
@@ -53,8 +53,8 @@ fn bare(id: &str) -> &str {
     id.split_once("://").map_or(id, |(_, id)| id).trim()
 }
 
-fn by_id(directory: &Directory, id: &str) -> Option<Resolution> {
-    let id = bare(id);
+fn by_id(directory: &Directory, hints: &Hints) -> Option<Resolution> {
+    let id = bare(hints.id.as_deref()?);
     if id.is_empty() {
         return None;
     }
@@ -74,7 +74,7 @@ fn by_id(directory: &Directory, id: &str) -> Option<Resolution> {
             return Some(found);
         }
         several => {
-            let found = Resolution::by("name", by_names(directory, id));
+            let found = by_name(directory, id, hints);
             return found.or_else(|| {
                 let warning = format!(
                     "`{id}` begins the ids of {} containers or more: give more digits",
@@ -85,24 +85,94 @@ fn by_id(directory: &Directory, id: &str) -> Option<Resolution> {
         }
     }
     // What people call it.
-    by_name(directory, id, "name")
+    by_name(directory, id, hints)
 }
 
-fn by_name(directory: &Directory, name: &str, by: &'static str) -> Option<Resolution> {
-    Resolution::by(by, by_names(directory, name.trim_start_matches('/')))
-}
-
-fn by_names(directory: &Directory, name: &str) -> Vec<ContainerUid> {
-    let is = |value: &Option<String>| value.as_deref() == Some(name);
+/// What people call a container: its name, its name in its pod, its pod, NAMESPACE/POD or NAMESPACE/POD/CONTAINER. Where its
+/// pod is told besides, it is one of that pod.
+fn by_name(directory: &Directory, name: &str, hints: &Hints) -> Option<Resolution> {
+    let name = name.trim_start_matches('/');
+    let parts: Vec<&str> = name.split('/').collect();
+    let is = |value: &Option<String>, word: &str| value.as_deref() == Some(word);
+    let agrees = |value: &Option<String>, hint: &Option<String>| hint.is_none() || value == hint;
     let named = |known: &&Known| {
-        is(&known.name)
-            || is(&known.pod_container)
-            || is(&known.pod)
-            || name.split_once('/').is_some_and(|(namespace, pod)| {
-                known.namespace.as_deref() == Some(namespace) && known.pod.as_deref() == Some(pod)
-            })
+        let path = match parts.as_slice() {
+            [namespace, pod] => is(&known.namespace, namespace) && is(&known.pod, pod),
+            [namespace, pod, container] => {
+                is(&known.namespace, namespace) && is(&known.pod, pod) && is(&known.pod_container, container)
+            }
+            _ => false,
+        };
+        let one = is(&known.name, name) || is(&known.pod_container, name) || is(&known.pod, name);
+        (one || path) && agrees(&known.pod, &hints.pod) && agrees(&known.namespace, &hints.namespace)
     };
-    directory.iter().filter(named).map(|known| known.uid).collect()
+    Resolution::by("name", directory.iter().filter(named).map(|known| known.uid).collect())
+}
+
+/// What of several that were found is one thing to whoever asked: a container with all its lives, or a pod.
+fn thing<'k>(known: &'k Known, by: &str, hints: &Hints) -> [Option<&'k str>; 3] {
+    let name =
+        hints.id.as_deref().map(bare).or(hints.name.as_deref()).map(|name| name.trim_start_matches('/'));
+    let pod = [known.namespace.as_deref(), known.pod.as_deref(), known.pod_uid.as_deref()];
+    let is_own_name = [&known.name, &known.pod_container].iter().any(|own| own.as_deref() == name);
+    match by {
+        "pod" | "pod and container" => pod,
+        "name" if !is_own_name => pod,
+        _ => [Some(&known.id), None, None],
+    }
+}
+
+/// Those of `found` that lived at the same time as another and are something else: words that mean both mean neither for
+/// certain. Nothing where they are one after the other, or where many were asked for.
+pub fn rivals<'k>(
+    directory: &'k Directory,
+    found: &[ContainerUid],
+    by: &str,
+    hints: &Hints,
+) -> Vec<&'k Known> {
+    if !matches!(by, "name" | "id prefix" | "pod" | "pod and container") {
+        return Vec::new();
+    }
+    let mut known: Vec<&Known> = found.iter().filter_map(|uid| directory.get(*uid)).collect();
+    known.sort_by_key(|known| known.first_seen);
+    let mut latest: Option<(&Known, i64)> = None;
+    let mut rivals: Vec<&Known> = Vec::new();
+    for own in known {
+        let end = own.removed.unwrap_or(i64::MAX);
+        match latest {
+            Some((other, until))
+                if own.first_seen < until && thing(own, by, hints) != thing(other, by, hints) =>
+            {
+                if rivals.is_empty() {
+                    rivals.push(other);
+                }
+                rivals.push(own);
+            }
+            _ => {}
+        }
+        if latest.is_none_or(|(_, until)| end >= until) {
+            latest = Some((own, end));
+        }
+    }
+    rivals
+}
+
+/// Rivals in words, as somebody can ask for one of them.
+pub fn told(rivals: &[&Known]) -> String {
+    /// More are counted.
+    const NAMED: usize = 8;
+    let one = |known: &&Known| {
+        let id: String = known.id.chars().take(SHORT_ID).collect();
+        let parts = [known.namespace.as_deref(), known.pod.as_deref(), known.pod_container.as_deref()];
+        let path: Vec<&str> = parts.into_iter().flatten().collect();
+        let name = if path.is_empty() { known.name.clone().unwrap_or_default() } else { path.join("/") };
+        format!("{id} {name} {}", known.state())
+    };
+    let mut named: Vec<String> = rivals.iter().take(NAMED).map(one).collect();
+    if rivals.len() > NAMED {
+        named.push(format!("{} more", rivals.len() - NAMED));
+    }
+    named.join(", ")
 }
 
 fn by_pod(directory: &Directory, hints: &Hints) -> Option<Resolution> {
@@ -209,7 +279,29 @@ mod tests {
         assert!(check(id("3ad7"), "", &[])[0].contains("give more digits"));
         check(id("name-21"), "name", &[21]);
         check(id("jobs/pod-1"), "name", &[11, 12]);
+        check(id("jobs/pod-1/c2"), "name", &[12]);
+        check(id("jobs/pod-1/c9"), "", &[]);
+        check(Hints { pod: Some("pod-2".into()), ..id("c1") }, "name", &[21]);
         assert!(check(id("nobody"), "", &[]).is_empty());
+    }
+
+    #[test]
+    fn what_is_one_thing_has_no_rivals() {
+        let directory = directory();
+        let rivals = |hints: Hints| -> Vec<u64> {
+            let Resolution { found, by, .. } = resolve(&directory, &hints, 500);
+            rivals(&directory, &found, by, &hints).iter().map(|known| known.uid.0).collect()
+        };
+        assert!(rivals(id(A)).is_empty(), "two lives of one id");
+        assert!(rivals(id("jobs/pod-1")).is_empty(), "two containers of one pod");
+        assert_eq!(rivals(id("c1")), Vec::<u64>::new(), "one after the other");
+        assert_eq!(rivals(id("c2")), [12, 22], "of two pods, at the same time");
+        assert_eq!(rivals(id(&A[..12])), [11, 12, 22], "two ids");
+        let image = Hints { image: Some("reg/batch".into()), ..Hints::default() };
+        assert!(rivals(image).is_empty(), "many were asked for");
+        let known = [directory.get(ContainerUid(22)).unwrap()];
+        assert_eq!(told(&known), "3ad7b26ded6d jobs/pod-2/c2 running");
+        assert!(told(&[known[0]; 9]).ends_with(", 1 more"));
     }
 
     #[test]

@@ -63,6 +63,9 @@ pub enum BodyError {
         /// What it should be.
         expected: &'static str,
     },
+    /// A member that our own form does not have.
+    #[error("{0}")]
+    Stranger(String),
     /// A trigger that says nothing of a container.
     #[error("neither `container`, `name`, `pod`, `pid`, `cgroup` nor `image` is given")]
     NoContainer,
@@ -124,8 +127,8 @@ fn parse_value(
         _ if shape.is_cloudevent() && wrapped < MAX_WRAPPED => {
             return cloudevents::unwrap(text, wrapped, declared, triggers);
         }
-        Some(source) => of(source, text)?,
-        None => of(shape.sender().ok_or(BodyError::Unknown)?, text)?,
+        Some(source) => of(source, text, true)?,
+        None => of(shape.sender().ok_or(BodyError::Unknown)?, text, false)?,
     };
     if triggers.len() + parsed.len() > MAX_TRIGGERS {
         return Err(BodyError::Many);
@@ -134,14 +137,15 @@ fn parse_value(
     Ok(())
 }
 
-fn of(source: Source, text: &str) -> Parsed {
+/// Of what `source` wrote, where it `is_declared`; otherwise it only looks so.
+fn of(source: Source, text: &str, is_declared: bool) -> Parsed {
     match source {
         Source::Falco => falco::parse(text),
         Source::Alertmanager => alertmanager::parse(text),
         Source::K8sAudit => k8s_audit::parse(text),
         Source::Tetragon => tetragon::parse(text),
         Source::Tracee => tracee::parse(text),
-        Source::Generic | Source::Rules | Source::Person => generic::parse(text, source),
+        Source::Generic | Source::Rules | Source::Person => generic::parse(text, source, is_declared),
     }
 }
 

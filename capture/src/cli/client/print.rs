@@ -143,7 +143,10 @@ pub(super) fn outcomes(answer: &Value) -> String {
             Some("queued") if none => {
                 out.push_str("  no container matches so far: tried again for ten seconds after it came; `trigger --list` tells\n");
             }
-            Some("unmatched") if none => out.push_str("  no container matches\n"),
+            // Of several that match, a note tells.
+            Some("unmatched") if none && outcome["warnings"].as_array().is_none_or(Vec::is_empty) => {
+                out.push_str("  no container matches\n");
+            }
             _ => {}
         }
         for warning in outcome["warnings"].as_array().into_iter().flatten() {

@@ -22,6 +22,7 @@ pub struct Alert {
     routine: bool,
     wish: Asked,
     reason: String,
+    notes: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Encode, Decode)]
@@ -47,6 +48,7 @@ struct Asked {
     scope: Option<u8>,
     limit: Option<u64>,
     boost: Option<bool>,
+    all: bool,
 }
 
 const ACTIONS: [ActionKind; 3] = [ActionKind::Pin, ActionKind::Mark, ActionKind::Ignore];
@@ -104,8 +106,10 @@ impl From<Trigger> for Alert {
                 scope: wish.scope.map(|scope| number(&SCOPES, &scope)),
                 limit: wish.limit,
                 boost: wish.boost,
+                all: wish.all,
             },
             reason: trigger.reason,
+            notes: trigger.notes,
         }
     }
 }
@@ -153,8 +157,10 @@ impl Alert {
                 scope,
                 limit: wish.limit,
                 boost: wish.boost,
+                all: wish.all,
             },
             reason: self.reason,
+            notes: self.notes,
         })
     }
 }
@@ -177,7 +183,9 @@ mod tests {
             scope: Some(Scope::Neighbours),
             limit: Some(9),
             boost: Some(true),
+            all: true,
         };
+        sent.notes.push("odd".to_owned());
         assert_eq!(Alert::from(sent.clone()).into_trigger().as_ref(), Some(&sent));
         sent.hints.uid = Some(afterimage_format::ContainerUid(3));
         assert_eq!(Alert::from(sent.clone()).into_trigger().unwrap().hints.uid, None);

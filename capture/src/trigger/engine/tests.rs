@@ -48,6 +48,14 @@ impl Bench {
         answer.blocking_recv().unwrap()
     }
 
+    fn by_person(&self, body: &serde_json::Value) -> Outcome {
+        let text = body.to_string();
+        let triggers = sender::parse(text.as_bytes(), Some(Source::Person)).unwrap();
+        let (reply, answer) = oneshot::channel();
+        self.handle.submit(triggers, Body::new(text.into_bytes(), "test"), Some(reply)).unwrap();
+        answer.blocking_recv().unwrap().remove(0)
+    }
+
     fn falco(&self, rule: &str, id: &str, ago: i64) -> Outcome {
         let body = serde_json::json!({"rule": rule, "priority": "Critical",
             "output_fields": {"container.id": &id[..12], "evt.time": self.now - ago * SECOND}});
@@ -78,9 +86,9 @@ fn the_dead_are_pinned_from_their_first_instant() {
     let bench = bench();
     bench.learn(1, A, -3, Some(-2));
     let outcome = bench.falco("Drop and execute", A, 2);
-    assert_eq!((outcome.state, outcome.found_by), (State::Pinned, "id prefix"), "{outcome:?}");
+    assert_eq!((outcome.state, &*outcome.found_by), (State::Pinned, "id prefix"), "{outcome:?}");
     let [covered] = outcome.containers.as_slice() else { panic!("{outcome:?}") };
-    assert_eq!((covered.state, covered.complete), ("deleted", true));
+    assert_eq!((&*covered.state, covered.complete), ("deleted", true));
     assert_eq!(covered.from, Some(Instant(bench.now - 3 * SECOND)));
     assert_eq!(covered.to, Some(Instant(bench.now - 2 * SECOND)));
     // What was answered is on disk.
@@ -112,6 +120,73 @@ fn overlapping_triggers_keep_their_own_pins_and_the_same_rule_extends() {
     assert_eq!(extended.to, Some(Instant(bench.now + (300 - 20) * SECOND)), "the later end counts");
     let same = bench.falco("one", A, 20);
     assert_eq!((same.state, same.duplicate_of), (State::Duplicate, Some(again.id)));
+}
+
+#[test]
+fn who_asks_for_more_a_moment_later_gets_more() {
+    let bench = bench();
+    bench.learn(11, A, -100, None);
+    bench.learn(12, B, -100, None);
+    let time = Instant(bench.now).to_string();
+    let ask = |more: serde_json::Value| {
+        let mut body = serde_json::json!({"container": A, "reason": "same", "time": time, "id": "4711"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        bench.send(&body).remove(0)
+    };
+    let first = ask(serde_json::json!({"before": "1s", "after": "1s"}));
+    assert_eq!(first.containers[0].from, Some(Instant(bench.now - SECOND)));
+    let more = ask(serde_json::json!({"before": "30s", "after": "1s"}));
+    assert_eq!((more.state, more.containers[0].extended), (State::Pinned, true), "{more:?}");
+    assert_eq!(more.containers[0].from, Some(Instant(bench.now - 30 * SECOND)));
+    let wider = ask(serde_json::json!({"before": "30s", "after": "1s", "scope": "pod"}));
+    assert_eq!(wider.containers.len(), 2, "{wider:?}");
+    let same = ask(serde_json::json!({"before": "30s", "after": "1s", "scope": "pod"}));
+    assert_eq!((same.state, same.duplicate_of), (State::Duplicate, Some(wider.id)));
+}
+
+#[test]
+fn a_name_of_many_is_asked_back_of_a_person_and_pinned_for_an_alert() {
+    let bench = bench();
+    // `c1` of pod-1 and of pod-2.
+    bench.learn(11, A, -100, None);
+    bench.learn(21, B, -100, None);
+    let ask = |more: &str| serde_json::from_str(&format!("{{\"container\":\"c1\"{more}}}")).unwrap();
+    let refused = bench.by_person(&ask(""));
+    assert_eq!((refused.state, refused.containers.len()), (State::Unmatched, 0), "{refused:?}");
+    let note = &refused.warnings[0];
+    assert!(
+        note.starts_with("2 containers are called so: 3ad7b26ded6d jobs/pod-1/c1 running, 9999"),
+        "{note}"
+    );
+    assert_eq!(bench.pins(), []);
+    assert_eq!(bench.by_person(&ask(",\"pod\":\"pod-2\"")).containers[0].uid, 21);
+    assert_eq!(bench.by_person(&ask(",\"all\":true")).containers.len(), 2);
+    let alert = bench.send(&ask("")).remove(0);
+    assert_eq!((alert.state, alert.containers.len()), (State::Pinned, 2), "{alert:?}");
+    assert!(alert.warnings[0].contains("2 containers are called so, and all are taken"), "{alert:?}");
+}
+
+#[test]
+fn what_became_of_triggers_is_known_to_the_next_recorder() {
+    let bench = bench();
+    bench.learn(1, A, -100, None);
+    let pinned = bench.falco("one", A, 1);
+    let lost = bench.falco("two", B, 1);
+    assert_eq!(lost.state, State::Queued);
+    bench.handle.stop();
+    bench.thread.join().unwrap();
+    // The next one, on the same directory; a line that was cut is left out.
+    let file = bench.dir.path().join("triggers.jsonl");
+    let mut text = std::fs::read_to_string(&file).unwrap();
+    text += "{\"kind\":\"trigger\",\"id\":\"t-cut";
+    std::fs::write(&file, text).unwrap();
+    let journal = Journal::open(bench.dir.path(), 1 << 20).unwrap();
+    let known = journal.latest(10);
+    assert_eq!(known.len(), 2);
+    assert_eq!(known[0], pinned);
+    assert_eq!((&known[1].id, known[1].state), (&lost.id, State::Unmatched));
+    assert!(known[1].warnings[0].contains("the recorder stopped"), "{known:?}");
+    assert_eq!(journal.latest(1).len(), 1);
 }
 
 #[test]
@@ -216,16 +291,16 @@ fn the_time_between_two_recorders_is_told_of_both_halves_of_a_container() {
     bench.handle.update(Update::Past(Box::new(before)));
     bench.handle.update(Update::Container(Box::new(after)));
     bench.handle.update(Update::Gap(down));
-    let told = |outcome: &Outcome| -> Vec<(u64, &'static str, bool, usize)> {
-        let of = |c: &super::super::outcome::Covered| (c.uid, c.state, c.complete, c.gaps.len());
-        outcome.containers.iter().map(of).collect()
+    let told = |outcome: &Outcome| -> Vec<(u64, String, bool, usize)> {
+        let containers = outcome.containers.iter();
+        containers.map(|c| (c.uid, c.state.to_string(), c.complete, c.gaps.len())).collect()
     };
     let both = bench.falco("both", A, 0);
-    assert_eq!(told(&both), [(1, "unknown", false, 1), (2, "running", false, 1)]);
+    assert_eq!(told(&both), [(1, "unknown".to_owned(), false, 1), (2, "running".to_owned(), false, 1)]);
     assert!(both.containers[0].missing[0].contains("its end is missing"), "{both:?}");
     assert!(both.containers[1].missing.is_empty(), "the gap says it: {both:?}");
     let body = serde_json::json!({"container": A, "before": "5s"});
-    assert_eq!(told(&bench.send(&body)[0]), [(2, "running", true, 0)], "only what was asked for");
+    assert_eq!(told(&bench.send(&body)[0]), [(2, "running".to_owned(), true, 0)], "only what was asked for");
 }
 
 #[test]

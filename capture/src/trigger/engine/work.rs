@@ -14,7 +14,7 @@ use super::{
         directory::Known,
         outcome::{Covered, Instant, Outcome, State},
         pins::Pin,
-        resolve::{Resolution, resolve},
+        resolve::{self, Resolution, resolve},
     },
     Answer, Engine, MAX_MATCHES, MAX_SEEN, REMEMBERED, Retry, TRIES,
 };
@@ -56,7 +56,7 @@ impl Engine {
 
     /// Counts an outcome, remembers it and writes it down; `again` when it was queued before.
     fn settled(&mut self, outcome: &Outcome, again: bool) {
-        let source = super::super::Source::parse(outcome.source).unwrap_or(super::super::Source::Generic);
+        let source = super::super::Source::parse(&outcome.source).unwrap_or(super::super::Source::Generic);
         *self.counts.entry((source, outcome.state)).or_default() += 1;
         if outcome.state == State::Ignored {
             return;
@@ -121,10 +121,12 @@ impl Engine {
         if trigger.source == super::super::Source::Person {
             return None;
         }
+        // One that asks for something else is another, whatever else is the same.
+        let wish = &trigger.wish;
         let key = match &trigger.fingerprint {
-            Some(own) => format!("{}/{own}/{}", outcome.source, trigger.resolved),
+            Some(own) => format!("{}/{own}/{}/{wish:?}", outcome.source, trigger.resolved),
             None => format!(
-                "{}/{}/{:?}/{}/{}",
+                "{}/{}/{:?}/{}/{}/{wish:?}",
                 outcome.source,
                 trigger.rule,
                 trigger.hints,
@@ -156,7 +158,21 @@ impl Engine {
             outcome.state = State::Unmatched;
             return;
         }
-        outcome.found_by = by;
+        let rivals = resolve::rivals(&self.directory, &found, by, &trigger.hints);
+        if !rivals.is_empty() && !trigger.wish.all {
+            let (count, told) = (rivals.len(), resolve::told(&rivals));
+            // A person can be asked which; an alert that waits for an answer is one that comes too late.
+            if trigger.source == super::super::Source::Person {
+                outcome.warnings.push(format!(
+                    "{count} containers are called so: {told}; say which by its id or NAMESPACE/POD/CONTAINER, or \
+                     say that all are meant (--all)"
+                ));
+                outcome.state = State::Unmatched;
+                return;
+            }
+            outcome.warnings.push(format!("{count} containers are called so, and all are taken: {told}"));
+        }
+        outcome.found_by = by.into();
         outcome.warnings.extend(warnings);
         let all = self.widened(found, decision.scope, (from, to.unwrap_or(i64::MAX)), &trigger.hints, at);
         if all.len() > MAX_MATCHES {
@@ -305,7 +321,7 @@ impl Engine {
                 from: covered.from.unwrap_or(outcome.time),
                 to: covered.to,
                 trigger: outcome.id.clone(),
-                source: outcome.source.to_owned(),
+                source: outcome.source.to_string(),
                 rule: trigger.rule.clone(),
                 reason: trigger.reason.clone(),
                 made: outcome.received,

@@ -73,6 +73,7 @@ fn trigger(alert: Alert, common: &Labels) -> Trigger {
     };
     let starts = alert.starts.0;
     Trigger {
+        notes: alert.starts.note("startsAt").into_iter().collect(),
         source: Source::Alertmanager,
         priority: severity(label(own.severity, &common.severity).as_deref().unwrap_or("")),
         tags: Vec::new(),

@@ -48,7 +48,10 @@ pub(super) fn unwrap(
     let (id, source) = (envelope.id.take(), envelope.source.take().unwrap_or_default());
     let only = triggers.len() == from + 1;
     for trigger in &mut triggers[from..] {
-        trigger.time = trigger.time.or(envelope.time.0);
+        if trigger.time.is_none() {
+            trigger.time = envelope.time.0;
+            trigger.notes.extend(envelope.time.note("time"));
+        }
         // The envelope's id is that of what is inside when there is one thing inside.
         if let (None, Some(id), true) = (&trigger.fingerprint, &id, only) {
             trigger.fingerprint = Some(format!("{source}#{id}"));

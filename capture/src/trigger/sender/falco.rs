@@ -69,12 +69,16 @@ pub(super) fn parse(text: &str) -> Parsed {
         host,
         ..Hints::default()
     };
+    let time = fields.time.0.or(alert.time.0);
+    let notes = [("evt.time", &fields.time), ("time", &alert.time)];
+    let notes = notes.iter().filter(|_| time.is_none()).filter_map(|(member, time)| time.note(member));
     Ok(vec![Trigger {
+        notes: notes.collect(),
         source: Source::Falco,
         rule: alert.rule.take().unwrap_or_default(),
         priority: alert.priority.take().and_then(|p| Priority::parse(&p)).unwrap_or(Priority::Warning),
         tags: texts(alert.tags),
-        time: fields.time.0.or(alert.time.0),
+        time,
         hints,
         fingerprint: alert.uuid.take(),
         resolved: false,

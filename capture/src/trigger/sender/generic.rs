@@ -6,8 +6,41 @@ use serde::Deserialize;
 use super::{
     super::{ActionKind, Hints, Scope, Source, Span, Trigger, Wish},
     BodyError, Parsed, from_str,
-    lax::{Bounded, Lax, Moment, parse_span, texts},
+    lax::{Bounded, Lax, Moment, Names, parse_span, texts},
 };
+use crate::config::distance;
+
+/// The members of a [`Request`].
+pub(super) const MEMBERS: [&str; 26] = [
+    "container",
+    "container_id",
+    "name",
+    "namespace",
+    "pod",
+    "pod_container",
+    "pid",
+    "pid_start",
+    "cgroup",
+    "image",
+    "reason",
+    "rule",
+    "source",
+    "severity",
+    "priority",
+    "tags",
+    "time",
+    "id",
+    "action",
+    "before",
+    "after",
+    "until",
+    "scope",
+    "limit",
+    "boost",
+    "all",
+];
+/// Most unknown members that are named.
+const NAMED: usize = 8;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -37,6 +70,28 @@ struct Request {
     scope: Lax,
     limit: Lax,
     boost: Lax,
+    all: Lax,
+}
+
+/// What to say of members that there are not. Where the form is surely ours, a slip is refused: it may be what was to be
+/// pinned. What merely looks like ours may be of another sender, whose alert counts all the same.
+fn strangers(text: &str, is_ours: bool) -> Result<Vec<String>, BodyError> {
+    let Names(names) = from_str(text)?;
+    let strangers = names.iter().filter(|name| !MEMBERS.contains(&name.as_str()));
+    let notes: Vec<String> = strangers.take(NAMED).map(|name| stranger(name)).collect();
+    match notes.first() {
+        Some(first) if is_ours => Err(BodyError::Stranger(first.clone())),
+        _ => Ok(notes),
+    }
+}
+
+fn stranger(name: &str) -> String {
+    /// As much of it is said.
+    const SAID: usize = 64;
+    let name: String = name.chars().take(SAID).collect();
+    let nearest = MEMBERS.into_iter().min_by_key(|own| distance(&name, own));
+    let meant = nearest.filter(|own| distance(&name, own) <= 2).map(|own| format!(": did you mean `{own}`?"));
+    format!("there is no member `{name}`{}", meant.unwrap_or_default())
 }
 
 /// A severity as different tools say it.
@@ -49,7 +104,8 @@ pub(super) fn severity(text: &str) -> Priority {
     }
 }
 
-pub(super) fn parse(text: &str, source: Source) -> Parsed {
+pub(super) fn parse(text: &str, source: Source, is_ours: bool) -> Parsed {
+    let notes = strangers(text, is_ours)?;
     let request: Request = from_str(text)?;
     let wish = Wish {
         action: word("action", request.action, "`pin`, `mark` or `ignore`", ActionKind::parse)?,
@@ -68,6 +124,7 @@ pub(super) fn parse(text: &str, source: Source) -> Parsed {
         )?,
         limit: word("limit", request.limit, "a number of bytes", |text| text.parse().ok())?,
         boost: word("boost", request.boost, "`true` or `false`", |text| text.parse().ok())?,
+        all: word("all", request.all, "`true` or `false`", |text| text.parse().ok())?.unwrap_or(false),
     };
     // `container` is what a person calls it: an id, the beginning of one, or a name.
     let id = request.container_id.take().or(request.container.take());
@@ -79,8 +136,8 @@ pub(super) fn parse(text: &str, source: Source) -> Parsed {
         namespace: request.namespace.take(),
         pod: request.pod.take(),
         pod_container: request.pod_container.take(),
-        pid: request.pid.number(),
-        pid_start: request.pid_start.0,
+        pid: word("pid", request.pid, "a process id", |text| text.parse().ok())?,
+        pid_start: request.pid_start.strict("pid_start")?,
         cgroup: request.cgroup.take(),
         image: request.image.take(),
         host,
@@ -92,11 +149,12 @@ pub(super) fn parse(text: &str, source: Source) -> Parsed {
     let reason = request.reason.take();
     let rule = request.rule.take().or_else(|| sender.clone()).unwrap_or_else(|| source.as_str().to_owned());
     Ok(vec![Trigger {
+        notes,
         source,
         rule,
         priority: severity(&request.severity.take().or(request.priority.take()).unwrap_or_default()),
         tags: texts(request.tags),
-        time: request.time.0,
+        time: request.time.strict("time")?,
         hints,
         fingerprint: request.id.take().map(|id| format!("{}#{id}", sender.unwrap_or_default())),
         resolved: false,

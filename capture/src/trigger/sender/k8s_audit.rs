@@ -78,11 +78,15 @@ fn trigger(event: Event) -> Option<Trigger> {
     let user = event.user.0.username.take().unwrap_or_default();
     let command = members.get("command").map(|command| format!(": {command}")).unwrap_or_default();
     let fingerprint = event.id.take().map(|id| format!("{id}/{}", event.stage.take().unwrap_or_default()));
+    let time = event.received.0.or(event.stage_time.0);
+    let notes = [("requestReceivedTimestamp", &event.received), ("stageTimestamp", &event.stage_time)];
+    let notes = notes.iter().filter(|_| time.is_none()).filter_map(|(member, time)| time.note(member));
     Some(Trigger {
+        notes: notes.collect(),
         source: Source::K8sAudit,
         priority: if entering { Priority::Notice } else { Priority::Debug },
         tags: Vec::new(),
-        time: event.received.0.or(event.stage_time.0),
+        time,
         reason: format!("{user} {rule} {pod}{command}"),
         rule,
         hints: Hints {

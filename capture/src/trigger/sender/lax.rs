@@ -2,7 +2,7 @@
 
 use std::{fmt, marker::PhantomData, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use serde::{
     Deserialize, Deserializer,
     de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor},
@@ -144,6 +144,34 @@ impl<'de, T: Deserialize<'de> + Default> Deserialize<'de> for Part<T> {
     }
 }
 
+/// The names of an object's members; nothing for anything else.
+#[derive(Debug, Clone)]
+pub(super) struct Names(pub(super) Vec<String>);
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Names;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Names, A::Error> {
+                /// More are left out.
+                const MOST: usize = 256;
+                let mut names = Vec::new();
+                while let Some((name, _)) = members.next_entry::<Lax, IgnoredAny>()? {
+                    names.extend(name.0.filter(|_| names.len() < MOST));
+                }
+                Ok(Names(names))
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
 /// A list of bounded length; nothing where it is no list.
 #[derive(Debug, Clone)]
 pub(super) struct Bounded<T>(pub(super) Vec<T>);
@@ -198,11 +226,46 @@ pub(super) fn texts(list: Bounded<Lax>) -> Vec<String> {
     list.0.into_iter().filter_map(Lax::take).take(MOST).collect()
 }
 
-/// A moment as senders write it: RFC 3339, or a number of seconds to nanoseconds since 1970.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Moment(pub(super) Option<i64>);
+/// A moment as senders write it: RFC 3339, also with a blank for the T, and as UTC where no offset is given; or a number of
+/// seconds to nanoseconds since 1970. What is there and is no moment is kept beside it.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Moment(pub(super) Option<i64>, Option<String>);
 
 impl Moment {
+    /// A text that is none, and is not empty either.
+    fn unread(text: &str) -> Self {
+        /// As much of it is said.
+        const SAID: usize = 64;
+        let said = text.trim();
+        Self(None, (!said.is_empty()).then(|| said.chars().take(SAID).collect()))
+    }
+
+    fn number(number: Option<i64>, written: &dyn fmt::Display) -> Self {
+        match number.and_then(Self::of_number) {
+            // Some write 0 for none.
+            None if number != Some(0) => Self::unread(&written.to_string()),
+            moment => Self(moment, None),
+        }
+    }
+
+    /// What to say of a member that could not be read.
+    pub(super) fn note(&self, member: &str) -> Option<String> {
+        let written = self.1.as_ref()?;
+        Some(format!("`{member}` is `{written}`, which is no time: the time it came is taken"))
+    }
+
+    /// The moment of a member that must be one where it is given.
+    pub(super) fn strict(self, member: &'static str) -> Result<Option<i64>, super::BodyError> {
+        match self.1 {
+            None => Ok(self.0),
+            Some(written) => Err(super::BodyError::Member {
+                member,
+                found: format!("`{written}`"),
+                expected: "a time such as `2026-11-23T08:40:00Z`, or seconds since 1970",
+            }),
+        }
+    }
+
     fn of_number(number: i64) -> Option<i64> {
         // Seconds until the year 5138, milliseconds, microseconds, nanoseconds: the ranges do not meet.
         let factor = match number.unsigned_abs() {
@@ -214,13 +277,20 @@ impl Moment {
         number.checked_mul(factor).filter(|nanos| *nanos > 0)
     }
 
-    pub(super) fn parse(text: &str) -> Option<i64> {
+    fn parse(text: &str) -> Self {
+        let text = text.trim();
         if let Ok(number) = text.parse::<i64>() {
-            return Self::of_number(number);
+            return Self::number(Some(number), &text);
         }
-        let stamp: Timestamp = text.parse().ok()?;
-        // Go's zero time says that there is none.
-        i64::try_from(stamp.as_nanosecond()).ok().filter(|nanos| *nanos > 0)
+        let stamp = text.parse::<Timestamp>().ok().or_else(|| {
+            let civil: DateTime = text.parse().ok()?;
+            Some(civil.to_zoned(TimeZone::UTC).ok()?.timestamp())
+        });
+        match stamp {
+            // Go's zero time says that there is none.
+            Some(stamp) => Self(i64::try_from(stamp.as_nanosecond()).ok().filter(|nanos| *nanos > 0), None),
+            None => Self::unread(text),
+        }
     }
 }
 
@@ -235,15 +305,15 @@ impl<'de> Deserialize<'de> for Moment {
             }
 
             fn visit_str<E>(self, text: &str) -> Result<Moment, E> {
-                Ok(Moment(Moment::parse(text)))
+                Ok(Moment::parse(text))
             }
 
             fn visit_u64<E>(self, number: u64) -> Result<Moment, E> {
-                Ok(Moment(i64::try_from(number).ok().and_then(Moment::of_number)))
+                Ok(Moment::number(i64::try_from(number).ok(), &number))
             }
 
             fn visit_i64<E>(self, number: i64) -> Result<Moment, E> {
-                Ok(Moment(Moment::of_number(number)))
+                Ok(Moment::number(Some(number), &number))
             }
 
             #[expect(
@@ -251,20 +321,20 @@ impl<'de> Deserialize<'de> for Moment {
                 reason = "what does not fit is out of all bounds anyway"
             )]
             fn visit_f64<E>(self, seconds: f64) -> Result<Moment, E> {
-                Ok(Moment(Some((seconds * 1e9) as i64).filter(|nanos| *nanos > 0)))
+                Ok(Moment(Some((seconds * 1e9) as i64).filter(|nanos| *nanos > 0), None))
             }
 
-            fn visit_bool<E>(self, _: bool) -> Result<Moment, E> {
-                Ok(Moment(None))
+            fn visit_bool<E>(self, yes: bool) -> Result<Moment, E> {
+                Ok(Moment::unread(&yes.to_string()))
             }
 
             fn visit_unit<E>(self) -> Result<Moment, E> {
-                Ok(Moment(None))
+                Ok(Moment::default())
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Moment, A::Error> {
                 while items.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Moment(None))
+                Ok(Moment::unread("a list"))
             }
 
             /// `{seconds, nanos}`: protobuf's own JSON is not written so, but Tracee's documentation is.
@@ -278,7 +348,10 @@ impl<'de> Deserialize<'de> for Moment {
                         _ => {}
                     }
                 }
-                Ok(Moment(seconds.and_then(|s| s.checked_mul(1_000_000_000)?.checked_add(nanos))))
+                match seconds.and_then(|s| s.checked_mul(1_000_000_000)?.checked_add(nanos)) {
+                    None => Ok(Moment::unread("an object")),
+                    moment => Ok(Moment(moment, None)),
+                }
             }
         }
         deserializer.deserialize_any(Any)

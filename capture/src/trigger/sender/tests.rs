@@ -153,6 +153,8 @@ fn odd_but_real_values_are_taken_as_they_are_meant() {
         ("1795262301", 1_795_262_301),
         ("1795262301410", 1_795_262_301),
         ("\"2026-11-21T11:58:21Z\"", 1_795_262_301),
+        ("\"2026-11-21 11:58:21\"", 1_795_262_301),
+        ("\"2026-11-21 12:58:21+01:00\"", 1_795_262_301),
     ];
     for (written, seconds) in times {
         let trigger = one(&format!(r#"{{"container":"a","time":{written}}}"#));
@@ -176,8 +178,41 @@ fn what_is_wrong_is_said() {
         "`action` is `delete`, not `pin`, `mark` or `ignore`"
     );
     assert!(error(r#"{"container":"a","before":"5 fortnights"}"#).starts_with("`before` is"));
+    for time in ["\"yesterday\"", "\"08:40:00\"", "true", "{\"a\":1}", "[1]", "-5"] {
+        let said = error(&format!(r#"{{"container":"a","time":{time}}}"#));
+        assert!(said.starts_with("`time` is `") && said.contains("not a time such as"), "{said}");
+    }
+    assert!(error(r#"{"container":"a","pid":"seven"}"#).starts_with("`pid` is `seven`"));
     let wrong = parse(FALCO.as_bytes(), Some(Source::Generic)).unwrap_err();
-    assert!(matches!(wrong, BodyError::NoContainer), "{wrong}");
+    assert!(matches!(wrong, BodyError::Stranger(_)), "{wrong}");
+    let none = parse(b"{}", Some(Source::Generic)).unwrap_err();
+    assert!(matches!(none, BodyError::NoContainer), "{none}");
+}
+
+#[test]
+fn a_time_that_cannot_be_read_is_told_of_the_alerts_of_others() {
+    let odd = one(r#"{"rule":"r","output_fields":{"evt.time":"yesterday"},"time":"tomorrow"}"#);
+    assert_eq!(odd.time, None);
+    assert!(odd.notes.len() == 2 && odd.notes[0].starts_with("`evt.time` is `yesterday`, which is no time"));
+    let other = one(r#"{"rule":"r","output_fields":{"evt.time":"yesterday"},"time":"2026-11-21T11:58:21Z"}"#);
+    assert!(other.time.is_some() && other.notes.is_empty(), "{other:?}");
+    let none = one(r#"{"rule":"r","output_fields":{"evt.time":null},"time":""}"#);
+    assert!(none.notes.is_empty(), "{none:?}");
+}
+
+#[test]
+fn a_slip_in_the_name_of_a_member_is_no_silent_default() {
+    let slip = r#"{"container":"a","befor":"2h"}"#;
+    for declared in [Source::Generic, Source::Person] {
+        let error = parse(slip.as_bytes(), Some(declared)).unwrap_err().to_string();
+        assert_eq!(error, "there is no member `befor`: did you mean `before`?");
+    }
+    assert_eq!(one(slip).notes, ["there is no member `befor`: did you mean `before`?"]);
+    let foreign = one(r#"{"image":"a","colour":1}"#);
+    assert_eq!(foreign.notes, ["there is no member `colour`"], "{foreign:?}");
+    let all: Vec<String> = generic::MEMBERS.iter().map(|name| format!("\"{name}\":null")).collect();
+    let all = format!("{{{},\"container\":\"a\"}}", all[1..].join(","));
+    assert!(parse(all.as_bytes(), Some(Source::Generic)).unwrap()[0].notes.is_empty());
 }
 
 #[test]

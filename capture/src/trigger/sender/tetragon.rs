@@ -77,10 +77,10 @@ pub(super) fn parse(text: &str) -> Parsed {
         ("process_loader", line.process_loader),
     ];
     let found = kinds.into_iter().find_map(|(kind, event)| event.map(|event| (kind, event.0)));
-    Ok(found.map(|(kind, event)| trigger(kind, event, line.time.0)).into_iter().collect())
+    Ok(found.map(|(kind, event)| trigger(kind, event, &line.time)).into_iter().collect())
 }
 
-fn trigger(kind: &'static str, event: Event, time: Option<i64>) -> Trigger {
+fn trigger(kind: &'static str, event: Event, time: &Moment) -> Trigger {
     let process = event.process.0;
     let pod = process.pod.0;
     let container = pod.container.0;
@@ -88,11 +88,12 @@ fn trigger(kind: &'static str, event: Event, time: Option<i64>) -> Trigger {
     let command = [process.binary.take(), process.arguments.take()];
     let command = command.into_iter().flatten().collect::<Vec<_>>().join(" ");
     Trigger {
+        notes: time.note("time").into_iter().collect(),
         source: Source::Tetragon,
         rule: event.policy_name.take().unwrap_or_else(|| kind.to_owned()),
         priority: Priority::Warning,
         tags: texts(event.tags),
-        time,
+        time: time.0,
         hints: Hints {
             id: container.id.take().or(process.docker.take()),
             namespace: pod.namespace.take(),

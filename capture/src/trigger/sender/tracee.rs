@@ -114,6 +114,7 @@ pub(super) fn parse(text: &str) -> Parsed {
         _ => Priority::Notice,
     };
     Ok(vec![Trigger {
+        notes: event.timestamp.note("timestamp").into_iter().collect(),
         source: Source::Tracee,
         rule: event.name.take().or(event.old_name.take()).unwrap_or_default(),
         priority,
