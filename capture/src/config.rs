@@ -4,6 +4,7 @@
 
 mod dump;
 mod error;
+pub mod here;
 mod keys;
 mod layers;
 mod value;
@@ -11,6 +12,7 @@ mod value;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::ValueEnum as _;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use crate::{
     http::client::Target,
@@ -26,6 +28,9 @@ pub use value::Value;
 
 /// Where the configuration is unless told otherwise.
 pub const DEFAULT_FILE: &str = "/etc/afterimage/config.toml";
+
+/// A store of less than this stops at once. Bytes.
+const LEAST_BUDGET: u64 = 1 << 20;
 
 /// The configuration in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -268,6 +273,15 @@ impl Config {
         if let Some(Err(error)) = self.record.redact.as_ref().map(Redactor::new) {
             conflict("redact.patterns", &format!("cannot be used: {error}"));
         }
+        if (1..LEAST_BUDGET).contains(&self.record.budget) {
+            conflict(
+                "store.budget",
+                "is less than 1MiB, in which nothing could be recorded; \"0B\" is for no limit",
+            );
+        }
+        if let Err(why) = log_filter(&self.log.filter) {
+            conflict("log.filter", &why);
+        }
         let hook = &self.webhook;
         if hook.enabled {
             let authenticated = hook.token_file.is_some() || hook.hmac_key_file.is_some();
@@ -316,6 +330,20 @@ impl Config {
             }
         }
         errors
+    }
+}
+
+/// Whether a filter chooses messages: a word that is no level would choose those of a program part of that name, of which there
+/// are none, so that nothing is logged at all.
+fn log_filter(filter: &str) -> Result<(), String> {
+    EnvFilter::try_new(filter).map_err(|error| format!("is no filter: {error}"))?;
+    let bare = filter.split(',').map(str::trim).filter(|part| !part.is_empty() && !part.contains(['=', '[']));
+    let is_known = |part: &&str| part.parse::<LevelFilter>().is_ok() || part.starts_with("afterimage");
+    match bare.into_iter().find(|part| !is_known(part)) {
+        None => Ok(()),
+        Some(word) => {
+            Err(format!("has `{word}`, which is no level (`error`, `warn`, `info`, `debug`, `trace`, `off`)"))
+        }
     }
 }
 
@@ -496,6 +524,21 @@ mod tests {
         assert!(error.contains("rules.token_file") && error.contains("https://"), "{error}");
         for private in ["http://[::1]:80/", "http://localhost/", "https://10.0.0.1/", "stdout"] {
             assert!(token(private).is_ok(), "{private}");
+        }
+    }
+
+    #[test]
+    fn what_would_log_or_record_nothing_by_a_slip_is_refused() {
+        let refused = |filter: &str| load(&format!("log.filter = \"{filter}\"\n")).is_err();
+        for good in
+            ["warn", "info,afterimage_capture=debug", "INFO", "off", "hyper=debug", "afterimage_capture", ""]
+        {
+            assert!(!refused(good), "{good}");
+        }
+        assert!(load("store.budget = \"1B\"\n").is_err());
+        assert!(load("store.budget = \"0B\"\n").is_ok() && load("store.budget = \"1MiB\"\n").is_ok());
+        for bad in ["wran", "warn,,a=b=c", "nonsense", "info=nonsense"] {
+            assert!(refused(bad), "{bad}");
         }
     }
 

@@ -11,6 +11,7 @@ use std::{
 use crate::{
     bpffs,
     btf::{Btf, VMLINUX},
+    config::{Problem, here},
     host,
     privilege::{landlock, seccomp},
     programs::{self, LoadError, Programs},
@@ -76,8 +77,9 @@ impl fmt::Display for Check {
     }
 }
 
-/// All checks of whether it can be recorded so, in the order in which recording needs things.
-pub fn examine(options: &Options) -> Vec<Check> {
+/// All checks of whether it can be recorded so, in the order in which recording needs things. `problems` are what this machine
+/// does not have of what is configured.
+pub fn examine(options: &Options, problems: &[Problem]) -> Vec<Check> {
     let mut checks = vec![kernel(), rights(), lockdown()];
     match Btf::of_kernel() {
         Ok(btf) => {
@@ -97,7 +99,12 @@ pub fn examine(options: &Options) -> Vec<Check> {
     checks.push(confinement());
     checks.push(rings(options));
     checks.push(pins(options.pin.as_deref()));
+    checks.push(configured(problems));
     checks.push(space(&options.store));
+    checks.extend(here::store_open(&options.store).map(|found| {
+        let advice = "take the right away: chmod go-w, and look who used it: `afterimage verify`";
+        Check::less("store", found, advice)
+    }));
     checks.push(runtimes());
     checks.push(clock());
     checks
@@ -236,6 +243,15 @@ fn processes() -> Check {
         host::NOT_THE_HOSTS_PROCESSES,
         "give the recorder the host's pid namespace (hostPID: true, --pid=host)",
     )
+}
+
+fn configured(problems: &[Problem]) -> Check {
+    let found: Vec<String> = problems.iter().map(|problem| problem.kind.to_string()).collect();
+    if found.is_empty() {
+        Check::good("configuration", "can be used here")
+    } else {
+        Check::bad("configuration", found.join("; "), "`run` refuses it: change it, or make what it names")
+    }
 }
 
 /// The nearest directory of a path that exists.

@@ -5,7 +5,10 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::{EXIT_ENVIRONMENT, run, settings::SourceArgs, settings::complain};
-use crate::doctor::{Verdict, examine};
+use crate::{
+    config,
+    doctor::{Verdict, examine},
+};
 
 /// Arguments of `doctor`: those of `run`, since what can be recorded depends on how.
 #[derive(Debug, Args)]
@@ -16,11 +19,12 @@ pub(super) struct DoctorArgs {
 
 /// Prints every check; the status says whether recording would work.
 pub(super) fn doctor(args: &DoctorArgs) -> ExitCode {
-    let config = match args.sources.load() {
-        Ok((config, _)) => config,
+    let (config, settings) = match args.sources.load() {
+        Ok(loaded) => loaded,
         Err(error) => return complain(&error),
     };
-    let checks = examine(&run::options(&config.record));
+    let problems = config::here::problems(&config, &settings);
+    let checks = examine(&run::options(&config.record), &problems);
     for check in &checks {
         println!("{check}");
     }

@@ -9,11 +9,12 @@ use std::{
 use afterimage_format::{Loss, OpenError, Space, StoreOptions};
 use afterimage_model::class::classify;
 use clap::Args;
+use tracing::warn;
 
 use super::{Failure, log, settings::SourceArgs};
 use crate::{
     btf::{BtfError, VMLINUX},
-    config::{Config, ConfigError, RecordConfig, Settings, Sources},
+    config::{Config, ConfigError, RecordConfig, Settings, Sources, here},
     control::{
         api::Api,
         figures::Shared,
@@ -56,6 +57,12 @@ impl RunArgs {
 /// Runs until a signal.
 pub(super) fn run(args: &RunArgs, config: &Config, settings: Settings) -> Result<(), Failure> {
     log::start(&config.log.filter);
+    if let Some(what) = here::store_of_another(&config.record.store) {
+        return Err(Failure { what, advice: "" });
+    }
+    if let Some(open) = here::store_open(&config.record.store) {
+        warn!("{open}");
+    }
     let sockets = Sockets::bind(config).map_err(|error| Failure::new(&error, ""))?;
     // Before there is a thread or a program. The sockets are the spawner's from here on.
     let sources = args.sources.sources();
@@ -158,7 +165,9 @@ impl Control {
         let pins = PinFile::open(store).map_err(|error| failed(&error))?;
         recorder.hold_all(pins.all());
         let journal = Journal::open(store, config.triggers.bodies).map_err(|error| failed(&error))?;
-        let shared = Arc::new(Shared::of(recorder.degraded()));
+        let open = here::store_open(store);
+        let degraded: Vec<String> = recorder.degraded().iter().cloned().chain(open).collect();
+        let shared = Arc::new(Shared::of(&degraded));
         let (link, commands) = Link::new(Arc::clone(&shared), recorder.bell());
         let pins = Asking::new(Box::new(pins), commands.clone());
         let steer = Box::new(commands.clone());

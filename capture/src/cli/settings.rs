@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::EXIT_USAGE;
+use super::{EXIT_ENVIRONMENT, EXIT_USAGE};
 use crate::{
     config::{self, Config, ConfigError, DEFAULT_FILE, Settings, Sources},
     recorder::{HostMode, Profile},
@@ -17,7 +17,9 @@ pub(super) struct SourceArgs {
     /// [default: /etc/afterimage/config.toml, where it is there].
     #[arg(long, value_name = "FILE", env = "AFTERIMAGE_CONFIG")]
     config: Option<PathBuf>,
-    /// Set any key of the configuration; see `afterimaged config reference`.
+    /// Set any key of the configuration, but for tables; see `afterimaged config reference`. The value is written as in a
+    /// file (`'redact.patterns=["a{2,3}", "b"]'`), or bare where it is one (store.budget=20GiB) or a list of plain words
+    /// (rules.outputs=stdout,syslog). Variables are written the same way.
     #[arg(long, value_name = "KEY=VALUE", value_parser = assignment)]
     set: Vec<(String, String)>,
     /// Where to keep the recording; made when it does not exist [default: /var/lib/afterimage].
@@ -125,7 +127,8 @@ pub(super) struct ConfigArgs {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Say whether the configuration can be used; what is wrong is named with file, line and column.
+    /// Say whether the configuration can be used here; what is wrong is named with file, line and column, or with what this
+    /// machine does not have for it (status 5).
     Check(Box<SourceArgs>),
     /// Print every value in force, with where it came from.
     Dump {
@@ -156,15 +159,30 @@ pub(super) fn config(args: &ConfigArgs) -> ExitCode {
         }
     };
     match sources.load() {
-        Ok((_, settings)) => {
+        Ok((config, settings)) => {
             match form {
                 Some(Form::Toml) => print!("{}", settings.to_toml()),
                 Some(Form::Json) => println!("{:#}", settings.to_json()),
-                None => println!("the configuration can be used"),
+                None => return check(&config, &settings),
             }
             ExitCode::SUCCESS
         }
         Err(error) => complain(&error),
+    }
+}
+
+/// Says whether a configuration that is right by itself can be used on this machine.
+fn check(config: &Config, settings: &Settings) -> ExitCode {
+    let problems = config::here::problems(config, settings);
+    for problem in &problems {
+        eprintln!("afterimaged: {problem}");
+    }
+    if problems.is_empty() {
+        println!("the configuration can be used");
+        ExitCode::SUCCESS
+    } else {
+        eprintln!("afterimaged: the configuration is right by itself, and cannot be used on this machine");
+        ExitCode::from(EXIT_ENVIRONMENT)
     }
 }
 

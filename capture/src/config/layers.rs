@@ -16,6 +16,8 @@ use super::{
     value::{Kind, Value},
 };
 
+/// So many letters off is a slip.
+const SLIP: usize = 2;
 /// Longest configuration file.
 const MAX_FILE: u64 = 1 << 20;
 
@@ -255,7 +257,7 @@ impl Layers {
     }
 
     fn text(&mut self, key: &Key, text: &str, origin: Origin) {
-        match key.kind.read(text) {
+        match key.kind.read_written(text) {
             Ok(value) => {
                 self.settings.values.insert(key.name, (value, origin));
             }
@@ -263,19 +265,27 @@ impl Layers {
         }
     }
 
-    /// A variable that looks like a key's and is none's: a slip. What Kubernetes sets for a service of such a name is not.
+    /// A variable that looks like a key's and is none's: a slip. What Kubernetes sets for a service of such a name is not, nor
+    /// what is no key's by far: other programs have variables that begin so.
     fn variable(&mut self, name: &str) {
         let Some(rest) = name.strip_prefix("AFTERIMAGE_") else { return };
-        let mut sections = KEYS.iter().filter_map(|key| key.name.split_once('.')).map(|(section, _)| section);
-        let section = sections.find(|section| rest.starts_with(&format!("{}_", section.to_uppercase())));
         let of_a_service = rest.contains("_SERVICE_") || rest.ends_with("_PORT") || rest.contains("_PORT_");
-        let Some(section) = section.filter(|_| !of_a_service) else { return };
-        let own = |key: &Key| !matches!(key.kind, Kind::Tables(_)) && key.variables().any(|own| own == name);
-        if KEYS.iter().any(own) {
+        let settable = || KEYS.iter().filter(|key| !matches!(key.kind, Kind::Tables(_)));
+        if of_a_service || settable().any(|key| key.variables().any(|own| own == name)) {
             return;
         }
-        let key = format!("{section}.{}", rest[section.len() + 1..].to_lowercase());
-        self.unknown(&key, KEYS, Origin::Environment(name.to_owned()));
+        let mut sections = KEYS.iter().filter_map(|key| key.name.split_once('.')).map(|(section, _)| section);
+        let section = sections.find(|section| rest.starts_with(&format!("{}_", section.to_uppercase())));
+        if let Some(section) = section {
+            let key = format!("{section}.{}", rest[section.len() + 1..].to_lowercase());
+            return self.unknown(&key, KEYS, Origin::Environment(name.to_owned()));
+        }
+        let meant = |key: &&Key| key.variables().any(|own| distance(&own, name) <= SLIP);
+        if let Some(key) = settable().find(meant) {
+            let nearest = Some(key.name.to_owned());
+            let kind = ProblemKind::Unknown { key: rest.to_lowercase(), nearest };
+            self.errors.push(Problem { at: Origin::Environment(name.to_owned()), kind });
+        }
     }
 
     fn wrong(&mut self, key: &str, found: &str, expected: String, at: Origin) {
@@ -432,6 +442,11 @@ mod tests {
             error.to_string(),
             "AFTERIMAGE_RECORD_PROFLE: unknown key `record.profle`; did you mean `record.profile`?"
         );
+        let error = load("", &[], &[("AFTERIMAGE_STROE_PATH", "/x")]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "AFTERIMAGE_STROE_PATH: unknown key `stroe_path`; did you mean `store.path`?"
+        );
         let others = [
             ("AFTERIMAGE_API_SOCKET", "/run/x"),
             ("AFTERIMAGE_STORE_PATH", "/y"),
@@ -439,11 +454,50 @@ mod tests {
             ("AFTERIMAGE_WEBHOOK_SERVICE_HOST", "10.0.0.1"),
             ("AFTERIMAGE_WEBHOOK_PORT_7744_TCP_ADDR", "10.0.0.1"),
             ("AFTERIMAGE_TEST_PATIENCE", "600"),
+            ("AFTERIMAGE_FOO_BAR", "1"),
         ];
         assert!(load("", &[], &others).is_ok());
         let flags = vec![("record.hots".to_owned(), "--set".to_owned(), "x".to_owned())];
         let error = Settings::load(&Sources { flags, ..Sources::default() }).unwrap_err();
         assert_eq!(error.to_string(), "--set: unknown key `record.hots`; did you mean `record.host`?");
+    }
+
+    #[test]
+    fn variables_and_flags_are_written_as_toml_or_bare_where_that_is_plain() {
+        let set = |key: &str, text: &str| {
+            let flags = vec![(key.to_owned(), "--set".to_owned(), text.to_owned())];
+            let settings = Settings::load(&Sources { flags, ..Sources::default() });
+            settings.map(|settings| settings.get(key).unwrap().0.clone()).map_err(|error| error.to_string())
+        };
+        let list = |texts: &[&str]| Ok(Value::List(texts.iter().map(|text| (*text).to_owned()).collect()));
+        let patterns = |text: &str| set("redact.patterns", text);
+        assert_eq!(patterns(r#"["(abc"]"#), list(&["(abc"]));
+        assert_eq!(patterns(r"['a{2,3}', 'b']"), list(&["a{2,3}", "b"]));
+        assert_eq!(patterns(r#""a{2,3}""#), list(&["a{2,3}"]));
+        assert_eq!(patterns("tok_[0-9]+"), list(&["tok_[0-9]+"]), "one, and no list that it could be");
+        assert_eq!(patterns(""), list(&[]));
+        assert_eq!(set("rules.outputs", "stdout, file:/x"), list(&["stdout", "file:/x"]));
+        for unclear in ["a{2,3}", "(a,b)", r#"["a""#, "[a-z]+", "[1]"] {
+            let error = patterns(unclear).unwrap_err();
+            assert!(error.contains("a list of texts"), "{unclear}: {error}");
+        }
+        for written in ["\"64MiB\"", "64MiB", "67_108_864", "67108864", "0x4000000"] {
+            assert_eq!(set("store.segment_size", written), Ok(Value::Number(64 << 20)), "{written}");
+        }
+        assert_eq!(set("record.profile", "\"full\""), Ok(Value::Text("full".into())));
+        assert_eq!(set("record.profile", "full"), Ok(Value::Text("full".into())));
+        assert_eq!(set("api.enabled", "false"), Ok(Value::Bool(false)));
+        assert_eq!(set("store.age", "\"2h\""), set("store.age", "2h"));
+        assert_eq!(set("log.filter", "info,x=debug"), Ok(Value::Text("info,x=debug".into())));
+        assert_eq!(set("api.group", "4711"), Ok(Value::Text("4711".into())));
+        assert!(set("api.group", "\"soc").is_err(), "cut off");
+        let tables = set("triggers.actions", "[]").unwrap_err();
+        assert!(tables.contains("only a file"), "{tables}");
+        // Every value as `config dump` prints it can be given back.
+        for key in KEYS.iter().filter(|key| !matches!(key.kind, Kind::Tables(_))) {
+            let default = key.kind.read(key.default).unwrap();
+            assert_eq!(key.kind.read_written(&key.kind.write(&default)), Ok(default), "{}", key.name);
+        }
     }
 
     #[test]

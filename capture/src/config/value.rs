@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use toml::{Spanned, de::DeValue};
+
 use super::{error::Origin, keys::Key};
 
 /// What a key's value may be.
@@ -56,8 +58,36 @@ const DURATIONS: [(&str, u64); 7] = [
     ("ns", 1),
 ];
 
+/// With any of these between its commas a text is hardly a list of plain words.
+const NOT_PLAIN: [char; 10] = ['[', ']', '{', '}', '(', ')', '"', '\'', '\\', '*'];
+
 impl Kind {
-    /// Reads a value written as text: in a variable, a flag, or a TOML string.
+    /// Reads a value of a variable or a flag: as TOML writes it, or bare, where that means one thing only.
+    pub(super) fn read_written(self, text: &str) -> Result<Value, String> {
+        let text = text.trim();
+        let written = DeValue::parse(text);
+        match (written.as_ref().map(Spanned::get_ref), self) {
+            (_, Self::Tables(_)) => Err(format!("{}, which only a file can set", self.expected())),
+            (Ok(DeValue::Array(items)), Self::List) => {
+                let texts = items.iter().map(|item| item.get_ref().as_str().map(str::to_owned));
+                texts.collect::<Option<_>>().map(Value::List).ok_or_else(|| self.expected())
+            }
+            (Ok(DeValue::String(text)), Self::List) => Ok(Value::List(vec![text.clone().into_owned()])),
+            (Ok(DeValue::String(text)), _) => self.read(text),
+            (Ok(DeValue::Integer(number)), Self::Number(..) | Self::Size(..) | Self::PowerOfTwo(..)) => {
+                let parsed = u64::from_str_radix(&number.as_str().replace('_', ""), number.radix());
+                parsed.map_err(|_| self.expected()).and_then(|number| self.number(number))
+            }
+            (_, Self::List) if text.starts_with('[') || text.contains(',') && text.contains(NOT_PLAIN) => {
+                Err(format!("{} as TOML writes it: '[\"a\", \"b\"]'", self.expected()))
+            }
+            // What begins as a text and is none was cut off somewhere.
+            (Err(_), _) if text.starts_with(['"', '\'']) => Err(self.expected()),
+            _ => self.read(text),
+        }
+    }
+
+    /// Reads a value written as text: bare in a variable or a flag, or a TOML string.
     pub(super) fn read(self, text: &str) -> Result<Value, String> {
         let text = text.trim();
         match self {

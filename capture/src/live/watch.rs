@@ -206,6 +206,18 @@ struct Watch {
     figures: Arc<Mutex<RuleFigures>>,
 }
 
+/// Whether rules can be used as configured.
+///
+/// # Errors
+/// [`RulesError`].
+pub fn check(config: &RulesConfig) -> Result<(), RulesError> {
+    let files: Vec<_> = config.files.iter().flat_map(|path| rule_files(path)).collect();
+    if !files.is_empty() {
+        RuleSet::load(&files)?;
+    }
+    Ok(())
+}
+
 /// Starts the watching thread, and gives the recording thread's end.
 ///
 /// # Errors
