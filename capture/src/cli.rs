@@ -97,7 +97,10 @@ impl Failure {
         while let Some(cause) = source {
             let text = cause.to_string();
             let short: String = last_words(&text).chars().filter(|c| !c.is_control()).take(LONGEST).collect();
-            what = format!("{what}: {short}");
+            // Some errors say their cause themselves.
+            if !what.ends_with(&short) {
+                what = format!("{what}: {short}");
+            }
             source = cause.source();
         }
         Self { what, advice }
@@ -111,5 +114,20 @@ impl std::fmt::Display for Failure {
         } else {
             write!(f, "{}; {}", self.what, self.advice)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot serve: {0}")]
+    struct Says(#[source] std::io::Error);
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let failure = Failure::new(&Says(std::io::Error::other("there is no group `x`")), "make it");
+        assert_eq!(failure.to_string(), "cannot serve: there is no group `x`; make it");
     }
 }

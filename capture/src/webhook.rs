@@ -18,7 +18,7 @@ use std::{
 use hyper::{
     Method, Request, StatusCode,
     body::Incoming,
-    header::{HeaderValue, RETRY_AFTER, USER_AGENT, WWW_AUTHENTICATE},
+    header::{ALLOW, HeaderValue, RETRY_AFTER, USER_AGENT, WWW_AUTHENTICATE},
 };
 
 use crate::{
@@ -112,8 +112,10 @@ impl Webhook {
             Some(target) => target,
             None => return reply::error(StatusCode::NOT_FOUND, "post to /v1/trigger or /v1/trigger/SENDER"),
         };
-        if request.method() != Method::POST && request.method() != Method::PUT {
-            return reply::error(StatusCode::METHOD_NOT_ALLOWED, "alerts are posted");
+        if request.method() != Method::POST {
+            let mut reply = reply::error(StatusCode::METHOD_NOT_ALLOWED, "alerts are posted");
+            reply.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+            return reply;
         }
         let secrets = Arc::clone(&locked(&self.secrets));
         let verified = matches!(peer, Peer::Remote { verified: true, .. });
@@ -123,6 +125,17 @@ impl Webhook {
             Verdict::Nobody => return unauthorised("show a token, a signature or a certificate"),
             Verdict::Wrong => return reply::error(StatusCode::FORBIDDEN, "the token is not known"),
         }
+        // Whoever may send without it has most likely misspelt a sender.
+        if target.token.as_deref().is_some_and(|token| !secrets.knows(token)) {
+            return reply::error(
+                StatusCode::NOT_FOUND,
+                "the path ends with what is neither a sender nor a token",
+            );
+        }
+        let wait = match wait(&request.uri().to_string()) {
+            Ok(wait) => wait,
+            Err(why) => return reply::error(StatusCode::BAD_REQUEST, &why),
+        };
         let taken = match body::take(&mut request, self.limit, &self.budget).await {
             Ok(taken) => taken,
             Err(refused) => return refusal(&refused, target.sender, &request),
@@ -133,9 +146,8 @@ impl Webhook {
                 return unauthorised(&why.to_string());
             }
         }
-        let uri = request.uri().to_string();
         let Some(gate) = &self.gate else { return busy(target.sender, &request) };
-        gate.submit(taken.into_bytes(), target.sender, address.to_string(), wait(&uri)).await.unwrap_or_else(
+        gate.submit(taken.into_bytes(), target.sender, address.to_string(), wait).await.unwrap_or_else(
             |error| match error {
                 SubmitError::Body(error) => reply::error(StatusCode::BAD_REQUEST, &error.to_string()),
                 SubmitError::Full | SubmitError::Silent => busy(target.sender, &request),
@@ -192,11 +204,16 @@ impl Target {
 }
 
 /// How long the sender wants to wait for what becomes of its triggers: `?wait=2s`.
-pub fn wait(uri: &str) -> Option<Duration> {
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn wait(uri: &str) -> Result<Option<Duration>, String> {
     let members = query::members(uri);
-    match sender::parse_span(members.get("wait")?)? {
-        trigger::Span::For(wait) => Some(wait.min(MAX_WAIT)),
-        trigger::Span::All => Some(MAX_WAIT),
+    let Some(text) = members.get("wait") else { return Ok(None) };
+    match sender::parse_span(text) {
+        Some(trigger::Span::For(wait)) => Ok(Some(wait.min(MAX_WAIT))),
+        Some(trigger::Span::All) => Ok(Some(MAX_WAIT)),
+        None => Err("`wait` is not a duration such as `5s`".to_owned()),
     }
 }
 
@@ -247,6 +264,14 @@ fn refusal<B>(refused: &body::Refused, sender: Option<Source>, request: &Request
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_to_be_waited_is_a_duration() {
+        assert_eq!(wait("/v1/trigger?x=1"), Ok(None));
+        assert_eq!(wait("/v1/trigger?wait=2s"), Ok(Some(Duration::from_secs(2))));
+        assert_eq!(wait("/v1/trigger?wait=1h"), Ok(Some(MAX_WAIT)));
+        assert!(wait("/v1/trigger?wait=nonsense").is_err());
+    }
 
     #[test]
     fn paths_name_sender_and_token() {

@@ -2,7 +2,7 @@
 
 use std::{fs, io::Write as _, path::PathBuf};
 
-use clap::{Args, CommandFactory as _};
+use clap::{Args, Command, CommandFactory as _};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
@@ -33,19 +33,40 @@ pub(super) fn man(args: &ManArgs) -> Result<(), Failure> {
     let mut command = Cli::command();
     command.build();
     let Some(dir) = &args.dir else {
-        let mut page = Vec::new();
-        Man::new(command).section(SECTION).render(&mut page).map_err(failed)?;
-        return std::io::stdout().write_all(&page).map_err(failed);
+        let (_, text) = page(command).map_err(failed)?;
+        return std::io::stdout().write_all(text.as_bytes()).map_err(failed);
     };
     fs::create_dir_all(dir).map_err(failed)?;
     let verbs = command.get_subcommands().filter(|verb| verb.get_name() != "help").cloned();
     for command in std::iter::once(command.clone()).chain(verbs) {
-        let page = Man::new(command).section(SECTION);
-        let mut text = Vec::new();
-        page.render(&mut text).map_err(failed)?;
-        fs::write(dir.join(page.get_filename()), text).map_err(failed)?;
+        let (name, text) = page(command).map_err(failed)?;
+        fs::write(dir.join(name), text).map_err(failed)?;
     }
     Ok(())
+}
+
+/// A command's page: the file's name and its text. The synopsis is the usage that `--help` shows: the generator's own lists
+/// options without their values, which are said below it.
+fn page(mut command: Command) -> std::io::Result<(String, String)> {
+    const SYNOPSIS: &str = ".SH SYNOPSIS\n";
+    let usage = command.render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage: ").trim();
+    let usage: Vec<String> = usage.lines().map(|line| roff(line.trim())).collect();
+    let page = Man::new(command).section(SECTION);
+    let mut text = Vec::new();
+    page.render(&mut text)?;
+    let text = String::from_utf8(text).map_err(std::io::Error::other)?;
+    let parts = text.split_once(SYNOPSIS).and_then(|(head, rest)| Some((head, rest.split_once(".SH ")?.1)));
+    let text = match parts {
+        Some((head, rest)) => format!("{head}{SYNOPSIS}{}\n.SH {rest}", usage.join("\n.br\n")),
+        None => text,
+    };
+    Ok((page.get_filename(), text))
+}
+
+/// Text as roff has it.
+fn roff(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('-', "\\-")
 }
 
 /// `afterimaged completions`.
@@ -54,4 +75,23 @@ pub(super) fn completions(args: &CompletionsArgs) -> Result<(), Failure> {
     clap_complete::generate(args.shell, &mut Cli::command(), "afterimaged", &mut script);
     // Through memory: the generator panics on a closed pipe.
     std::io::stdout().write_all(&script).map_err(|error| Failure::new(&error, ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_synopsis_is_the_usage_and_options_have_their_values_below() {
+        let mut command = Cli::command();
+        command.build();
+        let pin = command.find_subcommand("pin").unwrap().clone();
+        let (name, text) = page(pin).unwrap();
+        assert_eq!(name, "afterimaged-pin.8");
+        assert!(
+            text.contains(".SH SYNOPSIS\nafterimaged pin [OPTIONS] [CONTAINER]\n.SH DESCRIPTION\n"),
+            "{text}"
+        );
+        assert!(text.contains("\\fB\\-\\-before\\fR \\fI<TIME>\\fR"), "{text}");
+    }
 }

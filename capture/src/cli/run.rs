@@ -296,7 +296,7 @@ fn explain(error: &RecordError) -> Failure {
             };
         }
         RecordError::Load(LoadError::NoTracepoint { .. }) => {
-            "Linux 5.8 or later with BTF tracepoints is needed"
+            "Linux 5.15 or later with BTF tracepoints is needed"
         }
         RecordError::Load(LoadError::Program { .. }) => {
             "does the kernel's lockdown or the container's seccomp profile forbid bpf()?"

@@ -40,6 +40,8 @@ pub enum Command {
     Hold(Box<Pin>, mpsc::Sender<Held>),
     /// Let go of a pin.
     LetGo(String),
+    /// Say when all before it is done, and leave figures that tell so.
+    Done(oneshot::Sender<()>),
 }
 
 /// The way of commands to the recording thread.
@@ -99,6 +101,7 @@ impl Link {
     pub fn tend(&mut self, recorder: &mut Recorder) {
         self.shared.beat(host::boot_now());
         let (mut waiting, mut taken) = (Vec::new(), 0);
+        let mut done = Vec::new();
         for command in self.commands.try_iter().take(COMMANDS) {
             taken += 1;
             match command {
@@ -109,6 +112,7 @@ impl Link {
                     let _ = reply.send(recorder.set_own_profile(uid, profile));
                 }
                 Command::InCalls(uid) => waiting.push(uid),
+                Command::Done(reply) => done.push(reply),
                 Command::Hold(pin, reply) => {
                     let _ =
                         reply.send((pin.id.clone(), recorder.hold(&pin).map_err(|error| error.to_string())));
@@ -129,7 +133,7 @@ impl Link {
         if !waiting.is_empty() {
             recorder.look_at_calls(&waiting);
         }
-        if self.left.is_none_or(|(at, _)| at.elapsed() >= FIGURES) {
+        if !done.is_empty() || self.left.is_none_or(|(at, _)| at.elapsed() >= FIGURES) {
             let status = recorder.status();
             let stored = status.sink.stored;
             let rate = self.left.map_or(0, |(at, before)| {
@@ -139,6 +143,10 @@ impl Link {
             self.left = Some((Instant::now(), stored));
             let (profile, host) = recorder.modes();
             self.shared.leave(Figures { status, profile, host, rate });
+        }
+        for reply in done {
+            // Who asked may have gone.
+            let _ = reply.send(());
         }
     }
 }

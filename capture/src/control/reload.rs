@@ -1,8 +1,9 @@
 //! Reading the configuration again: all of it is used, or nothing.
 
-use std::sync::Mutex;
+use std::{sync::Mutex, time::Duration};
 
 use serde::Serialize;
+use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use super::link::{Command, Commands};
@@ -12,6 +13,9 @@ use crate::{
     live::watch,
     trigger::engine::Handle,
 };
+
+/// How long the recording thread may take to do what it is told.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a reload did.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -88,6 +92,12 @@ impl Reloader {
         }
         if changed("record.host") {
             let _ = commands.send(Command::Host(config.record.host));
+        }
+        if changed("record.profile") || changed("record.host") {
+            let (reply, done) = oneshot::channel();
+            let _ = commands.send(Command::Done(reply));
+            // A thread that is busy for so long does it later; one that has ended, never.
+            let _ = tokio::time::timeout(PATIENCE, done).await;
         }
         *self.settings.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = settings;
         if !restart.is_empty() {

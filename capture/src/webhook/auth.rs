@@ -169,6 +169,12 @@ impl Secrets {
         })
     }
 
+    /// Whether this is a token.
+    pub fn knows(&self, token: &str) -> bool {
+        let own = digest(token.as_bytes());
+        self.tokens.iter().fold(Choice::from(0), |any, token| any | own.ct_eq(token)).into()
+    }
+
     /// What to do with a request.
     pub fn admit(&self, presented: &Presented) -> Verdict {
         if self.key.is_some() && presented.signed.is_some() {

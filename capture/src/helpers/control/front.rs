@@ -16,7 +16,10 @@ use hyper::{Method, Request, StatusCode, body::Incoming};
 use tokio::{sync::mpsc, task::LocalSet};
 use tracing::debug;
 
-use super::{Ask, Call, Tell, gate::Gate};
+use super::{
+    Ask, Call, Tell,
+    gate::{self, Gate},
+};
 use crate::{
     config::{Config, Sources},
     control::{
@@ -45,6 +48,8 @@ const ALL_BODIES: usize = 32 << 20;
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How often hits that were not delivered are told.
 const COUNTS: Duration = Duration::from_millis(500);
+/// How long the recorder may take to say that it is well.
+const HEALTH: Duration = Duration::from_secs(5);
 
 /// What it serves with.
 struct Parts {
@@ -239,7 +244,10 @@ impl Front {
             let answers = self.webhook.as_ref().map(|webhook| webhook.answers()).unwrap_or_default();
             call.answers = BTreeMap::into_iter(answers).collect();
         }
-        self.gate.call(call).await
+        let path = call.uri.split('?').next().unwrap_or_default();
+        let is_health = ["/healthz", "/readyz"].contains(&path);
+        let patience = if is_health { HEALTH } else { gate::PATIENCE };
+        self.gate.call(call, patience).await
     }
 
     /// Takes triggers; a program's are queued, a person's are waited for.
@@ -250,7 +258,10 @@ impl Front {
         patience: Option<Duration>,
         mut request: Request<Incoming>,
     ) -> Reply {
-        let wait = webhook::wait(&request.uri().to_string()).or(patience);
+        let wait = match webhook::wait(&request.uri().to_string()) {
+            Ok(wait) => wait.or(patience),
+            Err(why) => return reply::error(StatusCode::BAD_REQUEST, &why),
+        };
         let body = match self.body(&mut request, MAX_TRIGGER).await {
             Ok(body) => body,
             Err(reply) => return reply,
@@ -279,7 +290,8 @@ pub struct Public(pub Arc<Front>);
 
 impl Service for Public {
     async fn answer(self: Arc<Self>, _: Peer, request: Request<Incoming>) -> Reply {
-        if request.method() != Method::GET {
+        // What has no body is the server's to leave out.
+        if request.method() != Method::GET && request.method() != Method::HEAD {
             return reply::error(StatusCode::METHOD_NOT_ALLOWED, "not with this method");
         }
         let path = request.uri().path();

@@ -27,7 +27,7 @@ const QUEUE: usize = 256;
 /// Lines in waiting for one who looks on.
 const LINES: usize = 1024;
 /// How long the recorder may take for an answer, besides what was asked to be waited.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One who waits.
 enum Waiting {
@@ -100,8 +100,8 @@ impl Gate {
     }
 
     /// Has the recorder answer a call.
-    pub async fn call(&self, call: Call) -> Reply {
-        let Some((number, answer, lines)) = self.ask(|number| Ask::Call(number, call), PATIENCE).await else {
+    pub async fn call(&self, call: Call, patience: Duration) -> Reply {
+        let Some((number, answer, lines)) = self.ask(|number| Ask::Call(number, call), patience).await else {
             return reply::error(StatusCode::SERVICE_UNAVAILABLE, "the recorder does not answer");
         };
         let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::BAD_GATEWAY);
