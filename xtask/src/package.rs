@@ -6,7 +6,7 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use anyhow::{Context as _, bail, ensure};
@@ -41,6 +41,13 @@ const CONTENTS: [(&str, &str); 18] = [
     ("usr/share/doc/afterimage/operations.md", "-rw-r--r--"),
     ("usr/share/doc/afterimage/limits.md", "-rw-r--r--"),
     ("usr/share/doc/afterimage/examples/compat.conf", "-rw-r--r--"),
+];
+
+/// What scripts do when it is installed and removed; it is enabled by who wants to record.
+const SCRIPTS: [(&str, &str); 3] = [
+    ("postinst", "systemctl try-restart afterimaged.service"),
+    ("prerm", "systemctl stop afterimaged.service"),
+    ("postrm", "systemctl daemon-reload"),
 ];
 
 /// How the programs in it are built.
@@ -140,7 +147,11 @@ fn check(deb: &Path) -> anyhow::Result<()> {
     if !wrong.is_empty() {
         bail!("the package is not what it should be: {}", wrong.join("; "));
     }
-    // No scripts: it is enabled by who wants to record.
+    for (script, does) in SCRIPTS {
+        let mut command = Command::new("dpkg-deb");
+        let text = checkout::output(command.arg("--info").arg(deb).arg(script));
+        ensure!(text.is_some_and(|text| text.contains(does)), "`{script}` does not `{does}`");
+    }
     ensure!(ask("--info", deb)?.contains("conffiles"), "the configuration is not one that upgrades keep");
     install(deb)
 }
@@ -207,7 +218,8 @@ fn install(deb: &Path) -> anyhow::Result<()> {
         ensure!(checkout::succeeds(Command::new(installed).arg("--version"))?, "`{program}` does not run");
     }
     let mut check = Command::new(root.path().join("usr/bin/afterimaged"));
-    check.args(["config", "check", "--config"]).arg(&configuration);
+    // Right by itself; whether a recorder could run here is not asked.
+    check.args(["config", "dump", "--config"]).arg(&configuration).stdout(Stdio::null());
     ensure!(checkout::succeeds(&mut check)?, "the default configuration is not accepted");
     ensure!(dpkg(&["--purge", "afterimage"])?, "the package cannot be removed");
     ensure!(!configuration.exists(), "its configuration stays when it is purged");

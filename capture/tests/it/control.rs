@@ -209,6 +209,9 @@ fn the_time_between_two_recorders_is_told_by_a_pin() {
             "{half}"
         );
     }
+    // What became of the first recorder's triggers is still known.
+    let (_, text, _) = second.client(&["trigger", "--list"]);
+    assert!(text.lines().filter(|line| line.starts_with("t-")).count() >= 2, "{text}");
     let (code, text, _) = second.client(&["pin", &id]);
     assert!(code == 4 && text.contains("recorder not running"), "{code} {text}");
     running.kill().unwrap();
@@ -381,7 +384,19 @@ fn senders_get_the_answer_they_need() {
     assert_eq!(post("/v1/trigger", &auth, "{"), 400);
     assert_eq!(post("/v1/trigger", &auth, "{\"colour\":1}"), 400);
     assert_eq!(post("/v1/elsewhere", &auth, &one), 404);
-    assert_eq!(http::tcp(bench.webhook, "GET", "/v1/trigger", &auth, b"").status, 405);
+    for method in ["GET", "PUT"] {
+        assert_eq!(
+            http::tcp(bench.webhook, method, "/v1/trigger", &auth, one.as_bytes()).status,
+            405,
+            "{method}"
+        );
+    }
+    assert_eq!(post("/v1/trigger/nosender", &auth, &one), 404);
+    assert_eq!(post("/v1/trigger?wait=nonsense", &auth, &one), 400);
+    let packed = [("Authorization", bearer.as_str()), ("Content-Encoding", "br")];
+    assert_eq!(post("/v1/trigger", &packed, &one), 415);
+    let head = http::unix(&bench.socket(), "HEAD", "/metrics", b"");
+    assert_eq!((head.status, head.body.as_str()), (200, ""));
     assert_eq!(post("/v1/trigger", &auth, &"x".repeat(65 << 10)), 413);
     let gigabyte = [("Authorization", bearer.as_str()), ("Content-Length", "1073741824")];
     let begun = Instant::now();
@@ -428,6 +443,7 @@ fn a_reload_changes_what_can_be_changed_and_says_what_cannot() {
     let (code, text, _) = bench.client(&["reload"]);
     assert_eq!(code, 0);
     assert_eq!(text, "applied: record.profile\nneeds a restart: record.data_ring\n");
+    assert_eq!(bench.get("/v1/status")["recording"]["profile"], "full", "at once");
     // Nothing of a configuration that cannot be used takes effect.
     fs::write(drop_in.join("a.toml"), "[record]\nprofile = \"minimal\"\nprofle = 1\n").unwrap();
     let (code, _, stderr) = bench.client(&["reload"]);
@@ -446,6 +462,24 @@ fn a_reload_changes_what_can_be_changed_and_says_what_cannot() {
     assert_eq!(bench.client(&["reload"]).0, 0);
     assert_eq!(bench.alert(&falco(&"a".repeat(64))).status, 403);
     assert_eq!(fs::read_to_string(&file).unwrap(), before, "nobody writes to the configuration");
+    bench.recorder.stop();
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
+fn a_recorder_that_was_stopped_is_not_well() {
+    let _alone = alone();
+    let bench = Bench::start("");
+    assert_eq!(http::unix(&bench.socket(), "GET", "/healthz", b"").status, 200);
+    bench.recorder.signal(rustix::process::Signal::STOP);
+    let begun = Instant::now();
+    let answer = http::unix(&bench.socket(), "GET", "/healthz", b"");
+    bench.recorder.signal(rustix::process::Signal::CONT);
+    assert_eq!(answer.status, 503, "{}", answer.body);
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    eventually("health", || {
+        (http::unix(&bench.socket(), "GET", "/healthz", b"").status == 200).then_some(())
+    });
     bench.recorder.stop();
 }
 

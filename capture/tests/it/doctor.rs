@@ -68,3 +68,29 @@ fn what_is_configured_is_what_is_looked_at() {
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("unknown key `record.nonsense`"), "{said}");
 }
+
+#[test]
+#[ignore = "needs root, to give a directory away"]
+fn what_run_would_refuse_is_refused_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = dir.path().join("store");
+    std::fs::create_dir(&store).unwrap();
+    let asked = |verb: &[&str]| {
+        let out = Command::new(RECORDER).args(verb).arg("--store").arg(&store).output().unwrap();
+        let said = String::from_utf8(out.stdout).unwrap() + &String::from_utf8(out.stderr).unwrap();
+        (out.status.code(), said)
+    };
+    let group = ["--set", "api.group=nosuch"];
+    let (code, said) = asked(&[&["config", "check"][..], &group].concat());
+    assert!(code == Some(5) && said.contains("`api.group`: there is no group `nosuch`"), "{said}");
+    let (code, said) = asked(&[&["doctor"][..], &group].concat());
+    assert!(code == Some(5) && said.contains("FAIL configuration"), "{said}");
+    std::fs::set_permissions(&store, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    let (_, said) = asked(&["doctor"]);
+    assert!(said.contains("less store ") && said.contains("by everybody"), "{said}");
+    std::os::unix::fs::chown(&store, Some(65534), None).unwrap();
+    for verb in [&["run"][..], &["config", "check"], &["doctor"]] {
+        let (code, said) = asked(verb);
+        assert!(code == Some(5) && said.contains("belongs to user 65534"), "{verb:?} {code:?}: {said}");
+    }
+}

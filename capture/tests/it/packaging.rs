@@ -41,6 +41,12 @@ fn the_unit_starts_what_there_is_and_keeps_to_what_it_needs() {
     let all =
         |key: &str| unit.iter().filter(|(own, _)| *own == key).map(|(_, value)| *value).collect::<Vec<_>>();
     assert_eq!(all("Type"), ["notify"]);
+    // Whatever ends it, it is started again; a configuration that cannot be used is not tried for ever.
+    assert_eq!((all("Restart"), all("StartLimitIntervalSec")), (vec!["always"], vec!["0"]));
+    assert_eq!(
+        (all("RestartPreventExitStatus"), all("RequiresMountsFor")),
+        (vec!["2"], vec!["/var/lib/afterimage"])
+    );
     assert!(all("WatchdogSec")[0].parse::<u32>().unwrap() >= 10);
     let start = all("ExecStart")[0];
     let args: Vec<&str> = start.split(' ').skip(1).collect();
@@ -163,7 +169,8 @@ fn the_charts_configuration_is_one_that_the_recorder_takes() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("config.toml");
         fs::write(&file, text).unwrap();
-        recorder(&["config", "check", "--config", file.to_str().unwrap()]);
+        // Right by itself: this machine has none of what it names.
+        recorder(&["config", "dump", "--config", file.to_str().unwrap()]);
         assert_eq!(text.contains("[webhook]"), on, "{text}");
         assert_eq!(of_kind(&manifests, "PodMonitor").is_some(), on);
         let ingress =
@@ -173,6 +180,15 @@ fn the_charts_configuration_is_one_that_the_recorder_takes() {
         let mounts = pod["containers"][0]["volumeMounts"].as_array().unwrap();
         let secret = mounts.iter().any(|mount| mount["mountPath"] == "/run/secrets/afterimage");
         assert_eq!(secret, on);
+        // A single file of a config map stays as it was when the pod began, and a mount inside one cannot be made.
+        assert!(mounts.iter().all(|mount| mount["subPath"].is_null()), "{mounts:?}");
+        let config =
+            mounts.iter().find(|mount| mount["name"] == "config").unwrap()["mountPath"].as_str().unwrap();
+        let args = pod["containers"][0]["args"].as_array().unwrap();
+        assert_eq!(args.last().unwrap(), &json!(format!("{config}/config.toml")));
+        let inside = format!("{config}/");
+        let below = |mount: &&Value| mount["mountPath"].as_str().unwrap().starts_with(&inside);
+        assert_eq!(mounts.iter().find(below), None);
     }
 }
 
@@ -210,11 +226,22 @@ fn the_debian_package_has_files_that_exist_or_are_made() {
     for wanted in ["usr/bin/", "usr/share/man/man8/", "usr/share/man/man1/", "etc/afterimage/config.toml"] {
         assert!(targets.contains(wanted), "{wanted}: {targets:?}");
     }
-    assert_eq!(
-        deb["systemd-units"]["enable"].as_bool(),
-        Some(false),
-        "recording begins when somebody says so"
-    );
+    // Recording begins when somebody says so, and ends with the package.
+    let scripts = deb["maintainer-scripts"].as_str().unwrap();
+    let script = |name: &str| {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(scripts).join(name);
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    };
+    assert!(script("prerm").contains("stop afterimaged.service"));
+    assert!(["systemctl enable", "systemctl start"].iter().all(|verb| !script("postinst").contains(verb)));
+    for name in ["postinst", "prerm", "postrm"] {
+        // Where the package is tried below another root, this machine's recorder is none of its business.
+        let told = script(name).lines().filter(|line| line.contains("/run/systemd/system")).count();
+        assert_eq!(
+            script(name).matches("[ -z \"${DPKG_ROOT:-}\" ] && [ -d /run/systemd/system ]").count(),
+            told
+        );
+    }
     // The manual has a page for each verb.
     let dir = tempfile::tempdir().unwrap();
     recorder(&["man", dir.path().to_str().unwrap()]);
