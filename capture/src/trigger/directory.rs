@@ -16,8 +16,6 @@ const MAX_CONTAINERS: usize = 200_000;
 const MAX_GONE: usize = 4096;
 /// Most gaps remembered.
 const MAX_GAPS: usize = 65_536;
-/// Latest gaps among which the beginning of one is looked for.
-const NEAR_GAPS: usize = 256;
 /// So little is between two parts of one gap. Nanoseconds.
 const SAME_GAP: i64 = 1_000_000_000;
 /// Most processes remembered.
@@ -192,6 +190,10 @@ pub struct Directory {
     /// The dead of which nothing is recorded any more, in the order in which that came to be.
     gone: VecDeque<ContainerUid>,
     gaps: VecDeque<Gap>,
+    /// How many came before the first of them.
+    forgotten_gaps: u64,
+    /// Whose latest gap of what the store refused is where, counted from the first there ever was.
+    refused: HashMap<Option<ContainerUid>, u64>,
     /// The moment before which gaps may have been forgotten.
     gaps_from: Option<i64>,
     /// By pid and moment: a list for each pid would take four times the room.
@@ -218,6 +220,8 @@ impl Directory {
             dead: VecDeque::new(),
             gone: VecDeque::new(),
             gaps: VecDeque::new(),
+            forgotten_gaps: 0,
+            refused: HashMap::new(),
             gaps_from: None,
             processes: BTreeMap::new(),
             neighbours: Neighbours::default(),
@@ -290,18 +294,28 @@ impl Directory {
 
     /// Learns of a gap. What the store refuses is told in many small ones, which are one where nothing is between them.
     pub fn learn_gap(&mut self, gap: Gap) {
-        if gap.cause == LossCause::DiskFull
-            && let Some(before) =
-                self.gaps.iter_mut().rev().take(NEAR_GAPS).find(|before| before.is_before(&gap))
-        {
-            before.to = before.to.max(gap.to);
-            before.count = before.count.zip(gap.count).map(|(before, more)| before.saturating_add(more));
-            return;
+        if gap.cause == LossCause::DiskFull {
+            let next = self.forgotten_gaps + self.gaps.len() as u64;
+            let place =
+                self.refused.insert(gap.container, next).and_then(|at| at.checked_sub(self.forgotten_gaps));
+            if let Some(place) = place
+                && let Some(before) =
+                    self.gaps.get_mut(place as usize).filter(|before| before.is_before(&gap))
+            {
+                before.to = before.to.max(gap.to);
+                before.count = before.count.zip(gap.count).map(|(before, more)| before.saturating_add(more));
+                self.refused.insert(gap.container, self.forgotten_gaps + place);
+                return;
+            }
         }
         if self.gaps.len() == MAX_GAPS
             && let Some(oldest) = self.gaps.pop_front()
         {
             self.gaps_from = Some(self.gaps_from.map_or(oldest.to, |known| known.max(oldest.to)));
+            if self.refused.get(&oldest.container) == Some(&self.forgotten_gaps) {
+                self.refused.remove(&oldest.container);
+            }
+            self.forgotten_gaps += 1;
         }
         self.gaps.push_back(gap);
     }
@@ -537,6 +551,31 @@ pub(super) mod tests {
         assert_eq!(tree(7, 150), [1, 2]);
         assert_eq!(tree(7, 250), [4, 5], "what an earlier holder of the pid made is not its own");
         assert_eq!(tree(12, 250), Vec::<u64>::new());
+    }
+
+    #[test]
+    fn what_is_refused_of_many_containers_is_a_gap_for_each() {
+        let mut directory = Directory::default();
+        let gap = |uid: u64, from: i64| Gap {
+            container: Some(ContainerUid(uid)),
+            cause: LossCause::DiskFull,
+            from,
+            to: from + 1,
+            count: Some(1),
+        };
+        for round in 0..500 {
+            (1..=300).for_each(|uid| directory.learn_gap(gap(uid, round * 1000)));
+        }
+        let counts: Vec<_> = directory.gaps.iter().map(|gap| gap.count).collect();
+        assert_eq!(counts, [Some(500); 300]);
+        // Much later it is another; what was pushed out is not gone on with.
+        directory.learn_gap(gap(1, SAME_GAP * 3));
+        assert_eq!((directory.gaps.len(), directory.gaps.back().unwrap().count), (301, Some(1)));
+        let ring = |from| Gap { cause: LossCause::RingFull, ..gap(2, from) };
+        (0..=MAX_GAPS as i64).for_each(|at| directory.learn_gap(ring(at)));
+        assert_eq!((directory.gaps.len(), directory.refused.len()), (MAX_GAPS, 0));
+        directory.learn_gap(gap(1, SAME_GAP * 3 + 1));
+        assert_eq!(directory.gaps.back(), Some(&gap(1, SAME_GAP * 3 + 1)));
     }
 
     #[test]
