@@ -15,7 +15,7 @@ use afterimage_detect::{
     Bits, Ended, EventContext, Filter, Frame, OfProcess, RowFilter, Rows, RuleSet, Sieve, Tracker,
 };
 use afterimage_format::{
-    BlockInfo, BootNanos, Class, Columns, ContainerRecord, ContainerUid, Event, EventId, FieldTag, Origin,
+    BlockInfo, BootNanos, Columns, ContainerRecord, ContainerUid, Event, EventId, FieldTag, Origin,
     OwnedEvent, Query, Recording, StoreOptions, StoreWriter, TaskKey, Visitor,
 };
 use mix::{EVENTS, machine, mix, on_cpu};
@@ -71,16 +71,7 @@ fn timed<R>(work: impl FnOnce() -> R) -> (f64, R) {
 fn make(dir: &Path, containers: usize) {
     let origin =
         Origin { store_uuid: [1; 16], boot_id: [2; 16], hostname: b"bench".to_vec(), ..Origin::default() };
-    let options = StoreOptions {
-        segment_bytes: 64 << 20,
-        block_age: 60_000_000_000,
-        sync_interval: 500_000_000,
-        budget_bytes: 0,
-        max_age: 0,
-        reserve_bytes: 0,
-        container_share: 0,
-        classify: |_| Class::Other,
-    };
+    let options = StoreOptions { block_age: 60_000_000_000, ..StoreOptions::default() };
     let mut writer = StoreWriter::open(dir, origin, options).expect("a new store");
     let (events, record) = mix();
     for number in 0..containers {

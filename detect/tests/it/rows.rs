@@ -4,9 +4,9 @@ use std::ops::ControlFlow;
 
 use afterimage_detect::{Bits, EventContext, Filter, Frame, RuleSet, Sieve, Tracker};
 use afterimage_format::{
-    BootNanos, Class, ClockMap, ClockPair, Columns, ContainerRecord, ContainerUid, Event, EventCode,
-    EventFlags, EventId, Field, FieldFlags, FieldTag, Origin, Query, Recording, StoreOptions, StoreWriter,
-    TaskKey, Visitor, layout,
+    BootNanos, ClockMap, ClockPair, Columns, ContainerRecord, ContainerUid, Event, EventCode, EventFlags,
+    EventId, Field, FieldFlags, FieldTag, Origin, Query, Recording, StoreOptions, StoreWriter, TaskKey,
+    Visitor, layout,
 };
 use afterimage_model::syscalls;
 use proptest::{prelude::*, sample::select};
@@ -220,11 +220,7 @@ fn store(acts: &[Act], block: usize) -> (tempfile::TempDir, Recording) {
         segment_bytes: 1 << 20,
         block_age: u64::MAX / 2,
         sync_interval: u64::MAX / 2,
-        budget_bytes: 0,
-        max_age: 0,
-        reserve_bytes: 0,
-        container_share: 0,
-        classify: |_| Class::Other,
+        ..StoreOptions::default()
     };
     let mut writer = StoreWriter::open(dir.path(), origin, options).unwrap();
     for uid in UIDS {
