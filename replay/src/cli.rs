@@ -25,14 +25,17 @@ mod timeline;
 mod tree;
 mod verify;
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
-use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{
+    ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
+    error::{ContextKind, ContextValue},
+};
 
 use crate::{
     crash,
     exit::{Exit, Verdict},
-    failure::Failure,
+    failure::{Failure, shown},
     output::{ColorWhen, Shape, Sink, Style, terminal},
 };
 use session::Session;
@@ -61,6 +64,7 @@ pub struct Cli {
 enum Verb {
     Ls(ls::LsArgs),
     Show(show::ShowArgs),
+    #[command(visible_alias = "open")]
     Replay(replay::ReplayArgs),
     Demo(demo::DemoArgs),
     Report(report::ReportArgs),
@@ -86,7 +90,10 @@ enum Verb {
 /// Parses the command line, runs the verb and tells the exit code.
 pub fn main() -> ExitCode {
     crash::guard(|| {
-        let matches = Cli::command().get_matches();
+        let matches = match Cli::command().try_get_matches() {
+            Ok(matches) => matches,
+            Err(error) => return without_verb(&error).map_or_else(|| error.exit(), |failure| tell(&failure)),
+        };
         let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         let style = Style::detect(cli.color);
         let result = match (fields_help(&matches), &cli.verb) {
@@ -95,13 +102,26 @@ pub fn main() -> ExitCode {
             (None, Verb::Demo(args)) => demo::run(args, style, cli.ascii),
             (None, verb) => print(verb, style, &cli),
         };
-        result.unwrap_or_else(|failure| {
-            if !matches!(failure, Failure::Closed) {
-                terminal::say(&failure.to_string());
-            }
-            ExitCode::from(failure.exit().code())
-        })
+        result.unwrap_or_else(|failure| tell(&failure))
     })
+}
+
+/// A recording in the place of a verb is a recording of which nothing is asked.
+fn without_verb(error: &clap::Error) -> Option<Failure> {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return None };
+    let path = Path::new(word);
+    let path = path.exists().then(|| shown(path))?;
+    Some(Failure::Usage(format!(
+        "it is not said what to do with `{path}`; `afterimage replay {path}` opens it, `afterimage ls {path}` lists its containers"
+    )))
+}
+
+/// Tells what went wrong, if anybody listens; the exit code.
+fn tell(failure: &Failure) -> ExitCode {
+    if !matches!(failure, Failure::Closed) {
+        terminal::say(&failure.to_string());
+    }
+    ExitCode::from(failure.exit().code())
 }
 
 /// The rows whose members `--fields help` asks for.

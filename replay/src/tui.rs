@@ -36,6 +36,7 @@ mod session;
 mod sheets;
 mod slot;
 mod sorting;
+mod sparing;
 mod stories;
 mod stream;
 mod symbols;

@@ -12,15 +12,14 @@ use crossterm::{
     event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture},
     queue, style,
     terminal::{
-        BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
-        disable_raw_mode, enable_raw_mode,
+        EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
     },
 };
-use ratatui::{Terminal, backend::CrosstermBackend, layout::Rect};
+use ratatui::{Terminal, layout::Rect};
 
 use afterimage_model::text::Safe;
 
-use crate::tui::{app::App, clipboard, view};
+use crate::tui::{app::App, clipboard, sparing::Sparing, view};
 
 /// Whether the terminal is ours at the moment.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -30,7 +29,7 @@ const BUFFER: usize = 1 << 16;
 
 /// The terminal while it is ours. Dropping it gives it back.
 pub(super) struct Screen {
-    terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    terminal: Terminal<Sparing<BufWriter<Stdout>>>,
 }
 
 impl Screen {
@@ -41,7 +40,7 @@ impl Screen {
     pub(super) fn take() -> io::Result<Self> {
         give_back_on_panic();
         take()?;
-        let backend = CrosstermBackend::new(BufWriter::with_capacity(BUFFER, io::stdout()));
+        let backend = Sparing::new(BufWriter::with_capacity(BUFFER, io::stdout()));
         match Terminal::new(backend) {
             Ok(terminal) => Ok(Self { terminal }),
             Err(error) => {
@@ -65,10 +64,7 @@ impl Screen {
     /// # Errors
     /// The terminal cannot be written.
     pub(super) fn draw(&mut self, app: &App) -> io::Result<()> {
-        queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
-        self.terminal.draw(|frame| view::view(app, frame))?;
-        queue!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
-        Write::flush(self.terminal.backend_mut())
+        self.terminal.draw(|frame| view::view(app, frame)).map(|_| ())
     }
 
     /// Takes the mouse, or gives it to the terminal.
@@ -76,7 +72,7 @@ impl Screen {
     /// # Errors
     /// The terminal cannot be written.
     pub(super) fn mouse(&mut self, ours: bool) -> io::Result<()> {
-        let out = self.terminal.backend_mut();
+        let out = self.terminal.backend_mut().out();
         if ours {
             queue!(out, EnableMouseCapture)?
         } else {
@@ -90,7 +86,7 @@ impl Screen {
     /// # Errors
     /// The terminal cannot be written.
     pub(super) fn copy(&mut self, text: &Safe) -> io::Result<()> {
-        let out = self.terminal.backend_mut();
+        let out = self.terminal.backend_mut().out();
         out.write_all(clipboard::sequence(text)?.as_bytes())?;
         Write::flush(out)
     }

@@ -340,6 +340,8 @@ pub(crate) fn receive(app: &mut App, reply: Reply) {
                 let newer = opened.page.entry().is_some_and(|(got, _)| page.named && *got != key);
                 // Names that come after the page was left are of no use.
                 if !newer {
+                    // A page that is read again has no names again.
+                    opened.naming.take_if(|_| !page.named);
                     opened.page.fill(key, page);
                 }
             }

@@ -149,6 +149,16 @@ fn a_recording_without_containers_says_so_and_whether_they_may_have_been_lost() 
     check(&afterimage(&["show", &path]), 1, &["no container in", &path]);
 }
 
+#[test]
+fn a_recording_without_a_verb_is_told_what_can_be_done_with_it() {
+    let recording = Fixture::new().seal();
+    let path = recording.path.to_str().expect("UTF-8").to_owned();
+    check(&afterimage(&[&path]), 2, &[&format!("`afterimage replay {path}` opens it")]);
+    let neither = afterimage(&["no-such-file"]);
+    assert_eq!(neither.code, 2);
+    assert!(neither.stderr().contains("unrecognized subcommand 'no-such-file'"), "{}", neither.stderr());
+}
+
 #[cfg(unix)]
 #[test]
 fn a_stopped_reader_leaves_no_copy_of_standard_input() {

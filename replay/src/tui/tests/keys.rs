@@ -114,6 +114,20 @@ fn a_filter_keeps_the_moment_and_says_how_much_it_hides() {
 }
 
 #[test]
+fn rows_tell_their_descriptors_again_when_a_filter_is_taken_away() {
+    let sample = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples/intrusion.aftx");
+    let mut harness = Harness::on(&sample, 160, 60);
+    harness.press("Enter");
+    let before = harness.text();
+    assert!(before.contains(":tcp "), "{before}");
+    harness.press("/");
+    harness.type_text("there-is-no-such-name");
+    harness.press("Enter Ctrl-x");
+    let rows = |text: &str| text.lines().skip(3).take(40).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(rows(&harness.text()), rows(&before));
+}
+
+#[test]
 fn the_last_event_has_the_number_of_all() {
     let sample = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../samples/intrusion.aftx");
     for mut harness in [Harness::new(120, 40), Harness::on(&sample, 120, 40)] {
