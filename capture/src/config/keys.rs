@@ -102,7 +102,7 @@ pub(super) const KEYS: &[Key] = &[
         Kind::Size(0, u64::MAX),
         "10GiB",
         START,
-        "the recording never takes more, pins included: the oldest of the largest container goes first; 0B for no limit",
+        "the recording takes no more at each commit (twice a second), pins included: the oldest of the largest container goes first; 0B for no limit",
     ),
     key(
         "store.age",
