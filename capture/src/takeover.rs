@@ -21,8 +21,8 @@ use crate::{
     recorder::{COMMIT, Options, RecordError},
 };
 
-/// How long an event may have been out of the rings without being staged, at most.
-const UNSTAGED: u64 = 2 * COMMIT.as_nanos() as u64 + WINDOW;
+/// How long an event may have been out of the rings without being staged, at most. Nanoseconds.
+pub const UNSTAGED: u64 = 2 * COMMIT.as_nanos() as u64 + WINDOW;
 
 /// Programs and store, and what there was before.
 pub struct Ground {

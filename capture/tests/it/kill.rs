@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use afterimage_capture::takeover::UNSTAGED;
 use afterimage_format::{DefectKind, EventCode, LossCause, VerifyOptions, verify};
 use afterimage_launch::{Launcher, Root, Stdio, Style, rootfs};
 
@@ -95,8 +96,7 @@ fn a_restart_leaves_a_named_gap_and_goes_on_with_new_uids() {
     let last_before = events(&recording, early).last().unwrap().time;
     let first_after = events(&recording, late).first().unwrap().time;
     // What was not staged yet is in the gap, although later events may be in blocks already.
-    const UNSTAGED: u64 = 50_000_000;
-    assert!(
-        last_before.0 <= gaps[0].from.0 + UNSTAGED && gaps[0].from < gaps[0].to && gaps[0].to < first_after
-    );
+    let (from, to) = (gaps[0].from, gaps[0].to);
+    assert!(last_before.0 <= from.0 + UNSTAGED, "{last_before:?} is long before the gap from {from:?}");
+    assert!(from < to && to < first_after, "{from:?} to {to:?}, then {first_after:?}");
 }
