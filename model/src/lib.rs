@@ -17,6 +17,7 @@ pub mod mounts;
 mod names;
 pub mod net;
 pub mod paths;
+pub mod peer;
 pub mod process;
 pub mod sockaddr;
 pub mod streams;

@@ -25,6 +25,7 @@ use crate::{
     describe::payload,
     dns::{DnsAnswer, DnsMessage},
     fds::{Socket, SocketState},
+    peer,
     process::ProcessKey,
     sockaddr::SocketAddress,
     streams::{MSG_PEEK, counts_messages},
@@ -51,10 +52,21 @@ struct Net {
     index: HashMap<Key, usize>,
     /// Conversations of which there were signs before counting began, by their positions.
     before: HashSet<usize>,
+    /// Connections that were begun and of which it is not known yet what became of them, by their descriptions.
+    under_way: HashMap<u64, UnderWay>,
     listeners: Vec<Listener>,
     lookups: Vec<Lookup>,
     names: HashMap<IpAddr, Vec<Vec<u8>>>,
     dropped: u64,
+}
+
+/// A connection that goes on in the background.
+#[derive(Debug, Clone, Copy)]
+struct UnderWay {
+    /// The position of its conversation.
+    at: usize,
+    /// It is counted there as one that was made.
+    counted: bool,
 }
 
 /// What makes a conversation one.
@@ -85,7 +97,7 @@ impl Network {
         let Some(process) = world.process_of_task(event.task) else { return };
         let net = self.containers.entry(container).or_default();
         let counts = self.begin <= event.time;
-        Look { world, event, process: process.key, net, counts }.apply(action);
+        Look { world, event, container, process: process.key, net, counts }.apply(action);
     }
 
     /// The conversations of a container, by their first sign; those with no sign since counting began are among them.
@@ -154,6 +166,7 @@ fn action(call: &str) -> Option<Action> {
 struct Look<'a> {
     world: &'a World,
     event: &'a Event<'a>,
+    container: ContainerUid,
     process: ProcessKey,
     net: &'a mut Net,
     /// It is in the range that is counted.
@@ -184,29 +197,70 @@ impl Look<'_> {
     }
 
     fn connect(&mut self) {
-        const EINPROGRESS: i64 = -115;
         let Some(socket) = self.socket(self.fd()) else { return };
-        let peer = self.told(FieldTag::PEER).or_else(|| self.told(FieldTag::SOCKADDR));
-        let Some(peer) = peer.filter(|_| is_talk(&socket)) else { return };
-        let event = self.event;
-        let counts = self.counts;
-        let Some(conversation) = self.signed(&socket, Some(peer)) else { return };
-        conversation.local = socket.local.or(conversation.local.take());
-        if !counts {
+        let failed = peer::attempt_failed(self.event);
+        if failed && self.under_way_failed(self.fd()) {
+            // It is the earlier attempt that came to nothing, whatever address this one names.
             return;
         }
-        if event.ret >= 0 || event.ret == EINPROGRESS {
-            conversation.connections += 1;
-        } else {
-            conversation.failures += 1;
-            conversation.last_error = Some(event.ret);
+        let Some(peer) = peer::of_event(self.event).filter(|_| is_talk(&socket)) else { return };
+        let (error, counts, description) = (self.event.ret, self.counts, self.description(self.fd()));
+        let was_under_way = description.is_some_and(|id| self.net.under_way.contains_key(&id));
+        let Some(at) = self.signed(&socket, Some(peer.address), Some(peer.claimed)) else { return };
+        let Some(conversation) = self.net.conversations.get_mut(at) else { return };
+        conversation.local = socket.local.or(conversation.local.take());
+        if failed {
+            conversation.failures += u64::from(counts);
+            conversation.last_error = Some(error).filter(|_| counts).or(conversation.last_error);
+        } else if !was_under_way && !peer::was_before(self.event) {
+            conversation.connections += u64::from(counts);
         }
+        match description {
+            Some(id) if error >= 0 || error == peer::EISCONN => {
+                self.net.under_way.remove(&id);
+            }
+            Some(id) if !failed && !was_under_way => self.goes_on(id, UnderWay { at, counted: counts }),
+            _ => {}
+        }
+    }
+
+    /// What becomes of a connection is told later, by its socket.
+    fn goes_on(&mut self, description: u64, begun: UnderWay) {
+        let (world, container) = (self.world, self.container);
+        if self.net.under_way.len() >= MOST {
+            // Most were closed before anything told.
+            self.net.under_way.retain(|id, _| world.is_open(container, *id));
+        }
+        if self.net.under_way.len() < MOST {
+            self.net.under_way.insert(description, begun);
+        }
+    }
+
+    /// A connection under way on this descriptor came to nothing; whether there was one.
+    fn under_way_failed(&mut self, fd: i32) -> bool {
+        let Some(begun) = self.description(fd).and_then(|id| self.net.under_way.remove(&id)) else {
+            return false;
+        };
+        let (error, counts) = (self.event.ret, self.counts);
+        let Some(conversation) = self.net.conversations.get_mut(begun.at) else { return false };
+        conversation.connections -= u64::from(begun.counted).min(conversation.connections);
+        if counts {
+            conversation.note(self.event.time, self.process);
+            conversation.failures += 1;
+            conversation.last_error = Some(error);
+        }
+        true
+    }
+
+    fn description(&self, fd: i32) -> Option<u64> {
+        Some(self.world.description(self.event.task, fd)?.0)
     }
 
     fn accept(&mut self) {
         let Some(socket) = i32::try_from(self.event.ret).ok().and_then(|fd| self.socket(fd)) else { return };
         let counts = self.counts;
-        if let Some(conversation) = self.signed(&socket, socket.peer.clone()) {
+        let claimed = peer::of_event(self.event).map(|peer| peer.claimed);
+        if let Some(conversation) = self.conversation_signed(&socket, socket.peer.clone(), claimed) {
             conversation.connections += u64::from(counts);
         }
         if !counts {
@@ -241,14 +295,22 @@ impl Look<'_> {
     }
 
     fn transfer(&mut self, sends: bool) {
+        if peer::says_connection_failed(self.event.ret) {
+            self.under_way_failed(self.fd());
+        }
         let Some(moved) = u64::try_from(self.event.ret).ok().filter(|&n| n > 0) else { return };
+        if let Some(id) = self.description(self.fd()) {
+            self.net.under_way.remove(&id);
+        }
         let parts = self.event.fields.iter().filter(|f| f.tag == FieldTag::PAYLOAD);
         // What further messages of one call moved is not recorded.
         let is_many = counts_messages(syscalls::base_name(self.event.code));
         let bytes = if is_many { payload::length(parts) } else { moved };
         let Some(socket) = self.socket(self.fd()).filter(is_talk) else { return };
         // A datagram's own address is whom it went to or came from.
-        let peer = self.told(FieldTag::SOCKADDR).or_else(|| socket.peer.clone());
+        let told = self.told(FieldTag::SOCKADDR);
+        let claimed = told.is_some().then_some(true);
+        let peer = told.or_else(|| socket.peer.clone());
         let peeked = !sends && self.peeks();
         let event = self.event;
         let is_dns = peer.as_ref().and_then(SocketAddress::port) == Some(DNS_PORT);
@@ -263,7 +325,7 @@ impl Look<'_> {
             self.further(&socket, sends);
         }
         let counts = self.counts;
-        let Some(conversation) = self.signed(&socket, peer) else { return };
+        let Some(conversation) = self.conversation_signed(&socket, peer, claimed) else { return };
         if peeked {
             return;
         }
@@ -286,7 +348,9 @@ impl Look<'_> {
     fn further(&mut self, socket: &Socket, sends: bool) {
         let counts = self.counts;
         for address in SocketAddress::of_further_messages(self.event).filter(SocketAddress::is_named) {
-            let Some(conversation) = self.signed(socket, Some(address)) else { return };
+            let Some(conversation) = self.conversation_signed(socket, Some(address), Some(true)) else {
+                return;
+            };
             if !counts {
                 continue;
             }
@@ -306,17 +370,38 @@ impl Look<'_> {
     }
 
     /// The conversation of a socket with a peer, of which this event is a sign.
-    fn signed(&mut self, socket: &Socket, peer: Option<SocketAddress>) -> Option<&mut Conversation> {
+    fn conversation_signed(
+        &mut self,
+        socket: &Socket,
+        peer: Option<SocketAddress>,
+        claimed: Option<bool>,
+    ) -> Option<&mut Conversation> {
+        let at = self.signed(socket, peer, claimed)?;
+        self.net.conversations.get_mut(at)
+    }
+
+    /// The position of the conversation of a socket with a peer, of which this event is a sign; where the event itself told
+    /// the address, with whether it is claimed.
+    fn signed(
+        &mut self,
+        socket: &Socket,
+        peer: Option<SocketAddress>,
+        claimed: Option<bool>,
+    ) -> Option<usize> {
         let (time, process, counts) = (self.event.time, self.process, self.counts);
+        let known = self.net.conversations.len();
         let at = self.conversation(socket, peer)?;
         if !counts {
             self.net.before.insert(at);
         }
         let conversation = self.net.conversations.get_mut(at)?;
+        let is_new = at == known;
+        conversation.claimed =
+            if is_new { claimed == Some(true) } else { conversation.claimed && claimed != Some(false) };
         if counts {
             conversation.note(time, process);
         }
-        Some(conversation)
+        Some(at)
     }
 
     /// The position of the conversation of a socket with a peer, begun when it is new.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use afterimage_format::{ContainerUid, Event, EventCode, FieldTag};
-use afterimage_model::{sockaddr::SocketAddress, syscalls};
+use afterimage_model::{peer, sockaddr::SocketAddress, syscalls};
 
 /// Most ends that wait for their other ones.
 const MAX_ENDS: usize = 65_536;
@@ -70,7 +70,8 @@ pub fn ends(event: &Event<'_>) -> Option<Ends> {
         return None;
     }
     let of = |tag| event.bytes(tag).and_then(SocketAddress::parse).as_ref().and_then(internet);
-    let (own, other) = (of(FieldTag::LOCAL)?, of(FieldTag::PEER).or_else(|| of(FieldTag::SOCKADDR))?);
+    let other = peer::of_event(event).as_ref().and_then(|peer| internet(&peer.address))?;
+    let own = of(FieldTag::LOCAL)?;
     // Loopback is each container's own.
     (!own.ip().is_loopback() && own.port() != 0).then_some((own, other))
 }

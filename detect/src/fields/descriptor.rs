@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use afterimage_format::{Event, FieldTag};
-use afterimage_model::sockaddr::SocketAddress;
+use afterimage_model::{peer, sockaddr::SocketAddress};
 
 use crate::{
     context::EventContext,
@@ -52,8 +52,9 @@ fn ends(cx: &EventContext<'_>, event: &Event<'_>, known: Option<Socket>) -> Opti
     let mut socket = known.unwrap_or_default();
     let family = [&remote, &claimed, &local].into_iter().flatten().find_map(family_of);
     match cx.shape().name {
-        "connect" if event.ret >= 0 || event.ret == IN_PROGRESS => {
-            socket.remote = end(remote).or_else(|| end(claimed)).or(socket.remote);
+        "connect" if event.ret >= 0 || event.ret == IN_PROGRESS || peer::attempt_failed(event) => {
+            let peer = peer::of_message(event, cx.claimed()).map(|peer| peer.address);
+            socket.remote = end(peer).or(socket.remote);
             socket.local = end(local).or(socket.local).or_else(|| unknown_end(socket.remote));
             socket.role = Role::Client;
             socket.connected = event.ret >= 0;

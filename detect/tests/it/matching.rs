@@ -218,6 +218,23 @@ fn connections_by_either_end() {
             ("evt.arg.tuple contains 443", true),
         ],
     );
+    // The kernel's socket has no port any more when a connection was refused.
+    let told =
+        |port: u16| [&[2, 0][..], &port.to_be_bytes(), &[10, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0]].concat();
+    let (asked, left, none) = (told(22), told(0), [&[2, 0][..], &[0; 14]].concat());
+    let fields: [(FieldTag, &[u8]); 3] =
+        [(FieldTag::SOCKADDR, &asked), (FieldTag::LOCAL, &none), (FieldTag::PEER, &left)];
+    for ret in [-111, -110, -113] {
+        check(
+            &scene().tcp(101, 3).call(101, "connect", &[3, 0, 16], ret, &fields),
+            &[
+                ("evt.type = connect and fd.sport = 22", true),
+                ("fd.rport = 22 and fd.rip = 10.0.0.9 and fd.sip = 10.0.0.9", true),
+                ("fd.name = 0.0.0.0:0->10.0.0.9:22", true),
+                ("fd.sport = 0 or fd.connected = true", false),
+            ],
+        );
+    }
     let reading = connected().call(101, "read", &[3, 0, 100], 3, &[(FieldTag::PAYLOAD, b"\xca\xfe\xba\xbe")]);
     check(
         &reading,

@@ -6,6 +6,7 @@ use super::{FdNames, args, command, is_used, path, payload};
 use crate::{
     artifacts,
     names::event_name,
+    peer,
     sockaddr::SocketAddress,
     streams::counts_messages,
     symbols, syscalls,
@@ -206,8 +207,11 @@ impl Line<'_> {
         let decode = |tag| self.event.bytes(tag).and_then(SocketAddress::parse);
         let claimed = decode(FieldTag::SOCKADDR);
         let is_bind = syscalls::base_name(self.event.code) == "bind";
-        let real =
-            decode(if is_bind { FieldTag::LOCAL } else { FieldTag::PEER }).filter(SocketAddress::is_named);
+        let real = if is_bind {
+            decode(FieldTag::LOCAL).filter(SocketAddress::is_named)
+        } else {
+            peer::of_event(self.event).map(|peer| peer.address)
+        };
         match (real, claimed) {
             (Some(real), Some(claimed)) if self.event.flags.contains(EventFlags::DIFFERS) => {
                 format!("{} {real} (claimed {claimed})", self.number(0) as i32)

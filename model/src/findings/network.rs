@@ -1,9 +1,8 @@
 //! Connections made and awaited.
 
-use afterimage_format::FieldTag;
-
 use super::{Memory, Seen, Severity, act::Act, places};
 use crate::{
+    peer,
     sockaddr::SocketAddress,
     text::{self, Safe},
 };
@@ -29,8 +28,7 @@ pub(super) fn look(act: &Act<'_>, memory: &Memory) -> Option<Seen> {
 }
 
 fn connect(act: &Act<'_>, memory: &Memory) -> Option<Seen> {
-    let told = |tag| act.event.bytes(tag).and_then(SocketAddress::parse);
-    let peer = told(FieldTag::PEER).filter(SocketAddress::is_named).or_else(|| told(FieldTag::SOCKADDR))?;
+    let peer = peer::of_event(act.event)?.address;
     if let SocketAddress::UnixPath(path) = &peer {
         let severity = if act.event.ret == EACCES { Severity::Notice } else { Severity::Critical };
         return places::is_runtime_socket(path).then(|| {

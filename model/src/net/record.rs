@@ -25,6 +25,8 @@ pub struct Conversation {
     pub direction: Direction,
     /// The peer; of accepted connections that of the last one.
     pub peer: Option<SocketAddress>,
+    /// The peer's address is one that programs claimed: no socket of the kernel was seen to have it.
+    pub claimed: bool,
     /// The own address, where known.
     pub local: Option<SocketAddress>,
     /// What the peer is called.
@@ -138,6 +140,7 @@ impl Conversation {
             protocol,
             direction,
             peer: None,
+            claimed: false,
             local: None,
             names: Vec::new(),
             first: time,

@@ -51,6 +51,53 @@ fn a_conversation_counts_both_ways_whoever_takes_part() {
     assert_eq!((one.first.0, one.last.0), (11, 31));
 }
 
+/// The connections and failures of each peer.
+fn told(net: &Network) -> Vec<(String, u64, u64, bool)> {
+    let talks = net.conversations(BOX).iter();
+    talks.map(|c| (c.peer.as_ref().unwrap().to_string(), c.connections, c.failures, c.claimed)).collect()
+}
+
+#[test]
+fn a_scan_of_ports_is_there_with_its_ports_though_the_kernel_forgets_them() {
+    let mut events = Vec::new();
+    for port in 20..23 {
+        let [socket, refused] = connect(10 * port, 1, 3, &format!("10.0.0.9:{port}"), -111);
+        events.extend([socket, refused.with_address(FieldTag::PEER, "10.0.0.9:0")]);
+    }
+    let [_, made] = connect(400, 1, 3, "10.0.0.9:22", 0);
+    events.push(made.with_address(FieldTag::PEER, "10.0.0.9:22"));
+    let all = told(&network(&events));
+    let expected = [("10.0.0.9:20", 0, 1, true), ("10.0.0.9:21", 0, 1, true), ("10.0.0.9:22", 1, 1, false)];
+    assert_eq!(all, expected.map(|(peer, made, failed, claimed)| (peer.to_owned(), made, failed, claimed)));
+}
+
+#[test]
+fn a_connection_that_was_under_way_and_is_refused_later_was_not_made() {
+    let again = |time, ret, peer: &str| {
+        call(time, 1, "connect", &[3, 0, 16], ret)
+            .with_address(FieldTag::SOCKADDR, "10.0.0.8:80")
+            .with_address(FieldTag::PEER, peer)
+    };
+    let begun = || connect(10, 1, 3, "10.0.0.9:22", -115).to_vec();
+    let is = |peer: &str, made, failed| vec![(peer.to_owned(), made, failed, true)];
+    for later in [
+        again(20, -111, "10.0.0.9:0"),
+        call(20, 1, "write", &[3, 0, 1], -111),
+        call(20, 1, "read", &[3, 0, 1], -110),
+    ] {
+        let net = network(&[begun(), vec![later]].concat());
+        assert_eq!(told(&net), is("10.0.0.9:22", 0, 1), "whatever the second attempt names");
+    }
+    // The usual ways to learn that it succeeded count no second connection and no failure.
+    for later in [-114, -106, 0].map(|ret| again(20, ret, "10.0.0.9:22")) {
+        let net = network(&[begun(), vec![later]].concat());
+        assert_eq!(told(&net), [("10.0.0.9:22".to_owned(), 1, 0, false)]);
+    }
+    // One that carried bytes was made, whatever comes after.
+    let net = network(&[begun(), vec![send(20, 1, 3, b"x"), call(21, 1, "read", &[3, 0, 1], -110)]].concat());
+    assert_eq!(told(&net), is("10.0.0.9:22", 1, 0));
+}
+
 #[test]
 fn names_from_dns_stand_with_the_addresses_they_gave() {
     let answer = message(9, "pypi.internal", &[(5, b"\x01c\xc0\x0c"), (1, &[10, 0, 3, 7])]);

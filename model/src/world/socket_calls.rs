@@ -9,6 +9,7 @@ use super::{
 use crate::{
     describe::descriptors,
     fds::{FdInfo, FdKind, Socket, SocketState},
+    peer,
     sockaddr::SocketAddress,
 };
 
@@ -96,7 +97,9 @@ fn addresses(socket: &mut Socket, event: &Event<'_>) {
     if let Some(local) = told(event, FieldTag::LOCAL) {
         socket.local = Some(local);
     }
-    if let Some(peer) = told(event, FieldTag::PEER).filter(SocketAddress::is_named) {
+    let peer = told(event, FieldTag::PEER).filter(SocketAddress::is_named);
+    // A socket whose connection failed has an address without its port: that is no better than what is known.
+    if let Some(peer) = peer.filter(|peer| socket.peer.is_none() || !peer::lacks_port(peer)) {
         socket.peer = Some(peer);
     }
 }
@@ -117,8 +120,8 @@ pub(super) fn connect(state: &mut State, call: &Call<'_>) {
             return;
         }
         socket.state = after;
-        socket.peer = claimed.or(socket.peer.take());
-        addresses(socket, call.event);
+        socket.local = told(call.event, FieldTag::LOCAL).or(socket.local.take());
+        socket.peer = peer::of_event(call.event).map(|peer| peer.address).or(socket.peer.take());
     });
 }
 

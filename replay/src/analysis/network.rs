@@ -38,6 +38,13 @@ pub const CONVERSATIONS: Shape = Shape {
         Column::new("peer", "PEER", "address of the other end").flexible(),
         Column::new("peer_ip", "PEER IP", "its IP address").hidden(),
         Column::new("peer_port", "PEER PORT", "its port, where the protocol has ports").hidden().integer(),
+        Column::new(
+            "claimed",
+            "CLAIMED",
+            "its address is one that programs claimed, as of connections that failed: no socket of the kernel had it",
+        )
+        .hidden()
+        .kind(Kind::Boolean),
         Column::new("names", "NAMES", "what the peer is called: by DNS, TLS or HTTP")
             .kind(Kind::Texts)
             .optional()
@@ -152,6 +159,7 @@ impl Record for Talk<'_> {
             "peer_port" => {
                 Cell::option(c.peer.as_ref().and_then(|a| a.port_seen_by(c.protocol)), Cell::number)
             }
+            "claimed" => Cell::flag(c.claimed),
             "names" => Cell::list(c.names.iter().map(|n| escape(&n.name))),
             "name_sources" => Cell::list(c.names.iter().map(|n| Safe::literal(n.source.as_str()))),
             "local" => address(c.local.as_ref(), c.protocol),

@@ -75,6 +75,7 @@ mod tests {
             protocol: "tcp",
             direction: Direction::In,
             peer: Some(peer),
+            claimed: false,
             local: Some(local),
             names: Vec::new(),
             first: BootNanos(1),

@@ -59,6 +59,35 @@ fn net_tells_peers_and_bytes_both_ways() {
     assert_eq!(afterimage(&["net", "quiet", store.arg()]).code, 1);
 }
 
+#[test]
+fn a_scan_of_ports_is_told_with_its_ports() {
+    let mut fixture = Fixture::new();
+    fixture.container(&fixture::container(1, Engine::Docker, &id("3ad7"), 1.0, &[(FactKey::Name, b"web")]));
+    let scanner = task(410, 1.0);
+    fixture.exec(1, 1.0, scanner, Exec { argv: &[b"scan"], ..Exec::default() });
+    let address =
+        |port: u16| [&[2, 0][..], &port.to_be_bytes(), &[127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]].concat();
+    // What the kernel has when it looks: an address that has lost its port.
+    let left = address(0);
+    for port in [22, 23, 80] {
+        let (asked, at) = (address(port), 2.0 + f64::from(port) / 100.0);
+        fixture.call(1, at, scanner, Call { nr: 41, ret: 3, args: &[2, 1, 0], ..Call::default() });
+        let fields: [(FieldTag, &[u8]); 2] = [(FieldTag::SOCKADDR, &asked), (FieldTag::PEER, &left)];
+        let refused = Call { nr: 42, ret: -111, args: &[3, 0, 16], fields: &fields, ..Call::default() };
+        fixture.call(1, at + 0.001, scanner, refused);
+    }
+    let store = fixture.seal();
+    let document = afterimage(&["net", "web", store.arg(), "-o", "json"]).json();
+    let rows = document["conversations"].as_array().expect("a list");
+    let ports: Vec<_> = rows.iter().map(|row| row["peer_port"].as_u64().expect("a port")).collect();
+    assert_eq!(ports, [22, 23, 80]);
+    assert!(rows.iter().all(|row| row["failures"] == 1 && row["claimed"] == true), "{document}");
+    let found = afterimage(&["grep", "evt.type=connect and fd.sport=22", store.arg(), "-o", "json"]).json();
+    let rows = found["events"].as_array().expect("a list");
+    let details: Vec<_> = rows.iter().map(|row| row["detail"].as_str().expect("text")).collect();
+    assert_eq!(details, ["3 127.0.0.1:22"]);
+}
+
 /// The number of the stream that is a TCP connection.
 fn tcp_stream(store: &Store) -> String {
     let document = afterimage(&["follow", "web", store.arg(), "-o", "json"]).json();

@@ -5,6 +5,7 @@ use afterimage_model::{
     World,
     dns::{self, DnsAnswer, DnsMessage},
     fds::{Socket, SocketState},
+    peer,
     sockaddr::SocketAddress,
     streams::counts_messages,
     syscalls,
@@ -29,8 +30,9 @@ pub(super) fn of(world: &World, event: &Event<'_>, act: Act, code: EventCode) ->
         || field(FieldTag::SOCKADDR).filter(|_| event.ret >= 0 || matches!(name, "connect" | "sendto"));
     let own = field(FieldTag::LOCAL).or_else(|| claimed().filter(|_| is_own));
     let own = own.filter(SocketAddress::is_named).or_else(|| of_socket(|socket| socket.local.as_ref()));
-    let peer = field(FieldTag::PEER).filter(SocketAddress::is_named);
-    let peer = peer.or_else(|| claimed().filter(|_| !is_own)).filter(SocketAddress::is_named);
+    // Of calls that failed, only those that were about an address tell whose it is.
+    let told = peer::of_event(event).filter(|peer| !peer.claimed || claimed().is_some());
+    let peer = told.filter(|peer| !peer.claimed || !is_own).map(|peer| peer.address);
     // Whom a socket without a fixed peer spoke with last is no end of this message.
     let joined = socket.is_some_and(|socket| {
         matches!(socket.state, SocketState::Connected | SocketState::Connecting | SocketState::Failed)

@@ -300,6 +300,7 @@ mod tests {
             protocol: "udp",
             direction: Direction::Out,
             peer: None,
+            claimed: false,
             local: None,
             names: Vec::new(),
             first: BootNanos(1),

@@ -147,6 +147,9 @@ pub(super) fn conversation(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     if let Some(peer) = talk.peer.as_ref().filter(|peer| is_mapped(peer)) {
         add("written as", safe!("IPv4; the program used {}", peer.seen_by(talk.protocol)));
     }
+    if talk.claimed {
+        add("address", Safe::literal("as programs claimed it"));
+    }
     if from_many(talk) {
         add("its ports", safe!("one for each of {} connections", grouped(talk.connections)));
     }

@@ -1,0 +1,128 @@
+//! Whom a call that connects, accepts, sends or receives was with: as the kernel's socket has it, or as the program
+//! claimed it.
+//!
+//! The kernel's socket is read when the call returns. Of a connection that was refused it has no port any more, and may
+//! have the address of an earlier one: what was attempted is known from the program alone then.
+
+use afterimage_format::{Event, FieldTag};
+
+use crate::{sockaddr::SocketAddress, syscalls};
+
+const EINTR: i64 = -4;
+/// The socket is connected.
+pub(crate) const EISCONN: i64 = -106;
+const EALREADY: i64 = -114;
+const EINPROGRESS: i64 = -115;
+/// `ERESTARTSYS` and its kin: a signal came while the connection was under way.
+const RESTARTED: std::ops::RangeInclusive<i64> = -516..=-512;
+
+/// The other end of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Its address.
+    pub address: SocketAddress,
+    /// The address is the one in the program's memory: the kernel's socket had none, or not that of this attempt.
+    pub claimed: bool,
+}
+
+/// Whom the event was with; `None` where neither the kernel nor the program told.
+pub fn of_event(event: &Event<'_>) -> Option<Peer> {
+    of_message(event, event.bytes(FieldTag::SOCKADDR))
+}
+
+/// The same of one message of a call that moves many, by the address that the program told for it.
+pub fn of_message(event: &Event<'_>, told: Option<&[u8]>) -> Option<Peer> {
+    let parse = |bytes| SocketAddress::parse(bytes).filter(SocketAddress::is_named);
+    let kernel = event.bytes(FieldTag::PEER).and_then(parse);
+    let claimed = told.and_then(parse);
+    let claim = |address| Peer { address, claimed: true };
+    let fact = |address| Peer { address, claimed: false };
+    if attempt_failed(event) {
+        // What the socket has is left from before.
+        return claimed.map(claim);
+    }
+    match (kernel, claimed) {
+        (Some(kernel), Some(claimed)) if lacks_port(&kernel) && !lacks_port(&claimed) => Some(claim(claimed)),
+        (Some(kernel), _) => Some(fact(kernel)),
+        (None, claimed) => claimed.map(claim),
+    }
+}
+
+/// Whether it is a `connect` that came to nothing, and not for being connected or under way already.
+pub fn attempt_failed(event: &Event<'_>) -> bool {
+    let goes_on =
+        matches!(event.ret, EINTR | EISCONN | EALREADY | EINPROGRESS) || RESTARTED.contains(&event.ret);
+    event.ret < 0 && !goes_on && syscalls::base_name(event.code) == "connect"
+}
+
+/// Whether it is a `connect` of a socket that was connected, or about to be, before.
+pub(crate) fn was_before(event: &Event<'_>) -> bool {
+    matches!(event.ret, EISCONN | EALREADY)
+}
+
+/// Whether a call on a socket whose connection was under way says by its result that it came to nothing.
+pub(crate) fn says_connection_failed(ret: i64) -> bool {
+    const ENETUNREACH: i64 = -101;
+    const ETIMEDOUT: i64 = -110;
+    const ECONNREFUSED: i64 = -111;
+    const EHOSTUNREACH: i64 = -113;
+    matches!(ret, ENETUNREACH | ETIMEDOUT | ECONNREFUSED | EHOSTUNREACH)
+}
+
+/// Whether it is an IP address whose port is 0: the kernel's socket is not connected, or below the ports.
+pub(crate) fn lacks_port(address: &SocketAddress) -> bool {
+    address.port() == Some(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Build, call};
+
+    fn peer(ret: i64, claimed: &str, kernel: Option<&str>) -> Option<(String, bool)> {
+        let mut event = call(1, 1, "connect", &[3, 0, 16], ret).with_address(FieldTag::SOCKADDR, claimed);
+        if let Some(kernel) = kernel {
+            event = event.with_address(FieldTag::PEER, kernel);
+        }
+        event.with(of_event).map(|peer| (peer.address.to_string(), peer.claimed))
+    }
+
+    fn is(address: &str, claimed: bool) -> Option<(String, bool)> {
+        Some((address.to_owned(), claimed))
+    }
+
+    #[test]
+    fn a_refused_connection_keeps_the_port_that_was_asked_for() {
+        for ret in [-111, -110, -113, -101, -13] {
+            let found = peer(ret, "10.0.0.9:22", Some("10.0.0.9:0"));
+            assert_eq!(found, is("10.0.0.9:22", true), "{ret}");
+        }
+    }
+
+    #[test]
+    fn a_failed_attempt_is_not_told_as_the_one_before() {
+        let found = peer(-101, "10.0.0.9:22", Some("127.0.0.1:0"));
+        assert_eq!(found, is("10.0.0.9:22", true));
+        let found = peer(-101, "10.0.0.9:22", Some("127.0.0.1:80"));
+        assert_eq!(found, is("10.0.0.9:22", true), "a datagram socket stays connected");
+        let event = call(1, 1, "connect", &[3, 0, 16], -14).with_address(FieldTag::PEER, "127.0.0.1:80");
+        assert_eq!(event.with(of_event), None, "what was asked for could not be read");
+    }
+
+    #[test]
+    fn what_the_kernel_connects_to_comes_before_what_is_claimed() {
+        for ret in [0, -115, -114, -4, -512] {
+            let found = peer(ret, "10.0.0.9:22", Some("10.0.0.8:80"));
+            assert_eq!(found, is("10.0.0.8:80", false), "{ret}");
+        }
+        let found = peer(-106, "10.0.0.9:22", Some("10.0.0.8:80"));
+        assert_eq!(found, is("10.0.0.8:80", false), "it is connected, and stays so");
+    }
+
+    #[test]
+    fn a_connection_that_was_gone_when_it_was_looked_at_is_the_claimed_one() {
+        assert_eq!(peer(-115, "10.0.0.9:22", Some("10.0.0.9:0")), is("10.0.0.9:22", true));
+        assert_eq!(peer(0, "10.0.0.9:22", Some("0.0.0.0:0")), is("10.0.0.9:22", true));
+        assert_eq!(peer(0, "10.0.0.9:0", Some("10.0.0.9:0")), is("10.0.0.9:0", false), "asked for a route");
+    }
+}
