@@ -4,6 +4,7 @@ pub mod census;
 mod policies;
 pub mod resume;
 mod runtime;
+mod traced;
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet, VecDeque},
@@ -38,6 +39,7 @@ use crate::{
     redact::Redactor,
     witness::Witness,
 };
+use traced::Traced;
 
 /// How long removed cgroups are remembered for late records.
 const REMEMBER: u64 = 2_000_000_000;
@@ -109,6 +111,8 @@ pub struct Sink {
     foretold: HashSet<CgroupKey, foldhash::fast::RandomState>,
     /// Policies of single containers.
     own_policies: HashMap<ContainerUid, u32, foldhash::fast::RandomState>,
+    /// Containers whose calls a tracer may skip.
+    traced: Traced,
 }
 
 /// Stores an event, behind the state of its container where the store wants that first.
@@ -194,6 +198,7 @@ impl Sink {
             resumed: BTreeSet::new(),
             foretold: HashSet::default(),
             own_policies: HashMap::default(),
+            traced: Traced::default(),
         }
     }
 
@@ -370,6 +375,7 @@ impl Sink {
             self.refused(now, &error);
         }
         self.keeper.forget(uid);
+        self.traced.forget(uid);
     }
 
     /// Whether an event of the host is kept: some come for what they tell of containers.
@@ -409,6 +415,7 @@ impl Sink {
             return;
         }
         let mut event = *event;
+        self.traced.apply(uid, &mut event);
         if setup {
             event.flags = event.flags.with(EventFlags::SETUP);
         } else if uid != ContainerUid::HOST {

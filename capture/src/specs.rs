@@ -131,7 +131,8 @@ const MINIMAL: [&str; 57] = [
 ];
 
 /// Calls whose result is a descriptor with a path of its own.
-const OPENS: [&str; 6] = ["creat", "memfd_create", "open", "open_by_handle_at", "openat", "openat2"];
+pub(crate) const OPENS: [&str; 6] =
+    ["creat", "memfd_create", "open", "open_by_handle_at", "openat", "openat2"];
 
 /// The specs of both tables: x86-64 numbers, then i386 numbers. With `numbers_only` no call has byte fields.
 pub fn table(numbers_only: bool) -> Vec<CallSpec> {

@@ -7,7 +7,9 @@ use afterimage_capture_abi::record::{FieldHeader, Header, SockInfo, flags, kind,
 use afterimage_format::{
     Abi, BootNanos, Event, EventCode, EventFlags, Field, FieldFlags, FieldTag, MAX_ARGS, MAX_FIELDS, TaskKey,
 };
-use afterimage_model::syscalls;
+use afterimage_model::syscalls::{self, NO_NUMBER, NO_SUCH_CALL};
+
+use crate::specs::OPENS;
 
 /// A record that cannot be understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -30,10 +32,10 @@ pub enum Malformed {
     Parts,
 }
 
-/// The system call number behind codes that fit no table: kept as the last of the event's numbers.
-pub const NO_SUCH_CALL: EventCode = EventCode(0x0fff);
 /// `rt_sigreturn`, whose number the kernel hides.
 const RT_SIGRETURN: u16 = 15;
+/// What a call that a seccomp filter skipped is said to have returned.
+const EPERM: i64 = -1;
 /// Path of a kernel object that is below no root: a pipe, a memfd.
 const UNROOTED: u8 = 0x80;
 
@@ -144,9 +146,12 @@ impl Translator {
         }
         if fields == record.len() {
             // Numbers alone, as most calls have.
-            return Ok(then(&self.assembled(head, code, event_flags, &[])));
+            let is_denied =
+                header.flags & flags::SECCOMP != 0 && syscalls::is_no_result(code, &self.args, header.ret);
+            return Ok(then(&self.assembled(head, code, event_flags, &[], is_denied)));
         }
         self.fields(record, fields)?;
+        let is_denied = header.flags & flags::SECCOMP != 0 && self.was_not_made(code, header.ret);
         if self.parts.iter().any(|part| part.flags.contains(FieldFlags::FAULT)) {
             event_flags = event_flags.with(EventFlags::INCOMPLETE);
         }
@@ -163,18 +168,31 @@ impl Translator {
             *slot = Field { tag: part.tag, flags: part.flags, full_len: part.full_len, bytes };
         }
         let fields = list.get(..self.parts.len()).ok_or(Malformed::Parts)?;
-        Ok(then(&self.assembled(head, code, event_flags, fields)))
+        Ok(then(&self.assembled(head, code, event_flags, fields, is_denied)))
     }
 
-    /// The event of a head and what was read behind it.
+    /// Whether a call under a seccomp filter has a result that it cannot have, as what the filter skipped has; or one that opens
+    /// has none that the kernel knows of.
+    fn was_not_made(&self, code: EventCode, ret: i64) -> bool {
+        let opened_nothing = || {
+            let has_path = self.parts.iter().any(|part| part.tag == FieldTag::KPATH);
+            syscalls::is_own_number(code, ret) && OPENS.contains(&syscalls::base_name(code)) && !has_path
+        };
+        syscalls::is_no_result(code, &self.args, ret) || opened_nothing()
+    }
+
+    /// The event of a head and what was read behind it; of a call that a filter skipped, as one that failed.
     fn assembled<'e>(
         &'e self,
         head: &Head,
         code: EventCode,
         flags: EventFlags,
         fields: &'e [Field<'e>],
+        is_denied: bool,
     ) -> Event<'e> {
         let header = &head.header;
+        let (flags, ret) =
+            if is_denied { (flags.with(EventFlags::DENIED), EPERM) } else { (flags, header.ret) };
         Event {
             time: BootNanos(header.time),
             duration: None,
@@ -186,7 +204,7 @@ impl Translator {
             code,
             flags,
             cpu: head.cpu,
-            ret: header.ret,
+            ret,
             args: &self.args,
             fields,
         }
@@ -383,6 +401,11 @@ fn code(header: &Header) -> Result<(EventCode, EventFlags, Option<u64>), Malform
 
 fn call_code(header: &Header) -> (EventCode, EventFlags, Option<u64>) {
     const X32_BIT: u32 = 0x4000_0000;
+    const ENOSYS: i64 = -38;
+    if header.nr == u32::MAX && header.ret == ENOSYS {
+        // A program or its tracer asked for it. A return from a handler of a signal that came right behind another such call, too.
+        return (NO_SUCH_CALL, EventFlags::default(), Some(NO_NUMBER));
+    }
     if header.nr == u32::MAX {
         return (EventCode(RT_SIGRETURN), EventFlags::SIGRETURN, None);
     }
@@ -508,6 +531,46 @@ mod tests {
                 assert_eq!((event.code, event.flags), (EventCode(15), EventFlags::SIGRETURN));
             })
             .unwrap();
+        let bytes = record(1, u32::MAX, -38, &[], &[]);
+        Translator::default()
+            .event(&bytes, |event| {
+                assert_eq!((event.code, event.args, event.ret), (NO_SUCH_CALL, &[NO_NUMBER][..], -38));
+                assert_eq!(event.flags, EventFlags::default());
+            })
+            .unwrap();
+    }
+
+    /// A record of a call under a seccomp filter.
+    fn filtered(nr: u32, ret: i64, fields: &[(u8, u8, u32, &[u8])]) -> Vec<u8> {
+        let mut bytes = record(1, nr, ret, &[0; 6], fields);
+        bytes[2..4].copy_from_slice(&flags::SECCOMP.to_ne_bytes());
+        bytes
+    }
+
+    #[test]
+    fn a_call_that_a_filter_skipped_is_no_success() {
+        let path: (u8, u8, u32, &[u8]) = (1, 0, 11, b"/etc/shadow");
+        let opened: (u8, u8, u32, &[u8]) = (0x83, 0, 11, b"shadow\0etc\0");
+        for (bytes, denied) in [
+            // `setuid`, `unlink`, `openat`, as they are trapped or killed in.
+            (filtered(105, 105, &[]), true),
+            (filtered(87, 87, &[path]), true),
+            (filtered(257, 257, &[path]), true),
+            (filtered(0x999, 0x999, &[]), true),
+            // What may be: descriptor 257, 39 as process id, another number, and no filter.
+            (filtered(257, 257, &[path, opened]), false),
+            (filtered(39, 39, &[]), false),
+            (filtered(257, 3, &[path]), false),
+            (filtered(87, 0, &[path]), false),
+            (record(1, 105, 105, &[0; 6], &[]), false),
+        ] {
+            let ret = head(&bytes).unwrap().header.ret;
+            let found = Translator::default().event(&bytes, |event| {
+                assert_eq!(event.ret, if denied { -1 } else { ret });
+                event.flags.contains(EventFlags::DENIED)
+            });
+            assert_eq!(found, Ok(denied), "{bytes:?}");
+        }
     }
 
     #[test]

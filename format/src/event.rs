@@ -116,6 +116,9 @@ impl EventFlags {
     pub const KERNEL_WORKER: Self = Self(64);
     /// A seccomp filter was on the task: a refused call may have been refused by it.
     pub const SECCOMP: Self = Self(128);
+    /// A seccomp filter kept the call from being made, by a signal or by ending the program: `ret` is -1 (`EPERM`), in whose place
+    /// the register held the call's own number.
+    pub const DENIED: Self = Self(256);
 
     /// Whether all bits of `other` are set.
     pub const fn contains(self, other: Self) -> bool {

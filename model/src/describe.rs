@@ -42,6 +42,9 @@ pub fn result(event: &Event<'_>) -> Safe {
 }
 
 fn call_result(event: &Event<'_>) -> Safe {
+    if event.flags.contains(EventFlags::DENIED) {
+        return Safe::literal("denied by seccomp");
+    }
     if let Some(name) = symbols::errno(event.ret) {
         return Safe::literal(name);
     }

@@ -3,6 +3,7 @@
 //! The table is generated (`cargo xtask syscalls`) from `model/data`. A number without an entry is a value, not an
 //! error: it is shown as `syscall_999`.
 
+mod results;
 #[rustfmt::skip]
 mod table;
 
@@ -10,7 +11,14 @@ use std::{borrow::Cow, collections::HashMap, sync::OnceLock};
 
 use afterimage_format::{Abi, EventCode};
 
+pub use results::{is_no_result, is_own_number};
+
 use crate::symbols::SymbolSet;
+
+/// The code of calls whose number fits no table: the number is the last of the event's numbers.
+pub const NO_SUCH_CALL: EventCode = EventCode(0x0fff);
+/// The number of what has none: -1, of the width that numbers of calls have.
+pub const NO_NUMBER: u64 = u32::MAX as u64;
 
 /// A system call's name and arguments.
 #[derive(Debug, PartialEq, Eq)]

@@ -33,6 +33,9 @@ pub fn detail(event: &Event<'_>, fds: Option<&dyn FdNames>) -> Safe {
         EventCode::IN_CALL => line.in_call(),
         EventCode::ARTIFACT => line.artifact(),
         _ if event.flags.contains(EventFlags::SIGRETURN) => String::new(),
+        syscalls::NO_SUCH_CALL if event.args == [syscalls::NO_NUMBER] => {
+            "without a number: skipped by a tracer, or a return from a signal handler".to_owned()
+        }
         _ => line.call(),
     };
     Safe::format(format_args!("{text}"))

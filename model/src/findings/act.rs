@@ -1,6 +1,6 @@
 //! One event with who did it, as the finders look at it.
 
-use afterimage_format::Event;
+use afterimage_format::{Event, EventFlags};
 
 use crate::{
     World, describe,
@@ -91,7 +91,11 @@ impl<'a> Act<'a> {
         if self.succeeded() {
             return what;
         }
-        Safe::format(format_args!("{what} (refused: {})", describe::result(self.event)))
+        let result = describe::result(self.event);
+        if self.event.flags.contains(EventFlags::DENIED) {
+            return Safe::format(format_args!("{what} ({result})"));
+        }
+        Safe::format(format_args!("{what} (refused: {result})"))
     }
 }
 

@@ -1,4 +1,4 @@
-use afterimage_format::{FieldTag, OwnedEvent, layout::exec};
+use afterimage_format::{EventFlags, FieldTag, OwnedEvent, layout::exec};
 
 use super::*;
 use crate::testing::{Build, call, exec as run, exit, fork, task};
@@ -177,6 +177,30 @@ fn a_download_piped_into_a_shell_is_seen_whichever_starts_last() {
             "{told:?}"
         );
     }
+}
+
+#[test]
+fn attempts_that_seccomp_skipped_are_told_as_denied() {
+    let denied =
+        |event: OwnedEvent| OwnedEvent { flags: EventFlags::SECCOMP.with(EventFlags::DENIED), ..event };
+    let events = [
+        run(10, 1, "/bin/x", &["x"]).with_field(FieldTag::COMM, b"x"),
+        denied(
+            call(11, 1, "mount", &[0, 0, 0, 0, 0], -1)
+                .with_path("/dev/sda")
+                .with_field(FieldTag::PATH2, b"/mnt"),
+        ),
+        denied(call(12, 1, "openat", &[CWD, 0, 0, 0], -1).with_path("/etc/shadow")),
+        denied(call(13, 1, "setuid", &[0], -1)),
+    ];
+    let told = lines(&events);
+    assert_eq!(
+        told[told.len() - 2..],
+        [
+            "notice file system mounted: /dev/sda on /mnt by 1 x (denied by seccomp)",
+            "notice password hashes read: /etc/shadow by 1 x (denied by seccomp)",
+        ]
+    );
 }
 
 #[test]

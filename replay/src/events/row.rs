@@ -40,7 +40,7 @@ pub const COLUMNS: &[Column] = &[
     Column::new(
         "flags",
         "FLAGS",
-        "differs, incomplete, restarted, sigreturn, setup, from enter, kernel worker",
+        "differs, incomplete, restarted, sigreturn, setup, from enter, kernel worker, denied by seccomp",
     )
     .hidden()
     .kind(Kind::Texts),
@@ -107,7 +107,7 @@ impl EventRow {
     }
 
     fn flags(&self) -> Vec<Safe> {
-        const WORDS: [(EventFlags, &str); 7] = [
+        const WORDS: [(EventFlags, &str); 8] = [
             (EventFlags::DIFFERS, "differs"),
             (EventFlags::INCOMPLETE, "incomplete"),
             (EventFlags::RESTART, "restarted"),
@@ -115,6 +115,7 @@ impl EventRow {
             (EventFlags::SETUP, "setup"),
             (EventFlags::FROM_ENTER, "from enter"),
             (EventFlags::KERNEL_WORKER, "kernel worker"),
+            (EventFlags::DENIED, "denied by seccomp"),
         ];
         WORDS.iter().filter(|(f, _)| self.event.flags.contains(*f)).map(|(_, w)| Safe::literal(w)).collect()
     }
