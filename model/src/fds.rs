@@ -98,6 +98,9 @@ pub enum FdKind {
     },
 }
 
+/// What a terminal is called that was opened by its master: which number it has is not recorded.
+pub(crate) const UNNAMED_TERMINAL: &[u8] = b"/dev/pts/?";
+
 /// One end of a pipe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pipe {

@@ -21,7 +21,7 @@ pub use transfer::{Transfer, counts_messages, transfers};
 
 use crate::{
     World,
-    fds::{FdInfo, FdKind},
+    fds::{FdInfo, FdKind, UNNAMED_TERMINAL},
     process::ProcessKey,
     text::Safe,
 };
@@ -198,6 +198,9 @@ fn identify(
         FdKind::Pipe(_) => Some((StreamKey::Description(id), "pipe", info.label())),
         FdKind::File { path, .. } if is_terminal(path) => {
             Some((StreamKey::Terminal(path.clone()), "tty", info.label()))
+        }
+        FdKind::Other { target } if target == UNNAMED_TERMINAL => {
+            Some((StreamKey::Description(id), "tty", info.label()))
         }
         FdKind::Unknown if (0..=2).contains(&fd) => {
             Some((StreamKey::Description(id), "unknown", info.label()))

@@ -129,6 +129,25 @@ fn a_terminal_is_one_stream_and_files_are_none() {
     assert_eq!((terminal.kind, terminal.label.as_str(), terminal.chunks.len()), ("tty", "/dev/pts/0", 2));
 }
 
+/// Who opened the terminal by its master had no terminal to play back.
+#[test]
+fn a_terminal_that_its_master_opened_is_one_stream() {
+    const TIOCGPTPEER: u64 = 0x5441;
+    let streams = streams(&[
+        call(1, 1, "openat", &[0xffff_ff9c, 0, 2, 0], 3).with_kpath("/dev/pts/ptmx"),
+        call(2, 1, "ioctl", &[3, TIOCGPTPEER, 0o402], 4),
+        fork(3, 1, 2),
+        call(4, 2, "dup2", &[4, 0], 0),
+        call(5, 2, "dup2", &[4, 1], 1),
+        moved(10, 2, "read", 0, b"ls\r"),
+        moved(11, 2, "write", 1, b"a b\r\n"),
+        moved(12, 1, "write", 4, b"c"),
+        moved(13, 1, "read", 3, b"a b\r\nc"),
+    ]);
+    let [terminal] = streams.list(BOX) else { panic!("{:?}", streams.list(BOX)) };
+    assert_eq!((terminal.kind, terminal.label.as_str(), terminal.chunks.len()), ("tty", "/dev/pts/?", 3));
+}
+
 #[test]
 fn standard_descriptors_are_followed_even_when_unknown() {
     let streams = streams(&[moved(10, 1, "write", 1, b"hello"), moved(11, 1, "write", 7, b"lost")]);

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     describe::descriptors,
-    fds::{FdInfo, FdKind, Pipe, PipeId, SocketState},
+    fds::{FdInfo, FdKind, Pipe, PipeId, SocketState, UNNAMED_TERMINAL},
     process::ProcessKey,
     sockaddr::SocketAddress,
     symbols::{FCNTL, IOCTL, URING_OP},
@@ -214,7 +214,10 @@ fn ioctl(state: &mut State, call: &Call<'_>) {
     match IOCTL.name_of(call.arg(1)) {
         Some("FIOCLEX") => set_cloexec(state, call, call.fd(0), true),
         Some("FIONCLEX") => set_cloexec(state, call, call.fd(0), false),
-        Some("TIOCGPTPEER") => make(state, call, FdKind::Unknown, call.arg(2) & O_CLOEXEC != 0),
+        Some("TIOCGPTPEER") => {
+            let terminal = FdKind::Other { target: UNNAMED_TERMINAL.to_vec() };
+            make(state, call, terminal, call.arg(2) & O_CLOEXEC != 0);
+        }
         _ => {}
     }
 }
