@@ -256,6 +256,12 @@ impl Socket {
         }
     }
 
+    /// A socket that a request of an io_uring made: of what family is not recorded.
+    pub(crate) fn of_ring(accepted: bool) -> Self {
+        let state = if accepted { SocketState::Connected } else { SocketState::Unknown };
+        Self { state, accepted, ..Self::new(0, 0, 0) }
+    }
+
     /// Its protocol in one word: `tcp`, `udp`, `unix`, `netlink`, ...; `socket` where not known.
     pub fn protocol_name(&self) -> &'static str {
         match (self.family, self.kind, self.protocol) {

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use afterimage_format::{BootNanos, ContainerUid, Event, EventCode, EventFlags, TaskKey};
 
-use crate::{World, process::ProcessKey, text::Safe};
+use crate::{World, process::ProcessKey, requests::Requests, text::Safe};
 use act::Act;
 pub use attack::technique;
 
@@ -117,6 +117,8 @@ struct Memory {
     users: HashMap<ProcessKey, u32>,
     /// Processes found to be foreign.
     foreign: HashSet<ProcessKey>,
+    /// Requests of io_urings.
+    requests: Requests,
     /// Findings and memories that were left out for lack of room.
     dropped: u64,
 }
@@ -154,7 +156,8 @@ impl Story {
         let mut seen = if event.code == EventCode::EXEC {
             programs::look(&act, memory)?
         } else if event.code.as_syscall().is_none() {
-            files::ring(&act, memory)?
+            let found = [files::ring(&act, memory), network::ring(&act, memory)];
+            found.into_iter().flatten().max_by_key(|s| s.severity)?
         } else {
             let found =
                 [files::look(&act, memory), network::look(&act, memory), privileges::look(&act, memory)];

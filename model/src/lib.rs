@@ -19,6 +19,7 @@ pub mod net;
 pub mod paths;
 pub mod peer;
 pub mod process;
+mod requests;
 pub mod sockaddr;
 pub mod streams;
 pub mod symbols;

@@ -10,13 +10,14 @@
 
 mod greeting;
 mod record;
+mod ring;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     net::IpAddr,
 };
 
-use afterimage_format::{BootNanos, ContainerUid, Event, EventFlags, FieldTag};
+use afterimage_format::{BootNanos, ContainerUid, Event, EventCode, EventFlags, FieldTag};
 
 pub use record::{Conversation, Direction, Listener, Lookup, Name, NameSource};
 
@@ -27,6 +28,7 @@ use crate::{
     fds::{Socket, SocketState},
     peer,
     process::ProcessKey,
+    requests::Requests,
     sockaddr::SocketAddress,
     streams::{MSG_PEEK, counts_messages},
     syscalls,
@@ -54,6 +56,11 @@ struct Net {
     before: HashSet<usize>,
     /// Connections that were begun and of which it is not known yet what became of them, by their descriptions.
     under_way: HashMap<u64, UnderWay>,
+    /// Requests of io_urings.
+    requests: Requests,
+    /// Descriptions that were connected or accepted through an io_uring, of which calls told nothing; the accepted ones as what their
+    /// listener was.
+    by_ring: HashMap<u64, Option<Socket>>,
     listeners: Vec<Listener>,
     lookups: Vec<Lookup>,
     names: HashMap<IpAddr, Vec<Vec<u8>>>,
@@ -73,6 +80,8 @@ struct UnderWay {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Key {
     Out(&'static str, SocketAddress),
+    /// To whom is not known.
+    OutUnknown(&'static str),
     In(&'static str, Option<SocketAddress>, Option<IpAddr>),
 }
 
@@ -90,10 +99,7 @@ impl Network {
 
     /// Takes in an event that `world` has applied already.
     pub fn apply(&mut self, world: &World, container: ContainerUid, event: &Event<'_>) {
-        if event.code.as_syscall().is_none() || event.flags.contains(EventFlags::SIGRETURN) {
-            return;
-        }
-        let Some(action) = action(syscalls::base_name(event.code)) else { return };
+        let Some(action) = action_of(event) else { return };
         let Some(process) = world.process_of_task(event.task) else { return };
         let net = self.containers.entry(container).or_default();
         let counts = self.begin <= event.time;
@@ -149,6 +155,16 @@ enum Action {
     Send,
     Receive,
     SendFile,
+    /// A request of an io_uring or its completion.
+    Ring,
+}
+
+fn action_of(event: &Event<'_>) -> Option<Action> {
+    if matches!(event.code, EventCode::URING_SUBMIT | EventCode::URING_COMPLETE) {
+        return Some(Action::Ring);
+    }
+    let is_call = event.code.as_syscall().is_some() && !event.flags.contains(EventFlags::SIGRETURN);
+    action(syscalls::base_name(event.code)).filter(|_| is_call)
 }
 
 fn action(call: &str) -> Option<Action> {
@@ -179,7 +195,14 @@ impl Look<'_> {
     }
 
     fn socket(&self, fd: i32) -> Option<Socket> {
-        self.world.fd(self.event.task, fd)?.kind.socket().cloned()
+        let (id, info) = self.world.description(self.event.task, fd)?;
+        let mut socket = info.kind.socket()?.clone();
+        match self.net.by_ring.get(&id) {
+            Some(Some(accepted)) if socket.family == 0 => return Some(accepted.clone()),
+            Some(None) => socket.state = SocketState::Connected,
+            _ => {}
+        }
+        Some(socket)
     }
 
     fn told(&self, tag: FieldTag) -> Option<SocketAddress> {
@@ -189,7 +212,8 @@ impl Look<'_> {
     fn apply(&mut self, action: Action) {
         match action {
             Action::Connect => self.connect(),
-            Action::Accept => self.accept(),
+            Action::Accept => self.accepted_by(self.fd()),
+            Action::Ring => self.ring(),
             Action::Listen => self.listen(),
             Action::Send | Action::SendFile => self.transfer(true),
             Action::Receive => self.transfer(false),
@@ -256,7 +280,8 @@ impl Look<'_> {
         Some(self.world.description(self.event.task, fd)?.0)
     }
 
-    fn accept(&mut self) {
+    /// A connection was accepted, through a listener with this descriptor.
+    fn accepted_by(&mut self, listener: i32) {
         let Some(socket) = i32::try_from(self.event.ret).ok().and_then(|fd| self.socket(fd)) else { return };
         let counts = self.counts;
         let claimed = peer::of_event(self.event).map(|peer| peer.claimed);
@@ -266,7 +291,7 @@ impl Look<'_> {
         if !counts {
             return;
         }
-        let local = self.socket(self.fd()).and_then(|listener| listener.local);
+        let local = self.socket(listener).and_then(|listener| listener.local);
         if let Some(listener) = self.net.listeners.iter_mut().rev().find(|l| l.local == local) {
             listener.accepted += 1;
         }
@@ -329,12 +354,8 @@ impl Look<'_> {
         if peeked {
             return;
         }
-        if counts && sends {
-            conversation.sent = conversation.sent.saturating_add(bytes);
-            conversation.messages_sent += 1;
-        } else if counts {
-            conversation.received = conversation.received.saturating_add(bytes);
-            conversation.messages_received += 1;
+        if counts {
+            conversation.moved(sends, bytes);
         }
         if is_dns {
             self.dns(&payload, socket.protocol_name() == "tcp");
@@ -407,11 +428,11 @@ impl Look<'_> {
     /// The position of the conversation of a socket with a peer, begun when it is new.
     fn conversation(&mut self, socket: &Socket, peer: Option<SocketAddress>) -> Option<usize> {
         let protocol = socket.protocol_name();
-        let key = if socket.accepted || peer.is_none() {
-            let ip = peer.as_ref().and_then(SocketAddress::ip);
-            Key::In(protocol, socket.local.clone(), ip)
-        } else {
-            Key::Out(protocol, peer.clone()?)
+        let is_out = !socket.accepted && socket.state == SocketState::Connected;
+        let key = match &peer {
+            Some(peer) if !socket.accepted => Key::Out(protocol, peer.clone()),
+            None if is_out => Key::OutUnknown(protocol),
+            peer => Key::In(protocol, socket.local.clone(), peer.as_ref().and_then(SocketAddress::ip)),
         };
         if let Some(at) = self.net.index.get(&key) {
             return Some(*at);
@@ -481,7 +502,9 @@ impl Look<'_> {
 fn is_talk(socket: &Socket) -> bool {
     let unix_with_name =
         socket.protocol_name() == "unix" && socket.pair.is_none() && socket.state != SocketState::New;
-    socket.is_network() || unix_with_name
+    // Of what family a socket is that an io_uring made is not recorded.
+    let unknown_in_use = socket.family == 0 && socket.state == SocketState::Connected;
+    socket.is_network() || unix_with_name || unknown_in_use
 }
 
 #[cfg(test)]

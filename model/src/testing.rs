@@ -52,6 +52,16 @@ pub(crate) fn exec(time: u64, pid: u32, image: &str, argv: &[&str]) -> OwnedEven
         .with_field(FieldTag::ARGV, &argv)
 }
 
+/// A request of an io_uring with this mark is submitted.
+pub(crate) fn submitted(time: u64, pid: u32, operation: u64, mark: u64, fd: u64) -> OwnedEvent {
+    bare(time, pid, EventCode::URING_SUBMIT, vec![operation, mark, fd], 0)
+}
+
+/// A request with this mark is completed.
+pub(crate) fn completed(time: u64, pid: u32, operation: u64, mark: u64, ret: i64) -> OwnedEvent {
+    bare(time, pid, EventCode::URING_COMPLETE, vec![operation, mark, layout::UNKNOWN], ret)
+}
+
 /// The last thread of `pid` ends.
 pub(crate) fn exit(time: u64, pid: u32, status: i64) -> OwnedEvent {
     bare(time, pid, EventCode::EXIT, vec![status.cast_unsigned() << 8, 1], status)

@@ -27,9 +27,31 @@ pub(super) fn look(act: &Act<'_>, memory: &Memory) -> Option<Seen> {
     }
 }
 
+/// A connection through an io_uring: to whom is told only where calls told it of the same socket, or the kernel does.
+pub(super) fn ring(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {
+    let request = memory.requests.apply(act.process.key, act.event)?;
+    if request.operation != "IORING_OP_CONNECT" || !act.succeeded() {
+        return None;
+    }
+    let socket = act.socket(request.fd);
+    let protocol = socket.map_or("socket", crate::fds::Socket::protocol_name);
+    let known = peer::of_event(act.event).map(|peer| peer.address);
+    if let Some(peer) = known.or_else(|| socket.and_then(|socket| socket.peer.clone())) {
+        return connected(act, memory, protocol, &peer);
+    }
+    let detail =
+        Safe::format(format_args!("{protocol} to an unknown peer through io_uring by {}", act.who()));
+    Some(Seen::new(Severity::Notice, "connection made", "T1071", detail))
+}
+
 fn connect(act: &Act<'_>, memory: &Memory) -> Option<Seen> {
     let peer = peer::of_event(act.event)?.address;
-    if let SocketAddress::UnixPath(path) = &peer {
+    let protocol = act.socket(act.arg(0) as i32).map_or("socket", crate::fds::Socket::protocol_name);
+    connected(act, memory, protocol, &peer)
+}
+
+fn connected(act: &Act<'_>, memory: &Memory, protocol: &str, peer: &SocketAddress) -> Option<Seen> {
+    if let SocketAddress::UnixPath(path) = peer {
         let severity = if act.event.ret == EACCES { Severity::Notice } else { Severity::Critical };
         return places::is_runtime_socket(path).then(|| {
             let detail = Safe::format(format_args!("{} by {}", text::escape(path), act.who()));
@@ -42,7 +64,6 @@ fn connect(act: &Act<'_>, memory: &Memory) -> Option<Seen> {
         return None;
     }
     let unusual = !USUAL.contains(&port);
-    let protocol = act.socket(act.arg(0) as i32).map_or("socket", crate::fds::Socket::protocol_name);
     let detail = Safe::format(format_args!("{protocol} {peer} by {}", act.who()));
     if unusual && memory.is_foreign(act) {
         return Some(Seen::new(Severity::Warning, "connection to an unusual port", "T1571", detail));

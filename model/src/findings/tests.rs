@@ -1,7 +1,7 @@
 use afterimage_format::{EventFlags, FieldTag, OwnedEvent, layout::exec};
 
 use super::*;
-use crate::testing::{Build, call, exec as run, exit, fork, task};
+use crate::testing::{Build, call, completed, exec as run, exit, fork, submitted, task};
 
 const BOX: ContainerUid = ContainerUid(7);
 const CWD: u64 = 0xffff_ff9c;
@@ -177,6 +177,20 @@ fn a_download_piped_into_a_shell_is_seen_whichever_starts_last() {
             "{told:?}"
         );
     }
+}
+
+#[test]
+fn connections_through_a_ring_are_told() {
+    const CONNECT: u64 = 16;
+    let told = lines(&[
+        run(10, 1, "/bin/x", &["x"]).with_field(FieldTag::COMM, b"x"),
+        call(11, 1, "socket", &[2, 1, 0], 3),
+        submitted(12, 1, CONNECT, 1, 3),
+        completed(13, 1, CONNECT, 1, 0),
+        submitted(14, 1, CONNECT, 2, 9),
+        completed(15, 1, CONNECT, 2, -111),
+    ]);
+    assert_eq!(told[1..], ["notice connection made: tcp to an unknown peer through io_uring by 1 x"]);
 }
 
 #[test]

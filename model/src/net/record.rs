@@ -156,6 +156,17 @@ impl Conversation {
         }
     }
 
+    /// So many bytes went through it in one call or request.
+    pub(super) fn moved(&mut self, sends: bool, bytes: u64) {
+        let (sum, messages) = if sends {
+            (&mut self.sent, &mut self.messages_sent)
+        } else {
+            (&mut self.received, &mut self.messages_received)
+        };
+        *sum = sum.saturating_add(bytes);
+        *messages += 1;
+    }
+
     /// Whether there was any sign of it since counting began.
     pub fn is_counted(&self) -> bool {
         !self.processes.is_empty()

@@ -2,7 +2,7 @@ use afterimage_format::{FieldTag, OwnedEvent};
 
 use super::{greeting::tests::client_hello, *};
 use crate::dns::tests::message;
-use crate::testing::{Build, call, exec, fork, task};
+use crate::testing::{Build, call, completed, exec, fork, submitted, task};
 
 const BOX: ContainerUid = ContainerUid(7);
 
@@ -257,4 +257,66 @@ fn what_was_said_before_the_range_is_not_counted() {
     );
     let (talk, _) = net.counted(BOX).next().unwrap();
     assert_eq!(talk.names[0].name, b"api.example.com", "its name is known from before");
+}
+
+/// The protocol, direction and counts of each conversation.
+fn sums(net: &Network) -> Vec<(&'static str, Direction, Option<String>, [u64; 4])> {
+    let talks = net.conversations(BOX).iter();
+    talks
+        .map(|c| {
+            let peer = c.peer.as_ref().map(ToString::to_string);
+            (c.protocol, c.direction, peer, [c.connections, c.failures, c.sent, c.received])
+        })
+        .collect()
+}
+
+#[test]
+fn what_goes_through_a_ring_is_counted_though_nobody_tells_to_whom() {
+    const ACCEPT: u64 = 13;
+    const CONNECT: u64 = 16;
+    const SEND: u64 = 26;
+    const RECV: u64 = 27;
+    const SOCKET: u64 = 45;
+    let mut events = vec![
+        submitted(10, 1, SOCKET, 1, 0),
+        completed(11, 1, SOCKET, 1, 5),
+        call(12, 1, "socket", &[2, 1, 0], 6),
+        call(13, 1, "bind", &[6, 0, 16], 0).with_address(FieldTag::SOCKADDR, "127.0.0.1:5555"),
+        call(14, 1, "listen", &[6, 50], 0),
+        call(15, 1, "socket", &[2, 1, 0], 8),
+    ];
+    let requests = [
+        (CONNECT, 5, -111),
+        (CONNECT, 5, 0),
+        (SEND, 5, 6),
+        (ACCEPT, 6, 7),
+        (RECV, 7, 27),
+        (CONNECT, 8, 0),
+        (RECV, 8, 40),
+        (SEND, 9, 100),
+    ];
+    for (at, (operation, fd, ret)) in (20..).zip(requests) {
+        events.extend([submitted(at, 1, operation, 1, fd), completed(at, 1, operation, 1, ret)]);
+    }
+    events.push(send(40, 1, 5, b"plain"));
+    events.push(send(41, 1, 7, b"back"));
+    let net = network(&events);
+    assert_eq!(
+        sums(&net),
+        [
+            ("socket", Direction::Out, None, [1, 1, 6 + 5, 0]),
+            ("tcp", Direction::In, None, [1, 0, 4, 27]),
+            ("tcp", Direction::Out, None, [1, 0, 0, 40]),
+        ]
+    );
+    assert_eq!(net.listeners(BOX)[0].accepted, 1);
+}
+
+#[test]
+fn whom_a_call_told_is_whom_a_ring_speaks_with() {
+    const SEND: u64 = 26;
+    let mut events = connect(10, 1, 3, "198.51.100.7:443", 0).to_vec();
+    events.extend([submitted(20, 1, SEND, 1, 3), completed(21, 1, SEND, 1, 300)]);
+    let peer = Some("198.51.100.7:443".to_owned());
+    assert_eq!(sums(&network(&events)), [("tcp", Direction::Out, peer, [1, 0, 300, 0])]);
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     describe::descriptors,
-    fds::{FdInfo, FdKind, Pipe, PipeId, SocketState, UNNAMED_TERMINAL},
+    fds::{FdInfo, FdKind, Pipe, PipeId, Socket, SocketState, UNNAMED_TERMINAL},
     process::ProcessKey,
     sockaddr::SocketAddress,
     symbols::{FCNTL, IOCTL, URING_OP},
@@ -61,6 +61,12 @@ pub(super) fn ring(state: &mut State, key: ProcessKey, event: &Event<'_>) {
             // Without a path the number is a slot of the ring's own table, or nothing is known of it.
             if let Some(path) = event.bytes(FieldTag::KPATH) {
                 open(state, FdKind::File { path: path.to_vec(), claimed: false });
+            }
+        }
+        (EventCode::URING_COMPLETE, Some(made @ ("IORING_OP_SOCKET" | "IORING_OP_ACCEPT"))) => {
+            // A number that is open already is none that the kernel gave out: it is a slot of the ring's own table.
+            if result.is_some_and(|fd| state.info(table, fd).is_none()) {
+                open(state, FdKind::Socket(Box::new(Socket::of_ring(made == "IORING_OP_ACCEPT"))));
             }
         }
         (EventCode::URING_SUBMIT, Some("IORING_OP_CLOSE")) => {
