@@ -19,7 +19,7 @@ use std::{
 
 use afterimage_format::{BootNanos, ContainerUid, Event, EventCode, EventFlags, FieldTag};
 
-pub use record::{Conversation, Direction, Listener, Lookup, Name, NameSource};
+pub use record::{Conversation, Direction, Listener, Lookup, Name, NameSource, Participant};
 
 use crate::{
     World,
@@ -265,15 +265,21 @@ impl Look<'_> {
         let Some(begun) = self.description(fd).and_then(|id| self.net.under_way.remove(&id)) else {
             return false;
         };
-        let (error, counts) = (self.event.ret, self.counts);
+        let (error, counts, named) = (self.event.ret, self.counts, self.named());
         let Some(conversation) = self.net.conversations.get_mut(begun.at) else { return false };
         conversation.connections -= u64::from(begun.counted).min(conversation.connections);
         if counts {
-            conversation.note(self.event.time, self.process);
+            conversation.note(self.event.time, self.process, named);
             conversation.failures += 1;
             conversation.last_error = Some(error);
         }
         true
+    }
+
+    /// Since when its process has the name that it has.
+    fn named(&self) -> BootNanos {
+        let process = self.world.process(self.process);
+        process.and_then(|process| process.comms.last()).map_or(BootNanos(0), |(since, _)| *since)
     }
 
     fn description(&self, fd: i32) -> Option<u64> {
@@ -409,7 +415,7 @@ impl Look<'_> {
         peer: Option<SocketAddress>,
         claimed: Option<bool>,
     ) -> Option<usize> {
-        let (time, process, counts) = (self.event.time, self.process, self.counts);
+        let (time, process, counts, named) = (self.event.time, self.process, self.counts, self.named());
         let known = self.net.conversations.len();
         let at = self.conversation(socket, peer)?;
         if !counts {
@@ -420,7 +426,7 @@ impl Look<'_> {
         conversation.claimed =
             if is_new { claimed == Some(true) } else { conversation.claimed && claimed != Some(false) };
         if counts {
-            conversation.note(time, process);
+            conversation.note(time, process, named);
         }
         Some(at)
     }

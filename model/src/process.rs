@@ -299,6 +299,34 @@ impl Process {
         }
     }
 
+    /// As [`Self::title`], and what it ran before that: `sh -i [was /tmp/.update, upper layer]`.
+    pub fn title_with_past(&self) -> Safe {
+        /// Programs that are named; of more it is told how many.
+        const NAMED: usize = 3;
+        let mut past: Vec<(&[u8], Vec<&'static str>)> = Vec::new();
+        let (earlier, last) = match self.execs.split_last() {
+            Some((last, earlier)) => (earlier, last.program()),
+            None => return self.title(),
+        };
+        for exec in earlier.iter().filter(|exec| !exec.setup && exec.program() != last) {
+            let program = (exec.program(), describe::image_marks(exec.flags));
+            if !past.contains(&program) {
+                past.push(program);
+            }
+        }
+        if past.is_empty() {
+            return self.title();
+        }
+        let more = past.len().saturating_sub(NAMED);
+        let told = past.iter().take(NAMED).map(|(program, marks)| {
+            let marks: String = marks.iter().map(|mark| format!(", {mark}")).collect();
+            format!("{}{marks}", text::escape(program))
+        });
+        let told: Vec<String> = told.collect();
+        let more = if more > 0 { format!("; {more} more") } else { String::new() };
+        Safe::format(format_args!("{} [was {}{more}]", self.title(), told.join("; ")))
+    }
+
     /// Its environment as it was when its program began; nothing after its end.
     pub fn environment(&self) -> impl Iterator<Item = &[u8]> {
         describe::arguments(self.environment_block())

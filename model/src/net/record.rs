@@ -1,6 +1,6 @@
 //! What is known of conversations, listeners and lookups.
 
-use std::net::IpAddr;
+use std::{collections::HashSet, net::IpAddr};
 
 use afterimage_format::BootNanos;
 
@@ -13,6 +13,8 @@ use crate::{
 
 /// Processes remembered of one conversation.
 const PROCESSES: usize = 32;
+/// Names of one process among them.
+const NAMES_OF_ONE: usize = 4;
 /// Names remembered of one conversation.
 const NAMES: usize = 16;
 
@@ -49,8 +51,18 @@ pub struct Conversation {
     pub messages_sent: u64,
     /// Calls that received.
     pub messages_received: u64,
-    /// Who took part, in order of their first sign that is counted; nobody where no sign is.
-    pub processes: Vec<ProcessKey>,
+    /// Who took part, in order of their first sign that is counted; nobody where no sign is. A process that was given another name and
+    /// went on is there once more.
+    pub processes: Vec<Participant>,
+}
+
+/// Who took part in a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Participant {
+    /// The process.
+    pub process: ProcessKey,
+    /// Its first sign that is counted, under the name that it had then.
+    pub first: BootNanos,
 }
 
 /// Who began a conversation.
@@ -172,14 +184,24 @@ impl Conversation {
         !self.processes.is_empty()
     }
 
-    /// A sign of it, which is counted.
-    pub(super) fn note(&mut self, time: BootNanos, by: ProcessKey) {
+    /// How many processes took part, as far as they are remembered.
+    pub fn process_count(&self) -> usize {
+        let keys: HashSet<ProcessKey> = self.processes.iter().map(|by| by.process).collect();
+        keys.len()
+    }
+
+    /// A sign of it, which is counted, by a process that has its name since a moment.
+    pub(super) fn note(&mut self, time: BootNanos, by: ProcessKey, named: BootNanos) {
         if !self.is_counted() {
             self.first = time;
         }
         self.last = time;
-        if self.processes.len() < PROCESSES && !self.processes.contains(&by) {
-            self.processes.push(by);
+        let same = self.processes.iter().filter(|known| known.process == by);
+        let is_known = same.clone().any(|known| named <= known.first);
+        // Who changes its name without end keeps nobody else out.
+        let has_room = same.count() < NAMES_OF_ONE && self.processes.len() < PROCESSES;
+        if !is_known && has_room {
+            self.processes.push(Participant { process: by, first: time });
         }
     }
 

@@ -46,7 +46,8 @@ fn a_conversation_counts_both_ways_whoever_takes_part() {
     assert_eq!((one.protocol, one.direction), ("tcp", Direction::Out));
     assert_eq!((one.connections, one.failures, one.last_error), (1, 1, Some(-111)));
     assert_eq!((one.sent, one.received), (client_hello("api.example.com").len() as u64 + 4, 150));
-    assert_eq!(one.processes, [task(1).into(), task(2).into()]);
+    let by: Vec<_> = one.processes.iter().map(|by| (by.process, by.first.0)).collect();
+    assert_eq!(by, [(task(1).into(), 11), (task(2).into(), 23)]);
     assert_eq!(one.names, [Name { name: b"api.example.com".to_vec(), source: NameSource::Tls }]);
     assert_eq!((one.first.0, one.last.0), (11, 31));
 }

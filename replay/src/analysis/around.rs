@@ -3,7 +3,7 @@
 use afterimage_format::BootNanos;
 use afterimage_model::{
     World,
-    process::{Process, ProcessKey},
+    process::ProcessKey,
     text::{Safe, escape},
 };
 
@@ -30,7 +30,8 @@ impl Around<'_> {
         Cell::both(text, self.trace.clock.rfc3339(at))
     }
 
-    pub(super) fn name(&self, key: ProcessKey) -> Option<Safe> {
-        self.world.process(key).and_then(Process::comm).map(escape)
+    /// What a process was called at a moment.
+    pub(super) fn name_at(&self, key: ProcessKey, at: BootNanos) -> Option<Safe> {
+        self.world.process(key).and_then(|process| process.comm_at(at)).map(escape)
     }
 }

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use afterimage_format::ContainerUid;
 use afterimage_model::{
     net::{Conversation, Direction, Listener, Lookup},
-    process::ProcessKey,
     sockaddr::SocketAddress,
     symbols,
     text::{Safe, escape},
@@ -102,11 +101,20 @@ pub const LOOKUPS: Shape = Shape {
     ],
 };
 
-fn pid_and_name(around: &Around<'_>, key: ProcessKey) -> Safe {
-    match around.name(key) {
-        Some(name) => Safe::format(format_args!("{} {name}", key.tgid)),
-        None => Safe::format(format_args!("{}", key.tgid)),
+/// Who took part, each under the names that it had then.
+fn parties(around: &Around<'_>, conversation: &Conversation) -> Vec<Safe> {
+    let mut parties: Vec<Safe> = Vec::new();
+    for by in &conversation.processes {
+        let pid = by.process.tgid;
+        let party = match around.name_at(by.process, by.first) {
+            Some(name) => Safe::format(format_args!("{pid} {name}")),
+            None => Safe::format(format_args!("{pid}")),
+        };
+        if !parties.contains(&party) {
+            parties.push(party);
+        }
     }
+    parties
 }
 
 fn address(address: Option<&SocketAddress>, protocol: &str) -> Cell {
@@ -170,7 +178,7 @@ impl Record for Talk<'_> {
             "received" => Cell::number(c.received),
             "messages_sent" => Cell::number(c.messages_sent),
             "messages_received" => Cell::number(c.messages_received),
-            "by" => Cell::list(c.processes.iter().map(|p| pid_and_name(around, *p))),
+            "by" => Cell::list(parties(around, c)),
             "before" => Cell::flag(*before),
             _ => Cell::absent(),
         }
@@ -186,7 +194,7 @@ impl Record for Row<'_, Listener> {
             "local" => address(l.local.as_ref(), l.protocol),
             "accepted" => Cell::number(l.accepted),
             "pid" => Cell::number(l.by.tgid),
-            "process" => Cell::option(around.name(l.by), Cell::safe),
+            "process" => Cell::option(around.name_at(l.by, l.since), Cell::safe),
             _ => Cell::absent(),
         }
     }
@@ -204,7 +212,7 @@ impl Record for Row<'_, Lookup> {
             "addresses" => Cell::list(l.addresses.iter().map(|a| Safe::format(format_args!("{a}")))),
             "aliases" => Cell::list(l.aliases.iter().map(|a| escape(a))),
             "pid" => Cell::number(l.by.tgid),
-            "process" => Cell::option(around.name(l.by), Cell::safe),
+            "process" => Cell::option(around.name_at(l.by, l.time), Cell::safe),
             _ => Cell::absent(),
         }
     }
@@ -220,7 +228,7 @@ impl Record for Row<'_, Lookup> {
             Some(_) if l.code == 0 => Outcome::Success,
             Some(_) => Outcome::Failure,
         };
-        facts.process = Some(teller.identity(l.by, around.name(l.by)));
+        facts.process = Some(teller.identity(l.by, around.name_at(l.by, l.time)));
         facts.dns = Some(Dns {
             id: None,
             is_answer: false,

@@ -30,8 +30,12 @@ const COLUMNS: &[Column] = &[
     Column::new("exit", "EXIT", "exit code, signal, `running`, or `?` where its end was not seen").right(),
     Column::new("exit_code", "EXIT CODE", "exit code").hidden().integer(),
     Column::new("exit_signal", "EXIT SIGNAL", "name of the signal that ended it").hidden(),
-    Column::new("process", "PROCESS", "what it runs: program, arguments, and in brackets what is special")
-        .flexible(),
+    Column::new(
+        "process",
+        "PROCESS",
+        "what it runs: program, arguments, and in brackets what is special and what it ran before",
+    )
+    .flexible(),
     Column::new("exe", "EXE", "path of its program, from the kernel").hidden().flexible(),
     Column::new("argv", "ARGV", "its arguments").hidden().flexible().kind(Kind::Texts),
     Column::new("cwd", "CWD", "its working directory").hidden().flexible(),
@@ -245,7 +249,7 @@ impl ProcessRow<'_> {
         let inherited = self.process.exec().is_some_and(|e| e.time < self.process.began());
         match self.process.comm() {
             Some(comm) if inherited => Safe::format(format_args!("{} [forked]", escape(comm))),
-            _ => self.process.title(),
+            _ => self.process.title_with_past(),
         }
     }
 
@@ -315,10 +319,16 @@ impl Record for ProcessRow<'_> {
     }
 
     fn tone(&self) -> Tone {
-        match self.marks().as_slice() {
-            [] | ["script"] if self.process.setup => Tone::Dim,
-            [] | ["script"] => Tone::Plain,
-            _ => Tone::Finding,
+        // What runs another program now is still the one that it was.
+        let is_foreign =
+            |exec: &Exec| !matches!(describe::image_marks(exec.flags).as_slice(), [] | ["script"]);
+        let mut execs = self.process.execs.iter().map(AsRef::as_ref).chain(self.process.exec());
+        if execs.any(is_foreign) {
+            Tone::Finding
+        } else if self.process.setup {
+            Tone::Dim
+        } else {
+            Tone::Plain
         }
     }
 }

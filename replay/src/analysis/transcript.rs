@@ -81,13 +81,36 @@ impl Record for StreamRow<'_> {
             // An empty cell would say as little as one that is not known.
             "complete" if !stream.is_complete() => Cell::both(Safe::literal("no"), false),
             "complete" => Cell::flag(true),
-            "by" => Cell::list(stream.users.iter().map(|(key, fd)| match around.name(*key) {
-                Some(name) => Safe::format(format_args!("{} {name}:{fd}", key.tgid)),
-                None => Safe::format(format_args!("{}:{fd}", key.tgid)),
-            })),
+            "by" => Cell::list(users(around, stream)),
             _ => Cell::absent(),
         }
     }
+}
+
+/// Who read and wrote, each under the names that it had then.
+fn users(around: &Around<'_>, stream: &Stream) -> Vec<Safe> {
+    /// Names of one process that are told.
+    const NAMES: usize = 4;
+    let mut told = Vec::new();
+    for &(process, fd) in &stream.users {
+        let chunks = stream.chunks.iter().filter(|chunk| (chunk.process, chunk.transfer.fd) == (process, fd));
+        let mut names: Vec<Option<Safe>> = Vec::new();
+        for chunk in chunks {
+            let name = around.name_at(process, chunk.time);
+            if names.len() < NAMES && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        if names.is_empty() {
+            // Its bytes did not fit into memory.
+            names.push(around.name_at(process, stream.last));
+        }
+        told.extend(names.into_iter().map(|name| match name {
+            Some(name) => Safe::format(format_args!("{} {name}:{fd}", process.tgid)),
+            None => Safe::format(format_args!("{}:{fd}", process.tgid)),
+        }));
+    }
+    told
 }
 
 /// One read or write.
@@ -101,7 +124,7 @@ impl Record for ChunkRow<'_> {
             "time" => around.moment(chunk.time),
             "way" => Cell::word(way(chunk.transfer.way)),
             "pid" => Cell::number(chunk.process.tgid),
-            "process" => Cell::option(around.name(chunk.process), Cell::safe),
+            "process" => Cell::option(around.name_at(chunk.process, chunk.time), Cell::safe),
             "fd" => Cell::number(chunk.transfer.fd),
             "length" => Cell::number(chunk.transfer.len),
             "missing" => Cell::number(chunk.transfer.missing()),

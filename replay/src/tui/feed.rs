@@ -171,7 +171,7 @@ pub(crate) struct Command(pub(crate) Arc<Process>);
 
 impl Command {
     pub(crate) fn text(&self) -> Safe {
-        self.0.title()
+        self.0.title_with_past()
     }
 }
 

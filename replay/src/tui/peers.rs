@@ -62,7 +62,7 @@ mod tests {
     use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV6};
 
     use afterimage_format::{BootNanos, TaskKey};
-    use afterimage_model::process::ProcessKey;
+    use afterimage_model::net::Participant;
 
     use super::*;
 
@@ -87,7 +87,7 @@ mod tests {
             received: 0,
             messages_sent: 0,
             messages_received: 0,
-            processes: vec![ProcessKey::from(TaskKey::default())],
+            processes: vec![Participant { process: TaskKey::default().into(), first: BootNanos(1) }],
         }
     }
 

@@ -69,15 +69,18 @@ impl Whole {
         }
     }
 
-    /// The processes from the outermost to this one.
+    /// The processes from the outermost to this one, each as it was called when it made the next.
     pub(crate) fn ancestry(&self, process: &Process) -> Safe {
         const SHOWN: usize = 12;
-        let name = |process: &Process| {
-            process.comm().map_or_else(|| safe!("{}", process.key.tgid), escape).into_string()
-        };
-        let mut names: Vec<String> = self.world.ancestors(process).take(SHOWN).map(name).collect();
+        let id = |process: &Process| safe!("{}", process.key.tgid);
+        let mut names = vec![process.comm().map_or_else(|| id(process), escape).into_string()];
+        let mut child = process;
+        for parent in self.world.ancestors(process).take(SHOWN) {
+            let then = parent.comm_at(child.began());
+            names.push(then.map_or_else(|| id(parent), escape).into_string());
+            child = parent;
+        }
         names.reverse();
-        names.push(name(process));
         safe!("{}", names.join(" > "))
     }
 }

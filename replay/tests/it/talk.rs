@@ -1,6 +1,6 @@
 //! `afterimage net`, `follow`, `logs`, `diff` and `verify`.
 
-use afterimage_format::{Engine, FactKey, FieldTag};
+use afterimage_format::{Engine, FactKey, FieldTag, layout};
 
 use crate::{
     fixture::{self, Call, Exec, Fixture, Store, id, task},
@@ -86,6 +86,48 @@ fn a_scan_of_ports_is_told_with_its_ports() {
     let rows = found["events"].as_array().expect("a list");
     let details: Vec<_> = rows.iter().map(|row| row["detail"].as_str().expect("text")).collect();
     assert_eq!(details, ["3 127.0.0.1:22"]);
+}
+
+/// What `.update` did was told of `sh`, which it became later.
+#[test]
+fn who_talks_is_called_what_it_was_called_then() {
+    let mut fixture = Fixture::new();
+    fixture.container(&fixture::container(1, Engine::Docker, &id("3ad7"), 1.0, &[(FactKey::Name, b"web")]));
+    let process = task(410, 1.0);
+    let dropped = Exec {
+        exe: b"/tmp/.update",
+        argv: &[b".update"],
+        comm: b".update",
+        exe_flags: layout::exec::EXE_UPPER_LAYER,
+        ..Exec::default()
+    };
+    fixture.exec(1, 1.0, process, dropped);
+    let fields: [(FieldTag, &[u8]); 2] = [(FieldTag::SOCKADDR, PEER), (FieldTag::PEER, PEER)];
+    let mut call = |at: f64, nr: u16, args: &[u64], ret: i64, fields: &[(FieldTag, &[u8])]| {
+        fixture.call(1, at, process, Call { nr, ret, args, fields, ..Call::default() });
+    };
+    call(2.0, 41, &[2, 1, 0], 3, &[]);
+    call(2.1, 42, &[3, 0, 16], 0, &fields);
+    call(2.2, 1, &[3, 0, 2], 2, &[(FieldTag::PAYLOAD, b"a\n")]);
+    call(2.3, 41, &[2, 1, 0], 4, &[]);
+    call(2.4, 50, &[4, 1], 0, &[]);
+    fixture.exec(1, 3.0, process, Exec { argv: &[b"sh"], ..Exec::default() });
+    let moved =
+        Call { nr: 1, ret: 2, args: &[3, 0, 2], fields: &[(FieldTag::PAYLOAD, b"b\n")], ..Call::default() };
+    fixture.call(1, 3.1, process, moved);
+    let store = fixture.seal();
+    let rows = |verb: &[&str], of: &str| {
+        let document =
+            afterimage(&[&[verb[0], "web", store.arg(), "-o", "json"], &verb[1..]].concat()).json();
+        document[of].as_array().expect("a list").clone()
+    };
+    assert_eq!(rows(&["net"], "conversations")[0]["by"], serde_json::json!(["410 .update", "410 sh"]));
+    assert_eq!(rows(&["net", "--listeners"], "listeners")[0]["process"], ".update");
+    assert_eq!(rows(&["follow"], "streams")[0]["by"], serde_json::json!(["410 .update:3", "410 sh:3"]));
+    let chunks = rows(&["follow", "--stream", "1"], "chunks");
+    let names: Vec<_> = chunks.iter().map(|row| row["process"].as_str().expect("a name")).collect();
+    assert_eq!(names, [".update", "sh"]);
+    assert_eq!(rows(&["tree"], "processes")[0]["process"], "/bin/sh [was /tmp/.update, upper layer]");
 }
 
 /// The number of the stream that is a TCP connection.

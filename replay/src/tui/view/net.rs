@@ -126,10 +126,10 @@ impl Columns {
                 painter.right(x + width, y, width, &time, Role::Dim);
             }
         }
-        if let (Some((x, width)), Some(key)) = (self.by, talk.processes.first()) {
-            let more = talk.processes.len() - 1;
+        if let (Some((x, width)), Some(by)) = (self.by, talk.processes.first()) {
+            let more = talk.process_count() - 1;
             let others = if more > 0 { safe!(" +{more}") } else { Safe::default() };
-            painter.text(x, y, width, &safe!("{}{others}", whole.named(*key, talk.first)), Role::Dim);
+            painter.text(x, y, width, &safe!("{}{others}", whole.named(by.process, by.first)), Role::Dim);
         }
     }
 }
@@ -172,9 +172,7 @@ pub(super) fn conversation(app: &App, painter: &mut Painter<'_>, rect: Rect) {
         ));
     }
     out.push(DetailLine::Section("processes"));
-    // When any but the first took part is not told: they are called what they were at its end.
-    let times = std::iter::once(talk.first).chain(std::iter::repeat(talk.last));
-    let by = talk.processes.iter().zip(times).map(|(key, at)| whole.named(*key, at));
+    let by = talk.processes.iter().map(|by| whole.named(by.process, by.first));
     out.extend(by.map(|name| DetailLine::Pair(Safe::default(), name)));
     paragraph(painter, inner, &out, sheet.left.top);
 }
