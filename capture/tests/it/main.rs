@@ -22,6 +22,7 @@ mod proc_states;
 mod redaction;
 mod rules;
 mod runtimes;
+mod seen;
 mod storm;
 mod strace;
 mod streams;
