@@ -19,6 +19,8 @@ use std::{
 
 use afterimage_format::{BootNanos, ContainerUid, Event, EventCode, EventFlags, FieldTag};
 
+use ring::ByRing;
+
 pub use record::{Conversation, Direction, Listener, Lookup, Name, NameSource, Participant};
 
 use crate::{
@@ -58,9 +60,8 @@ struct Net {
     under_way: HashMap<u64, UnderWay>,
     /// Requests of io_urings.
     requests: Requests,
-    /// Descriptions that were connected or accepted through an io_uring, of which calls told nothing; the accepted ones as what their
-    /// listener was.
-    by_ring: HashMap<u64, Option<Socket>>,
+    /// Descriptions that were connected or accepted through an io_uring, of which calls told nothing.
+    by_ring: HashMap<u64, ByRing>,
     listeners: Vec<Listener>,
     lookups: Vec<Lookup>,
     names: HashMap<IpAddr, Vec<Vec<u8>>>,
@@ -196,13 +197,11 @@ impl Look<'_> {
 
     fn socket(&self, fd: i32) -> Option<Socket> {
         let (id, info) = self.world.description(self.event.task, fd)?;
-        let mut socket = info.kind.socket()?.clone();
-        match self.net.by_ring.get(&id) {
-            Some(Some(accepted)) if socket.family == 0 => return Some(accepted.clone()),
-            Some(None) => socket.state = SocketState::Connected,
-            _ => {}
-        }
-        Some(socket)
+        let socket = info.kind.socket()?.clone();
+        Some(match self.net.by_ring.get(&id) {
+            Some(ring) => ring.seen(socket),
+            None => socket,
+        })
     }
 
     fn told(&self, tag: FieldTag) -> Option<SocketAddress> {
@@ -223,7 +222,7 @@ impl Look<'_> {
     fn connect(&mut self) {
         let Some(socket) = self.socket(self.fd()) else { return };
         let failed = peer::attempt_failed(self.event);
-        if failed && self.under_way_failed(self.fd()) {
+        if peer::says_connection_failed(self.event.ret) && self.under_way_failed(self.fd()) {
             // It is the earlier attempt that came to nothing, whatever address this one names.
             return;
         }

@@ -60,13 +60,23 @@ pub(crate) fn was_before(event: &Event<'_>) -> bool {
     matches!(event.ret, EISCONN | EALREADY)
 }
 
-/// Whether a call on a socket whose connection was under way says by its result that it came to nothing.
+/// Whether a call on a socket whose connection was under way says by its result that it came to nothing. What is wrong with the call
+/// alone, such as a bad address, says nothing of the connection.
 pub(crate) fn says_connection_failed(ret: i64) -> bool {
+    const ENETDOWN: i64 = -100;
     const ENETUNREACH: i64 = -101;
+    const ECONNABORTED: i64 = -103;
     const ETIMEDOUT: i64 = -110;
     const ECONNREFUSED: i64 = -111;
+    const EHOSTDOWN: i64 = -112;
     const EHOSTUNREACH: i64 = -113;
-    matches!(ret, ENETUNREACH | ETIMEDOUT | ECONNREFUSED | EHOSTUNREACH)
+    matches!(ret, ENETDOWN | ENETUNREACH | ECONNABORTED | ETIMEDOUT | ECONNREFUSED | EHOSTDOWN | EHOSTUNREACH)
+}
+
+/// The peer that the kernel's socket still has, where it is one with a port.
+pub(crate) fn of_socket(event: &Event<'_>) -> Option<SocketAddress> {
+    let kernel = event.bytes(FieldTag::PEER).and_then(SocketAddress::parse);
+    kernel.filter(|address| address.is_named() && !lacks_port(address))
 }
 
 /// Whether it is an IP address whose port is 0: the kernel's socket is not connected, or below the ports.

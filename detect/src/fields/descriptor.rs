@@ -57,7 +57,8 @@ fn ends(cx: &EventContext<'_>, event: &Event<'_>, known: Option<Socket>) -> Opti
             socket.remote = end(peer).or(socket.remote);
             socket.local = end(local).or(socket.local).or_else(|| unknown_end(socket.remote));
             socket.role = Role::Client;
-            socket.connected = event.ret >= 0;
+            // A datagram socket stays connected where another attempt fails.
+            socket.connected = event.ret >= 0 || peer::attempt_failed(event) && socket.connected;
         }
         "sendto" | "sendmsg" | "sendmmsg" | "recvfrom" | "recvmsg" | "recvmmsg" | "recvmmsg_time64" => {
             let other = end(remote).or_else(|| end(claimed));

@@ -27,7 +27,7 @@ pub(super) fn look(act: &Act<'_>, memory: &Memory) -> Option<Seen> {
     }
 }
 
-/// A connection through an io_uring: to whom is told only where calls told it of the same socket, or the kernel does.
+/// A connection through an io_uring: to whom is not recorded. Whom a call named before is not whom the ring connected to.
 pub(super) fn ring(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {
     let request = memory.requests.apply(act.process.key, act.event)?;
     if request.operation != "IORING_OP_CONNECT" || !act.succeeded() {
@@ -35,9 +35,8 @@ pub(super) fn ring(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {
     }
     let socket = act.socket(request.fd);
     let protocol = socket.map_or("socket", crate::fds::Socket::protocol_name);
-    let known = peer::of_event(act.event).map(|peer| peer.address);
-    if let Some(peer) = known.or_else(|| socket.and_then(|socket| socket.peer.clone())) {
-        return connected(act, memory, protocol, &peer);
+    if let Some(peer) = peer::of_event(act.event) {
+        return connected(act, memory, protocol, &peer.address);
     }
     let detail =
         Safe::format(format_args!("{protocol} to an unknown peer through io_uring by {}", act.who()));

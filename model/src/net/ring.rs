@@ -7,7 +7,31 @@ use super::{Look, MOST, is_talk};
 use crate::{
     fds::{Socket, SocketState},
     peer,
+    sockaddr::SocketAddress,
 };
+
+/// What a ring did with a socket.
+#[derive(Debug, Clone)]
+pub(super) enum ByRing {
+    /// Connected it; whom calls had named before, in vain.
+    Connected(Option<SocketAddress>),
+    /// Accepted it: what its listener was.
+    Accepted(Socket),
+}
+
+impl ByRing {
+    /// The socket as it is by that, where calls know it as this.
+    pub(super) fn seen(&self, socket: Socket) -> Socket {
+        match self {
+            Self::Accepted(accepted) if socket.family == 0 => accepted.clone(),
+            Self::Accepted(_) => socket,
+            Self::Connected(before) => {
+                let peer = socket.peer.clone().filter(|peer| before.as_ref() != Some(peer));
+                Socket { state: SocketState::Connected, peer, ..socket }
+            }
+        }
+    }
+}
 
 impl Look<'_> {
     /// A request, or its completion.
@@ -44,19 +68,20 @@ impl Look<'_> {
     }
 
     fn ring_connect(&mut self, fd: i32) {
-        if self.event.ret >= 0 {
-            self.known_by_ring(fd, None);
-        }
-        let Some(mut socket) = self.socket(fd) else { return };
+        let Some(socket) = self.socket(fd) else { return };
+        let connected = ByRing::Connected(socket.peer.clone());
         // Also an attempt that failed was one to connect.
-        socket.state = SocketState::Connected;
+        let socket = connected.seen(socket);
         if !is_talk(&socket) {
             return;
         }
+        let (ret, counts) = (self.event.ret, self.counts);
+        if ret >= 0 {
+            self.known_by_ring(fd, connected);
+        }
         let told = peer::of_event(self.event);
         let claimed = told.as_ref().map(|peer| peer.claimed);
-        let peer = told.map(|peer| peer.address).or_else(|| socket.peer.clone());
-        let (ret, counts) = (self.event.ret, self.counts);
+        let peer = told.map(|peer| peer.address);
         let Some(conversation) = self.conversation_signed(&socket, peer, claimed) else { return };
         if counts && ret >= 0 {
             conversation.connections += 1;
@@ -70,20 +95,20 @@ impl Look<'_> {
         let Ok(fd) = i32::try_from(self.event.ret) else { return };
         if let Some(listener) = self.socket(listener) {
             let accepted = Socket { state: SocketState::Connected, accepted: true, peer: None, ..listener };
-            self.known_by_ring(fd, Some(accepted));
+            self.known_by_ring(fd, ByRing::Accepted(accepted));
         }
         self.accepted_by(listener);
     }
 
     /// What is known of a socket from the ring alone.
-    fn known_by_ring(&mut self, fd: i32, socket: Option<Socket>) {
+    fn known_by_ring(&mut self, fd: i32, known: ByRing) {
         let Some(description) = self.description(fd) else { return };
         let (world, container) = (self.world, self.container);
         if self.net.by_ring.len() >= MOST {
             self.net.by_ring.retain(|id, _| world.is_open(container, *id));
         }
         if self.net.by_ring.len() < MOST {
-            self.net.by_ring.insert(description, socket);
+            self.net.by_ring.insert(description, known);
         }
     }
 

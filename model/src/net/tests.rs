@@ -94,6 +94,9 @@ fn a_connection_that_was_under_way_and_is_refused_later_was_not_made() {
         let net = network(&[begun(), vec![later]].concat());
         assert_eq!(told(&net), [("10.0.0.9:22".to_owned(), 1, 0, false)]);
     }
+    // What is wrong with a call alone says nothing of the connection.
+    let wrong = call(20, 1, "connect", &[3, 0, 16], -14).with_address(FieldTag::PEER, "10.0.0.9:22");
+    assert_eq!(told(&network(&[begun(), vec![wrong]].concat())), is("10.0.0.9:22", 1, 0));
     // One that carried bytes was made, whatever comes after.
     let net = network(&[begun(), vec![send(20, 1, 3, b"x"), call(21, 1, "read", &[3, 0, 1], -110)]].concat());
     assert_eq!(told(&net), is("10.0.0.9:22", 1, 0));
@@ -311,6 +314,24 @@ fn what_goes_through_a_ring_is_counted_though_nobody_tells_to_whom() {
         ]
     );
     assert_eq!(net.listeners(BOX)[0].accepted, 1);
+}
+
+/// Who asks in vain with a call first is not taken at its word.
+#[test]
+fn whom_a_call_named_in_vain_is_not_whom_a_ring_connected_to() {
+    const CONNECT: u64 = 16;
+    let mut events = connect(10, 1, 3, "192.0.2.1:443", -111).to_vec();
+    events.extend([submitted(20, 1, CONNECT, 1, 3), completed(21, 1, CONNECT, 1, 0)]);
+    events.push(send(22, 1, 3, b"secret"));
+    let in_vain = Some("192.0.2.1:443".to_owned());
+    let mut sums_then =
+        vec![("tcp", Direction::Out, in_vain, [0, 1, 0, 0]), ("tcp", Direction::Out, None, [1, 0, 6, 0])];
+    assert_eq!(sums(&network(&events)), sums_then);
+    // As soon as the kernel tells, it is known.
+    events.push(call(23, 1, "getpeername", &[3, 0, 0], 0).with_address(FieldTag::PEER, "198.51.100.7:443"));
+    events.push(send(24, 1, 3, b"more"));
+    sums_then.push(("tcp", Direction::Out, Some("198.51.100.7:443".to_owned()), [0, 0, 4, 0]));
+    assert_eq!(sums(&network(&events)), sums_then);
 }
 
 #[test]

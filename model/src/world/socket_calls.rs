@@ -119,6 +119,13 @@ pub(super) fn connect(state: &mut State, call: &Call<'_>) {
             socket.state = SocketState::Bound;
             return;
         }
+        if after == SocketState::Failed
+            && let Some(peer) = peer::of_socket(call.event)
+        {
+            // What it was connected to before, it still is: of datagram sockets, and where the call alone was wrong.
+            socket.peer = Some(peer);
+            return;
+        }
         socket.state = after;
         socket.local = told(call.event, FieldTag::LOCAL).or(socket.local.take());
         socket.peer = peer::of_event(call.event).map(|peer| peer.address).or(socket.peer.take());

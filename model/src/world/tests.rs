@@ -246,6 +246,28 @@ fn a_connection_that_failed_is_no_connection() {
     assert_eq!(label(&world, 1, 9), "unknown", "a bad descriptor does not become a socket");
 }
 
+/// A datagram socket that a call fails to connect elsewhere goes on sending to where it is connected.
+#[test]
+fn a_socket_stays_connected_where_another_attempt_fails() {
+    let connect = |time, to: &str, ret, kernel: &str| {
+        call(time, 1, "connect", &[3, 0, 16], ret)
+            .with_address(FieldTag::SOCKADDR, to)
+            .with_address(FieldTag::PEER, kernel)
+    };
+    let peer = |events: &[OwnedEvent]| {
+        let world = world(events);
+        let socket = world.fd(task(1), 3).unwrap().kind.socket().unwrap().clone();
+        (socket.state, socket.peer.unwrap().to_string())
+    };
+    let made = [call(1, 1, "socket", &[2, 2, 0], 3), connect(2, "10.0.0.9:53", 0, "10.0.0.9:53")];
+    let elsewhere = connect(3, "10.0.0.8:80", -101, "10.0.0.9:53");
+    let all = [&made[..], &[elsewhere]].concat();
+    assert_eq!(peer(&all), (SocketState::Connected, "10.0.0.9:53".to_owned()));
+    let refused = connect(3, "10.0.0.8:80", -111, "10.0.0.9:0");
+    let all = [&made[..1], &[refused]].concat();
+    assert_eq!(peer(&all), (SocketState::Failed, "10.0.0.8:80".to_owned()));
+}
+
 #[test]
 fn pipes_know_who_has_the_other_end() {
     let world = world(&[
