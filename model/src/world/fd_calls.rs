@@ -63,11 +63,11 @@ pub(super) fn ring(state: &mut State, key: ProcessKey, event: &Event<'_>) {
                 open(state, FdKind::File { path: path.to_vec(), claimed: false });
             }
         }
-        (EventCode::URING_COMPLETE, Some(made @ ("IORING_OP_SOCKET" | "IORING_OP_ACCEPT"))) => {
-            // A number that is open already is none that the kernel gave out: it is a slot of the ring's own table.
-            if result.is_some_and(|fd| state.info(table, fd).is_none()) {
-                open(state, FdKind::Socket(Box::new(Socket::of_ring(made == "IORING_OP_ACCEPT"))));
-            }
+        // A number that is open already is none that the kernel gave out: it is a slot of the ring's own table.
+        (EventCode::URING_COMPLETE, Some(made @ ("IORING_OP_SOCKET" | "IORING_OP_ACCEPT")))
+            if result.is_some_and(|fd| state.info(table, fd).is_none()) =>
+        {
+            open(state, FdKind::Socket(Box::new(Socket::of_ring(made == "IORING_OP_ACCEPT"))));
         }
         (EventCode::URING_SUBMIT, Some("IORING_OP_CLOSE")) => {
             if let Some(fd) = event.number(layout::uring::FD).and_then(|fd| i32::try_from(fd).ok()) {
