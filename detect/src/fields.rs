@@ -281,7 +281,7 @@ impl FieldRef {
         }
     }
 
-    /// The value at an event; `None` where it has none.
+    /// The value at an event; `None` where it has none. Comparisons may see what Falco has in the place of none.
     pub fn get<'c>(&self, cx: &'c EventContext<'_>) -> Option<Value<'c>> {
         match self.def.id {
             FieldId::Evt(field) => evt::get(field, &self.arg, cx),
@@ -296,20 +296,35 @@ impl FieldRef {
         }
     }
 
-    /// Whether it has a value that tells something: what Falco has in the place of nothing (`<NA>`, `none`) can be compared,
-    /// but is not there.
+    /// What comparisons see: the value, or the empty text that Falco has in its place.
+    pub(crate) fn compared<'c>(&self, cx: &'c EventContext<'_>) -> Option<Value<'c>> {
+        let is_empty = || match self.def.id {
+            FieldId::Process(field) => process::is_empty(field, &self.arg, cx),
+            FieldId::Fd(field) => fd::is_empty(field, cx),
+            _ => false,
+        };
+        self.get(cx).or_else(|| is_empty().then(|| Value::text(b"")))
+    }
+
+    /// Whether it has a value that tells something: what Falco has in the place of nothing (`<NA>`, `none`, an empty text)
+    /// can be compared, but is not there.
     pub(crate) fn exists(&self, cx: &EventContext<'_>) -> bool {
-        self.get(cx).is_some_and(|value| match self.stand_in() {
-            Some(nothing) => *value.to_bytes() != *nothing,
-            None => !value.each().is_empty(),
+        self.get(cx).is_some_and(|value| {
+            let is_nothing = |nothing: &[u8]| *value.to_bytes() == *nothing;
+            !value.each().is_empty() && !self.stand_in().is_some_and(is_nothing)
         })
     }
 
     /// What stands in its place where nothing is known.
     pub(crate) fn stand_in(&self) -> Option<&'static [u8]> {
         match self.def.id {
-            FieldId::Process(process::Proc::Name)
-            | FieldId::Fd(fd::Fd::L4proto)
+            FieldId::Process(
+                process::Proc::Name
+                | process::Proc::StdinType
+                | process::Proc::StdoutType
+                | process::Proc::StderrType,
+            )
+            | FieldId::Fd(fd::Fd::L4proto | fd::Fd::Type | fd::Fd::Types)
             | FieldId::User(
                 user::User::Name | user::User::Homedir | user::User::Loginname | user::User::GroupName,
             ) => Some(b"<NA>"),

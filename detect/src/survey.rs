@@ -143,7 +143,7 @@ fn identity(cx: &EventContext<'_>) -> Identity {
 fn key(by: Option<&Source>, cx: &EventContext<'_>) -> Option<Vec<u8>> {
     match by {
         None => Some(Vec::new()),
-        Some(source) => source.get(cx).map(|value| value.to_bytes().into_owned()),
+        Some(source) => source.shown(cx).map(|value| value.to_bytes().into_owned()),
     }
 }
 

@@ -76,10 +76,10 @@ impl Source {
         }
     }
 
-    /// The value at an event.
+    /// The value at an event, or of a field what stands in the place of none.
     pub(crate) fn get<'c>(&'c self, cx: &'c EventContext<'_>) -> Option<Value<'c>> {
         match self {
-            Self::Field(field) => field.get(cx),
+            Self::Field(field) => field.compared(cx),
             Self::Constant(bytes) => Some(Value::text(bytes)),
             Self::List(sources) => {
                 Some(Value::Many(sources.iter().map(|source| source.get(cx)).collect::<Option<_>>()?))
@@ -92,7 +92,19 @@ impl Source {
     pub(crate) fn exists(&self, cx: &EventContext<'_>) -> bool {
         match self {
             Self::Field(field) => field.exists(cx),
-            other => other.get(cx).is_some_and(|value| !value.each().is_empty()),
+            other => {
+                let mut all = true;
+                other.each_field(&mut |field| all &= field.exists(cx));
+                all && other.get(cx).is_some_and(|value| !value.each().is_empty())
+            }
+        }
+    }
+
+    /// The value as it is shown: a field that has none has none.
+    pub(crate) fn shown<'c>(&'c self, cx: &'c EventContext<'_>) -> Option<Value<'c>> {
+        match self {
+            Self::Field(field) => field.get(cx),
+            other => other.get(cx),
         }
     }
 

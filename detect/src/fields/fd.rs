@@ -15,7 +15,7 @@ family! {
         Num = "fd.num", Number, One, Never: "The descriptor's number; -1 where a call should have made one and failed.";
         Type = "fd.type", Text, One, Never:
             "file, directory, ipv4, ipv6, unix, netlink, pipe, event, signalfd, eventpoll, inotify, timerfd, bpf, \
-             userfaultfd, io_uring, memfd, pidfd; absent where it is none of these or not known.";
+             userfaultfd, io_uring, memfd, pidfd; `<NA>` of another; absent where nothing is known of the descriptor.";
         Typechar = "fd.typechar", Text, One, Never:
             "The type as one character: f file, d directory, 4 and 6 IP, u unix, p pipe, e event, s signal, l epoll, \
              i inotify, b bpf, r io_uring, m memfd, o other.";
@@ -35,8 +35,8 @@ family! {
         Sport = "fd.sport", Port, One, Never: "The server's port.";
         Lport = "fd.lport", Port, One, Never: "The own port.";
         Rport = "fd.rport", Port, One, Never: "The other end's port.";
-        L4proto = "fd.l4proto", Text, One, Never: "tcp, udp, icmp, raw; `<NA>` of an IP socket that is not known or has not connected, listened, sent or received yet, as in \
-             Falco; absent of all that is no IP socket.";
+        L4proto = "fd.l4proto", Text, One, Never: "tcp, udp, icmp, raw; `<NA>` of a descriptor that is no IP socket, and of an IP socket that is not known or has not connected, \
+             listened, sent or received yet, as in Falco; absent where nothing is known of the descriptor.";
         Sockfamily = "fd.sockfamily", Text, One, Never: "ip or unix.";
         IsServer = "fd.is_server", Bool, One, Never: "Whether the process is the server's end.";
         Uid = "fd.uid", Text, One, Never: "Thread id and descriptor number, one after the other.";
@@ -103,8 +103,10 @@ pub(super) fn get<'c>(field: Fd, arg: &FieldArg, cx: &'c EventContext<'_>) -> Op
         return Some(value);
     }
     Some(match field {
-        Fd::Type => Value::text(type_name(descriptor)?),
-        Fd::L4proto => Value::text(protocol(&descriptor.socket.filter(Socket::is_ip)?)),
+        Fd::Type => Value::text(type_name(descriptor)),
+        Fd::L4proto => {
+            Value::text(descriptor.socket.filter(Socket::is_ip).map_or(NOTHING, |socket| protocol(&socket)))
+        }
         Fd::Sockfamily => match descriptor.socket?.family {
             Family::Ipv4 | Family::Ipv6 => Value::text(b"ip"),
             Family::Unix => Value::text(b"unix"),
@@ -192,6 +194,11 @@ fn prefixed<'c>(field: Fd, cx: &'c EventContext<'_>) -> Option<Value<'c>> {
     Some(Value::made(out))
 }
 
+/// Whether Falco has an empty text where there is no value: a known descriptor that has no name.
+pub(super) fn is_empty(field: Fd, cx: &EventContext<'_>) -> bool {
+    matches!(field, Fd::Name | Fd::Nameraw) && cx.descriptor().is_some()
+}
+
 /// The name, its directory, its last part, and the name as given.
 fn names<'c>(field: Fd, cx: &'c EventContext<'_>) -> Option<Value<'c>> {
     let Some(descriptor) = cx.descriptor() else {
@@ -274,18 +281,24 @@ pub(super) fn protocol_char(descriptor: &Descriptor<'_>) -> &'static [u8] {
 fn types<'c>(arg: &FieldArg, cx: &'c EventContext<'_>) -> Option<Value<'c>> {
     if let FieldArg::Index(fd) = arg {
         let descriptor = cx.facts().descriptor(cx.task(), i32::try_from(*fd).ok()?)?;
-        return Some(Value::Many(vec![Value::text(type_name(&descriptor)?)]));
+        return Some(Value::Many(vec![Value::text(type_name(&descriptor))]));
     }
     let mut types: Vec<&'static [u8]> = Vec::new();
     cx.facts().descriptors(cx.task(), &mut |_, descriptor| {
-        types.extend(type_name(descriptor).filter(|name| !types.contains(name)));
+        let name = type_name(descriptor);
+        if !types.contains(&name) {
+            types.push(name);
+        }
     });
     Some(Value::Many(types.into_iter().map(Value::text).collect()))
 }
 
-/// Falco's `fd.type`; `None` of what it has no name for, where Falco says `<NA>`.
-pub(super) fn type_name(descriptor: &Descriptor<'_>) -> Option<&'static [u8]> {
-    Some(match descriptor.kind {
+/// What Falco says of a known descriptor where it has no word.
+const NOTHING: &[u8] = b"<NA>";
+
+/// Falco's `fd.type`.
+pub(super) fn type_name(descriptor: &Descriptor<'_>) -> &'static [u8] {
+    match descriptor.kind {
         DescriptorKind::File => b"file",
         DescriptorKind::Directory => b"directory",
         DescriptorKind::Pipe => b"pipe",
@@ -299,21 +312,21 @@ pub(super) fn type_name(descriptor: &Descriptor<'_>) -> Option<&'static [u8]> {
         DescriptorKind::IoUring => b"io_uring",
         DescriptorKind::Memfd => b"memfd",
         DescriptorKind::Pidfd => b"pidfd",
-        DescriptorKind::Unknown => return None,
+        DescriptorKind::Unknown => NOTHING,
         DescriptorKind::Socket => match descriptor.socket.map(|s| s.family) {
             Some(Family::Ipv4) => b"ipv4",
             Some(Family::Ipv6) => b"ipv6",
             Some(Family::Unix) => b"unix",
             Some(Family::Netlink) => b"netlink",
-            _ => return None,
+            _ => NOTHING,
         },
-    })
+    }
 }
 
 /// Falco's `fd.typechar` of a descriptor.
 pub(super) fn typechar(descriptor: &Descriptor<'_>) -> &'static [u8] {
     let listens = descriptor.socket.is_some_and(|s| s.role == Role::Listener);
-    match type_name(descriptor).unwrap_or_default() {
+    match type_name(descriptor) {
         b"file" => b"f",
         b"directory" => b"d",
         b"ipv4" if listens => b"2",
@@ -357,6 +370,6 @@ fn protocol(socket: &Socket) -> &'static [u8] {
         Some(Protocol::Udp) => b"udp",
         Some(Protocol::Icmp) => b"icmp",
         Some(Protocol::Raw) => b"raw",
-        None => b"<NA>",
+        None => NOTHING,
     }
 }

@@ -134,6 +134,18 @@ pub(super) fn get<'c>(field: Proc, arg: &FieldArg, cx: &'c EventContext<'_>) -> 
     }
 }
 
+/// Whether Falco has an empty text where there is no value: a variable that is not in an environment that is known, an
+/// argument behind the last.
+pub(super) fn is_empty(field: Proc, arg: &FieldArg, cx: &EventContext<'_>) -> bool {
+    cx.process().is_some_and(|process| match (field, arg) {
+        (Proc::Env, FieldArg::Key(_) | FieldArg::Index(_)) | (Proc::Aenv, FieldArg::Key(_)) => {
+            process.env.is_some()
+        }
+        (Proc::Args, FieldArg::Index(_)) => process.argv.is_some(),
+        _ => false,
+    })
+}
+
 /// A field that a process has by itself.
 fn of_one<'a>(field: Proc, process: &Process<'a>) -> Option<Value<'a>> {
     let flag = |bit: u64| process.exe_flags.map(|flags| Value::Bool(flags & bit != 0));
@@ -215,7 +227,7 @@ fn groups<'c>(field: Proc, cx: &'c EventContext<'_>, process: &Process<'c>) -> O
     let session = || eldest(cx, process, |p| p.sid);
     let group = || eldest(cx, process, |p| p.pgid);
     let standard = |fd: i32| cx.facts().descriptor(cx.task(), fd);
-    let kind = |fd: i32| super::fd::type_name(&standard(fd)?).map(Value::text);
+    let kind = |fd: i32| standard(fd).map(|descriptor| Value::text(super::fd::type_name(&descriptor)));
     let threads = || cx.facts().threads(cx.task());
     match field {
         Proc::Sname => of_one(Proc::Name, &session()?),

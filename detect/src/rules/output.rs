@@ -97,7 +97,7 @@ impl Output {
             match part {
                 Part::Text(plain) => text.push_str(escape(plain.as_bytes()).as_str()),
                 Part::Field { name, source, width } => {
-                    let value = FieldValue::new(source.get(cx), source.multi());
+                    let value = FieldValue::new(source.shown(cx), source.multi());
                     let shown = value.to_string();
                     text.push_str(&shown);
                     let missing = width.saturating_sub(shown.chars().count());

@@ -75,10 +75,45 @@ fn an_argument_that_is_not_there_has_no_value() {
 #[test]
 fn no_comparison_holds_for_what_is_not_there() {
     let scene = scene();
-    for filter in ["proc.env[LD_PRELOAD] = ''", "proc.env[LD_PRELOAD] != x", "proc.args[77] contains ''"] {
+    for filter in ["proc.aname[77] != x", "container.mount.source[/etc] != x", "evt.arg.linkpath != x"] {
         assert_eq!(scene.kept(filter), [0u64; 0], "{filter}");
     }
     assert!(scene.last_passes("proc.env[EMPTY] = '' and proc.env[A] = 'b c'"));
+}
+
+/// Falco compares an empty text there.
+#[test]
+fn what_is_not_in_a_known_environment_or_command_line_is_compared_as_an_empty_text() {
+    let scene = scene();
+    for filter in [
+        "proc.env[LD_PRELOAD] = ''",
+        "proc.env[LD_PRELOAD] != x",
+        "not proc.env[LD_PRELOAD] exists",
+        "proc.env[77] != x",
+        "proc.aenv[LD_PRELOAD] != x",
+        "proc.args[77] contains ''",
+        "len(proc.args[77]) = 0",
+        "not tolower(proc.args[77]) exists",
+        "tolower(proc.args[0]) exists",
+    ] {
+        assert!(scene.last_passes(filter), "{filter}");
+    }
+    assert!(!scene.last_passes("proc.env[LD_PRELOAD] startswith /"));
+    // Of a process of which nothing is known there is no environment that it could be missing in.
+    let unknown = Scene::new().open(77, "/etc/passwd", READ, 5);
+    assert!(unknown.last_passes("not proc.env[LD_PRELOAD] != x and not proc.args[0] != x"));
+}
+
+#[test]
+fn a_known_descriptor_without_a_name_is_compared_as_an_empty_text() {
+    let pipe = scene().call(101, "eventfd2", &[0, 0], 7, &[]).call(101, "close", &[7], 0, &[]);
+    assert!(
+        pipe.last_passes(
+            "fd.type = event and fd.name != /etc/passwd and fd.name = '' and not fd.name exists"
+        )
+    );
+    let unknown = scene().call(101, "close", &[42], 0, &[]);
+    assert!(unknown.last_passes("not fd.name != /etc/passwd"));
 }
 
 #[test]
@@ -86,9 +121,10 @@ fn what_stands_in_the_place_of_nothing_can_be_compared_and_does_not_exist() {
     let file = scene();
     assert!(file.last_passes("container.mount[/etc] = none and not container.mount[/etc] exists"));
     assert!(file.last_passes("user.name = root and user.name exists"));
-    for filter in ["fd.l4proto exists", "fd.l4proto != tcp", "fd.l4proto = '<NA>'"] {
-        assert_eq!(file.kept(filter), [0u64; 0], "{filter}");
-    }
+    assert!(file.last_passes("fd.l4proto != tcp and fd.l4proto = '<NA>' and not fd.l4proto in (tcp, udp)"));
+    assert_eq!(file.kept("fd.l4proto exists"), [0u64; 0]);
+    // Only of what has a descriptor.
+    assert_eq!(file.kept("fd.l4proto != tcp"), file.kept("fd.type exists"));
     // A socket that was there before the recording: its protocol is not known.
     let peer = crate::scene::address("93.184.216.34:53");
     let field = (afterimage_format::FieldTag::SOCKADDR, peer.as_slice());
@@ -101,6 +137,12 @@ fn what_stands_in_the_place_of_nothing_can_be_compared_and_does_not_exist() {
     // Nobody saw what the descriptor is open on.
     let unknown = scene().call(101, "close", &[42], 0, &[]);
     assert!(unknown.last_passes("fd.num = 42 and not fd.type exists and not fd.type != file"));
+    // Falco has no word for it.
+    let landlock =
+        scene().call(101, "landlock_create_ruleset", &[0, 8, 0], 6, &[]).call(101, "close", &[6], 0, &[]);
+    assert!(
+        landlock.last_passes("fd.num = 6 and fd.type = '<NA>' and fd.type != file and not fd.type exists")
+    );
 }
 
 /// It was an empty text then.

@@ -510,7 +510,7 @@ fn surprising_filters_are_warned_of() {
         ("evt.dir = > and evt.type = switch", "are not recorded"),
         ("evt.type = switch", "are not recorded"),
         ("fd.type = ipv5", "did you mean `ipv4`?"),
-        ("fd.type = '<NA>'", "write `not fd.type exists`"),
+        ("fd.sockfamily = '<NA>'", "write `not fd.sockfamily exists`"),
         ("not fd.l4proto in (tcp, sctp)", "`fd.l4proto` never is `sctp`; it is one of tcp, udp, icmp, raw"),
         ("container.state = dead", "never is `dead`"),
         ("evt.class != network", "never is `network`"),
