@@ -135,7 +135,6 @@ const ABSENT: &[FieldDef] = &[
     absent("thread.vmsize", Kind::Number),
     absent("thread.vmrss", Kind::Number),
     absent("user.shell", Kind::Text),
-    absent("container.image.id", Kind::Text),
     absent("container.healthcheck", Kind::Text),
     absent("container.liveness_probe", Kind::Text),
     absent("container.readiness_probe", Kind::Text),

@@ -1,6 +1,6 @@
 //! `container.*` and `k8s.*`: what was learnt of the container, whenever it was learnt.
 
-use afterimage_format::{ContainerRecord, ContainerUid, FactKey};
+use afterimage_format::{ContainerRecord, ContainerUid, Engine, FactKey};
 
 use super::{FieldArg, family};
 use crate::{context::EventContext, glob::Glob, program::life, value::Value};
@@ -10,11 +10,13 @@ family! {
     Container as Container {
         Id = "container.id", Text, One, Never: "First 12 characters of the id; `host` outside of containers.";
         FullId = "container.full_id", Text, One, Never: "The whole id; empty on the host.";
-        Name = "container.name", Text, One, Never: "The name its engine gave it; `host` outside of containers.";
+        Name = "container.name", Text, One, Never: "The name its engine gave it; of containerd and CRI-O the container's name in its pod, as in Falco; `host` outside of \
+             containers.";
         Image = "container.image", Text, One, Never: "The image as it was asked for.";
         Repository = "container.image.repository", Text, One, Never: "The image without tag and digest.";
         Tag = "container.image.tag", Text, One, Never: "The image's tag.";
         Digest = "container.image.digest", Text, One, Never: "The image's digest.";
+        ImageId = "container.image.id", Text, One, Never: "The image's id without `sha256:`, where it was learnt: of Docker, Podman and CRI-O.";
         Type = "container.type", Text, One, Never: "The engine: docker, containerd, cri-o, podman, lxc, ...";
         Privileged = "container.privileged", Bool, One, Never: "Whether it runs privileged, where that was learnt.";
         Mounts = "container.mounts", Text, One, Never: "All mounts that were learnt, with a comma between.";
@@ -70,13 +72,14 @@ pub(super) fn get<'c>(field: Container, arg: &FieldArg, cx: &'c EventContext<'_>
     let text = |key: FactKey| fact(key).map(Value::text);
     match field {
         Container::FullId => Some(Value::text(&record.id)),
-        Container::Name => text(FactKey::Name),
+        Container::Name => name(record).map(Value::text),
         Container::Image => text(FactKey::Image),
         Container::Repository => fact(FactKey::Image).map(|image| Value::text(split_image(image).0)),
         Container::Tag => fact(FactKey::Image).and_then(|image| split_image(image).1).map(Value::text),
         Container::Digest => {
             text(FactKey::ImageDigest).or_else(|| split_image(fact(FactKey::Image)?).2.map(Value::text))
         }
+        Container::ImageId => image_id(fact(FactKey::ImageId)?).map(Value::text),
         Container::Type => Some(Value::text(record.engine.as_str().as_bytes())),
         Container::Privileged => match fact(FactKey::Privileged)? {
             b"true" => Some(Value::Bool(true)),
@@ -121,6 +124,21 @@ pub(super) fn short_id<'c>(cx: &'c EventContext<'_>) -> Option<&'c [u8]> {
     }
     let id = &cx.record()?.id;
     id.get(..id.len().min(SHORT))
+}
+
+/// Falco's `container.name`: what CRI calls the container where CRI made it, though CRI-O has a longer name of its own for it.
+fn name(record: &ContainerRecord) -> Option<&[u8]> {
+    let keys = match record.engine {
+        Engine::Containerd | Engine::Crio => [FactKey::PodContainer, FactKey::Name],
+        _ => [FactKey::Name, FactKey::PodContainer],
+    };
+    keys.into_iter()
+        .find_map(|key| record.fact(key).map(|fact| fact.value.as_slice()).filter(|name| !name.is_empty()))
+}
+
+/// An image's id without the name of its hash; a reference by digest is none.
+fn image_id(id: &[u8]) -> Option<&[u8]> {
+    (!id.contains(&b'@')).then(|| id.strip_prefix(b"sha256:").unwrap_or(id))
 }
 
 /// Repository, tag and digest of `registry:5000/name:tag@sha256:...`.
@@ -198,6 +216,15 @@ fn mount<'c>(field: Container, arg: &FieldArg, record: &'c ContainerRecord) -> O
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_image_id_is_its_digits() {
+        for (id, digits) in
+            [("sha256:6f7e", Some("6f7e")), ("6f7e", Some("6f7e")), ("quay.io/x@sha256:6f7e", None)]
+        {
+            assert_eq!(image_id(id.as_bytes()), digits.map(str::as_bytes), "{id}");
+        }
+    }
 
     #[test]
     fn images_are_split_at_the_right_colon() {

@@ -2,7 +2,7 @@
 
 use afterimage_detect::{Filter, Mode, RuleSet, Verdict, syntax};
 use afterimage_format::{
-    BlockInfo, BootNanos, ContainerUid, EventCode, FactKey, FieldTag, layout::exec::EXE_FD,
+    BlockInfo, BootNanos, ContainerUid, Engine, EventCode, FactKey, FieldTag, layout::exec::EXE_FD,
 };
 
 use crate::scene::{CONTAINER, ENOENT, Program, READ, REWRITE, SECOND, SYS_ADMIN, Scene};
@@ -340,6 +340,32 @@ fn containers_pods_and_the_host() {
         &host,
         &[("container.id = host and container.name = host", true), ("container.image exists", false)],
     );
+}
+
+/// Falco's name of a container that Kubernetes made is the one in its pod, but of Docker it is Docker's.
+#[test]
+fn containers_of_pods_have_the_name_that_falco_gives_them() {
+    let of_pod = |engine, name: Option<&str>| {
+        let mut scene = read_passwd();
+        scene.record.engine = engine;
+        scene.record.facts.retain(|fact| fact.key != FactKey::Name);
+        let scene = scene.fact(FactKey::PodContainer, "nginx").fact(FactKey::PodName, "web-0");
+        name.into_iter().fold(scene, |scene, name| scene.fact(FactKey::Name, name))
+    };
+    let long = "k8s_nginx_web-0_shop_f05c_0";
+    for (engine, name, shown) in [
+        (Engine::Containerd, None, "nginx"),
+        (Engine::Crio, Some(long), "nginx"),
+        (Engine::Docker, Some(long), long),
+        (Engine::Docker, None, "nginx"),
+    ] {
+        check(
+            &of_pod(engine, name),
+            &[(&format!("container.name = {shown} and k8s.pod.name = web-0"), true)],
+        );
+    }
+    let docker = read_passwd().fact(FactKey::ImageId, "sha256:6f7e2741b66b");
+    check(&docker, &[("container.image.id = 6f7e2741b66b", true)]);
 }
 
 #[test]
