@@ -94,8 +94,35 @@ pub(super) fn read(name: &str, text: &str) -> Result<Vec<Node>, YamlError> {
         let message = format!("file of {} bytes is longer than {MAX_FILE}", text.len());
         return Err(YamlError { place: Place::start(&file), message });
     }
+    match documents(&file) {
+        Err(error) if error.message == OUTDENTED => {
+            documents(&Arc::new(File { name: name.to_owned(), text: with_brackets_moved(&file.text) }))
+        }
+        done => done,
+    }
+}
+
+/// What the parser says of a token that is not deep enough in its line.
+const OUTDENTED: &str = "invalid indentation";
+
+/// The text with a blank before every line that is nothing but closing brackets. Falco's own rules have such lists, whose end is
+/// no deeper than their key; Falco's parser takes that, ours after a quoted item does not. Elsewhere a line begins so in a
+/// text alone, where a blank more is none that counts.
+fn with_brackets_moved(text: &str) -> String {
+    let mut moved = String::with_capacity(text.len() + text.len() / 64);
+    for line in text.split_inclusive('\n') {
+        let solid = line.trim();
+        if solid.starts_with([']', '}']) && solid.chars().all(|c| "]},".contains(c)) {
+            moved.push(' ');
+        }
+        moved.push_str(line);
+    }
+    moved
+}
+
+fn documents(file: &Arc<File>) -> Result<Vec<Node>, YamlError> {
     let mut builder = Builder {
-        file: Arc::clone(&file),
+        file: Arc::clone(file),
         open: Vec::new(),
         documents: Vec::new(),
         anchors: Vec::new(),
@@ -106,7 +133,7 @@ pub(super) fn read(name: &str, text: &str) -> Result<Vec<Node>, YamlError> {
         match event {
             Ok((event, span)) => builder.take(event, &span.start)?,
             Err(error) => {
-                let place = Place::new(&file, error.marker());
+                let place = Place::new(file, error.marker());
                 return Err(YamlError { place, message: error.info().to_owned() });
             }
         }
@@ -306,6 +333,22 @@ mod tests {
             let line = text.lines().nth(place.line - 1).unwrap();
             assert_eq!(line.find("BAD").map(|at| at + 1), Some(place.column), "{text}: {place:?}");
         }
+    }
+
+    #[test]
+    fn a_list_may_end_as_deep_as_its_key_begins() {
+        let text = "- a: [\n    \"x\",\n    \"y\"\n  ]\n  b: [\n    \"z\"\n  ]\n  c: alpha BAD\n";
+        let documents = read("f", text).unwrap();
+        let Value::Sequence(items) = &documents[0].value else { panic!("no sequence") };
+        let Some(Node { value: Value::Sequence(list), .. }) = items[0].get("a") else { panic!("no list") };
+        assert_eq!(list.iter().filter_map(Node::text).collect::<Vec<_>>(), ["x", "y"]);
+        let scalar = condition(text);
+        let place = scalar.place(6);
+        assert_eq!((place.line, place.column), (8, 12));
+        // What is wrong besides is told where it is.
+        let error = read("f", &format!("{text} - [\n")).unwrap_err();
+        assert_eq!(error.place.line, 9, "{error:?}");
+        assert!(read("f", "a:\n  - \"x\"\n ]\n").is_err());
     }
 
     #[test]
