@@ -99,6 +99,8 @@ impl RangeArgs {
             }
             _ => until,
         };
+        // `end` is behind all, also behind what comes after a container's first process has ended: nothing is cut there.
+        let until = until.filter(|_| self.end.as_deref().is_none_or(|text| text.trim() != "end"));
         match (begin, until) {
             (Some(begin), Some(until)) if until < begin => {
                 return Err(Failure::Usage("--end lies before --begin; swap them".to_owned()));
@@ -110,9 +112,7 @@ impl RangeArgs {
             }
             _ => {}
         }
-        let is_last = self.end.as_deref().is_some_and(|text| text.trim() == "end");
-        let last = |until: BootNanos| if is_last { until } else { BootNanos(until.0.saturating_sub(1)) };
-        Ok(Span { begin, end: until.map(last) })
+        Ok(Span { begin, end: until.map(|until| BootNanos(until.0.saturating_sub(1))) })
     }
 }
 

@@ -85,6 +85,22 @@ fn counts_of_events_meet_at_a_moment_too() {
     assert_eq!(afterimage(&["grep", "evt.num >= 0", INTRUSION, "-b", &last, "-e", &last]).code, 2);
 }
 
+/// `end` was the end of the container's first process, and left out what came behind that.
+#[test]
+fn end_is_behind_all_that_there_is_of_a_container() {
+    for of in VERBS {
+        assert_eq!(sums(&of, &["-e", "end"]), sums(&of, &[]), "{:?}", of.verb);
+    }
+    let container = only_container(INTRUSION);
+    let lines = |range: &[&str]| {
+        let ran = afterimage(&[&["show", &container, INTRUSION, "--setup", "-o", "jsonl"], range].concat());
+        ran.stdout().lines().count()
+    };
+    assert_eq!(lines(&["-e", "end"]), lines(&[]));
+    let after = afterimage(&["show", &container, INTRUSION, "-b", "2100-01-01", "-e", "end"]);
+    assert_eq!(after.code, 1, "nothing is there, and nothing is the wrong way round: {after:?}");
+}
+
 #[test]
 fn what_two_containers_did_is_cut_at_both_ends() {
     let container = only_container(INTRUSION);
