@@ -61,11 +61,17 @@ impl Density {
     pub fn of(trace: &Trace, container: Option<ContainerUid>, range: Span, columns: usize) -> Self {
         let (first, last) = trace.range();
         let begin = range.begin.unwrap_or(first);
-        let end = range.end.unwrap_or(last).max(begin);
-        let columns = columns.clamp(1, 10_000);
+        let end = range.end.unwrap_or(last);
+        // A range that lies wholly before or after what there is: its parts are empty, wherever they are drawn.
+        let is_empty = end < begin;
+        let end = end.max(begin);
         // One past the last moment, so that the last event falls into the last part.
-        let stop = BootNanos(end.0.saturating_add(1).max(begin.0.saturating_add(columns as u64)));
-        let found = trace.recording.histogram(container, begin, stop, columns, ROWS);
+        let stop = BootNanos(end.0.saturating_add(1));
+        // No part is shorter than the clock can tell: of fewer nanoseconds there are fewer parts.
+        let length = usize::try_from(stop.0 - begin.0).unwrap_or(usize::MAX);
+        let columns = columns.clamp(1, 10_000).min(length.max(1));
+        let found =
+            trace.recording.histogram(container, begin, if is_empty { begin } else { stop }, columns, ROWS);
         let width = stop.0 - begin.0;
         let edge = |i: usize| {
             let part = u128::from(width) * i as u128 / columns as u128;

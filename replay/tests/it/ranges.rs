@@ -101,6 +101,33 @@ fn end_is_behind_all_that_there_is_of_a_container() {
     assert_eq!(after.code, 1, "nothing is there, and nothing is the wrong way round: {after:?}");
 }
 
+/// A timeline of fewer nanoseconds than parts went beyond its end, and one from before the first event counted that one.
+#[test]
+fn a_timeline_counts_nothing_outside_of_its_range() {
+    let container = only_container(INTRUSION);
+    let [first, _, middle, ..] = moments();
+    let next = format!("{}{}Z", &middle[..middle.len() - 2], middle.as_bytes()[middle.len() - 2] - b'0' + 1);
+    assert!(next > middle && next.len() == middle.len(), "{next}: choose a moment that does not end with 9");
+    for (range, count) in [
+        (&["-b", &middle, "-e", &next][..], 1),
+        (&["-b", &first, "-e", &middle], 357),
+        (&["-e", "1990-01-01"], 0),
+        (&["-b", "2100-01-01"], 0),
+    ] {
+        for whose in [&["-c", &container, INTRUSION][..], &[INTRUSION]] {
+            for columns in ["1", "80", "10000"] {
+                let verb = ["timeline", "--columns", columns, "-o", "json"];
+                let document = afterimage(&[&verb, whose, range].concat()).json();
+                let parts = document["timeline"].as_array().expect("parts");
+                let events: u64 = parts.iter().filter_map(|part| part["events"].as_u64()).sum();
+                assert_eq!(events, count, "{range:?} in {columns}: {document}");
+            }
+        }
+    }
+    let empty = afterimage(&["timeline", INTRUSION, "-e", "start"]);
+    assert_eq!(empty.code, 1, "{empty:?}");
+}
+
 #[test]
 fn what_two_containers_did_is_cut_at_both_ends() {
     let container = only_container(INTRUSION);
