@@ -313,6 +313,17 @@ fn what_was_there_before_the_first_recorder_has_no_beginning() {
     assert!(!covered.complete && covered.missing[0].contains("its beginning"), "{covered:?}");
     let body = serde_json::json!({"container": A, "before": "5s"});
     assert!(bench.send(&body)[0].containers[0].complete);
+    // Of one that had ended before the range its end is taken: as much of it, and what is missing of that.
+    let mut ended = known(2, B, bench.now - 100 * SECOND, Some(bench.now - 90 * SECOND));
+    ended.preexisting = true;
+    bench.handle.update(Update::Container(Box::new(ended)));
+    let late = |before: &str| {
+        let body = serde_json::json!({"container": B, "before": before});
+        bench.send(&body).remove(0).containers.remove(0)
+    };
+    let covered = late("60s");
+    assert!(!covered.complete && covered.missing[0].contains("its beginning"), "{covered:?}");
+    assert!(late("5s").complete);
 }
 
 #[test]

@@ -262,7 +262,7 @@ impl Engine {
             return;
         };
         let now = now();
-        let asked = (from, to.unwrap_or(now).min(now));
+        let until = to.unwrap_or(now).min(now);
         if let Some(end) = known.removed {
             if end < from
                 && let Span::For(before) = decision.before
@@ -271,6 +271,8 @@ impl Engine {
             }
             to = Some(to.unwrap_or(end).min(end));
         }
+        // Of one that had ended before, its end is asked for instead.
+        let asked = (from, until);
         from = from.max(known.first_seen);
         let missing = self.directory.missing(known, asked, (from, to.unwrap_or(now)));
         let mut covered = Covered::new(known, (from, to), now, missing);
