@@ -277,7 +277,18 @@ impl Moment {
         number.checked_mul(factor).filter(|nanos| *nanos > 0)
     }
 
+    /// What is not after 1970 was never meant: 0 is none, all else is no moment.
+    fn nanos(nanos: Option<i64>, written: &dyn fmt::Display) -> Self {
+        match nanos {
+            Some(0) => Self::default(),
+            Some(nanos) if nanos > 0 => Self(Some(nanos), None),
+            _ => Self::unread(&written.to_string()),
+        }
+    }
+
     fn parse(text: &str) -> Self {
+        /// Go's zero time, the first of January of the year 1, says that there is none.
+        const ZERO_TIME: i64 = -62_135_596_800;
         let text = text.trim();
         if let Ok(number) = text.parse::<i64>() {
             return Self::number(Some(number), &text);
@@ -287,8 +298,8 @@ impl Moment {
             Some(civil.to_zoned(TimeZone::UTC).ok()?.timestamp())
         });
         match stamp {
-            // Go's zero time says that there is none.
-            Some(stamp) => Self(i64::try_from(stamp.as_nanosecond()).ok().filter(|nanos| *nanos > 0), None),
+            Some(stamp) if stamp.as_second() == ZERO_TIME => Self::default(),
+            Some(stamp) => Self::nanos(i64::try_from(stamp.as_nanosecond()).ok(), &text),
             None => Self::unread(text),
         }
     }
@@ -321,7 +332,7 @@ impl<'de> Deserialize<'de> for Moment {
                 reason = "what does not fit is out of all bounds anyway"
             )]
             fn visit_f64<E>(self, seconds: f64) -> Result<Moment, E> {
-                Ok(Moment(Some((seconds * 1e9) as i64).filter(|nanos| *nanos > 0), None))
+                Ok(Moment::nanos(Some((seconds * 1e9) as i64), &seconds))
             }
 
             fn visit_bool<E>(self, yes: bool) -> Result<Moment, E> {
@@ -348,10 +359,8 @@ impl<'de> Deserialize<'de> for Moment {
                         _ => {}
                     }
                 }
-                match seconds.and_then(|s| s.checked_mul(1_000_000_000)?.checked_add(nanos)) {
-                    None => Ok(Moment::unread("an object")),
-                    moment => Ok(Moment(moment, None)),
-                }
+                let moment = seconds.and_then(|s| s.checked_mul(1_000_000_000)?.checked_add(nanos));
+                Ok(Moment::nanos(moment, &"an object"))
             }
         }
         deserializer.deserialize_any(Any)

@@ -178,7 +178,12 @@ fn what_is_wrong_is_said() {
         "`action` is `delete`, not `pin`, `mark` or `ignore`"
     );
     assert!(error(r#"{"container":"a","before":"5 fortnights"}"#).starts_with("`before` is"));
-    for time in ["\"yesterday\"", "\"08:40:00\"", "true", "{\"a\":1}", "[1]", "-5"] {
+    for time in ["\"yesterday\"", "\"08:40:00\"", "true", "{\"a\":1}", "[1]", "-5"].into_iter().chain([
+        "\"1960-01-01T00:00:00Z\"",
+        "\"1900-01-01 08:40:00\"",
+        "-1.5",
+        "{\"seconds\":-5}",
+    ]) {
         let said = error(&format!(r#"{{"container":"a","time":{time}}}"#));
         assert!(said.starts_with("`time` is `") && said.contains("not a time such as"), "{said}");
     }
