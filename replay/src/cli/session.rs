@@ -42,7 +42,7 @@ impl<'a> Session<'a> {
     /// Says what is missing; what it makes of the exit code.
     pub(super) fn conclude(&mut self, gaps: &[(&Trace, Gaps)], matched: bool) -> Verdict {
         let mut verdict = Verdict { matched, ..Verdict::default() };
-        for (trace, gaps) in gaps {
+        for (trace, gaps) in &each_once(gaps) {
             self.notices.extend(gaps.sentences(trace));
             self.notices.extend(gaps.outside(trace).filter(|_| !matched));
             let one = gaps.verdict(matched);
@@ -112,10 +112,22 @@ pub(super) fn sources_of_part(part: &Part<'_>) -> Map<String, Value> {
     sources_of(std::slice::from_ref(part.trace), std::slice::from_ref(part))
 }
 
+/// What is missing, each gap once: several parts can be of one recording, whose gaps are those of each.
+fn each_once<'t>(gaps: &[(&'t Trace, Gaps)]) -> Vec<(&'t Trace, Gaps)> {
+    let mut once = gaps.to_vec();
+    for (at, (trace, own)) in once.iter_mut().enumerate() {
+        let before = gaps.iter().take(at).filter(|(other, _)| std::ptr::eq(*other, *trace));
+        before.for_each(|(_, told)| own.leave_out(told));
+    }
+    once
+}
+
 /// The members that every document ends with, over all recordings.
 pub(super) fn missing(gaps: &[(&Trace, Gaps)]) -> Map<String, Value> {
+    let gaps = &each_once(gaps);
     let mut all = Map::new();
-    all.insert("lost".to_owned(), gaps.iter().map(|(_, g)| g.lost()).sum::<u64>().into());
+    let lost = gaps.iter().map(|(_, gaps)| gaps.lost()).fold(0, u64::saturating_add);
+    all.insert("lost".to_owned(), lost.into());
     for key in ["gaps", "defects"] {
         let parts = gaps.iter().filter_map(|(trace, g)| g.members(trace).remove(key));
         let list = parts.flat_map(|part| match part {

@@ -1,6 +1,6 @@
 //! What is missing from a recording in an asked range: lost events and damage, for people and for programs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use afterimage_format::{BootNanos, ContainerUid, Defect, Eviction, Loss, Part};
 use afterimage_model::text::{Safe, escape};
@@ -70,6 +70,18 @@ impl Gaps {
     /// Damage that reading has found since.
     pub fn refresh(&mut self, trace: &Trace) {
         self.defects = trace.recording.defects();
+    }
+
+    /// Leaves out what was told of another part of the same recording: a gap that is nobody's in particular is of each.
+    pub fn leave_out(&mut self, told: &Self) {
+        let of = |loss: &Loss| (loss.container, loss.cause, loss.cpu, loss.from, loss.to, loss.count);
+        let known: HashSet<_> = told.list.iter().map(of).collect();
+        self.list.retain(|loss| !known.contains(&of(loss)));
+        self.defects.retain(|defect| !told.defects.contains(defect));
+        self.evicted.retain(|eviction| !told.evicted.contains(eviction));
+        if self.uid == told.uid {
+            self.untold = 0;
+        }
     }
 
     /// Events known to be lost.

@@ -9,7 +9,11 @@ use crate::{
 
 /// A container that was recorded twice, as one record for each run of the recorder, beside another.
 fn restarted() -> Store {
-    let mut fixture = Fixture::new();
+    restarted_in(Fixture::new())
+}
+
+/// The same in a recording that has something already.
+fn restarted_in(mut fixture: Fixture) -> Store {
     for (uid, name, prefix, start) in
         [(1, &b"longy"[..], "10ad", 1.0), (2, b"longy", "10ad", 11.0), (3, b"other", "cafe", 2.0)]
     {
@@ -22,6 +26,33 @@ fn restarted() -> Store {
         fixture.cut(uid);
     }
     fixture.seal()
+}
+
+/// A gap that is nobody's in particular was told and counted once for each run.
+#[test]
+fn a_gap_that_touches_two_runs_is_one() {
+    let mut fixture = Fixture::new();
+    fixture.loss(Loss {
+        container: None,
+        cause: LossCause::RingFull,
+        cpu: Some(0),
+        from: at(1.1),
+        to: at(11.1),
+        count: Some(5),
+    });
+    let store = restarted_in(fixture);
+    for verb in
+        [&["grep", "evt.num >= 0", "-c", "longy"][..], &["ls", "-c", "longy"], &["diff", "uid:1", "uid:2"]]
+    {
+        let ran = afterimage(&[verb, &[store.arg(), "-o", "json"]].concat());
+        let document = ran.json();
+        assert_eq!(
+            (&document["lost"], document["gaps"].as_array().map(Vec::len)),
+            (&5.into(), Some(1)),
+            "{ran:?}"
+        );
+        assert_eq!((ran.code, ran.stderr().matches("lost: 5 events in 1 gap").count()), (4, 1), "{ran:?}");
+    }
 }
 
 fn count(args: &[&str]) -> (u64, String) {
