@@ -72,12 +72,14 @@ pub fn in_calls(ctx: *mut core::ffi::c_void) -> i32 {
     let Some(mut record) = Record::snapshot() else { return 0 };
     record.begin(&header);
     if compat {
-        record.number(0, kernel(regs, offset!(regs_bx)));
-        record.number(1, kernel(regs, offset!(regs_cx)));
-        record.number(2, kernel(regs, offset!(regs_dx)));
-        record.number(3, kernel(regs, offset!(regs_si)));
-        record.number(4, kernel(regs, offset!(regs_di)));
-        record.number(5, kernel(regs, offset!(regs_bp)));
+        // The lower halves, as in `sys_exit`.
+        let lower = |register: u32| u64::from(kernel::<u32>(regs, register));
+        record.number(0, lower(offset!(regs_bx)));
+        record.number(1, lower(offset!(regs_cx)));
+        record.number(2, lower(offset!(regs_dx)));
+        record.number(3, lower(offset!(regs_si)));
+        record.number(4, lower(offset!(regs_di)));
+        record.number(5, lower(offset!(regs_bp)));
     } else {
         record.number(0, kernel(regs, offset!(regs_di)));
         record.number(1, kernel(regs, offset!(regs_si)));

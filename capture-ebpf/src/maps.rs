@@ -12,6 +12,11 @@ use aya_ebpf::{
     maps::{Array, HashMap, LruHashMap, LruPerCpuHashMap, PerCpuArray, PerCpuHashMap, ProgramArray, RingBuf},
 };
 
+/// `BPF_F_NO_PREALLOC`.
+const NOT_PREALLOCATED: u32 = 1;
+/// `BPF_F_RDONLY_PROG`: no program writes to it, those of others who got hold of the map included.
+const NOT_BY_PROGRAMS: u32 = 1 << 7;
+
 /// Bytes of one CPU's scratch record: the most a per-CPU map value can hold.
 pub const SCRATCH: usize = 32 * 1024;
 
@@ -74,7 +79,7 @@ pub static LOSSES: PerCpuHashMap<u64, LossSlot> = PerCpuHashMap::with_max_entrie
 
 /// Policy by cgroup; a cgroup without one has the configured default.
 #[map(name = "POLICY")]
-pub static POLICY: HashMap<u64, u32> = HashMap::with_max_entries(65_536, 1);
+pub static POLICY: HashMap<u64, u32> = HashMap::with_max_entries(65_536, NOT_PREALLOCATED | NOT_BY_PROGRAMS);
 
 /// What changes while the programs run.
 #[map(name = "LIVE")]
@@ -82,7 +87,7 @@ pub static LIVE: Array<Live> = Array::with_max_entries(1, 0);
 
 /// What the recorder has told of [`LOSSES`], kept for the one after it: the programs never look at it.
 #[map(name = "TOLD")]
-pub static TOLD: HashMap<u64, LossSlot> = HashMap::with_max_entries(8193, 1);
+pub static TOLD: HashMap<u64, LossSlot> = HashMap::with_max_entries(8193, NOT_PREALLOCATED | NOT_BY_PROGRAMS);
 
 /// Shares of the data ring under pressure, by cgroup.
 #[map(name = "SHARES")]
@@ -98,7 +103,8 @@ pub static MARKED: Array<u64> = Array::with_max_entries(lineage::marked::COUNT, 
 
 /// Programs known by their `comm`: runtimes, and those that tell of containers.
 #[map(name = "PROGRAMS")]
-pub static PROGRAMS: HashMap<[u8; COMM_LEN], u32> = HashMap::with_max_entries(lineage::PROGRAMS, 0);
+pub static PROGRAMS: HashMap<[u8; COMM_LEN], u32> =
+    HashMap::with_max_entries(lineage::PROGRAMS, NOT_BY_PROGRAMS);
 
 /// What was kept of each open socket and pipe. One that is pushed out begins anew: more is kept of it then, not less.
 #[map(name = "STREAMS")]
@@ -106,7 +112,7 @@ pub static STREAMS: LruHashMap<Stream, Kept> = LruHashMap::with_max_entries(16_3
 
 /// What to record of each call: x86-64 numbers, then i386 numbers.
 #[map(name = "SPECS")]
-pub static SPECS: Array<CallSpec> = Array::with_max_entries(MAX_NR * 2, 0);
+pub static SPECS: Array<CallSpec> = Array::with_max_entries(MAX_NR * 2, NOT_BY_PROGRAMS);
 
 /// The programs that record byte fields, by handler.
 #[map(name = "HANDLERS")]

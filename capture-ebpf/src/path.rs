@@ -19,8 +19,9 @@ use crate::{
 const STEPS: usize = 40;
 /// Longest component with its NUL.
 const NAME: usize = 256;
-/// Most bytes of a path; longer ones are cut at the root's side and flagged.
-const PATH: usize = 4096 - NAME;
+/// Most bytes of a path before its last component is added; longer ones are cut at the root's side and flagged. With that
+/// component it is below 4096, so that its length fits a mask.
+const PATH: usize = 4095 - NAME;
 
 /// A place in the mount tree: addresses of `struct vfsmount` and `struct dentry`.
 #[derive(Clone, Copy, PartialEq)]

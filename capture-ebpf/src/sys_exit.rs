@@ -75,13 +75,15 @@ impl Call {
             };
             [word(0), word(1), word(2), word(3), word(4), word(5)]
         } else if self.compat {
+            // The kernel takes the lower half of each register, whatever a 64-bit program left in the upper one.
+            let lower = |register: u32| u64::from(member::<u32>(regs, register));
             [
-                member(regs, offset!(regs_bx)),
-                member(regs, offset!(regs_cx)),
-                member(regs, offset!(regs_dx)),
-                member(regs, offset!(regs_si)),
-                member(regs, offset!(regs_di)),
-                member(regs, offset!(regs_bp)),
+                lower(offset!(regs_bx)),
+                lower(offset!(regs_cx)),
+                lower(offset!(regs_dx)),
+                lower(offset!(regs_si)),
+                lower(offset!(regs_di)),
+                lower(offset!(regs_bp)),
             ]
         } else {
             [

@@ -38,6 +38,9 @@ const RT_SIGRETURN: u16 = 15;
 const EPERM: i64 = -1;
 /// Path of a kernel object that is below no root: a pipe, a memfd.
 const UNROOTED: u8 = 0x80;
+/// Stands for the beginning of a kernel path that is too long to be kept whole: what is left of it would look like another
+/// file's path without. No whole one begins so.
+const CUT: &[u8] = b"...";
 
 /// A record's fixed part.
 #[derive(Debug, Clone, Copy)]
@@ -269,16 +272,24 @@ impl Translator {
             return false;
         };
         // Nearly always they are the same.
-        if claimed == kernel || !kernel.starts_with(b"/") || claimed.is_empty() {
+        if claimed == kernel || claimed.is_empty() {
+            return false;
+        }
+        if let Some(end) = kernel.strip_prefix(CUT) {
+            let clean = cleaned(claimed);
+            let tail = last_of(&clean);
+            let is_its_end = !claimed.starts_with(b"/") && end.ends_with(tail);
+            return !is_its_end && !tail.ends_with(end);
+        }
+        if !kernel.starts_with(b"/") {
             return false;
         }
         let clean = cleaned(claimed);
         if claimed.starts_with(b"/") {
             return clean != kernel;
         }
-        // A relative path must be how the kernel's ends; where it climbs, only what follows.
-        let tail = clean.rsplit(|&b| b == 0).next().unwrap_or(&[]);
-        !kernel.ends_with(tail)
+        // A relative path must be how the kernel's ends.
+        !kernel.ends_with(last_of(&clean))
     }
 
     fn make(&mut self, tag: FieldTag, flags: FieldFlags, from: usize) {
@@ -291,6 +302,10 @@ impl Translator {
     fn path(&mut self, field: FieldHeader, bytes: &[u8]) {
         let from = self.made.len();
         let rooted = field.flags & UNROOTED == 0;
+        let flags = FieldFlags(field.flags & 3);
+        if rooted && flags != FieldFlags::default() {
+            self.made.extend_from_slice(CUT);
+        }
         // What follows the last NUL is nothing, or a name that was cut.
         if let Some(end) = bytes.iter().rposition(|&b| b == 0) {
             for component in bytes[..end].rsplit(|&b| b == 0) {
@@ -303,7 +318,7 @@ impl Translator {
         if rooted && self.made.len() == from {
             self.made.push(b'/');
         }
-        self.make(FieldTag(field.tag & !tag::REVERSED), FieldFlags(field.flags & 3), from);
+        self.make(FieldTag(field.tag & !tag::REVERSED), flags, from);
     }
 
     /// A socket's ends become two `struct sockaddr`.
@@ -360,6 +375,11 @@ fn cleaned(path: &[u8]) -> Vec<u8> {
         out.push(b'/');
     }
     out
+}
+
+/// Of a path as [`cleaned`] gives it, where it climbs what follows, else all.
+fn last_of(clean: &[u8]) -> &[u8] {
+    clean.rsplit(|&b| b == 0).next().unwrap_or(&[])
 }
 
 const AF_INET: u16 = 2;
@@ -479,6 +499,27 @@ mod tests {
                 assert_eq!(event.fields[1].bytes, b"/");
             })
             .unwrap();
+    }
+
+    #[test]
+    fn a_kernel_path_that_lost_its_beginning_is_no_other_files() {
+        let bytes = record(1, 257, 3, &[0; 6], &[(0x83, 1, 11, b"shadow\0etc\0")]);
+        Translator::default()
+            .event(&bytes, |event| {
+                let field = &event.fields[0];
+                assert_eq!(field.bytes, b".../etc/shadow");
+                assert!(field.flags.contains(FieldFlags::TRUNCATED));
+                assert!(field.full_len as usize > field.bytes.len());
+            })
+            .unwrap();
+        let differs = |claimed: &[u8]| {
+            let fields = [(1, 0, claimed.len() as u32, claimed), (0x83, 1, 11, &b"shadow\0etc\0"[..])];
+            let bytes = record(1, 257, 3, &[0; 6], &fields);
+            let flags = Translator::default().event(&bytes, |event| event.flags).unwrap();
+            flags.contains(EventFlags::DIFFERS)
+        };
+        assert!(!differs(b"/deep/etc/shadow") && !differs(b"shadow") && !differs(b"../shadow"));
+        assert!(differs(b"/deep/etc/group") && differs(b"hadow") && differs(b"/shadow"));
     }
 
     #[test]

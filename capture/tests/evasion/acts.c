@@ -143,6 +143,51 @@ static void compat_net(void) {
   check(by32(102, 99, args, 0) < 0, "no call");
 }
 
+/* What the kernel does not look at in a call by the 32-bit entry: the upper halves of registers. */
+#define UPPER 0x5ec0de0100000000L
+
+/* Calls by the 32-bit entry that are whole only in the lower halves of their registers. */
+static void compat_upper(void) {
+  static const char name[] = "/tmp/upper", moved[] = "/tmp/upper_moved", said[] = "upper";
+  static struct sockaddr_in to;
+  long result;
+#define BY32(nr, first, second, third)                                                                   \
+  __asm__ volatile("int $0x80"                                                                           \
+                   : "=a"(result)                                                                        \
+                   : "a"(nr), "b"(UPPER | (first)), "c"(UPPER | (second)), "d"(UPPER | (third))          \
+                   : "memory", "r8", "r9", "r10", "r11")
+  BY32(5, (long)name, O_CREAT | O_RDWR, 0644);
+  check(result >= 0, "open");
+  int file = result;
+  BY32(4, file, (long)said, 5);
+  check(result == 5, "write");
+  BY32(38, (long)name, (long)moved, 0);
+  check(result == 0, "rename");
+  BY32(10, (long)moved, 0, 0);
+  check(result == 0, "unlink");
+  to = local(17);
+  int fd = socket(AF_INET, SOCK_DGRAM, 0);
+  BY32(362, fd, (long)&to, sizeof to);
+  check(result == 0, "connect");
+}
+
+/* A file so deep that no path is long enough for it, whose last parts are another file's path. */
+static void deep(void) {
+  char name[251];
+  memset(name, 'q', 250);
+  name[250] = 0;
+  check(chdir("/tmp") == 0, "chdir");
+  for (int i = 0; i < 30; i++) check(mkdir(name, 0755) == 0 && chdir(name) == 0, "mkdir");
+  for (int i = 0; i < 45; i++) check(mkdir("d", 0755) == 0 && chdir("d") == 0, "mkdir");
+  check(mkdir("etc", 0755) == 0 && chdir("etc") == 0, "mkdir");
+  int fd = open("shadow", O_CREAT | O_RDWR, 0644);
+  check(fd >= 0 && write(fd, "deep", 4) == 4, "open");
+  close(fd);
+  check(chdir("/tmp") == 0, "chdir");
+  for (int i = 0; i < 17; i++) check(chdir(name) == 0, "chdir");
+  check(open("long", O_CREAT | O_RDWR, 0644) >= 0, "open of a path at the limit");
+}
+
 /* Many processes that wait. */
 static void crowd(long count) {
   for (long i = 0; i < count; i++) {
@@ -394,6 +439,8 @@ int main(int argc, char **argv, char **environment) {
   else if (!strcmp(act, "compat")) compat();
   else if (!strcmp(act, "hidden")) hidden();
   else if (!strcmp(act, "compat-net")) compat_net();
+  else if (!strcmp(act, "compat-upper")) compat_upper();
+  else if (!strcmp(act, "deep")) deep();
   else if (!strcmp(act, "crowd")) crowd(atol(argv[2]));
   else if (!strcmp(act, "refused")) refused();
   else if (!strcmp(act, "killed")) killed();

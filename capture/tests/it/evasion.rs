@@ -124,6 +124,49 @@ fn e5_a_call_by_the_32_bit_entry_is_decoded_by_its_own_table() {
     assert_eq!(text(open[0], FieldTag::KPATH), "/etc/group");
 }
 
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn e5_upper_halves_of_registers_hide_nothing_from_a_call_by_the_32_bit_entry() {
+    let (events, status) = act(&["compat-upper"]);
+    assert!(status.success(), "{status}");
+    let one = |name: &str| -> &OwnedEvent {
+        let found = calls(&events, name);
+        assert_eq!(found.len(), 1, "{name}");
+        assert!(!found[0].flags.contains(EventFlags::INCOMPLETE), "{:?}", found[0]);
+        assert!(found[0].args.iter().all(|word| word >> 32 == 0), "{:?}", found[0]);
+        found[0]
+    };
+    let open = one("open(i386)");
+    assert_eq!(text(open, FieldTag::PATH), "/tmp/upper");
+    assert_eq!(text(open, FieldTag::KPATH), "/tmp/upper");
+    let write = one("write(i386)");
+    assert_eq!((write.args[0] as i64, sent(write).1), (open.ret, "upper".to_owned()));
+    let rename = one("rename(i386)");
+    assert_eq!(text(rename, FieldTag::PATH), "/tmp/upper");
+    assert_eq!(text(rename, FieldTag::PATH2), "/tmp/upper_moved");
+    assert_eq!(text(one("unlink(i386)"), FieldTag::PATH), "/tmp/upper_moved");
+    assert_eq!(sent(one("connect(i386)")).0, [17]);
+}
+
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn a_kernel_path_without_its_beginning_says_so() {
+    let (events, status) = act(&["deep"]);
+    assert!(status.success(), "{status}");
+    let opened = |name: &str| -> (String, bool) {
+        let opens = calls(&events, "openat");
+        let event = opens.into_iter().find(|e| text(e, FieldTag::PATH) == name).unwrap();
+        assert!(!event.flags.contains(EventFlags::DIFFERS), "{event:?}");
+        let field = event.fields.iter().find(|field| field.tag == FieldTag::KPATH).unwrap();
+        (text(event, FieldTag::KPATH), field.flags.contains(FieldFlags::TRUNCATED))
+    };
+    let (path, cut) = opened("shadow");
+    assert!(path.starts_with(".../d/") && path.ends_with("/d/etc/shadow") && cut, "{path}");
+    let (path, cut) = opened("long");
+    assert!(path.starts_with(".../qqq") && path.ends_with("q/long") && cut, "{path}");
+    assert!(path.len() > 3500, "as much as fits: {}", path.len());
+}
+
 /// The last parts of the addresses (all of 127.0.0.0) that a call named, and what it moved: what is kept, and how much it was.
 fn sent(event: &OwnedEvent) -> (Vec<u8>, String, u32) {
     let of = |tag| event.fields.iter().filter(move |field| field.tag == tag);
