@@ -9,7 +9,7 @@
 use afterimage_format::BootNanos;
 
 use crate::{
-    ring::{Ring, Span},
+    ring::{Meddled, Ring, Span},
     translate,
 };
 
@@ -46,6 +46,8 @@ pub struct Pending {
     data: Ring,
     control: Ring,
     entries: Vec<Entry>,
+    /// Somebody else had given back room of a ring.
+    meddled: bool,
     /// For records that wrap.
     room: Vec<u8>,
 }
@@ -53,11 +55,12 @@ pub struct Pending {
 impl Pending {
     /// Nothing was read of the rings yet.
     pub fn new(data: Ring, control: Ring) -> Self {
-        Self { data, control, entries: Vec::new(), room: Vec::new() }
+        Self { data, control, entries: Vec::new(), meddled: false, room: Vec::new() }
     }
 
     /// Reads the rings.
     pub fn take(&mut self) -> Taken {
+        self.mend();
         let mut taken = Taken::default();
         while (taken.bytes as usize) < BATCH {
             let Some(span) = self.data.take() else { break };
@@ -73,6 +76,22 @@ impl Pending {
             self.push(span, true, &mut taken);
         }
         taken
+    }
+
+    /// Whether somebody else had given back room of a ring since this was asked last: something may be missing.
+    pub fn was_meddled_with(&mut self) -> bool {
+        std::mem::take(&mut self.meddled)
+    }
+
+    /// Undoes what somebody else did to the rings' positions; forgets records that may be written over.
+    fn mend(&mut self) {
+        for (ring, of_control) in [(&mut self.data, false), (&mut self.control, true)] {
+            let meddled = ring.mend();
+            self.meddled |= meddled.is_some();
+            if meddled == Some(Meddled::Overwritten) {
+                self.entries.retain(|entry| entry.control != of_control);
+            }
+        }
     }
 
     fn push(&mut self, span: Span, control: bool, taken: &mut Taken) {
@@ -98,6 +117,7 @@ impl Pending {
 
     /// Lets the kernel write over everything that was released.
     pub fn give_back(&mut self) {
+        self.mend();
         let (mut data, mut control) = (self.data.position(), self.control.position());
         for entry in &self.entries {
             let oldest = if entry.control { &mut control } else { &mut data };
@@ -173,5 +193,27 @@ mod tests {
         assert!(pending.is_empty());
         pending.give_back();
         assert_eq!(calls.given_back(), 3 * 64);
+    }
+
+    #[test]
+    fn records_that_somebody_else_let_be_written_over_are_not_handed_out() {
+        let ((data, mut calls), (control, mut others)) = (fake::ring(4096), fake::ring(4096));
+        let mut pending = Pending::new(data, control);
+        calls.put(0, &record(10, 1));
+        others.put(0, &record(20, 2));
+        pending.take();
+        assert!(!pending.was_meddled_with());
+        calls.meddle(64);
+        (0..3).for_each(|_| calls.put(0, &[0; 2000]));
+        pending.take();
+        assert!(pending.was_meddled_with());
+        let mut out = Vec::new();
+        pending.release(BootNanos(100), |record| out.push(record[0]));
+        assert_eq!(out, [2]);
+        pending.give_back();
+        assert!(!pending.was_meddled_with(), "told once");
+        others.meddle(8);
+        pending.give_back();
+        assert!(pending.was_meddled_with(), "also where room is given back");
     }
 }

@@ -9,6 +9,7 @@ pub mod config;
 pub mod control;
 pub mod doctor;
 pub mod drain;
+pub mod guard;
 pub mod helpers;
 pub mod host;
 pub mod http;

@@ -192,6 +192,11 @@ fn recorder(out: &mut Writer<'_>, figures: &Figures) -> fmt::Result {
         "Processes of runtimes that there was no room to remember",
         kernel.unmarked,
     )?;
+    out.counter(
+        "maps_changed",
+        "Times that others had changed the recorder's eBPF maps",
+        figures.status.maps_changed,
+    )?;
     let lost = lost.map(|(reason, count)| (label("reason", reason), count));
     out.counters("events_lost", "Events that could not be recorded", lost)?;
     out.counter("program_runs", "Runs of the system call program", kernel.runs)?;
@@ -258,7 +263,7 @@ mod tests {
 
     #[test]
     fn everything_is_told_once_and_in_order() {
-        let mut status = Status { malformed: 3, containers: 2, ..Status::default() };
+        let mut status = Status { malformed: 3, maps_changed: 2, containers: 2, ..Status::default() };
         status.sink.stored = 41;
         status.kernel.lost_data = 5;
         status.ring_fill = 0.25;
@@ -278,6 +283,7 @@ mod tests {
             "afterimage_events_total 41",
             "afterimage_events_lost_total{reason=\"data_ring_full\"} 5",
             "afterimage_events_lost_total{reason=\"malformed\"} 3",
+            "afterimage_maps_changed_total 2",
             "afterimage_containers_live 2.0",
             "afterimage_ring_fill_ratio 0.25",
             "afterimage_store_oldest_seconds 90.5",

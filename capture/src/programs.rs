@@ -1,10 +1,13 @@
 //! Loads the eBPF programs into this kernel: offsets from its BTF, settings as globals, tables filled, and only then
 //! attached.
 
+mod bpf;
 mod counts;
 mod offsets;
 mod pinned;
 mod tables;
+
+use std::os::fd::{AsFd as _, BorrowedFd};
 
 use afterimage_capture_abi::{
     config::{Config, Live},
@@ -24,7 +27,7 @@ use sha2::{Digest as _, Sha256};
 pub use self::{
     offsets::offsets,
     pinned::owner,
-    tables::{Marks, Policies},
+    tables::{Found, Marks, Policies},
 };
 use crate::{
     btf::{Btf, BtfError},
@@ -64,6 +67,11 @@ const OPTIONAL: [[(&str, &str, u32); 2]; 2] = [
     [("uring_submit", "io_uring_submit_req", 1), ("uring_submit", "io_uring_submit_sqe", 2)],
     [("uring_complete", "io_uring_complete", 3), ("uring_complete_by_value", "io_uring_complete", 7)],
 ];
+
+/// Maps that nobody changes after loading but the programs themselves, or not even they: frozen, so that who may use bpf(2)
+/// cannot take a handler away, or a count back. The others are looked after (`recorder/tables.rs`).
+const FROZEN: [&str; 8] =
+    ["HANDLERS", "SPECS", "PROGRAMS", "COUNTERS", "SHARES", "STREAMS", "SCRATCH", "SNAPSHOT"];
 
 /// The program that runs once for each task that exists.
 const TASKS: &str = "tasks";
@@ -247,7 +255,17 @@ impl Programs {
         let mut programs = Self { ebpf, attached, links: Vec::new() };
         programs.fill(&options.specs)?;
         programs.own(options.own_tgid)?;
+        programs.freeze()?;
         Ok(programs)
+    }
+
+    /// Lets nobody change what is complete.
+    fn freeze(&self) -> Result<(), LoadError> {
+        for name in FROZEN {
+            let map = self.ebpf.map(name).and_then(descriptor).ok_or(LoadError::Missing { name })?;
+            bpf::freeze(map).map_err(|error| LoadError::Map { name, source: Box::new(error.into()) })?;
+        }
+        Ok(())
     }
 
     /// Tells the programs whose calls are the recorder's own.
@@ -370,6 +388,20 @@ impl Programs {
         };
         let size = map.info().map_err(error)?.max_entries();
         Ring::open(map.fd(), size).map_err(|source| error(source.into()))
+    }
+}
+
+/// Of a map of one of the kinds that the programs have.
+fn descriptor(map: &Map) -> Option<BorrowedFd<'_>> {
+    match map {
+        Map::Array(data)
+        | Map::HashMap(data)
+        | Map::LruHashMap(data)
+        | Map::PerCpuArray(data)
+        | Map::PerCpuHashMap(data)
+        | Map::PerCpuLruHashMap(data)
+        | Map::ProgramArray(data) => Some(data.fd().as_fd()),
+        _ => None,
     }
 }
 

@@ -3,6 +3,7 @@
 mod books;
 mod peak;
 pub mod rest;
+mod tables;
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -179,6 +180,8 @@ pub struct Status {
     pub unseen: u64,
     /// Calls that had not returned when they were looked at and are not recorded, because the control ring was full.
     pub calls_unseen: u64,
+    /// How often somebody else had changed what steers the programs, or their rings.
+    pub maps_changed: u64,
     /// Requests for metadata, and claims, that there was no room for.
     pub unread: u64,
     /// Containers that are not deleted.
@@ -267,6 +270,7 @@ pub struct Recorder {
     link: Option<Link>,
     asked: Asked,
     pulse: Pulse,
+    tables: tables::Tables,
     begun: BootNanos,
     /// What the kernel had counted as lost at the last reading, and how many readings found the same.
     lost: u64,
@@ -368,6 +372,7 @@ impl Recorder {
             link: None,
             asked: Asked::default(),
             pulse: Pulse::new(now),
+            tables: tables::Tables::new(now),
             begun: now,
             lost: 0,
             readings: 0,
@@ -536,6 +541,7 @@ impl Recorder {
             if books.elapsed() >= BOOKS {
                 books = Instant::now();
                 self.look_after_programs(now);
+                self.look_after_tables(false);
                 let gone = self.sink.forget(now);
                 self.book.ended(&gone);
                 self.sweep();
@@ -594,6 +600,7 @@ impl Recorder {
     pub fn finish(mut self) -> Result<(Status, PathBuf), RecordError> {
         // So far everything is recorded, also where nothing happened: the next recorder's gap begins here.
         let last = host::clock_pair();
+        self.look_after_tables(true);
         self.programs.detach();
         self.hold.clear();
         // The calls that have not returned want room in the control ring.
@@ -604,6 +611,7 @@ impl Recorder {
         while self.pass(BootNanos(u64::MAX)).more {}
         let now = host::boot_now();
         self.close_books(now);
+        self.end_tables(now);
         self.sink.learn_last(Instant::now() + ANSWERS);
         if let Err(error) = self.sink.store.put_clock(last) {
             warn!("when recording ended is not stored: {error}");
@@ -616,9 +624,11 @@ impl Recorder {
 
     /// One pass over the rings.
     fn pass(&mut self, horizon: BootNanos) -> Taken {
-        let known = self.pending.len();
         self.fill.see(Instant::now(), self.pending.fill());
+        let from = host::boot_now();
+        let known = self.pending.len();
         let taken = self.pending.take();
+        self.look_after_rings(from);
         self.malformed += taken.malformed;
         self.uncommitted += taken.bytes;
         // What is left in the data ring is older than what came out of the control ring behind it.
@@ -700,6 +710,7 @@ impl Recorder {
             malformed: self.malformed,
             unseen: self.unseen,
             calls_unseen: self.calls_unseen,
+            maps_changed: self.tables.changed,
             unread: self.sink.unread(),
             containers: self.sink.living(),
             bytes: stats.bytes,

@@ -83,6 +83,17 @@ pub struct Ring {
     page: usize,
     size: usize,
     read: u64,
+    /// What is in the consumer's page, as long as nobody else writes to it.
+    given: u64,
+}
+
+/// What somebody else did who mapped the ring as well, and gave room back that was not read, or took it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Meddled {
+    /// The kernel has written over nothing that was not given back.
+    Whole,
+    /// It may have: what was in the ring is of no use.
+    Overwritten,
 }
 
 impl AsFd for Ring {
@@ -105,7 +116,7 @@ impl Ring {
         let producer = Mapping::new(&map, page + size, ProtFlags::READ, page as u64)?;
         let read = consumer.first().load(Ordering::Acquire);
         let map = map.as_fd().try_clone_to_owned()?;
-        Ok(Self { map, consumer, producer, page, size, read })
+        Ok(Self { map, consumer, producer, page, size, read, given: read })
     }
 
     /// The next record, unless there is none, or it is still being written.
@@ -168,14 +179,32 @@ impl Ring {
 
     /// How much of it is taken by what was not given back, from 0 to 1.
     pub fn fill(&self) -> f64 {
-        let given = self.consumer.first().load(Ordering::Acquire);
         let written = self.producer.first().load(Ordering::Acquire);
-        written.saturating_sub(given) as f64 / self.size as f64
+        written.saturating_sub(self.given) as f64 / self.size as f64
     }
 
     /// Lets the kernel write over everything before `to`, which is at most the position.
     pub fn give_back(&mut self, to: u64) {
-        self.consumer.first().store(to.min(self.read), Ordering::Release);
+        self.given = to.min(self.read);
+        self.consumer.first().store(self.given, Ordering::Release);
+    }
+
+    /// Takes back what somebody else gave back; `None` where nobody did. Where the kernel may have written over what was not read,
+    /// reading goes on behind all of it.
+    pub fn mend(&mut self) -> Option<Meddled> {
+        if self.consumer.first().load(Ordering::Acquire) == self.given {
+            return None;
+        }
+        self.consumer.first().store(self.given, Ordering::Release);
+        // Read behind the store: what the kernel wrote until then it may have written anywhere.
+        std::sync::atomic::fence(Ordering::SeqCst);
+        let written = self.producer.first().load(Ordering::Acquire);
+        if written.wrapping_sub(self.given) <= self.size as u64 {
+            return Some(Meddled::Whole);
+        }
+        self.read = written;
+        self.give_back(written);
+        Some(Meddled::Overwritten)
     }
 }
 
@@ -222,6 +251,11 @@ pub(crate) mod fake {
             u64::from_ne_bytes(word)
         }
 
+        /// Gives room back as somebody else may who has mapped the ring.
+        pub(crate) fn meddle(&self, to: u64) {
+            self.file.write_all_at(&to.to_ne_bytes(), 0).unwrap();
+        }
+
         /// The same ring for another reader.
         pub(crate) fn again(&self) -> Ring {
             Ring::open(&self.file, self.size as u32).unwrap()
@@ -261,6 +295,25 @@ mod tests {
             assert_eq!(next(&mut ring), Some(record), "round {round}");
             ring.give_back(ring.position());
         }
+    }
+
+    #[test]
+    fn room_that_somebody_else_gives_back_is_taken_again() {
+        let (mut ring, mut kernel) = fake::ring(4096);
+        kernel.put(0, b"one");
+        assert_eq!(ring.mend(), None);
+        kernel.meddle(16);
+        assert_eq!(ring.mend(), Some(Meddled::Whole));
+        assert_eq!((kernel.given_back(), ring.mend()), (0, None));
+        assert_eq!(next(&mut ring).as_deref(), Some(&b"one"[..]));
+        // The kernel went round.
+        kernel.meddle(1 << 20);
+        (0..3).for_each(|_| kernel.put(0, &[7; 2000]));
+        assert_eq!(ring.mend(), Some(Meddled::Overwritten));
+        assert_eq!(next(&mut ring), None, "it may be anything");
+        kernel.put(0, b"two");
+        assert_eq!(next(&mut ring).as_deref(), Some(&b"two"[..]));
+        assert_eq!(ring.mend(), None);
     }
 
     #[test]

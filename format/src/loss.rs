@@ -41,12 +41,14 @@ pub enum LossCause {
     Detached,
     /// The kernel's counts of what was lost could not be read to the end.
     CountsUnread,
+    /// Somebody else changed what steers the programs or their rings: what was not recorded meanwhile is not known.
+    MapsChanged,
     /// A cause of a later version.
     Other(u16),
 }
 
 impl LossCause {
-    const TABLE: [(Self, u16, &'static str); 9] = [
+    const TABLE: [(Self, u16, &'static str); 10] = [
         (Self::RingFull, 1, "ring full"),
         (Self::ControlRingFull, 2, "control ring full"),
         (Self::Throttled, 3, "throttled"),
@@ -56,6 +58,7 @@ impl LossCause {
         (Self::Malformed, 7, "malformed record"),
         (Self::Detached, 8, "programs detached"),
         (Self::CountsUnread, 9, "counts of losses not read"),
+        (Self::MapsChanged, 10, "maps changed by others"),
     ];
 
     /// The code in the file.

@@ -1,11 +1,14 @@
 //! What is kept of whom, changed while recording.
 
+use std::io;
+
 use afterimage_capture_abi::record::V1_BIT;
 use afterimage_format::ContainerUid;
+use aya::maps::MapError;
 use tracing::debug;
 
 use super::{HostPolicy, Sink};
-use crate::{identity::registry::CgroupKey, witness::Witness};
+use crate::{identity::registry::CgroupKey, programs::Found, witness::Witness};
 
 impl Sink {
     /// Tells a witness of everything from now on, and first of every container that is known.
@@ -67,5 +70,21 @@ impl Sink {
         for (key, owner) in cgroups {
             self.apply_policy(key, owner);
         }
+    }
+
+    /// Looks at the words by which the programs tell whose calls are the recorder's, and whether there are marks.
+    ///
+    /// # Errors
+    /// As of map operations.
+    pub fn look_at_words(&mut self) -> Result<[Found; 2], MapError> {
+        Ok([self.policy.look_at_live()?, self.marks.look_at_cleared()?])
+    }
+
+    /// Looks at the policies of all cgroups.
+    ///
+    /// # Errors
+    /// As of the system call.
+    pub fn look_at_policies(&mut self) -> io::Result<Found> {
+        self.policy.look_at_all()
     }
 }

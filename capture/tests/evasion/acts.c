@@ -383,6 +383,71 @@ static void detach(void) {
   say(1);
 }
 
+/* A map of the whole machine by its name. */
+static int map_by_name(const char *name) {
+  unsigned id[3] = {0, 0, 0}, info[64];
+  for (;;) {
+    unsigned next[3] = {id[0], 0, 0};
+    check(syscall(SYS_bpf, 12, next, sizeof next) == 0, name);
+    id[0] = next[1];
+    unsigned by_id[3] = {id[0], 0, 0};
+    int map = syscall(SYS_bpf, 14, by_id, sizeof by_id);
+    if (map < 0) continue;
+    memset(info, 0, sizeof info);
+    struct { unsigned fd, len; unsigned long info; } about = {map, sizeof info, (unsigned long)info};
+    /* Behind type, id, sizes, number of entries and flags. */
+    if (syscall(SYS_bpf, 15, &about, sizeof about) == 0 && !strcmp((char *)(info + 6), name)) return map;
+    close(map);
+  }
+}
+
+/* Reads, writes or deletes an entry. */
+static long entry(int command, int map, const void *key, void *value) {
+  struct { unsigned fd, pad; unsigned long key, value, flags; } attributes = {map, 0, (unsigned long)key, (unsigned long)value, 0};
+  return syscall(SYS_bpf, command, &attributes, sizeof attributes);
+}
+
+/* Takes from a recorder what steers it, as who may do anything can. */
+static void blind(void) {
+  const int lookup = 1, update = 2, delete = 3;
+  unsigned zero = 0;
+  say(1);
+  int handlers = map_by_name("HANDLERS");
+  for (unsigned i = 0; i < 8; i++) check(entry(delete, handlers, &i, NULL) == -1 && errno == EPERM, "HANDLERS");
+  unsigned long spec = 0;
+  int specs = map_by_name("SPECS");
+  check(entry(update, specs, &zero, &spec) == -1 && errno == EPERM, "SPECS");
+  say(2);
+  /* Which process and cgroup it is outside. */
+  close(open("/tmp/ready", O_WRONLY | O_CREAT, 0600));
+  while (access("/tmp/go", F_OK) != 0) usleep(10000);
+  unsigned process;
+  unsigned long cgroup;
+  FILE *file = fopen("/tmp/go", "r");
+  check(file && fscanf(file, "%u %lu", &process, &cgroup) == 2, "/tmp/go");
+  int policy = map_by_name("POLICY"), live = map_by_name("LIVE"), data = map_by_name("DATA");
+  unsigned words[2];
+  check(entry(lookup, live, &zero, words) == 0, "LIVE");
+  words[1] = process;
+  check(entry(update, live, &zero, words) == 0, "LIVE");
+  say(3);
+  sleep(1);
+  say(4);
+  check(entry(update, policy, &cgroup, &zero) == 0 && entry(lookup, live, &zero, words) == 0, "POLICY");
+  words[0]++;
+  check(entry(update, live, &zero, words) == 0, "LIVE");
+  say(5);
+  sleep(3);
+  say(6);
+  unsigned long *consumer = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, data, 0);
+  unsigned long *producer = mmap(NULL, 4096, PROT_READ, MAP_SHARED, data, 4096);
+  check(consumer != MAP_FAILED && (void *)producer != MAP_FAILED, "mmap of the ring");
+  *consumer = *producer + (1 << 20);
+  say(7);
+  sleep(1);
+  say(8);
+}
+
 /* Lives in another time. */
 static void elsewhen(void) {
   static const char offsets[] = "monotonic 100000 0\nboottime 100000 0\n";
@@ -464,6 +529,7 @@ int main(int argc, char **argv, char **environment) {
   else if (!strcmp(act, "signals")) signals(atol(argv[2]));
   else if (!strcmp(act, "storm")) storm(atol(argv[2]));
   else if (!strcmp(act, "detach")) detach();
+  else if (!strcmp(act, "blind")) blind();
   else if (!strcmp(act, "elsewhen")) elsewhen();
   else if (!strcmp(act, "reuse")) reuse(atol(argv[2]));
   else if (!strcmp(act, "moved")) moved();

@@ -14,7 +14,7 @@ use afterimage_launch::{ExitStatus, Launcher, Outcome, Root, Stdio, Style, rootf
 use afterimage_model::{describe, syscalls};
 use tempfile::TempDir;
 
-use crate::harness::{Running, alone, container, events, open, wait_until};
+use crate::harness::{Running, alone, container, events, open, unified, wait_until};
 
 /// A busybox root with the acts in it, made once.
 fn root() -> &'static Path {
@@ -535,6 +535,47 @@ fn e22_e23_programs_cannot_be_taken_off_their_hooks_and_the_attempt_is_recorded(
 
 #[test]
 #[ignore = "needs root, eBPF and gcc"]
+fn e22_maps_that_steer_the_programs_are_frozen_or_restored_and_the_time_between_is_a_gap() {
+    let _alone = alone();
+    let recorder = Running::start(&["--profile", "full", "--host", "none"]);
+    let running = launcher().spawn(&["/bin/acts", "blind"], Stdio::default()).unwrap();
+    let id = running.id().to_string();
+    let root = format!("/proc/{}/root/tmp", running.pid());
+    wait_until("it has tried what is frozen", || Path::new(&root).join("ready").exists());
+    let list = std::fs::read_to_string(format!("/proc/{}/cgroup", running.pid())).unwrap();
+    let path = list.lines().find_map(|line| line.strip_prefix("0::/")).unwrap();
+    let cgroup = std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(unified().join(path)).unwrap());
+    // Whole at once: it is waited for.
+    std::fs::write(format!("{root}/new"), format!("{} {cgroup}", running.pid())).unwrap();
+    std::fs::rename(format!("{root}/new"), format!("{root}/go")).unwrap();
+    let status = running.wait().unwrap().status;
+    let (store, said) = recorder.stop();
+    assert!(status.success(), "{status}: {said}");
+    let recording = open(store.path());
+    let events = events(&recording, container(&recording, &id).record.uid);
+    let said_at =
+        |which: u64| marks(&events).iter().find(|(said, _)| *said == which).map(|(_, event)| event.time);
+    for which in [1, 2, 4, 6, 8] {
+        assert!(said_at(which).is_some(), "{which} was said before, or when all was restored: {said}");
+    }
+    let mut gaps: Vec<&Loss> =
+        recording.losses().iter().filter(|loss| loss.cause == LossCause::MapsChanged).collect();
+    gaps.sort_by_key(|gap| gap.from);
+    // What was said while the recorder was blind is not there, and is in a gap: between what was said before and after.
+    for (hidden, [before, after]) in [(3, [2, 4]), (5, [4, 6])] {
+        assert_eq!(said_at(hidden), None, "the attack works: {said}");
+        let [before, after] = [before, after].map(|which| said_at(which).unwrap());
+        assert!(gaps.iter().any(|gap| before < gap.to && gap.from < after), "{hidden}: {gaps:?}");
+    }
+    let [before, after] = [6, 8].map(|which| said_at(which).unwrap());
+    assert!(gaps.iter().any(|gap| before < gap.to && gap.from < after), "the ring: {gaps:?}");
+    for name in ["LIVE", "POLICY", "DATA"] {
+        assert!(said.contains(&format!("somebody else has changed the eBPF map {name}")), "{name}: {said}");
+    }
+}
+
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
 fn e24_another_time_inside_is_no_other_time_in_the_recording() {
     let (events, status) = act(&["elsewhen"]);
     assert!(status.success());
@@ -595,7 +636,7 @@ fn e25_who_is_moved_out_of_its_cgroup_stays_in_its_container() {
     let running = launcher.spawn(&["/bin/acts", "moved"], Stdio::default()).unwrap();
     let inside = |name: &str| format!("/proc/{}/root/tmp/{name}", running.pid());
     wait_until("the act is ready", || Path::new(&inside("ready")).exists());
-    std::fs::write(crate::harness::unified().join("cgroup.procs"), running.pid().to_string()).unwrap();
+    std::fs::write(unified().join("cgroup.procs"), running.pid().to_string()).unwrap();
     std::fs::write(inside("go"), "").unwrap();
     let outcome = running.wait().unwrap();
     assert!(outcome.status.success());

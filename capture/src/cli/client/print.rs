@@ -59,6 +59,13 @@ pub(super) fn status(status: &Value) -> String {
             of("refused_by_store"),
             of("processes_not_recorded"),
         );
+        if recording["maps_changed_by_others"].as_u64().is_some_and(|count| count > 0) {
+            let count = of("maps_changed_by_others");
+            let _ = writeln!(
+                out,
+                "tampering  others changed the recorder's eBPF maps {count} times: see the gaps"
+            );
+        }
         let _ = writeln!(
             out,
             "containers {} living, {} known; {} events unattributed",

@@ -78,6 +78,7 @@ impl Api {
                 "malformed": own.malformed,
                 "processes_not_recorded": own.unseen,
                 "calls_in_progress_not_recorded": own.calls_unseen,
+                "maps_changed_by_others": own.maps_changed,
                 "runtime_processes_not_followed": kernel.unmarked,
                 "metadata_left_out": own.unread,
                 "refused_by_store": own.sink.refused,
