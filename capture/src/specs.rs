@@ -229,6 +229,8 @@ fn fields(signature: &Signature) -> CallSpec {
         "clone3" => of(handler::DATA, 0, 88, data::WHOLE, NONE),
         // The option that names a thread takes a string; others ignore what is read.
         "prctl" => of(handler::DATA, 1, 0, data::STRING, NONE),
+        // Of the attributes those that say which object it is about, and a program's name.
+        "bpf" => of(handler::DATA, 1, 64, data::COUNTED, 2),
         "capset" => of(handler::DATA, 1, 24, data::WHOLE, NONE),
         "setsockopt" => of(handler::DATA, 3, 64, data::COUNTED, 4),
         // `struct rlimit64`, which this table's `struct rlimit` is too.
@@ -256,6 +258,7 @@ mod tests {
         assert_eq!(parts("openat"), (handler::PATH, 1, NONE, 1, NONE));
         assert_eq!(parts("openat2"), (handler::PATH, 1, NONE, 3, 2));
         assert_eq!(parts("mount"), (handler::PATH, 0, 1, 4, 2));
+        assert_eq!(parts("bpf"), (handler::DATA, 1, 64, 2, 2));
         assert_eq!(parts("setsockopt"), (handler::DATA, 3, 64, 2, 4));
         assert_eq!(parts("renameat"), (handler::PATH, 1, 3, 0, NONE));
         assert_eq!(parts("write"), (handler::BUFFER, 0, 1, NONE, NONE));

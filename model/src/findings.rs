@@ -7,6 +7,7 @@
 
 mod act;
 mod attack;
+mod bpf;
 mod files;
 mod network;
 mod places;
@@ -119,6 +120,8 @@ struct Memory {
     foreign: HashSet<ProcessKey>,
     /// Requests of io_urings.
     requests: Requests,
+    /// When descriptors of eBPF objects were opened by their numbers.
+    numbered: HashSet<BootNanos>,
     /// Findings and memories that were left out for lack of room.
     dropped: u64,
 }

@@ -244,6 +244,16 @@ impl Call<'_> {
         let data = self.event.field(FieldTag::DATA)?;
         match (self.name, argument) {
             ("mount", "filesystemtype") => Some(quoted(data)),
+            ("bpf", "attr") => {
+                let first = u32::from_le_bytes(*data.bytes.first_chunk()?);
+                let name = match symbols::BPF.name_of(self.register("cmd")?)? {
+                    "BPF_MAP_GET_FD_BY_ID" | "BPF_PROG_GET_FD_BY_ID" | "BPF_LINK_GET_FD_BY_ID" => "id",
+                    "BPF_MAP_UPDATE_ELEM" | "BPF_MAP_DELETE_ELEM" | "BPF_MAP_FREEZE" => "map_fd",
+                    "BPF_LINK_UPDATE" | "BPF_LINK_DETACH" => "link_fd",
+                    _ => return None,
+                };
+                Some(own(format!("{{{name}={first}}}")))
+            }
             ("clone3", "cl_args") => {
                 let words = self.data_words();
                 let signal = words.get(4).copied().unwrap_or(0);

@@ -160,6 +160,10 @@ fn arguments_read_as_strace_writes_them() {
         r#"option=PR_SET_NAME, arg2="evil\n", arg3=0, arg4=0, arg5=0"#
     );
     assert_eq!(
+        call("bpf", &[14, 9, 12], 3).field(FieldTag::DATA, &[77, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]).args(),
+        "cmd=BPF_MAP_GET_FD_BY_ID, attr={id=77}, size=12"
+    );
+    assert_eq!(
         call("lseek", &[3, (-5_i64).cast_unsigned(), 2], 0).args(),
         "fd=3, offset=-5, whence=SEEK_END"
     );

@@ -2,7 +2,7 @@
 
 use afterimage_format::FieldTag;
 
-use super::{Memory, Seen, Severity, act::Act};
+use super::{Memory, Seen, Severity, act::Act, bpf};
 use crate::{
     symbols,
     text::{self, Safe},
@@ -10,6 +10,7 @@ use crate::{
 
 const EPERM: i64 = -1;
 const EACCES: i64 = -13;
+const EOPNOTSUPP: i64 = -95;
 /// Every `CLONE_NEW*` bit.
 const NAMESPACES: u64 = 0x7e02_0080;
 /// Requests of `ptrace` that take hold of another process or change it.
@@ -25,8 +26,10 @@ const INTRUSIVE: [&str; 9] = [
     "PTRACE_SYSEMU",
 ];
 
-pub(super) fn look(act: &Act<'_>, memory: &Memory) -> Option<Seen> {
-    let refused = matches!(act.event.ret, EPERM | EACCES);
+pub(super) fn look(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {
+    let refused = matches!(act.event.ret, EPERM | EACCES)
+        // What the kernel has no way to do: taking a tracing program off its hook.
+        || act.event.ret == EOPNOTSUPP && act.call() == "bpf";
     if !act.succeeded() && !refused {
         return None;
     }
@@ -41,7 +44,7 @@ pub(super) fn look(act: &Act<'_>, memory: &Memory) -> Option<Seen> {
 
 type Observed = (Severity, &'static str, &'static str, String);
 
-fn observe(act: &Act<'_>, memory: &Memory) -> Option<Observed> {
+fn observe(act: &Act<'_>, memory: &mut Memory) -> Option<Observed> {
     use Severity::{Critical, Notice, Warning};
     let path = || act.path().map_or(String::new(), |p| act.told(&p).into_string());
     let path2 = || act.path2().map_or(String::new(), |p| act.told(&p).into_string());
@@ -53,10 +56,7 @@ fn observe(act: &Act<'_>, memory: &Memory) -> Option<Observed> {
         "process_vm_writev" => {
             (Critical, "other process's memory written", "T1055", format!("{}", act.arg(0) as i32))
         }
-        "bpf" => {
-            let command = symbols::BPF.name_of(act.arg(0)).filter(|name| *name == "BPF_PROG_LOAD")?;
-            (Critical, "eBPF program loaded", "T1014", command.to_owned())
-        }
+        "bpf" => bpf::look(act, &mut memory.numbered)?,
         "init_module" | "finit_module" => (Critical, "kernel module loaded", "T1547.006", String::new()),
         "delete_module" => (Critical, "kernel module removed", "T1562.001", path()),
         "kexec_load" | "kexec_file_load" => (Critical, "kernel replaced", "T1014", String::new()),

@@ -238,6 +238,45 @@ fn attempts_that_were_refused_are_told_as_such() {
     );
 }
 
+#[test]
+fn ebpf_objects_that_are_opened_by_number_and_changed_are_told() {
+    let bpf = |time, command, fd: u32, ret| {
+        let mut attributes = [0; 64];
+        let at = if command == 26 { 36 } else { 0 };
+        attributes[at..at + 4].copy_from_slice(&fd.to_le_bytes());
+        call(time, 1, "bpf", &[command, 0, 64], ret).with_field(FieldTag::DATA, &attributes)
+    };
+    let told = lines(&[
+        run(10, 1, "/bin/x", &["x"]),
+        // Its own.
+        bpf(11, 0, 0, 3),
+        bpf(12, 2, 3, 0),
+        // Those of others.
+        bpf(13, 14, 77, 4),
+        bpf(14, 14, 78, 5),
+        bpf(15, 1, 4, 0),
+        bpf(16, 3, 4, -1),
+        bpf(17, 26, 5, 0),
+        bpf(18, 30, 9, 6),
+        bpf(19, 34, 6, -95),
+        // A map of its own has the number of one that was of others.
+        call(20, 1, "close", &[5], 0),
+        bpf(21, 0, 0, 5),
+        bpf(22, 2, 5, 0),
+    ]);
+    let changed = "eBPF object changed that was opened by its number";
+    assert_eq!(
+        told[1..],
+        [
+            "warning eBPF object opened by its number: BPF_MAP_GET_FD_BY_ID by 1 x".to_owned(),
+            format!("notice {changed}: BPF_MAP_DELETE_ELEM by 1 x (refused: EPERM)"),
+            format!("critical {changed}: BPF_MAP_UPDATE_BATCH by 1 x"),
+            "warning eBPF object opened by its number: BPF_LINK_GET_FD_BY_ID by 1 x".to_owned(),
+            format!("notice {changed}: BPF_LINK_DETACH by 1 x (refused: EOPNOTSUPP)"),
+        ]
+    );
+}
+
 /// It was told of `/proc/self/fd/5`, which nobody can look up later.
 #[test]
 fn what_is_done_through_a_descriptors_name_is_done_to_its_file() {
