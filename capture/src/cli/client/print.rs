@@ -59,13 +59,7 @@ pub(super) fn status(status: &Value) -> String {
             of("refused_by_store"),
             of("processes_not_recorded"),
         );
-        if recording["maps_changed_by_others"].as_u64().is_some_and(|count| count > 0) {
-            let count = of("maps_changed_by_others");
-            let _ = writeln!(
-                out,
-                "tampering  others changed the recorder's eBPF maps {count} times: see the gaps"
-            );
-        }
+        tampering(&mut out, recording);
         let _ = writeln!(
             out,
             "containers {} living, {} known; {} events unattributed",
@@ -111,6 +105,14 @@ pub(super) fn status(status: &Value) -> String {
         let _ = writeln!(out, "triggers   {} {result} from {source}", text(&count["count"]));
     }
     out
+}
+
+/// That others changed the recorder's maps, where they did.
+fn tampering(out: &mut String, recording: &Value) {
+    if let Some(count) = recording["maps_changed_by_others"].as_u64().filter(|count| *count > 0) {
+        let _ =
+            writeln!(out, "tampering  others changed the recorder's eBPF maps {count} times: see the gaps");
+    }
 }
 
 /// An event of `tail`.
