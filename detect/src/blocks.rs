@@ -221,6 +221,14 @@ fn leaf(check: &Check) -> Option<Leaf<'static>> {
     })
 }
 
+/// Whether a field is a path that is joined of a root, a directory and a name, each of which an event of its own can tell.
+fn is_joined(field: &str) -> bool {
+    field.starts_with("fd.")
+        || field.starts_with("fs.path.")
+        || field == "proc.cwd"
+        || field.ends_with("exepath")
+}
+
 impl Text {
     /// What a text leaves behind in strings; `None` where too little to be looked for.
     fn of(field: &str, text: &[u8]) -> Option<Self> {
@@ -232,8 +240,13 @@ impl Text {
             MADE.iter().any(|made| made.windows(part.len().max(1)).any(|w| w.eq_ignore_ascii_case(part)))
         };
         let parts = text.split(|b| SEPARATORS.contains(b)).filter(|part| !is_made(part));
-        let told = parts.filter_map(|part| Some((part.to_ascii_lowercase(), GramQuery::new(part)?)));
-        let (parts, grams): (Vec<_>, Vec<_>) = told.unzip();
+        let mut told: Vec<_> =
+            parts.filter_map(|part| Some((part.to_ascii_lowercase(), GramQuery::new(part)?))).collect();
+        if is_joined(field) {
+            // Its directory may have been told in a block before: one part alone is in the same string for certain.
+            told = told.into_iter().max_by_key(|(part, _)| part.len()).into_iter().collect();
+        }
+        let (parts, grams): (Vec<_>, Vec<_>) = told.into_iter().unzip();
         Some(Self { parts, grams: grams.into_iter().reduce(GramQuery::and)? })
     }
 }

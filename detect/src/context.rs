@@ -37,6 +37,9 @@ pub struct Frame {
     pub images: Arc<[Image]>,
     /// Containers that lost events, and how many; nothing where that is not known.
     pub lost: Option<Vec<(ContainerUid, u64)>>,
+    /// Containers in which a process may have another root directory than theirs, in order: there paths of events do not tell
+    /// what they are.
+    pub rooted: Arc<[ContainerUid]>,
     /// Nobody follows the containers that were seen up to then: a recorder that did not take over from the one before gives
     /// what lives a new number. The greatest time where no recorder has the recording open.
     pub followed_from: Option<BootNanos>,
@@ -85,12 +88,17 @@ impl Frame {
         follows(self.followed_from, record)
     }
 
-    /// What a program of a container was, by when it was executed.
+    /// Whether an event of a container tells by itself what its paths are.
+    pub(crate) fn tells_paths(&self, container: ContainerUid) -> bool {
+        self.rooted.binary_search(&container).is_err()
+    }
+
+    /// What a program of a container was, by when it was executed. Its path there is the one in its process's root.
     pub(crate) fn image(&self, container: ContainerUid, executed: BootNanos, path: &[u8]) -> Option<&Image> {
         let own = self.images_of(container);
         let from = own.partition_point(|image| image.executed < executed);
         let then = own.get(from..)?.iter().take_while(|image| image.executed == executed);
-        then.into_iter().find(|image| image.path == path)
+        then.into_iter().find(|image| path.ends_with(&image.path))
     }
 
     /// The programs of a container.

@@ -64,6 +64,8 @@ pub struct Process<'a> {
     pub env: Option<&'a [u8]>,
     /// Its working directory.
     pub cwd: Option<&'a [u8]>,
+    /// Its root directory, where that is not the container's; empty where it is not known which it is.
+    pub root: Option<&'a [u8]>,
     /// Process id in its own pid namespace.
     pub vpid: Option<u32>,
     /// Parent's process id, initial namespace.

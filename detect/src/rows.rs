@@ -25,7 +25,7 @@ mod key;
 mod several;
 
 pub use bits::Bits;
-use key::{Key, is_opened};
+use key::{Key, Names, is_opened};
 pub use several::RuleRows;
 
 /// A filter made ready for columns.
@@ -197,6 +197,10 @@ impl Part<'_> {
     fn rows(&self, place: &Place<'_>, asked: &Bits) -> Rows {
         let columns = place.columns;
         let codes = columns.codes();
+        let is_path = matches!(self.key, Key::Paths(Names::Absolute | Names::Descriptor) | Key::Opened);
+        if is_path && !place.frame.tells_paths(columns.container()) {
+            return self.each(asked, |_| Verdict::Maybe);
+        }
         match self.key {
             Key::Block => {
                 let verdict = self.at(place, &no_event());

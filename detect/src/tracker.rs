@@ -314,6 +314,7 @@ fn process_facts(process: &process::Process) -> Process<'_> {
         // Forgotten at the end: that is no empty one.
         env: exec.filter(|_| process.is_running()).map(|_| process.environment_block()),
         cwd: process.cwd.as_deref(),
+        root: process.root.as_deref(),
         vpid: process.vpid,
         ppid: process.parent.map(|parent| parent.tgid),
         pgid: process.pgid,

@@ -25,6 +25,11 @@ use crate::{
 pub trait FdNames {
     /// What `fd` of the task's process is open on; `None` where it is not known.
     fn fd_name(&self, task: TaskKey, fd: i32) -> Option<Safe>;
+
+    /// The root directory of the task's process, where that is not the container's: its path, or that it is `not known`.
+    fn root(&self, _task: TaskKey) -> Option<Safe> {
+        None
+    }
 }
 
 /// The result: a number, an address, an error's name, an exit code or a signal; empty where there is none.

@@ -65,9 +65,10 @@ pub struct Process {
     pub credentials: Credentials,
     /// Its namespaces.
     pub namespaces: Namespaces,
-    /// Its working directory.
+    /// Its working directory, from the container's root.
     pub cwd: Option<Vec<u8>>,
-    /// Its root directory as it sees it after `chroot`; `None` for the container's own root.
+    /// Its root directory after `chroot` and `pivot_root`, from the container's; `None` for the container's own, empty where it
+    /// is another and not known which.
     pub root: Option<Vec<u8>>,
     /// Its environment as it was when its program began, each variable ended by a NUL; forgotten at its end.
     pub(crate) environment: Option<Vec<u8>>,
@@ -335,6 +336,14 @@ impl Process {
     /// As [`Self::environment`], each variable ended by a NUL.
     pub fn environment_block(&self) -> &[u8] {
         self.environment.as_deref().unwrap_or_default()
+    }
+
+    /// Its root directory where that is not the container's: the path, or that it is not known.
+    pub fn other_root(&self) -> Option<Safe> {
+        self.root.as_deref().map(|root| match root {
+            b"" => Safe::literal("not known"),
+            root => text::escape(root),
+        })
     }
 
     /// Its id as it sees it itself, else the kernel's.

@@ -416,15 +416,16 @@ impl World {
         self.containers.get(&uid).map_or(0, |s| s.events)
     }
 
-    /// A path as a thread's process means it: made absolute from its working directory or a directory's descriptor
+    /// A path as a thread's process means it: made absolute from its root, its working directory or a directory's descriptor
     /// where those are known.
     pub fn resolve(&self, task: TaskKey, dirfd: Option<i32>, path: &[u8]) -> Vec<u8> {
-        let base = match (self.process_of_task(task), dirfd) {
+        let process = self.process_of_task(task);
+        let base = match (process, dirfd) {
             (Some(_), Some(fd)) => self.fd(task, fd).and_then(|info| info.kind.path()),
             (Some(process), None) => process.cwd.as_deref(),
             (None, _) => None,
         };
-        calls::absolute(base, path)
+        calls::absolute(process, base, path)
     }
 }
 
@@ -440,6 +441,10 @@ fn is_of(process: &Process, task: TaskKey) -> bool {
 }
 
 impl FdNames for World {
+    fn root(&self, task: TaskKey) -> Option<Safe> {
+        self.process_of_task(task)?.other_root()
+    }
+
     fn fd_name(&self, task: TaskKey, fd: i32) -> Option<Safe> {
         if let Some(info) = self.fd(task, fd) {
             return (info.kind != crate::fds::FdKind::Unknown).then(|| info.label());
@@ -454,5 +459,7 @@ impl FdNames for World {
     }
 }
 
+#[cfg(test)]
+mod root_tests;
 #[cfg(test)]
 mod tests;

@@ -25,7 +25,9 @@ pub(crate) fn descriptor_of<'a>(cx: &EventContext<'a>) -> Option<Descriptor<'a>>
         }
         // What had the number before was no longer there.
         own.socket = None;
-        own.path = event.bytes(FieldTag::KPATH).or(own.path);
+        // The kernel tells the path that it has in the process's root; the state knows it from the container's.
+        let is_outside = cx.process().is_some_and(|process| process.root.is_some());
+        own.path = own.path.filter(|_| is_outside).or(event.bytes(FieldTag::KPATH)).or(own.path);
         own.claimed = event.bytes(FieldTag::PATH).or(own.claimed);
         own.renamed = Some(event.time);
         return Some(own);

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use afterimage_format::FieldTag;
-use afterimage_model::syscalls::ArgKind;
+use afterimage_model::{paths, syscalls::ArgKind};
 
 use super::family;
 use crate::{context::EventContext, value::Value};
@@ -101,8 +101,9 @@ pub(super) fn second(cx: &EventContext<'_>) -> Option<Vec<u8>> {
 /// A claimed path made absolute with the directory that the call takes it from.
 pub(super) fn claimed(cx: &EventContext<'_>, tag: FieldTag) -> Option<Vec<u8>> {
     let path = cx.event().bytes(tag)?;
+    let root = cx.process().and_then(|process| process.root);
     if path.first() == Some(&b'/') {
-        return Some(normal(b"", path));
+        return Some(paths::below(root, &normal(b"", path)));
     }
     if tag == FieldTag::PATH && cx.shape().name == "mount" {
         let flags = cx.event().args.get(MOUNT_FLAGS).copied().unwrap_or(0);
@@ -121,7 +122,11 @@ pub(super) fn claimed(cx: &EventContext<'_>, tag: FieldTag) -> Option<Vec<u8>> {
         None | Some(AT_FDCWD) => cx.process().and_then(|p| p.cwd),
         Some(fd) => cx.facts().descriptor(cx.task(), fd).and_then(|d| d.path),
     };
-    Some(normal(directory.unwrap_or(b"<UNKNOWN>"), path))
+    Some(match (directory, root) {
+        (None, _) => normal(b"<UNKNOWN>", path),
+        (Some(directory), None) => normal(directory, path),
+        (base, root) => paths::join_in(root, base, path),
+    })
 }
 
 /// `directory/path` without `.`, `..` and doubled slashes. Textual: links are not followed.

@@ -92,6 +92,7 @@ impl<'r> RuleRows<'r> {
         let mut may = Bits::none(columns.len());
         let mut told = Told::new();
         let results = columns.results();
+        let tells_paths = self.frame.tells_paths(columns.container());
         let kind = self.kind(columns.container(), record);
         let mut found = self.found.borrow_mut();
         for (row, code) in columns.codes().iter().enumerate() {
@@ -107,6 +108,7 @@ impl<'r> RuleRows<'r> {
             let paths = [FieldTag::PATH, FieldTag::KPATH, FieldTag::PATH2].map(string);
             let verdict = match paths {
                 [u64::MAX, u64::MAX, _] => Verdict::Maybe,
+                _ if !tells_paths => Verdict::Maybe,
                 [path, kernel, u64::MAX] => {
                     let failed = results.get(row).is_some_and(|ret| *ret < 0);
                     let plain = is_plain(EventCode(*code), columns.numbers(row));

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use afterimage_detect::{Bits, EventContext, Filter, Frame, RuleSet, Sieve, Tracker};
+use afterimage_detect::{Bits, EventContext, Filter, Frame, RuleSet, Sieve, Tracker, rooted};
 use afterimage_format::{
     BootNanos, ClockMap, ClockPair, Columns, ContainerRecord, ContainerUid, Event, EventCode, EventFlags,
     EventId, Field, FieldFlags, FieldTag, Origin, Query, Recording, StoreOptions, StoreWriter, TaskKey,
@@ -88,6 +88,11 @@ const CHECKS: &[&str] = &[
     "proc.ppid = 101",
     "proc.nthreads > 1",
     "proc.fdopencount > 1",
+    "fd.name = /srv/a/etc/real",
+    "fd.name startswith /etc/passwd/",
+    "fs.path.name = /srv/a/etc/passwd",
+    "fd.directory = /srv/a/etc",
+    "proc.cwd = /srv/a/srv/",
 ];
 
 fn filter() -> impl Strategy<Value = String> {
@@ -104,9 +109,9 @@ fn filter() -> impl Strategy<Value = String> {
 /// An event in a few numbers: whose, which process and thread, which kind, which path, which result.
 type Act = (usize, u32, u32, usize, usize, usize);
 
-const KINDS: [&str; 20] = [
+const KINDS: [&str; 21] = [
     "openat", "open", "read", "write", "close", "renameat", "unlinkat", "pipe2", "connect", "socket", "dup2",
-    "exec", "open_fd", "fork", "exit", "getpid", "fstat", "recvfrom", "sendmmsg", "recvmmsg",
+    "exec", "open_fd", "fork", "exit", "getpid", "fstat", "recvfrom", "sendmmsg", "recvmmsg", "chroot",
 ];
 /// A peer that is never the first of a call.
 const HIDDEN: [u8; 16] = [2, 0, 1, 187, 10, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -170,7 +175,7 @@ fn with_event<R>(at: u64, act: Act, f: impl FnOnce(ContainerUid, &Event<'_>) -> 
                     }
                     numbers[0] = (-100i64).cast_unsigned();
                 }
-                "unlinkat" => fields.push((FieldTag::PATH, path)),
+                "unlinkat" | "chroot" => fields.push((FieldTag::PATH, path)),
                 "renameat" => fields.extend([(FieldTag::PATH, path), (FieldTag::PATH2, other)]),
                 "read" | "recvfrom" if RESULTS[ret] > 0 => {
                     fields.push((FieldTag::PAYLOAD, if other.len() < 8 { ANSWER } else { ACCOUNTS }));
@@ -261,7 +266,8 @@ fn one_by_one(recording: &Recording, frame: &Frame, filter: &Filter) -> Vec<(Eve
 
 fn frame(recording: &Recording) -> Frame {
     let pair = ClockPair { boot: BootNanos(0), real: 1_700_000_000_000_000_000 };
-    Frame { clock: ClockMap::new(vec![pair]), range: recording.time_range(), ..Frame::default() }
+    let (range, rooted) = (recording.time_range(), rooted(recording));
+    Frame { clock: ClockMap::new(vec![pair]), range, rooted, ..Frame::default() }
 }
 
 /// Rows of which columns leave the answer open.
@@ -533,6 +539,34 @@ fn each_check_agrees_by_itself() {
     for text in CHECKS {
         agree(&acts, 90, text);
         agree(&acts, 90, &format!("not {text}"));
+    }
+}
+
+/// A file's name is joined of the root that one block told and the path that a later one tells.
+#[test]
+fn a_file_in_another_root_is_found_by_its_path_outside() {
+    let kind = |name: &str| KINDS.iter().position(|kind| *kind == name).unwrap();
+    // Process 101 makes `/srv/a` its root, then opens `/etc/real` there; nothing else is in its block.
+    let acts = [(0, 101, 0, kind("chroot"), 1, 0), (0, 101, 0, kind("getpid"), 0, 0)];
+    let acts =
+        [&acts[..], &[(0, 101, 0, kind("openat"), 2, 1), (0, 101, 0, kind("unlinkat"), 0, 0)]].concat();
+    let (_dir, recording) = store(&acts, 2);
+    assert_eq!(recording.blocks().len(), 2);
+    let frame = frame(&recording);
+    assert_eq!(*frame.rooted, [UIDS[0]]);
+    for (text, row) in [
+        ("fd.name = /srv/a/etc/real", Some(0)),
+        ("fs.path.name = /srv/a/etc/passwd", Some(1)),
+        ("fd.name = /etc/real", None),
+        ("fs.path.name = /etc/passwd", None),
+    ] {
+        agree(&acts, 2, text);
+        let filter = Filter::parse(text).unwrap();
+        let found = one_by_one(&recording, &frame, &filter).into_iter().filter(|(_, matches)| *matches);
+        let found: Vec<(u32, u32)> = found.map(|(id, _)| (id.block, id.row)).collect();
+        assert_eq!(found, Vec::from_iter(row.map(|row| (1, row))), "{text}");
+        let read = filter.prefilter(&frame).blocks(&recording);
+        assert!(row.is_none() || read.contains(&1), "{text}: {read:?}");
     }
 }
 

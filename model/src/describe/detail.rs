@@ -38,7 +38,7 @@ pub fn detail(event: &Event<'_>, fds: Option<&dyn FdNames>) -> Safe {
         }
         _ => line.call(),
     };
-    Safe::format(format_args!("{text}"))
+    Safe::format(format_args!("{text}{}", line.root()))
 }
 
 struct Line<'a> {
@@ -49,6 +49,14 @@ struct Line<'a> {
 impl Line<'_> {
     fn field(&self, tag: FieldTag) -> String {
         self.event.bytes(tag).map_or(String::new(), |b| text::escape(b).into_string())
+    }
+
+    /// A mark where the paths are those of another root than the container's.
+    fn root(&self) -> String {
+        let has_path = [FieldTag::PATH, FieldTag::PATH2, FieldTag::KPATH].iter();
+        let has_path = has_path.copied().any(|tag| self.event.field(tag).is_some());
+        let root = self.fds.filter(|_| has_path).and_then(|names| names.root(self.event.task));
+        root.map_or(String::new(), |root| format!(" (root {root})"))
     }
 
     fn fork(&self) -> String {

@@ -63,8 +63,8 @@ impl<'a> Look<'a> {
 
     /// The event's path and whether the kernel told it.
     fn path(&self) -> Option<(Vec<u8>, bool)> {
-        match self.event.bytes(FieldTag::KPATH) {
-            Some(real) => Some((real.to_vec(), true)),
+        match self.world.kernel_path_of(self.event) {
+            Some(real) => Some((real, true)),
             None => Some((self.claimed(FieldTag::PATH, 0)?, false)),
         }
     }
@@ -164,7 +164,7 @@ impl<'a> Look<'a> {
     }
 
     pub(super) fn executed(&mut self) {
-        let Some(image) = self.event.bytes(FieldTag::KPATH).map(<[u8]>::to_vec) else { return };
+        let Some(image) = self.world.kernel_path_of(self.event) else { return };
         let flags = self.event.number(layout::exec::EXE_FLAGS);
         let script = flags.unwrap_or(0) & layout::exec::EXE_SCRIPT != 0;
         let size = self.event.number(layout::exec::EXE_SIZE);
@@ -252,7 +252,7 @@ impl<'a> Look<'a> {
         let operation = self.event.number(layout::uring::OPCODE).and_then(|op| symbols::URING_OP.name_of(op));
         let kind = match (self.event.code, operation) {
             (EventCode::URING_COMPLETE, Some("IORING_OP_OPENAT" | "IORING_OP_OPENAT2")) => {
-                let path = self.event.bytes(FieldTag::KPATH).map(|path| (path.to_vec(), true));
+                let path = self.world.kernel_path_of(self.event).map(|path| (path, true));
                 self.note_at(path, ActKind::OpenedForReading);
                 return;
             }

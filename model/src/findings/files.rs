@@ -59,9 +59,9 @@ pub(super) fn ring(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {
     match (act.event.code, operation) {
         // The completion has the path that was really opened.
         (EventCode::URING_COMPLETE, "IORING_OP_OPENAT" | "IORING_OP_OPENAT2") => {
-            let path = act.event.bytes(FieldTag::KPATH)?;
-            let place = places::secret(path).or_else(|| places::opened(path))?;
-            Some(about(act, place.severity, place.title, place.attack, path))
+            let path = act.world.kernel_path_of(act.event)?;
+            let place = places::secret(&path).or_else(|| places::opened(&path))?;
+            Some(about(act, place.severity, place.title, place.attack, &path))
         }
         (EventCode::URING_SUBMIT, "IORING_OP_UNLINKAT") => {
             let dirfd = act.event.number(layout::uring::FD).map(|fd| fd as i32).filter(|&fd| fd >= 0);

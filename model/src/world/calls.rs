@@ -2,16 +2,16 @@
 
 use std::sync::OnceLock;
 
-use afterimage_format::{Event, EventCode, EventFlags};
+use afterimage_format::{Event, EventCode, EventFlags, FieldFlags, FieldTag};
 
-use super::{fd_calls, lifecycle, process_calls, socket_calls, state::State};
+use super::{fd_calls, lifecycle, process_calls, socket_calls, state::State, targets};
 use crate::{
     budget::Limits,
     credentials::IdCall,
     fds::FdKind,
     paths,
     process::{Process, ProcessKey},
-    syscalls,
+    syscalls::{self, ArgKind},
 };
 
 /// What a call does.
@@ -328,13 +328,29 @@ pub(super) fn apply_touched(
     }
 }
 
-/// A path made absolute; where the base is not known, a relative one stays relative.
-pub(super) fn absolute(base: Option<&[u8]>, path: &[u8]) -> Vec<u8> {
-    match base {
-        Some(base) => paths::join(base, path),
-        None if path.starts_with(b"/") => paths::join(b"/", path),
-        None => path.to_vec(),
+/// A path that a process named, from the container's root. `base` is the directory that it is relative to, where that is known.
+pub(super) fn absolute(process: Option<&Process>, base: Option<&[u8]>, path: &[u8]) -> Vec<u8> {
+    paths::join_in(process.and_then(|process| process.root.as_deref()), base, path)
+}
+
+/// The kernel's path of what an event opened or executed, from the container's root. A process that is being set up has the
+/// root that it is given by its runtime.
+pub(super) fn kernel_path(state: &State, key: ProcessKey, event: &Event<'_>) -> Option<Vec<u8>> {
+    let field = event.field(FieldTag::KPATH)?;
+    let process = state.processes.get(&key);
+    let root = process.and_then(|process| process.root.as_deref());
+    // What was cut was cut at the root's end.
+    if root.is_none() || field.flags.contains(FieldFlags::TRUNCATED) {
+        return Some(field.bytes.to_vec());
     }
+    let claimed = event.bytes(FieldTag::PATH).or_else(|| event.bytes(FieldTag::FILENAME));
+    let base = match targets::directory(event, ArgKind::Path) {
+        Some(fd) => {
+            process.and_then(|process| state.info(process.table, fd)).and_then(|info| info.kind.path())
+        }
+        None => process.and_then(|process| process.cwd.as_deref()),
+    };
+    Some(paths::from_kernel(root, claimed.map(|path| (base, path)), field.bytes))
 }
 
 #[cfg(test)]

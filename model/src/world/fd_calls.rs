@@ -3,7 +3,7 @@
 use afterimage_format::{Event, EventCode, FieldTag, layout};
 
 use super::{
-    calls::{Call, Effect, absolute},
+    calls::{Call, Effect, absolute, kernel_path},
     state::State,
 };
 use crate::{
@@ -26,21 +26,24 @@ pub(super) fn learn_path(state: &mut State, call: &Call<'_>) {
     if call.event.ret < 0 {
         return;
     }
-    let Some(path) = call.event.bytes(FieldTag::KPATH) else { return };
+    if call.event.field(FieldTag::KPATH).is_none() {
+        return;
+    }
     let Some(signature) = syscalls::signature(call.event.code) else { return };
     // Of calls that open, the path is that of the new descriptor.
     if signature.args.first().map(|a| a.kind) != Some(ArgKind::Fd) {
         return;
     }
+    let Some(path) = kernel_path(state, call.key, call.event) else { return };
     let fd = call.fd(0);
     match state.info(call.table, fd).map(|info| &info.kind) {
         None if fd >= 0 => {
-            let kind = FdKind::File { path: path.to_vec(), claimed: false };
+            let kind = FdKind::File { path, claimed: false };
             let info = FdInfo { inherited: true, ..FdInfo::new(kind, None, call.event.time) };
             state.open(call.table, fd, info, false);
         }
         Some(FdKind::Unknown | FdKind::File { claimed: true, .. }) => {
-            state.set_kind(call.table, fd, FdKind::File { path: path.to_vec(), claimed: false });
+            state.set_kind(call.table, fd, FdKind::File { path, claimed: false });
         }
         _ => {}
     }
@@ -59,8 +62,8 @@ pub(super) fn ring(state: &mut State, key: ProcessKey, event: &Event<'_>) {
     match (event.code, operation) {
         (EventCode::URING_COMPLETE, Some("IORING_OP_OPENAT" | "IORING_OP_OPENAT2")) => {
             // Without a path the number is a slot of the ring's own table, or nothing is known of it.
-            if let Some(path) = event.bytes(FieldTag::KPATH) {
-                open(state, FdKind::File { path: path.to_vec(), claimed: false });
+            if let Some(path) = kernel_path(state, key, event) {
+                open(state, FdKind::File { path, claimed: false });
             }
         }
         // A number that is open already is none that the kernel gave out: it is a slot of the ring's own table.
@@ -141,16 +144,17 @@ fn make(state: &mut State, call: &Call<'_>, kind: FdKind, cloexec: bool) {
 fn open(state: &mut State, call: &Call<'_>, flags: u64, has_dirfd: bool) {
     let Some(fd) = call.new_fd() else { return };
     let flags = flags & 0xffff_ffff;
-    let kind = match (call.event.bytes(FieldTag::KPATH), call.event.bytes(FieldTag::PATH)) {
-        (Some(path), _) => FdKind::File { path: path.to_vec(), claimed: false },
+    let kind = match (kernel_path(state, call.key, call.event), call.event.bytes(FieldTag::PATH)) {
+        (Some(path), _) => FdKind::File { path, claimed: false },
         (None, Some(path)) => {
             let dirfd = if has_dirfd { call.fd(0) } else { AT_FDCWD };
+            let process = state.processes.get(&call.key);
             let base = if dirfd == AT_FDCWD {
-                state.processes.get(&call.key).and_then(|p| p.cwd.as_deref())
+                process.and_then(|p| p.cwd.as_deref())
             } else {
                 state.info(call.table, dirfd).and_then(|info| info.kind.path())
             };
-            FdKind::File { path: absolute(base, path), claimed: true }
+            FdKind::File { path: absolute(process, base, path), claimed: true }
         }
         (None, None) => FdKind::Unknown,
     };

@@ -4,10 +4,11 @@ use afterimage_format::{
     BootNanos, ContainerUid, Event, EventCode, EventFlags, FieldFlags, FieldTag, layout,
 };
 
-use super::{World, state::State};
+use super::{World, calls, state::State};
 use crate::{
     budget::Limits,
     fds::{FdInfo, FdKind},
+    paths,
     process::{End, Exec, Hardening, Namespaces, Origin, Process, ProcessKey, Thread},
     sockaddr::SocketAddress,
 };
@@ -172,7 +173,8 @@ fn exec(state: &mut State, key: ProcessKey, event: &Event<'_>, limits: &Limits) 
         let table = state.processes.get(&key).map_or(0, |p| p.table);
         state.close_on_exec(table);
     }
-    if let Some(exec) = read_exec(event, is_snapshot).and_then(|exec| state.pay_exec(exec)) {
+    let image = calls::kernel_path(state, key, event).unwrap_or_default();
+    if let Some(exec) = read_exec(event, image, is_snapshot).and_then(|exec| state.pay_exec(exec)) {
         state.push_exec(key, exec, limits);
     }
     if let Some(comm) = event.bytes(FieldTag::COMM) {
@@ -180,7 +182,10 @@ fn exec(state: &mut State, key: ProcessKey, event: &Event<'_>, limits: &Limits) 
     }
     if let Some(cwd) = event.bytes(FieldTag::CWD) {
         let old = state.processes.get_mut(&key).and_then(|p| p.cwd.take());
-        let cwd = state.replace(old, cwd);
+        let root = state.processes.get(&key).and_then(|p| p.root.as_deref());
+        // One that lies outside of the root is told from the container's.
+        let cwd = paths::from_kernel(root, old.as_deref().map(|old| (Some(old), &b""[..])), cwd);
+        let cwd = state.replace(old, &cwd);
         if let Some(process) = state.processes.get_mut(&key) {
             process.cwd = cwd;
         }
@@ -216,9 +221,8 @@ fn exec(state: &mut State, key: ProcessKey, event: &Event<'_>, limits: &Limits) 
 }
 
 /// What an event says was executed; `None` where it says nothing.
-fn read_exec(event: &Event<'_>, snapshot: bool) -> Option<Exec> {
+fn read_exec(event: &Event<'_>, image: Vec<u8>, snapshot: bool) -> Option<Exec> {
     let bytes = |tag| event.bytes(tag).map(<[u8]>::to_vec).unwrap_or_default();
-    let image = bytes(FieldTag::KPATH);
     let mut filename = bytes(FieldTag::FILENAME);
     if filename == image {
         filename = Vec::new();

@@ -3,13 +3,14 @@
 use afterimage_format::{EventFlags, FieldTag};
 
 use super::{
-    calls::{Call, Effect, absolute},
+    calls::{Call, Effect, absolute, kernel_path},
+    lifecycle::new_ns,
     state::State,
 };
 use crate::{
     fds::{FdInfo, FdKind},
     mounts::{Mount, MountAction},
-    process::{End, ProcessKey},
+    process::{End, Process, ProcessKey},
     symbols::PRCTL,
 };
 
@@ -60,6 +61,9 @@ pub(super) fn apply(state: &mut State, call: &Call<'_>, effect: Effect) {
         Effect::Clone { three } => cloned(state, call, three),
         Effect::Mount | Effect::Umount | Effect::MoveMount | Effect::Pivot | Effect::MountSetattr => {
             mount(state, call, effect);
+            if effect == Effect::Pivot {
+                pivot(state, call);
+            }
         }
         _ => {}
     }
@@ -94,12 +98,12 @@ fn set_cwd(state: &mut State, key: ProcessKey, cwd: Option<&[u8]>) {
 
 fn claimed_path(state: &State, call: &Call<'_>, tag: FieldTag) -> Option<Vec<u8>> {
     let path = call.event.bytes(tag)?;
-    let cwd = state.processes.get(&call.key).and_then(|p| p.cwd.as_deref());
-    Some(absolute(cwd, path))
+    let process = state.processes.get(&call.key);
+    Some(absolute(process, process.and_then(|p| p.cwd.as_deref()), path))
 }
 
 fn chdir(state: &mut State, call: &Call<'_>) {
-    let real = call.event.bytes(FieldTag::KPATH).map(<[u8]>::to_vec);
+    let real = kernel_path(state, call.key, call.event);
     let path = real.or_else(|| claimed_path(state, call, FieldTag::PATH));
     set_cwd(state, call.key, path.as_deref());
 }
@@ -109,12 +113,60 @@ fn fchdir(state: &mut State, call: &Call<'_>) {
     set_cwd(state, call.key, path.as_deref());
 }
 
+/// What a runtime does to the root of what it sets up makes the container's own.
+fn is_setup(call: &Call<'_>) -> bool {
+    call.event.flags.contains(EventFlags::SETUP)
+}
+
 fn chroot(state: &mut State, call: &Call<'_>) {
-    let Some(path) = claimed_path(state, call, FieldTag::PATH) else { return };
-    let old = state.processes.get_mut(&call.key).and_then(|p| p.root.take());
-    let root = state.replace(old, &path);
-    if let Some(process) = state.processes.get_mut(&call.key) {
+    if !is_setup(call) {
+        let path = new_root(state, call);
+        set_root(state, call.key, path);
+    }
+}
+
+/// Where a call puts the root; `None` where it is not known: in a root that is not known no path is.
+fn new_root(state: &State, call: &Call<'_>) -> Option<Vec<u8>> {
+    let is_known = state.processes.get(&call.key)?.root.as_ref().is_none_or(|root| !root.is_empty());
+    claimed_path(state, call, FieldTag::PATH).filter(|_| is_known)
+}
+
+/// A process has another root: `None` where it is not known which.
+fn set_root(state: &mut State, key: ProcessKey, path: Option<Vec<u8>>) {
+    let path = path.filter(|path| path.starts_with(b"/")).unwrap_or_default();
+    let old = state.processes.get_mut(&key).and_then(|p| p.root.take());
+    let root = match path.as_slice() {
+        b"/" => {
+            state.budget.give(old.map_or(0, |old| old.len()));
+            None
+        }
+        path => state.replace(old, path),
+    };
+    if let Some(process) = state.processes.get_mut(&key) {
         process.root = root;
+    }
+}
+
+/// `pivot_root` moves the root of the caller, and of every process of its mount namespace that has the same, and their working
+/// directory where that is the root.
+fn pivot(state: &mut State, call: &Call<'_>) {
+    if is_setup(call) {
+        return;
+    }
+    let Some(caller) = state.processes.share(&call.key) else { return };
+    let path = new_root(state, call);
+    let shares = |process: &&Process| {
+        let is_there = process.namespaces.mnt.is_some() && process.namespaces.mnt == caller.namespaces.mnt;
+        process.key == call.key || is_there && process.is_running() && process.root == caller.root
+    };
+    let moved: Vec<ProcessKey> = state.processes.values().filter(shares).map(|process| process.key).collect();
+    for key in moved {
+        let old = state.processes.get(&key).map(|p| (p.root.clone(), p.cwd.clone())).unwrap_or_default();
+        let was_root = old.1.as_deref() == Some(old.0.as_deref().unwrap_or(b"/"));
+        set_root(state, key, path.clone());
+        if was_root {
+            set_cwd(state, key, path.as_deref());
+        }
     }
 }
 
@@ -193,7 +245,7 @@ fn enter(state: &mut State, call: &Call<'_>, bits: u64) {
 fn setns(state: &mut State, call: &Call<'_>) {
     let asked = call.arg(1) & NAMESPACES;
     if asked != 0 {
-        enter(state, call, asked);
+        joined(state, call, asked);
         return;
     }
     // Without a type the descriptor's path tells it: `/proc/1/ns/net`, `net:[4026531840]`.
@@ -210,7 +262,16 @@ fn setns(state: &mut State, call: &Call<'_>) {
         ("time", 0x80),
     ];
     let bits = kinds.iter().find(|(name, _)| last.starts_with(name)).map_or(0, |(_, bit)| *bit);
+    joined(state, call, bits);
+}
+
+/// Whoever joins a mount namespace has its root, which no path tells, for root and working directory.
+fn joined(state: &mut State, call: &Call<'_>, bits: u64) {
     enter(state, call, bits);
+    if bits & new_ns::MNT != 0 && !is_setup(call) {
+        set_root(state, call.key, None);
+        set_cwd(state, call.key, None);
+    }
 }
 
 /// The parent's return from `clone`: with `CLONE_FILES` the child, known since the fork, shares its table.
@@ -219,7 +280,7 @@ fn cloned(state: &mut State, call: &Call<'_>, three: bool) {
     if flags & CLONE_FILES == 0 {
         return;
     }
-    let is_child = |p: &&crate::process::Process| {
+    let is_child = |p: &&Process| {
         p.parent == Some(call.key)
             && p.end == End::Running
             && p.execs.is_empty()

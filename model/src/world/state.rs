@@ -492,6 +492,8 @@ impl State {
             return Some(key);
         }
         process.container = uid;
+        // What is another root where it was is this container's own.
+        process.root = None;
         process.table = 0;
         let (execs, inherited) = (std::mem::take(&mut process.execs), process.inherited.take());
         process.execs = execs.iter().filter_map(|e| self.pay_exec(e.as_ref().clone())).collect();

@@ -2,7 +2,7 @@
 
 use afterimage_format::{Event, EventCode, FieldTag, TaskKey, layout};
 
-use super::World;
+use super::{World, calls};
 use crate::{
     paths,
     process::Process,
@@ -17,9 +17,17 @@ const AT_FDCWD: i32 = -100;
 impl World {
     /// The path that an event is about: the kernel's, else the claimed one made absolute.
     pub fn path_of(&self, event: &Event<'_>) -> Option<Vec<u8>> {
-        match event.bytes(FieldTag::KPATH) {
-            Some(real) => Some(real.to_vec()),
+        match self.kernel_path_of(event) {
+            Some(real) => Some(real),
             None => self.claimed(event, FieldTag::PATH, ArgKind::Path),
+        }
+    }
+
+    /// The kernel's path of what an event opened or executed, from the container's root.
+    pub fn kernel_path_of(&self, event: &Event<'_>) -> Option<Vec<u8>> {
+        match self.home_of_task(event.task) {
+            Some((state, process)) => calls::kernel_path(state, process.key, event),
+            None => event.bytes(FieldTag::KPATH).map(<[u8]>::to_vec),
         }
     }
 
@@ -88,12 +96,17 @@ impl World {
             let is_known = tag == FieldTag::PATH || path.starts_with(b"/");
             return Some(if is_known { self.resolve(event.task, fd, path) } else { path.to_vec() });
         }
-        let args = syscalls::signature(event.code).map_or(&[][..], |signature| signature.args);
-        let before = args.iter().position(|arg| arg.kind == kind).and_then(|at| at.checked_sub(1));
-        let dirfd = before.filter(|&at| args.get(at).is_some_and(|arg| arg.kind == ArgKind::Dirfd));
-        let dirfd = dirfd.and_then(|at| event.args.get(at)).map(|&fd| fd as i32);
-        Some(self.resolve(event.task, dirfd.filter(|&fd| fd != AT_FDCWD), path))
+        Some(self.resolve(event.task, directory(event, kind), path))
     }
+}
+
+/// The directory's descriptor that an event's first or second path is relative to; `None` for the working directory.
+pub(super) fn directory(event: &Event<'_>, kind: ArgKind) -> Option<i32> {
+    let args = syscalls::signature(event.code).map_or(&[][..], |signature| signature.args);
+    let before = args.iter().position(|arg| arg.kind == kind)?.checked_sub(1)?;
+    let is_directory = args.get(before).is_some_and(|arg| arg.kind == ArgKind::Dirfd);
+    let fd = event.args.get(before).filter(|_| is_directory).map(|&fd| fd as i32)?;
+    Some(fd).filter(|&fd| fd != AT_FDCWD)
 }
 
 /// What is before the first slash, and what behind it.

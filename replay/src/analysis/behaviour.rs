@@ -88,7 +88,8 @@ impl Behaviour {
                 return;
             }
             if event.code == EventCode::EXEC {
-                let path = event.bytes(FieldTag::KPATH).or_else(|| event.bytes(FieldTag::FILENAME));
+                let path = world.kernel_path_of(event);
+                let path = path.as_deref().or_else(|| event.bytes(FieldTag::FILENAME));
                 this.add(What::Program, escape(path.unwrap_or_default()), 1);
             } else if event.code.as_syscall().is_some() {
                 this.add(What::Call, Safe::format(format_args!("{}", event_name(event.code))), 1);

@@ -39,6 +39,9 @@ const COLUMNS: &[Column] = &[
     Column::new("exe", "EXE", "path of its program, from the kernel").hidden().flexible(),
     Column::new("argv", "ARGV", "its arguments").hidden().flexible().kind(Kind::Texts),
     Column::new("cwd", "CWD", "its working directory").hidden().flexible(),
+    Column::new("root", "ROOT", "its root directory after `chroot` or `pivot_root`, where that is not the container's; or that it is `not known`")
+        .hidden()
+        .flexible(),
     Column::new("marks", "MARKS", "upper layer, memfd, deleted, script: what is special about its program")
         .hidden()
         .kind(Kind::Texts),
@@ -297,6 +300,7 @@ impl Record for ProcessRow<'_> {
             "exe" => Cell::option(exec, |e| Cell::safe(escape(&e.image))),
             "argv" => Cell::option(exec, |e| Cell::list(e.arguments().map(escape))),
             "cwd" => Cell::option(process.cwd.as_deref(), |cwd| Cell::safe(escape(cwd))),
+            "root" => Cell::option(process.other_root(), Cell::safe),
             "marks" => Cell::list(self.marks().into_iter().map(Safe::literal)),
             "execs" => {
                 let execs = process.execs.iter().map(|e| self.exec_object(e));

@@ -146,6 +146,7 @@ pub fn frame(trace: &Trace) -> Frame {
         range: trace.recording.time_range(),
         hostname: trace.recording.origin().hostname.clone(),
         lost: Some(lost(trace)),
+        rooted: trace.rooted(),
         followed_from: followed_from(&trace.recording),
         ..Frame::default()
     }

@@ -6,8 +6,8 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use afterimage_detect::Image;
-use afterimage_format::{BootNanos, OpenError, Part, Recording};
+use afterimage_detect::{Image, rooted};
+use afterimage_format::{BootNanos, ContainerUid, OpenError, Part, Recording};
 use afterimage_model::text::Safe;
 use clap::Args;
 use jiff::Timestamp;
@@ -52,6 +52,8 @@ pub struct Trace {
     pub clock: Clock,
     /// See [`Self::images`].
     pub(super) images: OnceLock<Arc<[Image]>>,
+    /// See [`Self::rooted`].
+    rooted: OnceLock<Arc<[ContainerUid]>>,
     /// See [`Self::pinned`].
     pinned: OnceLock<Vec<Part>>,
     /// What came through standard input; goes away with this.
@@ -149,7 +151,20 @@ impl Trace {
             other => other,
         })?;
         let clock = Clock::new(recording.clock(), local);
-        Ok(Self { path, recording, clock, images: OnceLock::new(), pinned: OnceLock::new(), _spool: spool })
+        Ok(Self {
+            path,
+            recording,
+            clock,
+            images: OnceLock::new(),
+            rooted: OnceLock::new(),
+            pinned: OnceLock::new(),
+            _spool: spool,
+        })
+    }
+
+    /// The containers of which paths in events do not tell what they are ([`afterimage_detect::rooted`]), read once.
+    pub fn rooted(&self) -> Arc<[ContainerUid]> {
+        Arc::clone(self.rooted.get_or_init(|| rooted(&self.recording)))
     }
 
     /// What was pinned of whom, where it was extracted for incidents; else nothing.

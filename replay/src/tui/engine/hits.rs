@@ -145,9 +145,9 @@ impl Finder<'_> {
         }
         let info = cx.fd_number().and_then(|fd| tracker.world().fd(cx.task(), fd));
         if touched.paths.len() < MOST_TOUCHED {
-            let kernel = cx.event().bytes(FieldTag::KPATH);
+            let kernel = tracker.world().kernel_path_of(cx.event());
             let claimed = cx.event().bytes(FieldTag::PATH);
-            touched.paths.extend(kernel.map(<[u8]>::to_vec));
+            touched.paths.extend(kernel);
             touched.paths.extend(claimed.map(|path| tracker.world().resolve(cx.task(), None, path)));
             touched.paths.extend(info.and_then(|info| info.kind.path()).map(<[u8]>::to_vec));
         }

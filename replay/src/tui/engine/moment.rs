@@ -183,6 +183,9 @@ fn about_process(world: &World, process: &Process, out: &mut Vec<DetailLine>) {
     if let Some(cwd) = &process.cwd {
         add(out, "directory", escape(cwd));
     }
+    if let Some(root) = process.other_root() {
+        add(out, "root", root);
+    }
     if process.hardening.seccomp_filters > 0 || process.hardening.seccomp_strict {
         add(out, "seccomp", safe!("{} filters", process.hardening.seccomp_filters));
     }

@@ -323,6 +323,7 @@ fn about(whole: &Whole, row: &ProcessRow) -> Vec<DetailLine> {
     if let Some(cwd) = &process.cwd {
         pairs.push(("directory", escape(cwd)));
     }
+    pairs.extend(process.other_root().map(|root| ("root", root)));
     let seen = [("threads", u64::from(process.threads_seen)), ("events", process.events)];
     pairs.extend(seen.map(|(name, count)| (name, grouped(count))));
     pairs.push(("files", safe!("{} written", bytes(process.bytes_written))));
