@@ -254,7 +254,10 @@ fn accounts(text: &[u8]) -> impl Iterator<Item = (&[u8], u32)> {
 
 impl Facts for Tracker {
     fn process(&self, task: TaskKey) -> Option<Process<'_>> {
-        self.world.process_of_task(task).map(process_facts)
+        let process = self.world.process_of_task(task)?;
+        // A thread may have directories of its own.
+        let (cwd, root) = (process.cwd_of(task.tid), process.root_of(task.tid));
+        Some(Process { cwd, root, ..process_facts(process) })
     }
 
     fn process_by_pid(&self, pid: u32) -> Option<Process<'_>> {

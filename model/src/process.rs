@@ -88,6 +88,33 @@ pub struct Process {
     pub hardening: Hardening,
     /// Its table of descriptors.
     pub(crate) table: u64,
+    /// What threads have for themselves, by thread.
+    pub(crate) apart: BTreeMap<u32, Apart>,
+    /// Processes of a container with the same number share root and working directory; 0 for none.
+    pub(crate) shares: u64,
+}
+
+/// What a thread has for itself that the others of its process share.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Apart {
+    /// Its table of descriptors.
+    pub(crate) table: Option<u64>,
+    /// Its root and working directory.
+    pub(crate) directories: Option<Directories>,
+}
+
+/// Where paths begin, as [`Process::cwd`] and [`Process::root`].
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Directories {
+    pub(crate) cwd: Option<Vec<u8>>,
+    pub(crate) root: Option<Vec<u8>>,
+}
+
+impl Directories {
+    /// Bytes of both.
+    pub(crate) fn bytes(&self) -> usize {
+        [&self.cwd, &self.root].into_iter().flatten().map(Vec::len).sum()
+    }
 }
 
 /// How a process became known.
@@ -204,7 +231,9 @@ stored_struct!(ProcessKey { tgid, start });
 stored_struct!(Process {
     key, container, origin, parent, vpid, pgid, sid, tty, first_seen, last_seen, end, setup, payload, execs_dropped, comms, credentials, namespaces, cwd, root, environment, threads, threads_seen, events, bytes_sent, bytes_received,
     bytes_written, hardening, table,
-} without { execs, inherited });
+} without { execs, inherited, apart, shares });
+stored_struct!(Apart { table, directories });
+stored_struct!(Directories { cwd, root });
 stored_enum!(Origin { 0 => Forked, 1 => Snapshot, 2 => Seen });
 stored_enum!(End { 0 => Running, 1 => Exited { time, status, raw }, 2 => Unseen { before } });
 stored_struct!(Thread { start });
@@ -270,7 +299,31 @@ impl Process {
             bytes_written: 0,
             hardening: Hardening::default(),
             table: 0,
+            apart: BTreeMap::new(),
+            shares: 0,
         }
+    }
+
+    /// Whether not all of its threads have the same, or it shares with other processes what most do not.
+    pub(crate) fn is_apart(&self) -> bool {
+        !self.apart.is_empty() || self.shares != 0
+    }
+
+    /// The table of descriptors of a thread.
+    pub(crate) fn table_of(&self, tid: u32) -> u64 {
+        self.apart.get(&tid).and_then(|apart| apart.table).unwrap_or(self.table)
+    }
+
+    /// The working directory of a thread.
+    pub fn cwd_of(&self, tid: u32) -> Option<&[u8]> {
+        let own = self.apart.get(&tid).and_then(|apart| apart.directories.as_ref());
+        own.map_or(&self.cwd, |own| &own.cwd).as_deref()
+    }
+
+    /// The root directory of a thread, as [`Self::root`].
+    pub fn root_of(&self, tid: u32) -> Option<&[u8]> {
+        let own = self.apart.get(&tid).and_then(|apart| apart.directories.as_ref());
+        own.map_or(&self.root, |own| &own.root).as_deref()
     }
 
     /// What it runs: its last execution, else what it was forked with.
@@ -340,7 +393,12 @@ impl Process {
 
     /// Its root directory where that is not the container's: the path, or that it is not known.
     pub fn other_root(&self) -> Option<Safe> {
-        self.root.as_deref().map(|root| match root {
+        self.other_root_of(self.key.tgid)
+    }
+
+    /// As [`Self::other_root`], of a thread.
+    pub fn other_root_of(&self, tid: u32) -> Option<Safe> {
+        self.root_of(tid).map(|root| match root {
             b"" => Safe::literal("not known"),
             root => text::escape(root),
         })

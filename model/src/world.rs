@@ -14,6 +14,7 @@ mod process_calls;
 mod processes;
 mod quiet;
 mod resumed;
+mod sharing;
 mod snapshot;
 mod socket_calls;
 mod state;
@@ -156,7 +157,7 @@ impl World {
         self.edit(uid, |state| {
             let process = state.processes.get_mut(&key).filter(|process| is_of(process, task))?;
             touch(process);
-            let table = process.table;
+            let table = process.table_of(task.tid);
             state.pinned = Some(key);
             let result = change(state, key, table);
             state.pinned = None;
@@ -334,14 +335,14 @@ impl World {
     /// What a descriptor of a thread's process is open on; `None` where it was not seen opened.
     pub fn fd(&self, task: TaskKey, fd: i32) -> Option<&FdInfo> {
         let (state, process) = self.home_of_task(task)?;
-        state.info(process.table, fd)
+        state.info(process.table_of(task.tid), fd)
     }
 
     /// The open file description behind a descriptor, with an id that tells it from all others of its container
     /// for as long as it is open, whoever shares it.
     pub fn description(&self, task: TaskKey, fd: i32) -> Option<(u64, &FdInfo)> {
         let (state, process) = self.home_of_task(task)?;
-        let id = state.slot(process.table, fd)?.description;
+        let id = state.slot(process.table_of(task.tid), fd)?.description;
         Some((id, state.descriptions.get(&id)?))
     }
 
@@ -422,10 +423,10 @@ impl World {
         let process = self.process_of_task(task);
         let base = match (process, dirfd) {
             (Some(_), Some(fd)) => self.fd(task, fd).and_then(|info| info.kind.path()),
-            (Some(process), None) => process.cwd.as_deref(),
+            (Some(process), None) => process.cwd_of(task.tid),
             (None, _) => None,
         };
-        calls::absolute(process, base, path)
+        calls::absolute(process.and_then(|process| process.root_of(task.tid)), base, path)
     }
 }
 
@@ -442,7 +443,7 @@ fn is_of(process: &Process, task: TaskKey) -> bool {
 
 impl FdNames for World {
     fn root(&self, task: TaskKey) -> Option<Safe> {
-        self.process_of_task(task)?.other_root()
+        self.process_of_task(task)?.other_root_of(task.tid)
     }
 
     fn fd_name(&self, task: TaskKey, fd: i32) -> Option<Safe> {
@@ -450,8 +451,13 @@ impl FdNames for World {
             return (info.kind != crate::fds::FdKind::Unknown).then(|| info.label());
         }
         let process = self.process_of_task(task)?;
-        let (closed, label) =
-            self.containers.get(&process.container)?.tables.get(&process.table)?.last_closed.as_ref()?;
+        let (closed, label) = self
+            .containers
+            .get(&process.container)?
+            .tables
+            .get(&process.table_of(task.tid))?
+            .last_closed
+            .as_ref()?;
         // The label is safe text already; passing it on as own words keeps its escapes as they are.
         // One without a label had no room for it.
         (*closed == fd && !label.is_empty())
@@ -461,5 +467,7 @@ impl FdNames for World {
 
 #[cfg(test)]
 mod root_tests;
+#[cfg(test)]
+mod sharing_tests;
 #[cfg(test)]
 mod tests;

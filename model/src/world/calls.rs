@@ -262,6 +262,11 @@ impl Call<'_> {
         i32::try_from(self.event.ret).ok().filter(|&fd| fd >= 0)
     }
 
+    /// The process and its thread.
+    pub(super) fn who(&self) -> (ProcessKey, u32) {
+        (self.key, self.event.task.tid)
+    }
+
     pub(super) fn process<'s>(&self, state: &'s mut State) -> Option<&'s mut Process> {
         state.processes.get_mut(&self.key)
     }
@@ -270,7 +275,7 @@ impl Call<'_> {
 /// Applies an event other than a fork, an exec or an exit.
 pub(super) fn apply(state: &mut State, key: ProcessKey, event: &Event<'_>, limits: &Limits) {
     lifecycle::touch(state, key, event);
-    let Some(table) = state.processes.get(&key).map(|p| p.table) else { return };
+    let Some(table) = state.processes.get(&key).map(|p| p.table_of(event.task.tid)) else { return };
     apply_touched(state, (key, table), event, limits);
 }
 
@@ -328,9 +333,9 @@ pub(super) fn apply_touched(
     }
 }
 
-/// A path that a process named, from the container's root. `base` is the directory that it is relative to, where that is known.
-pub(super) fn absolute(process: Option<&Process>, base: Option<&[u8]>, path: &[u8]) -> Vec<u8> {
-    paths::join_in(process.and_then(|process| process.root.as_deref()), base, path)
+/// A path that was named in a root, from the container's. `base` is the directory that it is relative to, where that is known.
+pub(super) fn absolute(root: Option<&[u8]>, base: Option<&[u8]>, path: &[u8]) -> Vec<u8> {
+    paths::join_in(root, base, path)
 }
 
 /// The kernel's path of what an event opened or executed, from the container's root. A process that is being set up has the
@@ -338,17 +343,18 @@ pub(super) fn absolute(process: Option<&Process>, base: Option<&[u8]>, path: &[u
 pub(super) fn kernel_path(state: &State, key: ProcessKey, event: &Event<'_>) -> Option<Vec<u8>> {
     let field = event.field(FieldTag::KPATH)?;
     let process = state.processes.get(&key);
-    let root = process.and_then(|process| process.root.as_deref());
+    let tid = event.task.tid;
+    let root = process.and_then(|process| process.root_of(tid));
     // What was cut was cut at the root's end.
     if root.is_none() || field.flags.contains(FieldFlags::TRUNCATED) {
         return Some(field.bytes.to_vec());
     }
     let claimed = event.bytes(FieldTag::PATH).or_else(|| event.bytes(FieldTag::FILENAME));
     let base = match targets::directory(event, ArgKind::Path) {
-        Some(fd) => {
-            process.and_then(|process| state.info(process.table, fd)).and_then(|info| info.kind.path())
-        }
-        None => process.and_then(|process| process.cwd.as_deref()),
+        Some(fd) => process
+            .and_then(|process| state.info(process.table_of(tid), fd))
+            .and_then(|info| info.kind.path()),
+        None => process.and_then(|process| process.cwd_of(tid)),
     };
     Some(paths::from_kernel(root, claimed.map(|path| (base, path)), field.bytes))
 }

@@ -4,6 +4,7 @@ use afterimage_format::{Event, EventCode, FieldTag, layout};
 
 use super::{
     calls::{Call, Effect, absolute, kernel_path},
+    sharing,
     state::State,
 };
 use crate::{
@@ -51,7 +52,7 @@ pub(super) fn learn_path(state: &mut State, call: &Call<'_>) {
 
 /// A request of an io_uring: what it opened, what it asks to close.
 pub(super) fn ring(state: &mut State, key: ProcessKey, event: &Event<'_>) {
-    let Some(table) = state.processes.get(&key).map(|p| p.table) else { return };
+    let Some(table) = state.processes.get(&key).map(|p| p.table_of(event.task.tid)) else { return };
     let operation = event.number(layout::uring::OPCODE).and_then(|op| URING_OP.name_of(op));
     let result = i32::try_from(event.ret).ok().filter(|&fd| fd >= 0);
     let open = |state: &mut State, kind| {
@@ -148,13 +149,13 @@ fn open(state: &mut State, call: &Call<'_>, flags: u64, has_dirfd: bool) {
         (Some(path), _) => FdKind::File { path, claimed: false },
         (None, Some(path)) => {
             let dirfd = if has_dirfd { call.fd(0) } else { AT_FDCWD };
-            let process = state.processes.get(&call.key);
+            let (process, tid) = (state.processes.get(&call.key), call.event.task.tid);
             let base = if dirfd == AT_FDCWD {
-                process.and_then(|p| p.cwd.as_deref())
+                process.and_then(|p| p.cwd_of(tid))
             } else {
                 state.info(call.table, dirfd).and_then(|info| info.kind.path())
             };
-            FdKind::File { path: absolute(process, base, path), claimed: true }
+            FdKind::File { path: absolute(process.and_then(|p| p.root_of(tid)), base, path), claimed: true }
         }
         (None, None) => FdKind::Unknown,
     };
@@ -174,9 +175,9 @@ fn close_range(state: &mut State, call: &Call<'_>) {
     const CLOEXEC: u64 = 4;
     let flags = call.arg(2);
     if flags & UNSHARE != 0 {
-        super::process_calls::own_table(state, call.key);
+        sharing::own_table(state, call.key, call.event.task.tid);
     }
-    let Some(table) = state.processes.get(&call.key).map(|p| p.table) else { return };
+    let Some(table) = state.processes.get(&call.key).map(|p| p.table_of(call.event.task.tid)) else { return };
     let first = i32::try_from(call.arg(0) & 0xffff_ffff).unwrap_or(i32::MAX);
     let last = i32::try_from(call.arg(1) & 0xffff_ffff).unwrap_or(i32::MAX);
     if first > last {

@@ -136,6 +136,11 @@ impl State {
             keys.push(process.key);
             state.processes.insert_shared(process.key, process);
         }
+        while let Some((place, apart, shares)) = table.apart()? {
+            let process = keys.get(place).and_then(|key| state.processes.get_mut(key));
+            let process = process.ok_or_else(|| input.invalid())?;
+            (process.apart, process.shares) = (apart, shares);
+        }
         for place in ended {
             let key = usize::try_from(place).ok().and_then(|place| keys.get(place));
             state.ended.push_back(*key.ok_or_else(|| input.invalid())?);
@@ -367,7 +372,10 @@ impl Restoring {
     }
 
     fn add_one(&mut self, process: Arc<Process>, input: &Input<'_>) -> Result<(), SnapshotError> {
-        let is_bare = process.table == 0 && process.threads.is_empty() && process.environment.is_none();
+        let is_bare = process.table == 0
+            && !process.is_apart()
+            && process.threads.is_empty()
+            && process.environment.is_none();
         if !is_bare || process.is_running() || process.container != self.uid {
             return Err(input.invalid());
         }

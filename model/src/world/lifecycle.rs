@@ -4,7 +4,7 @@ use afterimage_format::{
     BootNanos, ContainerUid, Event, EventCode, EventFlags, FieldFlags, FieldTag, layout,
 };
 
-use super::{World, calls, state::State};
+use super::{World, calls, sharing, state::State};
 use crate::{
     budget::Limits,
     fds::{FdInfo, FdKind},
@@ -39,7 +39,11 @@ impl World {
         self.edit_for(uid, parent, |state| touch(state, parent, event));
         if tgid == parent.tgid {
             let tid = number(layout::fork::CHILD_TID).and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
-            self.edit_for(uid, parent, |state| add_thread(state, parent, tid, start));
+            let maker = event.task.tid;
+            self.edit_for(uid, parent, |state| {
+                add_thread(state, parent, tid, start);
+                sharing::begin_thread(state, parent, maker, tid);
+            });
             return;
         }
         let key = ProcessKey { tgid, start };
@@ -86,8 +90,11 @@ impl World {
                 let raw = event.number(layout::exit::RAW).unwrap_or(0);
                 let raw = u32::try_from(raw).unwrap_or(u32::MAX);
                 state.end(key, End::Exited { time: event.time, status: event.ret, raw });
-            } else if let Some(process) = state.processes.get_mut(&key) {
-                process.threads.remove(&event.task.tid);
+            } else {
+                if let Some(process) = state.processes.get_mut(&key) {
+                    process.threads.remove(&event.task.tid);
+                }
+                sharing::end_thread(state, key, event.task.tid);
             }
         });
     }
@@ -148,10 +155,11 @@ fn make_child(state: &mut State, parent: ProcessKey, key: ProcessKey, event: &Ev
     child.namespaces.enter(event.number(layout::fork::NEW_NS).unwrap_or(0));
     let current = from.execs.last().or(from.inherited.as_ref());
     child.inherited = current.map(|exec| state.share_exec(exec));
-    child.cwd = from.cwd.as_ref().map(|cwd| state.keep(cwd));
-    child.root = from.root.as_ref().map(|root| state.keep(root));
+    let tid = event.task.tid;
+    child.cwd = from.cwd_of(tid).map(|cwd| state.keep(cwd));
+    child.root = from.root_of(tid).map(|root| state.keep(root));
     child.environment = from.environment.as_ref().map(|environment| state.keep(environment));
-    child.table = state.copy_table(from.table);
+    child.table = state.copy_table(from.table_of(tid));
     if let Some((_, name)) = from.comms.last() {
         state.name_child(&mut child, event.time, name);
     }
@@ -161,15 +169,7 @@ fn make_child(state: &mut State, parent: ProcessKey, key: ProcessKey, event: &Ev
 fn exec(state: &mut State, key: ProcessKey, event: &Event<'_>, limits: &Limits) {
     let is_snapshot = event.code == EventCode::PROCESS;
     if !is_snapshot {
-        // A shared table is the process's own from here on.
-        let table = state.processes.get(&key).map_or(0, |p| p.table);
-        if state.tables.get(&table).is_some_and(|t| t.refs > 1) {
-            let own = state.copy_table(table);
-            state.release_table(table);
-            if let Some(process) = state.processes.get_mut(&key) {
-                process.table = own;
-            }
-        }
+        sharing::execute(state, key);
         let table = state.processes.get(&key).map_or(0, |p| p.table);
         state.close_on_exec(table);
     }

@@ -5,23 +5,23 @@ use afterimage_format::{EventFlags, FieldTag};
 use super::{
     calls::{Call, Effect, absolute, kernel_path},
     lifecycle::new_ns,
+    sharing,
     state::State,
 };
 use crate::{
     fds::{FdInfo, FdKind},
     mounts::{Mount, MountAction},
-    process::{End, Process, ProcessKey},
+    process::Process,
     symbols::PRCTL,
 };
 
-const CLONE_FILES: u64 = 0x400;
 /// Every `CLONE_NEW*` bit.
 const NAMESPACES: u64 = 0x7e02_0080;
 const MS_REMOUNT: u64 = 32;
 const MS_MOVE: u64 = 8192;
 /// `MS_UNBINDABLE|MS_PRIVATE|MS_SLAVE|MS_SHARED`.
 const MS_PROPAGATION: u64 = 0xf << 17;
-/// Where a table of descriptors with more than one user was unshared, and length of a task's name.
+/// Length of a task's name.
 const COMM: usize = 15;
 
 pub(super) fn apply(state: &mut State, call: &Call<'_>, effect: Effect) {
@@ -52,13 +52,11 @@ pub(super) fn apply(state: &mut State, call: &Call<'_>, effect: Effect) {
         }
         Effect::Unshare => {
             let flags = call.arg(0);
-            if flags & CLONE_FILES != 0 {
-                own_table(state, call.key);
-            }
+            sharing::unshare(state, call.key, call.event.task.tid, flags);
             enter(state, call, flags & NAMESPACES);
         }
         Effect::Setns => setns(state, call),
-        Effect::Clone { three } => cloned(state, call, three),
+        Effect::Clone { three } => sharing::cloned(state, call, three),
         Effect::Mount | Effect::Umount | Effect::MoveMount | Effect::Pivot | Effect::MountSetattr => {
             mount(state, call, effect);
             if effect == Effect::Pivot {
@@ -69,48 +67,23 @@ pub(super) fn apply(state: &mut State, call: &Call<'_>, effect: Effect) {
     }
 }
 
-/// Gives a process a table of its own.
-pub(super) fn own_table(state: &mut State, key: ProcessKey) {
-    let Some(table) = state.processes.get(&key).map(|p| p.table) else { return };
-    if state.tables.get(&table).is_none_or(|t| t.refs <= 1) {
-        return;
-    }
-    let own = state.copy_table(table);
-    state.release_table(table);
-    if let Some(process) = state.processes.get_mut(&key) {
-        process.table = own;
-    }
-}
-
-fn set_cwd(state: &mut State, key: ProcessKey, cwd: Option<&[u8]>) {
-    let old = state.processes.get_mut(&key).and_then(|p| p.cwd.take());
-    let new = match cwd {
-        Some(cwd) => state.replace(old, cwd),
-        None => {
-            state.budget.give(old.map_or(0, |o| o.len()));
-            None
-        }
-    };
-    if let Some(process) = state.processes.get_mut(&key) {
-        process.cwd = new;
-    }
-}
-
 fn claimed_path(state: &State, call: &Call<'_>, tag: FieldTag) -> Option<Vec<u8>> {
     let path = call.event.bytes(tag)?;
     let process = state.processes.get(&call.key);
-    Some(absolute(process, process.and_then(|p| p.cwd.as_deref()), path))
+    let tid = call.event.task.tid;
+    let (root, cwd) = (process.and_then(|p| p.root_of(tid)), process.and_then(|p| p.cwd_of(tid)));
+    Some(absolute(root, cwd, path))
 }
 
 fn chdir(state: &mut State, call: &Call<'_>) {
     let real = kernel_path(state, call.key, call.event);
     let path = real.or_else(|| claimed_path(state, call, FieldTag::PATH));
-    set_cwd(state, call.key, path.as_deref());
+    sharing::set_cwd(state, call.who(), path.as_deref());
 }
 
 fn fchdir(state: &mut State, call: &Call<'_>) {
     let path = state.info(call.table, call.fd(0)).and_then(|info| info.kind.path()).map(<[u8]>::to_vec);
-    set_cwd(state, call.key, path.as_deref());
+    sharing::set_cwd(state, call.who(), path.as_deref());
 }
 
 /// What a runtime does to the root of what it sets up makes the container's own.
@@ -121,30 +94,15 @@ fn is_setup(call: &Call<'_>) -> bool {
 fn chroot(state: &mut State, call: &Call<'_>) {
     if !is_setup(call) {
         let path = new_root(state, call);
-        set_root(state, call.key, path);
+        sharing::set_root(state, call.who(), path);
     }
 }
 
 /// Where a call puts the root; `None` where it is not known: in a root that is not known no path is.
 fn new_root(state: &State, call: &Call<'_>) -> Option<Vec<u8>> {
-    let is_known = state.processes.get(&call.key)?.root.as_ref().is_none_or(|root| !root.is_empty());
+    let root = state.processes.get(&call.key)?.root_of(call.event.task.tid);
+    let is_known = root.is_none_or(|root| !root.is_empty());
     claimed_path(state, call, FieldTag::PATH).filter(|_| is_known)
-}
-
-/// A process has another root: `None` where it is not known which.
-fn set_root(state: &mut State, key: ProcessKey, path: Option<Vec<u8>>) {
-    let path = path.filter(|path| path.starts_with(b"/")).unwrap_or_default();
-    let old = state.processes.get_mut(&key).and_then(|p| p.root.take());
-    let root = match path.as_slice() {
-        b"/" => {
-            state.budget.give(old.map_or(0, |old| old.len()));
-            None
-        }
-        path => state.replace(old, path),
-    };
-    if let Some(process) = state.processes.get_mut(&key) {
-        process.root = root;
-    }
 }
 
 /// `pivot_root` moves the root of the caller, and of every process of its mount namespace that has the same, and their working
@@ -154,18 +112,21 @@ fn pivot(state: &mut State, call: &Call<'_>) {
         return;
     }
     let Some(caller) = state.processes.share(&call.key) else { return };
-    let path = new_root(state, call);
+    let (tid, path) = (call.event.task.tid, new_root(state, call));
+    let old = caller.root_of(tid);
+    let is_caller = |process: &Process| process.key == call.key;
     let shares = |process: &&Process| {
         let is_there = process.namespaces.mnt.is_some() && process.namespaces.mnt == caller.namespaces.mnt;
-        process.key == call.key || is_there && process.is_running() && process.root == caller.root
+        is_caller(process) || is_there && process.is_running() && process.root.as_deref() == old
     };
-    let moved: Vec<ProcessKey> = state.processes.values().filter(shares).map(|process| process.key).collect();
-    for key in moved {
-        let old = state.processes.get(&key).map(|p| (p.root.clone(), p.cwd.clone())).unwrap_or_default();
-        let was_root = old.1.as_deref() == Some(old.0.as_deref().unwrap_or(b"/"));
-        set_root(state, key, path.clone());
-        if was_root {
-            set_cwd(state, key, path.as_deref());
+    let moved = state.processes.values().filter(shares).map(|process| {
+        let tid = if is_caller(process) { tid } else { process.key.tgid };
+        ((process.key, tid), process.cwd_of(tid) == Some(old.unwrap_or(b"/")))
+    });
+    for (who, was_in_root) in moved.collect::<Vec<_>>() {
+        sharing::set_root(state, who, path.clone());
+        if was_in_root {
+            sharing::set_cwd(state, who, path.as_deref());
         }
     }
 }
@@ -269,28 +230,8 @@ fn setns(state: &mut State, call: &Call<'_>) {
 fn joined(state: &mut State, call: &Call<'_>, bits: u64) {
     enter(state, call, bits);
     if bits & new_ns::MNT != 0 && !is_setup(call) {
-        set_root(state, call.key, None);
-        set_cwd(state, call.key, None);
-    }
-}
-
-/// The parent's return from `clone`: with `CLONE_FILES` the child, known since the fork, shares its table.
-fn cloned(state: &mut State, call: &Call<'_>, three: bool) {
-    let flags = if three { crate::class::open_how_flags(call.event).unwrap_or(0) } else { call.arg(0) };
-    if flags & CLONE_FILES == 0 {
-        return;
-    }
-    let is_child = |p: &&Process| {
-        p.parent == Some(call.key)
-            && p.end == End::Running
-            && p.execs.is_empty()
-            && (i64::from(p.key.tgid) == call.event.ret || p.vpid.map(i64::from) == Some(call.event.ret))
-    };
-    let Some(child) = state.processes.values().find(is_child).map(|p| (p.key, p.table)) else { return };
-    state.share_table(call.table);
-    state.release_table(child.1);
-    if let Some(process) = state.processes.get_mut(&child.0) {
-        process.table = call.table;
+        sharing::set_root(state, call.who(), None);
+        sharing::set_cwd(state, call.who(), None);
     }
 }
 

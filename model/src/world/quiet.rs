@@ -3,7 +3,7 @@
 //!
 //! What is told is what the calls one by one would have: counts add up, and between two calls of a process that only count
 //! nothing of what they count for can change unless an event says so, which ends the gathering. A thread is taken for
-//! its process's.
+//! its process's, but for its descriptors.
 
 use afterimage_format::{BootNanos, ContainerUid, Event, EventFlags, FieldTag, TaskKey};
 
@@ -17,8 +17,8 @@ use crate::process::{Origin, Process, ProcessKey};
 
 /// Processes whose calls are gathered at once: about what runs at the same time.
 const PROCESSES: usize = 16;
-/// Descriptors of one process that bytes go through.
-const DESCRIPTORS: usize = 8;
+/// Descriptors of one process's threads that bytes go through.
+const DESCRIPTORS: usize = 16;
 
 /// What one container's processes did.
 #[derive(Debug, Default)]
@@ -41,8 +41,8 @@ pub(super) struct Run {
     /// The last event belonged to the set-up; one of them did not.
     pub(super) setup: bool,
     pub(super) payload: bool,
-    /// Descriptor, whether it was written to, and how much.
-    pub(super) moved: Vec<(i32, bool, u64)>,
+    /// Thread, descriptor, whether it was written to, and how much: a thread may have descriptors of its own.
+    pub(super) moved: Vec<(u32, i32, bool, u64)>,
 }
 
 impl Tally {
@@ -117,22 +117,23 @@ impl Run {
             return true;
         }
         let fd = |at: usize| event.args.get(at).copied().unwrap_or(0) as i32;
+        let tid = event.task.tid;
         match calls::effect(event.code) {
-            Effect::Read => self.add(&[(fd(0), false)], moved),
-            Effect::Write => self.add(&[(fd(0), true)], moved),
-            Effect::Copy { from, to } => self.add(&[(fd(from), false), (fd(to), true)], moved),
+            Effect::Read => self.add(tid, &[(fd(0), false)], moved),
+            Effect::Write => self.add(tid, &[(fd(0), true)], moved),
+            Effect::Copy { from, to } => self.add(tid, &[(fd(from), false), (fd(to), true)], moved),
             _ => true,
         }
     }
 
-    fn add(&mut self, ways: &[(i32, bool)], bytes: u64) -> bool {
+    fn add(&mut self, tid: u32, ways: &[(i32, bool)], bytes: u64) -> bool {
         if self.moved.len() + ways.len() > DESCRIPTORS {
             return false;
         }
         for &(fd, writes) in ways {
-            match self.moved.iter_mut().find(|(of, way, _)| (*of, *way) == (fd, writes)) {
+            match self.moved.iter_mut().find(|(by, of, way, _)| (*by, *of, *way) == (tid, fd, writes)) {
                 Some((.., sum)) => *sum = sum.saturating_add(bytes),
-                None => self.moved.push((fd, writes, bytes)),
+                None => self.moved.push((tid, fd, writes, bytes)),
             }
         }
         true
@@ -148,15 +149,18 @@ impl World {
             process.setup = run.setup;
             process.payload |= run.payload;
         };
-        let moved = |state: &mut State, key: ProcessKey, table: u64| {
-            for &(fd, writes, bytes) in &run.moved {
+        let moved = |state: &mut State, key: ProcessKey| {
+            for &(tid, fd, writes, bytes) in &run.moved {
+                let Some(table) = state.processes.get(&key).map(|process| process.table_of(tid)) else {
+                    return;
+                };
                 fd_calls::moved(state, key, (table, fd), (writes, bytes), None);
             }
         };
-        let at_home = self.edit_at_home(uid, run.task, touch, |state, key, table| {
+        let at_home = self.edit_at_home(uid, run.task, touch, |state, key, _| {
             state.events += run.events;
             state.last = last;
-            moved(state, key, table);
+            moved(state, key);
         });
         if at_home.is_some() || !self.begin(uid, run.events, last) {
             return;
@@ -165,8 +169,7 @@ impl World {
         self.edit_for(uid, key, |state| {
             let Some(process) = state.processes.get_mut(&key) else { return };
             touch(process);
-            let table = process.table;
-            moved(state, key, table);
+            moved(state, key);
         });
     }
 }

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The version written and read.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 impl World {
     /// The state of one container, at the moment of the last event applied. Empty where the container is not known.
@@ -78,6 +78,17 @@ impl Stored for State {
     }
 
     fn get(input: &mut Input<'_>) -> Result<Self, SnapshotError> {
+        let mut state = Self::get_first(input)?;
+        state.get_apart(input)?;
+        state.check(input)?;
+        state.budget = Budget::with_used(state.cost());
+        Ok(state)
+    }
+}
+
+impl State {
+    /// As version 1 has it, unchecked.
+    pub(super) fn get_first(input: &mut Input<'_>) -> Result<Self, SnapshotError> {
         let mut state = Self {
             processes: Stored::get(input)?,
             ended: Stored::get(input)?,
@@ -116,9 +127,17 @@ impl Stored for State {
                 process.inherited = inherited;
             }
         }
-        state.check(input)?;
-        state.budget = Budget::with_used(state.cost());
         Ok(state)
+    }
+
+    /// What threads have for themselves, and which processes share directories.
+    fn get_apart(&mut self, input: &mut Input<'_>) -> Result<(), SnapshotError> {
+        for _ in 0..input.count()? {
+            let key = ProcessKey::get(input)?;
+            let process = self.processes.get_mut(&key).ok_or_else(|| input.invalid())?;
+            (process.apart, process.shares) = (Stored::get(input)?, Stored::get(input)?);
+        }
+        Ok(())
     }
 }
 
@@ -167,6 +186,13 @@ impl State {
         for process in processes {
             put_exec_ids(process, out);
         }
+        let apart: Vec<&&Process> = processes.iter().filter(|process| process.is_apart()).collect();
+        (apart.len() as u64).put(out);
+        for process in apart {
+            process.key.put(out);
+            process.apart.put(out);
+            process.shares.put(out);
+        }
     }
 
     /// Counts of references that a snapshot claims must be true: wrong ones would leak or free too early.
@@ -178,6 +204,9 @@ impl State {
             }
             if process.table != 0 {
                 *tables.entry(process.table).or_default() += 1;
+            }
+            for table in process.apart.values().filter_map(|apart| apart.table) {
+                *tables.entry(table).or_default() += 1;
             }
         }
         let mut descriptions: HashMap<u64, u32> = HashMap::new();

@@ -11,7 +11,7 @@ use super::processes::Processes;
 use crate::{
     budget::{Budget, Limits, Overflow},
     fds::{FdInfo, FdTable, Slot},
-    process::{Exec, Process, ProcessKey},
+    process::{Apart, Directories, Exec, Process, ProcessKey},
 };
 
 /// Looked up several times for each event. Keys are numbers that the kernel gives out.
@@ -160,6 +160,9 @@ impl State {
     /// Gives back what a process that is no longer there paid besides itself.
     fn discard(&mut self, process: &Process) {
         self.release_table(process.table);
+        for table in process.apart.values().filter_map(|apart| apart.table) {
+            self.release_table(table);
+        }
         self.budget.give(own_strings(process));
         for exec in process.execs.iter().chain(&process.inherited) {
             self.release_exec(exec);
@@ -176,9 +179,20 @@ impl State {
         let environment = process.environment.take();
         process.threads.clear();
         let table = std::mem::take(&mut process.table);
+        let apart = std::mem::take(&mut process.apart);
+        process.shares = 0;
+        apart.into_values().for_each(|apart| self.release_apart(apart));
         self.budget.give(environment.map_or(0, |e| e.len()));
         self.ended.push_back(key);
         self.release_table(table);
+    }
+
+    /// Gives back what a thread had for itself.
+    pub(super) fn release_apart(&mut self, apart: Apart) {
+        self.budget.give(apart.directories.map_or(0, |directories| directories.bytes()));
+        if let Some(table) = apart.table {
+            self.release_table(table);
+        }
     }
 
     /// Pays for an execution and gives it its id; `None` when there is no room.
@@ -297,6 +311,26 @@ impl State {
         }
         if let Some(table) = self.tables.get_mut(&table) {
             table.slots.insert(new, Slot { description, cloexec });
+        }
+    }
+
+    /// Makes a number of a table what it is in another, or closes it.
+    pub(super) fn put_slot(&mut self, table: u64, fd: i32, slot: Option<Slot>) {
+        // Taken before the old use of the number is closed, which may be the same description.
+        let slot = slot.filter(|slot| match self.descriptions.get_mut(&slot.description) {
+            Some(info) => {
+                info.refs += 1;
+                true
+            }
+            None => false,
+        });
+        self.close(table, fd);
+        let Some(slot) = slot else { return };
+        if !self.room(SLOT) {
+            self.overflow.descriptors += 1;
+            self.release_description(slot.description);
+        } else if let Some(table) = self.tables.get_mut(&table) {
+            table.slots.insert(fd, slot);
         }
     }
 
@@ -434,7 +468,9 @@ impl State {
 fn own_strings(process: &Process) -> usize {
     let comms: usize = process.comms.iter().map(|(_, name)| COMM + name.len()).sum();
     let strings = [&process.cwd, &process.root, &process.environment];
-    comms + strings.into_iter().flatten().map(Vec::len).sum::<usize>()
+    let apart = process.apart.values().filter_map(|apart| apart.directories.as_ref());
+    let apart: usize = apart.map(Directories::bytes).sum();
+    comms + apart + strings.into_iter().flatten().map(Vec::len).sum::<usize>()
 }
 
 impl State {
@@ -494,6 +530,8 @@ impl State {
         process.container = uid;
         // What is another root where it was is this container's own.
         process.root = None;
+        process.apart.clear();
+        process.shares = 0;
         process.table = 0;
         let (execs, inherited) = (std::mem::take(&mut process.execs), process.inherited.take());
         process.execs = execs.iter().filter_map(|e| self.pay_exec(e.as_ref().clone())).collect();

@@ -52,9 +52,10 @@ pub(super) enum Column {
     Table,
     Threads,
     Holder,
+    Apart,
 }
 
-const COLUMNS: usize = Column::Holder as usize + 1;
+const COLUMNS: usize = Column::Apart as usize + 1;
 
 /// How far one number is from another, whatever they are.
 pub(super) fn difference(to: u64, from: u64) -> i64 {

@@ -4,13 +4,16 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::super::state::{Map, State};
 use crate::{
+    budget::Budget,
     codec::{Input, SnapshotError, Stored},
     process::{Exec, Process, ProcessKey},
 };
 
 /// The state without the processes that ended, and the processes that are the last that had their ids.
 pub(super) fn live(input: &mut Input<'_>) -> Result<(State, Vec<ProcessKey>), SnapshotError> {
-    let state = State::get(input)?;
+    let mut state = State::get_first(input)?;
+    state.check(input)?;
+    state.budget = Budget::with_used(state.cost());
     let holders = Vec::<ProcessKey>::get(input)?;
     if !input.is_done() || !holders.iter().all(|key| state.processes.contains_key(key)) {
         return Err(input.invalid());

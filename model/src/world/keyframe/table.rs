@@ -1,13 +1,13 @@
 //! Processes in columns, with what they executed: written in one pass, read row by row.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use afterimage_format::BootNanos;
 
 use super::columns::{Alike, Column, Keys, Reader, Writer, difference};
 use crate::{
     codec::{SnapshotError, Stored, unzigzag, zigzag},
-    process::{End, Exec, Process, ProcessKey},
+    process::{Apart, End, Exec, Process, ProcessKey},
     world::state::Map,
 };
 
@@ -57,7 +57,7 @@ impl<'a> TableWriter<'a> {
         for (place, process) in processes.iter().enumerate() {
             this.put_process(place, process, &mut before);
             if live {
-                this.put_live(process);
+                this.put_live(place, process);
             }
         }
         this
@@ -208,7 +208,12 @@ impl<'a> TableWriter<'a> {
         }
     }
 
-    fn put_live(&mut self, process: &'a Process) {
+    fn put_live(&mut self, place: usize, process: &'a Process) {
+        if process.is_apart() {
+            self.out.put(Column::Apart, &(place as u64));
+            self.out.put(Column::Apart, &process.apart);
+            self.out.put(Column::Apart, &process.shares);
+        }
         self.out.string(Column::Environment, process.environment.as_deref());
         self.out.put(Column::Table, &process.table);
         self.out.put(Column::Threads, &process.threads);
@@ -381,6 +386,18 @@ impl<'a> TableReader<'a> {
         process.table = self.columns.get(Column::Table)?;
         process.threads = self.columns.get(Column::Threads)?;
         Ok(())
+    }
+
+    /// The next process with threads that have something for themselves, or that shares directories: its place, that, and with
+    /// whom. To be asked behind all processes.
+    #[expect(clippy::type_complexity, reason = "three things of one row")]
+    pub(super) fn apart(&mut self) -> Result<Option<(usize, BTreeMap<u32, Apart>, u64)>, SnapshotError> {
+        if !self.columns.has_more(Column::Apart) {
+            return Ok(None);
+        }
+        let place = self.columns.get::<u64>(Column::Apart)?;
+        let place = usize::try_from(place).map_err(|_| self.columns.invalid(Column::Apart))?;
+        Ok(Some((place, self.columns.get(Column::Apart)?, self.columns.get(Column::Apart)?)))
     }
 
     pub(super) fn holder(&mut self) -> Result<bool, SnapshotError> {
