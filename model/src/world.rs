@@ -466,6 +466,8 @@ impl FdNames for World {
 }
 
 #[cfg(test)]
+mod ring_tests;
+#[cfg(test)]
 mod root_tests;
 #[cfg(test)]
 mod sharing_tests;

@@ -85,7 +85,9 @@ impl Line<'_> {
         let operation = self.event.number(layout::uring::OPCODE);
         let mut line = operation.map_or("?".to_owned(), |op| symbols::URING_OP.symbol(op));
         let fd = self.event.number(layout::uring::FD).map(|fd| fd as i32).filter(|&fd| fd >= 0);
-        if let Some(fd) = fd {
+        // Of a socket that is to be made it is the family.
+        let is_fd = operation.and_then(|op| symbols::URING_OP.name_of(op)) != Some("IORING_OP_SOCKET");
+        if let Some(fd) = fd.filter(|_| is_fd) {
             line.push(' ');
             line += &self.fd_label(fd);
         }

@@ -269,6 +269,14 @@ impl<'a> Look<'a> {
                 }
                 return;
             }
+            (EventCode::URING_SUBMIT, Some("IORING_OP_RENAMEAT")) => {
+                let (from, to) = (self.world.path_of(self.event), self.world.second_path_of(self.event));
+                // The directory of a new name that is relative is not recorded.
+                if let (Some(from), Some(to)) = (from, to.filter(|to| to.starts_with(b"/"))) {
+                    self.rename(&from, &to, false);
+                }
+                return;
+            }
             (EventCode::URING_SUBMIT, Some("IORING_OP_UNLINKAT")) => ActKind::Deleted,
             (EventCode::URING_SUBMIT, Some("IORING_OP_MKDIRAT")) => ActKind::Created,
             _ => return,
@@ -478,14 +486,19 @@ impl<'a> Look<'a> {
 
     fn renamed(&mut self) {
         let (Some(from), Some(to)) = (self.path(), self.claimed(FieldTag::PATH2, 1)) else { return };
-        if from.0 == to {
+        let swaps = syscalls::base_name(self.event.code) == "renameat2" && self.arg(4) & RENAME_EXCHANGE != 0;
+        self.rename(&from.0, &to, swaps);
+    }
+
+    fn rename(&mut self, from: &[u8], to: &[u8], swaps: bool) {
+        if from == to {
             return;
         }
         let time = self.event.time;
-        let file = self.set.with_name(&from.0, time);
-        if syscalls::base_name(self.event.code) == "renameat2" && self.arg(4) & RENAME_EXCHANGE != 0 {
-            let other = self.set.with_name(&to, time);
-            for (file, name) in [(file, &to), (other, &from.0)] {
+        let file = self.set.with_name(from, time);
+        if swaps {
+            let other = self.set.with_name(to, time);
+            for (file, name) in [(file, to), (other, from)] {
                 if let Some(file) = file {
                     self.set.rename(file, name);
                     self.note(file, ActKind::Renamed, 0);
@@ -493,7 +506,7 @@ impl<'a> Look<'a> {
             }
             return;
         }
-        let there = self.set.holder(&to).filter(|record| !record.is_gone()).map(|record| record.id);
+        let there = self.set.holder(to).filter(|record| !record.is_gone()).map(|record| record.id);
         if let Some(replaced) = there {
             self.note(replaced, ActKind::Replaced, 0);
         }
@@ -501,7 +514,7 @@ impl<'a> Look<'a> {
             self.set.refuse(self.event.time, ActKind::Renamed, 0);
             return;
         };
-        self.set.rename(file, &to);
+        self.set.rename(file, to);
         self.note(file, ActKind::Renamed, 0);
     }
 

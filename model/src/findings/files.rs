@@ -63,6 +63,7 @@ pub(super) fn ring(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {
             let place = places::secret(&path).or_else(|| places::opened(&path))?;
             Some(about(act, place.severity, place.title, place.attack, &path))
         }
+        (EventCode::URING_SUBMIT, "IORING_OP_RENAMEAT") => renamed(act, memory),
         (EventCode::URING_SUBMIT, "IORING_OP_UNLINKAT") => {
             let dirfd = act.event.number(layout::uring::FD).map(|fd| fd as i32).filter(|&fd| fd >= 0);
             let path = act.world.resolve(act.event.task, dirfd, act.event.bytes(FieldTag::PATH)?);

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     describe::descriptors,
     fds::{FdInfo, FdKind, Pipe, PipeId, Socket, SocketState, UNNAMED_TERMINAL},
-    process::ProcessKey,
+    process::{Process, ProcessKey},
     sockaddr::SocketAddress,
     symbols::{FCNTL, IOCTL, URING_OP},
     syscalls::{self, ArgKind},
@@ -51,6 +51,10 @@ pub(super) fn learn_path(state: &mut State, call: &Call<'_>) {
 }
 
 /// A request of an io_uring: what it opened, what it asks to close.
+///
+/// Requests can be about files in slots of the ring's own, which have no descriptor; the events do not tell which are. A
+/// descriptor that is open already is none that a request made: its result was a slot. To close slots is asked with
+/// descriptor 0, so that to close that one is not believed.
 pub(super) fn ring(state: &mut State, key: ProcessKey, event: &Event<'_>) {
     let Some(table) = state.processes.get(&key).map(|p| p.table_of(event.task.tid)) else { return };
     let operation = event.number(layout::uring::OPCODE).and_then(|op| URING_OP.name_of(op));
@@ -64,7 +68,10 @@ pub(super) fn ring(state: &mut State, key: ProcessKey, event: &Event<'_>) {
         (EventCode::URING_COMPLETE, Some("IORING_OP_OPENAT" | "IORING_OP_OPENAT2")) => {
             // Without a path the number is a slot of the ring's own table, or nothing is known of it.
             if let Some(path) = kernel_path(state, key, event) {
-                open(state, FdKind::File { path, claimed: false });
+                let known = result.and_then(|fd| state.info(table, fd)).and_then(|info| info.kind.path());
+                if known != Some(path.as_slice()) {
+                    open(state, FdKind::File { path, claimed: false });
+                }
             }
         }
         // A number that is open already is none that the kernel gave out: it is a slot of the ring's own table.
@@ -73,8 +80,11 @@ pub(super) fn ring(state: &mut State, key: ProcessKey, event: &Event<'_>) {
         {
             open(state, FdKind::Socket(Box::new(Socket::of_ring(made == "IORING_OP_ACCEPT"))));
         }
+        // A slot's file gets a descriptor: which file it is no event tells.
+        (EventCode::URING_COMPLETE, Some("IORING_OP_FIXED_FD_INSTALL")) => open(state, FdKind::Unknown),
         (EventCode::URING_SUBMIT, Some("IORING_OP_CLOSE")) => {
-            if let Some(fd) = event.number(layout::uring::FD).and_then(|fd| i32::try_from(fd).ok()) {
+            let fd = event.number(layout::uring::FD).and_then(|fd| i32::try_from(fd).ok());
+            if let Some(fd) = fd.filter(|&fd| fd > 0) {
                 state.close_and_remember(table, fd);
             }
         }
@@ -225,11 +235,41 @@ fn ioctl(state: &mut State, call: &Call<'_>) {
     match IOCTL.name_of(call.arg(1)) {
         Some("FIOCLEX") => set_cloexec(state, call, call.fd(0), true),
         Some("FIONCLEX") => set_cloexec(state, call, call.fd(0), false),
+        Some("SECCOMP_IOCTL_NOTIF_ADDFD") => given(state, call),
         Some("TIOCGPTPEER") => {
             let terminal = FdKind::Other { target: UNNAMED_TERMINAL.to_vec() };
             make(state, call, terminal, call.arg(2) & O_CLOEXEC != 0);
         }
         _ => {}
+    }
+}
+
+/// A seccomp listener put a descriptor into the process that waits for it, perhaps in place of another. Which one waits is not
+/// recorded, nor what it was given: the number is unknown in each that may be it.
+fn given(state: &mut State, call: &Call<'_>) {
+    let Some(fd) = call.new_fd() else { return };
+    let others =
+        || state.processes.values().filter(|process| process.is_running() && process.key != call.key);
+    let filters = |process: &Process| process.hardening.seccomp_filters;
+    // Most containers have a filter of their runtime's: who has more has one of its own.
+    let own = call.key;
+    let least =
+        state.processes.values().filter(|process| process.is_running()).map(filters).min().unwrap_or(0);
+    let above = if others().any(|process| filters(process) > least) { least } else { 0 };
+    let may_be = others().filter(|process| filters(process) > above);
+    let caller =
+        state.processes.get(&own).filter(|process| filters(process) > 0 && !process.threads.is_empty());
+    let tables = |process: &Process| {
+        let apart = process.apart.values().filter_map(|apart| apart.table);
+        std::iter::once(process.table).chain(apart).collect::<Vec<u64>>()
+    };
+    let mut tables: Vec<u64> = may_be.chain(caller).flat_map(tables).collect();
+    tables.sort_unstable();
+    tables.dedup();
+    for table in tables {
+        if state.slot(table, fd).is_some() {
+            state.open(table, fd, FdInfo::new(FdKind::Unknown, None, call.event.time), false);
+        }
     }
 }
 
