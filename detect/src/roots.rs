@@ -6,7 +6,7 @@ use std::{
 };
 
 use afterimage_format::{ContainerUid, EventCode, EventFlags, Recording, Wanted};
-use afterimage_model::syscalls;
+use afterimage_model::{Restoring, budget::Limits, syscalls};
 
 /// Calls that give a process another root.
 const CALLS: [&str; 2] = ["chroot", "pivot_root"];
@@ -33,5 +33,29 @@ pub fn rooted(recording: &Recording) -> Arc<[ContainerUid]> {
         rows.any(|(row, (code, ret))| codes.contains(&EventCode(*code)) && *ret >= 0 && !is_setup(row))
     };
     blocks.retain(|_, blocks| blocks.iter().any(|index| calls(*index)));
-    blocks.into_keys().collect()
+    let mut rooted: BTreeSet<ContainerUid> = blocks.into_keys().collect();
+    rooted.extend(begun_without(recording).filter(|uid| had_any(recording, *uid)));
+    rooted.into_iter().collect()
+}
+
+/// The containers whose first events are not in the recording.
+fn begun_without(recording: &Recording) -> impl Iterator<Item = ContainerUid> {
+    let mut first: BTreeMap<ContainerUid, u64> = BTreeMap::new();
+    for block in recording.blocks() {
+        let row = first.entry(block.container).or_insert(u64::MAX);
+        *row = block.first_row.min(*row);
+    }
+    first.into_iter().filter(|(_, row)| *row > 0).map(|(uid, _)| uid)
+}
+
+/// Whether any process of a container had another root when the recording of it begins, as far as a keyframe tells.
+fn had_any(recording: &Recording, uid: ContainerUid) -> bool {
+    let Some(first) = recording.keyframes_of(uid).first() else { return false };
+    let Ok(Some(bytes)) = recording.state(first) else { return true };
+    let Ok(restoring) = Restoring::begin(Limits::default(), &bytes, first.base) else { return true };
+    restoring
+        .finish()
+        .processes(uid)
+        .iter()
+        .any(|process| process.root.is_some() || process.has_threads_apart())
 }

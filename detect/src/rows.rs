@@ -73,6 +73,14 @@ struct Place<'a> {
     frame: &'a Frame,
 }
 
+impl Place<'_> {
+    /// Whether the rows say by themselves what a part asks: not of paths where a process may have another root.
+    fn tells(&self, key: Key) -> bool {
+        let is_path = matches!(key, Key::Paths(Names::Absolute | Names::Descriptor) | Key::Opened);
+        !is_path || self.frame.tells_paths(self.columns.container())
+    }
+}
+
 impl<'f> RowFilter<'f> {
     pub(crate) fn new(node: &'f Node, frame: &'f Frame) -> Self {
         let (codes, wanted) = (Codes::of(node), Wanted::default());
@@ -187,8 +195,8 @@ impl Plan<'_> {
                 sure.and_not(&own.may);
                 Rows { may, sure }
             }
-            Self::Part(part) => part.rows(place, asked),
-            Self::Doubt => Rows { may: asked.clone(), sure: Bits::none(asked.len()) },
+            Self::Part(part) if place.tells(part.key) => part.rows(place, asked),
+            Self::Part(_) | Self::Doubt => Rows { may: asked.clone(), sure: Bits::none(asked.len()) },
         }
     }
 }
@@ -197,10 +205,6 @@ impl Part<'_> {
     fn rows(&self, place: &Place<'_>, asked: &Bits) -> Rows {
         let columns = place.columns;
         let codes = columns.codes();
-        let is_path = matches!(self.key, Key::Paths(Names::Absolute | Names::Descriptor) | Key::Opened);
-        if is_path && !place.frame.tells_paths(columns.container()) {
-            return self.each(asked, |_| Verdict::Maybe);
-        }
         match self.key {
             Key::Block => {
                 let verdict = self.at(place, &no_event());

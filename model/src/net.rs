@@ -27,7 +27,7 @@ use crate::{
     World,
     describe::payload,
     dns::{DnsAnswer, DnsMessage},
-    fds::{Socket, SocketState},
+    fds::{FdKind, Socket, SocketState},
     peer,
     process::ProcessKey,
     requests::Requests,
@@ -38,6 +38,8 @@ use crate::{
 
 /// The port of DNS.
 const DNS_PORT: u16 = 53;
+/// The last of the descriptors that a runtime gives.
+const STANDARD: i32 = 2;
 /// Conversations, listeners, lookups and addresses with names remembered of one container, each.
 const MOST: usize = 8_192;
 
@@ -66,6 +68,8 @@ struct Net {
     lookups: Vec<Lookup>,
     names: HashMap<IpAddr, Vec<Vec<u8>>>,
     dropped: u64,
+    /// Bytes through descriptors of which nothing is known.
+    unknown: u64,
 }
 
 /// A connection that goes on in the background.
@@ -140,6 +144,12 @@ impl Network {
     /// Names that DNS servers gave for an address.
     pub fn names(&self, container: ContainerUid, ip: IpAddr) -> &[Vec<u8>] {
         self.containers.get(&container).and_then(|n| n.names.get(&ip)).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Bytes that went through descriptors of which nothing is known, and that may be sockets: such as came from another process
+    /// in a message. Standard input, output and error, which most containers have from their runtime, are not among them.
+    pub fn unknown(&self, container: ContainerUid) -> u64 {
+        self.containers.get(&container).map_or(0, |n| n.unknown)
     }
 
     /// What was left out for lack of room.
@@ -336,6 +346,11 @@ impl Look<'_> {
         // What further messages of one call moved is not recorded.
         let is_many = counts_messages(syscalls::base_name(self.event.code));
         let bytes = if is_many { payload::length(parts) } else { moved };
+        let kind = self.world.fd(self.event.task, self.fd()).map(|info| &info.kind);
+        let is_unknown = kind.map_or(self.fd() > STANDARD, |kind| *kind == FdKind::Unknown);
+        if self.counts && is_unknown {
+            self.net.unknown = self.net.unknown.saturating_add(bytes);
+        }
         let Some(socket) = self.socket(self.fd()).filter(is_talk) else { return };
         // A datagram's own address is whom it went to or came from.
         let told = self.told(FieldTag::SOCKADDR);

@@ -309,6 +309,11 @@ impl Process {
         !self.apart.is_empty() || self.shares != 0
     }
 
+    /// Whether a thread has something for itself: descriptors, or root and working directory.
+    pub fn has_threads_apart(&self) -> bool {
+        !self.apart.is_empty()
+    }
+
     /// The table of descriptors of a thread.
     pub(crate) fn table_of(&self, tid: u32) -> u64 {
         self.apart.get(&tid).and_then(|apart| apart.table).unwrap_or(self.table)

@@ -496,6 +496,54 @@ static void moved(void) {
   waitpid(child, NULL, 0);
 }
 
+/* A thread that makes descriptor 51 a decoy, for itself alone. */
+static void *decoy(void *unused) {
+  check(unshare(CLONE_FILES) == 0, "unshare");
+  int fd = open("/tmp/decoyfile", O_RDWR | O_CREAT, 0600);
+  check(fd >= 0 && dup2(fd, 51) == 51, "decoyfile");
+  return unused;
+}
+
+/* Moves whoever shares its working directory. */
+static int moves(void *unused) {
+  _exit(unused != NULL || chdir("/tmp/there") != 0);
+}
+
+/* What paths and descriptors mean to one is not what they mean to another. */
+static void apart(void) {
+  int fd = open("/etc/secret", O_WRONLY | O_CREAT, 0600);
+  check(fd >= 0 && mkdir("/tmp/jail", 0700) == 0 && mkdir("/tmp/jail/etc", 0700) == 0, "jail");
+  for (int inside = 0; inside < 2; inside++) {
+    pid_t child = fork();
+    if (child == 0) {
+      check(chroot(inside ? "/tmp/jail" : "/etc") == 0, "chroot");
+      fd = open(inside ? "/etc/passwd" : "/secret", O_RDWR | O_CREAT, 0600);
+      check(fd >= 0 && unlink(inside ? "/etc/passwd" : "/secret") == 0, "in another root");
+      _exit(0);
+    }
+    int status;
+    check(waitpid(child, &status, 0) == child && status == 0, "child");
+  }
+  fd = open("/tmp/realfile", O_RDWR | O_CREAT, 0600);
+  check(fd >= 0 && dup2(fd, 51) == 51, "realfile");
+  pthread_t thread;
+  check(pthread_create(&thread, NULL, decoy, NULL) == 0 && pthread_join(thread, NULL) == 0, "thread");
+  check(write(51, "SECRET", 6) == 6, "write");
+  check(mkdir("/tmp/here", 0700) == 0 && mkdir("/tmp/there", 0700) == 0 && chdir("/tmp/here") == 0, "here");
+  check(close(open("/tmp/there/file", O_WRONLY | O_CREAT, 0600)) == 0, "file");
+  static char stack[65536];
+  /* With `CLONE_VFORK` it is done before this returns. */
+  for (int waits = 0; waits < 2; waits++) {
+    check(chdir("/tmp/here") == 0, "here");
+    pid_t child = clone(moves, stack + sizeof stack, CLONE_FS | SIGCHLD | (waits ? CLONE_VFORK : 0), NULL);
+    int status;
+    check(child > 0 && waitpid(child, &status, 0) == child && status == 0, "clone");
+    check(waits || close(open("/tmp/there/file", O_WRONLY | O_CREAT, 0600)) == 0, "again");
+    check(close(open("file", O_RDONLY)) == 0, "file of there");
+    check(!waits || unlink("file") == 0, "unlink");
+  }
+}
+
 int main(int argc, char **argv, char **environment) {
   const char *act = argc > 1 ? argv[1] : "";
   if (!strcmp(act, "untouched")) untouched();
@@ -533,6 +581,7 @@ int main(int argc, char **argv, char **environment) {
   else if (!strcmp(act, "elsewhen")) elsewhen();
   else if (!strcmp(act, "reuse")) reuse(atol(argv[2]));
   else if (!strcmp(act, "moved")) moved();
+  else if (!strcmp(act, "apart")) apart();
   else if (strcmp(act, "nothing")) {
     fprintf(stderr, "no such act: %s\n", act);
     return 2;

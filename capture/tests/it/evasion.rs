@@ -9,9 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use afterimage_format::{EventCode, EventFlags, FieldFlags, FieldTag, Loss, LossCause, OwnedEvent, layout};
+use afterimage_format::{
+    ContainerUid, EventCode, EventFlags, FieldFlags, FieldTag, Loss, LossCause, OwnedEvent, layout,
+};
 use afterimage_launch::{ExitStatus, Launcher, Outcome, Root, Stdio, Style, rootfs};
-use afterimage_model::{describe, syscalls};
+use afterimage_model::{World, describe, files::Files, syscalls};
 use tempfile::TempDir;
 
 use crate::harness::{Running, alone, container, events, open, unified, wait_until};
@@ -646,7 +648,7 @@ fn e25_who_is_moved_out_of_its_cgroup_stays_in_its_container() {
     let all = events(&recording, uid);
     assert_eq!(marks(&all).iter().map(|(which, _)| *which).collect::<Vec<_>>(), [1, 2, 3], "{said}");
     assert_eq!(all.iter().filter(|e| e.code == EventCode::EXIT).count(), 2);
-    assert!(marks(&events(&recording, afterimage_format::ContainerUid::HOST)).is_empty());
+    assert!(marks(&events(&recording, ContainerUid::HOST)).is_empty());
 }
 
 #[test]
@@ -669,6 +671,51 @@ fn a_call_that_has_not_returned_when_recording_ends_is_told() {
     assert_eq!(last.args, [PAUSE]);
     let detail = last.with(|event| describe::detail(event, None).into_string());
     assert_eq!(detail, "still in pause");
+}
+
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn what_is_done_in_another_root_table_or_directory_is_told_of_the_right_file() {
+    let (events, status) = act(&["apart"]);
+    assert!(status.success(), "{status}");
+    let (mut world, mut files) = (World::new(), Files::new());
+    let (uid, mut paths) = (ContainerUid(1), Vec::new());
+    for event in &events {
+        event.with(|event| {
+            world.apply(uid, event);
+            files.apply(&world, uid, event);
+        });
+        let name = syscalls::base_name(event.code);
+        let own = |path: &Option<Vec<u8>>| path.clone().map(|path| String::from_utf8(path).unwrap());
+        match name {
+            "open" | "openat" | "unlink" => {
+                paths.extend(
+                    own(&event.with(|event| world.path_of(event))).map(|path| format!("{name} {path}")),
+                );
+            }
+            "write" if event.args[0] == 51 => {
+                let info = world.fd(event.task, 51).unwrap();
+                paths.push(format!("write {} {}", info.label(), info.written));
+            }
+            _ => {}
+        }
+    }
+    let wanted = [
+        "openat /etc/secret",
+        "unlink /etc/secret",
+        "openat /tmp/jail/etc/passwd",
+        "unlink /tmp/jail/etc/passwd",
+        "openat /tmp/decoyfile",
+        "write /tmp/realfile 6",
+        "unlink /tmp/there/file",
+    ];
+    let mut rest = paths.iter();
+    for line in wanted {
+        assert!(rest.any(|path| path == line), "no `{line}` in its place: {paths:#?}");
+    }
+    assert_eq!(files.get(uid, b"/tmp/realfile").unwrap().bytes_written, 6);
+    assert!(files.get(uid, b"/etc/passwd").is_none_or(|file| !file.was_changed()));
+    assert!(!paths.iter().any(|path| path.contains("/tmp/here/file")), "{paths:#?}");
 }
 
 /// What the recorder kept of executed images: outcome, path, hash, bytes.

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, net::IpAddr};
 
+use afterimage_format::FieldTag;
+
 use super::{FieldArg, family, path};
 use crate::{
     context::EventContext,
@@ -206,7 +208,7 @@ fn names<'c>(field: Fd, cx: &'c EventContext<'_>) -> Option<Value<'c>> {
         let opening = cx.shape().opens || cx.shape().name == "creat";
         return match field {
             _ if !opening => None,
-            Fd::Nameraw => cx.event().bytes(afterimage_format::FieldTag::PATH).map(raw),
+            Fd::Nameraw => cx.event().bytes(FieldTag::PATH).map(raw),
             Fd::Filename => None,
             Fd::Name => path::first(cx).map(Value::made),
             _ => path::first(cx).map(|path| Value::made(path::directory(&path))),
@@ -229,10 +231,16 @@ fn names<'c>(field: Fd, cx: &'c EventContext<'_>) -> Option<Value<'c>> {
     let claimed = claimed.filter(|claimed| Some(claimed.as_slice()) != kernel);
     let kernel = kernel.map(|path| Value::text(part(field, is_plain, path)));
     let claimed = claimed.map(|path| Value::made(part(field, is_plain, &path)));
-    match (kernel, claimed) {
-        (Some(kernel), Some(claimed)) => Some(Value::Many(vec![kernel, claimed])),
-        (kernel, claimed) => kernel.or(claimed),
-    }
+    let inside = inside(cx).map(|path| Value::text(part(field, is_plain, path)));
+    let mut all: Vec<Value<'_>> = [kernel, claimed, inside].into_iter().flatten().collect();
+    if all.len() > 1 { Some(Value::Many(all)) } else { all.pop() }
+}
+
+/// The path that an open has in its process's root, where that is not the container's: the root is known by the name that the
+/// process gave it, which may be a link.
+fn inside<'c>(cx: &'c EventContext<'_>) -> Option<&'c [u8]> {
+    let root = cx.process().and_then(|process| process.root).filter(|root| !root.is_empty());
+    root.filter(|_| cx.shape().opens).and_then(|_| cx.event().bytes(FieldTag::KPATH))
 }
 
 /// The part of a path that a field shows.

@@ -557,7 +557,8 @@ fn a_file_in_another_root_is_found_by_its_path_outside() {
     for (text, row) in [
         ("fd.name = /srv/a/etc/real", Some(0)),
         ("fs.path.name = /srv/a/etc/passwd", Some(1)),
-        ("fd.name = /etc/real", None),
+        // The root's name may be a link: what it has there is asked as well.
+        ("fd.name = /etc/real", Some(0)),
         ("fs.path.name = /etc/passwd", None),
     ] {
         agree(&acts, 2, text);

@@ -53,6 +53,10 @@ impl Line<'_> {
 
     /// A mark where the paths are those of another root than the container's.
     fn root(&self) -> String {
+        // These tell the root themselves.
+        if matches!(syscalls::base_name(self.event.code), "chroot" | "pivot_root") {
+            return String::new();
+        }
         let has_path = [FieldTag::PATH, FieldTag::PATH2, FieldTag::KPATH].iter();
         let has_path = has_path.copied().any(|tag| self.event.field(tag).is_some());
         let root = self.fds.filter(|_| has_path).and_then(|names| names.root(self.event.task));

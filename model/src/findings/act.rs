@@ -1,6 +1,6 @@
 //! One event with who did it, as the finders look at it.
 
-use afterimage_format::{Event, EventFlags};
+use afterimage_format::{Event, EventFlags, FieldTag};
 
 use crate::{
     World, describe,
@@ -56,6 +56,13 @@ impl<'a> Act<'a> {
     /// The path the event is about: the kernel's, else the claimed one made absolute, or what it leads to through a descriptor.
     pub(super) fn path(&self) -> Option<Vec<u8>> {
         self.world.path_of(self.event).map(|path| self.followed(path))
+    }
+
+    /// The first path as it is in the process's root, where that is known and not the container's.
+    pub(super) fn inside(&self) -> Option<&'a [u8]> {
+        self.process.root_of(self.event.task.tid).filter(|root| !root.is_empty())?;
+        let path = self.event.bytes(FieldTag::KPATH).or_else(|| self.event.bytes(FieldTag::PATH));
+        path.filter(|path| path.starts_with(b"/"))
     }
 
     /// The second path.

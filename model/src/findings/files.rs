@@ -100,10 +100,20 @@ fn opened(act: &Act<'_>, memory: &mut Memory, flags: u64) -> Option<Seen> {
     if flags & O_DIRECTORY != 0 {
         return None;
     }
-    let place = if writes { places::changed(&path) } else { places::secret(&path) };
-    let place = place.or_else(|| places::opened(&path))?;
-    let severity = if refused { Severity::Notice } else { place.severity };
-    Some(about(act, severity, place.title, place.attack, &path))
+    let find = |path: &[u8]| {
+        let place = if writes { places::changed(path) } else { places::secret(path) };
+        place.or_else(|| places::opened(path))
+    };
+    let (place, inside) = match find(&path) {
+        Some(place) => (place, None),
+        // Mostly a copy in a root of its own; but the name of that root may be a link to the container's.
+        None => act.inside().and_then(|inside| Some((find(inside)?, Some(inside))))?,
+    };
+    let severity = if refused || inside.is_some() { Severity::Notice } else { place.severity };
+    let Some(inside) = inside else { return Some(about(act, severity, place.title, place.attack, &path)) };
+    let (told, inside) = (act.told(&path), text::escape(inside));
+    let detail = Safe::format(format_args!("{told} ({inside} in its root) by {}", act.who()));
+    Some(Seen::new(severity, place.title, place.attack, act.with_outcome(detail)))
 }
 
 /// Remembers that a file is written; `bytes` more.

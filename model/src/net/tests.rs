@@ -103,6 +103,28 @@ fn a_connection_that_was_under_way_and_is_refused_later_was_not_made() {
 }
 
 #[test]
+fn sockets_that_came_unseen_are_counted_as_far_as_they_are_known() {
+    let to = |event: OwnedEvent| event.with_address(FieldTag::SOCKADDR, "203.0.113.9:4444");
+    let net = network(&[
+        // As a descriptor that came with a message: nothing tells what it is.
+        send(1, 1, 7, b"SCM_EXFIL"),
+        // And one that was taken from another process, and a copy of it.
+        call(2, 1, "pidfd_getfd", &[5, 3, 0], 8),
+        call(3, 1, "dup2", &[8, 9], 9),
+        send(4, 1, 9, b"GETFD"),
+        // A datagram has its address; the kernel tells that of the other end.
+        to(call(5, 1, "sendto", &[6, 0, 5, 0, 0, 16], 5)),
+        to(call(6, 1, "connect", &[8, 0, 16], -106)).with_address(FieldTag::PEER, "203.0.113.9:4444"),
+        send(7, 1, 9, b"known"),
+        // What a runtime left open is mostly no socket.
+        send(8, 1, 1, b"hello"),
+    ]);
+    let [one] = net.conversations(BOX) else { panic!("{:?}", net.conversations(BOX)) };
+    assert_eq!((one.peer.as_ref().unwrap().to_string().as_str(), one.sent), ("203.0.113.9:4444", 10));
+    assert_eq!(net.unknown(BOX), 14);
+}
+
+#[test]
 fn names_from_dns_stand_with_the_addresses_they_gave() {
     let answer = message(9, "pypi.internal", &[(5, b"\x01c\xc0\x0c"), (1, &[10, 0, 3, 7])]);
     let mut events = vec![

@@ -294,6 +294,15 @@ fn pipe(state: &mut State, call: &Call<'_>, flags: u64) {
 fn transfer(state: &mut State, call: &Call<'_>, fd: i32, writes: bool) {
     let moved = u64::try_from(call.event.ret).unwrap_or(0);
     let address = call.event.bytes(FieldTag::SOCKADDR).and_then(SocketAddress::parse);
+    // Only sockets have messages with addresses: one that came unseen, from another process, is known by them.
+    if let Some(address) = address.as_ref().filter(|address| address.is_named() && fd >= 0) {
+        super::socket_calls::learn(state, call, fd);
+        if let Some(FdKind::Socket(socket)) = state.info_mut(call.table, fd).map(|info| &mut info.kind)
+            && socket.family == 0
+        {
+            socket.family = address.family();
+        }
+    }
     self::moved(state, call.key, (call.table, fd), (writes, moved), address);
 }
 

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     fds::{FdInfo, FdKind},
     mounts::{Mount, MountAction},
+    paths,
     process::Process,
     symbols::PRCTL,
 };
@@ -102,7 +103,10 @@ fn chroot(state: &mut State, call: &Call<'_>) {
 fn new_root(state: &State, call: &Call<'_>) -> Option<Vec<u8>> {
     let root = state.processes.get(&call.key)?.root_of(call.event.task.tid);
     let is_known = root.is_none_or(|root| !root.is_empty());
-    claimed_path(state, call, FieldTag::PATH).filter(|_| is_known)
+    let path = claimed_path(state, call, FieldTag::PATH).filter(|_| is_known)?;
+    // What `/proc` has links to has another name.
+    let is_link = [&b"/proc"[..], b"/dev/fd"].iter().any(|links| paths::is_below(&path, links));
+    (!is_link).then_some(path)
 }
 
 /// `pivot_root` moves the root of the caller, and of every process of its mount namespace that has the same, and their working

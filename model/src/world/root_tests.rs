@@ -6,6 +6,7 @@ use super::*;
 use crate::{
     describe,
     files::Files,
+    findings,
     testing::{Build, call, exec, fork, task},
 };
 
@@ -88,6 +89,31 @@ fn files_are_counted_by_their_paths_outside() {
     }
     let paths: Vec<&[u8]> = files.list(BOX).map(|file| file.path.as_slice()).collect();
     assert_eq!(paths, [&b"/bin/sh"[..], b"/etc/shadow"]);
+}
+
+/// A link to the container's root makes what is opened there no other file: the key event stays, as what it may be.
+#[test]
+fn what_is_secret_in_another_root_is_told_by_both_paths() {
+    let seen = |root: &str| {
+        let (mut world, mut story) = (World::new(), findings::Story::new());
+        let shell = exec(1, 1, "/bin/sh", &["sh"]).with_field(FieldTag::CWD, b"/");
+        let events = [shell, chroot(2, 1, root), open(3, 1, "/etc/shadow", "/etc/shadow", 3)];
+        let mut found = Vec::new();
+        for event in events {
+            event.with(|event| {
+                world.apply(BOX, event);
+                found.extend(story.apply(&world, BOX, event).map(|f| (f.severity, f.detail.into_string())));
+            });
+        }
+        found.pop().unwrap()
+    };
+    assert_eq!(
+        seen("/tmp/link"),
+        (findings::Severity::Notice, "/tmp/link/etc/shadow (/etc/shadow in its root) by 1 sh".to_owned())
+    );
+    // What `/proc` links to is not known by that name.
+    let (severity, detail) = seen("/proc/1/root");
+    assert_eq!((severity, detail.as_str()), (findings::Severity::Critical, "/etc/shadow by 1 sh"));
 }
 
 #[test]

@@ -5,7 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{calls::Call, lifecycle::new_ns, state::State};
+use super::{
+    calls::Call,
+    lifecycle::new_ns,
+    state::{APART, State},
+};
 use crate::{
     fds::{FdKind, Slot},
     process::{Apart, Directories, Process, ProcessKey},
@@ -16,9 +20,6 @@ const CLONE_FILES: u64 = 0x400;
 const CLONE_THREAD: u64 = 0x1_0000;
 /// A new mount or user namespace is for who has root and working directory for itself.
 const OWN_DIRECTORIES: u64 = CLONE_FS | new_ns::MNT | new_ns::USER;
-/// Threads of one process that can have something for themselves.
-const MOST_APART: usize = 256;
-
 /// `unshare`.
 pub(super) fn unshare(state: &mut State, key: ProcessKey, tid: u32, flags: u64) {
     if flags & CLONE_FILES != 0 {
@@ -34,18 +35,23 @@ fn has_others(process: &Process, tid: u32) -> bool {
     tid != process.key.tgid || !process.threads.is_empty()
 }
 
+/// Pays for a thread that has something for itself; without room it is taken for one that has not.
+fn begin_apart(state: &mut State) -> bool {
+    let has_room = state.room(APART);
+    state.overflow.others += u64::from(!has_room);
+    has_room
+}
+
 /// Gives a thread a table of its own.
 pub(super) fn own_table(state: &mut State, key: ProcessKey, tid: u32) {
     let Some(process) = state.processes.get(&key) else { return };
     let (table, is_apart, is_thread) =
         (process.table_of(tid), process.apart.contains_key(&tid), has_others(process, tid));
-    let is_full = process.apart.len() >= MOST_APART;
     let is_own = state.tables.get(&table).is_none_or(|table| table.refs <= 1);
     if is_own && (!is_thread || process.table != table) {
         return;
     }
-    if is_thread && is_full && !is_apart {
-        state.overflow.others += 1;
+    if is_thread && !is_apart && !begin_apart(state) {
         return;
     }
     let own = state.copy_table(table);
@@ -73,11 +79,10 @@ fn own_directories(state: &mut State, key: ProcessKey, tid: u32) {
     if known.is_some_and(|apart| apart.directories.is_some()) {
         return;
     }
-    if known.is_none() && process.apart.len() >= MOST_APART {
-        state.overflow.others += 1;
+    let (is_apart, cwd, root) = (known.is_some(), process.cwd.clone(), process.root.clone());
+    if !is_apart && !begin_apart(state) {
         return;
     }
-    let (cwd, root) = (process.cwd.clone(), process.root.clone());
     let own = Directories { cwd: cwd.map(|cwd| state.keep(&cwd)), root: root.map(|root| state.keep(&root)) };
     match state.processes.get_mut(&key) {
         Some(process) => process.apart.entry(tid).or_default().directories = Some(own),
@@ -89,8 +94,7 @@ fn own_directories(state: &mut State, key: ProcessKey, tid: u32) {
 pub(super) fn begin_thread(state: &mut State, key: ProcessKey, maker: u32, tid: u32) {
     let Some(process) = state.processes.get(&key) else { return };
     let Some(of_maker) = process.apart.get(&maker).cloned() else { return };
-    if process.apart.len() >= MOST_APART {
-        state.overflow.others += 1;
+    if !begin_apart(state) {
         return;
     }
     if let Some(table) = of_maker.table {
@@ -123,13 +127,14 @@ pub(super) fn execute(state: &mut State, key: ProcessKey) {
         let tid = process.threads.keys().next().copied().filter(|_| process.threads.len() == 1);
         let tid = tid.unwrap_or(key.tgid);
         let mut apart = std::mem::take(&mut process.apart);
-        let own = apart.remove(&tid).unwrap_or_default();
-        let table = own.table.map(|own| std::mem::replace(&mut process.table, own));
-        let directories = own.directories.map(|own| Directories {
-            cwd: std::mem::replace(&mut process.cwd, own.cwd),
-            root: std::mem::replace(&mut process.root, own.root),
-        });
-        state.release_apart(Apart { table, directories });
+        if let Some(own) = apart.remove(&tid) {
+            let table = own.table.map(|own| std::mem::replace(&mut process.table, own));
+            let directories = own.directories.map(|own| Directories {
+                cwd: std::mem::replace(&mut process.cwd, own.cwd),
+                root: std::mem::replace(&mut process.root, own.root),
+            });
+            state.release_apart(Apart { table, directories });
+        }
         apart.into_values().for_each(|apart| state.release_apart(apart));
     }
     let Some(table) = state.processes.get(&key).map(|process| process.table) else { return };

@@ -76,19 +76,30 @@ fn open(state: &mut State, call: &Call<'_>, fd: i32, socket: Socket, cloexec: bo
 /// Changes the socket in argument 0; one that was not known becomes known.
 fn change(state: &mut State, call: &Call<'_>, change: impl FnOnce(&mut Socket)) {
     let fd = call.fd(0);
-    let is_socket = state.info(call.table, fd).is_some_and(|info| info.kind.socket().is_some());
-    if !is_socket {
-        let mut socket = Socket::new(0, 0, 0);
-        socket.state = SocketState::Unknown;
-        let info = FdInfo::new(FdKind::Socket(Box::new(socket)), None, call.event.time);
-        state.open(call.table, fd, FdInfo { inherited: true, ..info }, false);
-    }
+    learn(state, call, fd);
     let Some(info) = state.info_mut(call.table, fd) else { return };
     if let FdKind::Socket(socket) = &mut info.kind {
         change(socket);
         if socket.family == 0 {
             let known = socket.local.as_ref().or(socket.peer.as_ref());
             socket.family = known.map_or(0, SocketAddress::family);
+        }
+    }
+}
+
+/// A descriptor is a socket's, whatever it was taken for; what was not known of it, and of its copies, is that now.
+pub(super) fn learn(state: &mut State, call: &Call<'_>, fd: i32) {
+    let unknown = || {
+        let mut socket = Socket::new(0, 0, 0);
+        socket.state = SocketState::Unknown;
+        FdKind::Socket(Box::new(socket))
+    };
+    match state.info(call.table, fd).map(|info| &info.kind) {
+        Some(FdKind::Socket(_)) => {}
+        Some(FdKind::Unknown) => state.set_kind(call.table, fd, unknown()),
+        _ => {
+            let info = FdInfo::new(unknown(), None, call.event.time);
+            state.open(call.table, fd, FdInfo { inherited: true, ..info }, false);
         }
     }
 }

@@ -25,6 +25,8 @@ const EXEC: usize = size_of::<Exec>() + 16;
 const COMM: usize = 40;
 /// What a descriptor costs.
 const SLOT: usize = 48;
+/// What a thread costs that has something for itself, besides strings and descriptors.
+pub(super) const APART: usize = size_of::<Apart>() + size_of::<FdTable>() + 64;
 /// What a description costs besides its strings.
 const DESCRIPTION: usize = size_of::<FdInfo>() + 32;
 
@@ -62,7 +64,7 @@ impl State {
     }
 
     /// Takes room, forgetting ended processes for it when there is none.
-    fn room(&mut self, bytes: usize) -> bool {
+    pub(super) fn room(&mut self, bytes: usize) -> bool {
         loop {
             if self.budget.take(bytes) {
                 return true;
@@ -189,7 +191,7 @@ impl State {
 
     /// Gives back what a thread had for itself.
     pub(super) fn release_apart(&mut self, apart: Apart) {
-        self.budget.give(apart.directories.map_or(0, |directories| directories.bytes()));
+        self.budget.give(APART + apart.directories.map_or(0, |directories| directories.bytes()));
         if let Some(table) = apart.table {
             self.release_table(table);
         }
@@ -468,8 +470,8 @@ impl State {
 fn own_strings(process: &Process) -> usize {
     let comms: usize = process.comms.iter().map(|(_, name)| COMM + name.len()).sum();
     let strings = [&process.cwd, &process.root, &process.environment];
-    let apart = process.apart.values().filter_map(|apart| apart.directories.as_ref());
-    let apart: usize = apart.map(Directories::bytes).sum();
+    let directories = |apart: &Apart| apart.directories.as_ref().map_or(0, Directories::bytes);
+    let apart: usize = process.apart.values().map(|apart| APART + directories(apart)).sum();
     comms + apart + strings.into_iter().flatten().map(Vec::len).sum::<usize>()
 }
 

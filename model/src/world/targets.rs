@@ -25,6 +25,7 @@ impl World {
 
     /// The kernel's path of what an event opened or executed, from the container's root.
     pub fn kernel_path_of(&self, event: &Event<'_>) -> Option<Vec<u8>> {
+        event.field(FieldTag::KPATH)?;
         match self.home_of_task(event.task) {
             Some((state, process)) => calls::kernel_path(state, process.key, event),
             None => event.bytes(FieldTag::KPATH).map(<[u8]>::to_vec),

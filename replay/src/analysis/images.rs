@@ -9,7 +9,10 @@ use afterimage_detect::Filter;
 use afterimage_format::{
     BlockInfo, BootNanos, ContainerUid, Event, EventCode, FieldTag, Query, layout::artifact,
 };
-use afterimage_model::files::{ActKind, FileRecord};
+use afterimage_model::{
+    World,
+    files::{ActKind, FileRecord},
+};
 use sha2::{Digest as _, Sha256};
 
 use crate::{events, failure::Failure, progress::Progress, time::Span, trace::Trace};
@@ -80,18 +83,19 @@ impl Images {
         self.kept.retain(|hash, bytes| *hash == *Sha256::digest(bytes));
     }
 
-    /// Takes an event into account.
-    pub fn apply(&mut self, event: &Event<'_>) {
+    /// Takes an event into account that `world` has applied already; without one a path is as the program's process had it.
+    pub fn apply(&mut self, world: Option<&World>, event: &Event<'_>) {
         if event.code != EventCode::ARTIFACT {
             return;
         }
-        let Some(path) = event.bytes(FieldTag::KPATH) else { return };
+        let told = || event.bytes(FieldTag::KPATH).map(<[u8]>::to_vec);
+        let Some(path) = world.map_or_else(told, |world| world.kernel_path_of(event)) else { return };
         let number = |at| event.number(at).unwrap_or(0);
         let hash: Option<[u8; 32]> = event.bytes(FieldTag::HASH).and_then(|hash| hash.try_into().ok());
         let (size, outcome, offset) =
             (number(artifact::SIZE), number(artifact::OUTCOME), number(artifact::OFFSET));
         if offset == 0 {
-            self.note(path, BootNanos(number(artifact::EXECUTED)), Image { hash, size, outcome });
+            self.note(&path, BootNanos(number(artifact::EXECUTED)), Image { hash, size, outcome });
         }
         let piece = event.bytes(FieldTag::CONTENT).unwrap_or_default();
         let (Some(hash), false) = (hash, piece.is_empty() || outcome != artifact::KEPT) else { return };
@@ -163,7 +167,7 @@ pub fn executed(
     recording.walk_blocks(&query, &wanted, &mut |_, uid, event| {
         progress.tick();
         if event.code == EventCode::ARTIFACT {
-            by_container.entry(uid).or_default().apply(event);
+            by_container.entry(uid).or_default().apply(None, event);
         }
         ControlFlow::Continue(())
     })?;
@@ -182,21 +186,24 @@ mod tests {
 
     fn apply(images: &mut Images, hash: &[u8], size: u64, offset: u64, outcome: u64, piece: &[u8]) {
         let field = |tag, bytes| Field { tag, flags: FieldFlags::default(), full_len: 0, bytes };
-        images.apply(&Event {
-            time: BootNanos(1),
-            duration: None,
-            task: TaskKey { tgid: 1, tid: 1, start: BootNanos(1) },
-            code: EventCode::ARTIFACT,
-            flags: EventFlags::default(),
-            cpu: 0,
-            ret: 0,
-            args: &[size, 7, 1, offset, outcome],
-            fields: &[
-                field(FieldTag::KPATH, b"/tmp/.x"),
-                field(FieldTag::HASH, hash),
-                field(FieldTag::CONTENT, piece),
-            ],
-        });
+        images.apply(
+            None,
+            &Event {
+                time: BootNanos(1),
+                duration: None,
+                task: TaskKey { tgid: 1, tid: 1, start: BootNanos(1) },
+                code: EventCode::ARTIFACT,
+                flags: EventFlags::default(),
+                cpu: 0,
+                ret: 0,
+                args: &[size, 7, 1, offset, outcome],
+                fields: &[
+                    field(FieldTag::KPATH, b"/tmp/.x"),
+                    field(FieldTag::HASH, hash),
+                    field(FieldTag::CONTENT, piece),
+                ],
+            },
+        );
     }
 
     fn whole(images: &Images, hash: [u8; 32], size: u64) -> Option<&[u8]> {

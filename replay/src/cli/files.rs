@@ -95,7 +95,7 @@ pub(super) fn run(args: &FilesArgs, session: &mut Session<'_>) -> Result<Verdict
     let mut files = Files::with_limits(FileLimits { content, ..limits }).counting_from(counted_from);
     let mut images = Images::new(if saves { IMAGE_ROOM } else { 0 });
     let world = events::roll(part.trace, Some(target.uid()), part.span.end, &mut |world, uid, event| {
-        images.apply(event);
+        images.apply(Some(world), event);
         if events::is_shown(event, args.setup) {
             files.apply(world, uid, event);
         }

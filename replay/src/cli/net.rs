@@ -85,6 +85,12 @@ pub(super) fn run(args: &NetArgs, session: &mut Session<'_>) -> Result<Verdict, 
     if dropped > 0 {
         session.say(format!("{dropped} conversations or lookups did not fit into memory and are not shown"));
     }
+    let unknown = network.unknown(uid);
+    if unknown > 0 {
+        session.say(format!(
+            "{unknown} bytes went through descriptors of which nothing is known; they may be sockets that came from another process"
+        ));
+    }
     Ok(session.conclude(&[(part.trace, part.gaps())], found > 0))
 }
 

@@ -67,7 +67,7 @@ pub(super) fn story(trace: &Trace, key: StoryKey, job: &Job<'_>) -> Result<(), R
     trace.recording.walk(&query, None, Direction::Forward, &mut |id, uid, event| {
         seen += 1;
         life.apply(uid, event);
-        images.apply(event);
+        images.apply(Some(&life.world), event);
         if let Some(found) = findings.apply(&life.world, uid, event) {
             let process = life.world.process_of_task(found.task).map(as_it_is);
             lines.add(id, found, process);
