@@ -7,6 +7,7 @@ pub mod btf;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod cost;
 pub mod doctor;
 pub mod drain;
 pub mod guard;

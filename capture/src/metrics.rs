@@ -1,6 +1,6 @@
 //! Metrics as Prometheus reads them. No label ever has text from outside.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use prometheus_client::{
     collector::Collector,
@@ -9,7 +9,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{control::figures::Figures, trigger::engine::Counts};
+use crate::{control::figures::Figures, privilege::Role, trigger::engine::Counts};
 
 /// What the text is.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -17,6 +17,10 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 /// Everything that is told, gathered at one moment.
 #[derive(Debug, Clone, Default)]
 pub struct Scrape {
+    /// CPU time of the recorder's processes.
+    pub cpu: Vec<(Role, Duration)>,
+    /// Resident memory of the capture process. Bytes.
+    pub resident: Option<u64>,
     /// The recording thread's figures.
     pub figures: Option<Figures>,
     /// Seconds since the recording thread last said that it lives.
@@ -133,6 +137,7 @@ impl Collector for Scrape {
             "Since the recording thread last said that it lives",
             self.silence,
         )?;
+        self.cost(&mut out)?;
         if let Some(figures) = &self.figures {
             recorder(&mut out, figures)?;
         }
@@ -147,6 +152,22 @@ impl Collector for Scrape {
 }
 
 impl Scrape {
+    fn cost(&self, out: &mut Writer<'_>) -> fmt::Result {
+        let times = self
+            .cpu
+            .iter()
+            .map(|(role, time)| (label("process", role.as_str()), ConstCounter::new(time.as_secs_f64())));
+        let help =
+            "CPU time of the recorder's processes; the kernel's side is in the time of those who make calls";
+        out.family("cpu_seconds", help, MetricType::Counter, times)?;
+        match self.resident {
+            Some(bytes) => {
+                out.gauge("resident_bytes", "Resident memory of the process that records", bytes as f64)
+            }
+            None => Ok(()),
+        }
+    }
+
     fn triggers(&self, out: &mut Writer<'_>) -> fmt::Result {
         let counted = self.triggers.iter().map(|((source, state), count)| {
             let labels = vec![("source", source.as_str().to_owned()), ("result", state.as_str().to_owned())];
@@ -261,8 +282,7 @@ mod tests {
         trigger::{Source, outcome::State},
     };
 
-    #[test]
-    fn everything_is_told_once_and_in_order() {
+    fn scrape() -> Scrape {
         let mut status = Status { malformed: 3, maps_changed: 2, containers: 2, ..Status::default() };
         status.sink.stored = 41;
         status.kernel.lost_data = 5;
@@ -270,16 +290,24 @@ mod tests {
         status.store.reach = Some(90_500_000_000);
         status.store.whole = Some(60_250_000_000);
         let figures = Figures { status, profile: Profile::Full, host: HostMode::None, rate: 0 };
-        let scrape = Scrape {
+        Scrape {
+            cpu: vec![(Role::Capture, Duration::from_millis(3250)), (Role::Control, Duration::from_secs(1))],
+            resident: Some(88_080_384),
             figures: Some(figures),
             triggers: Counts::from([((Source::Falco, State::Pinned), 7)]),
             latency: quantiles([1_000_000, 2_000_000, 3_000_000]),
             webhook: BTreeMap::from([(200, 7), (429, 1)]),
             rules: Some(RuleFigures { hits: 9, ..RuleFigures::default() }),
             ..Scrape::default()
-        };
-        let text = scrape.text();
+        }
+    }
+
+    #[test]
+    fn everything_is_told_once_and_in_order() {
+        let text = scrape().text();
         for line in [
+            "afterimage_cpu_seconds_total{process=\"capture\"} 3.25",
+            "afterimage_resident_bytes 88080384.0",
             "afterimage_events_total 41",
             "afterimage_events_lost_total{reason=\"data_ring_full\"} 5",
             "afterimage_events_lost_total{reason=\"malformed\"} 3",
@@ -302,6 +330,23 @@ mod tests {
         types.sort_unstable();
         types.dedup();
         assert_eq!(types.len(), all, "a family is told in one piece: {text}");
+    }
+
+    #[test]
+    fn what_the_manual_says_to_watch_is_there() {
+        let text = scrape().text();
+        let manual = include_str!("../../docs/operations.md");
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let named = manual.match_indices("afterimage_").map(|(at, _)| {
+            let rest = manual.get(at..).unwrap_or_default();
+            rest.split(|c| !is_name(c)).next().unwrap_or_default()
+        });
+        let named: Vec<&str> = named.filter(|name| !name.ends_with('_')).collect();
+        assert!(named.len() > 9, "{named:?}");
+        for name in named {
+            let is_it = |line: &str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']));
+            assert!(text.lines().any(is_it), "{name} is no metric\n{text}");
+        }
     }
 
     #[test]

@@ -6,13 +6,14 @@ mod pins;
 mod status;
 mod submit;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use hyper::StatusCode;
 use serde_json::json;
 
 use super::{figures::Shared, link::Commands, reload::Reloader};
 use crate::{
+    cost,
     helpers::{control::Call, watch::Helpers},
     http::{
         query,
@@ -20,11 +21,13 @@ use crate::{
     },
     live::watch,
     metrics::{self, Scrape},
+    privilege::Role,
     trigger::{engine::Handle, outcome::Outcome},
 };
 
 /// How old the recording thread's last word may be for the recorder to be healthy.
-const ALIVE: std::time::Duration = std::time::Duration::from_secs(15);
+const ALIVE: Duration = Duration::from_secs(15);
+
 /// The API's state.
 pub struct Api {
     /// The recording thread's figures.
@@ -75,6 +78,21 @@ impl Api {
         (figures.status.refusing).then_some("the store refuses events")
     }
 
+    /// CPU time of the recorder's processes that run.
+    fn cpu_times(&self) -> Vec<(Role, Duration)> {
+        let all = [Role::Capture, Role::Metadata, Role::Control, Role::Spawner];
+        all.into_iter().filter_map(|role| Some((role, cost::cpu_time(self.process_of(role))?))).collect()
+    }
+
+    /// The process of a role; 0 where there is none.
+    fn process_of(&self, role: Role) -> i32 {
+        if role == Role::Capture {
+            return i32::try_from(std::process::id()).unwrap_or(0);
+        }
+        let seen = self.helpers.of(role).seen();
+        if seen.running { seen.pid } else { 0 }
+    }
+
     async fn scrape(&self, webhook: BTreeMap<u16, u64>) -> Scrape {
         let of_engine = self.engine.ask(|engine| {
             (
@@ -87,6 +105,8 @@ impl Api {
         });
         let (triggers, pins, unsafe_pins, known, latency) = of_engine.await.unwrap_or_default();
         Scrape {
+            cpu: self.cpu_times(),
+            resident: self.shared.resident(),
             figures: self.shared.figures(),
             silence: self.shared.silence().as_secs_f64(),
             uptime: self.shared.uptime().as_secs_f64(),

@@ -9,6 +9,7 @@ use std::{
 };
 
 use crate::{
+    cost::Memory,
     host,
     recorder::{HostMode, Profile, Status},
 };
@@ -36,6 +37,7 @@ pub struct Shared {
     pub started: i64,
     /// What is missing in the recording, because this kernel or place does not offer it.
     pub degraded: Vec<String>,
+    memory: Memory,
     begun: Instant,
 }
 
@@ -46,6 +48,7 @@ impl Default for Shared {
             alive: AtomicU64::new(0),
             started: host::clock_pair().real,
             degraded: Vec::new(),
+            memory: Memory::open(),
             begun: Instant::now(),
         }
     }
@@ -78,6 +81,11 @@ impl Shared {
     /// The figures as last left; `None` before the first time.
     pub fn figures(&self) -> Option<Figures> {
         *self.figures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Resident memory of the capture process, bytes; `None` where it cannot be read.
+    pub fn resident(&self) -> Option<u64> {
+        self.memory.resident()
     }
 
     /// How long recording goes on.

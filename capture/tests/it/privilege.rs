@@ -150,6 +150,30 @@ fn a_process_that_is_killed_is_replaced_and_no_event_is_missing() {
 
 #[test]
 #[ignore = "needs root and eBPF"]
+fn what_each_process_costs_is_told_by_those_without_rights_too() {
+    let _alone = alone();
+    let bench = Bench::start("");
+    let all = processes(&bench);
+    for (role, process) in &all {
+        assert!(process["cpu_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{role}: {process}");
+    }
+    let capture = all.get("capture").unwrap();
+    let rss = field(&format!("/proc/{}/status", pid(capture)), "VmRSS");
+    let rss: u64 = rss.trim_end_matches(" kB").parse().unwrap();
+    let told = capture["resident_bytes"].as_u64().unwrap() >> 10;
+    assert!(told > rss / 2 && told < rss * 2, "{told} KiB of {rss}");
+    let metrics = http::unix(&bench.socket(), "GET", "/metrics", b"").body;
+    for role in all.keys() {
+        assert!(
+            metrics.contains(&format!("afterimage_cpu_seconds_total{{process=\"{role}\"}} ")),
+            "{metrics}"
+        );
+    }
+    assert!(metrics.contains("\nafterimage_resident_bytes "), "{metrics}");
+}
+
+#[test]
+#[ignore = "needs root and eBPF"]
 fn nothing_of_a_killed_recorder_stays() {
     let _alone = alone();
     let bench = Bench::start("");

@@ -99,12 +99,33 @@ pub(super) fn status(status: &Value) -> String {
             let _ = writeln!(out, "process    {role} {state}, started anew {restarts} times");
         }
     }
+    costs(&mut out, status);
     let _ = writeln!(out, "pins       {}", text(&status["pins"]));
     for count in status["triggers"].as_array().into_iter().flatten() {
         let (source, result) = (text(&count["source"]), text(&count["result"]));
         let _ = writeln!(out, "triggers   {} {result} from {source}", text(&count["count"]));
     }
     out
+}
+
+/// What the recorder's processes took, where that is told.
+fn costs(out: &mut String, status: &Value) {
+    let processes = status["processes"].as_array().map_or(&[][..], Vec::as_slice);
+    let times: Vec<f64> = processes.iter().filter_map(|process| process["cpu_seconds"].as_f64()).collect();
+    let uptime = status["uptime_seconds"].as_f64().filter(|seconds| *seconds >= 1.0);
+    if times.is_empty() {
+        return;
+    }
+    let total: f64 = times.iter().sum();
+    let _ = write!(out, "costs      {total:.1} s of CPU");
+    if let Some(uptime) = uptime {
+        let _ = write!(out, ", {:.2} % of one", total / uptime * 100.0);
+    }
+    let resident = processes.iter().find_map(|process| process["resident_bytes"].as_u64());
+    if let Some(bytes) = resident {
+        let _ = write!(out, "; {} MiB resident", bytes >> 20);
+    }
+    out.push('\n');
 }
 
 /// That others changed the recorder's maps, where they did.
@@ -244,11 +265,12 @@ mod tests {
     #[test]
     fn the_status_says_what_is_missing_and_which_process_had_to_be_replaced() {
         let told = json!({
+            "uptime_seconds": 1000,
             "degraded": ["kernel has no `mount::mnt_ns`", "a\u{1b}[31m"],
             "not_confined": ["no Landlock"],
             "processes": [
-                { "role": "capture", "pid": 1, "running": true },
-                { "role": "metadata", "pid": 2, "running": true, "restarts": 3 },
+                { "role": "capture", "pid": 1, "running": true, "cpu_seconds": 3.25, "resident_bytes": 88_080_384 },
+                { "role": "metadata", "pid": 2, "running": true, "restarts": 3, "cpu_seconds": 0.75 },
                 { "role": "control", "pid": 3, "running": false, "restarts": 0 },
             ],
             "recording": { "lost": 7, "processes_not_recorded": 7 },
@@ -258,6 +280,7 @@ mod tests {
         has("less       kernel has no `mount::mnt_ns`");
         has("less       a\\x1b[31m");
         has("unconfined no Landlock");
+        has("costs      4.0 s of CPU, 0.40 % of one; 84 MiB resident");
         has("process    metadata running, started anew 3 times");
         has("process    control not running, started anew 0 times");
         assert!(text.contains("lost       7 (") && text.contains("processes that were there 7)"), "{text}");

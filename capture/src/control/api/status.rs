@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::Api;
 use crate::{
+    cost,
     http::reply::{self, Reply},
     privilege::Role,
     trigger::outcome::Instant,
@@ -13,7 +14,14 @@ use crate::{
 impl Api {
     /// The recorder's own processes.
     fn processes(&self) -> Value {
-        let own = json!({ "role": Role::Capture.as_str(), "pid": std::process::id(), "running": true });
+        let cpu = |role| cost::cpu_time(self.process_of(role)).map(|time| time.as_secs_f64());
+        let own = json!({
+            "role": Role::Capture.as_str(),
+            "pid": std::process::id(),
+            "running": true,
+            "cpu_seconds": cpu(Role::Capture),
+            "resident_bytes": self.shared.resident(),
+        });
         let others = [Role::Spawner, Role::Metadata, Role::Control].map(|role| {
             let seen = self.helpers.of(role).seen();
             json!({
@@ -22,6 +30,7 @@ impl Api {
                 "running": seen.running,
                 "restarts": seen.restarts,
                 "rejected": seen.rejected,
+                "cpu_seconds": cpu(role),
             })
         });
         let all = others.into_iter().filter(|other| other["pid"] != 0);
