@@ -235,4 +235,48 @@ impl ContainerRecord {
     pub fn fact(&self, key: FactKey) -> Option<&Fact> {
         self.facts.iter().rev().find(|f| f.key == key)
     }
+
+    /// What it is called; `None` where nobody named it. Of containers that CRI made that is their name in the pod, as in Falco, though
+    /// CRI-O has a longer one of its own (`k8s_web_shop-1_...`); of others the engine's.
+    pub fn name(&self) -> Option<&[u8]> {
+        let keys = match self.engine {
+            Engine::Containerd | Engine::Crio => [FactKey::PodContainer, FactKey::Name],
+            _ => [FactKey::Name, FactKey::PodContainer],
+        };
+        let named = |key| self.fact(key).map(|fact| fact.value.as_slice()).filter(|name| !name.is_empty());
+        keys.into_iter().find_map(named)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_of_a_pod_has_its_name_there_and_others_their_engines() {
+        let record = |engine, facts: &[(FactKey, &str)]| ContainerRecord {
+            engine,
+            facts: facts
+                .iter()
+                .map(|(key, value)| Fact {
+                    key: *key,
+                    value: value.as_bytes().to_vec(),
+                    source: FactSource::OciBundle,
+                    time: BootNanos(1),
+                })
+                .collect(),
+            ..ContainerRecord::host(BootNanos(1))
+        };
+        let both = [(FactKey::Name, "k8s_web_shop-1"), (FactKey::PodContainer, "web")];
+        for (engine, facts, name) in [
+            (Engine::Crio, &both[..], Some("web")),
+            (Engine::Containerd, &both[1..], Some("web")),
+            (Engine::Containerd, &both[..1], Some("k8s_web_shop-1")),
+            (Engine::Docker, &both[..], Some("k8s_web_shop-1")),
+            (Engine::Docker, &[], None),
+            (Engine::Crio, &[(FactKey::PodContainer, "")], None),
+        ] {
+            assert_eq!(record(engine, facts).name(), name.map(str::as_bytes), "{engine:?} {facts:?}");
+        }
+    }
 }

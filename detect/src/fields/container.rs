@@ -1,6 +1,6 @@
 //! `container.*` and `k8s.*`: what was learnt of the container, whenever it was learnt.
 
-use afterimage_format::{ContainerRecord, ContainerUid, Engine, FactKey};
+use afterimage_format::{ContainerRecord, ContainerUid, FactKey};
 
 use super::{FieldArg, family};
 use crate::{context::EventContext, glob::Glob, program::life, value::Value};
@@ -72,7 +72,7 @@ pub(super) fn get<'c>(field: Container, arg: &FieldArg, cx: &'c EventContext<'_>
     let text = |key: FactKey| fact(key).map(Value::text);
     match field {
         Container::FullId => Some(Value::text(&record.id)),
-        Container::Name => name(record).map(Value::text),
+        Container::Name => record.name().map(Value::text),
         Container::Image => text(FactKey::Image),
         Container::Repository => fact(FactKey::Image).map(|image| Value::text(split_image(image).0)),
         Container::Tag => fact(FactKey::Image).and_then(|image| split_image(image).1).map(Value::text),
@@ -124,16 +124,6 @@ pub(super) fn short_id<'c>(cx: &'c EventContext<'_>) -> Option<&'c [u8]> {
     }
     let id = &cx.record()?.id;
     id.get(..id.len().min(SHORT))
-}
-
-/// Falco's `container.name`: what CRI calls the container where CRI made it, though CRI-O has a longer name of its own for it.
-fn name(record: &ContainerRecord) -> Option<&[u8]> {
-    let keys = match record.engine {
-        Engine::Containerd | Engine::Crio => [FactKey::PodContainer, FactKey::Name],
-        _ => [FactKey::Name, FactKey::PodContainer],
-    };
-    keys.into_iter()
-        .find_map(|key| record.fact(key).map(|fact| fact.value.as_slice()).filter(|name| !name.is_empty()))
 }
 
 /// An image's id without the name of its hash; a reference by digest is none.

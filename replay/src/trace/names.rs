@@ -17,9 +17,9 @@ pub fn short_id(record: &ContainerRecord) -> Safe {
     escape(if hex { &record.id[..SHORT] } else { &record.id })
 }
 
-/// The engine's name for it, else the name in its pod.
+/// What it is called.
 pub fn name(record: &ContainerRecord) -> Option<Safe> {
-    fact(record, FactKey::Name).or_else(|| fact(record, FactKey::PodContainer))
+    record.name().map(escape)
 }
 
 /// The image it was made from.
