@@ -139,6 +139,9 @@ fn containers_whose_names_say_nothing_are_themselves_also_where_the_recorder_is_
     let args: Vec<&str> = RECORD.into_iter().chain(KILLED).collect();
     let first = Running::start(&args);
     let (marks, is_over) = (AtomicU32::new(1), AtomicBool::new(false));
+    // Which time it is that no recorder runs, 0 while one does. Each runner begins one container then and no more: a slow
+    // machine takes seconds to start a recorder, and more than the ring holds would be made meanwhile.
+    let alone_for = AtomicU32::new(0);
     let run = |mark: u32| {
         let (id, (argv, code)) = (format!("box-{mark}"), payload(mark));
         let bundle = bundle(&lab, &id, &argv);
@@ -149,10 +152,15 @@ fn containers_whose_names_say_nothing_are_themselves_also_where_the_recorder_is_
     let (recorder, made) = std::thread::scope(|scope| {
         let runners: Vec<_> = (0..2)
             .map(|_| {
-                let (marks, is_over, run) = (&marks, &is_over, &run);
+                let (marks, is_over, alone_for, run) = (&marks, &is_over, &alone_for, &run);
                 scope.spawn(move || {
-                    let mut made = Vec::new();
+                    let (mut made, mut begun) = (Vec::new(), 0);
                     while !is_over.load(Ordering::Relaxed) {
+                        let now = alone_for.load(Ordering::Relaxed);
+                        if now != 0 && std::mem::replace(&mut begun, now) == now {
+                            std::thread::sleep(Duration::from_millis(5));
+                            continue;
+                        }
                         made.push(run(marks.fetch_add(1, Ordering::Relaxed)));
                     }
                     made
@@ -162,9 +170,11 @@ fn containers_whose_names_say_nothing_are_themselves_also_where_the_recorder_is_
         let mut recorder = first;
         for round in 0..KILLS {
             std::thread::sleep(Duration::from_millis(500 + 37 * u64::from(round)));
+            alone_for.store(round + 1, Ordering::Relaxed);
             let store = recorder.kill();
             std::thread::sleep(Duration::from_millis(400));
             recorder = Running::on(store, &args);
+            alone_for.store(0, Ordering::Relaxed);
         }
         std::thread::sleep(Duration::from_millis(500));
         is_over.store(true, Ordering::Relaxed);
