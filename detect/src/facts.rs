@@ -32,6 +32,11 @@ pub trait Facts {
     /// Calls `visit` with every domain name that an answer seen in this container gave this address.
     fn domains(&self, container: ContainerUid, address: IpAddr, visit: &mut dyn FnMut(&[u8]));
 
+    /// The server name that the TLS client said on this connection.
+    fn server_name(&self, _container: ContainerUid, _socket: &Socket) -> Option<&[u8]> {
+        None
+    }
+
     /// What names descriptors in an event's row; nothing where there is no state.
     fn names(&self) -> Option<&dyn FdNames> {
         None

@@ -6,6 +6,7 @@ use crate::{
     compile::Compiler,
     context::{EventContext, Frame},
     expand::Expander,
+    greetings::is_greeting,
     of_process::OfProcess,
     prefilter::{Prefilter, is_of_image},
     program::Node,
@@ -132,6 +133,11 @@ impl Filter {
     /// Whether it asks for hashes of programs: then [`Frame::images`] has to have them.
     pub fn asks_images(&self) -> bool {
         self.node.asks(is_of_image)
+    }
+
+    /// Whether it asks what TLS clients said: then a walk has to [`crate::Tracker::listen_to_all`].
+    pub fn asks_greetings(&self) -> bool {
+        self.node.asks(is_greeting)
     }
 
     /// Looks up the alerts and marks that it names: a filter with a name that means nothing would match nothing.

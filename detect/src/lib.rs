@@ -15,6 +15,7 @@ pub mod facts;
 mod fields;
 mod filter;
 mod glob;
+mod greetings;
 mod modes;
 mod needle;
 mod network;

@@ -17,6 +17,7 @@ use afterimage_format::{BootNanos, ContainerUid, EventCode};
 use crate::{
     codes::{self, Codes},
     context::{EventContext, Frame},
+    greetings::is_greeting,
     prefilter::is_of_image,
     program::Node,
     rows::RuleRows,
@@ -184,6 +185,11 @@ impl RuleSet {
     /// Whether any rule asks for hashes of programs, or shows them: then [`Frame::images`] has to have them.
     pub fn asks_images(&self) -> bool {
         self.rules.iter().any(|rule| rule.enabled && rule.asks(is_of_image))
+    }
+
+    /// Whether any rule asks what TLS clients said, or shows it: then a walk has to [`crate::Tracker::listen_to_all`].
+    pub fn asks_greetings(&self) -> bool {
+        self.rules.iter().any(|rule| rule.enabled && rule.asks(is_greeting))
     }
 
     /// What columns say of rows.

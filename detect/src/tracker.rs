@@ -21,6 +21,7 @@ use afterimage_model::{
 
 use crate::{
     facts::{Account, Descriptor, DescriptorKind, Facts, Family, Process, Protocol, Role, Socket},
+    greetings::Greetings,
     shape::{self, Io, Shape},
 };
 
@@ -36,6 +37,8 @@ const MAX_ACCOUNTS: usize = 100_000;
 const MAX_ACCOUNT_NAME: usize = 64;
 /// The port of DNS.
 const DNS_PORT: u16 = 53;
+/// How a TLS client begins: a handshake of version 3.
+const GREETING: [u8; 2] = [22, 3];
 /// Longest `comm`. A name made of a path is cut as the kernel cuts it.
 const COMM: usize = 15;
 /// `O_DIRECTORY`.
@@ -53,6 +56,7 @@ pub struct Tracker {
     peers: HashMap<(u32, i32), SocketAddress>,
     names: HashMap<(ContainerUid, IpAddr), Vec<Vec<u8>>>,
     accounts: HashMap<(ContainerUid, Account), Vec<u8>>,
+    greetings: Greetings,
     listens: Listens,
 }
 
@@ -74,6 +78,11 @@ impl Tracker {
     /// Goes on from a state.
     pub fn from_world(world: World) -> Self {
         Self { world, listens: Listens { all: true, ..Listens::default() }, ..Self::default() }
+    }
+
+    /// Reads and writes are told to it whatever goes through them: a filter asks what clients say first.
+    pub fn listen_to_all(&mut self) {
+        self.listens.all = true;
     }
 
     /// The state after the last event.
@@ -111,9 +120,16 @@ impl Tracker {
                 self.moved = Some((task.tgid, fd, event.time));
             }
         }
-        if shape.io == Io::Read && event.ret > 0 && event.field(FieldTag::PAYLOAD).is_some() {
-            self.learn_names(uid, task, fd, event);
-            self.learn_accounts(uid, task, fd, event);
+        if shape.io != Io::None && event.ret > 0 && event.field(FieldTag::PAYLOAD).is_some() {
+            self.learn_greeting(uid, task, fd, event);
+            if shape.io == Io::Read {
+                self.learn_names(uid, task, fd, event);
+                self.learn_accounts(uid, task, fd, event);
+            }
+        }
+        if shape.category == "net" && (shape.makes_fd || shape.renames && shape.io == Io::None) {
+            let begun = if shape.makes_fd { i32::try_from(event.ret).ok() } else { fd };
+            self.begin_connection(uid, task, begun);
         }
     }
 
@@ -165,6 +181,7 @@ impl Tracker {
         self.world.forget(uid);
         self.names.retain(|(own, _), _| *own != uid);
         self.accounts.retain(|(own, _), _| *own != uid);
+        self.greetings.forget(uid);
     }
 
     fn ends(&self, task: TaskKey, fd: i32) -> Option<(Option<SocketAddress>, Option<SocketAddress>)> {
@@ -205,6 +222,29 @@ impl Tracker {
             if self.accounts.len() < MAX_ACCOUNTS {
                 self.accounts.insert((uid, account(number)), name.to_vec());
             }
+        }
+    }
+
+    fn learn_greeting(&mut self, uid: ContainerUid, task: TaskKey, fd: Option<i32>, event: &Event<'_>) {
+        // Looked at before the descriptor is looked up: few payloads are greetings.
+        let Some(payload) = event.bytes(FieldTag::PAYLOAD).filter(|bytes| bytes.starts_with(&GREETING))
+        else {
+            return;
+        };
+        let socket = fd.and_then(|fd| self.world.fd(task, fd)).and_then(|info| info.kind.socket());
+        if let Some(socket) = socket {
+            self.greetings.learn(uid, &socket_facts(socket), payload);
+        }
+    }
+
+    /// What was said on an earlier connection between the same ends was said to somebody else.
+    fn begin_connection(&mut self, uid: ContainerUid, task: TaskKey, fd: Option<i32>) {
+        if self.greetings.is_empty() {
+            return;
+        }
+        let socket = fd.and_then(|fd| self.world.fd(task, fd)).and_then(|info| info.kind.socket());
+        if let Some(socket) = socket {
+            self.greetings.begin(uid, &socket_facts(socket));
         }
     }
 
@@ -293,6 +333,10 @@ impl Facts for Tracker {
 
     fn domains(&self, container: ContainerUid, address: IpAddr, visit: &mut dyn FnMut(&[u8])) {
         self.names.get(&(container, address)).into_iter().flatten().for_each(|name| visit(name));
+    }
+
+    fn server_name(&self, container: ContainerUid, socket: &Socket) -> Option<&[u8]> {
+        self.greetings.of(container, socket)
     }
 
     fn names(&self) -> Option<&dyn FdNames> {

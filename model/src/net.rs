@@ -21,6 +21,7 @@ use afterimage_format::{BootNanos, ContainerUid, Event, EventCode, EventFlags, F
 
 use ring::ByRing;
 
+pub use greeting::server_name;
 pub use record::{Conversation, Direction, Listener, Lookup, Name, NameSource, Participant};
 
 use crate::{

@@ -64,6 +64,8 @@ family! {
         LipName = "fd.lip.name", Text, Sides, Never: "Names that DNS answers seen in the container gave `fd.lip`.";
         RipName = "fd.rip.name", Text, Sides, Never: "As `fd.sip.name`, of the other end.";
         Dns = "fd.dns", Text, Sides, Never: "As `fd.rip.name`. Ours.";
+        Sni = "fd.sni", Text, One, Never:
+            "The server name that the client of a TLS connection said in its greeting, from then on: what it asked for, no proof of who answered. Ours.";
         Dev = "fd.dev", Number, One, Never: "The device of the file system.";
         DevMajor = "fd.dev.major", Number, One, Never: "Its major number.";
         DevMinor = "fd.dev.minor", Number, One, Never: "Its minor number.";
@@ -165,6 +167,7 @@ fn ends<'c>(field: Fd, cx: &'c EventContext<'_>, descriptor: &Descriptor<'_>) ->
         Fd::SipName => domains(End::Server),
         Fd::LipName => domains(End::Local),
         Fd::RipName | Fd::Dns => domains(End::Remote),
+        Fd::Sni => cx.facts().server_name(cx.container(), &socket).map(Value::text),
         _ => None,
     }
 }

@@ -1,7 +1,7 @@
 //! Names that a client says when it begins: the server name of TLS, the host of HTTP.
 
 /// The server name (SNI, RFC 6066) in a TLS ClientHello; `None` where there is none in the bytes that were kept.
-pub(super) fn server_name(bytes: &[u8]) -> Option<&[u8]> {
+pub fn server_name(bytes: &[u8]) -> Option<&[u8]> {
     const HANDSHAKE: u8 = 22;
     const CLIENT_HELLO: u8 = 1;
     let [HANDSHAKE, 3, _, _, _, CLIENT_HELLO, _, _, _] = *bytes.first_chunk::<9>()? else { return None };

@@ -209,6 +209,9 @@ fn search(
         visit,
         written: Ok(()),
     };
+    if rules.asks_greetings() {
+        hunt.asked.tracker.listen_to_all();
+    }
     trace.recording.show_blocks(&query, &|_| true, &mut hunt)?;
     let (lacking, written) = (hunt.asked.lacking(), hunt.written);
     seen.lacking = seen.lacking.or(lacking);

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, ops::ControlFlow, sync::Arc};
 
-use afterimage_detect::{Bits, OfProcess};
+use afterimage_detect::{Bits, Filter, OfProcess};
 use afterimage_format::{
     BlockInfo, Columns, ContainerUid, Event, EventFlags, EventId, Loss, OwnedEvent, Query, Visitor,
 };
@@ -129,6 +129,9 @@ pub fn walk(trace: &Trace, options: Options<'_>, emit: &mut Emit<'_>) -> Result<
         gaps,
         seen: Seen::default(),
     };
+    if filters.iter().any(Filter::asks_greetings) {
+        walk.asked.tracker.listen_to_all();
+    }
     let progress = Progress::new(trace.recording.count_hint(&query), streams);
     let reads = |block: &BlockInfo| selection.as_ref().is_none_or(|selection| selection.reads(block));
     let mut reading =

@@ -88,6 +88,55 @@ fn a_scan_of_ports_is_told_with_its_ports() {
     assert_eq!(details, ["3 127.0.0.1:22"]);
 }
 
+/// A TLS ClientHello with a server name.
+fn client_hello(name: &[u8]) -> Vec<u8> {
+    let sized = |width: usize, body: &[u8]| [&(body.len() as u64).to_be_bytes()[8 - width..], body].concat();
+    let list = sized(2, &[&[0][..], &sized(2, name)].concat());
+    let extensions = sized(2, &[&[0, 0][..], &sized(2, &list)].concat());
+    let parts: [&[u8]; 6] = [&[3, 3], &[0; 32], &[0], &[0, 2, 0x13, 1], &[1, 0], &extensions];
+    let handshake = [&[1][..], &sized(3, &parts.concat())].concat();
+    [&[22, 3, 1][..], &sized(2, &handshake)].concat()
+}
+
+#[test]
+fn the_name_that_a_tls_client_asked_for_is_found_from_then_on() {
+    let mut fixture = Fixture::new();
+    fixture.container(&fixture::container(1, Engine::Docker, &id("3ad7"), 1.0, &[(FactKey::Name, b"web")]));
+    let client = task(410, 1.0);
+    fixture.exec(1, 1.0, client, Exec { argv: &[b"curl"], ..Exec::default() });
+    let mut call = |at: f64, nr: u16, args: &[u64], ret: i64, fields: &[(FieldTag, &[u8])]| {
+        fixture.call(1, at, client, Call { nr, ret, args, fields, ..Call::default() });
+    };
+    let ends: [(FieldTag, &[u8]); 3] = [
+        (FieldTag::SOCKADDR, PEER),
+        (FieldTag::PEER, PEER),
+        (FieldTag::LOCAL, &[&[2, 0, 0x9c, 0x40][..], &PEER[4..]].concat()),
+    ];
+    let hello = client_hello(b"files.example");
+    call(2.0, 41, &[2, 1, 0], 3, &[]);
+    call(2.1, 42, &[3, 0, 16], 0, &ends);
+    call(2.2, 1, &[3, 0, 4], 4, &[(FieldTag::PAYLOAD, b"EHLO")]);
+    call(2.3, 1, &[3, 0, 90], hello.len() as i64, &[(FieldTag::PAYLOAD, &hello)]);
+    call(2.4, 33, &[3, 7], 7, &[]);
+    call(2.5, 0, &[7, 0, 90], 3, &[(FieldTag::PAYLOAD, b"abc")]);
+    call(2.6, 3, &[7], 0, &[]);
+    call(2.7, 3, &[3], 0, &[]);
+    // Another connection between the same ends.
+    call(3.0, 41, &[2, 1, 0], 3, &[]);
+    call(3.1, 42, &[3, 0, 16], 0, &ends);
+    call(3.2, 1, &[3, 0, 5], 5, &[(FieldTag::PAYLOAD, b"plain")]);
+    let store = fixture.seal();
+    let events = |filter: &str| {
+        let document = afterimage(&["grep", filter, store.arg(), "-o", "json"]).json();
+        let rows = document["events"].as_array().expect("a list").clone();
+        rows.iter().map(|row| row["event"].as_str().expect("text").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(events("fd.sni = files.example"), ["write", "dup2", "read", "close", "close"]);
+    // The greeting is learnt from where only something else is looked for.
+    assert_eq!(events("evt.type = close and fd.sni endswith .example"), ["close", "close"]);
+    assert_eq!(events("evt.type = write and not fd.sni exists"), ["write", "write"]);
+}
+
 /// What `.update` did was told of `sh`, which it became later.
 #[test]
 fn who_talks_is_called_what_it_was_called_then() {

@@ -87,6 +87,11 @@ pub(super) fn walk_with(
         };
         query.end = Some(end.map_or(last, |end| end.min(last)));
     }
+    let greets = match &looks {
+        Looks::Everywhere => false,
+        Looks::For(filter) | Looks::In(filter, _) => filter.asks_greetings(),
+        Looks::Rules(rules) => rules.asks_greetings(),
+    };
     let (rows, of_process) = match looks {
         Looks::Everywhere => (Rows::All, None),
         Looks::For(filter) | Looks::In(filter, _) => {
@@ -108,6 +113,9 @@ pub(super) fn walk_with(
         number: 0,
         ended: Ended::No,
     };
+    if greets {
+        reading.tracker.listen_to_all();
+    }
     recording.show_blocks(&query, &|_| true, &mut reading)?;
     Ok(reading.ended == Ended::NobodyWaits)
 }
@@ -247,6 +255,7 @@ mod tests {
             "near(evt.type = connect, 1s)",
             "evt.num < 20",
             "evt.failed = true",
+            "fd.sni exists",
         ] {
             looked_at(&trace, text);
         }
