@@ -66,7 +66,7 @@ impl OneArgs {
         traces: &'a [Trace],
         session: &mut Session<'_>,
     ) -> Result<Vec<Target<'a>>, Failure> {
-        let Some(wanted) = self.split().0 else { return Ok(vec![newest(only(traces)?, "", session)?]) };
+        let Some(wanted) = self.split().0 else { return Ok(all(only(traces)?, "", session)) };
         let mut targets = Vec::new();
         for one in wanted.split(',') {
             targets.extend(all(find_all(traces, one)?, one, session));

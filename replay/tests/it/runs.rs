@@ -80,6 +80,23 @@ fn runs_of_one_container_are_one_where_verbs_can_take_them_all_and_else_the_newe
     assert_eq!(rows["containers"].as_array().map(Vec::len), Some(2));
 }
 
+/// Without a name, where a recording is of one container, only its newest run was copied.
+#[test]
+fn an_extract_of_the_only_container_has_all_its_runs() {
+    let mut fixture = Fixture::new();
+    for (uid, start) in [(1, 1.0), (2, 11.0)] {
+        let names = [(FactKey::Name, &b"longy"[..])];
+        fixture.container(&fixture::container(uid, Engine::Docker, &id("10ad"), start, &names));
+        fixture.call(uid, start, task(400, start), Call { nr: 39, ..Call::default() });
+        fixture.cut(uid);
+    }
+    let store = fixture.seal();
+    let path = store.path.with_extension("aftx");
+    let made = afterimage(&["extract", store.arg(), "--to", path.to_str().expect("text")]);
+    assert!(made.stderr().contains("was recorded 2 times, and all of it is meant"), "{made:?}");
+    assert_eq!(count(&[path.to_str().expect("text")]).0, 2);
+}
+
 #[test]
 fn what_is_in_two_files_is_read_once() {
     let store = restarted();
