@@ -103,7 +103,7 @@ impl RangeArgs {
         let until = until.filter(|_| self.end.as_deref().is_none_or(|text| text.trim() != "end"));
         match (begin, until) {
             (Some(begin), Some(until)) if until < begin => {
-                return Err(Failure::Usage("--end lies before --begin; swap them".to_owned()));
+                return Err(backwards(frame, begin, until));
             }
             (Some(begin), Some(until)) if until == begin => {
                 return Err(Failure::Usage(
@@ -267,6 +267,19 @@ pub(crate) fn shifted(at: BootNanos, by: i128) -> BootNanos {
 fn nanos(civil: DateTime, zone: &TimeZone) -> Option<i64> {
     let zoned = civil.to_zoned(zone.clone()).ok()?;
     i64::try_from(zoned.timestamp().as_nanosecond()).ok()
+}
+
+/// An end before its begin, with what they were read as: a time of the day may have been meant of another day.
+fn backwards(frame: &Frame<'_>, begin: BootNanos, until: BootNanos) -> Failure {
+    let read = frame.clock.full(until).zip(frame.clock.full(begin));
+    Failure::Usage(match read {
+        Some((until, begin)) => {
+            format!(
+                "--end lies before --begin: {until} before {begin}; swap them, or write the date with the time"
+            )
+        }
+        None => "--end lies before --begin; swap them".to_owned(),
+    })
 }
 
 /// The time of the day on the day of the start; on the next day when that day's lies before the start and the
