@@ -382,8 +382,14 @@ impl Programs {
     /// # Errors
     /// [`LoadError`] when it was taken before.
     pub fn take_ring(&mut self, name: &'static str) -> Result<Ring, LoadError> {
+        let ring = self.open_ring(name)?;
+        self.ebpf.take_map(name);
+        Ok(ring)
+    }
+
+    fn open_ring(&self, name: &'static str) -> Result<Ring, LoadError> {
         let error = |source| LoadError::Map { name, source: Box::new(source) };
-        let Some(Map::RingBuf(map)) = self.ebpf.take_map(name) else {
+        let Some(Map::RingBuf(map)) = self.ebpf.map(name) else {
             return Err(LoadError::Missing { name });
         };
         let size = map.info().map_err(error)?.max_entries();

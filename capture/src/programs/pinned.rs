@@ -51,6 +51,8 @@ impl Programs {
         load_iterators(&mut ebpf, &aya_btf)?;
         let mut programs = Self { ebpf, attached, links };
         programs.own(options.own_tgid)?;
+        // Somebody may have frozen them while nobody looked: they cannot be emptied any more then.
+        ["DATA", "CONTROL"].into_iter().try_for_each(|name| programs.open_ring(name).map(drop))?;
         Ok(programs)
     }
 

@@ -162,6 +162,7 @@ fn the_charts_configuration_is_one_that_the_recorder_takes() {
         values["webhook"]["enabled"] = on.into();
         values["rules"]["enabled"] = on.into();
         values["metrics"]["podMonitor"] = on.into();
+        values["metrics"]["prometheusRule"] = on.into();
     };
     for on in [false, true] {
         let (_, manifests) = chart(|values| switch(values, on));
@@ -190,6 +191,20 @@ fn the_charts_configuration_is_one_that_the_recorder_takes() {
         let below = |mount: &&Value| mount["mountPath"].as_str().unwrap().starts_with(&inside);
         assert_eq!(mounts.iter().find(below), None);
     }
+}
+
+#[test]
+fn the_charts_alerts_are_those_that_the_manual_says_to_watch() {
+    let (_, manifests) = chart(|values| values["metrics"]["prometheusRule"] = true.into());
+    let groups = &of_kind(&manifests, "PrometheusRule").unwrap()["spec"]["groups"];
+    let alerts = groups[0]["rules"].as_array().unwrap();
+    let asked: Vec<&str> = alerts.iter().map(|alert| alert["expr"].as_str().unwrap()).collect();
+    let manual = fs::read_to_string(packaging("../docs/operations.md")).unwrap().replace("\\|", "|");
+    let told = manual.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+    let told: Vec<&str> =
+        told.map(|(first, _)| first).filter(|text| text.contains(" > ") || text.contains(" < ")).collect();
+    assert_eq!(asked, told);
+    assert!(alerts.iter().all(|alert| alert["annotations"]["summary"].is_string()), "{alerts:?}");
 }
 
 #[test]

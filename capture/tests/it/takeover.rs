@@ -17,7 +17,7 @@ use afterimage_format::{
 };
 use afterimage_launch::Stdio;
 use afterimage_model::{World, budget::Limits, nearest, process::Process};
-use rustix::fd::AsFd as _;
+use rustix::fd::{AsFd as _, AsRawFd as _};
 use tempfile::TempDir;
 
 use crate::{
@@ -296,6 +296,37 @@ fn programs_loaded_otherwise_are_not_taken_over_and_the_gap_is_told() {
     let gaps: Vec<_> =
         recording.losses().iter().filter(|loss| loss.cause == LossCause::RecorderDown).collect();
     assert_eq!(gaps.len(), 1, "{:?}", recording.losses());
+    assert_eq!(pinned(store.path()), [] as [PathBuf; 0]);
+}
+
+/// No system call changes the pinned map any more, and nobody maps it to write to it.
+#[expect(unsafe_code, reason = "bpf(2) has no safe form")]
+fn freeze(path: &Path) {
+    const MAP_FREEZE: libc::c_long = 22;
+    let map = aya::maps::MapData::from_pin(path).unwrap();
+    let attributes = [map.fd().as_fd().as_raw_fd()];
+    // SAFETY: the command reads one descriptor.
+    let done =
+        unsafe { libc::syscall(libc::SYS_bpf, MAP_FREEZE, &raw const attributes, size_of_val(&attributes)) };
+    assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
+}
+
+/// Each recorder that was started failed at the ring that it could not map, and left it to the next.
+#[test]
+#[ignore = "needs root and eBPF"]
+fn a_ring_that_somebody_froze_is_not_taken_over_and_the_gap_is_told() {
+    let _alone = alone();
+    let first = Running::start(&PINNED);
+    first.wait_for_round();
+    let store = first.kill();
+    freeze(&pinned(store.path())[0].join("DATA"));
+    let second = Running::on(store, &PINNED);
+    second.wait_for_round();
+    let (store, said) = second.stop();
+    assert!(said.contains("of no use") && !said.contains("taken over"), "{said}");
+    let recording = open(store.path());
+    let gaps = recording.losses().iter().filter(|loss| loss.cause == LossCause::RecorderDown);
+    assert_eq!(gaps.count(), 1, "{:?}", recording.losses());
     assert_eq!(pinned(store.path()), [] as [PathBuf; 0]);
 }
 
