@@ -32,6 +32,12 @@ pub struct LossBook {
     ended: HashSet<u64>,
     /// Those of which that is so.
     due: Vec<u64>,
+    /// Told of cgroups whose books are closed.
+    closed: u64,
+    /// What was counted and is in no book was told up to here; `None` where an earlier recorder closed books.
+    missed: Option<u64>,
+    /// When everything that was counted was booked, or told, for the last time.
+    whole: BootNanos,
 }
 
 /// The kernel's books at one reading.
@@ -52,6 +58,8 @@ pub struct Told {
     pub slots: Vec<(u64, LossSlot)>,
     /// Of what is booked on no cgroup.
     pub unbooked: u64,
+    /// Of cgroups whose books are closed; `None` where that was not noted.
+    pub closed: Option<u64>,
     /// When the books were read for it.
     pub noted: BootNanos,
 }
@@ -59,19 +67,22 @@ pub struct Told {
 impl LossBook {
     /// Begins at `now`: nothing is lost before the programs are attached.
     pub fn new(now: BootNanos) -> Self {
-        Self { read: now, ..Self::default() }
+        Self { read: now, whole: now, missed: Some(0), ..Self::default() }
     }
 
     /// Goes on after an earlier recorder, which has noted down what it told at `noted`. What it told later than that is
     /// among the `losses` of its recording, which ends at `end`.
     pub fn resume(told: Told, losses: impl Iterator<Item = Loss>, end: BootNanos) -> Self {
-        let Told { slots, unbooked, noted } = told;
+        let Told { slots, unbooked, closed, noted } = told;
         let mut unnoted: HashMap<LossCause, u64> = HashMap::new();
         for loss in losses.filter(|loss| OWN.contains(&loss.cause) && loss.from >= noted) {
             *unnoted.entry(loss.cause).or_default() += loss.count.unwrap_or(0);
         }
         let seen = slots.into_iter().collect();
-        Self { seen, read: end.max(noted), unnoted, unbooked, ..Self::default() }
+        let read = end.max(noted);
+        let missed = closed.map(|_| 0);
+        let closed = closed.unwrap_or(0);
+        Self { seen, read, whole: read, unnoted, unbooked, closed, missed, ..Self::default() }
     }
 
     /// What was told since this was asked last: for the next recorder. `None` where nothing was.
@@ -81,7 +92,14 @@ impl LossBook {
         }
         let seen = &self.seen;
         let slots = self.news.drain(..).filter_map(|cgroup| Some((cgroup, *seen.get(&cgroup)?)));
-        Some(Told { slots: slots.collect(), unbooked: self.unbooked, noted: self.read })
+        Some(Told { slots: slots.collect(), ..self.of_no_cgroup() })
+    }
+
+    /// What was told of no cgroup that is still booked.
+    pub fn of_no_cgroup(&self) -> Told {
+        // What was not found in the books and told counts with what is closed: the next recorder does not look for it.
+        let closed = self.missed.map(|missed| self.closed + missed);
+        Told { slots: Vec::new(), unbooked: self.unbooked, closed, noted: self.read }
     }
 
     /// Cgroups are gone long enough that nothing can be lost of them any more.
@@ -103,7 +121,7 @@ impl LossBook {
     /// Forgets cgroups whose books are closed: should the kernel use a number again, it begins anew.
     pub fn close(&mut self, cgroups: &[u64]) {
         for cgroup in cgroups {
-            self.seen.remove(cgroup);
+            self.closed += self.seen.remove(cgroup).as_ref().map_or(0, count);
         }
     }
 
@@ -143,6 +161,7 @@ impl LossBook {
         owner: impl Fn(u64) -> Option<ContainerUid>,
     ) -> Vec<Loss> {
         let mut losses = Vec::new();
+        let mut begun_anew = false;
         for (cgroup, slot) in slots {
             let container = owner(*cgroup);
             let known = self.seen.get(cgroup);
@@ -159,7 +178,12 @@ impl LossBook {
                 }
             }
             self.waiting.remove(cgroup);
-            let before = self.seen.insert(*cgroup, *slot).unwrap_or_default();
+            let mut before = self.seen.insert(*cgroup, *slot).unwrap_or_default();
+            if slot.data < before.data || slot.control < before.control || slot.throttled < before.throttled {
+                // The kernel's books only grow: somebody has removed them, and they began anew.
+                self.closed += count(&std::mem::take(&mut before));
+                begun_anew = true;
+            }
             self.news.push(*cgroup);
             let to = BootNanos(slot.last.max(self.read.0));
             for (cause, count) in [
@@ -177,9 +201,39 @@ impl LossBook {
             self.news.push(NOBODY);
             losses.extend(self.loss((None, LossCause::MapFull), now, more));
         }
+        if begun_anew {
+            losses.push(changed((self.whole, now), None));
+        }
         self.forget_unbooked(slots);
         self.read = now;
         losses
+    }
+
+    /// What the programs `counted` as lost and nobody finds in the books, at a reading before which nothing was lost for a
+    /// while: somebody else has removed it from there.
+    pub fn missing(
+        &mut self,
+        now: BootNanos,
+        counted: u64,
+        Books { slots, unbooked, .. }: Books<'_>,
+    ) -> Option<Loss> {
+        let mut found: HashMap<u64, LossSlot> = slots.iter().copied().collect();
+        for (cgroup, seen) in &self.seen {
+            let slot = found.entry(*cgroup).or_default();
+            *slot = LossSlot {
+                data: slot.data.max(seen.data),
+                control: slot.control.max(seen.control),
+                throttled: slot.throttled.max(seen.throttled),
+                ..*slot
+            };
+        }
+        let booked = found.values().map(count).sum::<u64>() + unbooked + self.closed;
+        let missing = counted.saturating_sub(booked);
+        let known = self.missed.get_or_insert(missing);
+        let more = missing.saturating_sub(*known);
+        *known = missing.max(*known);
+        let from = std::mem::replace(&mut self.whole, now);
+        (more > 0).then(|| changed((from, now), Some(more)))
     }
 
     /// A loss since the last reading, but for what the recorder before has told of it.
@@ -210,9 +264,56 @@ impl LossBook {
     }
 }
 
+/// Somebody else has removed what was booked.
+fn changed((from, to): (BootNanos, BootNanos), count: Option<u64>) -> Loss {
+    Loss { container: None, cause: LossCause::MapsChanged, cpu: None, from, to, count }
+}
+
+/// Losses of any kind.
+fn count(slot: &LossSlot) -> u64 {
+    slot.data + slot.control + slot.throttled
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Who may use bpf(2) deleted what was lost before anybody read it, and nothing told of it.
+    #[test]
+    fn what_was_counted_and_is_in_no_book_is_told_once() {
+        let slot = |data, throttled| LossSlot { data, control: 0, throttled, last: 90 };
+        let owner = |_| Some(ContainerUid(3));
+        let mut book = LossBook::new(BootNanos(10));
+        let own = [(7, slot(5, 2)), (8, slot(1, 0))];
+        book.update(BootNanos(100), books(&own), owner);
+        assert_eq!(book.missing(BootNanos(110), 8, books(&own)), None);
+        // The books of 7 are gone with what was told already, and with three that were not.
+        let left = [(8, slot(1, 0))];
+        assert_eq!(book.update(BootNanos(200), books(&left), owner), []);
+        let told = book.missing(BootNanos(210), 11, books(&left)).unwrap();
+        assert_eq!((told.cause, told.container, told.count), (LossCause::MapsChanged, None, Some(3)));
+        assert_eq!((told.from, told.to), (BootNanos(110), BootNanos(210)));
+        assert_eq!(book.missing(BootNanos(220), 11, books(&left)), None, "it was told");
+        // It begins anew below what was told of it: two more, and who knows what was there in between.
+        let anew = [(7, slot(2, 0)), (8, slot(1, 0))];
+        let more = book.update(BootNanos(300), books(&anew), owner);
+        let more: Vec<_> = more.iter().map(|loss| (loss.cause, loss.count)).collect();
+        assert_eq!(more, [(LossCause::RingFull, Some(2)), (LossCause::MapsChanged, None)]);
+        assert_eq!(book.missing(BootNanos(310), 13, books(&anew)), None);
+        // Books that were closed in order hide nothing, and what waits for its owner is booked.
+        book.close(&[8]);
+        let waiting = [(7, slot(2, 0)), (9, slot(4, 0))];
+        assert_eq!(book.update(BootNanos(400), books(&waiting), |_| None), []);
+        assert_eq!(book.missing(BootNanos(410), 17, books(&waiting)), None);
+        // Whoever goes on knows what was closed and told.
+        let mut next = LossBook::resume(book.of_no_cgroup(), [].into_iter(), BootNanos(400));
+        assert_eq!(next.missing(BootNanos(420), 17, books(&waiting)), None);
+        assert_eq!(next.missing(BootNanos(430), 18, books(&waiting)).unwrap().count, Some(1));
+        // Or does not look for what was before, where that was not noted.
+        let mut next = LossBook::resume(Told::default(), [].into_iter(), BootNanos(400));
+        assert_eq!(next.missing(BootNanos(420), 17, books(&waiting)), None);
+        assert_eq!(next.missing(BootNanos(430), 18, books(&waiting)).unwrap().count, Some(1));
+    }
 
     fn books(slots: &[(u64, LossSlot)]) -> Books<'_> {
         Books { slots, unbooked: 0, is_last: false }

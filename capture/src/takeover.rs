@@ -234,7 +234,7 @@ pub fn stored(
 /// [`LoadError`]: the counts cannot be read.
 pub fn book(programs: &mut Programs, before: &Before, now: BootNanos) -> Result<LossBook, LoadError> {
     let Before::TakenOver(earlier) = before else {
-        programs.tell(&Told { noted: now, ..Told::default() })?;
+        programs.tell(&Told { noted: now, closed: Some(0), ..Told::default() })?;
         return Ok(LossBook::new(now));
     };
     Ok(LossBook::resume(programs.told()?, earlier.losses.iter().copied(), earlier.end))

@@ -13,6 +13,9 @@ const LOSSES: &str = "LOSSES";
 /// Under this key of what was told, which no cgroup has, is when it was read, and what was told of no cgroup.
 const READ: u64 = u64::MAX;
 
+/// In its place for what was throttled: what was told of closed books is there too.
+const CLOSED_NOTED: u64 = 1;
+
 impl Programs {
     /// What all CPUs counted, summed; `seq` is the sum of records begun.
     ///
@@ -65,7 +68,8 @@ impl Programs {
         let read =
             slots.iter().find(|(cgroup, _)| *cgroup == READ).map(|(_, slot)| *slot).unwrap_or_default();
         slots.retain(|(cgroup, _)| *cgroup != READ);
-        Ok(Told { slots, unbooked: read.data, noted: BootNanos(read.last) })
+        let closed = (read.throttled == CLOSED_NOTED).then_some(read.control);
+        Ok(Told { slots, unbooked: read.data, closed, noted: BootNanos(read.last) })
     }
 
     /// Notes for the next recorder what was told of the losses.
@@ -79,7 +83,9 @@ impl Programs {
         for (cgroup, slot) in &told.slots {
             table.insert(cgroup, slot, 0).map_err(error)?;
         }
-        let read = LossSlot { data: told.unbooked, last: told.noted.0, ..LossSlot::default() };
+        let throttled = if told.closed.is_some() { CLOSED_NOTED } else { 0 };
+        let control = told.closed.unwrap_or(0);
+        let read = LossSlot { data: told.unbooked, control, throttled, last: told.noted.0 };
         table.insert(READ, read, 0).map_err(error)
     }
 

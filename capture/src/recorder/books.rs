@@ -9,6 +9,8 @@ use tracing::warn;
 use super::Recorder;
 use crate::{losses::Books, programs::LoadError};
 
+/// After so many readings without a loss, all that was counted is booked.
+const BOOKED: u32 = 2;
 /// So many readings of the books follow a loss.
 const READINGS: u32 = 3;
 /// Cgroups whose end nobody saw are looked for no more often than this.
@@ -32,6 +34,13 @@ impl Recorder {
                 for loss in book.update(now, books, |cgroup| sink.known_owner(cgroup)) {
                     sink.lost(&loss);
                 }
+                if self.readings >= BOOKED
+                    && let Some(loss) = book.missing(now, lost, books)
+                {
+                    self.tables.changed += 1;
+                    warn!("somebody else changed LOSSES: how many of each container were lost is not known");
+                    sink.lost(&loss);
+                }
             }
             // The kernel's counts only grow: a later reading makes up for this one.
             Err(error) => {
@@ -53,6 +62,12 @@ impl Recorder {
         }
         let (closed, failed) = self.programs.close_books(&due);
         self.book.close(&closed);
+        // A recorder that is killed just here leaves a gap to the next that is none: rather that than the other way round.
+        if !closed.is_empty()
+            && let Err(error) = self.programs.tell(&self.book.of_no_cgroup())
+        {
+            self.complain("what was told of closed books is not noted down", &error);
+        }
         let was_told = std::mem::replace(&mut self.unclosed, failed.is_some());
         if let Some(error) = failed.filter(|_| !was_told) {
             tell("the kernel's books of cgroups that are gone are kept", &error);

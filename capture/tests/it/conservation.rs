@@ -146,6 +146,7 @@ fn the_books_of_containers_that_are_gone_make_room_and_no_count_goes_with_them()
     let told = |slots: &[u64]| Told {
         slots: slots.iter().map(|cgroup| (*cgroup, LossSlot::default())).collect(),
         unbooked: 3,
+        closed: Some(5),
         noted: BootNanos(9),
     };
     let all: Vec<u64> = before.keys().copied().collect();
@@ -162,5 +163,5 @@ fn the_books_of_containers_that_are_gone_make_room_and_no_count_goes_with_them()
         noted.slots.iter().map(|(cgroup, _)| *cgroup).collect::<BTreeSet<_>>(),
         kept.into_keys().collect()
     );
-    assert_eq!((noted.unbooked, noted.noted), (3, BootNanos(9)));
+    assert_eq!((noted.unbooked, noted.closed, noted.noted), (3, Some(5), BootNanos(9)));
 }

@@ -17,6 +17,7 @@ use afterimage_format::{
 };
 use afterimage_launch::Stdio;
 use afterimage_model::{World, budget::Limits, nearest, process::Process};
+use aya::maps::{Map, MapData, PerCpuHashMap};
 use rustix::fd::{AsFd as _, AsRawFd as _};
 use tempfile::TempDir;
 
@@ -166,6 +167,42 @@ fn what_the_kernel_could_not_keep_while_nobody_drained_is_counted() {
     assert!(lost > 0 && recorded > 0 && few, "{recorded} recorded, {lost} lost");
 }
 
+/// Whoever may use bpf(2) deletes what was booked as lost, with nobody there to read it: the programs' own counts tell.
+#[test]
+#[ignore = "needs root and eBPF"]
+fn what_others_removed_from_the_books_of_losses_is_told() {
+    let _alone = alone();
+    let small = [&PINNED[..], &["--data-ring", "1"]].concat();
+    let recorder = Running::start(&small);
+    recorder.wait_for_round();
+    let store = recorder.kill();
+    let (launcher, _root) = busybox();
+    const LINES: usize = 40_000;
+    let script = format!("i=0; while [ $i -lt {LINES} ]; do echo line $i; i=$((i+1)); done");
+    let out = tempfile::tempfile().unwrap();
+    let stdio = Stdio { stdout: Some(out.as_fd()), ..Stdio::default() };
+    let flood = launcher.run(&["/bin/busybox", "sh", "-c", &script], stdio).unwrap();
+    assert!(flood.status.success());
+    let map = MapData::from_pin(pinned(store.path())[0].join("LOSSES")).unwrap();
+    let mut booked: PerCpuHashMap<_, u64, [u64; 4]> =
+        PerCpuHashMap::try_from(Map::PerCpuHashMap(map)).unwrap();
+    let mut removed = 0;
+    for cgroup in booked.keys().map(Result::unwrap).collect::<Vec<_>>() {
+        removed +=
+            booked.get(&cgroup, 0).unwrap().iter().map(|slot| slot[..3].iter().sum::<u64>()).sum::<u64>();
+        booked.remove(&cgroup).unwrap();
+    }
+    assert!(removed > 0);
+    let second = Running::on(store, &small);
+    second.wait_for_round();
+    std::thread::sleep(Duration::from_secs(1));
+    let (store, said) = second.stop();
+    assert!(said.contains("somebody else changed LOSSES"), "{said}");
+    let recording = open(store.path());
+    let changed = recording.losses().iter().filter(|loss| loss.cause == LossCause::MapsChanged);
+    assert_eq!(changed.filter_map(|loss| loss.count).sum::<u64>(), removed, "{:?}", recording.losses());
+}
+
 /// A directory that something is mounted over.
 struct Hidden(PathBuf);
 
@@ -303,7 +340,7 @@ fn programs_loaded_otherwise_are_not_taken_over_and_the_gap_is_told() {
 #[expect(unsafe_code, reason = "bpf(2) has no safe form")]
 fn freeze(path: &Path) {
     const MAP_FREEZE: libc::c_long = 22;
-    let map = aya::maps::MapData::from_pin(path).unwrap();
+    let map = MapData::from_pin(path).unwrap();
     let attributes = [map.fd().as_fd().as_raw_fd()];
     // SAFETY: the command reads one descriptor.
     let done =
