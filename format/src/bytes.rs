@@ -14,6 +14,9 @@ pub(crate) fn checksum_is(said: u32, parts: &[&[u8]]) -> bool {
 const VARINT_MAX: usize = 10;
 /// Bytes that are stored for one, those behind its end included.
 const VARINT_ROOM: usize = 16;
+/// In each byte of a varint, that another one follows.
+const MORE: u64 = 0x8080_8080_8080_8080;
+const NOT_SHORTEST: Malformed = Malformed("a varint is not in its shortest form");
 
 /// Bytes being read from the front; every read is checked.
 #[derive(Debug, Clone, Copy)]
@@ -68,7 +71,38 @@ impl<'a> Input<'a> {
     }
 
     /// An unsigned LEB128 number: at most ten bytes and only its shortest form.
+    #[inline]
     pub(crate) fn varint(&mut self) -> Result<u64, Malformed> {
+        match self.rest.split_first() {
+            Some((&byte, tail)) if byte < 0x80 => {
+                self.rest = tail;
+                Ok(u64::from(byte))
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    /// One of two to eight bytes is read in one go, any other byte by byte.
+    #[inline]
+    fn long_varint(&mut self) -> Result<u64, Malformed> {
+        let Some(head) = self.rest.first_chunk() else { return self.varint_by_bytes() };
+        let word = u64::from_le_bytes(*head);
+        let last_bit = (!word & MORE).trailing_zeros();
+        if !(8..u64::BITS).contains(&last_bit) {
+            return self.varint_by_bytes();
+        }
+        let bytes = word & u64::MAX.unbounded_shr(u64::BITS.wrapping_sub(1).wrapping_sub(last_bit));
+        if bytes.unbounded_shr(last_bit.wrapping_sub(7)) == 0 {
+            return Err(NOT_SHORTEST);
+        }
+        self.take((last_bit / 8).saturating_add(1) as usize)?;
+        // The groups of seven bits are moved together: pairs, quarters, halves.
+        let mut value = bytes & 0x007f_007f_007f_007f | (bytes & 0x7f00_7f00_7f00_7f00) >> 1;
+        value = value & 0x0000_3fff_0000_3fff | (value & 0x3fff_0000_3fff_0000) >> 2;
+        Ok(value & 0x0fff_ffff | (value & 0x0fff_ffff_0000_0000) >> 4)
+    }
+
+    fn varint_by_bytes(&mut self) -> Result<u64, Malformed> {
         let mut value = 0u64;
         for (index, &byte) in self.rest.iter().take(VARINT_MAX).enumerate() {
             let shift = u32::try_from(index).unwrap_or(0).saturating_mul(7);
@@ -80,7 +114,7 @@ impl<'a> Input<'a> {
             value |= shifted;
             if byte & 0x80 == 0 {
                 if byte == 0 && index > 0 {
-                    return Err(Malformed("a varint is not in its shortest form"));
+                    return Err(NOT_SHORTEST);
                 }
                 self.take(index.saturating_add(1))?;
                 return Ok(value);
@@ -136,8 +170,6 @@ impl Output for Vec<u8> {
 /// A varint's bytes, and how many of them count. Put together in registers, to be stored in one go: a copy of just as many
 /// bytes as it takes, or one after the other, costs several times as much.
 fn varint(value: u64) -> ([u8; VARINT_ROOM], usize) {
-    /// In each byte, that another one follows.
-    const MORE: u64 = 0x8080_8080_8080_8080;
     // The first eight groups of seven bits are moved apart: halves, quarters, each.
     let mut low = value & 0x0fff_ffff | (value & 0x00ff_ffff_f000_0000) << 4;
     low = low & 0x0000_3fff_0000_3fff | (low & 0x0fff_c000_0fff_c000) << 2;
@@ -247,6 +279,29 @@ mod tests {
         assert!(Input::new(&[0xff; 11]).varint().is_err());
         assert!(Input::new(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02]).varint().is_err());
         assert!(Input::new(&[0x80]).varint().is_err());
+    }
+
+    #[test]
+    fn varints_read_in_one_go_are_what_they_are_byte_by_byte() {
+        // Each byte one of those where something changes, behind them the end or more bytes.
+        const BYTES: [u8; 5] = [0, 1, 0x7f, 0x80, 0xff];
+        for first in BYTES {
+            for middle in BYTES {
+                for last in BYTES {
+                    for length in 1..=11 {
+                        let mut bytes = vec![middle | 0x80; length];
+                        bytes[length - 1] = last;
+                        bytes[0] = first;
+                        for behind in [0, 1, 7, 20] {
+                            bytes.resize(length + behind, 0x81);
+                            let (mut fast, mut slow) = (Input::new(&bytes), Input::new(&bytes));
+                            assert_eq!(fast.varint(), slow.varint_by_bytes(), "{bytes:x?}");
+                            assert_eq!(fast.rest(), slow.rest(), "{bytes:x?}");
+                        }
+                    }
+                }
+            }
+        }
     }
 
     #[test]

@@ -143,7 +143,7 @@ pub fn stage(bytes: &[u8]) {
 
 /// The rows of one batch of the stage, unpacked; each event is handed to `visit`.
 pub fn rows(bytes: &[u8], visit: &mut dyn FnMut(ContainerUid, &Event<'_>)) {
-    let _ = RowReader::new().batch(bytes, |item| {
+    let _ = RowReader::new().batch(bytes, &mut |item: Item<'_>| {
         if let Item::Event(container, _, event, _) = item {
             visit(ContainerUid(container), &event);
         }

@@ -20,8 +20,8 @@ use super::{
     told,
 };
 use crate::{
-    BootNanos, ClockMap, ClockPair, ContainerRecord, ContainerUid, Defect, DefectKind, Engine, Eviction,
-    Loss, OpenError, ReadError, Role,
+    BootNanos, ClockMap, ClockPair, ContainerRecord, ContainerUid, Defect, DefectKind, Engine, Event,
+    Eviction, Loss, OpenError, ReadError, Role,
     block::{STORE_SCOPE, kind, seal_block},
     bytes::Malformed,
     catalog::Catalog,
@@ -35,7 +35,7 @@ use crate::{
     segment::{BlockEntry, origin_kind, records::cost},
     stage::{
         file::{StageError, StageFile},
-        row::Item,
+        row::{Item, Taker},
     },
     store::{self, KEPT, SEGMENTS, STAGES, StoreFile},
 };
@@ -548,39 +548,10 @@ impl Build {
         let mut encoder = EventEncoder::new()?;
         for stage in stages {
             let base = stage.header.time_base;
-            let mut open: BTreeMap<u64, (u64, OpenBlock)> = BTreeMap::new();
             let mut damaged = Vec::new();
-            stage.for_each(
-                |item| match item {
-                    Item::Event(uid, row, event, class) => {
-                        if self.staged_bytes > limits::STAGED_BYTES {
-                            return;
-                        }
-                        let stand = self.stands.entry(uid).or_default();
-                        if row < stand.rows {
-                            return;
-                        }
-                        stand.rows = row.saturating_add(1);
-                        let (first, block) = open.entry(uid).or_insert_with(|| (row, OpenBlock::new()));
-                        if block.is_full_for(&event) || row != first.saturating_add(block.rows() as u64) {
-                            let full = std::mem::replace(block, OpenBlock::new());
-                            let first = std::mem::replace(first, row);
-                            self.staged_block(&mut encoder, uid, first, &full, base);
-                        }
-                        block.push(&event, class);
-                        if open.len() > OPEN_BLOCKS {
-                            self.staged_blocks(&mut encoder, &mut open, base);
-                        }
-                    }
-                    Item::Record(mut record) => {
-                        record.rebase(base);
-                        if self.record(record.clone()) {
-                            self.staged_records.push(record);
-                        }
-                    }
-                },
-                |offset, Malformed(what)| damaged.push((offset, what)),
-            )?;
+            let mut staging = Staging { build: self, encoder: &mut encoder, base, open: BTreeMap::new() };
+            stage.for_each(&mut staging, |offset, Malformed(what)| damaged.push((offset, what)))?;
+            let mut open = staging.open;
             let path = STAGES.path(Path::new(""), stage.header.number);
             self.defects.extend(
                 damaged.into_iter().map(|(at, what)| defect_at(&path, at, DefectKind::Corrupt, what)),
@@ -736,6 +707,56 @@ impl Build {
             .collect();
         summaries.sort_by_key(|s| (s.record.uid != ContainerUid::HOST, s.record.first_seen, s.record.uid));
         summaries
+    }
+}
+
+/// Takes what one stage file holds.
+struct Staging<'a> {
+    build: &'a mut Build,
+    encoder: &'a mut EventEncoder,
+    base: u64,
+    /// The first row and the rows of containers whose block is not full.
+    open: BTreeMap<u64, (u64, OpenBlock)>,
+}
+
+impl Taker for Staging<'_> {
+    fn wants_from(&self, container: u64) -> u64 {
+        self.build.stands.get(&container).map_or(0, |stand| stand.rows)
+    }
+
+    fn take(&mut self, item: Item<'_>) {
+        match item {
+            Item::Event(uid, row, event, class) => self.row(uid, row, &event, class),
+            Item::Record(mut record) => {
+                record.rebase(self.base);
+                if self.build.record(record.clone()) {
+                    self.build.staged_records.push(record);
+                }
+            }
+        }
+    }
+}
+
+impl Staging<'_> {
+    fn row(&mut self, uid: u64, row: u64, event: &Event<'_>, class: u8) {
+        if self.build.staged_bytes > limits::STAGED_BYTES {
+            return;
+        }
+        let stand = self.build.stands.entry(uid).or_default();
+        if row < stand.rows {
+            return;
+        }
+        stand.rows = row.saturating_add(1);
+        let (first, block) = self.open.entry(uid).or_insert_with(|| (row, OpenBlock::new()));
+        if block.is_full_for(event) || row != first.saturating_add(block.rows() as u64) {
+            let full = std::mem::replace(block, OpenBlock::new());
+            let first = std::mem::replace(first, row);
+            self.build.staged_block(self.encoder, uid, first, &full, self.base);
+        }
+        block.push(event, class);
+        if self.open.len() > OPEN_BLOCKS {
+            self.build.staged_blocks(self.encoder, &mut self.open, self.base);
+        }
     }
 }
 

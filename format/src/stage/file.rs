@@ -10,7 +10,7 @@ use super::{
     HEADER_LEN, Next, StageHeader, encode_batch,
     frame::{FrameReader, FrameWriter},
     next_batch,
-    row::{RowReader, RowWriter},
+    row::{RowReader, RowWriter, Taker},
 };
 use crate::{
     Defect, DefectKind, Event,
@@ -246,10 +246,10 @@ impl StageFile {
         self.bytes.len()
     }
 
-    /// Hands every row and record to `take`; damaged batches are reported and stepped over.
+    /// Hands every row and record that is wanted to `taker`; damaged batches are reported and stepped over.
     pub(crate) fn for_each(
         &self,
-        mut take: impl FnMut(super::row::Item<'_>),
+        taker: &mut impl Taker,
         mut damaged: impl FnMut(u64, Malformed),
     ) -> io::Result<()> {
         let mut frame = FrameReader::new()?;
@@ -263,15 +263,14 @@ impl StageFile {
             let Next::Batch(batch) = next_batch(&mut input) else { return Ok(()) };
             if batch.begins_frame {
                 frame.reset()?;
-                rows = RowReader::new();
+                rows.next_frame();
                 broken = false;
             }
             if broken {
                 continue;
             }
-            let read = frame
-                .batch(batch.body, batch.raw_len, &mut buffer)
-                .and_then(|()| rows.batch(&buffer, &mut take));
+            let read =
+                frame.batch(batch.body, batch.raw_len, &mut buffer).and_then(|()| rows.batch(&buffer, taker));
             if let Err(malformed) = read {
                 broken = true;
                 damaged(at, malformed);
@@ -307,7 +306,7 @@ pub(crate) fn fuzz_batches(bytes: &[u8], visit: &mut dyn FnMut(&[u8])) {
 pub(crate) fn fuzz(bytes: &[u8]) {
     let Ok(header) = StageHeader::parse(bytes) else { return };
     let stage = StageFile { header, bytes: bytes.to_vec(), end: bytes.len() };
-    let _ = stage.for_each(|_| {}, |_, _| {});
+    let _ = stage.for_each(&mut |_: super::row::Item<'_>| {}, |_, _| {});
 }
 
 #[cfg(test)]
@@ -345,13 +344,13 @@ mod tests {
         let (stage, torn) = StageFile::read(writer.path()).unwrap();
         assert_eq!(torn, None);
         let mut seen = Vec::new();
-        let take = |item: Item<'_>| {
+        let mut take = |item: Item<'_>| {
             let Item::Event(container, row, event, _) = item else { panic!("only rows were written") };
             assert_eq!((container, row), (5 + event.args[0] % 2, event.args[0] / 2));
             assert_eq!(event.fields[0].bytes, text);
             seen.push(event.args[0]);
         };
-        stage.for_each(take, |at, what| panic!("damage at {at}: {what:?}")).unwrap();
+        stage.for_each(&mut take, |at, what| panic!("damage at {at}: {what:?}")).unwrap();
         assert_eq!(seen, (0..rows as u64).collect::<Vec<_>>());
         let mut input = Input::new(&stage.bytes[HEADER_LEN..]);
         let mut frames = 0;

@@ -169,60 +169,102 @@ pub(crate) enum Item<'a> {
     Record(Record),
 }
 
+/// Who is handed what a stage holds. A closure takes all of it.
+pub(crate) trait Taker {
+    /// Rows of this container below this number are not wanted: they are read, as damage is where it is, and not handed over. Asked
+    /// once for each frame that has rows of it; more may be known by the time that they come.
+    fn wants_from(&self, _container: u64) -> u64 {
+        0
+    }
+
+    /// Takes the next row or record.
+    fn take(&mut self, item: Item<'_>);
+}
+
+impl<F: FnMut(Item<'_>)> Taker for F {
+    fn take(&mut self, item: Item<'_>) {
+        self(item);
+    }
+}
+
+/// A container that a frame has defined.
+struct Defined {
+    uid: u64,
+    next_row: u64,
+    wanted_from: u64,
+}
+
 /// Reads the rows of the batches of one frame, in order.
 pub(crate) struct RowReader {
-    /// Uid and next row number.
-    containers: Vec<(u64, u64)>,
+    containers: Vec<Defined>,
     current: usize,
-    tasks: HashMap<u8, TaskKey>,
+    tasks: Box<[Option<TaskKey>; SLOTS]>,
     time: u64,
+    /// Room for a row's numbers, which is not cleared for each.
+    args: [u64; MAX_ARGS],
 }
+
+/// Room for the fields of nearly all rows: clearing it for all that are possible costs more than reading a row.
+const FEW_FIELDS: usize = 2;
+const NO_FIELD: Field<'static> = Field { tag: FieldTag(0), flags: FieldFlags(0), full_len: 0, bytes: &[] };
 
 impl RowReader {
     /// At the begin of a frame.
     pub(crate) fn new() -> Self {
-        Self { containers: Vec::new(), current: 0, tasks: HashMap::new(), time: 0 }
+        Self {
+            containers: Vec::new(),
+            current: 0,
+            tasks: Box::new([None; SLOTS]),
+            time: 0,
+            args: [0; MAX_ARGS],
+        }
     }
 
-    /// Hands each row and record of a decompressed batch to `take`.
-    pub(crate) fn batch(&mut self, bytes: &[u8], mut take: impl FnMut(Item<'_>)) -> Result<(), Malformed> {
+    /// Forgets what was defined: a new frame begins.
+    pub(crate) fn next_frame(&mut self) {
+        self.containers.clear();
+        self.current = 0;
+        self.tasks.fill(None);
+        self.time = 0;
+    }
+
+    /// Hands each row and record of a decompressed batch to `taker`.
+    pub(crate) fn batch(&mut self, bytes: &[u8], taker: &mut impl Taker) -> Result<(), Malformed> {
         let mut input = Input::new(bytes);
         while !input.is_empty() {
             let head = input.u8()?;
             if head == RECORD {
                 if let Some(record) = Record::decode(&mut input)? {
-                    take(Item::Record(record));
+                    taker.take(Item::Record(record));
                 }
             } else {
-                self.event(head, &mut input, &mut take)?;
+                self.event(head, &mut input, taker)?;
             }
         }
         Ok(())
     }
 
-    fn event(
-        &mut self,
-        head: u8,
-        input: &mut Input<'_>,
-        take: &mut impl FnMut(Item<'_>),
-    ) -> Result<(), Malformed> {
+    #[inline]
+    fn event(&mut self, head: u8, input: &mut Input<'_>, taker: &mut impl Taker) -> Result<(), Malformed> {
         if head & SAME_CONTAINER == 0 {
             self.current = input.count(self.containers.len())?;
             if self.current == self.containers.len() {
-                self.containers.push((input.varint()?, input.varint()?));
+                let (uid, next_row) = (input.varint()?, input.varint()?);
+                self.containers.push(Defined { uid, next_row, wanted_from: taker.wants_from(uid) });
             }
         }
-        let (container, next) =
+        let container =
             self.containers.get_mut(self.current).ok_or(Malformed("a staged row has no container"))?;
-        let (container, row) = (*container, *next);
-        *next = row.checked_add(1).ok_or(Malformed("a staged row's number overflows"))?;
+        let (uid, row, is_wanted) =
+            (container.uid, container.next_row, container.next_row >= container.wanted_from);
+        container.next_row = row.checked_add(1).ok_or(Malformed("a staged row's number overflows"))?;
         let slot = input.u8()?;
         if head & TASK_DEFINED != 0 {
             let tgid = small(input)?;
             let tid = small(input)?;
-            self.tasks.insert(slot, TaskKey { tgid, tid, start: BootNanos(input.varint()?) });
+            self.tasks[usize::from(slot)] = Some(TaskKey { tgid, tid, start: BootNanos(input.varint()?) });
         }
-        let task = *self.tasks.get(&slot).ok_or(Malformed("a staged row has no task"))?;
+        let task = self.tasks[usize::from(slot)].ok_or(Malformed("a staged row has no task"))?;
         self.time = self.time.wrapping_add(unzigzag(input.varint()?).cast_unsigned());
         let code = EventCode(small(input)?);
         let cpu = small(input)?;
@@ -230,24 +272,50 @@ impl RowReader {
         let ret = unzigzag(input.varint()?);
         let duration = if head & DURATION != 0 { Some(input.varint()?) } else { None };
         let flags = EventFlags(if head & FLAGS != 0 { small(input)? } else { 0 });
-        let mut args = [0u64; MAX_ARGS];
         let count = usize::from(input.u8()?);
-        let args = args.get_mut(..count).ok_or(Malformed("a staged row has too many numbers"))?;
+        let args = self.args.get_mut(..count).ok_or(Malformed("a staged row has too many numbers"))?;
         for arg in args.iter_mut() {
             *arg = input.varint()?;
         }
-        let mut fields =
-            [Field { tag: FieldTag(0), flags: FieldFlags(0), full_len: 0, bytes: &[] }; MAX_FIELDS];
         let count = if head & FIELDS != 0 { usize::from(input.u8()?) } else { 0 };
-        let fields = fields.get_mut(..count).ok_or(Malformed("a staged row has too many fields"))?;
+        if count > MAX_FIELDS {
+            return Err(Malformed("a staged row has too many fields"));
+        }
+        if !is_wanted {
+            return (0..count).try_for_each(|_| read_field(input).map(drop));
+        }
+        let event =
+            Event { time: BootNanos(self.time), duration, task, code, flags, cpu, ret, args, fields: &[] };
+        if count > FEW_FIELDS {
+            return with_many_fields(count, input, event, |event| {
+                taker.take(Item::Event(uid, row, event, class));
+            });
+        }
+        let mut fields = [NO_FIELD; FEW_FIELDS];
+        let fields = &mut fields[..count];
         for field in fields.iter_mut() {
             *field = read_field(input)?;
         }
-        let time = BootNanos(self.time);
-        let event = Event { time, duration, task, code, flags, cpu, ret, args, fields };
-        take(Item::Event(container, row, event, class));
+        taker.take(Item::Event(uid, row, Event { fields, ..event }, class));
         Ok(())
     }
+}
+
+/// Reads so many fields and lends the row with them.
+#[inline(never)]
+fn with_many_fields(
+    count: usize,
+    input: &mut Input<'_>,
+    event: Event<'_>,
+    take: impl FnOnce(Event<'_>),
+) -> Result<(), Malformed> {
+    let mut fields = [NO_FIELD; MAX_FIELDS];
+    let fields = fields.get_mut(..count).ok_or(Malformed("a staged row has too many fields"))?;
+    for field in fields.iter_mut() {
+        *field = read_field(input)?;
+    }
+    take(Event { fields, ..event });
+    Ok(())
 }
 
 fn small<T: TryFrom<u64>>(input: &mut Input<'_>) -> Result<T, Malformed> {
@@ -291,7 +359,7 @@ mod tests {
             writer.event(most - row, most - 1, &event, 255);
         }
         let mut rows = 0;
-        let read = RowReader::new().batch(writer.bytes(), |item| {
+        let read = RowReader::new().batch(writer.bytes(), &mut |item: Item<'_>| {
             let Item::Event(container, row, got, class) = item else { panic!("only rows were written") };
             assert_eq!((container, row, class), (most - rows, most - 1, 255));
             assert_eq!(OwnedEvent::from_event(&got), OwnedEvent::from_event(&event));
@@ -299,6 +367,55 @@ mod tests {
         });
         read.unwrap();
         assert_eq!(rows, 40);
+    }
+
+    /// Wants rows of container 5 from the third on.
+    #[derive(Default)]
+    struct FromThird(Vec<(u64, u64, u64)>);
+
+    impl Taker for FromThird {
+        fn wants_from(&self, container: u64) -> u64 {
+            if container == 5 { 102 } else { 0 }
+        }
+
+        fn take(&mut self, item: Item<'_>) {
+            let Item::Event(container, row, event, _) = item else { panic!("only rows were written") };
+            self.0.push((container, row, event.time.0));
+        }
+    }
+
+    #[test]
+    fn rows_that_are_not_wanted_are_not_handed_over_and_their_damage_is_found() {
+        let fields: Vec<Field<'_>> = (0..3)
+            .map(|_| Field { tag: FieldTag::PATH, flags: FieldFlags(0), full_len: 2, bytes: b"/x" })
+            .collect();
+        let mut writer = RowWriter::new();
+        for row in 0..4u64 {
+            let event = Event {
+                time: BootNanos(50 + row * row),
+                duration: None,
+                task: TaskKey { tgid: 1, tid: 1 + row as u32, start: BootNanos(9) },
+                code: EventCode(257),
+                flags: EventFlags(0),
+                cpu: 0,
+                ret: 3,
+                args: &[u64::MAX],
+                fields: &fields[..row as usize],
+            };
+            writer.event(5, 100 + row, &event, 0);
+            writer.event(6, row, &event, 0);
+        }
+        let mut taker = FromThird::default();
+        RowReader::new().batch(writer.bytes(), &mut taker).unwrap();
+        let wanted = [(6, 0, 50), (6, 1, 51), (5, 102, 54), (6, 2, 54), (5, 103, 59), (6, 3, 59)];
+        assert_eq!(taker.0, wanted);
+        // Every single damage is one, or none, whoever wants the row.
+        for at in 0..writer.bytes().len() {
+            let mut damaged = writer.bytes().to_vec();
+            damaged[at] ^= 0x80;
+            let some = RowReader::new().batch(&damaged, &mut FromThird::default());
+            assert_eq!(some, RowReader::new().batch(&damaged, &mut |_: Item<'_>| {}), "byte {at}");
+        }
     }
 
     #[test]
@@ -330,7 +447,7 @@ mod tests {
         let mut records = Vec::new();
         let mut reader = RowReader::new();
         for batch in &batches {
-            let read = reader.batch(batch, |item| match item {
+            let read = reader.batch(batch, &mut |item: Item<'_>| match item {
                 Item::Event(container, row, event, class) => {
                     assert_eq!(class, 4);
                     got.push((container, row, OwnedEvent::from_event(&event)));
@@ -345,9 +462,12 @@ mod tests {
         let whole = batches.concat();
         for cut in 0..whole.len() {
             let mut seen = 0;
-            let _ = RowReader::new().batch(&whole[..cut], |_| seen += 1);
+            let _ = RowReader::new().batch(&whole[..cut], &mut |_: Item<'_>| seen += 1);
             assert!(seen < 4);
         }
-        assert!(RowReader::new().batch(&batches[1], |_| {}).is_err(), "defined in the batch before");
+        assert!(
+            RowReader::new().batch(&batches[1], &mut |_: Item<'_>| {}).is_err(),
+            "defined in the batch before"
+        );
     }
 }

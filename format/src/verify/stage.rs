@@ -32,12 +32,12 @@ pub(super) fn check(dir: &Path, live: bool, ends: &HashMap<u64, u64>) -> io::Res
             }
         };
         let mut rows = 0u64;
-        let count = |item: Item<'_>| {
+        let mut count = |item: Item<'_>| {
             if let Item::Event(uid, row, _, _) = item {
                 rows += u64::from(ends.get(&uid).is_none_or(|end| row >= *end));
             }
         };
-        stage.for_each(count, |at, Malformed(what)| {
+        stage.for_each(&mut count, |at, Malformed(what)| {
             found(FindingKind::BadBytes, Some(at), what.to_owned());
         })?;
         if let Some(defect) = torn.filter(|_| !live) {

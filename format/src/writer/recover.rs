@@ -40,7 +40,7 @@ use crate::{
     stage::{
         StageHeader,
         file::{StageError, StageFile, StageWriter},
-        row::Item,
+        row::{Item, Taker},
     },
     store::{self, KEPT, KEPT_NEW, SEGMENTS, STAGES, path_of},
 };
@@ -58,7 +58,7 @@ struct Past {
     gone: Vec<FileId>,
     next_sequence: u64,
     next_uid: u64,
-    /// Latest time in it, base included.
+    /// Latest time in its blocks, base included.
     latest: u64,
     rows: HashMap<u64, Counters>,
     records: HashMap<u64, ContainerRecord>,
@@ -80,7 +80,8 @@ pub(super) fn open(dir: &Path, mut origin: Origin, options: StoreOptions) -> Res
     let (lock, store) = store::open_for_writing(dir, origin.store_uuid)?;
     origin.store_uuid = store.uuid;
     let past = read_past(dir)?;
-    let time_base = time_base(&past, &origin);
+    let reading = |source| OpenError::Io { action: "read", path: dir.to_owned(), source };
+    let time_base = time_base(&past, &origin).map_err(reading)?;
     let key_error = |action| {
         let path = dir.join("key");
         move |source| OpenError::Io { action, path, source }
@@ -219,7 +220,7 @@ fn read_past(dir: &Path) -> Result<Past, OpenError> {
     past.stage_numbers = STAGES.list(dir).map_err(reading)?;
     for number in past.stage_numbers.clone() {
         match StageFile::read(&STAGES.path(dir, number)) {
-            Ok((stage, _torn)) => past.add_stage(stage).map_err(reading)?,
+            Ok((stage, _torn)) => past.stages.push(stage),
             Err(StageError::Io(source)) => {
                 return Err(OpenError::Io { action: "read", path: STAGES.path(dir, number), source });
             }
@@ -309,18 +310,19 @@ impl Past {
         }
     }
 
-    fn add_stage(&mut self, stage: StageFile) -> io::Result<()> {
-        let base = stage.header.time_base;
-        stage.for_each(
-            |item| {
-                if let Item::Event(_, _, event, _) = item {
-                    self.latest = self.latest.max(event.time.0.saturating_add(base));
-                }
-            },
-            |_, _| {},
-        )?;
-        self.stages.push(stage);
-        Ok(())
+    /// Latest time of all, base included: of the blocks, and of rows that are only in the stage.
+    fn latest(&self) -> io::Result<u64> {
+        let mut latest = Latest { past: self, base: 0, time: self.latest };
+        for stage in &self.stages {
+            latest.base = stage.header.time_base;
+            stage.for_each(&mut latest, |_, _| {})?;
+        }
+        Ok(latest.time)
+    }
+
+    /// The number behind the last row of a container that is in a block.
+    fn next_row(&self, container: u64) -> u64 {
+        self.rows.get(&container).map_or(0, |counters| counters.next_row)
     }
 
     fn add_segment(&mut self, loaded: Loaded, sequence: u64) -> io::Result<()> {
@@ -347,31 +349,84 @@ impl Past {
     }
 }
 
+/// Finds the latest time of what is only in the stage.
+struct Latest<'a> {
+    past: &'a Past,
+    base: u64,
+    time: u64,
+}
+
+impl Taker for Latest<'_> {
+    fn wants_from(&self, container: u64) -> u64 {
+        self.past.next_row(container)
+    }
+
+    fn take(&mut self, item: Item<'_>) {
+        if let Item::Event(_, _, event, _) = item {
+            self.time = self.time.max(event.time.0.saturating_add(self.base));
+        }
+    }
+}
+
 /// What to add to this boot's times so that they lie behind all earlier ones and, where the wall clock allows, as
 /// far behind as they really are.
-fn time_base(past: &Past, origin: &Origin) -> u64 {
-    let Some(last) = &past.last else { return 0 };
+fn time_base(past: &Past, origin: &Origin) -> io::Result<u64> {
+    let Some(last) = &past.last else { return Ok(0) };
     if last.boot_id == origin.boot_id {
-        return last.time_base;
+        return Ok(last.time_base);
     }
     let elapsed = file::wall_clock().saturating_sub(last.created_real).max(0).cast_unsigned();
     let then = last.time_base.saturating_add(last.created_boot);
     let by_clock = then.saturating_add(elapsed).saturating_sub(file::boot_clock());
     let staged = past.stages.iter().map(|s| s.header.time_base).max().unwrap_or(0);
-    by_clock.max(past.latest.saturating_add(1)).max(staged)
+    Ok(by_clock.max(past.latest()?.saturating_add(1)).max(staged))
+}
+
+/// A record's bytes, by which it is known again.
+fn bytes_of(record: &Record, base: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut record = record.clone();
+    record.rebase(base);
+    record.encode(&mut bytes);
+    bytes
+}
+
+/// Takes home what one stage file holds.
+struct Home<'a> {
+    writer: &'a mut StoreWriter,
+    past: &'a Past,
+    base: u64,
+    /// Records that are there already.
+    known: &'a mut HashSet<Vec<u8>>,
+    /// What went wrong first.
+    failed: Option<WriteError>,
+}
+
+impl Taker for Home<'_> {
+    fn wants_from(&self, container: u64) -> u64 {
+        self.past.next_row(container)
+    }
+
+    fn take(&mut self, item: Item<'_>) {
+        match item {
+            Item::Event(uid, row, event, class) => {
+                if let Err(error) = self.writer.restore(uid, row, &event, class, self.past) {
+                    self.failed.get_or_insert(error);
+                }
+            }
+            Item::Record(record) => {
+                if self.known.insert(bytes_of(&record, self.base)) {
+                    self.writer.restore_record(record);
+                }
+            }
+        }
+    }
 }
 
 impl StoreWriter {
     /// Writes what the stages hold beyond the blocks, and then removes them.
     fn bring_home(&mut self, past: &Past, time_base: u64) -> Result<(), WriteError> {
         let mut known: HashSet<Vec<u8>> = HashSet::new();
-        let bytes_of = |record: &Record, base| {
-            let mut bytes = Vec::new();
-            let mut record = record.clone();
-            record.rebase(base);
-            record.encode(&mut bytes);
-            bytes
-        };
         known.extend(past.others.iter().map(|record| bytes_of(record, 0)));
         let mut failed = None;
         for stage in &past.stages {
@@ -380,23 +435,9 @@ impl StoreWriter {
                 self.cut_recovered()?;
                 self.time_base = base;
             }
-            let result = stage.for_each(
-                |item| {
-                    let taken = match item {
-                        Item::Event(uid, row, event, class) => self.restore(uid, row, &event, class, past),
-                        Item::Record(record) => {
-                            if known.insert(bytes_of(&record, base)) {
-                                self.restore_record(record);
-                            }
-                            Ok(())
-                        }
-                    };
-                    if let Err(error) = taken {
-                        failed.get_or_insert(error);
-                    }
-                },
-                |_, _| {},
-            );
+            let mut home = Home { writer: self, past, base, known: &mut known, failed: None };
+            let result = stage.for_each(&mut home, |_, _| {});
+            failed = failed.or(home.failed);
             result.map_err(|source| self.stage_error("read", source))?;
         }
         if let Some(error) = failed {
