@@ -117,11 +117,18 @@ pub(crate) fn has_unwritten_sector(bytes: &[u8], offset: u64) -> bool {
 
 /// Reads `length` bytes at `offset`, fewer at the end of the file.
 pub(crate) fn read_at_most(file: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    read_again(file, offset, length, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// The same into memory that was read into before; it is not cleared where it is read over.
+fn read_again(file: &File, offset: u64, length: usize, bytes: &mut Vec<u8>) -> io::Result<()> {
     let size = file.metadata()?.len();
     let there = usize::try_from(size.saturating_sub(offset)).unwrap_or(usize::MAX);
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(length.min(there)).map_err(io::Error::other)?;
-    bytes.resize(length.min(there), 0);
+    let length = length.min(there);
+    bytes.try_reserve_exact(length.saturating_sub(bytes.len())).map_err(io::Error::other)?;
+    bytes.resize(length, 0);
     let mut filled = 0;
     while let Some(room) = bytes.get_mut(filled..).filter(|r| !r.is_empty()) {
         match file.read_at(room, offset.saturating_add(filled as u64)) {
@@ -132,7 +139,36 @@ pub(crate) fn read_at_most(file: &File, offset: u64, length: usize) -> io::Resul
         }
     }
     bytes.truncate(filled);
-    Ok(bytes)
+    Ok(())
+}
+
+/// What is in memory of one file that is read from front to back in small pieces: many of them at a time, always into the same
+/// memory.
+#[derive(Debug, Default)]
+pub(crate) struct Window {
+    begin: u64,
+    bytes: Vec<u8>,
+}
+
+/// Bytes that are read at a time, or as many as a piece has.
+const WINDOW_BYTES: usize = 256 << 10;
+
+impl Window {
+    /// The `length` bytes of `file` at `offset`, fewer at its end.
+    pub(crate) fn read(&mut self, file: &File, offset: u64, length: usize) -> io::Result<&[u8]> {
+        if self.there(offset).len() < length {
+            read_again(file, offset, length.max(WINDOW_BYTES), &mut self.bytes)?;
+            self.begin = offset;
+        }
+        let there = self.there(offset);
+        Ok(there.get(..length).unwrap_or(there))
+    }
+
+    /// What is there from `offset` on.
+    fn there(&self, offset: u64) -> &[u8] {
+        let skipped = offset.checked_sub(self.begin).and_then(|skipped| usize::try_from(skipped).ok());
+        skipped.and_then(|skipped| self.bytes.get(skipped..)).unwrap_or(&[])
+    }
 }
 
 /// Reserves disk space up to `length`, where the platform can; the file then has that length.
@@ -234,5 +270,41 @@ pub(crate) mod fault {
             return Ok(());
         }
         Err(io::Error::from_raw_os_error(fault.errno))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_has_what_the_file_has() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = create_new(&dir.path().join("file")).unwrap();
+        let bytes: Vec<u8> = (0..3 * WINDOW_BYTES as u32 + 100).map(|n| (n % 251) as u8).collect();
+        write_all_at(&file, &bytes, 0).unwrap();
+        let mut window = Window::default();
+        let end = bytes.len() as u64;
+        let large = WINDOW_BYTES as u64 + 7;
+        for (offset, length) in [
+            (0, 10),
+            (10, 128),
+            (0, 5),
+            (large - 20, 128),
+            (large, 2 * large),
+            (5, 1),
+            (end - 4, 128),
+            (end + 9, 1),
+        ] {
+            let expected = read_at_most(&file, offset, length as usize).unwrap();
+            assert_eq!(
+                window.read(&file, offset, length as usize).unwrap(),
+                expected,
+                "{length} at {offset}"
+            );
+        }
+        // It grew since its end was read.
+        write_all_at(&file, b"more", end).unwrap();
+        assert_eq!(window.read(&file, end - 1, 5).unwrap(), [bytes[bytes.len() - 1], b'm', b'o', b'r', b'e']);
     }
 }

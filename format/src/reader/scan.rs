@@ -14,7 +14,8 @@ use crate::{
     bytes::Malformed,
     catalog::Sealed,
     events::decode::EventDecoder,
-    file, limits,
+    file::{self, Window},
+    limits,
     merkle::{self, Tree},
     meta::Record,
     payload::{Hash, Payload},
@@ -251,17 +252,18 @@ impl Loaded {
         // The first byte of a piece that is no block, and whether a block followed it.
         let mut bad_since = None;
         let mut at = self.end;
+        let mut window = Window::default();
         while at < length && self.entries.len() < limits::SEGMENT_BLOCKS {
-            let head = file::read_at_most(&self.file, at, HEADER_LEN)?;
-            let Ok(header) = BlockHeader::parse(&head) else {
+            let head = window.read(&self.file, at, HEADER_LEN)?;
+            let Ok(header) = BlockHeader::parse(head) else {
                 bad_since.get_or_insert(at);
                 let Some(next) = self.find_block(at, length)? else { break };
                 at = next;
                 continue;
             };
-            let block = file::read_at_most(&self.file, at, header.total_len())?;
+            let block = window.read(&self.file, at, header.total_len())?;
             let next = at.saturating_add(header.total_len() as u64);
-            let Ok(payload) = block::checked_payload(&header, &block) else {
+            let Ok(payload) = block::checked_payload(&header, block) else {
                 bad_since.get_or_insert(at);
                 at = next;
                 continue;
