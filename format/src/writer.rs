@@ -114,8 +114,11 @@ const SEGMENT_BYTES_MIN: u64 = 16 << 10;
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
 /// A batch of the stage is handed over at this size also without a commit.
 const BATCH_BYTES: usize = 4 << 20;
-/// A stage file is left for a new one at this size; space for it is reserved in steps.
-const STAGE_BYTES: u64 = 32 << 20;
+/// A stage file is left for a new one at this size; space for it is reserved in steps. Whoever opens the store reads all that
+/// the stages hold, most of which is in blocks already: small files go sooner.
+const STAGE_BYTES: u64 = 8 << 20;
+/// One with so many bytes is left when it is as old as a block may be, a smaller one later: a new file costs as much as a sync.
+const STAGE_WORTH: u64 = 1 << 20;
 const STAGE_BYTES_MIN: u64 = 64 << 10;
 const STAGE_STEPS: u64 = 4;
 /// This many emptied blocks are kept for their memory, of those that had at least so many rows.

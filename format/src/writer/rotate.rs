@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{STAGE_STEPS, StoreWriter};
+use super::{STAGE_STEPS, STAGE_WORTH, StoreWriter};
 use crate::{
     BootNanos, Origin, WriteError,
     block::{BlockHeader, kind},
@@ -60,11 +60,12 @@ impl StoreWriter {
         Ok(())
     }
 
-    /// Begins a new stage file when the present one is large or as old as a block may be; blocks with rows in older
-    /// files are cut by age, and those files then go.
+    /// Begins a new stage file when the present one is large or old; blocks with rows in older files are cut by age, and those
+    /// files then go: some of them at once.
     pub(super) fn rotate_stage(&mut self, now: BootNanos) -> Result<(), WriteError> {
         let begun = *self.stage_begun.get_or_insert(now);
-        let old = now.0.saturating_sub(begun.0) > self.options.block_age.saturating_mul(4);
+        let ages = if self.stage.len() >= STAGE_WORTH { 1 } else { 4 };
+        let old = now.0.saturating_sub(begun.0) > self.options.block_age.saturating_mul(ages);
         if self.stage.len() < self.stage_limit() && !old {
             return Ok(());
         }
@@ -88,7 +89,7 @@ impl StoreWriter {
         let trimmed = left.trim().and_then(|()| left.sync());
         trimmed.map_err(|source| self.stage_error("sync", source))?;
         self.stage_begun = Some(now);
-        Ok(())
+        self.sync()
     }
 
     /// Cuts all blocks and begins the next segment: rows of the one before are in none of the next.

@@ -1,7 +1,13 @@
 use std::path::Path;
 
 use super::*;
-use crate::{EventCode, EventFlags, Pin, TaskKey, block::kind, reader::scan, store::SEGMENTS};
+use crate::{
+    EventCode, EventFlags, Pin, TaskKey,
+    block::kind,
+    reader::scan,
+    stage::file::StageFile,
+    store::{SEGMENTS, STAGES},
+};
 
 fn origin() -> Origin {
     Origin { boot_id: [1; 16], ..Origin::default() }
@@ -306,4 +312,52 @@ fn a_gap_of_nobody_in_particular_outlives_the_segment_that_told_of_it() {
     let out = dir.path().join("out.aftx");
     crate::extract(&recording, &[ContainerUid(1)], &out).unwrap();
     assert_eq!(told(&crate::Recording::open(&out).unwrap()), after, "an extract tells of it too");
+}
+
+#[test]
+fn the_stages_hold_rows_of_little_more_than_two_ages_of_a_block() {
+    const AGE: u64 = 1_000_000_000;
+    let dir = tempfile::tempdir().unwrap();
+    // No sync comes but with a new stage file.
+    let options = StoreOptions { block_age: AGE, sync_interval: u64::MAX, ..StoreOptions::default() };
+    let mut store = StoreWriter::open(dir.path(), origin(), options).unwrap();
+    let mut state = 1u64;
+    let mut noise = |_| {
+        state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        (state >> 56) as u8
+    };
+    let (mut in_an_age, mut most) = (0, 0);
+    for tenth in 1..=60 {
+        let time = BootNanos(tenth * AGE / 10);
+        for uid in 1..=3 {
+            let bytes: Vec<u8> = (0..64 << 10).map(&mut noise).collect();
+            let payload = crate::Field {
+                tag: crate::FieldTag::PAYLOAD,
+                flags: crate::FieldFlags(0),
+                full_len: bytes.len() as u32,
+                bytes: &bytes,
+            };
+            let event = Event {
+                time,
+                duration: None,
+                task: TaskKey { tgid: 1, tid: 1, start: BootNanos(1) },
+                code: EventCode(0),
+                flags: EventFlags(0),
+                cpu: 0,
+                ret: bytes.len() as i64,
+                args: &[],
+                fields: &[payload],
+            };
+            store.push(ContainerUid(uid), &event).unwrap();
+        }
+        store.commit(time).unwrap();
+        if tenth == 10 {
+            in_an_age = store.stats().stage_bytes;
+        }
+        let stages = STAGES.list(dir.path()).unwrap();
+        let read = |&number| StageFile::read(&STAGES.path(dir.path(), number)).unwrap().0.len() as u64;
+        most = most.max(stages.iter().map(read).sum());
+    }
+    assert!(in_an_age > STAGE_WORTH, "{in_an_age}");
+    assert!(most < 5 * in_an_age / 2, "{most} of {in_an_age}");
 }
