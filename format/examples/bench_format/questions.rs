@@ -59,29 +59,72 @@ fn repeat(rows: &[Row], store: &mut StoreWriter, mut enough: impl FnMut(&StoreWr
     }
 }
 
-/// A recorder that is killed when its segment is nearly full: opened for reading, and by the next recorder.
+/// A recorder that is killed when its segment is nearly full: opened for reading, and by the next recorder. How much is left
+/// to be read of the stages depends on the moment, so many are tried and the slowest counts.
 pub(super) fn recovery(rows: &[Row], origin: &Origin, dir: &Path) {
+    /// Bytes of the segment in which there are moments, and commits from one to the next.
+    const TRIED_BYTES: u64 = 6 << 20;
+    const COMMITS: u64 = 10;
     let options = StoreOptions { classify, ..StoreOptions::default() };
     let wanted = options.segment_bytes - (2 << 20);
     let mut store = StoreWriter::open(dir, origin.clone(), options.clone()).expect("the scratch store opens");
-    repeat(rows, &mut store, |store| store.stats().bytes >= wanted);
-    let stats = store.stats();
+    let left = dir.with_extension("left");
+    let (mut commits, mut tried, mut slowest, mut stats) = (0, 0, 0.0, store.stats());
+    repeat(rows, &mut store, |store| {
+        let now = store.stats();
+        commits += 1;
+        if now.bytes + TRIED_BYTES >= wanted && commits % COMMITS == 0 {
+            let begun = cpu();
+            Recording::open(dir).expect("the scratch store reads");
+            let taken = cpu() - begun;
+            tried += 1;
+            if taken > slowest {
+                (slowest, stats) = (taken, now);
+                copy_store(dir, &left);
+            }
+        }
+        now.bytes >= wanted
+    });
     drop(store);
+    let staged = stage_bytes(&left) as f64 / 1e6;
     println!("an unsealed segment of {} bytes, {} events:", stats.bytes, stats.events);
+    println!("  the slowest of {tried} moments, {staged:.1} MB in stage files");
     for round in 0..3 {
         let (begun, wall) = (cpu(), Instant::now());
-        let recording = Recording::open(dir).expect("the scratch store reads");
+        let recording = Recording::open(&left).expect("the scratch store reads");
         let (taken, waited) = ((cpu() - begun) / 1e6, wall.elapsed().as_secs_f64() * 1e3);
         let events: u64 = recording.blocks().iter().map(|block| u64::from(block.rows)).sum();
         assert_eq!(events, stats.events, "all that was committed is there");
         println!("  opened for reading ({round}): {taken:8.2} ms of CPU, {waited:.2} ms waited");
     }
     let (begun, wall) = (cpu(), Instant::now());
-    let store = StoreWriter::open(dir, origin.clone(), options).expect("the scratch store opens");
+    let store = StoreWriter::open(&left, origin.clone(), options).expect("the scratch store opens");
     let (taken, waited) = ((cpu() - begun) / 1e6, wall.elapsed().as_secs_f64() * 1e3);
     println!("  the next recorder begins: {taken:8.2} ms of CPU, {waited:.2} ms waited");
     store.seal().expect("the store is sealed");
-    std::fs::remove_dir_all(dir).expect("the scratch store is ours");
+    for scratch in [dir, &left] {
+        std::fs::remove_dir_all(scratch).expect("the scratch store is ours");
+    }
+}
+
+/// Copies a store as it is at this moment; what its recorder had synced is synced here too.
+fn copy_store(from: &Path, to: &Path) {
+    let _ = std::fs::remove_dir_all(to);
+    std::fs::create_dir(to).expect("the scratch directory can be made");
+    for entry in std::fs::read_dir(from).expect("the scratch store lists") {
+        let entry = entry.expect("the scratch store lists");
+        let path = to.join(entry.file_name());
+        std::fs::copy(entry.path(), &path).expect("the scratch store can be copied");
+        let copy = std::fs::File::open(path).expect("the copy is there");
+        copy.sync_all().expect("the copy is synced");
+    }
+}
+
+/// Bytes of the stage files of a store, those reserved included.
+fn stage_bytes(dir: &Path) -> u64 {
+    let entries = std::fs::read_dir(dir).expect("the scratch store lists").map_while(Result::ok);
+    let stages = entries.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"stage-"));
+    stages.filter_map(|entry| Some(entry.metadata().ok()?.len())).sum()
 }
 
 /// All events of one container among `MANY` millions (60).
