@@ -50,8 +50,7 @@ impl Groups {
         };
         // First which of 64 rows are: what is asked of each row must not depend on the one before.
         for (part, keys) in (0u32..).zip(keys.chunks(64)) {
-            let bits = (0u32..).zip(keys).map(|(bit, &key)| u64::from(is_chosen(key.into() as usize)) << bit);
-            let mut left = bits.fold(0, |all, bit| all | bit);
+            let mut left = bits(keys, is_chosen);
             while left != 0 {
                 let bit = left.trailing_zeros();
                 left &= left - 1;
@@ -78,10 +77,14 @@ impl Groups {
         }
         // Side by side: to count a key that was counted a moment ago is to wait for that.
         let mut lanes = [[0u32; BYTE]; 4];
-        for keys in keys.chunks(4) {
+        let (fours, rest) = keys.as_chunks::<4>();
+        for keys in fours {
             for (lane, &key) in lanes.iter_mut().zip(keys) {
                 lane[key.into() as usize % BYTE] += 1;
             }
+        }
+        for &key in rest {
+            lanes[0][key.into() as usize % BYTE] += 1;
         }
         for lane in &lanes {
             self.sizes.iter_mut().zip(lane).for_each(|(size, own)| *size += own);
@@ -119,6 +122,17 @@ impl Groups {
     pub(super) fn iter(&self) -> impl Iterator<Item = &[u32]> {
         self.ranges().map(|range| self.rows.get(range).unwrap_or(&[]))
     }
+}
+
+/// A bit for each of at most 64 keys, the first one's lowest: whether it is so of that key.
+#[inline]
+fn bits<K: Copy + Into<u64>>(keys: &[K], is: impl Fn(usize) -> bool) -> u64 {
+    let bit = |(at, &key): (u32, &K)| u64::from(is(key.into() as usize)) << at;
+    // Of just eight, each has its place from the start.
+    let (eights, rest) = keys.as_chunks::<8>();
+    let all =
+        eights.iter().rev().fold(0, |all, eight| all << 8 | (0..).zip(eight).map(bit).fold(0, |a, b| a | b));
+    (eights.len() as u32 * 8..).zip(rest).map(bit).fold(all, |all, bit| all | bit)
 }
 
 #[cfg(test)]

@@ -45,7 +45,8 @@ fn group<K: Copy + Ord + Into<u64>>(
     rows: &mut Vec<u16>,
     by_code: &mut Groups,
 ) -> Result<(), Malformed> {
-    if index.iter().max().is_none_or(|&most| most.into() >= codes.len() as u64) {
+    // Of copies: of what is lent, the compiler looks at one after the other.
+    if index.iter().copied().max().is_none_or(|most| most.into() >= codes.len() as u64) {
         return Err(NONE);
     }
     if codes.len() <= BYTE {
