@@ -13,6 +13,7 @@ mod network;
 mod places;
 mod privileges;
 mod programs;
+mod tried;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -118,6 +119,8 @@ struct Memory {
     users: HashMap<ProcessKey, u32>,
     /// Processes found to be foreign.
     foreign: HashSet<ProcessKey>,
+    /// Connections that failed.
+    tried: tried::Tried,
     /// Requests of io_urings.
     requests: Requests,
     /// When descriptors of eBPF objects were opened by their numbers.
@@ -147,9 +150,10 @@ impl Story {
         if container == ContainerUid::HOST || event.flags.contains(EventFlags::SETUP) {
             return None;
         }
-        let is_told =
-            matches!(event.code, EventCode::EXEC | EventCode::URING_SUBMIT | EventCode::URING_COMPLETE)
-                || event.code.as_syscall().is_some();
+        let is_told = matches!(
+            event.code,
+            EventCode::EXEC | EventCode::EXIT | EventCode::URING_SUBMIT | EventCode::URING_COMPLETE
+        ) || event.code.as_syscall().is_some();
         if !is_told || event.flags.contains(EventFlags::SIGRETURN) {
             return None;
         }
@@ -158,6 +162,8 @@ impl Story {
         let act = Act { world, event, process };
         let mut seen = if event.code == EventCode::EXEC {
             programs::look(&act, memory)?
+        } else if event.code == EventCode::EXIT {
+            files::ended(&act, memory)?
         } else if event.code.as_syscall().is_none() {
             let found = [files::ring(&act, memory), network::ring(&act, memory)];
             found.into_iter().flatten().max_by_key(|s| s.severity)?

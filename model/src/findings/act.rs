@@ -118,7 +118,10 @@ pub(super) fn names(process: &Process) -> impl Iterator<Item = &[u8]> {
     let image = exec.map(|e| paths::file_name(e.program()));
     let called = exec.and_then(|e| e.arguments().next()).map(paths::file_name);
     let called = called.map(|name| name.strip_prefix(b"-").unwrap_or(name));
-    [image, called, process.comm()].into_iter().flatten()
+    // Busybox is whichever of its programs it is told to be.
+    let is_box = [image, called].into_iter().flatten().any(|name| name == b"busybox");
+    let applet = exec.filter(|_| is_box).and_then(|exec| exec.arguments().nth(1));
+    [image, called, applet, process.comm()].into_iter().flatten()
 }
 
 /// Whether one of a process's names is in a list.

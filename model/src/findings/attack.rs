@@ -1,11 +1,13 @@
 //! What the techniques of MITRE ATT&CK that findings point at are called there.
 
 /// By id, in order.
-const NAMES: [(&str, &str); 34] = [
+const NAMES: [(&str, &str); 36] = [
     ("T1003.008", "/etc/passwd and /etc/shadow"),
     ("T1014", "Rootkit"),
     ("T1036.004", "Masquerade Task or Service"),
     ("T1040", "Network Sniffing"),
+    ("T1041", "Exfiltration Over C2 Channel"),
+    ("T1046", "Network Service Discovery"),
     ("T1053.003", "Cron"),
     ("T1055", "Process Injection"),
     ("T1055.008", "Ptrace System Calls"),
@@ -56,6 +58,7 @@ mod tests {
             include_str!("places.rs"),
             include_str!("privileges.rs"),
             include_str!("programs.rs"),
+            include_str!("tried.rs"),
             include_str!("../findings.rs"),
         ];
         let is_id = |word: &&str| {

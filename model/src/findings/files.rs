@@ -7,7 +7,7 @@ use super::{
     act::{Act, DOWNLOADERS, is_one_of},
     places,
 };
-use crate::{fds::FdKind, symbols, text, text::Safe};
+use crate::{fds::FdKind, process::ProcessKey, symbols, text, text::Safe};
 
 const ACCESS_MODE: u64 = 3;
 const O_CREAT: u64 = 0o100;
@@ -146,11 +146,27 @@ fn written(act: &Act<'_>, memory: &mut Memory, fd: i32) {
 /// A downloader has written a file.
 fn closed(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {
     let path = memory.writing.remove(&(act.process.key, act.arg(0) as i32))?;
-    let written = memory.written.get(&path)?;
+    downloaded(act, memory, &path)
+}
+
+/// One that ends has closed what it wrote. Of several files one is told.
+pub(super) fn ended(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {
+    if memory.writing.is_empty() || act.process.is_running() {
+        return None;
+    }
+    let own = |key: &(ProcessKey, i32)| key.0 == act.process.key;
+    let mut paths: Vec<Vec<u8>> =
+        memory.writing.extract_if(|key, _| own(key)).map(|(_, path)| path).collect();
+    paths.sort();
+    paths.iter().find_map(|path| downloaded(act, memory, path))
+}
+
+fn downloaded(act: &Act<'_>, memory: &Memory, path: &[u8]) -> Option<Seen> {
+    let written = memory.written.get(path)?;
     let downloaded = is_one_of(act.process, &DOWNLOADERS) && written.by == act.process.key;
     downloaded.then(|| {
         let detail =
-            Safe::format(format_args!("{}, {} B, by {}", text::escape(&path), written.bytes, act.who()));
+            Safe::format(format_args!("{}, {} B, by {}", text::escape(path), written.bytes, act.who()));
         Seen::new(Severity::Notice, "file downloaded", "T1105", detail)
     })
 }

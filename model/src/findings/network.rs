@@ -1,6 +1,6 @@
 //! Connections made and awaited.
 
-use super::{Memory, Seen, Severity, act::Act, places};
+use super::{Memory, Seen, Severity, act::Act, places, tried};
 use crate::{
     peer,
     sockaddr::SocketAddress,
@@ -18,11 +18,15 @@ const EACCES: i64 = -13;
 /// Ports that ordinary clients of ordinary services use.
 const USUAL: [u16; 12] = [22, 25, 53, 80, 123, 443, 853, 3306, 5432, 6379, 8080, 8443];
 
-pub(super) fn look(act: &Act<'_>, memory: &Memory) -> Option<Seen> {
+pub(super) fn look(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {
     match act.call() {
-        "connect" => connect(act, memory),
+        "connect" => memory.tried.connect(act).or_else(|| connect(act, memory)),
         "listen" if act.succeeded() => listen(act, memory),
         "socket" => raw_socket(act),
+        "write" | "writev" | "send" | "sendto" | "sendmsg" | "sendfile" | "sendfile64" => {
+            tried::sent(act, act.arg(0) as i32)
+        }
+        "splice" => tried::sent(act, act.arg(2) as i32),
         _ => None,
     }
 }

@@ -120,6 +120,79 @@ fn set_up_and_host_are_no_part_of_the_story() {
     });
 }
 
+fn connect(time: u64, peer: &str, ret: i64) -> OwnedEvent {
+    call(time, 1, "connect", &[5, 0, 16], ret).with_address(FieldTag::SOCKADDR, peer)
+}
+
+#[test]
+fn who_tries_many_doors_is_told_once() {
+    let client = |events: Vec<OwnedEvent>| {
+        let mut all = vec![run(1, 1, "/bin/nc", &["nc"]).with_field(FieldTag::COMM, b"nc")];
+        all.extend(events);
+        lines(&all)[1..].to_vec()
+    };
+    let ports = |ret, many: u64| {
+        (0..many)
+            .map(move |port| connect(10 + port, &format!("10.0.0.9:{}", 20 + port), ret))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(client(ports(-111, 7)), [] as [&str; 0]);
+    assert_eq!(client(ports(-111, 12)), ["warning many ports tried: 8 of 10.0.0.9, 20 to 27, by 1 nc"]);
+    // Of those that do not wait it is not known what became of them: each is told, and at many more that they are many.
+    let begun = client(ports(-115, 40));
+    let many: Vec<&String> = begun.iter().filter(|line| line.contains("many")).collect();
+    assert_eq!(many, ["warning many ports tried: 32 of 10.0.0.9, 20 to 51, by 1 nc"]);
+    // The same port of the same host again and again is who waits for a service.
+    assert_eq!(client((0..50).map(|n| connect(10 + n, "10.0.0.9:5432", -111)).collect()), [] as [&str; 0]);
+    let hosts: Vec<_> = (1..20).map(|n| connect(10 + n, &format!("10.0.0.{n}:22"), -113)).collect();
+    assert_eq!(client(hosts), ["warning many hosts tried: port 22 of 8, the last of them 10.0.0.8, by 1 nc"]);
+}
+
+#[test]
+fn what_a_client_sends_is_told_where_it_is_much() {
+    let talk = |call_sent: &[(&str, i64)], made: bool| {
+        let mut events = vec![
+            run(1, 1, "/usr/bin/python3", &["python3"]).with_field(FieldTag::COMM, b"python3"),
+            call(2, 1, "socket", &[2, 1, 0], 5),
+        ];
+        if made {
+            events.push(connect(3, "203.0.113.9:443", 0));
+        } else {
+            events.push(
+                call(3, 1, "accept4", &[5, 0, 0, 0], 5).with_address(FieldTag::SOCKADDR, "203.0.113.9:443"),
+            );
+        }
+        events.extend(
+            call_sent.iter().zip(4..).map(|((name, moved), at)| call(at, 1, name, &[5, 0, 0], *moved)),
+        );
+        let told = lines(&events);
+        told.into_iter().filter(|line| line.contains("much")).collect::<Vec<_>>()
+    };
+    let much = "notice much sent: over 1 MiB to tcp 203.0.113.9:443 by 1 python3";
+    assert_eq!(talk(&[("write", 1 << 19), ("sendto", 1 << 19), ("write", 1 << 19)], true), [much]);
+    assert_eq!(talk(&[("write", (1 << 20) - 1)], true), [] as [&str; 0]);
+    // Who answers sends much, and who is answered more than it asked has downloaded.
+    assert_eq!(talk(&[("write", 1 << 21)], false), [] as [&str; 0]);
+    assert_eq!(talk(&[("read", 1 << 22), ("write", 1 << 21)], true), [] as [&str; 0]);
+}
+
+/// Busybox's wget is one, and what it leaves open at its end is written all the same.
+#[test]
+fn a_download_is_told_of_every_downloader_also_at_its_end() {
+    let told = |argv: &[&str], closes: bool| {
+        let mut events = vec![run(1, 1, "/bin/busybox", argv).with_field(FieldTag::COMM, b"busybox")];
+        events.extend(write_file(10, 1, 6, "/tmp/x", 48).into_iter().take(if closes { 3 } else { 2 }));
+        events.push(exit(20, 1, 0));
+        lines(&events).into_iter().filter(|line| line.contains("downloaded")).collect::<Vec<_>>()
+    };
+    let one = ["notice file downloaded: /tmp/x, 48 B, by 1 busybox"];
+    for closes in [true, false] {
+        assert_eq!(told(&["busybox", "wget", "-O", "/tmp/x"], closes), one);
+        assert_eq!(told(&["wget", "-O", "/tmp/x"], closes), one);
+        assert_eq!(told(&["busybox", "cp", "/a", "/tmp/x"], closes), [] as [&str; 0]);
+    }
+}
+
 #[test]
 fn ordinary_work_is_told_without_alarm() {
     let mut events = vec![
