@@ -30,7 +30,7 @@ pub fn cgroup_rmdir(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-/// A task was moved. Tasks put in at their creation (`CLONE_INTO_CGROUP`) never come here.
+/// A task was moved. Tasks put in at their creation (`CLONE_INTO_CGROUP`) never come here: their fork tells.
 #[btf_tracepoint(function = "cgroup_attach_task")]
 pub fn cgroup_attach_task(ctx: BtfTracePointContext) -> i32 {
     let moved = Task(ctx.arg(2));

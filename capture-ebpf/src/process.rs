@@ -67,16 +67,29 @@ pub fn fork(ctx: BtfTracePointContext) -> i32 {
     header.kind = kind::FORK;
     let ids = child.pid_tgid();
     header.ret = (ids & 0xffff_ffff) as i64;
-    header.nargs = 6;
+    header.nargs = 7;
     let (vpid, ..) = virtual_pid(child.0 as u64);
     let (namespaces, of_child) = (new_namespaces(parent, child), child.cgroup().0);
     if let Some(mark) = mark {
         lineage::forked(counters, mark, child, namespaces, of_child);
     }
-    let args = [ids >> 32, ids & 0xffff_ffff, child.start(), vpid, namespaces, of_child];
+    if of_child != cgroup.0 {
+        // Born elsewhere (`CLONE_INTO_CGROUP`): as if it had been moved.
+        lineage::moved(counters, child);
+    }
+    let args =
+        [ids >> 32, ids & 0xffff_ffff, child.start(), vpid, namespaces, of_child, shares(parent, child)];
     let kept = emit::submit_plain(&CONTROL, &header, &args);
     handed_over(counters, &header, kept);
     0
+}
+
+/// `CLONE_FS` and `CLONE_FILES` where they hold: what `clone3` was asked for lies in the caller's memory, which says something
+/// else when it is read.
+#[inline(always)]
+fn shares(parent: Task, child: Task) -> u64 {
+    let same = |offset: u32| kernel::<u64>(parent.0 as u64, offset) == kernel::<u64>(child.0 as u64, offset);
+    u64::from(same(offset!(task_fs))) * 0x200 | u64::from(same(offset!(task_files))) * 0x400
 }
 
 /// `CLONE_NEW*` bits of the namespaces in which two tasks differ.

@@ -304,7 +304,7 @@ impl Sink {
                     uid = self.enter(event.task.tgid, event.time);
                 }
                 self.put(uid, event);
-                self.descend(event);
+                self.descend(cgroup, event);
                 if event.code == EventCode::CGROUP_ATTACH {
                     self.moved(event);
                 }

@@ -32,8 +32,11 @@ pub mod fork {
     pub const NEW_NS: usize = 4;
     /// Child's cgroup id.
     pub const CHILD_CGROUP: usize = 5;
+    /// What child and maker have in common in the kernel: the bits `CLONE_FS` (0x200) and `CLONE_FILES` (0x400). Absent in older
+    /// recordings.
+    pub const SHARES: usize = 6;
     /// How many numbers this version writes.
-    pub const COUNT: usize = 6;
+    pub const COUNT: usize = 7;
 }
 
 /// Numbers of `EXEC` and `PROCESS`.

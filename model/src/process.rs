@@ -92,6 +92,8 @@ pub struct Process {
     pub(crate) apart: BTreeMap<u32, Apart>,
     /// Processes of a container with the same number share root and working directory; 0 for none.
     pub(crate) shares: u64,
+    /// Its forks tell what those that it made share with it: what its calls claim of that is not asked.
+    pub(crate) forks_tell: bool,
 }
 
 /// What a thread has for itself that the others of its process share.
@@ -231,7 +233,7 @@ stored_struct!(ProcessKey { tgid, start });
 stored_struct!(Process {
     key, container, origin, parent, vpid, pgid, sid, tty, first_seen, last_seen, end, setup, payload, execs_dropped, comms, credentials, namespaces, cwd, root, environment, threads, threads_seen, events, bytes_sent, bytes_received,
     bytes_written, hardening, table,
-} without { execs, inherited, apart, shares });
+} without { execs, inherited, apart, shares, forks_tell });
 stored_struct!(Apart { table, directories });
 stored_struct!(Directories { cwd, root });
 stored_enum!(Origin { 0 => Forked, 1 => Snapshot, 2 => Seen });
@@ -301,6 +303,7 @@ impl Process {
             table: 0,
             apart: BTreeMap::new(),
             shares: 0,
+            forks_tell: false,
         }
     }
 

@@ -179,12 +179,13 @@ impl Sink {
     }
 
     /// What an event does to the lineage of runtimes, after it was stored.
-    pub(super) fn descend(&mut self, event: &Event<'_>) {
+    pub(super) fn descend(&mut self, cgroup: u64, event: &Event<'_>) {
         match event.code {
             EventCode::FORK => {
                 if let Some(child) = self.lineage.forked(event) {
                     self.enter(child, event.time);
                 }
+                self.born_elsewhere(cgroup, event);
             }
             EventCode::EXIT if event.number(layout::exit::GROUP_DEAD) == Some(1) => {
                 if let Some(uid) = self.lineage.leave(event.task.tgid) {
@@ -203,7 +204,22 @@ impl Sink {
         else {
             return;
         };
-        let tgid = (moved >> 32) as u32;
+        self.comes_into((moved >> 32) as u32, stamp, event.time);
+    }
+
+    /// A process was made in another cgroup than its parent's (`CLONE_INTO_CGROUP`): the same as if it had been moved.
+    fn born_elsewhere(&mut self, cgroup: u64, event: &Event<'_>) {
+        let (Some(child), Some(stamp)) =
+            (event.number(layout::fork::CHILD_TGID), event.number(layout::fork::CHILD_CGROUP))
+        else {
+            return;
+        };
+        if stamp != cgroup && stamp != layout::UNKNOWN {
+            self.comes_into(child as u32, stamp, event.time);
+        }
+    }
+
+    fn comes_into(&mut self, tgid: u32, stamp: u64, time: BootNanos) {
         if self.lineage.container(tgid, stamp).is_some() {
             return;
         }
@@ -216,7 +232,7 @@ impl Sink {
         };
         let owner = self.known_owner(stamp).unwrap_or(ContainerUid::HOST);
         if !self.registry.is_within(owner, uid) {
-            self.lineage.hold(tgid, uid, stamp, ClaimId { tgid, time: event.time });
+            self.lineage.hold(tgid, uid, stamp, ClaimId { tgid, time });
         }
     }
 

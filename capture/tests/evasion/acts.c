@@ -496,6 +496,28 @@ static void moved(void) {
   waitpid(child, NULL, 0);
 }
 
+/* Is born in the cgroup that standard input is, by a call that writes over what it was asked for. */
+static void born(void) {
+  say(1);
+  struct { unsigned long flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup; } args = {
+      .flags = 0x200000000UL | CLONE_FILES | CLONE_PARENT_SETTID, .exit_signal = SIGCHLD, .cgroup = 0};
+  args.parent_tid = (unsigned long)&args.flags;
+  long child = syscall(SYS_clone3, &args, sizeof args);
+  check(child >= 0, "clone3");
+  if (child == 0) {
+    say(2);
+    pid_t own = fork();
+    if (own == 0) {
+      say(3);
+      _exit(0);
+    }
+    waitpid(own, NULL, 0);
+    _exit(0);
+  }
+  check((args.flags & (CLONE_FILES | CLONE_PARENT_SETTID)) != (CLONE_FILES | CLONE_PARENT_SETTID), "the flags are as they were");
+  check(waitpid(child, NULL, 0) == child, "waitpid");
+}
+
 /* A thread that makes descriptor 51 a decoy, for itself alone. */
 static void *decoy(void *unused) {
   check(unshare(CLONE_FILES) == 0, "unshare");
@@ -581,6 +603,7 @@ int main(int argc, char **argv, char **environment) {
   else if (!strcmp(act, "elsewhen")) elsewhen();
   else if (!strcmp(act, "reuse")) reuse(atol(argv[2]));
   else if (!strcmp(act, "moved")) moved();
+  else if (!strcmp(act, "born")) born();
   else if (!strcmp(act, "apart")) apart();
   else if (strcmp(act, "nothing")) {
     fprintf(stderr, "no such act: %s\n", act);

@@ -3,6 +3,7 @@
 //! The acts are in `tests/evasion/acts.c`; the letters are those of the design's list of evasions.
 
 use std::{
+    os::fd::AsFd as _,
     path::Path,
     process::Command,
     sync::OnceLock,
@@ -648,6 +649,46 @@ fn e25_who_is_moved_out_of_its_cgroup_stays_in_its_container() {
     let all = events(&recording, uid);
     assert_eq!(marks(&all).iter().map(|(which, _)| *which).collect::<Vec<_>>(), [1, 2, 3], "{said}");
     assert_eq!(all.iter().filter(|e| e.code == EventCode::EXIT).count(), 2);
+    assert!(marks(&events(&recording, ContainerUid::HOST)).is_empty());
+}
+
+/// A cgroup of the host's and a neighbour's: whoever was born there was in no container, or in its neighbour's set-up.
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn e25_who_is_born_in_another_cgroup_is_its_containers() {
+    let _alone = alone();
+    let recorder = Running::start(&["--profile", "full", "--host", "none"]);
+    let launcher = launcher();
+    let neighbour = launcher.spawn(&["/bin/acts", "idle"], Stdio::default()).unwrap();
+    let list = std::fs::read_to_string(format!("/proc/{}/cgroup", neighbour.pid())).unwrap();
+    let of_neighbour = unified().join(list.lines().find_map(|line| line.strip_prefix("0::/")).unwrap());
+    let of_host = unified().join(format!("afterimage-test-{}", std::process::id()));
+    std::fs::create_dir(&of_host).unwrap();
+    let born = [&of_host, &of_neighbour].map(|cgroup| {
+        let directory = std::fs::File::open(cgroup).unwrap();
+        let stdio = Stdio { stdin: Some(directory.as_fd()), ..Stdio::default() };
+        let outcome = launcher.run(&["/bin/acts", "born"], stdio).unwrap();
+        assert!(outcome.status.success(), "{outcome:?}");
+        outcome.id.to_string()
+    });
+    std::fs::remove_dir(&of_host).unwrap();
+    neighbour.kill().unwrap();
+    neighbour.wait().unwrap();
+    let (store, said) = recorder.stop();
+    let recording = open(store.path());
+    for id in born {
+        let all = events(&recording, container(&recording, &id).record.uid);
+        assert_eq!(marks(&all).iter().map(|(which, _)| *which).collect::<Vec<_>>(), [1, 2, 3], "{said}");
+        assert_eq!(all.iter().filter(|e| e.code == EventCode::EXIT).count(), 3);
+        assert!(marks(&all).iter().all(|(_, event)| !event.flags.contains(EventFlags::SETUP)));
+        // What is shared is the kernel's word: the call's own flags were overwritten.
+        let forks: Vec<_> = all
+            .iter()
+            .filter(|e| e.code == EventCode::FORK && !e.flags.contains(EventFlags::SETUP))
+            .collect();
+        let shares: Vec<_> = forks.iter().map(|e| e.args[layout::fork::SHARES]).collect();
+        assert_eq!(shares, [0x400, 0]);
+    }
     assert!(marks(&events(&recording, ContainerUid::HOST)).is_empty());
 }
 

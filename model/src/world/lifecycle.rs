@@ -37,12 +37,16 @@ impl World {
         let start = BootNanos(number(layout::fork::CHILD_START).unwrap_or(0));
         self.homes.change();
         self.edit_for(uid, parent, |state| touch(state, parent, event));
+        let shares = number(layout::fork::SHARES).filter(|bits| *bits != layout::UNKNOWN);
         if tgid == parent.tgid {
             let tid = number(layout::fork::CHILD_TID).and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
             let maker = event.task.tid;
             self.edit_for(uid, parent, |state| {
                 add_thread(state, parent, tid, start);
                 sharing::begin_thread(state, parent, maker, tid);
+                if let Some(shares) = shares {
+                    sharing::forked_thread(state, parent, tid, shares);
+                }
             });
             return;
         }
@@ -65,6 +69,11 @@ impl World {
         let child = self.edit_for(uid, parent, |state| make_child(state, parent, key, event)).flatten();
         if let Some(child) = child {
             self.add(uid, child);
+            if let Some(shares) = shares {
+                self.edit_for(uid, parent, |state| {
+                    sharing::forked(state, (parent, event.task.tid), key, shares);
+                });
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! What processes and threads have in common: tables of descriptors, and root and working directory.
 //!
-//! The threads of a process share all of it, until one calls `unshare`. Processes share what their `clone` said, which is known
-//! when it returns to the parent: the child may have done something by then.
+//! The threads of a process share all of it, until one calls `unshare`. What processes share the kernel tells when they fork; in older
+//! recordings it is what their `clone` claimed, known when it returns to the parent: the child may have done something by then.
 
 use std::collections::BTreeMap;
 
@@ -147,8 +147,50 @@ pub(super) fn execute(state: &mut State, key: ProcessKey) {
     }
 }
 
-/// The parent's return from `clone`: what the child, known since the fork, shares with it.
+/// A process was made that has this in common with who made it.
+pub(super) fn forked(state: &mut State, (parent, maker): (ProcessKey, u32), child: ProcessKey, shares: u64) {
+    let Some(process) = state.processes.get_mut(&parent) else { return };
+    process.forks_tell = true;
+    let (ours, group) = (process.table_of(maker), process.shares);
+    // Of a thread that has its own, nobody follows who else has them.
+    let is_apart = process.apart.get(&maker).is_some_and(|apart| apart.directories.is_some());
+    if shares & CLONE_FILES != 0
+        && let Some(theirs) = state.processes.get(&child).map(|child| child.table)
+    {
+        state.share_table(ours);
+        state.release_table(theirs);
+        if let Some(child) = state.processes.get_mut(&child) {
+            child.table = ours;
+        }
+    }
+    if shares & CLONE_FS != 0 && !is_apart {
+        let group = if group == 0 { state.next_id() } else { group };
+        for key in [parent, child] {
+            if let Some(process) = state.processes.get_mut(&key) {
+                process.shares = group;
+            }
+        }
+    }
+}
+
+/// A thread was made that has this in common with who made it.
+pub(super) fn forked_thread(state: &mut State, key: ProcessKey, tid: u32, shares: u64) {
+    if let Some(process) = state.processes.get_mut(&key) {
+        process.forks_tell = true;
+    }
+    if shares & CLONE_FILES == 0 {
+        own_table(state, key, tid);
+    }
+    if shares & CLONE_FS == 0 {
+        own_directories(state, key, tid);
+    }
+}
+
+/// The parent's return from `clone`: what the child, known since the fork, claims to share with it.
 pub(super) fn cloned(state: &mut State, call: &Call<'_>, three: bool) {
+    if state.processes.get(&call.key).is_some_and(|process| process.forks_tell) {
+        return;
+    }
     let flags = if three { crate::class::open_how_flags(call.event).unwrap_or(0) } else { call.arg(0) };
     if flags & CLONE_THREAD != 0 {
         new_thread(state, call, flags);

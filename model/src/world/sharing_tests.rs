@@ -172,3 +172,46 @@ fn a_new_mount_namespace_is_for_who_has_its_directories_for_itself() {
     ]);
     assert_eq!((cwd(&there, 1, 1), cwd(&there, 1, 10)), ("/a".into(), "/b".into()));
 }
+
+/// What `clone3` was asked for lies in the caller's memory, and was rewritten before the call returned.
+#[test]
+fn what_the_kernel_says_is_shared_counts_and_not_what_a_call_claims() {
+    let told = |fork: OwnedEvent, shares: u64| {
+        let mut args = fork.args.clone();
+        args.resize(afterimage_format::layout::fork::COUNT, afterimage_format::layout::UNKNOWN);
+        args[afterimage_format::layout::fork::SHARES] = shares;
+        OwnedEvent { args, ..fork }
+    };
+    let claimed = |flags: u64| call(6, 1, "clone", &[flags | 17], 2);
+    let there = |shares: u64, flags: u64| {
+        let there = world(&[
+            open(1, 1, "/decoy", 3),
+            chdir(2, 1, "/a"),
+            told(fork(3, 1, 2), shares),
+            open(4, 2, "/real", 9),
+            call(5, 2, "dup2", &[9, 3], 3),
+            claimed(flags),
+            chdir(7, 2, "/b"),
+        ]);
+        (label(&there, (1, 1), 3), cwd(&there, 1, 1))
+    };
+    for claim in [0, FILES | FS] {
+        assert_eq!(there(FILES | FS, claim), ("/real".into(), "/b".into()));
+        assert_eq!(there(0, claim), ("/decoy".into(), "/a".into()));
+    }
+    // Threads, whatever the flags claim they are.
+    let of_thread = |shares: u64, flags: u64| {
+        let there = world(&[
+            open(1, 1, "/decoy", 3),
+            told(OwnedEvent { args: [thread(2, 1, 10).args, vec![0]].concat(), ..thread(2, 1, 10) }, shares),
+            call(3, 1, "clone", &[flags], 10),
+            by(10, open(4, 1, "/real", 9)),
+            by(10, call(5, 1, "dup2", &[9, 3], 3)),
+        ]);
+        label(&there, (1, 1), 3)
+    };
+    for claim in [0, FILES, 0x1_0000, 0x1_0000 | FILES] {
+        assert_eq!(of_thread(FILES | FS, claim), "/real", "{claim:x}");
+        assert_eq!(of_thread(0, claim), "/decoy", "{claim:x}");
+    }
+}
