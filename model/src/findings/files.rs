@@ -44,6 +44,7 @@ pub(super) fn look(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {
         }
         "fchmodat" | "fchmodat2" => mode_changed(act, memory, act.path(), act.arg(2)),
         "rename" | "renameat" | "renameat2" => renamed(act, memory),
+        "link" | "linkat" => linked(act),
         "unlink" | "unlinkat" => deleted(act, memory),
         "truncate" if act.succeeded() => {
             let path = act.path()?;
@@ -194,6 +195,13 @@ fn renamed(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {
     }
     let place = places::changed(&to)?;
     Some(about(act, place.severity, place.title, place.attack, &to))
+}
+
+/// Another name of a secret: what is read by it does not look like one.
+fn linked(act: &Act<'_>) -> Option<Seen> {
+    let from = act.path()?;
+    let place = places::secret(&from).filter(|_| act.succeeded())?;
+    Some(about(act, place.severity, "secret linked", place.attack, &from))
 }
 
 fn deleted(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {

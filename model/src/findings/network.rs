@@ -13,6 +13,7 @@ const AF_PACKET: u64 = 17;
 const SOCK_RAW: u64 = 3;
 const ICMP: u64 = 1;
 const ICMPV6: u64 = 58;
+const MSG_FASTOPEN: u64 = 0x2000_0000;
 const EINPROGRESS: i64 = -115;
 const EACCES: i64 = -13;
 /// Ports that ordinary clients of ordinary services use.
@@ -21,6 +22,9 @@ const USUAL: [u16; 12] = [22, 25, 53, 80, 123, 443, 853, 3306, 5432, 6379, 8080,
 pub(super) fn look(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {
     match act.call() {
         "connect" => memory.tried.connect(act).or_else(|| connect(act, memory)),
+        // A connection and its first bytes at once.
+        "sendto" if act.arg(3) & MSG_FASTOPEN != 0 => connect(act, memory),
+        "sendmsg" if act.arg(2) & MSG_FASTOPEN != 0 => connect(act, memory),
         "listen" if act.succeeded() => listen(act, memory),
         "socket" => raw_socket(act),
         "write" | "writev" | "send" | "sendto" | "sendmsg" | "sendfile" | "sendfile64" => {

@@ -176,6 +176,23 @@ fn what_a_client_sends_is_told_where_it_is_much() {
     assert_eq!(talk(&[("read", 1 << 22), ("write", 1 << 21)], true), [] as [&str; 0]);
 }
 
+/// A connection that no `connect` made, and a secret under a name of its own.
+#[test]
+fn a_fast_open_is_a_connection_and_a_link_to_a_secret_is_told() {
+    let told = lines(&[
+        run(1, 1, "/bin/x", &["x"]).with_field(FieldTag::COMM, b"x"),
+        call(2, 1, "socket", &[2, 1, 0], 5),
+        call(3, 1, "sendto", &[5, 0, 21, 0x2000_0000, 0, 16], 21)
+            .with_address(FieldTag::SOCKADDR, "203.0.113.9:4444"),
+        call(4, 1, "link", &[0, 0], 0).with_path("/etc/shadow"),
+        call(5, 1, "link", &[0, 0], 0).with_path("/tmp/a"),
+    ]);
+    assert_eq!(
+        told[1..],
+        ["notice connection made: tcp 203.0.113.9:4444 by 1 x", "critical secret linked: /etc/shadow by 1 x"]
+    );
+}
+
 /// Busybox's wget is one, and what it leaves open at its end is written all the same.
 #[test]
 fn a_download_is_told_of_every_downloader_also_at_its_end() {
