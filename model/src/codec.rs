@@ -7,6 +7,7 @@
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     hash::{BuildHasher, Hash},
+    sync::Arc,
 };
 
 use afterimage_format::{BootNanos, ContainerUid, EventCode, TaskKey};
@@ -235,6 +236,16 @@ macro_rules! sequence {
     )*};
 }
 sequence!(Vec, VecDeque);
+
+impl<T: Stored> Stored for Arc<T> {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.as_ref().put(out);
+    }
+
+    fn get(input: &mut Input<'_>) -> Result<Self, SnapshotError> {
+        T::get(input).map(Self::new)
+    }
+}
 
 impl<K: Stored + Ord, V: Stored> Stored for BTreeMap<K, V> {
     fn put(&self, out: &mut Vec<u8>) {

@@ -4,6 +4,7 @@
 
 pub mod artifacts;
 pub mod budget;
+pub mod bytes;
 pub mod class;
 pub mod codec;
 mod credentials;

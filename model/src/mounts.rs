@@ -1,9 +1,12 @@
 //! Mounts made and taken away inside a container, in order. What was mounted before recording began, or by the
 //! runtime outside the container's own calls, is not in the list.
 
+use std::sync::Arc;
+
 use afterimage_format::BootNanos;
 
 use crate::{
+    bytes::Bytes,
     codec::{stored_enum, stored_struct},
     process::ProcessKey,
 };
@@ -13,10 +16,10 @@ const MOST: usize = 1024;
 /// What an operation costs besides its strings.
 const OPERATION: usize = size_of::<Mount>() + 16;
 
-/// The operations of one container.
+/// The operations of one container. Copies of a state share them until one of them knows of another one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mounts {
-    list: Vec<Mount>,
+    list: Arc<Vec<Mount>>,
 }
 
 /// One operation on the mount tree.
@@ -29,11 +32,11 @@ pub struct Mount {
     /// What was done.
     pub action: MountAction,
     /// Source, as claimed.
-    pub source: Vec<u8>,
+    pub source: Bytes,
     /// Target: as claimed, made absolute where the working directory is known.
-    pub target: Vec<u8>,
+    pub target: Bytes,
     /// File system type, where recorded.
-    pub kind: Vec<u8>,
+    pub kind: Bytes,
     /// `MS_*` or `MNT_*` flags.
     pub flags: u64,
     /// It was part of the container's set-up.
@@ -61,7 +64,7 @@ stored_enum!(MountAction { 0 => Mount, 1 => Move, 2 => Change, 3 => Unmount, 4 =
 
 impl From<Vec<Mount>> for Mounts {
     fn from(list: Vec<Mount>) -> Self {
-        Self { list }
+        Self { list: Arc::new(list) }
     }
 }
 
@@ -74,7 +77,7 @@ impl Mounts {
     /// Targets mounted and not taken away again, the latest last.
     pub fn current(&self) -> Vec<&Mount> {
         let mut out: Vec<&Mount> = Vec::new();
-        for operation in &self.list {
+        for operation in self.list.iter() {
             match operation.action {
                 MountAction::Mount | MountAction::Move => out.push(operation),
                 MountAction::Unmount => {
@@ -93,13 +96,13 @@ impl Mounts {
     }
 
     pub(crate) fn push(&mut self, mount: Mount) {
-        self.list.push(mount);
+        Arc::make_mut(&mut self.list).push(mount);
     }
 
     /// Operations that were before all others.
     pub(crate) fn put_before(&mut self, mut mounts: Vec<Mount>) {
-        mounts.append(&mut self.list);
-        self.list = mounts;
+        mounts.append(Arc::make_mut(&mut self.list));
+        self.list = Arc::new(mounts);
     }
 
     pub(crate) fn cost(&self) -> usize {

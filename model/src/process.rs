@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use afterimage_format::{BootNanos, ContainerUid, TaskKey, layout};
 
 use crate::{
+    bytes::Bytes,
     codec::{stored_enum, stored_struct},
     describe,
     text::{self, Safe},
@@ -60,18 +61,18 @@ pub struct Process {
     /// Executions that are not in `execs` for lack of room.
     pub execs_dropped: u64,
     /// Its names (`comm`) with the time each was first seen, oldest first.
-    pub comms: Vec<(BootNanos, Vec<u8>)>,
+    pub comms: Vec<(BootNanos, Bytes)>,
     /// Its rights.
     pub credentials: Credentials,
     /// Its namespaces.
     pub namespaces: Namespaces,
     /// Its working directory, from the container's root.
-    pub cwd: Option<Vec<u8>>,
+    pub cwd: Option<Bytes>,
     /// Its root directory after `chroot` and `pivot_root`, from the container's; `None` for the container's own, empty where it
     /// is another and not known which.
-    pub root: Option<Vec<u8>>,
+    pub root: Option<Bytes>,
     /// Its environment as it was when its program began, each variable ended by a NUL; forgotten at its end.
-    pub(crate) environment: Option<Vec<u8>>,
+    pub(crate) environment: Option<Bytes>,
     /// Its live threads but the first.
     pub threads: BTreeMap<u32, Thread>,
     /// Threads it ever had, the first included.
@@ -108,14 +109,14 @@ pub(crate) struct Apart {
 /// Where paths begin, as [`Process::cwd`] and [`Process::root`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Directories {
-    pub(crate) cwd: Option<Vec<u8>>,
-    pub(crate) root: Option<Vec<u8>>,
+    pub(crate) cwd: Option<Bytes>,
+    pub(crate) root: Option<Bytes>,
 }
 
 impl Directories {
     /// Bytes of both.
     pub(crate) fn bytes(&self) -> usize {
-        [&self.cwd, &self.root].into_iter().flatten().map(Vec::len).sum()
+        [&self.cwd, &self.root].into_iter().flatten().map(|bytes| bytes.len()).sum()
     }
 }
 
@@ -164,13 +165,13 @@ pub struct Exec {
     /// When.
     pub time: BootNanos,
     /// The image's path from the kernel.
-    pub image: Vec<u8>,
+    pub image: Bytes,
     /// The name given to exec, where it differs: claimed; for a script, the script.
-    pub filename: Vec<u8>,
+    pub filename: Bytes,
     /// The interpreter, for a script.
-    pub interpreter: Vec<u8>,
+    pub interpreter: Bytes,
     /// Arguments, each ended by a NUL.
-    pub argv: Vec<u8>,
+    pub argv: Bytes,
     /// The arguments were cut.
     pub argv_cut: bool,
     /// Bits of [`layout::exec::EXE_FLAGS`].

@@ -74,7 +74,7 @@ fn foreign_image(act: &Act<'_>, memory: &Memory, exec: &Exec) -> Option<Seen> {
     if exec.flags & EXE_MEMFD != 0 {
         return Some(Seen::new(Severity::Critical, "program executed from memory", "T1620", title));
     }
-    if let Some(written) = memory.written.get(exec.program()).or_else(|| memory.written.get(&exec.image)) {
+    if let Some(written) = memory.written.get(exec.program()).or_else(|| memory.written.get(&*exec.image)) {
         let what = if written.created { "new file" } else { "changed file" };
         let detail =
             Safe::format(format_args!("{title}: {what}, {} B written by {}", written.bytes, written.name));

@@ -7,6 +7,7 @@ use afterimage_format::{
 use super::{World, calls, sharing, state::State};
 use crate::{
     budget::Limits,
+    bytes::Bytes,
     fds::{FdInfo, FdKind},
     paths,
     process::{End, Exec, Hardening, Namespaces, Origin, Process, ProcessKey, Thread},
@@ -167,7 +168,7 @@ fn make_child(state: &mut State, parent: ProcessKey, key: ProcessKey, event: &Ev
     let tid = event.task.tid;
     child.cwd = from.cwd_of(tid).map(|cwd| state.keep(cwd));
     child.root = from.root_of(tid).map(|root| state.keep(root));
-    child.environment = from.environment.as_ref().map(|environment| state.keep(environment));
+    child.environment = from.environment.as_ref().map(|environment| state.keep_shared(environment));
     child.table = state.copy_table(from.table_of(tid));
     if let Some((_, name)) = from.comms.last() {
         state.name_child(&mut child, event.time, name);
@@ -183,7 +184,7 @@ fn exec(state: &mut State, key: ProcessKey, event: &Event<'_>, limits: &Limits) 
         state.close_on_exec(table);
     }
     let image = calls::kernel_path(state, key, event).unwrap_or_default();
-    if let Some(exec) = read_exec(event, image, is_snapshot).and_then(|exec| state.pay_exec(exec)) {
+    if let Some(exec) = read_exec(event, image.into(), is_snapshot).and_then(|exec| state.pay_exec(exec)) {
         state.push_exec(key, exec, limits);
     }
     if let Some(comm) = event.bytes(FieldTag::COMM) {
@@ -230,11 +231,11 @@ fn exec(state: &mut State, key: ProcessKey, event: &Event<'_>, limits: &Limits) 
 }
 
 /// What an event says was executed; `None` where it says nothing.
-fn read_exec(event: &Event<'_>, image: Vec<u8>, snapshot: bool) -> Option<Exec> {
-    let bytes = |tag| event.bytes(tag).map(<[u8]>::to_vec).unwrap_or_default();
+fn read_exec(event: &Event<'_>, image: Bytes, snapshot: bool) -> Option<Exec> {
+    let bytes = |tag| event.bytes(tag).map(Bytes::from).unwrap_or_default();
     let mut filename = bytes(FieldTag::FILENAME);
     if filename == image {
-        filename = Vec::new();
+        filename = Bytes::default();
     }
     let argv = event.field(FieldTag::ARGV);
     let argv_cut = argv.is_some_and(|f| {

@@ -269,9 +269,9 @@ fn mount(state: &mut State, call: &Call<'_>, effect: Effect) {
         time: call.event.time,
         by: call.key,
         action,
-        source,
-        target,
-        kind,
+        source: source.into(),
+        target: target.into(),
+        kind: kind.into(),
         flags,
         setup,
     });

@@ -77,16 +77,6 @@ impl Stored for Processes {
     }
 }
 
-impl Stored for Arc<Process> {
-    fn put(&self, out: &mut Vec<u8>) {
-        self.as_ref().put(out);
-    }
-
-    fn get(input: &mut Input<'_>) -> Result<Self, SnapshotError> {
-        Process::get(input).map(Self::new)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use afterimage_format::{BootNanos, ContainerUid};

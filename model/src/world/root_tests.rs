@@ -67,7 +67,7 @@ fn what_is_opened_in_another_root_is_told_from_outside() {
     let image = exec(40, 2, "/bin/true", &["true"]).with_field(FieldTag::CWD, b"/");
     feed(&mut world, &[fork(35, 2, 3), call(36, 2, "chdir", &[0], 0).with_path("/"), image]);
     let process = world.process_by_pid(2).unwrap();
-    assert_eq!(process.exec().unwrap().image, b"/tmp/jail/bin/true");
+    assert_eq!(process.exec().unwrap().image.as_slice(), b"/tmp/jail/bin/true");
     assert_eq!(process.cwd.as_deref(), Some(&b"/tmp/jail"[..]));
     assert_eq!(root(&world, 3), Some("/tmp/jail"), "a fork has it as well");
 }

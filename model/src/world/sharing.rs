@@ -11,6 +11,7 @@ use super::{
     state::{APART, State},
 };
 use crate::{
+    bytes::Bytes,
     fds::{FdKind, Slot},
     process::{Apart, Directories, Process, ProcessKey},
 };
@@ -83,7 +84,10 @@ fn own_directories(state: &mut State, key: ProcessKey, tid: u32) {
     if !is_apart && !begin_apart(state) {
         return;
     }
-    let own = Directories { cwd: cwd.map(|cwd| state.keep(&cwd)), root: root.map(|root| state.keep(&root)) };
+    let own = Directories {
+        cwd: cwd.map(|cwd| state.keep_shared(&cwd)),
+        root: root.map(|root| state.keep_shared(&root)),
+    };
     match state.processes.get_mut(&key) {
         Some(process) => process.apart.entry(tid).or_default().directories = Some(own),
         None => state.budget.give(own.bytes()),
@@ -101,8 +105,8 @@ pub(super) fn begin_thread(state: &mut State, key: ProcessKey, maker: u32, tid: 
         state.share_table(table);
     }
     let directories = of_maker.directories.map(|of_maker| Directories {
-        cwd: of_maker.cwd.map(|cwd| state.keep(&cwd)),
-        root: of_maker.root.map(|root| state.keep(&root)),
+        cwd: of_maker.cwd.map(|cwd| state.keep_shared(&cwd)),
+        root: of_maker.root.map(|root| state.keep_shared(&root)),
     });
     let own = Apart { table: of_maker.table, directories };
     let old = state.processes.get_mut(&key).map(|process| process.apart.insert(tid, own));
@@ -278,7 +282,7 @@ fn share_directories(state: &mut State, call: &Call<'_>, child: ProcessKey) {
     let (cwd, root, runs) = (process.cwd.clone(), process.root.clone(), process.is_running());
     set_cwd(state, call.who(), cwd.as_deref());
     match root {
-        Some(root) => set_root(state, call.who(), Some(root)),
+        Some(root) => set_root(state, call.who(), Some(root.to_vec())),
         None => set_root(state, call.who(), Some(b"/".to_vec())),
     }
     let Some(parent) = state.processes.get(&call.key).filter(|_| runs) else { return };
@@ -341,7 +345,7 @@ fn set_one(state: &mut State, (key, tid): (ProcessKey, u32), which: Which, path:
     }
 }
 
-fn place(process: &mut Process, tid: u32, which: Which) -> &mut Option<Vec<u8>> {
+fn place(process: &mut Process, tid: u32, which: Which) -> &mut Option<Bytes> {
     let own = process.apart.get_mut(&tid).and_then(|apart| apart.directories.as_mut());
     match (own, which) {
         (Some(own), Which::Cwd) => &mut own.cwd,

@@ -10,6 +10,7 @@ use afterimage_format::BootNanos;
 use super::processes::Processes;
 use crate::{
     budget::{Budget, Limits, Overflow},
+    bytes::Bytes,
     fds::{FdInfo, FdTable, Slot},
     process::{Apart, Directories, Exec, Process, ProcessKey},
 };
@@ -78,16 +79,25 @@ impl State {
     }
 
     /// A copy of `bytes` that is paid for; empty when there is no room.
-    pub(crate) fn keep(&mut self, bytes: &[u8]) -> Vec<u8> {
+    pub(crate) fn keep(&mut self, bytes: &[u8]) -> Bytes {
         if self.room(bytes.len()) {
-            return bytes.to_vec();
+            return bytes.into();
         }
         self.overflow.strings += 1;
-        Vec::new()
+        Bytes::default()
+    }
+
+    /// The same bytes for somebody else, who pays for them too: either can be forgotten first.
+    pub(crate) fn keep_shared(&mut self, bytes: &Bytes) -> Bytes {
+        if self.room(bytes.len()) {
+            return bytes.clone();
+        }
+        self.overflow.strings += 1;
+        Bytes::default()
     }
 
     /// Replaces a string that was paid for.
-    pub(crate) fn replace(&mut self, old: Option<Vec<u8>>, new: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn replace(&mut self, old: Option<Bytes>, new: &[u8]) -> Option<Bytes> {
         self.budget.give(old.map_or(0, |o| o.len()));
         Some(self.keep(new))
     }
@@ -120,17 +130,18 @@ impl State {
         }
         let execs = || process.execs.iter().chain(&process.inherited);
         let mut cost = PROCESS + own_strings(&process);
-        let mut paid: HashSet<u64> = HashSet::new();
         for exec in execs() {
-            if !self.exec_refs.contains_key(&exec.id) && paid.insert(exec.id) {
+            let refs = self.exec_refs.entry(exec.id).or_default();
+            *refs += 1;
+            if *refs == 1 {
                 cost += EXEC + exec.bytes();
             }
         }
         if !self.budget.take(cost) {
+            for exec in execs() {
+                self.forget_ref(exec.id);
+            }
             return false;
-        }
-        for exec in execs() {
-            *self.exec_refs.entry(exec.id).or_default() += 1;
         }
         self.processes.insert_shared(key, process);
         self.ended.push_front(key);
@@ -215,12 +226,20 @@ impl State {
     }
 
     fn release_exec(&mut self, exec: &Exec) {
-        let Some(refs) = self.exec_refs.get_mut(&exec.id) else { return };
-        *refs = refs.saturating_sub(1);
-        if *refs == 0 {
-            self.exec_refs.remove(&exec.id);
+        if self.forget_ref(exec.id) {
             self.budget.give(EXEC + exec.bytes());
         }
+    }
+
+    /// One process less refers to an execution; whether it was the last.
+    fn forget_ref(&mut self, id: u64) -> bool {
+        let Some(refs) = self.exec_refs.get_mut(&id) else { return false };
+        *refs = refs.saturating_sub(1);
+        let is_last = *refs == 0;
+        if is_last {
+            self.exec_refs.remove(&id);
+        }
+        is_last
     }
 
     /// Adds an execution to a process's history.
@@ -245,7 +264,7 @@ impl State {
     /// Adds a name to a process's history when it differs from the last.
     pub(crate) fn push_comm(&mut self, key: ProcessKey, time: BootNanos, name: &[u8], limits: &Limits) {
         let Some(process) = self.processes.get_mut(&key) else { return };
-        if process.comms.last().is_some_and(|(_, last)| last == name) {
+        if process.comms.last().is_some_and(|(_, last)| **last == *name) {
             return;
         }
         if process.comms.len() >= limits.comms.max(2) {
@@ -256,7 +275,7 @@ impl State {
         if !self.room(COMM + name.len()) {
             self.overflow.others += 1;
         } else if let Some(process) = self.processes.get_mut(&key) {
-            process.comms.push((time, name.to_vec()));
+            process.comms.push((time, name.into()));
         }
     }
 
@@ -472,7 +491,7 @@ fn own_strings(process: &Process) -> usize {
     let strings = [&process.cwd, &process.root, &process.environment];
     let directories = |apart: &Apart| apart.directories.as_ref().map_or(0, Directories::bytes);
     let apart: usize = process.apart.values().map(|apart| APART + directories(apart)).sum();
-    comms + apart + strings.into_iter().flatten().map(Vec::len).sum::<usize>()
+    comms + apart + strings.into_iter().flatten().map(|bytes| bytes.len()).sum::<usize>()
 }
 
 impl State {
@@ -562,7 +581,7 @@ impl State {
     /// Gives a child that is not inserted yet its parent's name.
     pub(crate) fn name_child(&mut self, child: &mut Process, time: BootNanos, name: &[u8]) {
         if self.room(COMM + name.len()) {
-            child.comms.push((time, name.to_vec()));
+            child.comms.push((time, name.into()));
         } else {
             self.overflow.others += 1;
         }

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
+    bytes::Bytes,
     codec::SnapshotError,
     fds::{FdKind, SocketState},
     testing::{Build, call, exec, exit, fork, open_fd, task, thread},
@@ -136,7 +137,7 @@ fn a_process_keeps_the_history_of_its_programs_and_names() {
     let names: Vec<&[u8]> = p.comms.iter().map(|(_, n)| n.as_slice()).collect();
     assert_eq!(names, [&b"sh"[..], b"kworker/0:1", b".x"]);
     let at =
-        |(since, _): &(BootNanos, Vec<u8>), by: i64| p.comm_at(BootNanos(since.0.saturating_add_signed(by)));
+        |(since, _): &(BootNanos, Bytes), by: i64| p.comm_at(BootNanos(since.0.saturating_add_signed(by)));
     assert_eq!(at(&p.comms[1], 0), Some(&b"kworker/0:1"[..]));
     assert_eq!(
         at(&p.comms[2], -1),
@@ -366,7 +367,7 @@ fn mounts_and_namespaces_are_noted() {
     assert_eq!(mounts.operations().len(), 3);
     let current: Vec<&[u8]> = mounts.current().iter().map(|m| m.target.as_slice()).collect();
     assert_eq!(current, [b"/t"]);
-    assert_eq!(mounts.current()[0].kind, b"tmpfs");
+    assert_eq!(mounts.current()[0].kind.as_slice(), b"tmpfs");
 }
 
 #[test]

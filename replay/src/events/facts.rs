@@ -208,7 +208,7 @@ impl<'a> Teller<'a> {
         let args = || exec.into_iter().flat_map(Exec::arguments);
         facts::Process {
             vpid: process.vpid,
-            executable: exec.and_then(|exec| file(exec.image.clone())),
+            executable: exec.and_then(|exec| file(exec.image.to_vec())),
             args: args().map(escape).collect(),
             args_cut: exec.is_some_and(|exec| exec.argv_cut),
             command_line: args().next().map(|_| describe::quote_words(args())),

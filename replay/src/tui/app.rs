@@ -481,13 +481,16 @@ impl Opened {
     /// The rows of the tree that are seen, closed branches left out.
     pub(crate) fn tree_rows(&self) -> Vec<&ProcessRow> {
         let Some(moment) = self.moment.value() else { return Vec::new() };
-        let mut rows = Vec::new();
+        if self.closed.is_empty() {
+            return moment.tree.iter().collect();
+        }
+        let mut rows = Vec::with_capacity(moment.tree.len());
         let mut hidden_below: Option<usize> = None;
         for row in &moment.tree {
             if hidden_below.is_some_and(|depth| row.depth > depth) {
                 continue;
             }
-            hidden_below = self.closed.contains(&(row.pid, row.start)).then_some(row.depth);
+            hidden_below = self.closed.contains(&(row.pid, row.key().start)).then_some(row.depth);
             rows.push(row);
         }
         rows

@@ -44,6 +44,13 @@ pub(crate) struct Cache {
     alerts: alerts::Known,
 }
 
+impl Cache {
+    /// Frees what is of no use any more: to be called when nobody waits for an answer.
+    pub(crate) fn tidy(&mut self) {
+        self.film.sweep();
+    }
+}
+
 /// Answers a question.
 ///
 /// # Errors
@@ -96,6 +103,5 @@ pub(crate) fn answer(
         Request::Tally(key) => story::tally(trace, key, job)?,
         Request::Alerts(generation) => alerts::alerts(trace, &mut cache.alerts, generation, job),
     }
-    cache.film.sweep();
     Ok(())
 }

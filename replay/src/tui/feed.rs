@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use afterimage_format::{BlockInfo, BootNanos, Class, ContainerUid, DefectKind, EventId, Loss};
+use afterimage_format::{BlockInfo, BootNanos, Class, ContainerUid, DefectKind, EventId, Loss, layout::exec};
 use afterimage_model::{
     findings::Severity,
-    process::{Process, ProcessKey},
+    process::{End, Process, ProcessKey},
     text::Safe,
 };
 
@@ -165,16 +165,6 @@ pub(crate) struct Page {
     pub(crate) named: bool,
 }
 
-/// What a process ran: made text when it is drawn, which few of many are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Command(pub(crate) Arc<Process>);
-
-impl Command {
-    pub(crate) fn text(&self) -> Safe {
-        self.0.title_with_past()
-    }
-}
-
 /// The lines that lead past a row of a tree: for each level above, whether a later sibling follows. The last is its own;
 /// of those above, so many are known as are ever drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -201,29 +191,18 @@ impl Branches {
     }
 }
 
-/// A process of the tree.
+/// A process of the tree, as it was at its moment: what is to be said of it is found out when it is drawn, which few of
+/// many are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ProcessRow {
+    pub(crate) process: Arc<Process>,
     pub(crate) pid: u32,
-    /// Process id inside the container.
-    pub(crate) vpid: Option<u32>,
-    /// Start of its main thread: tells reused pids apart.
-    pub(crate) start: BootNanos,
+    /// It had not ended.
+    pub(crate) alive: bool,
+    /// Others follow that it started.
+    pub(crate) children: bool,
     pub(crate) depth: usize,
     pub(crate) more: Branches,
-    pub(crate) children: bool,
-    pub(crate) command: Command,
-    pub(crate) ended: Option<(BootNanos, Option<Ended>)>,
-    /// Its program is not part of the image.
-    pub(crate) foreign: bool,
-    pub(crate) tty: bool,
-    pub(crate) threads: u32,
-    pub(crate) began: BootNanos,
-    pub(crate) events: u64,
-    /// Bytes written to files, sent to and received from sockets.
-    pub(crate) written: u64,
-    pub(crate) sent: u64,
-    pub(crate) received: u64,
 }
 
 /// A line of the detail pane.
@@ -417,7 +396,42 @@ pub(crate) struct StreamKey {
 impl ProcessRow {
     /// Its identity.
     pub(crate) fn key(&self) -> ProcessKey {
-        ProcessKey { tgid: self.pid, start: self.start }
+        self.process.key
+    }
+
+    /// When it began.
+    pub(crate) fn began(&self) -> BootNanos {
+        self.process.began()
+    }
+
+    /// What it ran.
+    pub(crate) fn command(&self) -> Safe {
+        self.process.title_with_past()
+    }
+
+    /// When it ended, and how where that was seen.
+    pub(crate) fn ended(&self) -> Option<(BootNanos, Option<Ended>)> {
+        match self.process.end {
+            End::Running => None,
+            End::Exited { time, raw, .. } => Some((time, Some(Ended::from_raw(raw)))),
+            End::Unseen { before } => Some((before, None)),
+        }
+    }
+
+    /// Whether its program is not part of the image.
+    pub(crate) fn is_foreign(&self) -> bool {
+        let flags = self.process.exec().map_or(0, |run| run.flags);
+        flags & (exec::EXE_UPPER_LAYER | exec::EXE_MEMFD) != 0
+    }
+
+    /// Whether it has a terminal.
+    pub(crate) fn has_tty(&self) -> bool {
+        self.process.tty.is_some_and(|tty| tty != 0)
+    }
+
+    /// Its threads that live, the first included.
+    pub(crate) fn threads(&self) -> usize {
+        self.process.threads.len() + 1
     }
 }
 

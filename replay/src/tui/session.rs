@@ -113,7 +113,7 @@ fn until_quit(
         }
         if changed {
             screen.draw(app)?;
-            app.spent.clear();
+            worker.free(std::mem::take(&mut app.spent));
             changed = false;
         }
         let playing = app.opened.as_ref().is_some_and(|o| o.player.motion != Motion::Paused);

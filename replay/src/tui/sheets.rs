@@ -202,7 +202,7 @@ fn near(app: &App, opened: &Opened, story: &Story) -> Option<usize> {
             let (page, at) = opened.at()?;
             let pid = page.rows.get(at)?.pid;
             let tree = &story.whole.as_deref()?.tree;
-            tree.iter().rposition(|row| row.pid == pid && row.began <= time)
+            tree.iter().rposition(|row| row.pid == pid && row.began() <= time)
         }
         Screen::Net => {
             let times: HashSet<BootNanos> = warned(story).collect();
@@ -226,7 +226,7 @@ fn warned(story: &Story) -> impl Iterator<Item = BootNanos> {
 fn begun(screen: Screen, story: &Story, until: BootNanos, order: &mut Vec<usize>) -> Option<usize> {
     let whole = story.whole.as_deref();
     let begin = |at: usize| match screen {
-        Screen::Tree => whole?.tree.get(at).map(|row| row.began),
+        Screen::Tree => whole?.tree.get(at).map(|row| row.began()),
         Screen::Timeline => LaneRow::of(whole?, at).span(until).map(|(begin, _)| begin),
         Screen::Files => whole?.file(at).map(|file| file.first),
         Screen::Net => whole?.conversations().get(at).map(|talk| talk.first),
@@ -336,7 +336,7 @@ impl<'a> LaneRow<'a> {
     /// When it was there.
     pub(crate) fn span(&self, last: BootNanos) -> Option<(BootNanos, BootNanos)> {
         match self {
-            Self::Process(row) => Some((row.began, end_of(row, last))),
+            Self::Process(row) => Some((row.began(), end_of(row, last))),
             Self::File(file) => Some((file.first, file.last)),
             Self::Peer(talk) => Some((talk.first, talk.last)),
             Self::None => None,

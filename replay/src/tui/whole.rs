@@ -87,5 +87,5 @@ impl Whole {
 
 /// When the last process of the tree's row was there.
 pub(crate) fn end_of(row: &ProcessRow, last: BootNanos) -> BootNanos {
-    row.ended.map_or(last, |(time, _)| time)
+    row.ended().map_or(last, |(time, _)| time)
 }

@@ -7,18 +7,19 @@
 use std::{
     panic::{self, AssertUnwindSafe},
     sync::{
-        Arc, Mutex,
+        Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
         mpsc,
     },
     thread,
+    time::Duration,
 };
 
 use crate::{
     trace::Trace,
     tui::{
         engine::{self, Cache, Job},
-        feed::{Reply, Request},
+        feed::{Moment, Reply, Request},
         text::safe,
     },
 };
@@ -75,6 +76,16 @@ impl Lane {
     /// Whether its questions read whole lives.
     const fn is_long(self) -> bool {
         !matches!(self, Self::Pages | Self::Moments | Self::Tallies)
+    }
+
+    /// Whether somebody looks at the screen for its answers.
+    const fn is_urgent(self) -> bool {
+        matches!(self, Self::Pages | Self::Moments)
+    }
+
+    /// Whether its readings rest while such answers are made.
+    const fn gives_way(self) -> bool {
+        matches!(self, Self::Hits | Self::Stories | Self::Sweeps | Self::Values | Self::Rules)
     }
 
     const fn name(self) -> &'static str {
@@ -134,18 +145,65 @@ impl Topic {
 /// Number of the newest question of each topic.
 type Newest = [AtomicU64; Topic::COUNT];
 
+/// How many answers somebody looks at the screen for.
+#[derive(Debug, Default)]
+struct Urgent {
+    count: Mutex<usize>,
+    none: Condvar,
+}
+
+/// Longest that a reading rests at a time: where answers are wanted all the time, it goes on between them.
+const REST: Duration = Duration::from_millis(50);
+
+impl Urgent {
+    /// Waits until there are none, but not for long.
+    fn rest(&self) {
+        // What was counted when a thread failed is still right.
+        let count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(self.none.wait_timeout_while(count, REST, |count| *count > 0));
+    }
+
+    fn change(&self, change: impl FnOnce(usize) -> usize) {
+        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        *count = change(*count);
+        if *count == 0 {
+            self.none.notify_all();
+        }
+    }
+}
+
+/// One of them, until it is dropped.
+#[derive(Debug)]
+struct Wanted(Arc<Urgent>);
+
+impl Wanted {
+    fn new(urgent: &Arc<Urgent>) -> Self {
+        urgent.change(|count| count + 1);
+        Self(Arc::clone(urgent))
+    }
+}
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        self.0.change(|count| count.saturating_sub(1));
+    }
+}
+
 /// A question, with its topic and its number there.
 struct Question {
     topic: Option<(Topic, u64)>,
     trace: Arc<Trace>,
     request: Request,
+    /// Where somebody looks at the screen for its answer: until there is one, or nobody waits for it.
+    wanted: Option<Wanted>,
 }
 
 impl Question {
-    fn new(newest: &Newest, trace: &Arc<Trace>, request: Request) -> Self {
+    fn new(newest: &Newest, urgent: &Arc<Urgent>, trace: &Arc<Trace>, request: Request) -> Self {
         let number = |topic: Topic| newest[topic as usize].fetch_add(1, Ordering::Relaxed) + 1;
         let topic = Topic::of(&request).map(|topic| (topic, number(topic)));
-        Self { topic, trace: Arc::clone(trace), request }
+        let wanted = Lane::of(&request).is_urgent().then(|| Wanted::new(urgent));
+        Self { topic, trace: Arc::clone(trace), request, wanted }
     }
 }
 
@@ -166,6 +224,8 @@ struct Entrance {
 pub(crate) struct Worker {
     entrances: Vec<Entrance>,
     newest: Arc<Newest>,
+    urgent: Arc<Urgent>,
+    spent: mpsc::Sender<Vec<Moment>>,
 }
 
 impl Worker {
@@ -175,16 +235,21 @@ impl Worker {
     /// A thread cannot be started.
     pub(crate) fn start(tell: impl Fn(Reply) + Clone + Send + 'static) -> std::io::Result<Self> {
         let mut entrances = Vec::new();
-        let newest = Arc::new(Newest::default());
+        let (newest, urgent) = (Arc::new(Newest::default()), Arc::new(Urgent::default()));
         for lane in Lane::ALL {
             let (questions, receiver) = mpsc::channel();
-            let (tell, seen) = (tell.clone(), Arc::clone(&newest));
+            let (tell, seen, others) = (tell.clone(), Arc::clone(&newest), Arc::clone(&urgent));
             thread::Builder::new()
                 .name(lane.name().to_owned())
-                .spawn(move || serve(lane, &receiver, &seen, tell))?;
+                .spawn(move || serve(lane, &receiver, (&seen, &others), tell))?;
             entrances.push(Entrance { lane, questions });
         }
-        Ok(Self { entrances, newest })
+        let (spent, receiver) = mpsc::channel();
+        thread::Builder::new().name("spent".to_owned()).spawn(move || {
+            step_back();
+            receiver.into_iter().for_each(drop);
+        })?;
+        Ok(Self { entrances, newest, urgent, spent })
     }
 
     /// Asks; the answer comes later.
@@ -192,7 +257,17 @@ impl Worker {
         let lane = Lane::of(&request);
         if let Some(entrance) = self.entrances.iter().find(|e| e.lane == lane) {
             // A lane that has ended answers nothing; that was told when it ended.
-            let _ = entrance.questions.send(Question::new(&self.newest, trace, request));
+            let _ = entrance.questions.send(Question::new(&self.newest, &self.urgent, trace, request));
+        }
+    }
+}
+
+impl Worker {
+    /// Frees states that are not shown any more, which takes as long as to draw several times.
+    pub(crate) fn free(&self, spent: Vec<Moment>) {
+        if !spent.is_empty() {
+            // Where the thread is gone, they are freed here.
+            let _ = self.spent.send(spent);
         }
     }
 }
@@ -205,15 +280,32 @@ impl Drop for Worker {
     }
 }
 
+/// The next question. While there is none, what the answers before left over is freed.
+fn next(questions: &mpsc::Receiver<Question>, cache: &mut Cache) -> Option<Question> {
+    match questions.try_recv() {
+        Err(mpsc::TryRecvError::Empty) => {
+            cache.tidy();
+            questions.recv().ok()
+        }
+        next => next.ok(),
+    }
+}
+
 fn serve(
     lane: Lane,
     questions: &mpsc::Receiver<Question>,
-    newest: &Newest,
+    (newest, urgent): (&Newest, &Urgent),
     tell: impl Fn(Reply) + Clone + Send,
 ) {
     let mut cache = Cache::default();
-    while let Ok(Question { topic, trace, request }) = questions.recv() {
-        let over = || is_over(topic, newest);
+    // `_wanted` ends with the answer.
+    while let Some(Question { topic, trace, request, wanted: _wanted }) = next(questions, &mut cache) {
+        let over = || {
+            if lane.gives_way() {
+                urgent.rest();
+            }
+            is_over(topic, newest)
+        };
         if over() {
             continue;
         }
@@ -285,6 +377,8 @@ fn apart<T: Send>(lane: Lane, read: impl FnOnce() -> thread::Result<T> + Send) -
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use afterimage_format::{BootNanos, ContainerUid};
 
     use super::*;
@@ -304,7 +398,8 @@ mod tests {
         let at = |time| Center::Time(BootNanos(time));
         let uid = ContainerUid(1);
         let moment = |time| MomentKey { uid, at: at(time), generation: 0 };
-        let ask = |request| Question::new(&newest, &trace, request).topic;
+        let urgent = Arc::new(Urgent::default());
+        let ask = |request| Question::new(&newest, &urgent, &trace, request).topic;
         let names = |time| {
             let key = PageKey { uid, center: at(time), filter: None, setup: true, reach: 9, generation: 0 };
             Request::Names(key, Hits::default())
@@ -320,6 +415,56 @@ mod tests {
     }
 
     #[test]
+    fn a_reading_rests_while_an_answer_is_looked_for_and_not_longer_than_that() {
+        let urgent = Arc::new(Urgent::default());
+        let begin = Instant::now();
+        let (first, second) = (Wanted::new(&urgent), Wanted::new(&urgent));
+        let (began, over) = mpsc::channel();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                urgent.rest();
+                began.send(()).expect("heard");
+            });
+            drop(first);
+            // One is looked for still. It may take longer than a reading rests, where the machine is busy.
+            assert!(over.recv_timeout(REST / 2).is_err() || begin.elapsed() >= REST);
+            drop(second);
+            over.recv_timeout(Duration::from_secs(600)).expect("it goes on");
+        });
+        let held = Wanted::new(&urgent);
+        urgent.rest();
+        drop(held);
+        assert_eq!(*urgent.count.lock().expect("a count"), 0);
+    }
+
+    #[test]
+    fn what_the_screen_waits_for_is_counted_until_it_is_answered_or_dropped() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fixture::write_store(dir.path(), &fixture::staged());
+        let trace = Arc::new(Trace::open(dir.path().to_owned(), false).expect("a recording"));
+        let (newest, urgent) = (Newest::default(), Arc::new(Urgent::default()));
+        let key = MomentKey { uid: ContainerUid(1), at: Center::Time(BootNanos(1)), generation: 0 };
+        let ask = |request| Question::new(&newest, &urgent, &trace, request);
+        let (moment, alerts) = (ask(Request::Moment(key)), ask(Request::Alerts(0)));
+        let count = || *urgent.count.lock().expect("a count");
+        assert_eq!(count(), 1, "alerts are on no screen's way");
+        drop(alerts);
+        assert_eq!(count(), 1);
+        drop(moment);
+        assert_eq!(count(), 0);
+        let (tell, replies) = mpsc::channel();
+        let worker = Worker::start(move |reply| tell.send(reply).expect("heard")).expect("threads");
+        worker.ask(&trace, Request::Moment(key));
+        assert!(matches!(replies.recv_timeout(Duration::from_secs(600)), Ok(Reply::Moment(..))));
+        // The answer is told before its question is dropped.
+        let begin = Instant::now();
+        while *worker.urgent.count.lock().expect("a count") > 0 {
+            assert!(begin.elapsed() < Duration::from_secs(600));
+            thread::yield_now();
+        }
+    }
+
+    #[test]
     fn a_question_without_an_answer_is_told_with_why() {
         let dir = tempfile::tempdir().expect("a directory");
         fixture::write_store(dir.path(), &fixture::staged());
@@ -328,7 +473,7 @@ mod tests {
         let worker = Worker::start(move |reply| tell.send(reply).expect("heard")).expect("threads");
         let key = HitsKey { uid: ContainerUid(1), text: "proc.name =".into(), setup: false, generation: 0 };
         worker.ask(&trace, Request::Hits(key.clone(), Library::default()));
-        let next = || replies.recv_timeout(std::time::Duration::from_secs(600)).expect("a reply");
+        let next = || replies.recv_timeout(Duration::from_secs(600)).expect("a reply");
         assert!(matches!(next(), Reply::Failed(_)));
         let Reply::Unanswered(asked) = next() else { panic!("nothing says what has no answer") };
         assert!(matches!(*asked, Request::Hits(asked, _) if asked == key));

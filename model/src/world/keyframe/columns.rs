@@ -6,6 +6,7 @@
 use afterimage_format::BootNanos;
 
 use crate::{
+    bytes::Bytes,
     codec::{Input, SnapshotError, Stored, unzigzag, zigzag},
     process::ProcessKey,
     world::state::Map,
@@ -161,7 +162,8 @@ impl<'a> Writer<'a> {
 /// Columns being read.
 pub(super) struct Reader<'a> {
     columns: [Input<'a>; COLUMNS],
-    strings: Vec<&'a [u8]>,
+    /// Each with what shares it, once somebody does.
+    strings: Vec<(&'a [u8], Bytes)>,
     fresh: [u64; COLUMNS],
     room: usize,
 }
@@ -184,8 +186,9 @@ impl<'a> Reader<'a> {
         let mut this = Self { columns, strings: Vec::new(), fresh: [0; COLUMNS], room: ROOM };
         while this.has_more(Column::StringLengths) {
             let length = this.columns[Column::StringLengths as usize].number()?;
-            this.pay(size_of::<&[u8]>())?;
-            this.strings.push(this.columns[Column::StringBytes as usize].take(length)?.rest());
+            this.pay(size_of::<(&[u8], Bytes)>())?;
+            let string = this.columns[Column::StringBytes as usize].take(length)?.rest();
+            this.strings.push((string, Bytes::default()));
         }
         Ok(this)
     }
@@ -234,7 +237,7 @@ impl<'a> Reader<'a> {
     }
 
     /// As [`Writer::string`] wrote it.
-    pub(super) fn string(&mut self, column: Column) -> Result<Option<Vec<u8>>, SnapshotError> {
+    pub(super) fn string(&mut self, column: Column) -> Result<Option<Bytes>, SnapshotError> {
         let Some(far) = self.get::<u64>(column)?.checked_sub(1) else { return Ok(None) };
         let fresh = self.fresh[column as usize];
         let number = fresh.wrapping_add(unzigzag(far).cast_unsigned());
@@ -244,16 +247,20 @@ impl<'a> Reader<'a> {
     }
 
     /// As [`Self::string`], where there must be one.
-    pub(super) fn some_string(&mut self, column: Column) -> Result<Vec<u8>, SnapshotError> {
+    pub(super) fn some_string(&mut self, column: Column) -> Result<Bytes, SnapshotError> {
         self.string(column)?.ok_or_else(|| self.invalid(column))
     }
 
-    /// A copy of the string with this number.
-    pub(super) fn numbered(&mut self, column: Column, number: u64) -> Result<Vec<u8>, SnapshotError> {
-        let known = usize::try_from(number).ok().and_then(|number| self.strings.get(number));
-        let string = *known.ok_or_else(|| self.invalid(column))?;
-        self.pay(string.len())?;
-        Ok(string.to_vec())
+    /// The string with this number, which all that refer to it share.
+    pub(super) fn numbered(&mut self, column: Column, number: u64) -> Result<Bytes, SnapshotError> {
+        let place = usize::try_from(number).ok().filter(|place| *place < self.strings.len());
+        let place = place.ok_or_else(|| self.invalid(column))?;
+        self.pay(self.strings[place].0.len())?;
+        let (string, shared) = &mut self.strings[place];
+        if shared.is_empty() {
+            *shared = Bytes::from(*string);
+        }
+        Ok(shared.clone())
     }
 
     /// Takes of the room for what is read.

@@ -6,6 +6,7 @@ use afterimage_format::BootNanos;
 
 use super::columns::{Alike, Column, Keys, Reader, Writer, difference};
 use crate::{
+    bytes::Bytes,
     codec::{SnapshotError, Stored, unzigzag, zigzag},
     process::{Apart, End, Exec, Process, ProcessKey},
     world::state::Map,
@@ -251,6 +252,8 @@ pub(super) struct TableReader<'a> {
     kinds: Vec<Kind>,
     at: usize,
     before: Before,
+    /// When the process that is being read executed what it did.
+    exec_times: Vec<u64>,
 }
 
 impl<'a> TableReader<'a> {
@@ -268,6 +271,7 @@ impl<'a> TableReader<'a> {
             kinds: Vec::new(),
             at: 0,
             before: Before::default(),
+            exec_times: Vec::new(),
         };
         this.read_execs(known)?;
         this.read_kinds(blank)?;
@@ -322,7 +326,7 @@ impl<'a> TableReader<'a> {
         let kind = kind.ok_or_else(|| self.columns.invalid(Column::Kind))?;
         let (tgid, start) = self.keys.get(here).copied().unwrap_or_default();
         let (columns, before) = (&mut self.columns, &mut self.before);
-        columns.pay(size_of::<Process>() + kind.process.root.as_ref().map_or(0, Vec::len))?;
+        columns.pay(size_of::<Process>() + kind.process.root.as_ref().map_or(0, |root| root.len()))?;
         let mut shared = Arc::new(kind.process.clone());
         // Not shared yet.
         let process = Arc::make_mut(&mut shared);
@@ -356,11 +360,13 @@ impl<'a> TableReader<'a> {
         if kind.comms > HISTORY {
             return Err(columns.invalid(Column::CommNames));
         }
-        let mut known = Vec::new();
+        process.execs.reserve_exact(kind.execs as usize);
+        process.comms.reserve_exact(kind.comms as usize);
+        self.exec_times.clear();
         for _ in 0..kind.execs {
             before.exec = columns.place(Column::Execs, before.exec, self.execs.len())?;
             let Some((time, exec)) = self.execs.get(before.exec) else { continue };
-            known.push(*time);
+            self.exec_times.push(*time);
             process.execs.push(Arc::clone(exec));
         }
         before.exec += usize::from(kind.execs > 0);
@@ -369,7 +375,7 @@ impl<'a> TableReader<'a> {
             process.inherited = self.execs.get(before.inherited).map(|(_, exec)| Arc::clone(exec));
         }
         for _ in 0..kind.comms {
-            let time = read_name_time(columns, first, &known)?;
+            let time = read_name_time(columns, first, &self.exec_times)?;
             process.comms.push((time, columns.some_string(Column::CommNames)?));
         }
         process.cwd = columns.string(Column::Cwd)?;
@@ -419,7 +425,7 @@ fn ended(end: End, at: BootNanos) -> End {
 
 fn read_exec_kind(columns: &mut Reader<'_>) -> Result<Exec, SnapshotError> {
     const AT: Column = Column::ExecKinds;
-    let mut strings = [const { Vec::new() }; 3];
+    let mut strings = [const { Bytes::new() }; 3];
     for string in &mut strings {
         let number = columns.get(AT)?;
         *string = columns.numbered(AT, number)?;

@@ -325,7 +325,7 @@ fn mounts_are_told_once_and_all_of_them_in_a_keyframe_that_stands_alone() {
     assert!(lengths[1] < lengths[0] + 300 && lengths[2] < lengths[0] + 300, "{lengths:?}");
     assert!(lengths[3] > 2 * lengths[2], "{lengths:?}");
     let targets = |world: &World| -> Vec<Vec<u8>> {
-        world.mounts(BOX).unwrap().operations().iter().map(|mount| mount.target.clone()).collect()
+        world.mounts(BOX).unwrap().operations().iter().map(|mount| mount.target.to_vec()).collect()
     };
     for until in [100, 150, 250, 305, 400] {
         let mut full = World::new();

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use afterimage_format::{
-    Anchor, BootNanos, ContainerUid, Direction, Event, EventFlags, EventId, FieldFlags, OwnedEvent, Query,
-    ReadError, layout::exec,
+    Anchor, ContainerUid, Direction, Event, EventFlags, EventId, FieldFlags, OwnedEvent, Query, ReadError,
 };
 use afterimage_model::{
     TreeRow, World, describe, event_name,
-    process::{End, Process},
+    process::Process,
     streams, syscalls,
     text::{Safe, escape},
 };
@@ -16,9 +15,9 @@ use afterimage_model::{
 use super::{Job, film::Film};
 use crate::{
     time::human,
-    trace::{Ended, Trace},
+    trace::Trace,
     tui::{
-        feed::{Branches, Center, Command, DetailLine, Moment, MomentKey, ProcessRow},
+        feed::{Branches, Center, DetailLine, Moment, MomentKey, ProcessRow},
         text::{bytes, capabilities_held, safe},
     },
 };
@@ -222,36 +221,19 @@ pub(super) fn tree(world: &World, uid: ContainerUid) -> Vec<ProcessRow> {
 }
 
 fn process_row(row: &TreeRow<'_>, more: Branches) -> ProcessRow {
-    let process = row.process;
-    let flags = process.exec().map_or(0, |run| run.flags);
-    let ended = match process.end {
-        End::Running => None,
-        End::Exited { time, raw, .. } => Some((time, Some(Ended::from_raw(raw)))),
-        End::Unseen { before } => Some((before, None)),
-    };
     ProcessRow {
-        pid: process.key.tgid,
-        vpid: process.vpid,
-        start: BootNanos(process.key.start.0),
+        process: Arc::clone(row.process),
+        pid: row.process.key.tgid,
+        alive: row.process.is_running(),
+        children: row.children > 0,
         depth: row.depth,
         more,
-        children: row.children > 0,
-        command: Command(Arc::clone(process)),
-        ended,
-        foreign: flags & (exec::EXE_UPPER_LAYER | exec::EXE_MEMFD) != 0,
-        tty: process.tty.is_some_and(|tty| tty != 0),
-        threads: u32::try_from(process.threads.len()).unwrap_or(u32::MAX).saturating_add(1),
-        began: process.began(),
-        events: process.events,
-        written: process.bytes_written,
-        sent: process.bytes_sent,
-        received: process.bytes_received,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use afterimage_format::{Abi, EventCode, Field, FieldTag, TaskKey};
+    use afterimage_format::{Abi, BootNanos, EventCode, Field, FieldTag, TaskKey};
 
     use super::*;
     use crate::tui::fixture;

@@ -145,7 +145,7 @@ fn program(
 
 /// The image that was executed: of those of its path the last one until then.
 fn hashed<'i>(images: &'i [Image], run: &Exec) -> Option<&'i Image> {
-    let is_it = |image: &&Image| image.path == run.image && image.executed <= run.time;
+    let is_it = |image: &&Image| image.path == *run.image && image.executed <= run.time;
     images.iter().filter(is_it).max_by_key(|image| image.executed)
 }
 

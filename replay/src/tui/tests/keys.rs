@@ -495,7 +495,7 @@ fn the_window_shows_the_life_of_a_process() {
     harness.press("V");
     let curl = harness.app.story().and_then(|story| story.whole.as_ref()).expect("the whole");
     let curl = curl.tree.iter().find(|row| row.pid == 31_401).expect("curl");
-    let life = (curl.began, curl.ended.expect("its end").0);
+    let life = (curl.began(), curl.ended().expect("its end").0);
     let window = |harness: &Harness| harness.app.opened.as_ref().expect("open").window;
     assert_eq!(window(&harness), life);
     assert!(harness.text().contains("a shows everything"), "{}", harness.text());

@@ -81,8 +81,8 @@ fn lists_that_follow_the_clock_show_the_state_of_then_and_nothing_later() {
         for file in (0..lists.file_count()).filter_map(|at| lists.file(at)) {
             assert!(file.last <= now && file.acts.iter().all(|act| act.last <= now), "{offset}: {file:?}");
         }
-        assert!(lists.tree.iter().all(|row| row.began <= now), "{offset}");
-        assert!(lists.tree.iter().all(|row| row.ended.is_none_or(|(end, _)| end <= now)), "{offset}");
+        assert!(lists.tree.iter().all(|row| row.began() <= now), "{offset}");
+        assert!(lists.tree.iter().all(|row| row.ended().is_none_or(|(end, _)| end <= now)), "{offset}");
         assert!(lists.conversations().iter().all(|talk| talk.last <= now), "{offset}");
         let findings = &harness.app.listed().expect("a story").rows;
         assert!(findings.iter().all(|row| row.time <= now), "{offset}");

@@ -60,12 +60,12 @@ fn cells(app: &App) -> Vec<Cell> {
         Screen::Replay => {
             let row = app.opened.as_ref().and_then(|o| o.tree_rows().get(o.tree.cursor).copied());
             if let Some(row) = row {
-                process(&row.command.0, row.pid);
+                process(&row.process, row.pid);
             }
         }
         Screen::Tree => {
             if let Some(row) = app.selected_process() {
-                process(&row.command.0, row.pid);
+                process(&row.process, row.pid);
             }
         }
         Screen::Files => cells.extend(app.selected_file().map(|file| ("fd.name", file.path.clone()))),
@@ -74,7 +74,7 @@ fn cells(app: &App) -> Vec<Cell> {
             let place = app.sheet().and_then(|sheet| sheet.selected());
             match whole.zip(place).map(|(whole, place)| LaneRow::of(whole, place)) {
                 Some(LaneRow::Process(row)) => {
-                    process(&row.command.0, row.pid);
+                    process(&row.process, row.pid);
                 }
                 Some(LaneRow::File(file)) => cells.push(("fd.name", file.path.clone())),
                 Some(LaneRow::Peer(talk)) => cells.extend(peer(talk)),

@@ -112,7 +112,7 @@ pub(super) fn open_in_replay(app: &mut App) {
 fn moment(app: &App) -> Option<Playhead> {
     let at = |time: BootNanos| Some(Playhead::at_time(time));
     match app.screen {
-        Screen::Tree => at(app.selected_process()?.began),
+        Screen::Tree => at(app.selected_process()?.began()),
         Screen::Files => {
             let file = app.selected_file()?;
             let act = file.acts.get(app.sheet()?.left.cursor).filter(|_| app.focus() == Pane::Provenance);

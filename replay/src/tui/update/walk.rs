@@ -173,7 +173,7 @@ fn branch(app: &mut App, close: bool) {
     let Some(opened) = &mut app.opened else { return };
     let rows = opened.tree_rows();
     let Some(row) = rows.get(opened.tree.cursor) else { return };
-    let key: (u32, BootNanos) = (row.pid, row.start);
+    let key: (u32, BootNanos) = (row.pid, row.key().start);
     let is_closed = opened.closed.contains(&key);
     if close && (is_closed || !row.children) {
         let depth = row.depth;

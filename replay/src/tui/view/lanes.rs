@@ -6,7 +6,6 @@ use afterimage_format::BootNanos;
 use afterimage_model::{
     files::{ActKind, FileRecord},
     net::Conversation,
-    process::ProcessKey,
     text::{Safe, escape},
 };
 use ratatui::layout::Rect;
@@ -187,30 +186,24 @@ fn process(
 ) {
     let names = axis.names().saturating_sub(2);
     let indent = " ".repeat(row.depth.min(6));
-    let role = if row.foreign { Role::Alert } else { Role::Text };
-    painter.text(
-        line.x + 1,
-        line.y,
-        names,
-        &safe!("{indent}{} {}", row.pid, short(&row.command.text())),
-        role,
-    );
+    let role = if row.is_foreign() { Role::Alert } else { Role::Text };
+    painter.text(line.x + 1, line.y, names, &safe!("{indent}{} {}", row.pid, short(&row.command())), role);
     let end = end_of(row, whole.until.unwrap_or(opened.whole.1));
-    let Some((first, last)) = axis.touched(row.began, end) else { return };
+    let Some((first, last)) = axis.touched(row.began(), end) else { return };
     let bar = painter.symbols().rule.repeat(usize::from(last - first + 1));
     painter.text(
         axis.x() + first,
         line.y,
         last - first + 1,
         &safe!("{bar}"),
-        if row.foreign { Role::Alert } else { Role::Exec },
+        if row.is_foreign() { Role::Alert } else { Role::Exec },
     );
-    let key = ProcessKey { tgid: row.pid, start: row.start };
+    let key = row.key();
     let execs = whole.world.process(key).map_or(&[][..], |process| process.execs.as_slice());
     for run in execs {
         mark(painter, axis, line.y, run.time, "*", Role::Exec);
     }
-    if let Some((time, _)) = row.ended {
+    if let Some((time, _)) = row.ended() {
         mark(painter, axis, line.y, time, "x", Role::Dim);
     }
 }

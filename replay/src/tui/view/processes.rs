@@ -222,7 +222,7 @@ impl Columns {
         let used = super::tree::branches(painter, x, y, row, levels, false);
         let text_role = if quiet {
             Role::Dim
-        } else if row.foreign {
+        } else if row.is_foreign() {
             Role::Alert
         } else {
             Role::Text
@@ -230,14 +230,14 @@ impl Columns {
         let at = x + used;
         let end = x + width;
         let pid = painter.text(at, y, end.saturating_sub(at), &safe!("{} ", row.pid), Role::Dim);
-        painter.text(at + pid, y, end.saturating_sub(at + pid), &row.command.text(), text_role);
+        painter.text(at + pid, y, end.saturating_sub(at + pid), &row.command(), text_role);
         let Some(opened) = &app.opened else { return };
-        let start = app.catalog.clocks.column(list_style(app), row.began, opened.origin, None);
+        let start = app.catalog.clocks.column(list_style(app), row.began(), opened.origin, None);
         let right = |painter: &mut Painter<'_>, (x, width): (u16, u16), text: &Safe, role| {
             painter.right(x + width, y, width, text, role);
         };
         let last = app.whole().and_then(|whole| whole.until).unwrap_or(opened.whole.1);
-        let life = end_of(row, last).0.saturating_sub(row.began.0);
+        let life = end_of(row, last).0.saturating_sub(row.began().0);
         for (place, text, role) in
             [(self.start, start, Role::Dim), (self.life, safe!("{}", human(life)), Role::Text)]
         {
@@ -248,9 +248,11 @@ impl Columns {
         let (exit, role) = exit(row);
         right(painter, self.exit, &exit, role);
         if let Some(place) = self.events {
-            right(painter, place, &short_count(row.events), Role::Text);
+            right(painter, place, &short_count(row.process.events), Role::Text);
         }
-        for (place, number) in [(self.written, row.written), (self.sent, row.sent)] {
+        for (place, number) in
+            [(self.written, row.process.bytes_written), (self.sent, row.process.bytes_sent)]
+        {
             if let Some(place) = place {
                 let text = if number == 0 { Safe::literal("-") } else { bytes(number) };
                 right(painter, place, &text, if number == 0 { Role::Dim } else { Role::Text });
@@ -268,7 +270,7 @@ fn dimmed(app: &App, row: &ProcessRow) -> bool {
 
 /// How it ended.
 pub(super) fn exit(row: &ProcessRow) -> (Safe, Role) {
-    match row.ended {
+    match row.ended() {
         Some((_, Some(Ended::Code(0)))) => (Safe::literal("0"), Role::Dim),
         Some((_, Some(Ended::Code(code)))) => (safe!("{code}"), Role::Warn),
         Some((_, Some(Ended::Signal(signal)))) => (safe!("sig {signal}"), Role::Bad),
@@ -298,7 +300,7 @@ pub(super) fn paragraph(painter: &mut Painter<'_>, inner: Rect, detail: &[Detail
 }
 
 fn about(whole: &Whole, row: &ProcessRow) -> Vec<DetailLine> {
-    let key = afterimage_model::process::ProcessKey { tgid: row.pid, start: row.start };
+    let key = row.key();
     let Some(process) = whole.world.process(key) else { return Vec::new() };
     let mut pairs: Vec<(&'static str, Safe)> = vec![("command", process.title())];
     if let Some(run) = process.exec() {

@@ -20,7 +20,7 @@ use crate::{
 pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let Some(opened) = &app.opened else { return };
     let rows = opened.tree_rows();
-    let alive = rows.iter().filter(|row| row.ended.is_none()).count();
+    let alive = rows.iter().filter(|row| row.alive).count();
     let behind = opened.is_behind();
     let note = match opened.moment.value().map_or(0, |moment| moment.forgotten) {
         _ if behind && opened.moment.has_failed() => Safe::literal("could not be read"),
@@ -35,7 +35,7 @@ pub(super) fn draw(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     let shown = rows.iter().enumerate().skip(scroll.top).take(usize::from(inner.height));
     for (y, (at, row)) in (inner.y..).zip(shown) {
         let line = Rect { y, height: 1, ..inner };
-        draw_row(painter, line, row, opened.closed.contains(&(row.pid, row.start)));
+        draw_row(painter, line, row, opened.closed.contains(&(row.pid, row.key().start)));
         if Some(row.pid) == pid {
             painter.ground(line, Role::SelectedQuiet);
         }
@@ -57,13 +57,13 @@ fn draw_row(painter: &mut Painter<'_>, line: Rect, row: &ProcessRow, closed: boo
     // Levels beyond a third of the pane are left out: the command matters more than the depth.
     let levels = usize::from(line.width / 6).max(2);
     x += branches(painter, x, line.y, row, levels, closed);
-    let role = if row.ended.is_some() { Role::Dim } else { Role::Text };
+    let role = if row.alive { Role::Text } else { Role::Dim };
     x += painter.text(x, line.y, limit.saturating_sub(x), &safe!("{} ", row.pid), Role::Dim);
-    let role = if row.foreign { Role::Alert } else { role };
-    if row.foreign {
+    let role = if row.is_foreign() { Role::Alert } else { role };
+    if row.is_foreign() {
         x += painter.text(x, line.y, limit.saturating_sub(x), "! ", Role::Alert);
     }
-    painter.text(x, line.y, limit.saturating_sub(x), &row.command.text(), role);
+    painter.text(x, line.y, limit.saturating_sub(x), &row.command(), role);
     painter.right(line.right().saturating_sub(1), line.y, state_width, &state, Role::Dim);
 }
 
@@ -104,12 +104,12 @@ pub(super) fn branches(
 
 /// How it ended, or what is special while it lives.
 fn state(row: &ProcessRow) -> Safe {
-    match row.ended {
+    match row.ended() {
         Some((_, Some(Ended::Code(code)))) => safe!(" x {code}"),
         Some((_, Some(Ended::Signal(signal)))) => safe!(" x sig {signal}"),
         Some((_, None)) => Safe::literal(" x"),
-        None if row.tty => Safe::literal(" tty"),
-        None if row.threads > 1 => safe!(" {} threads", row.threads),
+        None if row.has_tty() => Safe::literal(" tty"),
+        None if row.threads() > 1 => safe!(" {} threads", row.threads()),
         None => Safe::default(),
     }
 }
