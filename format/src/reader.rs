@@ -4,7 +4,7 @@ use std::{
     collections::HashSet,
     ops::ControlFlow,
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{Mutex, OnceLock},
 };
 
 use crate::{
@@ -23,6 +23,7 @@ mod keyframes;
 mod load;
 mod merge;
 mod opened;
+mod order;
 pub(crate) mod scan;
 pub(crate) mod told;
 mod visit;
@@ -34,6 +35,7 @@ pub use columns::{ColumnReader, Columns, StringId, Wanted};
 pub use density::Histogram;
 pub use keyframes::Keyframe;
 use opened::Segment;
+use order::Order;
 pub use visit::Visitor;
 
 /// A recording: everything that one path holds, a single trace file or a whole store.
@@ -49,8 +51,12 @@ pub struct Recording {
     staged_records: Vec<Record>,
     indexed: Vec<Indexed>,
     blocks: Vec<BlockInfo>,
+    /// The same by container and time, once somebody asks.
+    order: OnceLock<Order>,
     /// By container and row.
     keyframes: Vec<Keyframe>,
+    /// They are by time too.
+    keyframes_by_time: bool,
     containers: Vec<ContainerSummary>,
     losses: Vec<Loss>,
     pins: Vec<Pin>,
@@ -301,7 +307,22 @@ impl Recording {
 
     /// Number of events a query would read at most, from the index alone.
     pub fn count_hint(&self, query: &Query) -> u64 {
-        self.blocks.iter().filter(|b| query.touches(b)).map(|b| u64::from(b.rows)).sum()
+        self.touched(query).iter().map(|block| u64::from(block.rows)).sum()
+    }
+
+    /// How many events of a container are in blocks that end before `time`, and where the first of the others that begin by then
+    /// does: from there on, those before `time` have to be read to be counted.
+    pub fn events_before(&self, uid: ContainerUid, time: BootNanos) -> (u64, Option<BootNanos>) {
+        self.order().rows_before(&self.blocks, uid, time)
+    }
+
+    /// The blocks that a query touches, in the order they were written.
+    fn touched(&self, query: &Query) -> Vec<&BlockInfo> {
+        self.order().touched(&self.blocks, query)
+    }
+
+    fn order(&self) -> &Order {
+        self.order.get_or_init(|| Order::of(&self.blocks))
     }
 
     /// Calls `visit` with every matching event in order of time (ties: by block and row), stopping early when it

@@ -49,7 +49,8 @@ pub(super) fn density(
         begin: Some(begin),
         end: Some(BootNanos(end.0 - 1)),
     };
-    let touched = || recording.blocks.iter().filter(|block| query.touches(block));
+    let all = recording.touched(&query);
+    let touched = || all.iter().copied();
     let is_cut = |block: &BlockInfo| block.first < begin || end <= block.last;
     for block in touched().filter(|block| is_cut(block)).chain(touched().filter(|block| !is_cut(block))) {
         match recording.counts(block.index, &mut decoder) {

@@ -52,8 +52,7 @@ impl Recording {
         wanted: &dyn Fn(&BlockInfo) -> bool,
         visit: &mut dyn FnMut(EventId, ContainerUid, &Event<'_>) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
-        let mut merge = merge::Merge::new(self, query, None, Direction::Forward);
-        merge.only(wanted);
+        let mut merge = merge::Merge::of(self, query, None, Direction::Forward, wanted);
         while let Some((_, flow)) = merge.next(visit)? {
             if flow.is_break() {
                 break;

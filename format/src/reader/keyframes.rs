@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::{
-    Query, Recording,
+    BlockInfo, Query, Recording,
     blocks::{Place, header_as_indexed},
     merge,
 };
@@ -49,6 +49,11 @@ pub(super) fn in_order(mut keyframes: Vec<Keyframe>) -> Vec<Keyframe> {
     keyframes
 }
 
+/// Whether those of each container are by time as well, as they are except in a damaged or hostile file.
+pub(super) fn are_by_time(keyframes: &[Keyframe]) -> bool {
+    keyframes.is_sorted_by(|a, b| a.container != b.container || a.at <= b.at)
+}
+
 impl Recording {
     /// Every keyframe, by container and row.
     pub fn keyframes(&self) -> &[Keyframe] {
@@ -65,8 +70,10 @@ impl Recording {
     /// The keyframes of a container that know nothing of `time` and later, by row.
     pub fn keyframes_before(&self, uid: ContainerUid, time: BootNanos) -> &[Keyframe] {
         let all = self.keyframes_of(uid);
-        // By row they are by time too, except in a damaged or hostile file.
-        let end = all.iter().rposition(|keyframe| keyframe.at < time).map_or(0, |at| at + 1);
+        let end = match self.keyframes_by_time {
+            true => all.partition_point(|keyframe| keyframe.at < time),
+            false => all.iter().rposition(|keyframe| keyframe.at < time).map_or(0, |at| at + 1),
+        };
         all.get(..end).unwrap_or(&[])
     }
 
@@ -102,8 +109,8 @@ impl Recording {
         visit: &mut dyn FnMut(EventId, ContainerUid, &Event<'_>) -> ControlFlow<()>,
     ) -> Result<(), ReadError> {
         let query = Query { containers: vec![keyframe.container], begin: None, end };
-        let mut merge = merge::Merge::new(self, &query, None, Direction::Forward);
-        merge.only(&|block| block.first_row >= keyframe.row);
+        let is_wanted = |block: &BlockInfo| block.first_row >= keyframe.row;
+        let mut merge = merge::Merge::of(self, &query, None, Direction::Forward, &is_wanted);
         while let Some((_, flow)) = merge.next(visit)? {
             if flow.is_break() {
                 break;

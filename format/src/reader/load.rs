@@ -7,7 +7,7 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     io,
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{Mutex, OnceLock},
 };
 
 use super::{
@@ -54,7 +54,9 @@ pub(super) fn open(path: &Path) -> Result<Recording, OpenError> {
         staged_records: Vec::new(),
         indexed: Vec::new(),
         blocks: Vec::new(),
+        order: OnceLock::new(),
         keyframes: Vec::new(),
+        keyframes_by_time: true,
         containers: Vec::new(),
         losses: Vec::new(),
         pins: Vec::new(),
@@ -664,7 +666,9 @@ impl Build {
         recording.staged_records = self.staged_records;
         recording.indexed = self.indexed;
         recording.blocks = self.blocks;
+        recording.order = OnceLock::new();
         recording.keyframes = keyframes::in_order(self.keyframes);
+        recording.keyframes_by_time = keyframes::are_by_time(&recording.keyframes);
         recording.defects = self.defects;
         recording.unsealed = self.unsealed;
         recording.unfinished = self.unfinished;

@@ -113,6 +113,17 @@ impl<'a> Merge<'a> {
         from: Option<Anchor>,
         direction: Direction,
     ) -> Self {
+        Self::of(recording, query, from, direction, &|_| true)
+    }
+
+    /// Of the blocks that are wanted.
+    pub(super) fn of(
+        recording: &'a Recording,
+        query: &Query,
+        from: Option<Anchor>,
+        direction: Direction,
+        is_wanted: &dyn Fn(&BlockInfo) -> bool,
+    ) -> Self {
         let backward = direction == Direction::Backward;
         let mut range = (query.begin.unwrap_or(BootNanos(0)), query.end.unwrap_or(BootNanos(u64::MAX)));
         let (time, after) = match from {
@@ -129,9 +140,9 @@ impl<'a> Merge<'a> {
         }
         let wanted = Query { containers: query.containers.clone(), begin: Some(range.0), end: Some(range.1) };
         let mut waiting: Vec<u32> = recording
-            .blocks
-            .iter()
-            .filter(|block| wanted.touches(block))
+            .touched(&wanted)
+            .into_iter()
+            .filter(|block| is_wanted(block))
             .filter_map(|block| u32::try_from(block.index).ok())
             .collect();
         let blocks = &recording.blocks;
@@ -153,12 +164,6 @@ impl<'a> Merge<'a> {
             count: 0,
             bytes: 0,
         }
-    }
-
-    /// Leaves out the blocks that are not wanted. To be called before the first event is taken.
-    pub(super) fn only(&mut self, wanted: &dyn Fn(&BlockInfo) -> bool) {
-        let blocks = &self.recording.blocks;
-        self.waiting.retain(|&index| blocks.get(index as usize).is_some_and(wanted));
     }
 
     /// Lends the next event to `visit`; `None` at the end.

@@ -48,8 +48,7 @@ impl Recording {
         wanted: &dyn Fn(&BlockInfo) -> bool,
         visitor: &mut dyn Visitor,
     ) -> Result<(), ReadError> {
-        let mut merge = merge::Merge::new(self, query, None, Direction::Forward);
-        merge.only(wanted);
+        let mut merge = merge::Merge::of(self, query, None, Direction::Forward, wanted);
         merge.show(visitor)
     }
 }

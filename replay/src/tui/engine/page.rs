@@ -163,11 +163,10 @@ fn name(
 /// The event's number among all of its container, from 1. Rows of a block are in the order of their recording and blocks
 /// of a container may overlap: what lies wholly before is counted, the rest is looked at.
 fn number(trace: &Trace, uid: ContainerUid, id: EventId) -> Result<u64, ReadError> {
-    let own = || trace.recording.blocks().iter().filter(|block| block.container == uid);
     let is_before = |block: &&BlockInfo| block.last < id.time;
-    let mut number = 1 + own().filter(is_before).map(|block| u64::from(block.rows)).sum::<u64>();
-    let begin = own().filter(|block| !is_before(block)).map(|block| block.first).min();
-    let query = Query { containers: vec![uid], begin, end: Some(id.time) };
+    let (before, begin) = trace.recording.events_before(uid, id.time);
+    let mut number = 1 + before;
+    let query = Query { containers: vec![uid], begin: Some(begin.unwrap_or(id.time)), end: Some(id.time) };
     trace.recording.walk(&query, None, Direction::Forward, &mut |other, _, _| {
         let block = trace.recording.blocks().get(other.block as usize);
         number += u64::from(other < id && !block.as_ref().is_some_and(is_before));
