@@ -347,20 +347,15 @@ pub(crate) struct FooterRepeated {
 
 /// Bytes of each block.
 #[derive(Debug, Default)]
-struct OfBlocks {
-    ends: Vec<usize>,
+pub(crate) struct OfBlocks {
+    ends: Vec<u32>,
     bytes: Vec<u8>,
 }
 
 impl FooterRepeated {
     /// Reads them from a footer block.
     pub(crate) fn parse(block: &[u8]) -> Result<Self, Malformed> {
-        let (header, payload) = footer_payload(block)?;
-        let rows = header.rows as usize;
-        Ok(Self {
-            counts: OfBlocks::parse(&payload, rows, (column::COUNT_LENGTHS, column::COUNTS))?,
-            filters: OfBlocks::parse(&payload, rows, (column::FILTER_LENGTHS, column::FILTERS))?,
-        })
+        Ok(Self { counts: OfBlocks::counts(block)?, filters: OfBlocks::filters(block)? })
     }
 
     /// What is repeated of the block with this number in the segment.
@@ -372,6 +367,18 @@ impl FooterRepeated {
 }
 
 impl OfBlocks {
+    /// The counters of each block, from a footer block.
+    pub(crate) fn counts(block: &[u8]) -> Result<Self, Malformed> {
+        let (header, payload) = footer_payload(block)?;
+        Self::parse(&payload, header.rows as usize, (column::COUNT_LENGTHS, column::COUNTS))
+    }
+
+    /// The filter of each block, from a footer block.
+    pub(crate) fn filters(block: &[u8]) -> Result<Self, Malformed> {
+        let (header, payload) = footer_payload(block)?;
+        Self::parse(&payload, header.rows as usize, (column::FILTER_LENGTHS, column::FILTERS))
+    }
+
     fn parse(payload: &Payload<'_>, rows: usize, (lengths, bytes): (u8, u8)) -> Result<Self, Malformed> {
         let (Some(lengths), Some(bytes)) = (payload.column(lengths), payload.column(bytes)) else {
             return Ok(Self::default());
@@ -380,18 +387,20 @@ impl OfBlocks {
         let (mut buffer, mut values) = (Vec::new(), Vec::new());
         let mut input = Input::new(unpacker.unpack(lengths, &mut buffer)?);
         read_stream(&mut input, rows, &mut values)?;
-        let mut end = 0usize;
+        // A footer is not as long as that: what claims to end behind it is not there.
+        let mut end = 0_u32;
         let add = |&length: &u64| {
-            end = end.saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
+            end = end.saturating_add(u32::try_from(length).unwrap_or(u32::MAX));
             end
         };
         let ends = values.iter().map(add).collect();
         Ok(Self { ends, bytes: unpacker.unpack(bytes, &mut Vec::new())?.to_vec() })
     }
 
-    fn get(&self, index: usize) -> Option<&[u8]> {
+    /// Those of the block with this number in the segment.
+    pub(crate) fn get(&self, index: usize) -> Option<&[u8]> {
         let begin = if index == 0 { 0 } else { *self.ends.get(index - 1)? };
-        self.bytes.get(begin..*self.ends.get(index)?).filter(|bytes| !bytes.is_empty())
+        self.bytes.get(begin as usize..*self.ends.get(index)? as usize).filter(|bytes| !bytes.is_empty())
     }
 }
 

@@ -239,37 +239,47 @@ impl Recording {
 
     /// The counters of a block, its time base added; `None` when there are none.
     pub(super) fn counts(&self, index: usize, decoder: &mut EventDecoder) -> Option<Counts> {
-        let entry = self.place(index)?.entry;
-        self.repeated(index, decoder, |repeated| {
-            let mut counts = counts::decode(repeated.counts, entry.first, entry.last).ok()?;
+        let place = self.place(index)?;
+        let decode = |bytes: &[u8]| {
+            let entry = &place.entry;
+            let mut counts = counts::decode(bytes, entry.first, entry.last).ok()?;
             counts.begin = counts.begin.saturating_add(entry.base);
             Some(counts)
-        })
+        };
+        match self.segment_of(&place).and_then(|segment| segment.footer_counts()?.get(place.number)) {
+            Some(bytes) => decode(bytes),
+            None => self.own_repeated(&place, decoder, |own| decode(own.counts)),
+        }
     }
 
     /// What can be in a block; `None` where the file does not say.
     pub(super) fn filter(&self, index: usize, decoder: &mut EventDecoder) -> Option<BlockFilter> {
-        self.repeated(index, decoder, |repeated| {
-            (!repeated.filter.is_empty()).then(|| BlockFilter::decode(repeated.filter).ok())?
-        })
+        let place = self.place(index)?;
+        let decode = |bytes: &[u8]| (!bytes.is_empty()).then(|| BlockFilter::decode(bytes).ok())?;
+        let segment = self.segment_of(&place);
+        match segment.and_then(|segment| segment.footer_filters()?.get(place.number)) {
+            Some(bytes) => decode(bytes),
+            // Older writers made counters and no filters: then the block has none either.
+            None if segment.is_some_and(|segment| segment.has_counts(place.number)) => None,
+            None => self.own_repeated(&place, decoder, |own| decode(own.filter)),
+        }
     }
 
-    /// What the footer repeats of a block, from the block itself where there is no footer.
-    fn repeated<R>(
+    fn segment_of(&self, place: &Place) -> Option<&Segment> {
+        match place.source {
+            Source::Segment(number) => self.segments.get(number as usize),
+            Source::Memory(_) => None,
+        }
+    }
+
+    /// What a footer repeats of a block, from the block itself: where there is no footer, or nothing in it.
+    fn own_repeated<R>(
         &self,
-        index: usize,
+        place: &Place,
         decoder: &mut EventDecoder,
         read: impl FnOnce(Repeated<'_>) -> Option<R>,
     ) -> Option<R> {
-        let place = self.place(index)?;
-        let footer = match place.source {
-            Source::Segment(number) => self.segments.get(number as usize).and_then(Segment::footer_repeated),
-            Source::Memory(_) => None,
-        };
-        if let Some(repeated) = footer.and_then(|repeated| repeated.get(place.number)) {
-            return read(repeated);
-        }
-        let block = self.block_bytes(&place).ok()?;
+        let block = self.block_bytes(place).ok()?;
         let header = header_as_indexed(&block, &place.entry).ok()?;
         let payload = Payload::parse(block::checked_payload(&header, &block).ok()?).ok()?;
         let own = decoder.repeated(&payload).ok()?;

@@ -12,7 +12,7 @@ use crate::{
     catalog, file,
     keeping::FileId,
     map::Map,
-    segment::FooterRepeated,
+    segment::OfBlocks,
     store::{KEPT, SEGMENTS},
 };
 
@@ -24,15 +24,24 @@ pub(super) struct Segment {
     pub(super) in_catalog: bool,
     /// Our own, in memory from when it is first read from.
     map: OnceLock<Option<Map>>,
-    /// What its footer repeats of its blocks, read when it is first asked for.
-    pub(super) repeated: OnceLock<FooterRepeated>,
+    /// What its footer repeats of its blocks, each read when it is first asked for: the filters are several times what the
+    /// counters are, and most that are drawn from these never ask for them.
+    counts: OnceLock<OfBlocks>,
+    filters: OnceLock<OfBlocks>,
     /// Whether its footer is another one than the catalog says, found out when it is first read from.
     differs: OnceLock<bool>,
 }
 
 impl Segment {
     pub(super) fn new(loaded: Loaded, in_catalog: bool) -> Self {
-        Self { loaded, in_catalog, map: OnceLock::new(), repeated: OnceLock::new(), differs: OnceLock::new() }
+        Self {
+            loaded,
+            in_catalog,
+            map: OnceLock::new(),
+            counts: OnceLock::new(),
+            filters: OnceLock::new(),
+            differs: OnceLock::new(),
+        }
     }
 
     /// The sealed segment of a store in memory; `None` for anything else.
@@ -55,13 +64,25 @@ impl Segment {
         self.differs.set(!same).is_ok() && !same
     }
 
-    /// What its footer repeats of its blocks, when it has one.
-    pub(super) fn footer_repeated(&self) -> Option<&FooterRepeated> {
-        let (offset, length) = self.loaded.footer?;
-        Some(self.repeated.get_or_init(|| {
-            let bytes = file::read_at_most(&self.loaded.file, offset, length).unwrap_or_default();
-            FooterRepeated::parse(&bytes).unwrap_or_default()
-        }))
+    /// The counters that its footer repeats of its blocks, when it has one.
+    pub(super) fn footer_counts(&self) -> Option<&OfBlocks> {
+        let footer = self.loaded.footer?;
+        Some(self.counts.get_or_init(|| OfBlocks::counts(&self.footer(footer)).unwrap_or_default()))
+    }
+
+    /// The filters that its footer repeats of its blocks, when it has one.
+    pub(super) fn footer_filters(&self) -> Option<&OfBlocks> {
+        let footer = self.loaded.footer?;
+        Some(self.filters.get_or_init(|| OfBlocks::filters(&self.footer(footer)).unwrap_or_default()))
+    }
+
+    /// Whether its footer repeats the counters of the block with this number.
+    pub(super) fn has_counts(&self, number: usize) -> bool {
+        self.footer_counts().is_some_and(|counts| counts.get(number).is_some())
+    }
+
+    fn footer(&self, (offset, length): (u64, usize)) -> Vec<u8> {
+        file::read_at_most(&self.loaded.file, offset, length).unwrap_or_default()
     }
 }
 
