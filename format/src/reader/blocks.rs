@@ -95,8 +95,8 @@ pub(super) struct Found {
     pub(super) unread: BTreeSet<usize>,
 }
 
-/// Bytes that decoded blocks may take in the cache.
-const CACHE_BYTES: usize = 48 << 20;
+/// Bytes that decoded blocks may take in the cache: a moment is made of a few, and who looks around needs the same again.
+const CACHE_BYTES: usize = 24 << 20;
 
 impl Cache {
     fn get(&mut self, index: usize) -> Option<Arc<Decoded>> {

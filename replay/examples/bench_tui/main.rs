@@ -16,6 +16,8 @@ use std::{
 use terminal::Terminal;
 
 const STARTS: usize = 10;
+/// The threads that answer a seek, and draw it.
+const ANSWERING: [&str; 4] = ["afterimage", "pages", "moments", "spent"];
 const SEEKS: u64 = 100;
 const EVENTS: u64 = 5_000_000;
 
@@ -97,7 +99,7 @@ fn seeks(terminal: &mut Terminal) -> Result<()> {
     terminal.press(")")?;
     terminal.settle(Duration::from_millis(500))?;
     let length = offset(&terminal.text()).ok_or("no moment in the header")?;
-    let (mut events, mut states) = (Vec::new(), Vec::new());
+    let (mut events, mut states, mut used) = (Vec::new(), Vec::new(), Vec::new());
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     for _ in 0..SEEKS {
         state ^= state << 13;
@@ -108,6 +110,7 @@ fn seeks(terminal: &mut Terminal) -> Result<()> {
         terminal.until("the prompt", |screen| screen.contains("Enter does"))?;
         terminal.press(&format!("+{to:.3}s"))?;
         terminal.until("the moment typed", |screen| screen.contains(&format!("+{to:.3}s")))?;
+        let before = terminal.used(&ANSWERING);
         let from = terminal.press("\r")?;
         let there = |screen: &str| offset(screen).is_some_and(|at| (at - to).abs() < 0.0015);
         let at = terminal.until("the moment", there)?;
@@ -118,9 +121,13 @@ fn seeks(terminal: &mut Terminal) -> Result<()> {
             last = next;
         }
         states.push(last - from);
+        used.extend(terminal.used(&ANSWERING).zip(before).map(|(after, before)| after - before));
     }
     report("seek to the playhead at the moment", events);
     report("seek to everything of the moment", states);
+    if !used.is_empty() {
+        report("CPU of that, with what is freed afterwards", used);
+    }
     Ok(())
 }
 

@@ -105,11 +105,27 @@ impl Terminal {
         Ok(())
     }
 
+    /// CPU that threads of these names have used so far.
+    pub(crate) fn used(&self, names: &[&str]) -> Option<Duration> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.program()?)).ok()?;
+        let used = |task: std::fs::DirEntry| {
+            let comm = std::fs::read_to_string(task.path().join("comm")).ok()?;
+            let nanos = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+            let nanos = nanos.split(' ').next()?.parse().ok()?;
+            names.contains(&comm.trim_end()).then_some(Duration::from_nanos(nanos))
+        };
+        Some(tasks.flatten().filter_map(used).sum())
+    }
+
+    /// The id of the program's process.
+    fn program(&self) -> Option<u32> {
+        let children = format!("/proc/{}/task/{0}/children", self.child.id());
+        std::fs::read_to_string(children).ok()?.split_whitespace().next()?.parse().ok()
+    }
+
     /// The most memory the program ever had, bytes, files mapped included; and of that what was its own.
     pub(crate) fn memory(&self) -> Option<(u64, u64)> {
-        let own = format!("/proc/{}/task/{0}/children", self.child.id());
-        let pid: u32 = std::fs::read_to_string(own).ok()?.split_whitespace().next()?.parse().ok()?;
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.program()?)).ok()?;
         let kib = |name: &str| {
             let line = status.lines().find(|line| line.starts_with(name))?;
             line.split_whitespace().nth(1)?.parse::<u64>().ok()
