@@ -362,11 +362,12 @@ mod tests {
         Recording, StoreOptions, StoreWriter, TaskKey, events::decode::EventDecoder,
     };
 
-    #[test]
-    fn what_a_block_takes_does_not_depend_on_those_decoded_before() {
-        let dir = tempfile::tempdir().unwrap();
+    use super::Segment;
+
+    /// A container with a large block, four with one row each.
+    fn recording(dir: &std::path::Path) -> Recording {
         let origin = Origin { boot_id: [1; 16], ..Origin::default() };
-        let mut store = StoreWriter::open(dir.path(), origin, StoreOptions::default()).unwrap();
+        let mut store = StoreWriter::open(dir, origin, StoreOptions::default()).unwrap();
         let mut push = |uid: u64, rows: u64, strings: u64| {
             for row in 0..rows {
                 let texts: Vec<[u8; 8]> = (0..strings).map(|n| (row * strings + n).to_le_bytes()).collect();
@@ -389,7 +390,40 @@ mod tests {
         push(1, 8000, 12);
         (2..6).for_each(|uid| push(uid, 1, 1));
         store.seal().unwrap();
-        let recording = Recording::open(dir.path()).unwrap();
+        Recording::open(dir).unwrap()
+    }
+
+    #[test]
+    fn counters_and_filters_of_a_footer_are_each_kept_for_who_asks_for_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let recording = recording(dir.path());
+        let kept = || {
+            let kept: Vec<_> = recording.segments.iter().map(Segment::keeps).collect();
+            assert!(!kept.is_empty() && kept.iter().all(|one| *one == kept[0]));
+            kept[0]
+        };
+        assert_eq!(kept(), (false, false));
+        recording.density(None, BootNanos(0), BootNanos(20_000), 10);
+        assert_eq!(kept(), (true, false), "filters are not asked for");
+        let mut known = 0;
+        recording.filters(&mut |_, filter| known += u64::from(filter.is_some()));
+        assert_eq!((known, kept()), (5, (true, true)));
+        let mut decoder = EventDecoder::new().unwrap();
+        for index in 0..5 {
+            let place = recording.place(index).unwrap();
+            let own = recording
+                .own_repeated(&place, &mut decoder, |own| Some((own.counts.to_vec(), own.filter.to_vec())));
+            let segment = recording.segment_of(&place).unwrap();
+            let counts = segment.footer_counts().unwrap().get(place.number).unwrap().to_vec();
+            let filter = segment.footer_filters().unwrap().get(place.number).unwrap().to_vec();
+            assert_eq!(own, Some((counts, filter)));
+        }
+    }
+
+    #[test]
+    fn what_a_block_takes_does_not_depend_on_those_decoded_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let recording = recording(dir.path());
         let mut decoder = EventDecoder::new().unwrap();
         let of = |uid| move |block: &crate::BlockInfo| block.container == ContainerUid(uid);
         let mut memory = |uid| {

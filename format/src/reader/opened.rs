@@ -81,6 +81,12 @@ impl Segment {
         self.footer_counts().is_some_and(|counts| counts.get(number).is_some())
     }
 
+    /// Whether the counters and the filters are in memory.
+    #[cfg(test)]
+    pub(super) fn keeps(&self) -> (bool, bool) {
+        (self.counts.get().is_some(), self.filters.get().is_some())
+    }
+
     fn footer(&self, (offset, length): (u64, usize)) -> Vec<u8> {
         file::read_at_most(&self.loaded.file, offset, length).unwrap_or_default()
     }
