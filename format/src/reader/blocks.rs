@@ -257,7 +257,8 @@ impl Recording {
         let place = self.place(index)?;
         let decode = |bytes: &[u8]| (!bytes.is_empty()).then(|| BlockFilter::decode(bytes).ok())?;
         let segment = self.segment_of(&place);
-        match segment.and_then(|segment| segment.footer_filters()?.get(place.number)) {
+        let footer = segment.and_then(Segment::footer_filters);
+        match footer.as_ref().and_then(|filters| filters.get(place.number)) {
             Some(bytes) => decode(bytes),
             // Older writers made counters and no filters: then the block has none either.
             None if segment.is_some_and(|segment| segment.has_counts(place.number)) => None,
@@ -265,7 +266,7 @@ impl Recording {
         }
     }
 
-    fn segment_of(&self, place: &Place) -> Option<&Segment> {
+    pub(super) fn segment_of(&self, place: &Place) -> Option<&Segment> {
         match place.source {
             Source::Segment(number) => self.segments.get(number as usize),
             Source::Memory(_) => None,
@@ -408,6 +409,8 @@ mod tests {
         let mut known = 0;
         recording.filters(&mut |_, filter| known += u64::from(filter.is_some()));
         assert_eq!((known, kept()), (5, (true, true)));
+        recording.filters_kept(4, &mut |_, filter| known += u64::from(filter.is_some()));
+        assert_eq!((known, kept()), (10, (true, false)), "there are more than are kept");
         let mut decoder = EventDecoder::new().unwrap();
         for index in 0..5 {
             let place = recording.place(index).unwrap();

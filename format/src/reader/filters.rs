@@ -2,21 +2,42 @@
 
 use std::ops::ControlFlow;
 
-use super::{BlockInfo, Query, Recording, blocks::header_as_indexed, merge};
+use super::{BlockInfo, Query, Recording, Segment, blocks::header_as_indexed, merge};
 use crate::{
     ContainerUid, Direction, Event, EventId, ReadError, block,
     events::{decode::EventDecoder, filter::BlockFilter},
     payload::Payload,
 };
 
+/// Of so many blocks the filters are kept in memory, some 20 MiB; those of more are read again by whoever asks again.
+const KEPT_FILTERS: usize = 40_000;
+
 impl Recording {
     /// Calls `visit` with every block of [`Self::blocks`] and what can be in it, as far as the file says. Reads no
     /// events.
     pub fn filters(&self, visit: &mut dyn FnMut(&BlockInfo, Option<&BlockFilter>)) {
+        self.filters_kept(KEPT_FILTERS, visit);
+    }
+
+    /// As [`Self::filters`]; of more than so many blocks they are in memory a segment at a time.
+    pub(super) fn filters_kept(&self, most: usize, visit: &mut dyn FnMut(&BlockInfo, Option<&BlockFilter>)) {
         let mut decoder = EventDecoder::new().ok();
+        let forgets = self.blocks.len() > most;
+        let mut before: Option<&Segment> = None;
         for block in &self.blocks {
+            if forgets
+                && let Some(segment) = self.place(block.index).and_then(|place| self.segment_of(&place))
+            {
+                if let Some(before) = before.filter(|before| !std::ptr::eq(*before, segment)) {
+                    before.forget_filters();
+                }
+                before = Some(segment);
+            }
             let filter = decoder.as_mut().and_then(|decoder| self.filter(block.index, decoder));
             visit(block, filter.as_ref());
+        }
+        if let Some(last) = before {
+            last.forget_filters();
         }
     }
 

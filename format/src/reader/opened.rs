@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
-    sync::OnceLock,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use super::scan::Loaded;
@@ -27,7 +27,7 @@ pub(super) struct Segment {
     /// What its footer repeats of its blocks, each read when it is first asked for: the filters are several times what the
     /// counters are, and most that are drawn from these never ask for them.
     counts: OnceLock<OfBlocks>,
-    filters: OnceLock<OfBlocks>,
+    filters: Mutex<Option<Arc<OfBlocks>>>,
     /// Whether its footer is another one than the catalog says, found out when it is first read from.
     differs: OnceLock<bool>,
 }
@@ -39,7 +39,7 @@ impl Segment {
             in_catalog,
             map: OnceLock::new(),
             counts: OnceLock::new(),
-            filters: OnceLock::new(),
+            filters: Mutex::default(),
             differs: OnceLock::new(),
         }
     }
@@ -71,9 +71,16 @@ impl Segment {
     }
 
     /// The filters that its footer repeats of its blocks, when it has one.
-    pub(super) fn footer_filters(&self) -> Option<&OfBlocks> {
+    pub(super) fn footer_filters(&self) -> Option<Arc<OfBlocks>> {
         let footer = self.loaded.footer?;
-        Some(self.filters.get_or_init(|| OfBlocks::filters(&self.footer(footer)).unwrap_or_default()))
+        let mut known = self.filters.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = || Arc::new(OfBlocks::filters(&self.footer(footer)).unwrap_or_default());
+        Some(Arc::clone(known.get_or_insert_with(read)))
+    }
+
+    /// The filters are not needed for now: who asks again reads them again.
+    pub(super) fn forget_filters(&self) {
+        *self.filters.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Whether its footer repeats the counters of the block with this number.
@@ -84,7 +91,7 @@ impl Segment {
     /// Whether the counters and the filters are in memory.
     #[cfg(test)]
     pub(super) fn keeps(&self) -> (bool, bool) {
-        (self.counts.get().is_some(), self.filters.get().is_some())
+        (self.counts.get().is_some(), self.filters.lock().unwrap().is_some())
     }
 
     fn footer(&self, (offset, length): (u64, usize)) -> Vec<u8> {
