@@ -9,7 +9,7 @@ use crate::{
     payload::Payload,
 };
 
-/// Of so many blocks the filters are kept in memory, some 20 MiB; those of more are read again by whoever asks again.
+/// Of so many blocks the filters are kept in memory, some 30 MiB; those of more are read again by whoever asks again.
 const KEPT_FILTERS: usize = 40_000;
 
 impl Recording {
