@@ -78,8 +78,10 @@ struct Net {
 struct UnderWay {
     /// The position of its conversation.
     at: usize,
-    /// It is counted there as one that was made.
+    /// It is counted there: as one that was made, or as one that was interrupted.
     counted: bool,
+    /// A signal interrupted the call that began it.
+    interrupted: bool,
 }
 
 /// What makes a conversation one.
@@ -166,7 +168,11 @@ enum Action {
     Listen,
     Send,
     Receive,
-    SendFile,
+    /// The kernel moves bytes from the descriptor in one argument to that in another.
+    Move {
+        from: usize,
+        to: usize,
+    },
     /// A request of an io_uring or its completion.
     Ring,
 }
@@ -184,9 +190,12 @@ fn action(call: &str) -> Option<Action> {
         "connect" => Action::Connect,
         "accept" | "accept4" => Action::Accept,
         "listen" => Action::Listen,
-        "write" | "writev" | "sendto" | "sendmsg" | "sendmmsg" => Action::Send,
-        "read" | "readv" | "recvfrom" | "recvmsg" | "recvmmsg" | "recvmmsg_time64" => Action::Receive,
-        "sendfile" | "sendfile64" => Action::SendFile,
+        "write" | "writev" | "pwritev2" | "sendto" | "sendmsg" | "sendmmsg" => Action::Send,
+        "read" | "readv" | "preadv2" | "recvfrom" | "recvmsg" | "recvmmsg" | "recvmmsg_time64" => {
+            Action::Receive
+        }
+        "sendfile" | "sendfile64" => Action::Move { from: 1, to: 0 },
+        "splice" => Action::Move { from: 0, to: 2 },
         _ => return None,
     })
 }
@@ -203,7 +212,11 @@ struct Look<'a> {
 
 impl Look<'_> {
     fn fd(&self) -> i32 {
-        self.event.args.first().map_or(-1, |&fd| fd as i32)
+        self.fd_at(0)
+    }
+
+    fn fd_at(&self, place: usize) -> i32 {
+        self.event.args.get(place).map_or(-1, |&fd| fd as i32)
     }
 
     fn socket(&self, fd: i32) -> Option<Socket> {
@@ -225,8 +238,12 @@ impl Look<'_> {
             Action::Accept => self.accepted_by(self.fd()),
             Action::Ring => self.ring(),
             Action::Listen => self.listen(),
-            Action::Send | Action::SendFile => self.transfer(true),
-            Action::Receive => self.transfer(false),
+            Action::Send => self.transfer(self.fd(), true),
+            Action::Receive => self.transfer(self.fd(), false),
+            Action::Move { from, to } => {
+                self.transfer(self.fd_at(from), false);
+                self.transfer(self.fd_at(to), true);
+            }
         }
     }
 
@@ -247,13 +264,19 @@ impl Look<'_> {
             conversation.failures += u64::from(counts);
             conversation.last_error = Some(error).filter(|_| counts).or(conversation.last_error);
         } else if !was_under_way && !peer::was_before(self.event) {
-            conversation.connections += u64::from(counts);
+            let sum = if peer::is_interrupted(error) {
+                &mut conversation.interrupted
+            } else {
+                &mut conversation.connections
+            };
+            *sum += u64::from(counts);
         }
         match description {
-            Some(id) if error >= 0 || error == peer::EISCONN => {
-                self.net.under_way.remove(&id);
+            Some(id) if error >= 0 || error == peer::EISCONN => self.was_made(id),
+            Some(id) if !failed && !was_under_way => {
+                let interrupted = peer::is_interrupted(error);
+                self.goes_on(id, UnderWay { at, counted: counts, interrupted });
             }
-            Some(id) if !failed && !was_under_way => self.goes_on(id, UnderWay { at, counted: counts }),
             _ => {}
         }
     }
@@ -270,6 +293,16 @@ impl Look<'_> {
         }
     }
 
+    /// A connection that may have been under way was made.
+    fn was_made(&mut self, description: u64) {
+        let Some(begun) = self.net.under_way.remove(&description).filter(|begun| begun.interrupted) else {
+            return;
+        };
+        let Some(conversation) = self.net.conversations.get_mut(begun.at) else { return };
+        conversation.interrupted -= u64::from(begun.counted).min(conversation.interrupted);
+        conversation.connections += u64::from(self.counts);
+    }
+
     /// A connection under way on this descriptor came to nothing; whether there was one.
     fn under_way_failed(&mut self, fd: i32) -> bool {
         let Some(begun) = self.description(fd).and_then(|id| self.net.under_way.remove(&id)) else {
@@ -277,7 +310,9 @@ impl Look<'_> {
         };
         let (error, counts, named) = (self.event.ret, self.counts, self.named());
         let Some(conversation) = self.net.conversations.get_mut(begun.at) else { return false };
-        conversation.connections -= u64::from(begun.counted).min(conversation.connections);
+        let sum =
+            if begun.interrupted { &mut conversation.interrupted } else { &mut conversation.connections };
+        *sum -= u64::from(begun.counted).min(*sum);
         if counts {
             conversation.note(self.event.time, self.process, named);
             conversation.failures += 1;
@@ -335,24 +370,25 @@ impl Look<'_> {
         });
     }
 
-    fn transfer(&mut self, sends: bool) {
+    /// What a call moved through one of its descriptors.
+    fn transfer(&mut self, fd: i32, sends: bool) {
         if peer::says_connection_failed(self.event.ret) {
-            self.under_way_failed(self.fd());
+            self.under_way_failed(fd);
         }
         let Some(moved) = u64::try_from(self.event.ret).ok().filter(|&n| n > 0) else { return };
-        if let Some(id) = self.description(self.fd()) {
-            self.net.under_way.remove(&id);
+        if let Some(id) = self.description(fd) {
+            self.was_made(id);
         }
         let parts = self.event.fields.iter().filter(|f| f.tag == FieldTag::PAYLOAD);
         // What further messages of one call moved is not recorded.
         let is_many = counts_messages(syscalls::base_name(self.event.code));
         let bytes = if is_many { payload::length(parts) } else { moved };
-        let kind = self.world.fd(self.event.task, self.fd()).map(|info| &info.kind);
-        let is_unknown = kind.map_or(self.fd() > STANDARD, |kind| *kind == FdKind::Unknown);
+        let kind = self.world.fd(self.event.task, fd).map(|info| &info.kind);
+        let is_unknown = kind.map_or(fd > STANDARD, |kind| *kind == FdKind::Unknown);
         if self.counts && is_unknown {
             self.net.unknown = self.net.unknown.saturating_add(bytes);
         }
-        let Some(socket) = self.socket(self.fd()).filter(is_talk) else { return };
+        let Some(socket) = self.socket(fd).filter(is_talk) else { return };
         // A datagram's own address is whom it went to or came from.
         let told = self.told(FieldTag::SOCKADDR);
         let claimed = told.is_some().then_some(true);
@@ -367,9 +403,7 @@ impl Look<'_> {
             .flat_map(|f| f.bytes)
             .copied()
             .collect();
-        if is_many && !peeked {
-            self.further(&socket, sends);
-        }
+        let addressed = if is_many && !peeked { self.further(&socket, sends) } else { 0 };
         let counts = self.counts;
         let Some(conversation) = self.conversation_signed(&socket, peer, claimed) else { return };
         if peeked {
@@ -377,6 +411,9 @@ impl Look<'_> {
         }
         if counts {
             conversation.moved(sends, bytes);
+            // Without an address of their own, or behind the last that was recorded, they are taken for the first's.
+            let unread = if is_many { moved.saturating_sub(1).saturating_sub(addressed) } else { 0 };
+            conversation.unread(sends, unread);
         }
         if is_dns {
             self.dns(&payload, socket.protocol_name() == "tcp");
@@ -386,20 +423,23 @@ impl Look<'_> {
     }
 
     /// Whom the messages behind the first of one call went to or came from, as far as they were addressed: how much they moved
-    /// is not recorded.
-    fn further(&mut self, socket: &Socket, sends: bool) {
-        let counts = self.counts;
+    /// is not recorded. How many these are.
+    fn further(&mut self, socket: &Socket, sends: bool) -> u64 {
+        let (counts, mut told) = (self.counts, 0);
         for address in SocketAddress::of_further_messages(self.event).filter(SocketAddress::is_named) {
             let Some(conversation) = self.conversation_signed(socket, Some(address), Some(true)) else {
-                return;
+                return told;
             };
+            told += 1;
             if !counts {
                 continue;
             }
+            conversation.unread(sends, 1);
             let messages =
                 if sends { &mut conversation.messages_sent } else { &mut conversation.messages_received };
             *messages += 1;
         }
+        told
     }
 
     fn peeks(&self) -> bool {

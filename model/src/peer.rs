@@ -50,9 +50,13 @@ pub fn of_message(event: &Event<'_>, told: Option<&[u8]>) -> Option<Peer> {
 
 /// Whether it is a `connect` that came to nothing, and not for being connected or under way already.
 pub fn attempt_failed(event: &Event<'_>) -> bool {
-    let goes_on =
-        matches!(event.ret, EINTR | EISCONN | EALREADY | EINPROGRESS) || RESTARTED.contains(&event.ret);
+    let goes_on = matches!(event.ret, EISCONN | EALREADY | EINPROGRESS) || is_interrupted(event.ret);
     event.ret < 0 && !goes_on && syscalls::base_name(event.code) == "connect"
+}
+
+/// Whether a signal interrupted the call that has this result: what it began may come to its end without it.
+pub(crate) fn is_interrupted(ret: i64) -> bool {
+    ret == EINTR || RESTARTED.contains(&ret)
 }
 
 /// Whether it is a `connect` of a socket that was connected, or about to be, before.

@@ -41,12 +41,18 @@ pub struct Conversation {
     pub connections: u64,
     /// Connections that failed.
     pub failures: u64,
+    /// Attempts that a signal interrupted, of which nothing told later what became of them.
+    pub interrupted: u64,
     /// The last failure's result.
     pub last_error: Option<i64>,
     /// Bytes sent.
     pub sent: u64,
     /// Bytes received.
     pub received: u64,
+    /// Messages of `sendmmsg` among them of which not even the length was recorded: more was sent than [`Self::sent`].
+    pub unread_sent: u64,
+    /// The same of `recvmmsg` and [`Self::received`].
+    pub unread_received: u64,
     /// Calls that sent.
     pub messages_sent: u64,
     /// Calls that received.
@@ -159,9 +165,12 @@ impl Conversation {
             last: time,
             connections: 0,
             failures: 0,
+            interrupted: 0,
             last_error: None,
             sent: 0,
             received: 0,
+            unread_sent: 0,
+            unread_received: 0,
             messages_sent: 0,
             messages_received: 0,
             processes: Vec::new(),
@@ -177,6 +186,24 @@ impl Conversation {
         };
         *sum = sum.saturating_add(bytes);
         *messages += 1;
+    }
+
+    /// So many messages went through it of which no length was recorded.
+    pub(super) fn unread(&mut self, sends: bool, messages: u64) {
+        let sum = if sends { &mut self.unread_sent } else { &mut self.unread_received };
+        *sum = sum.saturating_add(messages);
+    }
+
+    /// What the peer is called, each name once with all that told it.
+    pub fn called(&self) -> Vec<(&[u8], Vec<NameSource>)> {
+        let mut called: Vec<(&[u8], Vec<NameSource>)> = Vec::new();
+        for Name { name, source } in &self.names {
+            match called.iter_mut().find(|(known, _)| known == name) {
+                Some((_, sources)) => sources.push(*source),
+                None => called.push((name.as_slice(), vec![*source])),
+            }
+        }
+        called
     }
 
     /// Whether there was any sign of it since counting began.
@@ -205,7 +232,11 @@ impl Conversation {
         }
     }
 
+    /// It is called so. An address is no name, though clients may say one as the host.
     pub(super) fn name(&mut self, name: &[u8], source: NameSource) {
+        if is_address(name) {
+            return;
+        }
         let known = self.names.iter().any(|n| n.name == name && n.source == source);
         if !known && self.names.len() < NAMES {
             self.names.push(Name { name: name.to_vec(), source });
@@ -220,6 +251,12 @@ impl Conversation {
             self.name(host, NameSource::Http);
         }
     }
+}
+
+/// Whether it is an IP address, as URLs write one too.
+fn is_address(name: &[u8]) -> bool {
+    let bare = name.strip_prefix(b"[").and_then(|name| name.strip_suffix(b"]")).unwrap_or(name);
+    std::str::from_utf8(bare).is_ok_and(|text| text.parse::<IpAddr>().is_ok())
 }
 
 impl Lookup {

@@ -246,6 +246,14 @@ fn each_address_of_one_call_with_several_messages_is_a_conversation() {
     assert_eq!((to("198.51.100.1:9").1, to("198.51.100.1:9").2, to("198.51.100.1:9").3), (5, 1, 1));
     assert_eq!((to("198.51.100.2:9").1, to("198.51.100.2:9").2, to("198.51.100.2:9").3), (0, 2, 2));
     assert_eq!((to("198.51.100.3:9").1, to("198.51.100.3:9").2), (0, 1), "{told:?}");
+    let unread = |address: &str| {
+        let all = net.conversations(BOX).iter();
+        let mut to = all.filter(|c| c.peer.as_ref().is_some_and(|peer| peer.to_string() == address));
+        to.next().map(|c| (c.unread_sent, c.unread_received))
+    };
+    assert_eq!(unread("198.51.100.1:9"), Some((0, 0)), "its one message is the first");
+    assert_eq!(unread("198.51.100.2:9"), Some((2, 2)));
+    assert_eq!(unread("198.51.100.3:9"), Some((1, 0)));
 }
 
 /// `net -b T` told the sums of the whole recording, because only the end was cut.
@@ -363,4 +371,76 @@ fn whom_a_call_told_is_whom_a_ring_speaks_with() {
     events.extend([submitted(20, 1, SEND, 1, 3), completed(21, 1, SEND, 1, 300)]);
     let peer = Some("198.51.100.7:443".to_owned());
     assert_eq!(sums(&network(&events)), [("tcp", Direction::Out, peer, [1, 0, 300, 0])]);
+}
+
+/// `net` told nothing of what was spliced into a socket.
+#[test]
+fn what_the_kernel_moves_into_and_out_of_a_socket_is_counted() {
+    let mut events = connect(10, 1, 3, "198.51.100.7:443", 0).to_vec();
+    events.extend([
+        call(20, 1, "pipe2", &[0, 0], 0).with_fds([4, 5]),
+        call(21, 1, "splice", &[4, 0, 3, 0, 5_000, 0], 4_000),
+        call(22, 1, "splice", &[3, 0, 5, 0, 5_000, 0], 300),
+        call(23, 1, "sendfile", &[3, 9, 0, 50], 50),
+        call(24, 1, "splice", &[4, 0, 3, 0, 5_000, 0], -32),
+        call(25, 1, "tee", &[4, 5, 100, 0], 100),
+    ]);
+    let net = network(&events);
+    let [one] = net.conversations(BOX) else { panic!("{:?}", net.conversations(BOX)) };
+    assert_eq!((one.sent, one.received), (4_050, 300));
+    assert_eq!((one.messages_sent, one.messages_received), (2, 1));
+}
+
+#[test]
+fn messages_without_an_address_are_the_connections_though_their_lengths_are_unknown() {
+    let mut events = connect(10, 1, 3, "198.51.100.7:514", 0).to_vec();
+    events.push(call(20, 1, "sendmmsg", &[3, 0, 9, 0], 9).with_field(FieldTag::PAYLOAD, b"first"));
+    let net = network(&events);
+    let [one] = net.conversations(BOX) else { panic!("{:?}", net.conversations(BOX)) };
+    assert_eq!((one.sent, one.unread_sent, one.unread_received), (5, 8, 0));
+}
+
+/// A connection whose program was killed while it waited was told as made.
+#[test]
+fn a_connection_that_was_interrupted_is_neither_made_nor_failed() {
+    const ERESTARTSYS: i64 = -512;
+    let told = |later: &[OwnedEvent]| {
+        let events = [&connect(10, 1, 3, "10.77.0.99:80", ERESTARTSYS)[..], later].concat();
+        let net = network(&events);
+        let [one] = net.conversations(BOX) else { panic!("{:?}", net.conversations(BOX)) };
+        (one.connections, one.failures, one.interrupted)
+    };
+    let again =
+        |ret| call(20, 1, "connect", &[3, 0, 16], ret).with_address(FieldTag::SOCKADDR, "10.77.0.99:80");
+    assert_eq!(told(&[]), (0, 0, 1));
+    assert_eq!(told(&[again(-114)]), (0, 0, 1), "it goes on");
+    // It is restarted, or something else tells what became of it.
+    for made in [again(0), again(-106), send(20, 1, 3, b"x")] {
+        assert_eq!(told(&[made]), (1, 0, 0));
+    }
+    for failed in [again(-110), call(20, 1, "read", &[3, 0, 1], -111)] {
+        assert_eq!(told(&[failed]), (0, 1, 0));
+    }
+}
+
+#[test]
+fn an_address_is_no_name_and_a_name_is_told_once_with_all_that_told_it() {
+    let request = |host: &str| format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes();
+    let mut events = connect(10, 1, 3, "198.51.100.7:80", 0).to_vec();
+    events.extend([
+        send(20, 1, 3, &client_hello("cdn.example")),
+        send(21, 1, 3, &request("198.51.100.7")),
+        send(22, 1, 3, &request("[2001:db8::1]")),
+        send(23, 1, 3, &request("other.example")),
+        send(24, 1, 3, &request("cdn.example:80")),
+    ]);
+    let net = network(&events);
+    let [one] = net.conversations(BOX) else { panic!("{:?}", net.conversations(BOX)) };
+    assert_eq!(
+        one.called(),
+        [
+            (&b"cdn.example"[..], vec![NameSource::Tls, NameSource::Http]),
+            (b"other.example", vec![NameSource::Http])
+        ]
+    );
 }

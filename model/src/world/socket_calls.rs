@@ -16,7 +16,6 @@ use crate::{
 const SOCK_CLOEXEC: u64 = 0o2_000_000;
 const TYPE_MASK: u64 = 0xf;
 const EINPROGRESS: i64 = -115;
-const EINTR: i64 = -4;
 const EISCONN: i64 = -106;
 const EALREADY: i64 = -114;
 
@@ -120,7 +119,8 @@ pub(super) fn connect(state: &mut State, call: &Call<'_>) {
     let claimed = told(call.event, FieldTag::SOCKADDR);
     let after = match call.event.ret {
         0 | EISCONN => SocketState::Connected,
-        EINPROGRESS | EINTR | EALREADY => SocketState::Connecting,
+        EINPROGRESS | EALREADY => SocketState::Connecting,
+        ret if peer::is_interrupted(ret) => SocketState::Connecting,
         -9 | -88 => return,
         _ => SocketState::Failed,
     };

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use afterimage_format::ContainerUid;
 use afterimage_model::{
-    net::{Conversation, Direction, Listener, Lookup},
+    net::{Conversation, Direction, Listener, Lookup, NameSource},
     sockaddr::SocketAddress,
     symbols,
     text::{Safe, escape},
@@ -44,17 +44,45 @@ pub const CONVERSATIONS: Shape = Shape {
         )
         .hidden()
         .kind(Kind::Boolean),
-        Column::new("names", "NAMES", "what the peer is called: by DNS, TLS or HTTP")
+        Column::new("names", "NAMES", "what the peer is called: by DNS, TLS or HTTP, each name once")
             .kind(Kind::Texts)
             .optional()
             .flexible(),
-        Column::new("name_sources", "SOURCES", "where each name was seen").hidden().kind(Kind::Texts),
+        Column::new(
+            "name_sources",
+            "SOURCES",
+            "where each name was seen: dns, sni or host, with `+` between them where several told it",
+        )
+        .hidden()
+        .kind(Kind::Texts),
         Column::new("local", "LOCAL", "the container's own address").hidden().flexible(),
         Column::new("connections", "CONN", "connections made or accepted in the range").integer(),
         Column::new("failures", "FAILED", "connections that failed").integer().spare(),
+        Column::new(
+            "interrupted",
+            "INTERRUPTED",
+            "attempts that a signal interrupted, of which nothing tells what became of them: neither made nor failed",
+        )
+        .optional()
+        .integer(),
         Column::new("error", "ERROR", "the last failure").optional(),
-        Column::new("sent", "SENT", "bytes sent").integer(),
-        Column::new("received", "RECEIVED", "bytes received").integer(),
+        Column::new("sent", "SENT", "bytes sent; with `>=` in tables where sent_at_least").integer(),
+        Column::new("received", "RECEIVED", "bytes received; with `>=` in tables where received_at_least")
+            .integer(),
+        Column::new(
+            "sent_at_least",
+            "SENT AT LEAST",
+            "more was sent than sent: of a call with several messages the first is counted",
+        )
+        .hidden()
+        .kind(Kind::Boolean),
+        Column::new(
+            "received_at_least",
+            "RECEIVED AT LEAST",
+            "more was received than received: of a call with several messages the first is counted",
+        )
+        .hidden()
+        .kind(Kind::Boolean),
         Column::new("messages_sent", "OUT", "calls that sent").hidden().integer(),
         Column::new("messages_received", "IN", "calls that received").hidden().integer(),
         Column::new("by", "BY", "processes that took part in the range").kind(Kind::Texts).flexible(),
@@ -121,6 +149,17 @@ fn address(address: Option<&SocketAddress>, protocol: &str) -> Cell {
     Cell::option(address, |a| Cell::safe(a.seen_by(protocol)))
 }
 
+/// Where a name was seen.
+pub fn sources_in_words(sources: &[NameSource]) -> Safe {
+    let words: Vec<&str> = sources.iter().map(|source| source.as_str()).collect();
+    Safe::format(format_args!("{}", words.join("+")))
+}
+
+/// So many bytes, and more where there were messages whose lengths were not recorded.
+fn amount(bytes: u64, unread: u64) -> Cell {
+    if unread == 0 { Cell::number(bytes) } else { Cell::both(Safe::format(format_args!(">={bytes}")), bytes) }
+}
+
 /// Whether it was said with several that came, each through a port of its own.
 fn from_many(conversation: &Conversation) -> bool {
     let ends = conversation.peer.as_ref();
@@ -168,14 +207,21 @@ impl Record for Talk<'_> {
                 Cell::option(c.peer.as_ref().and_then(|a| a.port_seen_by(c.protocol)), Cell::number)
             }
             "claimed" => Cell::flag(c.claimed),
-            "names" => Cell::list(c.names.iter().map(|n| escape(&n.name))),
-            "name_sources" => Cell::list(c.names.iter().map(|n| Safe::literal(n.source.as_str()))),
+            "names" => Cell::list(c.called().into_iter().map(|(name, _)| escape(name))),
+            "name_sources" => {
+                Cell::list(c.called().into_iter().map(|(_, sources)| sources_in_words(&sources)))
+            }
             "local" => address(c.local.as_ref(), c.protocol),
             "connections" => Cell::number(c.connections),
             "failures" => Cell::number(c.failures),
+            // An empty cell where there is none keeps the column out of most tables.
+            "interrupted" if c.interrupted == 0 => Cell::both(Safe::default(), 0_u64),
+            "interrupted" => Cell::number(c.interrupted),
             "error" => Cell::option(c.last_error.and_then(symbols::errno), Cell::word),
-            "sent" => Cell::number(c.sent),
-            "received" => Cell::number(c.received),
+            "sent" => amount(c.sent, c.unread_sent),
+            "received" => amount(c.received, c.unread_received),
+            "sent_at_least" => Cell::flag(c.unread_sent > 0),
+            "received_at_least" => Cell::flag(c.unread_received > 0),
             "messages_sent" => Cell::number(c.messages_sent),
             "messages_received" => Cell::number(c.messages_received),
             "by" => Cell::list(parties(around, c)),

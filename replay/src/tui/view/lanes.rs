@@ -270,7 +270,7 @@ fn acts(file: &FileRecord) -> Vec<(BootNanos, &'static str, Role)> {
 fn ends(talk: &Conversation) -> Vec<(BootNanos, &'static str, Role)> {
     let begin = match (talk.connections, talk.failures) {
         (0, 1..) => ("f", Role::Bad),
-        // Datagrams need no connection.
+        // Datagrams need no connection; of an attempt that was interrupted nothing is known.
         (0, 0) => ("d", Role::Net),
         _ => ("c", Role::Net),
     };
@@ -300,9 +300,12 @@ mod tests {
             last: BootNanos(1),
             connections,
             failures,
+            interrupted: 0,
             last_error: None,
             sent: 0,
             received: 0,
+            unread_sent: 0,
+            unread_received: 0,
             messages_sent: 0,
             messages_received: 0,
             processes: Vec::new(),

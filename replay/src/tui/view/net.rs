@@ -11,16 +11,19 @@ use super::{
     processes::{FromRight, choice, cursor, list_style, nothing, paragraph, time_width, whole},
     title,
 };
-use crate::tui::{
-    app::App,
-    feed::DetailLine,
-    layout::Pane,
-    paint::{Painter, Row},
-    peers::{address, from_many, is_mapped, peer, peer_within},
-    sheets::stands_out,
-    text::{bytes, counted, grouped, safe},
-    theme::Role,
-    whole::Whole,
+use crate::{
+    analysis::network::sources_in_words,
+    tui::{
+        app::App,
+        feed::DetailLine,
+        layout::Pane,
+        paint::{Painter, Row},
+        peers::{address, from_many, is_mapped, peer, peer_within},
+        sheets::stands_out,
+        text::{bytes, counted, grouped, safe},
+        theme::Role,
+        whole::Whole,
+    },
 };
 
 /// The list.
@@ -108,9 +111,13 @@ impl Columns {
         if let Some((x, width)) = self.protocol {
             painter.text(x, y, width, &way, Role::Text);
         }
-        for ((x, width), number) in [(self.sent, talk.sent), (self.received, talk.received)] {
-            let (text, role) =
-                if number == 0 { (Safe::literal("-"), Role::Dim) } else { (bytes(number), Role::Text) };
+        let sums =
+            [(self.sent, talk.sent, talk.unread_sent), (self.received, talk.received, talk.unread_received)];
+        for ((x, width), number, unread) in sums {
+            let (text, role) = match (number, unread) {
+                (0, 0) => (Safe::literal("-"), Role::Dim),
+                _ => (amount(number, unread), Role::Text),
+            };
             painter.right(x + width, y, width, &text, role);
         }
         if let Some((x, width)) = self.name {
@@ -163,18 +170,33 @@ pub(super) fn conversation(app: &App, painter: &mut Painter<'_>, rect: Rect) {
         "connected",
         safe!("{}, {} failed{}", counted(talk.connections, "time"), grouped(talk.failures), reason(talk)),
     );
-    add("sent", safe!("{} in {}", bytes(talk.sent), counted(talk.messages_sent, "call")));
-    add("received", safe!("{} in {}", bytes(talk.received), counted(talk.messages_received, "call")));
-    for name in &talk.names {
-        out.push(DetailLine::Pair(
-            Safe::literal("called"),
-            safe!("{} ({})", escape(&name.name), name.source.as_str()),
-        ));
+    if talk.interrupted > 0 {
+        add(
+            "interrupted",
+            safe!("{}, and what became of it is not known", counted(talk.interrupted, "time")),
+        );
+    }
+    let moved = |bytes, unread, calls| safe!("{} in {}", amount(bytes, unread), counted(calls, "call"));
+    add("sent", moved(talk.sent, talk.unread_sent, talk.messages_sent));
+    add("received", moved(talk.received, talk.unread_received, talk.messages_received));
+    let unread = talk.unread_sent.saturating_add(talk.unread_received);
+    if unread > 0 {
+        let messages = counted(unread, "message");
+        add("not counted", safe!("{messages} behind the first of one call, of unknown lengths"));
+    }
+    for (name, sources) in talk.called() {
+        let words = safe!("{} ({})", escape(name), sources_in_words(&sources));
+        out.push(DetailLine::Pair(Safe::literal("called"), words));
     }
     out.push(DetailLine::Section("processes"));
     let by = talk.processes.iter().map(|by| whole.named(by.process, by.first));
     out.extend(by.map(|name| DetailLine::Pair(Safe::default(), name)));
     paragraph(painter, inner, &out, sheet.left.top);
+}
+
+/// So many bytes, and more where there were messages whose lengths were not recorded.
+fn amount(number: u64, unread: u64) -> Safe {
+    if unread == 0 { bytes(number) } else { safe!(">={}", bytes(number)) }
 }
 
 fn reason(talk: &Conversation) -> Safe {
