@@ -22,6 +22,7 @@ pub mod peer;
 pub mod process;
 mod requests;
 pub mod sockaddr;
+pub mod standard;
 pub mod streams;
 pub mod symbols;
 pub mod syscalls;

@@ -22,7 +22,8 @@ pub use transfer::{Transfer, counts_messages, transfers};
 use crate::{
     World,
     fds::{FdInfo, FdKind, UNNAMED_TERMINAL},
-    process::ProcessKey,
+    process::{Process, ProcessKey},
+    standard::Standard,
     text::Safe,
 };
 
@@ -51,6 +52,7 @@ pub struct Streams {
     limits: StreamLimits,
     /// What went through before it is not counted.
     begin: BootNanos,
+    standard: Standard,
     containers: BTreeMap<ContainerUid, StreamSet>,
 }
 
@@ -58,6 +60,8 @@ pub struct Streams {
 struct StreamSet {
     streams: Vec<Stream>,
     index: HashMap<StreamKey, Known>,
+    /// The first process that gave a process what it has.
+    firsts: HashMap<ProcessKey, ProcessKey>,
     bytes: usize,
     dropped: u64,
 }
@@ -80,8 +84,8 @@ pub enum StreamKey {
     Description(u64),
     /// A terminal, by its path.
     Terminal(Vec<u8>),
-    /// A descriptor whose opening was not seen.
-    Unknown(ProcessKey, i32),
+    /// What the first of a line of processes had as this descriptor, and gave on to the others.
+    Standard(ProcessKey, i32),
 }
 
 /// Everything that went through one description or terminal.
@@ -141,6 +145,7 @@ impl Streams {
 
     /// Takes in an event that `world` has applied already.
     pub fn apply(&mut self, world: &World, container: ContainerUid, event: &Event<'_>) {
+        self.standard.apply(world, container, event);
         for transfer in transfers(event) {
             self.moved(world, container, event, transfer);
         }
@@ -149,9 +154,11 @@ impl Streams {
     /// One end of a call.
     fn moved(&mut self, world: &World, container: ContainerUid, event: &Event<'_>, transfer: Transfer) {
         let Some(process) = world.process_of_task(event.task) else { return };
-        let Some((key, kind, label)) = identify(world, event, process.key, transfer.fd) else { return };
-        let chunk = Chunk { time: event.time, task: event.task, process: process.key, transfer };
+        let standard = self.standard.of(world, container, event.task, transfer.fd);
         let set = self.containers.entry(container).or_default();
+        let standard = standard.map(|which| (set.first_of(world, process), which));
+        let Some((key, kind, label)) = identify(world, event, standard, transfer.fd) else { return };
+        let chunk = Chunk { time: event.time, task: event.task, process: process.key, transfer };
         let number = set.number(&key);
         if self.begin <= event.time
             && let Some(at) = set.find(number, key, kind, event.time, self.limits)
@@ -181,18 +188,17 @@ impl Streams {
     }
 }
 
-/// The stream of a descriptor, with a word and a label for it; `None` for what is no stream: files and the like.
+/// The stream of a descriptor, with a word and a label for it; `None` for what is no stream: files and the like. `standard`
+/// is which standard stream of which first process it is, where it is one.
 fn identify(
     world: &World,
     event: &Event<'_>,
-    process: ProcessKey,
+    standard: Option<(ProcessKey, i32)>,
     fd: i32,
 ) -> Option<(StreamKey, &'static str, Safe)> {
-    let Some((id, info)) = world.description(event.task, fd) else {
-        // The three that every program has are worth following though nothing is known of them.
-        let standard = (0..=2).contains(&fd);
-        return standard.then(|| (StreamKey::Unknown(process, fd), "unknown", Safe::literal("unknown")));
-    };
+    // The three that every program has are worth following though nothing is known of them.
+    let unknown = |(first, which)| (StreamKey::Standard(first, which), "unknown", Safe::literal("unknown"));
+    let Some((id, info)) = world.description(event.task, fd) else { return standard.map(unknown) };
     match &info.kind {
         FdKind::Socket(socket) => Some((StreamKey::Description(id), socket.protocol_name(), info.label())),
         FdKind::Pipe(_) => Some((StreamKey::Description(id), "pipe", info.label())),
@@ -202,6 +208,7 @@ fn identify(
         FdKind::Other { target } if target == UNNAMED_TERMINAL => {
             Some((StreamKey::Description(id), "tty", info.label()))
         }
+        FdKind::Unknown if standard.is_some() => standard.map(unknown),
         FdKind::Unknown if (0..=2).contains(&fd) => {
             Some((StreamKey::Description(id), "unknown", info.label()))
         }
@@ -223,6 +230,27 @@ fn is_terminal(path: &[u8]) -> bool {
 }
 
 impl StreamSet {
+    /// The first of the line of processes of its container that a process comes from: who came in by itself, as the container's
+    /// first program or as one that somebody executed in it later.
+    fn first_of(&mut self, world: &World, process: &Process) -> ProcessKey {
+        let here = |parent: &&Process| parent.container == process.container;
+        if let Some(known) = self.firsts.get(&process.key) {
+            return *known;
+        }
+        let parent = world.parent(process).filter(here);
+        let first = match parent {
+            None => process.key,
+            Some(parent) => match self.firsts.get(&parent.key) {
+                Some(known) => *known,
+                None => world.ancestors(parent).take_while(here).last().unwrap_or(parent).key,
+            },
+        };
+        if self.firsts.len() < NUMBERED {
+            self.firsts.insert(process.key, first);
+        }
+        first
+    }
+
     /// The number of a stream, given when it is new; none where too many have one.
     fn number(&mut self, key: &StreamKey) -> Option<usize> {
         if let Some(known) = self.index.get(key) {

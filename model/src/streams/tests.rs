@@ -152,7 +152,7 @@ fn a_terminal_that_its_master_opened_is_one_stream() {
 fn standard_descriptors_are_followed_even_when_unknown() {
     let streams = streams(&[moved(10, 1, "write", 1, b"hello"), moved(11, 1, "write", 7, b"lost")]);
     let [out] = streams.list(BOX) else { panic!("{:?}", streams.list(BOX)) };
-    assert_eq!(out.key, StreamKey::Unknown(task(1).into(), 1));
+    assert_eq!(out.key, StreamKey::Standard(task(1).into(), 1));
 }
 
 #[test]
@@ -195,4 +195,42 @@ proptest! {
             prop_assert!(got.gaps.is_empty());
         }
     }
+}
+
+/// A shell with `echo >&2` in it made three streams of one.
+#[test]
+fn a_standard_stream_is_one_whatever_its_numbers_and_whoever_has_it() {
+    let dup2 = |time, old: u64, new: u64| call(time, 1, "dup2", &[old, new], new.cast_signed());
+    let streams = streams(&[
+        exec(1, 1, "/bin/sh", &["sh"]),
+        moved(2, 1, "write", 1, b"out1"),
+        call(3, 1, "fcntl", &[1, 0, 10], 10),
+        dup2(4, 2, 1),
+        moved(5, 1, "write", 1, b"err1"),
+        dup2(6, 10, 1),
+        fork(7, 1, 2),
+        exec(8, 2, "/bin/ls", &["ls"]),
+        moved(9, 2, "write", 2, b"err2"),
+        moved(10, 2, "write", 1, b"out2"),
+        fork(11, 2, 3),
+        call(12, 3, "dup", &[2], 9),
+        moved(13, 3, "write", 9, b"err3"),
+        // Somebody came in with streams of its own.
+        exec(20, 8, "/bin/id", &["id"]),
+        moved(21, 8, "write", 1, b"uid=0"),
+    ]);
+    let told: Vec<_> = streams.list(BOX).iter().map(|s| s.reassemble(Way::Out, ALL).bytes).collect();
+    assert_eq!(told, [&b"out1out2"[..], b"err1err2err3", b"uid=0"]);
+}
+
+#[test]
+fn what_tee_copies_went_into_the_second_pipe_alone() {
+    let streams = streams(&[
+        call(1, 1, "pipe2", &[0, 0], 0).with_fds([3, 4]),
+        call(2, 1, "pipe2", &[0, 0], 0).with_fds([5, 6]),
+        call(3, 1, "tee", &[3, 6, 100, 0], 100),
+        call(4, 1, "vmsplice", &[6, 0, 1, 0], 50),
+    ]);
+    let [one] = streams.list(BOX) else { panic!("{:?}", streams.list(BOX)) };
+    assert_eq!((one.bytes_in, one.bytes_out), (0, 150));
 }

@@ -69,6 +69,8 @@ fn ends(call: &str) -> &'static [(Way, usize)] {
         "write" | "writev" | "sendto" | "sendmsg" | "sendmmsg" | "pwritev2" | "vmsplice" => &[(Way::Out, 0)],
         "sendfile" | "sendfile64" => &[(Way::In, 1), (Way::Out, 0)],
         "splice" => &[(Way::In, 0), (Way::Out, 2)],
+        // What it copies is there to be read still.
+        "tee" => &[(Way::Out, 1)],
         _ => &[],
     }
 }

@@ -2,10 +2,11 @@
 
 use std::{borrow::Cow, io::IsTerminal as _};
 
-use afterimage_format::{Event, EventFlags, FieldTag};
+use afterimage_format::{ContainerUid, Event, EventFlags, FieldTag};
 use afterimage_model::{
     World,
     fds::{FdKind, PipeId},
+    standard::Standard,
     syscalls,
     text::{Safe, escape},
 };
@@ -166,11 +167,17 @@ fn each<'a>(
     let trace = part.trace;
     let mut written = Ok(());
     let mut teller = args.output.is_schema().then(|| Teller::new(trace));
+    let mut standard = Standard::new();
     events::roll(trace, part.uid(), part.span.end, &mut |world, uid, event| {
+        if !event.flags.contains(EventFlags::SETUP) {
+            standard.apply(world, uid, event);
+        }
         if written.is_err() || !part.span.contains(event.time) {
             return;
         }
-        let Some(which) = own_stream(world, event).filter(|w| args.only.is_none_or(|only| only == *w)) else {
+        let Some(which) =
+            own_stream(world, (uid, &standard), event).filter(|w| args.only.is_none_or(|only| only == *w))
+        else {
             return;
         };
         let bytes = event.fields.iter().filter(|f| f.tag == FieldTag::PAYLOAD).flat_map(|f| f.bytes);
@@ -186,7 +193,7 @@ fn each<'a>(
 }
 
 /// Which of the container's own streams the event wrote to.
-fn own_stream(world: &World, event: &Event<'_>) -> Option<Which> {
+fn own_stream(world: &World, (uid, standard): (ContainerUid, &Standard), event: &Event<'_>) -> Option<Which> {
     let is_call =
         event.ret > 0 && !event.flags.contains(EventFlags::SETUP) && event.code.as_syscall().is_some();
     if !is_call {
@@ -199,22 +206,24 @@ fn own_stream(world: &World, event: &Event<'_>) -> Option<Which> {
         "splice" | "copy_file_range" => 2,
         _ => return None,
     };
-    let which = match event.args.get(place).map(|fd| fd & 0xffff_ffff)? {
+    let fd = event.args.get(place).map(|&fd| fd as i32)?;
+    // What it is by its open file, and only where nothing tells that, by its number.
+    let known = standard.of(world, uid, event.task, fd).filter(|&which| which > 0);
+    let which = match known.unwrap_or(fd) {
         1 => Which::Stdout,
         2 => Which::Stderr,
         _ => return None,
     };
     // What the runtime opened was there before the container's first event; everything else was put in its place.
-    let own =
-        world.fd(event.task, i32::from(which == Which::Stderr) + 1).is_none_or(|info| match &info.kind {
-            FdKind::Unknown | FdKind::Other { .. } => true,
-            FdKind::Pipe(pipe) => matches!(pipe.id, PipeId::Inode(_)),
-            FdKind::File { path, .. } => {
-                path.starts_with(b"/dev/pts/") || path.as_slice() == b"/dev/console" || info.inherited
-            }
-            FdKind::Socket(_) => info.inherited,
-            _ => false,
-        });
+    let own = world.fd(event.task, fd).is_none_or(|info| match &info.kind {
+        FdKind::Unknown | FdKind::Other { .. } => true,
+        FdKind::Pipe(pipe) => matches!(pipe.id, PipeId::Inode(_)),
+        FdKind::File { path, .. } => {
+            path.starts_with(b"/dev/pts/") || path.as_slice() == b"/dev/console" || info.inherited
+        }
+        FdKind::Socket(_) => info.inherited,
+        _ => false,
+    });
     own.then_some(which)
 }
 

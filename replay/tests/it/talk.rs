@@ -275,6 +275,38 @@ fn logs_put_lines_together_and_leave_sockets_out() {
     assert!(none.code == 1 && none.stderr().contains("standard error in this range"), "{none:?}");
 }
 
+/// `echo x >&2` in a shell was told as standard output, and its output afterwards as another stream.
+#[test]
+fn what_a_shell_puts_elsewhere_is_in_the_logs_where_it_went() {
+    const WRITE: u16 = 1;
+    const DUP2: u16 = 33;
+    const FCNTL: u16 = 72;
+    let mut fixture = Fixture::new();
+    fixture.container(&fixture::container(1, Engine::Docker, &id("3ad7"), 1.0, &[(FactKey::Name, b"web")]));
+    let process = task(410, 1.0);
+    fixture.exec(1, 1.0, process, Exec { argv: &[b"sh"], ..Exec::default() });
+    let calls: [(u16, &[u64], i64, &[u8]); 6] = [
+        (WRITE, &[1, 0, 5], 5, b"out1\n"),
+        (FCNTL, &[1, 0, 10], 10, b""),
+        (DUP2, &[2, 1], 1, b""),
+        (WRITE, &[1, 0, 5], 5, b"err1\n"),
+        (DUP2, &[10, 1], 1, b""),
+        (WRITE, &[1, 0, 5], 5, b"out2\n"),
+    ];
+    for (seconds, (nr, args, ret, bytes)) in (2..).zip(calls) {
+        let payload = [(FieldTag::PAYLOAD, bytes)];
+        let fields = if bytes.is_empty() { &[][..] } else { &payload };
+        fixture.call(1, f64::from(seconds), process, Call { nr, ret, args, fields, ..Call::default() });
+    }
+    let store = fixture.seal();
+    let only = |which: &str| afterimage(&["logs", "web", store.arg(), "--only", which]).stdout().to_owned();
+    assert_eq!((only("stdout").as_str(), only("stderr").as_str()), ("out1\nout2\n", "err1\n"));
+    let streams = afterimage(&["follow", "web", store.arg(), "-o", "json"]).json();
+    let sums: Vec<_> =
+        streams["streams"].as_array().expect("a list").iter().map(|s| s["out"].clone()).collect();
+    assert_eq!(sums, [10, 5]);
+}
+
 #[test]
 fn diff_shows_what_only_one_of_two_did() {
     let store = talker();
