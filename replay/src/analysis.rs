@@ -10,4 +10,5 @@ pub mod network;
 pub mod perfetto;
 pub mod process_tree;
 pub mod recovery;
+pub mod terminal;
 pub mod transcript;

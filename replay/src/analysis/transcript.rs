@@ -143,12 +143,17 @@ pub const fn way(way: Way) -> &'static str {
     }
 }
 
-/// A chunk as lines of a transcript: `<` is read by the container, `>` is written by it.
-pub fn text(around: &Around<'_>, chunk: &Chunk) -> Vec<Safe> {
-    let mark = match chunk.transfer.way {
+/// What stands before a line of a transcript.
+pub(super) const fn mark(way: Way) -> char {
+    match way {
         Way::In => '<',
         Way::Out => '>',
-    };
+    }
+}
+
+/// A chunk as lines of a transcript: `<` is read by the container, `>` is written by it.
+pub fn text(around: &Around<'_>, chunk: &Chunk) -> Vec<Safe> {
+    let mark = mark(chunk.transfer.way);
     let offset = around.offset(chunk.time);
     let mut lines: Vec<Safe> = chunk
         .transfer

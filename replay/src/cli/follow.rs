@@ -19,7 +19,7 @@ use super::{
 use crate::{
     analysis::{
         around::Around,
-        cast,
+        cast, terminal,
         transcript::{self, CHUNKS, ChunkRow, STREAMS, StreamRow},
     },
     events, evidence,
@@ -153,8 +153,12 @@ fn show(
     };
     let chunks: Vec<&Chunk> = stream.chunks.iter().filter(wanted).collect();
     let form = args.form.unwrap_or(if args.to.is_some() { Form::Raw } else { Form::Text });
-    let lines = if form == Form::Hex { transcript::hex } else { transcript::text };
-    let mut lines = chunks.iter().flat_map(|chunk| lines(&around, chunk));
+    let mut lines: Box<dyn Iterator<Item = Safe>> = match form {
+        Form::Hex => Box::new(chunks.iter().flat_map(|chunk| transcript::hex(&around, chunk))),
+        // Through a terminal each key goes by itself.
+        _ if stream.kind == "tty" => Box::new(terminal::lines(&around, &chunks).into_iter()),
+        _ => Box::new(chunks.iter().flat_map(|chunk| transcript::text(&around, chunk))),
+    };
     if form == Form::Cast {
         cast(part, (around, stream), &chunks, args, session)?;
     } else if let Some(to) = &args.to {
