@@ -66,7 +66,8 @@ fn draw(app: &App, area: Rect, buffer: &mut Buffer) -> Option<(u16, u16)> {
             Pane::Header => bars::header(app, &mut painter, *rect),
             Pane::Tabs => bars::tabs(app, &mut painter, *rect),
             Pane::Filter => cursor = bars::filter(app, &mut painter, *rect),
-            Pane::Footer => bars::footer(app, &mut painter, *rect),
+            // A message in it may take rows of what is above it: it comes last.
+            Pane::Footer => {}
             Pane::Transport => bars::transport(app, &mut painter, *rect),
             Pane::Overview => timeline::overview(app, &mut painter, *rect),
             Pane::Timeline => timeline::timeline(app, &mut painter, *rect),
@@ -109,7 +110,7 @@ fn draw(app: &App, area: Rect, buffer: &mut Buffer) -> Option<(u16, u16)> {
         popups::candidates(app, &mut painter, bar, area);
     }
     // What is wrong with what is typed may take rows that the candidates have.
-    if let Some(rect) = plan.rect(Pane::Footer).filter(|_| app.bar.edit.is_some()) {
+    if let Some(rect) = plan.rect(Pane::Footer) {
         bars::footer(app, &mut painter, rect);
     }
     let rows = app.tour_rows();
