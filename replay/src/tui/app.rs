@@ -347,6 +347,8 @@ pub(crate) struct Opened {
     pub(crate) life: Slot<DensityKey, Vec<Column>>,
     /// Whose stream is followed.
     pub(crate) target: Option<Target>,
+    /// Without a target, the most telling stream of the container is meant, not that of the playhead.
+    pub(crate) telling: bool,
     pub(crate) stream: Slot<StreamKey, Stream>,
     pub(crate) stream_pace: Pace,
     pub(crate) side: Side,
@@ -400,6 +402,7 @@ impl Opened {
             notes: Scroll::default(),
             life: Slot::default(),
             target: None,
+            telling: false,
             stream: Slot::default(),
             stream_pace: Pace::default(),
             side: Side::default(),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::tui::{fixture, harness::Harness, symbols, update};
+use crate::tui::{fixture, harness::Harness, stream::Target, symbols, text::safe, update};
 
 /// The incident, in the list of containers.
 fn containers(width: u16, height: u16) -> Harness {
@@ -217,4 +217,28 @@ fn a_recording_whose_containers_cannot_be_read_is_not_told_as_empty() {
     std::fs::write(&cut, &whole[..whole.len() / 2]).expect("written");
     let harness = Harness::on(&cut, 80, 24);
     assert!(harness.text().contains("no container in what can be read"), "{}", harness.text());
+}
+
+/// The clock's line was drawn over the first row of it.
+#[test]
+fn a_message_of_several_rows_is_whole() {
+    let mut harness = Harness::new(80, 24);
+    harness.press("j j j 7");
+    let words: Vec<String> = (100..125).map(|number| format!("word{number}")).collect();
+    harness.app.say(safe!("{}", words.join(" ")));
+    let text = harness.text();
+    let lacking: Vec<&String> = words.iter().filter(|word| !text.contains(word.as_str())).collect();
+    assert!(lacking.is_empty(), "{lacking:?} in\n{text}");
+}
+
+#[test]
+fn the_stream_of_a_container_is_the_shell_that_somebody_sat_at() {
+    let mut harness = Harness::new(120, 40);
+    harness.press("j j j 7");
+    let shell = harness.app.story().expect("a story").rows.iter().find(|row| row.tag.as_str() == "T1059.004");
+    let pid = shell.expect("a shell on a connection").pid;
+    let Some(Target::Process(key)) = harness.app.opened.as_ref().expect("opened").target.clone() else {
+        panic!("no process is followed: {}", harness.text())
+    };
+    assert_eq!(key.tgid, pid, "{}", harness.text());
 }

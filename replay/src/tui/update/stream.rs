@@ -1,6 +1,6 @@
 //! Actions on the stream: whose it is, where in it one is.
 
-use afterimage_model::{net::Direction, text::escape};
+use afterimage_model::{findings::Severity, net::Direction, text::escape};
 
 use super::{Effect, go};
 use crate::tui::{
@@ -29,7 +29,11 @@ pub(super) fn follow(app: &mut App) {
         Screen::Findings => app.selected_finding().and_then(|row| process(app, row.pid)),
         _ => None,
     };
-    let target = target.or_else(|| at_playhead(app));
+    let is_of_container = app.screen == Screen::Containers;
+    if let Some(opened) = &mut app.opened {
+        opened.telling = is_of_container;
+    }
+    let target = target.or_else(|| by_itself(app));
     let Some(opened) = &mut app.opened else {
         app.complain(safe!("no container to open"));
         return;
@@ -43,13 +47,32 @@ pub(super) fn follow(app: &mut App) {
     go(app, Screen::Follow);
 }
 
-/// The process of the playhead, where no other is followed yet.
-fn at_playhead(app: &App) -> Option<Target> {
+/// Whose stream it is, where no other is followed yet: of a container the one that tells most, else that of the process of
+/// the playhead.
+fn by_itself(app: &App) -> Option<Target> {
     let opened = app.opened.as_ref()?;
-    if opened.target.is_some() || opened.is_behind() {
+    if opened.target.is_some() {
         return None;
     }
-    process(app, opened.moment.value()?.pid?)
+    let at_playhead = || process(app, opened.moment.value().filter(|_| !opened.is_behind())?.pid?);
+    match telling(app) {
+        Some(found) if opened.telling => Some(found),
+        _ => at_playhead(),
+    }
+}
+
+/// The process at whose other end somebody sat: a shell on a connection, else what has a terminal.
+fn telling(app: &App) -> Option<Target> {
+    /// What findings call a shell whose input is a connection.
+    const SHELL: &str = "T1059.004";
+    let story = app.story()?;
+    let tree = &story.whole.as_ref()?.tree;
+    let shells =
+        story.rows.iter().filter(|row| row.severity == Severity::Critical && row.tag.as_str() == SHELL);
+    let shell = shells.min_by_key(|row| row.time).and_then(|row| process(app, row.pid));
+    // The first that has it: all that it started is in its stream.
+    let on_terminal = || tree.iter().find(|row| row.tty).map(|row| Target::Process(row.key()));
+    shell.or_else(on_terminal)
 }
 
 fn process(app: &App, pid: u32) -> Option<Target> {
@@ -103,8 +126,8 @@ pub(crate) fn arrange(app: &mut App) {
     if app.screen != Screen::Follow {
         return;
     }
-    // Without a target it is the process of the playhead, as soon as that is known.
-    if let Some(target) = at_playhead(app)
+    // Without a target it is found as soon as what tells of it is known.
+    if let Some(target) = by_itself(app)
         && let Some(opened) = &mut app.opened
     {
         opened.target = Some(target);
