@@ -71,7 +71,7 @@ fn telling(app: &App) -> Option<Target> {
         story.rows.iter().filter(|row| row.severity == Severity::Critical && row.tag.as_str() == SHELL);
     let shell = shells.min_by_key(|row| row.time).and_then(|row| process(app, row.pid));
     // The first that has it: all that it started is in its stream.
-    let on_terminal = || tree.iter().find(|row| row.tty).map(|row| Target::Process(row.key()));
+    let on_terminal = || tree.iter().find(|row| row.has_tty()).map(|row| Target::Process(row.key()));
     shell.or_else(on_terminal)
 }
 
