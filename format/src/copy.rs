@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    Defect, DefectKind,
+    BootNanos, ContainerUid, Defect, DefectKind, Loss, LossCause,
     block::{BlockHeader, STORE_SCOPE, checked_payload, kind},
     bytes::Malformed,
     events::{
@@ -49,6 +49,8 @@ pub(crate) struct BlockCopy {
     rows: HashMap<u64, u64>,
     /// Wanted blocks that are not what was hashed, and were not copied.
     damaged: Vec<Defect>,
+    /// What these would have held, as the index tells.
+    left_out: Vec<BlockEntry>,
 }
 
 /// What a copy holds.
@@ -79,6 +81,7 @@ impl BlockCopy {
             events: 0,
             rows: HashMap::new(),
             damaged: Vec::new(),
+            left_out: Vec::new(),
         })
     }
 
@@ -101,6 +104,7 @@ impl BlockCopy {
             if is_whole(&read(number)?) {
                 chosen.insert(number);
             } else if self.damaged.len() < limits::DEFECTS {
+                self.left_out.push(*entry);
                 self.damaged.push(Defect {
                     path: loaded.path.clone(),
                     offset: entry.offset,
@@ -109,6 +113,8 @@ impl BlockCopy {
                 });
             }
         }
+        // Walking passed over these and told of them; only their headers are whole.
+        self.left_out.extend(loaded.damaged.iter().filter(|entry| wanted(usize::MAX, entry)));
         let before = self.blocks;
         for group in &provenance.groups {
             if let Some(group) = group.restrict(|number| chosen.contains(&number)) {
@@ -170,6 +176,11 @@ impl BlockCopy {
     /// Wanted blocks that were damaged and are therefore not in the copy.
     pub(crate) fn damaged(&mut self) -> Vec<Defect> {
         std::mem::take(&mut self.damaged)
+    }
+
+    /// The gaps that damaged blocks leave in the copy, of which their container and times are known.
+    pub(crate) fn gaps(&self) -> Vec<Record> {
+        self.left_out.iter().filter_map(corrupt).map(Record::Loss).collect()
     }
 
     /// Events copied so far.
@@ -239,6 +250,19 @@ impl BlockCopy {
 /// Whether a block of the store's scope goes with every copy: records of the machine, the clock, unknown gaps.
 pub(crate) fn is_common(entry: &BlockEntry) -> bool {
     entry.container == STORE_SCOPE && entry.kind == kind::META
+}
+
+/// The gap that a block leaves which is damaged where it was copied from.
+pub(crate) fn corrupt(entry: &BlockEntry) -> Option<Loss> {
+    let holds_rows = entry.kind == kind::EVENTS && entry.rows > 0 && entry.container != STORE_SCOPE;
+    holds_rows.then(|| Loss {
+        container: Some(ContainerUid(entry.container)),
+        cause: LossCause::Corrupt,
+        cpu: None,
+        from: BootNanos(entry.first.saturating_add(entry.base)),
+        to: BootNanos(entry.last.saturating_add(entry.base)),
+        count: Some(u64::from(entry.rows)),
+    })
 }
 
 /// Whether a block is what was hashed.

@@ -55,7 +55,8 @@ pub enum ExtractError {
 
 /// Copies the blocks and records of `containers`, and nothing of any other, into the new file `out` (`.aftx`).
 /// Readings of the clock, the machine's description and gaps of unknown containers belong to every container.
-/// Damaged blocks are not copied: they are among the recording's defects then. Blocks that a checkpoint covers keep their proof, so that the extract verifies alone.
+/// Damaged blocks are not copied: they are among the recording's defects then, and the file tells of each as a gap with the
+/// cause [`LossCause::Corrupt`](crate::LossCause::Corrupt). Blocks that a checkpoint covers keep their proof, so that the extract verifies alone.
 ///
 /// # Errors
 /// [`ExtractError`]; nothing is left behind at `out` then.
@@ -159,6 +160,7 @@ fn copy_all(
     loose.extend(incident.cloned().map(Record::Incident));
     let copied = recording.containers().iter().filter(|c| wanted.contains_key(&c.record.uid.0));
     loose.extend(copied.filter_map(|container| rows_beside(recording, container, &copy)));
+    loose.extend(copy.gaps());
     copy.add_records(&loose)?;
     let done = copy.finish(true)?;
     Ok(ExtractReport {

@@ -1,4 +1,4 @@
-//! Events that could not be recorded: where, why and how many.
+//! Events that could not be recorded, or that a copy could not take with it: where, why and how many.
 
 use crate::{BootNanos, ContainerUid};
 
@@ -43,12 +43,14 @@ pub enum LossCause {
     CountsUnread,
     /// Somebody else changed what steers the programs or their rings: what was not recorded meanwhile is not known.
     MapsChanged,
+    /// They were recorded, and their blocks were damaged in what this was copied from: neither the kernel nor the recorder lost them.
+    Corrupt,
     /// A cause of a later version.
     Other(u16),
 }
 
 impl LossCause {
-    const TABLE: [(Self, u16, &'static str); 10] = [
+    const TABLE: [(Self, u16, &'static str); 11] = [
         (Self::RingFull, 1, "ring full"),
         (Self::ControlRingFull, 2, "control ring full"),
         (Self::Throttled, 3, "throttled"),
@@ -59,7 +61,18 @@ impl LossCause {
         (Self::Detached, 8, "programs detached"),
         (Self::CountsUnread, 9, "counts of losses not read"),
         (Self::MapsChanged, 10, "maps changed by others"),
+        (Self::Corrupt, 11, "damaged in what this was copied from"),
     ];
+
+    /// Whether the events had been recorded and are damaged evidence, not lost.
+    pub fn is_damage(self) -> bool {
+        self == Self::Corrupt
+    }
+
+    /// What became of the events: `lost`, or `corrupt`.
+    pub fn word(self) -> &'static str {
+        if self.is_damage() { "corrupt" } else { "lost" }
+    }
 
     /// The code in the file.
     pub fn code(self) -> u16 {

@@ -14,7 +14,7 @@ use std::{
 use crate::{
     ReadError, Recording,
     block::{BlockHeader, HEADER_LEN, STORE_SCOPE, kind},
-    copy::{BlockCopy, CopyError, is_common},
+    copy::{BlockCopy, CopyError, corrupt, is_common},
     extract::rows_beside,
     file,
     meta::Record,
@@ -81,6 +81,9 @@ struct Origin<'a> {
     salvaged: bool,
 }
 
+/// Blocks that are copied: file and number in it; no file for the stage.
+type Chosen = HashSet<(Option<usize>, usize)>;
+
 /// A block that could be copied.
 #[derive(Debug, Clone, Copy)]
 struct Candidate {
@@ -144,7 +147,7 @@ fn copy_all(
     }
     let staged: Vec<(&BlockEntry, &[u8])> = recordings.iter().flat_map(|r| r.staged_blocks()).collect();
     let mut report = MergeReport::default();
-    let chosen = choose(&origins, &staged, &mut report)?;
+    let (chosen, left_out) = choose(&origins, &staged, &mut report)?;
     for recording in recordings {
         copy.add_links(recording.gone_links());
     }
@@ -165,7 +168,9 @@ fn copy_all(
         }
     }
     report.staged_events = copy.events() - before;
-    copy.add_records(&loose(&copy, recordings))?;
+    let mut loose = loose(&copy, recordings);
+    loose.extend(left_out.iter().filter_map(corrupt).map(Record::Loss));
+    copy.add_records(&loose)?;
     let done = copy.finish(true)?;
     progress(total, total);
     let uids = recordings.iter().flat_map(|r| r.containers()).filter(|c| c.record.is_container());
@@ -200,12 +205,13 @@ fn loose(copy: &BlockCopy, recordings: &[&Recording]) -> Vec<Record> {
 }
 
 /// Chooses among copies of the same rows: none that nothing proves where others that are proven have all its rows, then those
-/// with most rows, and of these one that is proven.
+/// with most rows, and of these one that is proven. Gives the damaged ones, too, of whose rows there is no whole copy.
 fn choose(
     origins: &[Origin<'_>],
     staged: &[(&BlockEntry, &[u8])],
     report: &mut MergeReport,
-) -> Result<HashSet<(Option<usize>, usize)>, MergeError> {
+) -> Result<(Chosen, Vec<BlockEntry>), MergeError> {
+    let mut damaged: Vec<BlockEntry> = Vec::new();
     let mut of: HashMap<u64, Vec<Candidate>> = HashMap::new();
     let mut add = |entry: &BlockEntry, root, unproven, at, staged| {
         of.entry(entry.container).or_default().push(Candidate {
@@ -236,14 +242,22 @@ fn choose(
                 _ => {
                     report.damaged_blocks += 1;
                     report.damaged_events += u64::from(entry.rows);
+                    damaged.push(*entry);
                 }
             }
+        }
+        // Walking passed over these: only their headers are whole.
+        for entry in &origin.loaded.damaged {
+            report.damaged_blocks += 1;
+            report.damaged_events += u64::from(entry.rows);
+            damaged.push(*entry);
         }
     }
     for (number, (entry, bytes)) in staged.iter().enumerate() {
         let root = BlockHeader::parse(bytes.get(..HEADER_LEN).unwrap_or(bytes)).map_or([0; 32], |h| h.root);
         add(entry, root, true, None, number);
     }
+    leave_out_copied(&mut damaged, &of);
     let mut chosen = HashSet::new();
     for mut candidates in of.into_values() {
         let proven = runs(candidates.iter().filter(|c| !c.unproven));
@@ -273,7 +287,19 @@ fn choose(
             });
         }
     }
-    Ok(chosen)
+    Ok((chosen, damaged))
+}
+
+/// Leaves out damaged blocks of whose rows there is a whole copy, and all but one of the same rows.
+fn leave_out_copied(damaged: &mut Vec<BlockEntry>, whole: &HashMap<u64, Vec<Candidate>>) {
+    let is_elsewhere = |entry: &BlockEntry| {
+        let end = entry.first_row.saturating_add(u64::from(entry.rows));
+        let copies = runs(whole.get(&entry.container).into_iter().flatten());
+        copies.iter().any(|run| run.start <= entry.first_row && end <= run.end)
+    };
+    damaged.retain(|entry| !is_elsewhere(entry));
+    damaged.sort_by_key(|entry| (entry.container, entry.first_row, entry.rows));
+    damaged.dedup_by_key(|entry| (entry.container, entry.first_row, entry.rows));
 }
 
 impl Candidate {

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{BootNanos, ContainerUid, OpenError};
+use crate::{BootNanos, ClockMap, ContainerUid, OpenError};
 
 /// How often a store is verified that retention changes meanwhile, when it then does not agree with itself.
 const TRIES: u32 = 4;
@@ -44,12 +44,20 @@ pub struct VerifyReport {
     pub signed_blocks: u64,
     /// Events in good blocks.
     pub events: u64,
+    /// Boot time to wall clock, as far as what was read tells.
+    pub clock: ClockMap,
 }
 
 impl VerifyReport {
     /// Nothing is damaged, missing or unverifiable.
     pub fn is_good(&self) -> bool {
         !self.findings.iter().any(|finding| finding.kind.is_damage())
+    }
+
+    /// Whether all that is there agrees with itself, but evidence is missing that was damaged where it was copied from.
+    pub fn is_whole_but_for_source(&self) -> bool {
+        let mut damage = self.findings.iter().filter(|finding| finding.kind.is_damage()).peekable();
+        damage.peek().is_some() && damage.all(|finding| finding.kind == FindingKind::DamagedSource)
     }
 
     /// The first finding that is damage.
@@ -143,6 +151,8 @@ pub struct Finding {
     pub offset: Option<u64>,
     /// Whose block.
     pub container: Option<ContainerUid>,
+    /// Between which times what is missing or damaged was recorded, where that is known.
+    pub range: Option<(BootNanos, BootNanos)>,
     /// More, for people.
     pub detail: String,
 }
@@ -150,7 +160,16 @@ pub struct Finding {
 impl Finding {
     /// One about a whole file.
     fn of_file(kind: FindingKind, path: impl Into<PathBuf>, detail: String) -> Self {
-        Self { kind, path: path.into(), sequence: None, block: None, offset: None, container: None, detail }
+        Self {
+            kind,
+            path: path.into(),
+            sequence: None,
+            block: None,
+            offset: None,
+            container: None,
+            range: None,
+            detail,
+        }
     }
 }
 
@@ -192,6 +211,8 @@ kinds! {
     CutSegment true "cut_segment",
     /// A segment that is not the one the next one was made after.
     BrokenChain true "broken_chain",
+    /// Blocks were damaged in what this was copied from, and are not in the copy.
+    DamagedSource true "damaged_source",
     /// A checkpoint whose signature or root is wrong.
     BadCheckpoint true "bad_checkpoint",
     /// A proof that does not prove its blocks.

@@ -100,6 +100,10 @@ impl Column {
         let mine = |uid: Option<ContainerUid>| container.is_none() || uid.is_none() || uid == container;
         for loss in trace.recording.losses().iter().filter(|l| mine(l.container)) {
             if span.overlaps(loss.from, loss.to) {
+                if loss.cause.is_damage() {
+                    self.corrupt = true;
+                    continue;
+                }
                 self.gaps = self.gaps.saturating_add(1);
                 let down = matches!(loss.cause, LossCause::RecorderDown | LossCause::Detached);
                 self.blind |= down && loss.from <= self.from && self.to <= loss.to;

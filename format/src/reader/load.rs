@@ -29,6 +29,7 @@ use crate::{
         encode::{Around, EventEncoder},
         ingest::OpenBlock,
     },
+    incident::RowsOf,
     keeping::{self, FileId, Tombstone},
     limits,
     meta::Record,
@@ -449,6 +450,13 @@ impl Build {
         let loaded = &segment.loaded;
         self.defects.extend(loaded.defects.iter().cloned());
         self.unsealed = !loaded.sealed;
+        // They were there: who counts the rows of their container misses them.
+        let rows_of = |entry: &BlockEntry| RowsOf {
+            container: ContainerUid(entry.container),
+            rows: entry.first_row.saturating_add(u64::from(entry.rows)),
+        };
+        let damaged = loaded.damaged.iter().filter(|entry| is_rows(entry));
+        self.records.extend(damaged.map(|entry| Record::Rows(rows_of(entry))));
         let is_next = self.blocks.len() == self.sealed_blocks;
         for (index, entry) in loaded.entries.iter().enumerate() {
             self.block(entry, Source::Segment(number), index);
@@ -646,6 +654,7 @@ impl Build {
             }
         }
         losses.sort_by_key(|l| (l.from, l.to, l.container));
+        losses.retain(|loss| !loss.cause.is_damage() || !self.has_all_rows(loss.container, &evictions));
         let recorded = containers.keys().map(|&uid| ContainerUid(uid)).collect();
         let sealed = self.blocks.get(..self.sealed_blocks).unwrap_or(&[]);
         recording.sealed_range = range_of(sealed.iter());
@@ -676,6 +685,17 @@ impl Build {
         recording.cache = Mutex::new(Cache::default());
     }
 
+    /// Whether all rows of a container are there but what was evicted: what was damaged in one copy came from another.
+    fn has_all_rows(
+        &self,
+        container: Option<ContainerUid>,
+        evictions: &HashMap<ContainerUid, Eviction>,
+    ) -> bool {
+        let stand = container.and_then(|uid| self.stands.get(&uid.0)).copied();
+        let evicted = container.and_then(|uid| evictions.get(&uid)).map_or(0, |eviction| eviction.events);
+        stand.is_some_and(|stand| stand.rows <= stand.events.saturating_add(evicted))
+    }
+
     fn summaries(
         &self,
         mut records: BTreeMap<u64, ContainerRecord>,
@@ -683,7 +703,7 @@ impl Build {
     ) -> Vec<ContainerSummary> {
         let mut lost: HashMap<u64, u64> = HashMap::new();
         for loss in losses {
-            if let Some(uid) = loss.container {
+            if let Some(uid) = loss.container.filter(|_| !loss.cause.is_damage()) {
                 let sum = lost.entry(uid.0).or_default();
                 *sum = sum.saturating_add(loss.count.unwrap_or(0));
             }

@@ -34,6 +34,8 @@ pub(crate) struct Loaded {
     pub(crate) in_store: bool,
     pub(crate) header: SegmentHeader,
     pub(crate) entries: Vec<BlockEntry>,
+    /// Blocks that walking passed over because their contents are damaged: only their headers are whole.
+    pub(crate) damaged: Vec<BlockEntry>,
     /// Its metadata records in order, their times with the base added.
     pub(crate) records: Vec<Record>,
     records_cost: usize,
@@ -132,6 +134,7 @@ impl Loaded {
             in_store: false,
             header,
             entries: Vec::new(),
+            damaged: Vec::new(),
             records: Vec::new(),
             records_cost: 0,
             sealed: false,
@@ -200,6 +203,11 @@ impl Loaded {
         (*entries != self.entries).then_some("its index is not of these blocks")
     }
 
+    /// What its footer says of its blocks, when it was opened by walking and has a good one.
+    pub(crate) fn footer_entries(&self) -> &[BlockEntry] {
+        self.footer_entries.as_deref().unwrap_or(&[])
+    }
+
     /// The bytes of its footer, when it was opened by walking and the footer lists the blocks that were found.
     pub(crate) fn agreeing_footer(&self) -> io::Result<Option<Vec<u8>>> {
         let agrees = self.footer_entries.as_ref() == Some(&self.entries);
@@ -265,6 +273,9 @@ impl Loaded {
             let next = at.saturating_add(header.total_len() as u64);
             let Ok(payload) = block::checked_payload(&header, block) else {
                 bad_since.get_or_insert(at);
+                if self.damaged.len() < limits::DEFECTS {
+                    self.damaged.push(BlockEntry::of(at, &header));
+                }
                 at = next;
                 continue;
             };
@@ -283,6 +294,8 @@ impl Loaded {
             at = next;
         }
         if let Some(bad) = bad_since {
+            // A write that was cut leaves a header without its contents: torn, not damaged.
+            self.damaged.retain(|entry| entry.offset < bad);
             self.torn_at(bad, length)?;
         }
         Ok(checkpointed)

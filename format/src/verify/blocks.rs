@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::FindingKind;
 use crate::{
-    ContainerUid,
+    BootNanos, ContainerUid,
     block::{self, BlockHeader, STORE_SCOPE, kind},
     bytes::Malformed,
     events::{decode::EventDecoder, filter::BlockFilter, repeated::Repeated},
@@ -71,8 +71,22 @@ struct Seen {
     number: u64,
     first_row: u64,
     end_row: u64,
+    /// Times of the first and the last event.
+    range: (BootNanos, BootNanos),
     place: Place,
 }
+
+/// Blocks that are missing before another one.
+struct Hole {
+    place: Place,
+    blocks: u64,
+    rows: u64,
+    /// From the last event before to the first behind; nothing where no block is before.
+    range: Option<(BootNanos, BootNanos)>,
+}
+
+/// What is missing: what that is, of whom, before which block, between which times, and in words.
+pub(super) type Gap = (FindingKind, ContainerUid, Place, Option<(BootNanos, BootNanos)>, String);
 
 /// The blocks of each container.
 #[derive(Debug, Default)]
@@ -90,6 +104,10 @@ impl Continuity {
             number: entry.number,
             first_row: entry.first_row,
             end_row: entry.first_row.saturating_add(u64::from(entry.rows)),
+            range: (
+                BootNanos(entry.first.saturating_add(entry.base)),
+                BootNanos(entry.last.saturating_add(entry.base)),
+            ),
             place,
         });
     }
@@ -101,12 +119,14 @@ impl Continuity {
     }
 
     /// What is missing, and what that is: of each container as many blocks may be as were `evicted`. In a `store`, where that is
-    /// signed, the blocks of a container begin with number 0; an extract is believed nothing.
+    /// signed, the blocks of a container begin with number 0; an extract is believed nothing. Where so many rows are told to have been
+    /// `corrupt` in what it was copied from as are missing, that has been told already.
     pub(super) fn gaps(
         self,
         evicted: &HashMap<u64, u64>,
+        corrupt: &HashMap<ContainerUid, u64>,
         is_store: bool,
-    ) -> Vec<(FindingKind, ContainerUid, Place, String)> {
+    ) -> Vec<Gap> {
         let mut gaps = Vec::new();
         for (container, mut seen) in self.of {
             seen.sort_by_key(|seen| seen.number);
@@ -114,29 +134,52 @@ impl Continuity {
             seen.dedup_by_key(|seen| seen.number);
             let mut holes = Vec::new();
             let mut next = if is_store { Some((0, 0)) } else { None };
+            let mut before = None;
             for block in seen {
                 let (number, row) = next.unwrap_or((block.number, block.first_row));
                 let has_rows = block.end_row > block.first_row;
                 if block.number > number {
-                    holes.push((block.place, block.number - number, block.first_row.saturating_sub(row)));
+                    holes.push(Hole {
+                        place: block.place,
+                        blocks: block.number - number,
+                        rows: block.first_row.saturating_sub(row),
+                        range: before.map(|before| (before, block.range.0)),
+                    });
                 } else if has_rows && block.first_row != row {
                     let detail = "blocks of the container are out of order".to_owned();
-                    gaps.push((FindingKind::MissingBlock, ContainerUid(container), block.place, detail));
+                    gaps.push((
+                        FindingKind::MissingBlock,
+                        ContainerUid(container),
+                        block.place,
+                        None,
+                        detail,
+                    ));
                 }
+                before = before.max(Some(block.range.1));
                 next = Some((block.number.saturating_add(1), block.end_row.max(row)));
             }
             let allowed = evicted.get(&container).copied().unwrap_or(0);
-            let missing: u64 = holes.iter().map(|(_, blocks, _)| blocks).sum();
+            let missing: u64 = holes.iter().map(|hole| hole.blocks).sum();
+            let rows = holes.iter().map(|hole| hole.rows).fold(0, u64::saturating_add);
+            if rows > 0 && corrupt.get(&ContainerUid(container)).is_some_and(|&told| rows <= told) {
+                continue;
+            }
             if missing <= allowed {
-                if let Some((place, ..)) = holes.first().filter(|_| !is_store) {
+                if let Some(hole) = holes.first().filter(|_| !is_store) {
                     let detail = format!(
                         "`{missing}` blocks are missing before this one and later, and nothing signed says that they were evicted"
                     );
-                    gaps.push((FindingKind::NotSignedYet, ContainerUid(container), *place, detail));
+                    gaps.push((
+                        FindingKind::NotSignedYet,
+                        ContainerUid(container),
+                        hole.place,
+                        hole.range,
+                        detail,
+                    ));
                 }
                 continue;
             }
-            gaps.extend(holes.into_iter().map(|(place, blocks, rows)| {
+            gaps.extend(holes.into_iter().map(|Hole { place, blocks, rows, range }| {
                 let known = if allowed == 0 {
                     String::new()
                 } else {
@@ -144,10 +187,10 @@ impl Continuity {
                 };
                 let detail =
                     format!("`{blocks}` blocks with `{rows}` rows are missing before this one{known}");
-                (FindingKind::MissingBlock, ContainerUid(container), place, detail)
+                (FindingKind::MissingBlock, ContainerUid(container), place, range, detail)
             }));
         }
-        gaps.sort_by_key(|(_, container, place, _)| (place.segment, place.block, *container));
+        gaps.sort_by_key(|(_, container, place, ..)| (place.segment, place.block, *container));
         gaps
     }
 }
@@ -156,8 +199,7 @@ impl Continuity {
 mod tests {
     use super::*;
     use crate::{
-        BootNanos, Event, EventCode, EventFlags, Field, FieldFlags, FieldTag, FindingKind, TaskKey,
-        VerifyOptions,
+        Event, EventCode, EventFlags, Field, FieldFlags, FieldTag, FindingKind, TaskKey, VerifyOptions,
         block::seal_block,
         events::{
             column,

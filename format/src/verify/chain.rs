@@ -1,7 +1,7 @@
 //! The segments of a store one after the other: each must be the one that the next was made after.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     io,
     path::{Path, PathBuf},
 };
@@ -11,8 +11,10 @@ use super::{
     catalog::CatalogCheck, evicted::Evicted, leftover, segment, stage,
 };
 use crate::{
-    Eviction, OpenError,
+    ClockMap, ClockPair, ContainerUid, Eviction, Loss, LossCause, OpenError,
+    block::kind,
     keeping::{self, FileId},
+    meta::Record,
     note::Checkpoint,
     reader::{
         scan::{self, LoadError, Loaded},
@@ -52,6 +54,8 @@ pub(super) struct Verifier<'a> {
     sources: Vec<(PathBuf, Link, (u64, [u8; 32]))>,
     /// A file was listed and then not there.
     vanished: bool,
+    /// Readings of the clock in all files.
+    clock: Vec<ClockPair>,
     /// It is an extract: it has not all blocks of any segment.
     is_part: bool,
     /// The first segment that something here is of.
@@ -79,6 +83,7 @@ impl<'a> Verifier<'a> {
             said_by_kept: Vec::new(),
             sources: Vec::new(),
             vanished: false,
+            clock: Vec::new(),
             is_part: false,
             first: None,
         }
@@ -98,10 +103,55 @@ impl<'a> Verifier<'a> {
         if loaded.header.origin_kind != origin_kind::KEPT {
             // An extract tells what was evicted of its containers.
             self.evicted.learn(&loaded.records);
-            self.missing_blocks(false);
+            let corrupt = self.damaged_sources(&loaded);
+            self.missing_blocks(&corrupt, false);
             self.tell_evicted(path);
         }
         Ok(())
+    }
+
+    /// Tells of blocks that an extract says were damaged where it was copied from, unless it has all rows of their container
+    /// from another copy. Gives how many events these had of each container.
+    fn damaged_sources(&mut self, loaded: &Loaded) -> HashMap<ContainerUid, u64> {
+        let rows_of = |uid: ContainerUid| -> u64 {
+            let own = loaded.entries.iter().filter(|e| e.kind == kind::EVENTS && e.container == uid.0);
+            own.map(|entry| u64::from(entry.rows)).sum()
+        };
+        let told: HashMap<ContainerUid, u64> =
+            loaded.records.iter().fold(HashMap::new(), |mut told, record| {
+                if let Record::Rows(rows) = record {
+                    let most = told.entry(rows.container).or_default();
+                    *most = rows.rows.max(*most);
+                }
+                told
+            });
+        let mut known = HashSet::new();
+        let mut events_of: HashMap<ContainerUid, u64> = HashMap::new();
+        for record in &loaded.records {
+            let Record::Loss(Loss {
+                container: Some(uid), cause: LossCause::Corrupt, from, to, count, ..
+            }) = record
+            else {
+                continue;
+            };
+            let evicted = self.evicted.containers().find(|e| e.container == *uid).map_or(0, |e| e.events);
+            let is_there = told.get(uid).is_some_and(|&rows| rows <= rows_of(*uid).saturating_add(evicted));
+            if is_there || !known.insert((*uid, *from, *to, *count)) {
+                continue;
+            }
+            let sum = events_of.entry(*uid).or_default();
+            *sum = sum.saturating_add(count.unwrap_or(0));
+            let events =
+                count.map_or_else(|| "an unknown number of".to_owned(), |count| format!("`{count}`"));
+            let detail =
+                format!("{events} events were in a block that was damaged where this was copied from");
+            self.found(FindingKind::DamagedSource, &loaded.path, None, detail);
+            if let Some(finding) = self.report.findings.last_mut() {
+                finding.container = Some(*uid);
+                finding.range = Some((*from, *to));
+            }
+        }
+        events_of
     }
 
     /// Verifies a store.
@@ -157,7 +207,7 @@ impl<'a> Verifier<'a> {
         self.removals(dir, live);
         let staged = stage::check(dir, live, &self.continuity.ends()).map_err(reading)?;
         self.report.findings.extend(staged);
-        self.missing_blocks(true);
+        self.missing_blocks(&HashMap::new(), true);
         self.tell_evicted(dir);
         Ok(())
     }
@@ -271,9 +321,11 @@ impl<'a> Verifier<'a> {
     }
 
     /// Tells of blocks that are missing by their numbers.
-    fn missing_blocks(&mut self, is_store: bool) {
+    fn missing_blocks(&mut self, corrupt: &HashMap<ContainerUid, u64>, is_store: bool) {
         let continuity = std::mem::take(&mut self.continuity);
-        for (kind, container, place, detail) in continuity.gaps(&self.evicted.blocks(), is_store) {
+        for (kind, container, place, range, detail) in
+            continuity.gaps(&self.evicted.blocks(), corrupt, is_store)
+        {
             let Some(segment) = self.report.segments.get(place.segment) else { continue };
             self.report.findings.push(Finding {
                 kind,
@@ -282,6 +334,7 @@ impl<'a> Verifier<'a> {
                 block: Some(place.block),
                 offset: Some(place.offset),
                 container: Some(container),
+                range,
                 detail,
             });
         }
@@ -362,6 +415,10 @@ impl<'a> Verifier<'a> {
     }
 
     fn segment(&mut self, loaded: &Loaded, active: bool) -> Result<(), OpenError> {
+        self.clock.extend(loaded.records.iter().filter_map(|record| match record {
+            Record::Clock(pair) => Some(*pair),
+            _ => None,
+        }));
         let (done, total) = (self.done, self.total);
         let progress = &mut *self.progress;
         let mut here = 0;
@@ -558,6 +615,7 @@ impl<'a> Verifier<'a> {
 
     pub(super) fn finish(mut self) -> VerifyReport {
         self.kept_elsewhere();
+        self.report.clock = ClockMap::new(std::mem::take(&mut self.clock));
         let signed = self.links.values().any(|link| link.public_key != [0; 32]);
         self.report.signer = match self.options.key {
             _ if !signed => Signer::Unsigned,

@@ -124,6 +124,17 @@ pub(super) fn check(
     Ok(Checked { sources, ..check.finish(state, is_extract, provenance.links) })
 }
 
+/// Whether it is of a block with events.
+fn is_rows(entry: &BlockEntry) -> bool {
+    entry.kind == kind::EVENTS && entry.rows > 0
+}
+
+/// When its events were.
+fn times(entry: &BlockEntry) -> (BootNanos, BootNanos) {
+    let at = |time: u64| BootNanos(time.saturating_add(entry.base));
+    (at(entry.first), at(entry.last))
+}
+
 impl Check<'_> {
     fn found(&mut self, kind: FindingKind, block: Option<u64>, detail: String) {
         let entry = block.and_then(|b| self.loaded.entries.get(usize::try_from(b).ok()?)).copied();
@@ -134,6 +145,7 @@ impl Check<'_> {
             block,
             offset: entry.map(|e| e.offset),
             container: entry.filter(|e| e.container != STORE_SCOPE).map(|e| ContainerUid(e.container)),
+            range: entry.filter(is_rows).map(|e| times(&e)),
             detail,
         });
     }
@@ -148,13 +160,44 @@ impl Check<'_> {
                 DefectKind::Unknown => FindingKind::Unknown,
                 _ => FindingKind::BadBytes,
             };
-            self.found(kind, None, defect.detail.clone());
-            if let Some(finding) = self.findings.last_mut() {
-                finding.offset = Some(defect.offset);
+            let first = self.findings.len();
+            match self.blocks_at(defect.offset).as_slice() {
+                [] => self.found(kind, None, defect.detail.clone()),
+                of => {
+                    of.iter().for_each(|(entry, source)| self.was_block(kind, entry, source, &defect.detail))
+                }
+            }
+            for finding in self.findings.iter_mut().skip(first) {
+                finding.offset = finding.offset.or(Some(defect.offset));
             }
         }
         if let Some(what) = self.loaded.footer_disagrees() {
             self.found(FindingKind::BadFooter, None, what.to_owned());
+        }
+    }
+
+    /// The blocks with events that were where walking found none, as the footer or their own headers tell, and which of the two.
+    fn blocks_at(&self, offset: u64) -> Vec<(BlockEntry, &'static str)> {
+        let loaded = self.loaded;
+        let next =
+            loaded.entries.iter().map(|entry| entry.offset).find(|&at| at > offset).unwrap_or(u64::MAX);
+        let is_here =
+            |entry: &&BlockEntry| (offset..next).contains(&entry.offset) && entry.container != STORE_SCOPE;
+        let listed = loaded.footer_entries().iter().filter(is_here).map(|entry| (*entry, "by the footer"));
+        let listed: Vec<_> = listed.collect();
+        if !listed.is_empty() {
+            return listed;
+        }
+        loaded.damaged.iter().filter(is_here).map(|entry| (*entry, "by its header")).collect()
+    }
+
+    fn was_block(&mut self, kind: FindingKind, entry: &BlockEntry, source: &str, detail: &str) {
+        let rows = entry.rows;
+        self.found(kind, None, format!("{detail}: {source}, a block with `{rows}` events"));
+        if let Some(finding) = self.findings.last_mut() {
+            finding.offset = Some(entry.offset);
+            finding.container = Some(ContainerUid(entry.container));
+            finding.range = is_rows(entry).then(|| times(entry));
         }
     }
 

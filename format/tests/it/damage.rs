@@ -3,7 +3,8 @@
 use std::{collections::HashSet, fs, os::unix::fs::FileExt, path::Path};
 
 use afterimage_format::{
-    BlockInfo, BootNanos, ClockPair, ContainerRecord, ContainerUid, DefectKind, Query, Recording,
+    BlockInfo, BootNanos, ClockPair, ContainerRecord, ContainerUid, DefectKind, LossCause, Query, Recording,
+    VerifyOptions, extract, merge, verify,
 };
 
 use crate::generate::{Row, events, push_all, read, writer};
@@ -161,6 +162,55 @@ fn a_block_in_the_middle_that_is_overwritten_costs_only_itself() {
             recording.defects()
         );
     }
+}
+
+/// An extract of a damaged store verified as consistent, told of no damage, and had half of the events.
+#[test]
+fn what_was_damaged_is_missed_by_every_copy_until_a_whole_one_brings_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let [source, bad, good, again, whole] =
+        ["store", "bad.aftx", "good.aftx", "again.aftx", "whole.aftx"].map(|name| dir.path().join(name));
+    small(&source);
+    extract(&Recording::open(&source).unwrap(), &[ContainerUid(0), ContainerUid(1)], &good).unwrap();
+    let segment = source.join("seg-0000000000000000.aft");
+    let first =
+        Recording::open(&source).unwrap().blocks().iter().find(|b| b.container.0 == 1).cloned().unwrap();
+    let mut bytes = fs::read(&segment).unwrap();
+    let is_it = |at: &usize| {
+        let field =
+            |offset: usize| u64::from_le_bytes(bytes[at + offset..at + offset + 8].try_into().unwrap());
+        bytes[*at..].starts_with(b"AFB1")
+            && bytes[at + 6] == 1
+            && field(16) == 1
+            && field(24) == first.first_row
+    };
+    let at = (4096..bytes.len() - 128).step_by(8).find(is_it).unwrap();
+    bytes[at + 140] ^= 1;
+    fs::write(&segment, bytes).unwrap();
+    let uids = [ContainerUid(0), ContainerUid(1)];
+    for (from, to) in [(&source, &bad), (&bad, &again)] {
+        extract(&Recording::open(from).unwrap(), &uids, to).unwrap();
+        let copy = Recording::open(to).unwrap();
+        let gap = (ContainerUid(1), first.first, first.last, u64::from(first.rows));
+        let told: Vec<_> = copy.losses().iter().filter(|loss| loss.cause == LossCause::Corrupt).collect();
+        assert!(
+            matches!(told.as_slice(), [l] if (l.container.unwrap(), l.from, l.to, l.count.unwrap()) == gap),
+            "{told:?}"
+        );
+        assert_eq!(copy.containers().iter().map(|c| c.lost).sum::<u64>(), 0, "not lost: corrupt");
+        let report = verify(to, &VerifyOptions::default(), &mut |_, _| {}).unwrap();
+        assert!(report.is_whole_but_for_source(), "{:?}", report.findings);
+        let found = report.first_damage().unwrap();
+        assert_eq!((found.container, found.range), (Some(ContainerUid(1)), Some((first.first, first.last))));
+    }
+    // Walked, where nothing but the block's own header says whose it was.
+    let report = verify(&source, &VerifyOptions::default(), &mut |_, _| {}).unwrap();
+    let found = report.first_damage().unwrap();
+    assert_eq!((found.container, found.range), (Some(ContainerUid(1)), Some((first.first, first.last))));
+    let [bad, good] = [&bad, &good].map(|path| Recording::open(path).unwrap());
+    merge(&[&bad, &good], &whole, &mut |_, _| {}).unwrap();
+    assert!(Recording::open(&whole).unwrap().losses().iter().all(|loss| loss.cause != LossCause::Corrupt));
+    assert!(verify(&whole, &VerifyOptions::default(), &mut |_, _| {}).unwrap().is_good());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use afterimage_format::{
-    BootNanos, ContainerUid, MergeError, MergeReport, Query, Recording, StoreOptions, StoreWriter,
+    BootNanos, ContainerUid, LossCause, MergeError, MergeReport, Query, Recording, StoreOptions, StoreWriter,
     VerifyOptions, extract, merge, verify,
 };
 
@@ -121,6 +121,9 @@ fn what_can_be_read_of_a_damaged_store_is_recovered_and_the_store_not_changed() 
     assert_eq!(before, after);
     let verified = verify(&out, &VerifyOptions::default(), &mut |_, _| {}).unwrap();
     let missing = verified.findings.iter().filter(|f| f.kind.is_damage());
-    assert!(missing.clone().all(|f| f.kind == afterimage_format::FindingKind::MissingBlock), "{verified:?}");
+    assert!(missing.clone().all(|f| f.kind == afterimage_format::FindingKind::DamagedSource), "{verified:?}");
     assert_eq!(missing.count(), 1, "the damaged one");
+    let told = Recording::open(&out).unwrap().losses().to_vec();
+    let told: Vec<_> = told.into_iter().filter(|loss| loss.cause == LossCause::Corrupt).collect();
+    assert!(matches!(told.as_slice(), [loss] if loss.count == Some(report.damaged_events)), "{told:?}");
 }

@@ -92,7 +92,7 @@ fn lines(session: &Session<'_>, chunks: &[&Chunk]) -> Vec<Line> {
     }
     for loss in session.losses {
         let count = loss.count.map_or_else(|| "events".to_owned(), |count| format!("{count} events"));
-        add(loss.from, "m", format!("{count} lost: {}", loss.cause.as_str()));
+        add(loss.from, "m", format!("{count} {}: {}", loss.cause.word(), loss.cause.as_str()));
     }
     lines.sort_by_key(|line| line.time);
     lines

@@ -107,7 +107,7 @@ impl<'a> Perfetto<'a> {
     /// Writing failed.
     pub fn gap(&mut self, loss: &Loss) -> io::Result<()> {
         let name = match loss.count {
-            Some(count) => format!("{count} events lost: {}", loss.cause.as_str()),
+            Some(count) => format!("{count} events {}: {}", loss.cause.word(), loss.cause.as_str()),
             None => format!("gap: {}", loss.cause.as_str()),
         };
         let from = loss.from.max(self.origin);

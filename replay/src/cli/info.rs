@@ -115,7 +115,7 @@ const COLUMNS: &[Column] = &[
     )
     .integer(),
     Column::new("gaps", "gaps", "gaps").hidden().integer(),
-    Column::new("damage", "damage", "torn, corrupt, missing and unknown parts").integer(),
+    Column::new("damage", "damage", "torn, corrupt, missing and unknown parts, and blocks that were damaged in what this was copied from").integer(),
 ];
 
 pub(super) const SHAPE: Shape = Shape { rows: "recordings", row: "recording", columns: COLUMNS };
@@ -295,7 +295,7 @@ impl Record for Row<'_> {
             }
             "lost" => Cell::number(self.gaps.lost()),
             "gaps" => Cell::number(self.gaps.list.len()),
-            "damage" => Cell::number(self.gaps.defects.len()),
+            "damage" => Cell::number(self.gaps.defects.len() + self.gaps.corrupt().count()),
             _ => Cell::absent(),
         }
     }

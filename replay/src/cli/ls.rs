@@ -218,10 +218,11 @@ impl<'a> ContainerRow<'a> {
     }
 
     fn recording(&self) -> Cell {
-        match self.life.partial.first() {
-            None => Cell::word("complete"),
-            Some(first) => Cell::both(Safe::format(format_args!("partial: {}", first.as_str())), "partial"),
+        if self.life.partial.is_empty() {
+            return Cell::word("complete");
         }
+        let reasons: Vec<&str> = self.life.partial.iter().map(|reason| reason.as_str()).collect();
+        Cell::both(Safe::format(format_args!("partial: {}", reasons.join(", "))), "partial")
     }
 
     fn facts(&self) -> Cell {

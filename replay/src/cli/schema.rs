@@ -85,7 +85,8 @@ version.
   capabilities) are strings, because many JSON readers have no exact integers of 64 bits.
 - `lost` is how many events are known to be lost in the asked range; where all is asked about, those among them whose own
   records of when were evicted, so that `gaps` may tell of fewer. Each of `gaps` has `from`, `to` (time), `cause`,
-  `count` (integer or null where only the gap is known), `container_uid` and `cpu` (null where not known). Each of
+  `count` (integer or null where only the gap is known), `container_uid` and `cpu` (null where not known). Gaps with the cause
+  `damaged in what this was copied from` are damage and are not in `lost`. Each of
   `defects` has `kind` (`torn`, `corrupt`, `missing`, `unknown`), `path`, `offset` and `detail`.
 - `--fields` chooses and orders members; CSV has the same fields, a list in one cell separated by blanks.
 - `afterimage files` ends with `left_out` too, what did not fit into memory: `unlisted_acts`, acts on files that are

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use afterimage_format::{
-    Finding, FindingKind, SegmentReport, SegmentState, Signer, VerifyOptions, VerifyReport, is_checkpoint,
-    verify,
+    BootNanos, Finding, FindingKind, SegmentReport, SegmentState, Signer, VerifyOptions, VerifyReport,
+    is_checkpoint, verify,
 };
 use afterimage_model::text::{Safe, escape};
 use clap::Args;
@@ -14,8 +14,9 @@ use super::session::Session;
 use crate::{
     exit::Verdict,
     failure::{Failure, shown},
-    output::{Cell, Column, Format, Machine, OutputArgs, Record, Shape, Tone, terminal::defused},
+    output::{Cell, Column, Format, Kind, Machine, OutputArgs, Record, Shape, Tone, terminal::defused},
     progress::Progress,
+    time::Clock,
     trace::{STDIN, StoreArgs, spool},
 };
 
@@ -44,13 +45,14 @@ pub(super) struct VerifyArgs {
 
 const COLUMNS: &[Column] = &[
     Column::new("finding", "FINDING", "a code word: bad_block, missing_segment, not_signed_yet, ..."),
-    Column::new("damage", "DAMAGE", "evidence is damaged, missing or cannot be verified")
-        .kind(crate::output::Kind::Boolean),
+    Column::new("damage", "DAMAGE", "evidence is damaged, missing or cannot be verified").kind(Kind::Boolean),
     Column::new("path", "FILE", "in which file").flexible(),
     Column::new("segment", "SEGMENT", "in which segment").integer(),
     Column::new("block", "BLOCK", "in which block of it").integer(),
     Column::new("offset", "OFFSET", "where in the file").integer(),
-    Column::new("container_uid", "UID", "whose block").hidden().integer(),
+    Column::new("container_uid", "CONTAINER", "whose block, as `ls --fields uid` tells").integer(),
+    Column::new("from", "FROM", "when the events were recorded that are damaged or missing").kind(Kind::Time),
+    Column::new("to", "TO", "until when").kind(Kind::Time),
     Column::new("detail", "DETAIL", "more").flexible(),
 ];
 
@@ -89,8 +91,11 @@ pub(super) fn run(args: &VerifyArgs, session: &mut Session<'_>) -> Result<Verdic
     let any = reports.iter().any(|(_, r)| !r.findings.is_empty());
     if !is_table || any {
         let mut emitter = session.emit(SHAPE, &args.output, &head)?;
-        for finding in reports.iter().flat_map(|(_, r)| &r.findings) {
-            emitter.row(&Row(finding))?;
+        for (_, report) in &reports {
+            let clock = Clock::new(&report.clock, false);
+            for finding in &report.findings {
+                emitter.row(&Row { finding, clock: &clock })?;
+            }
         }
         emitter.finish(&Map::<String, Value>::new())?;
     }
@@ -143,6 +148,12 @@ fn summary(path: &Path, report: &VerifyReport) -> Vec<Safe> {
             let partly = report.findings.iter().any(|f| f.kind == FindingKind::NotSignedYet);
             let but = if partly { ", but not all of it is signed" } else { "" };
             format!("consistent, {}{but}", signer(report.signer))
+        }
+        Some(_) if report.is_whole_but_for_source() => {
+            format!(
+                "what is there is consistent, {}, but evidence is missing that was damaged in what this was copied from",
+                signer(report.signer)
+            )
         }
         Some(first) => {
             let damage = report.findings.iter().filter(|f| f.kind.is_damage()).count();
@@ -217,11 +228,21 @@ fn totals(reports: &[(PathBuf, VerifyReport)]) -> Machine {
     ])
 }
 
-struct Row<'a>(&'a Finding);
+struct Row<'a> {
+    finding: &'a Finding,
+    clock: &'a Clock,
+}
+
+impl Row<'_> {
+    fn moment(&self, at: Option<BootNanos>) -> Cell {
+        let shown = at.and_then(|at| Some((self.clock.full(at)?, self.clock.rfc3339(at))));
+        Cell::option(shown, |(text, exact)| Cell::both(text, exact))
+    }
+}
 
 impl Record for Row<'_> {
     fn cell(&self, key: &str) -> Cell {
-        let finding = self.0;
+        let finding = self.finding;
         match key {
             "finding" => Cell::word(finding.kind.code()),
             "damage" => Cell::flag(finding.kind.is_damage()),
@@ -230,12 +251,14 @@ impl Record for Row<'_> {
             "block" => Cell::option(finding.block, Cell::number),
             "offset" => Cell::option(finding.offset, Cell::number),
             "container_uid" => Cell::option(finding.container, |uid| Cell::number(uid.0)),
+            "from" => self.moment(finding.range.map(|(from, _)| from)),
+            "to" => self.moment(finding.range.map(|(_, to)| to)),
             "detail" => Cell::safe(escape(finding.detail.as_bytes())),
             _ => Cell::absent(),
         }
     }
 
     fn tone(&self) -> Tone {
-        if self.0.kind.is_damage() { Tone::Finding } else { Tone::Dim }
+        if self.finding.kind.is_damage() { Tone::Finding } else { Tone::Dim }
     }
 }

@@ -93,7 +93,7 @@ impl<'a> Teller<'a> {
     pub fn loss(&mut self, loss: &Loss, whose: Option<ContainerUid>) -> Box<Facts> {
         let uid = loss.container.or(whose);
         let mut facts = self.begin(Act::Lost, uid.unwrap_or(ContainerUid::HOST), loss.from);
-        facts.action = Safe::literal("lost");
+        facts.action = Safe::literal(loss.cause.word());
         let span = [self.at(loss.from), self.at(loss.to)];
         facts.more = More::Loss { count: loss.count, cause: loss.cause.as_str(), span };
         facts

@@ -27,7 +27,11 @@ pub const COLUMNS: &[Column] = &[
     Column::new("pid", "PID", "process (the kernel's tgid), as the host sees it").integer(),
     Column::new("tid", "TID", "thread").hidden().integer(),
     Column::new("process", "PROCESS", "name of the process at that moment").flexible(),
-    Column::new("event", "EVENT", "system call, `exec`, `fork`, `exit`, ...; `lost` for a gap"),
+    Column::new(
+        "event",
+        "EVENT",
+        "system call, `exec`, `fork`, `exit`, ...; `lost` for a gap, `corrupt` for one that damage left",
+    ),
     Column::new("class", "CLASS", "exec, file, write, net, dns, priv, mem, signal or other").hidden(),
     Column::new("detail", "DETAIL", "what it was about").flexible(),
     Column::new("result", "RESULT", "number, error name, exit code or signal").right(),
@@ -254,7 +258,8 @@ impl GapRow {
         let count = self.loss.count.map_or("an unknown number of".to_owned(), |n| n.to_string());
         let length = time::human(self.loss.to.0.saturating_sub(self.loss.from.0));
         let cpu = self.loss.cpu.map_or(String::new(), |cpu| format!(", cpu {cpu}"));
-        format!("{count} events lost in {length}: {}{cpu}", self.loss.cause.as_str())
+        let cause = self.loss.cause;
+        format!("{count} events {} in {length}: {}{cpu}", cause.word(), cause.as_str())
     }
 }
 
@@ -272,7 +277,7 @@ impl Record for GapRow {
             "boot_ns" => Cell::safe(Safe::format(format_args!("{}", from.0))),
             "container" => Cell::option(whose, |w| Cell::both(w.label.clone(), w.id.clone())),
             "container_uid" => Cell::option(self.loss.container, |uid| Cell::number(uid.0)),
-            "event" => Cell::word("lost"),
+            "event" => Cell::word(self.loss.cause.word()),
             "detail" => Cell::safe(Safe::format(format_args!("{}", self.detail()))),
             "ret" | "duration_ns" => Cell::absent(),
             "cpu" => Cell::option(self.loss.cpu, Cell::number),

@@ -91,34 +91,54 @@ impl Gaps {
 
     /// Those of them of which it is told when.
     pub fn told(&self) -> u64 {
-        self.list.iter().filter_map(|l| l.count).fold(0, u64::saturating_add)
+        self.lost_list().filter_map(|l| l.count).fold(0, u64::saturating_add)
+    }
+
+    /// Those of the gaps whose events were lost.
+    fn lost_list(&self) -> impl Iterator<Item = &Loss> {
+        self.list.iter().filter(|loss| !loss.cause.is_damage())
+    }
+
+    /// Those whose events were recorded, in blocks that were damaged in what this was copied from.
+    pub fn corrupt(&self) -> impl Iterator<Item = &Loss> {
+        self.list.iter().filter(|loss| loss.cause.is_damage())
     }
 
     /// What it makes of the exit code.
     pub fn verdict(&self, matched: bool) -> Verdict {
-        Verdict { matched, damaged: !self.defects.is_empty(), loss: !self.list.is_empty() || self.untold > 0 }
+        let damaged = !self.defects.is_empty() || self.corrupt().next().is_some();
+        Verdict { matched, damaged, loss: self.lost_list().next().is_some() || self.untold > 0 }
     }
 
     /// One line for people for each kind of thing that is missing; none where nothing is.
     pub fn sentences(&self, trace: &Trace) -> Vec<String> {
         let mut lines = Vec::new();
-        if self.list.is_empty() && self.untold > 0 {
+        let gaps_lost = self.lost_list().count();
+        if gaps_lost == 0 && self.untold > 0 {
             let (lost, place) = (self.untold, shown(&trace.path));
             lines.push(format!("lost: {lost} events of `{place}`; when is not recorded any more"));
-        } else if !self.list.is_empty() {
-            let unknown = self.list.iter().filter(|l| l.count.is_none()).count();
+        } else if gaps_lost > 0 {
+            let unknown = self.lost_list().filter(|l| l.count.is_none()).count();
             let more = if unknown > 0 { format!(" ({unknown} of unknown size)") } else { String::new() };
-            let gaps = if self.list.len() == 1 { "gap" } else { "gaps" };
+            let gaps = if gaps_lost == 1 { "gap" } else { "gaps" };
             let told = match self.untold {
                 0 => String::new(),
                 _ => format!(", {} of them told in detail,", self.told()),
             };
             lines.push(format!(
-                "lost: {} events{told} in {} {gaps}{more} of `{}`: {}",
+                "lost: {} events{told} in {gaps_lost} {gaps}{more} of `{}`: {}",
                 self.lost(),
-                self.list.len(),
                 shown(&trace.path),
                 self.causes().join(", ")
+            ));
+        }
+        let blocks = self.corrupt().count();
+        if blocks > 0 {
+            let events = self.corrupt().filter_map(|loss| loss.count).fold(0, u64::saturating_add);
+            let were = if blocks == 1 { "block that was" } else { "blocks that were" };
+            lines.push(format!(
+                "corrupt: {events} events are missing from `{}`: they were in {blocks} {were} damaged in what it was copied from",
+                shown(&trace.path),
             ));
         }
         if !self.evicted.is_empty() {
@@ -156,7 +176,7 @@ impl Gaps {
     }
 
     fn causes(&self) -> Vec<&'static str> {
-        let mut causes: Vec<_> = self.list.iter().map(|l| l.cause.as_str()).collect();
+        let mut causes: Vec<_> = self.lost_list().map(|l| l.cause.as_str()).collect();
         causes.sort_unstable();
         causes.dedup();
         causes
@@ -195,7 +215,10 @@ fn concerns(trace: &Trace, pinned: &[Part], loss: &Loss) -> bool {
 fn untold(trace: &Trace, uid: Option<ContainerUid>) -> u64 {
     let mut told: HashMap<ContainerUid, u64> = HashMap::new();
     for loss in trace.recording.losses() {
-        let sum = loss.container.map(|container| told.entry(container).or_default());
+        let sum = loss
+            .container
+            .filter(|_| !loss.cause.is_damage())
+            .map(|container| told.entry(container).or_default());
         sum.into_iter().for_each(|sum| *sum = sum.saturating_add(loss.count.unwrap_or(0)));
     }
     let all = trace.recording.containers().iter();

@@ -1,7 +1,7 @@
 //! What became of a container, and whether its recording is complete.
 
 use afterimage_detect::follows;
-use afterimage_format::{BootNanos, ContainerSummary, ContainerUid, DefectKind, LossCause, Recording};
+use afterimage_format::{BootNanos, ContainerSummary, ContainerUid, DefectKind, Loss, LossCause, Recording};
 
 use super::{Gaps, Trace};
 use crate::time::Span;
@@ -65,6 +65,8 @@ pub enum Partial {
     Evicted,
     /// Events of it were recorded and are not in this recording: it is a part, or something was taken out.
     Absent,
+    /// Blocks of it were damaged in what this was copied from.
+    Corrupt,
     /// The recording is damaged.
     Damaged,
 }
@@ -79,6 +81,7 @@ impl Partial {
             Self::Gap => "gaps in the recording",
             Self::Evicted => "events evicted",
             Self::Absent => "events missing",
+            Self::Corrupt => "damaged before it was copied",
             Self::Damaged => "recording damaged",
         }
     }
@@ -142,7 +145,9 @@ impl Life {
         let span = Span { begin: Some(record.first_seen), end: record.removed.or(self.end) };
         let losses = Gaps::losses(trace, Some(uid), span);
         let begin = record.preexisting && uid != ContainerUid::HOST;
-        let lost = summary.lost > 0 || losses.iter().any(|g| g.container == Some(uid));
+        let is_own = |loss: &&Loss| loss.container == Some(uid);
+        let lost = summary.lost > 0 || losses.iter().filter(is_own).any(|loss| !loss.cause.is_damage());
+        let corrupt = losses.iter().filter(is_own).any(|loss| loss.cause.is_damage());
         let unattributed = losses.iter().any(|g| g.container.is_none());
         let evicted = trace.recording.eviction(uid);
         let known = summary.events.saturating_add(evicted.map_or(0, |eviction| eviction.events));
@@ -153,6 +158,7 @@ impl Life {
             (unattributed, Partial::Gap),
             (evicted.is_some(), Partial::Evicted),
             (summary.rows > known, Partial::Absent),
+            (corrupt, Partial::Corrupt),
             (self.is_damaged(trace, uid), Partial::Damaged),
         ]
         .into_iter()

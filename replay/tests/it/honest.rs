@@ -37,7 +37,16 @@ fn an_extract_of_a_damaged_block_says_so() {
     assert!(ran.stderr().contains("corrupt at offset"), "{}", ran.stderr());
     // What was not copied is not forgotten by the extract.
     let ran = afterimage(&["ls", text(&to)]);
-    assert!(ran.stdout().contains("partial: events missing"), "{}", ran.stdout());
+    assert!(ran.stdout().contains("events missing, damaged before it was copied"), "{}", ran.stdout());
+    assert_eq!(ran.code, 3, "{}", ran.stderr());
+    for verb in ["info", "report", "show", "verify"] {
+        let words: &[&str] = if verb == "show" { &["5abb", text(&to)] } else { &[text(&to)] };
+        let ran = afterimage(&[&[verb], words].concat());
+        assert_eq!(ran.code, 3, "{verb}: {}", ran.stderr());
+        let said = format!("{}{}", ran.stdout(), ran.stderr());
+        assert!(said.contains("damaged in what"), "{verb}: {said}");
+        assert!(!said.contains("Nothing lost, nothing damaged"), "{verb}: {said}");
+    }
 }
 
 #[test]

@@ -269,8 +269,8 @@ fn mark(row: &EventRow, severity: Option<Severity>) -> (&'static str, Role) {
 
 fn lost(painter: &mut Painter<'_>, area: Rect, loss: &Loss) {
     let what = match loss.count {
-        Some(count) => safe!("{} events lost", grouped(count)),
-        None => Safe::literal("events lost, nobody knows how many"),
+        Some(count) => safe!("{} events {}", grouped(count), loss.cause.word()),
+        None => safe!("events {}, nobody knows how many", loss.cause.word()),
     };
     let long = human(loss.to.0.saturating_sub(loss.from.0));
     let cpu = loss.cpu.map_or_else(Safe::default, |cpu| safe!(", cpu {cpu}"));
