@@ -33,6 +33,12 @@ impl CatalogCheck {
         }
     }
 
+    /// The files that it lists, where it is of this store.
+    pub(super) fn listed(&self, store_uuid: [u8; 16]) -> Vec<FileId> {
+        let own = self.catalog.iter().filter(|catalog| catalog.store_uuid == store_uuid);
+        own.flat_map(|catalog| catalog.files.iter().map(|file| file.id)).collect()
+    }
+
     /// Whether it lists this file.
     pub(super) fn lists(&self, id: FileId) -> bool {
         self.catalog.as_ref().is_some_and(|catalog| catalog.files.iter().any(|file| file.id == id))

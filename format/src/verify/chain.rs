@@ -200,11 +200,15 @@ impl<'a> Verifier<'a> {
                 self.found(FindingKind::BadCatalog, &catalog_path, None, detail);
             }
         }
+        let listed = catalog.listed(self.uuid);
         if let Some(what) = catalog.finish() {
             self.found(FindingKind::BadCatalog, &catalog_path, None, what.to_owned());
         }
         self.follow(dir);
         self.removals(dir, live);
+        if !live {
+            self.only_listed(dir, &listed);
+        }
         let staged = stage::check(dir, live, &self.continuity.ends()).map_err(reading)?;
         self.report.findings.extend(staged);
         self.missing_blocks(&HashMap::new(), true);
@@ -272,6 +276,31 @@ impl<'a> Verifier<'a> {
                 let detail = format!("it says that `{name}` was removed, and no segment says so");
                 self.found(FindingKind::BadProof, &path, None, detail);
             }
+        }
+    }
+
+    /// What the catalog lists and is not there, where neither the chain nor a removal tells of it: the end of a store has nobody
+    /// else to miss it. A recorder that is at work makes and removes files meanwhile; of one that a crash stopped while it removed
+    /// them the tombstones are signed before the files go.
+    fn only_listed(&mut self, dir: &Path, listed: &[FileId]) {
+        let known_kept = self.evicted.missing_kept(&self.read);
+        let last = self.numbers.last().copied();
+        let is_missing = |id: &&FileId| match **id {
+            FileId::Segment(number) => Some(number) > last,
+            FileId::Kept(number) => !self.kept.contains(&number) && !known_kept.contains(&number),
+        };
+        let missing: Vec<FileId> = listed
+            .iter()
+            .filter(is_missing)
+            .filter(|&&id| !self.evicted.is_gone(id) && !self.evicted.is_forgotten(id))
+            .copied()
+            .collect();
+        for id in missing {
+            let number = match id {
+                FileId::Segment(number) | FileId::Kept(number) => number,
+            };
+            let detail = "the store's catalog, which nothing signs, lists it, and it is not there: it was taken away, or this is a copy that was made before there was one";
+            self.found(FindingKind::MissingSegment, &path_of(dir, id), Some(number), detail.to_owned());
         }
     }
 

@@ -145,6 +145,29 @@ fn a_cut_at_the_very_end_is_found_by_a_checkpoint_kept_elsewhere_alone() {
     assert_eq!(report.first_damage().unwrap().kind, FindingKind::CheckpointMismatch);
 }
 
+/// Taking the last segment away passed as consistent, although the catalog beside it lists one more.
+#[test]
+fn a_last_segment_that_only_the_catalog_misses_is_missed() {
+    let dir = tempfile::tempdir().unwrap();
+    store(dir.path(), 61, 3);
+    let last = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+    let last = last.filter(|path| path.extension().is_some_and(|e| e == "aft")).max().unwrap();
+    let early = fs::read(dir.path().join("catalog")).unwrap();
+    let bytes = fs::read(&last).unwrap();
+    fs::remove_file(&last).unwrap();
+    let report = check(dir.path());
+    assert_eq!(kinds(&report), [FindingKind::MissingSegment], "{:?}", report.findings);
+    assert_eq!(report.findings[0].path, last);
+    // A catalog of an earlier moment lists fewer files, and that is no finding.
+    fs::write(&last, bytes).unwrap();
+    let small = StoreOptions { segment_bytes: 20_000, ..options() };
+    let mut store = StoreWriter::open(dir.path(), origin(), small).unwrap();
+    push_all(&mut store, &events(62, 200, 1));
+    store.seal().unwrap();
+    fs::write(dir.path().join("catalog"), early).unwrap();
+    assert!(check(dir.path()).is_good());
+}
+
 #[test]
 fn a_damaged_header_spoils_no_proof_but_its_own_blocks() {
     let dir = tempfile::tempdir().unwrap();
