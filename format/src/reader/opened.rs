@@ -140,7 +140,8 @@ pub(super) fn open_listed(
                 Listed::Sealed(Box::new(Segment { in_catalog: true, ..segment }))
             }
             (Some(sealed), _) => {
-                let loaded = Loaded::listed(&path, opened, length, sealed);
+                let mut loaded = Loaded::listed(&path, opened, length, sealed);
+                loaded.compare_header();
                 Listed::Sealed(Box::new(Segment::new(loaded, true)))
             }
         };

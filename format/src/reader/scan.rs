@@ -162,6 +162,15 @@ impl Loaded {
         }
     }
 
+    /// Notes a header on disk that is another one than the catalog says: one small read finds that out.
+    pub(crate) fn compare_header(&mut self) {
+        let bytes = file::read_at_most(&self.file, 0, SEGMENT_HEADER_LEN).unwrap_or_default();
+        if !SegmentHeader::parse(&bytes).is_ok_and(|header| header == self.header) {
+            let what = "the segment's header is damaged, or another one than the catalog says";
+            self.defect(0, DefectKind::Corrupt, what);
+        }
+    }
+
     fn read(&mut self, length: u64, walk: bool) -> io::Result<()> {
         match self.read_footer(length)? {
             Found::Footer(place, footer) if walk => {

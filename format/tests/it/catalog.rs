@@ -255,6 +255,22 @@ fn a_segment_that_is_not_the_listed_one_is_found_out() {
     assert!(!report.is_good());
 }
 
+/// A damaged header of a segment was met by nobody as long as the catalog was there.
+#[test]
+fn a_damaged_header_of_a_listed_segment_is_told_when_the_store_is_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = writer(dir.path());
+    push_all(&mut store, &events(12, 100, 2));
+    let segment = store.seal().unwrap();
+    let mut bytes = fs::read(&segment).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&segment, bytes).unwrap();
+    let recording = Recording::open(dir.path()).unwrap();
+    assert!(matches!(recording.catalog(), CatalogUse::Used { .. }));
+    let defects = recording.defects();
+    assert!(defects.iter().any(|defect| defect.path == segment && defect.offset == 0), "{defects:?}");
+}
+
 #[test]
 fn verify_names_a_catalog_that_says_other_than_the_segments() {
     let dir = tempfile::tempdir().unwrap();

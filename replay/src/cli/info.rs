@@ -115,6 +115,7 @@ const COLUMNS: &[Column] = &[
     )
     .integer(),
     Column::new("gaps", "gaps", "gaps").hidden().integer(),
+    Column::new("damage_in", "damage in", "where damage was looked for: `what was read` for this; `verify` reads all").hidden(),
     Column::new("damage", "damage", "torn, corrupt, missing and unknown parts, and blocks that were damaged in what this was copied from").integer(),
 ];
 
@@ -295,7 +296,12 @@ impl Record for Row<'_> {
             }
             "lost" => Cell::number(self.gaps.lost()),
             "gaps" => Cell::number(self.gaps.list.len()),
-            "damage" => Cell::number(self.gaps.defects.len() + self.gaps.corrupt().count()),
+            "damage" => {
+                let met = self.gaps.defects.len() + self.gaps.corrupt().count();
+                let text = format_args!("{met} met in what was read; `afterimage verify` reads all");
+                Cell::both(Safe::format(text), met as u64)
+            }
+            "damage_in" => Cell::word("what was read"),
             _ => Cell::absent(),
         }
     }

@@ -179,7 +179,9 @@ impl Page<'_, '_> {
         }
         let missing = gaps.sentences(trace);
         if missing.is_empty() {
-            return self.line(&Safe::literal("Nothing lost, nothing damaged"));
+            return self.line(&Safe::literal(
+                "Nothing lost; no damage met in what was read for this (`afterimage verify` reads all)",
+            ));
         }
         for sentence in missing {
             self.line(&Safe::format(format_args!("{sentence}")))?;
