@@ -105,6 +105,10 @@ impl RangeArgs {
             (Some(begin), Some(until)) if until < begin => {
                 return Err(backwards(frame, begin, until));
             }
+            // Both lie before the machine was started, where boot time has no moments: nothing was recorded then.
+            (Some(BootNanos(0)), Some(BootNanos(0))) if self.begin != self.end => {
+                return Ok(Span { begin: Some(BootNanos(0)), end: Some(BootNanos(0)) });
+            }
             (Some(begin), Some(until)) if until == begin => {
                 return Err(Failure::Usage(
                     "--begin and --end are the same moment, and what is at --end is left out".to_owned(),

@@ -98,6 +98,19 @@ fn who_counts_as_another_grep_does_is_told_how() {
     assert!(ran.stderr().contains("`--count` counts"), "{}", ran.stderr());
 }
 
+/// A range before the machine was started was told as a range of no length, with exit code 2.
+#[test]
+fn a_range_before_all_that_was_recorded_has_nothing_and_is_no_wrong_argument() {
+    for verb in ["ls", "show", "net", "tree"] {
+        let words: &[&str] = if verb == "ls" { &[SAMPLE] } else { &["5abb", SAMPLE] };
+        let range = ["-b", "2020-01-01", "-e", "2020-01-02"];
+        let ran = afterimage(&[&[verb], words, &range].concat());
+        assert_eq!(ran.code, 1, "{verb}: {}", ran.stderr());
+        assert!(ran.stderr().contains("nothing was recorded in the asked range"), "{verb}: {}", ran.stderr());
+    }
+    assert_eq!(afterimage(&["ls", SAMPLE, "-b", "2020-01-01", "-e", "2020-01-01"]).code, 2);
+}
+
 /// `report` said that nothing was damaged, and had not looked.
 #[test]
 fn what_was_not_looked_for_is_not_said_to_be_whole() {
