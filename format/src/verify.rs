@@ -81,6 +81,8 @@ pub struct SegmentReport {
     pub signed_blocks: u64,
     /// Checkpoints in it.
     pub checkpoints: u64,
+    /// The text of the last good one: what to keep elsewhere for [`VerifyOptions::checkpoints`].
+    pub last_checkpoint: Option<String>,
     /// Events in good blocks.
     pub events: u64,
     /// Root of the tree over its blocks.

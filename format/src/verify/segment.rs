@@ -48,6 +48,7 @@ struct Check<'a> {
     roots: Vec<(u64, [u8; 32])>,
     signed: u64,
     checkpoints: u64,
+    last_checkpoint: Option<String>,
     last_boot: Option<u64>,
     /// The last block is the checkpoint that ends a segment.
     has_last: bool,
@@ -70,6 +71,7 @@ pub(super) fn check(
         roots: Vec::new(),
         signed: 0,
         checkpoints: 0,
+        last_checkpoint: None,
         last_boot: None,
         has_last: false,
         events: 0,
@@ -254,7 +256,10 @@ impl Check<'_> {
         };
         match wrong {
             Some(wrong) => self.found(FindingKind::BadCheckpoint, Some(number), wrong),
-            None => self.signed = number,
+            None => {
+                self.signed = number;
+                self.last_checkpoint = Some(note.to_owned());
+            }
         }
         if let Some(silent) = self.last_boot.and_then(|last| checkpoint.boot.checked_sub(last))
             && silent > SILENCE
@@ -372,6 +377,7 @@ impl Check<'_> {
                 blocks: loaded.entries.len() as u64,
                 signed_blocks: self.signed,
                 checkpoints: self.checkpoints,
+                last_checkpoint: self.last_checkpoint,
                 events: self.events,
                 root: self.tree.root(),
                 public_key: loaded.header.link.public_key,

@@ -132,6 +132,9 @@ fn a_cut_at_the_very_end_is_found_by_a_checkpoint_kept_elsewhere_alone() {
     store.finish_container(ContainerUid(0)).unwrap();
     let note = store.checkpoint().unwrap();
     let path = store.seal().unwrap();
+    let newest = check(dir.path()).segments.last().unwrap().last_checkpoint.clone().unwrap();
+    let saved = VerifyOptions { checkpoints: vec![newest], ..VerifyOptions::default() };
+    assert!(check_with(dir.path(), &saved).is_good());
     let kept = VerifyOptions { checkpoints: vec![note], ..VerifyOptions::default() };
     assert!(check_with(dir.path(), &kept).is_good());
     let bytes = fs::read(&path).unwrap();
@@ -143,6 +146,7 @@ fn a_cut_at_the_very_end_is_found_by_a_checkpoint_kept_elsewhere_alone() {
     assert_eq!(kinds(&report), [FindingKind::Unfinished]);
     let report = check_with(dir.path(), &kept);
     assert_eq!(report.first_damage().unwrap().kind, FindingKind::CheckpointMismatch);
+    assert!(!check_with(dir.path(), &saved).is_good(), "what verify gave out is as good");
 }
 
 /// Taking the last segment away passed as consistent, although the catalog beside it lists one more.

@@ -1,6 +1,10 @@
 //! `afterimage verify`: whether a recording is what its recorder wrote.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
 
 use afterimage_format::{
     BootNanos, Finding, FindingKind, SegmentReport, SegmentState, Signer, VerifyOptions, VerifyReport,
@@ -29,7 +33,9 @@ use crate::{
 Examples:
   afterimage verify
   afterimage verify incident.aftx --key 5d1c…e0        the recorder's public key, 64 hex digits
-  afterimage verify --checkpoint /mnt/elsewhere/last    a checkpoint that left the host in time")]
+  afterimage verify --checkpoint /mnt/elsewhere/last    a checkpoint that left the host in time
+  afterimage verify --save-checkpoint last              the newest one, to be kept elsewhere
+  afterimage verify -o json                             with `public_key` of each segment, for --key")]
 pub(super) struct VerifyArgs {
     #[command(flatten)]
     stores: StoreArgs,
@@ -39,6 +45,9 @@ pub(super) struct VerifyArgs {
     /// A file with a checkpoint that was kept elsewhere
     #[arg(long, value_name = "FILE")]
     checkpoint: Vec<PathBuf>,
+    /// Write the newest good checkpoint into a new file, to be kept on another machine for --checkpoint
+    #[arg(long, value_name = "FILE")]
+    save_checkpoint: Option<PathBuf>,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -75,6 +84,9 @@ pub(super) fn run(args: &VerifyArgs, session: &mut Session<'_>) -> Result<Verdic
             report.segments.iter_mut().for_each(|segment| segment.path.clone_from(&path));
         }
         reports.push((path, report));
+    }
+    if let Some(path) = &args.save_checkpoint {
+        save_checkpoint(path, &reports)?;
     }
     let is_table = args.output.output == Format::Table;
     if is_table && args.output.fields.is_empty() {
@@ -126,6 +138,26 @@ fn read(path: &Path) -> Result<String, Failure> {
         return Err(Failure::Usage(format!("`{}` holds no checkpoint; name a file that does", shown(path))));
     }
     Ok(text)
+}
+
+/// Writes the newest checkpoint that is good; never over a file that is there.
+fn save_checkpoint(path: &Path, reports: &[(PathBuf, VerifyReport)]) -> Result<(), Failure> {
+    let [(_, report)] = reports else {
+        return Err(Failure::Usage("a checkpoint is saved of one recording at a time".to_owned()));
+    };
+    let newest = report.segments.iter().rev().find_map(|segment| segment.last_checkpoint.as_ref());
+    let newest = newest.ok_or_else(|| {
+        Failure::Usage(
+            "nothing here has a checkpoint of its own: extracts have proofs in place of them".to_owned(),
+        )
+    })?;
+    let written = File::create_new(path).and_then(|mut file| file.write_all(newest.as_bytes()));
+    written.map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists => {
+            Failure::Usage(format!("`{}` exists already; name another file", shown(path)))
+        }
+        _ => Failure::Output { place: format!("`{}`", shown(path)), source },
+    })
 }
 
 /// The result in a few lines.
