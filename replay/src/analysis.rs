@@ -1,5 +1,6 @@
 //! What events amount to: answers that verbs print and scripts read. Knows nothing of terminals.
 
+pub mod alerts;
 pub mod around;
 pub mod behaviour;
 pub mod cast;

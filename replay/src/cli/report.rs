@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     analysis::{
+        alerts::{self, AlertRow},
         findings::{self, FindingRow},
         process_tree::{self, Choice, ProcessRow},
     },
@@ -134,6 +135,11 @@ fn prose(
         ))?;
     }
     page.table(ls::SHAPE, rows.iter().map(|r| r as &dyn Record))?;
+    let told = alerts_of(parts)?;
+    if !told.is_empty() {
+        page.heading("Alerts")?;
+        page.table(alerts::SHAPE, told.iter().map(|r| r as &dyn Record))?;
+    }
     for chapter in chapters.iter().take(args.limit) {
         page.chapter(chapter)?;
     }
@@ -146,6 +152,12 @@ fn prose(
         page.line(&Safe::format(format_args!("{left} more {containers}")))?;
     }
     Ok(())
+}
+
+/// What other systems, the recorder's rules and people told of these.
+fn alerts_of<'t>(parts: &[Part<'t>]) -> Result<Vec<AlertRow<'t>>, Failure> {
+    let of = parts.iter().map(|part| alerts::of(part.trace, part.uid(), part.span));
+    Ok(of.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
 }
 
 /// A report that is being written.
@@ -266,6 +278,9 @@ fn json(
         document.insert("ranges".to_owned(), range);
     }
     document.insert("containers".to_owned(), Value::Array(containers));
+    let told = alerts_of(parts)?;
+    let told = told.iter().map(|row| Value::Object(object(alerts::SHAPE, row)));
+    document.insert("alerts".to_owned(), told.collect());
     document.extend(missing(gaps));
     let text = Value::Object(document).to_string();
     Ok(writeln!(session.out, "{text}")?)

@@ -121,8 +121,8 @@ const REPORT: &str = "
 ## `afterimage report -o json`
 
 One document of kind `report`: `sources`, `containers` (each with the members of `afterimage ls` and the lists
-`processes` and `findings`, whose members are those of `afterimage tree` and `afterimage show --findings`), `lost`,
-`gaps` and `defects`.
+`processes` and `findings`, whose members are those of `afterimage tree` and `afterimage show --findings`), `alerts` (each
+with `number`, `time`, `source`, `priority`, `title`, `containers`, `state` and `id`), `lost`, `gaps` and `defects`.
 ";
 
 #[cfg(test)]

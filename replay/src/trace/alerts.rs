@@ -168,7 +168,9 @@ impl Lines {
 fn alert(trace: &Trace, line: Line) -> Alert {
     let real = line.time.parse::<jiff::Timestamp>().ok();
     let real = real.and_then(|stamp| i64::try_from(stamp.as_nanosecond()).ok());
-    let title = if line.rule.is_empty() { &line.reason } else { &line.rule };
+    // What a person says has no rule, and the recorder writes who said it in that place.
+    let has_rule = !line.rule.is_empty() && (line.rule != line.source || line.reason.is_empty());
+    let title = if has_rule { &line.rule } else { &line.reason };
     Alert {
         id: escape(line.id.as_bytes()),
         source: escape(line.source.as_bytes()),

@@ -101,6 +101,29 @@ fn what_is_not_one_incident_is_refused() {
     assert!(in_file == 2 && said.contains("store's directory"), "{in_file} {said}");
 }
 
+/// What an alert said was nowhere to be read in a store, and a person's reason was told as `person`.
+#[test]
+fn a_report_tells_alerts_by_the_numbers_that_moments_know_them_by() {
+    let store = store();
+    let said = json!({
+        "kind": "trigger", "id": "t-0003", "rule": "person", "source": "person", "reason": "a webshell",
+        "time": "2026-11-21T11:58:23Z", "containers": [{"uid": 2}],
+    });
+    let path = store.path.join("triggers.jsonl");
+    let before = fs::read_to_string(&path).unwrap();
+    fs::write(&path, format!("{before}\n{said}\n")).unwrap();
+    let ran = afterimage(&["report", store.arg(), "--no-trunc"]);
+    assert!(ran.stdout().contains("Alerts") && ran.stdout().contains("a webshell"), "{ran:?}");
+    let alerts = |more: &[&str]| {
+        let ran = afterimage(&[&["report", store.arg(), "-o", "json"], more].concat());
+        let document: Value = serde_json::from_str(ran.stdout()).unwrap();
+        let rows = document["alerts"].as_array().unwrap().clone();
+        rows.into_iter().map(|row| (row["number"].as_u64().unwrap(), row["id"].clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(alerts(&[]), [(1, json!("t-0001")), (2, json!("t-0002")), (3, json!("t-0003"))]);
+    assert_eq!(alerts(&["-c", "bb"]), [(1, json!("t-0003"))]);
+}
+
 #[test]
 fn moments_have_the_names_of_alerts_and_marks() {
     let dir = tempfile::tempdir().unwrap();
