@@ -63,7 +63,7 @@ fn observe(act: &Act<'_>, memory: &mut Memory) -> Option<Observed> {
         "mount" => (Warning, "file system mounted", "T1611", format!("{} on {}", path(), path2())),
         "move_mount" => (Warning, "file system mounted", "T1611", path2()),
         "umount" | "umount2" => (Warning, "file system unmounted", "T1611", path()),
-        "pivot_root" | "chroot" => (Warning, "root directory changed", "T1611", path()),
+        "pivot_root" | "chroot" => (Warning, "root directory changed", "T1611", new_root(act)),
         "setns" => (Warning, "namespace entered", "T1611", setns(act)),
         "unshare" => (Warning, "namespaces made", "T1611", namespaces(act.arg(0))?),
         "clone" if act.event.ret > 0 => (Warning, "namespaces made", "T1611", namespaces(act.arg(0))?),
@@ -81,6 +81,16 @@ fn observe(act: &Act<'_>, memory: &mut Memory) -> Option<Observed> {
         "open_by_handle_at" => (Critical, "file opened by handle", "T1611", String::new()),
         _ => return None,
     })
+}
+
+/// Where the root was put. The state has it already: the call's own path would now be looked up in the new root.
+fn new_root(act: &Act<'_>) -> String {
+    match act.process.root_of(act.event.task.tid).filter(|_| act.succeeded()) {
+        Some(root) if !root.is_empty() => text::escape(root).into_string(),
+        // Where that is not known, as it was claimed.
+        Some(_) => act.event.bytes(FieldTag::PATH).map_or(String::new(), |path| text::escape(path).into_string()),
+        None => act.path().map_or(String::new(), |path| act.told(&path).into_string()),
+    }
 }
 
 fn namespaces(flags: u64) -> Option<String> {

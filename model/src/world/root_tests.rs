@@ -181,3 +181,23 @@ fn a_root_that_is_not_known_is_said_to_be_none() {
     let again = Restoring::begin(Limits::default(), &bytes, 0).unwrap().finish();
     assert_eq!(root(&again, 3), Some("/jail"));
 }
+
+#[test]
+fn a_finding_tells_the_new_root_by_its_path_outside() {
+    let (mut world, mut story) = (World::new(), findings::Story::new());
+    let mut told = |event: &OwnedEvent| {
+        event.with(|event| {
+            world.apply(BOX, event);
+            story.apply(&world, BOX, event).map(|found| found.detail.into_string())
+        })
+    };
+    told(&exec(1, 1, "/bin/sh", &["sh"]).with_field(FieldTag::CWD, b"/"));
+    let by_1 = |path: &str| Some(format!("{path} by 1 sh"));
+    assert_eq!(told(&chroot(2, 1, "/tmp/j1")), by_1("/tmp/j1"));
+    assert_eq!(told(&chroot(3, 1, "/further")), by_1("/tmp/j1/further"));
+    assert_eq!(told(&call(4, 1, "chroot", &[0], -1).with_path("/no")), by_1("/tmp/j1/further/no (refused: EPERM)"));
+    told(&call(5, 1, "chdir", &[0], 0).with_path("/a"));
+    assert_eq!(told(&chroot(6, 1, "b")), by_1("/tmp/j1/further/a/b"));
+    // Through a descriptor of which nothing is known: where that leads is not known.
+    assert_eq!(told(&chroot(7, 1, "/proc/self/fd/9")), by_1("/proc/self/fd/9"));
+}
