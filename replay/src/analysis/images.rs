@@ -117,7 +117,11 @@ impl Images {
         }
         self.remembered += 1;
         let executed = self.by_path.entry(path.to_vec()).or_default();
-        let known = executed.images.iter().position(|one| one.hash == image.hash && one.hash.is_some());
+        let known = executed.images.iter().position(|one| match image.hash {
+            Some(hash) => one.hash == Some(hash),
+            // What was not read is told once for each way it was missed.
+            None => *one == image,
+        });
         let place = match known {
             Some(place) => place,
             None => {
@@ -229,6 +233,16 @@ mod tests {
         assert_eq!(whole(&images, [1; 32], 3), None);
         let outcomes: Vec<u64> = images.by_path[&b"/tmp/.x"[..]].images.iter().map(|i| i.outcome).collect();
         assert_eq!(outcomes, [artifact::KEPT, artifact::KEPT, artifact::GONE]);
+    }
+
+    #[test]
+    fn a_program_that_was_not_seen_twice_is_told_once() {
+        let mut images = Images::default();
+        for (size, outcome) in [(6, artifact::GONE), (6, artifact::GONE), (6, artifact::UNREADABLE)] {
+            apply(&mut images, b"", size, 0, outcome, b"");
+        }
+        let told: Vec<_> = images.by_path[&b"/tmp/.x"[..]].images.iter().map(|i| (i.size, i.outcome)).collect();
+        assert_eq!(told, [(6, artifact::GONE), (6, artifact::UNREADABLE)]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `afterimage info`: where and how a recording was made, what it holds and what is missing from it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use afterimage_format::{
     BlockInfo, BootNanos, CatalogUse, ContainerSummary, ContainerUid, Incident, Keyframe, Wanted,
@@ -349,13 +349,13 @@ impl Row<'_> {
             return Cell::both(Safe::literal(text), Machine::NULL);
         };
         // The same program was executed in many containers.
-        let mut different: BTreeMap<Program<'_>, u64> = BTreeMap::new();
-        for (_, path, image) in images {
-            *different.entry((path, image.hash, image.outcome)).or_default() += 1;
+        let mut different: BTreeMap<Program<'_>, BTreeSet<ContainerUid>> = BTreeMap::new();
+        for (uid, path, image) in images {
+            different.entry((path, image.hash, image.outcome)).or_default().insert(*uid);
         }
-        let told = |(&(path, hash, outcome), count): (&Program<'_>, &u64)| {
+        let told = |(&(path, hash, outcome), whose): (&Program<'_>, &BTreeSet<ContainerUid>)| {
             let hash = hash.map_or_else(String::new, |hash| format!("sha256 {}, ", artifacts::hex(&hash)));
-            let times = if *count > 1 { format!(", in {count} containers") } else { String::new() };
+            let times = if whose.len() > 1 { format!(", in {} containers", whose.len()) } else { String::new() };
             format!("{} ({hash}{}{times})", escape(path), artifacts::outcome(outcome))
         };
         let mut texts: Vec<String> = different.iter().take(TOLD_IMAGES).map(told).collect();
