@@ -26,14 +26,13 @@ pub use record::{Conversation, Direction, Listener, Lookup, Name, NameSource, Pa
 
 use crate::{
     World,
-    describe::payload,
     dns::{DnsAnswer, DnsMessage},
     fds::{FdKind, Socket, SocketState},
     peer,
     process::ProcessKey,
     requests::Requests,
     sockaddr::SocketAddress,
-    streams::{MSG_PEEK, counts_messages},
+    streams::{self, counts_messages},
     syscalls,
 };
 
@@ -379,10 +378,9 @@ impl Look<'_> {
         if let Some(id) = self.description(fd) {
             self.was_made(id);
         }
-        let parts = self.event.fields.iter().filter(|f| f.tag == FieldTag::PAYLOAD);
         // What further messages of one call moved is not recorded.
         let is_many = counts_messages(syscalls::base_name(self.event.code));
-        let bytes = if is_many { payload::length(parts) } else { moved };
+        let bytes = streams::moved(self.event);
         let kind = self.world.fd(self.event.task, fd).map(|info| &info.kind);
         let is_unknown = kind.map_or(fd > STANDARD, |kind| *kind == FdKind::Unknown);
         if self.counts && is_unknown {
@@ -393,7 +391,7 @@ impl Look<'_> {
         let told = self.told(FieldTag::SOCKADDR);
         let claimed = told.is_some().then_some(true);
         let peer = told.or_else(|| socket.peer.clone());
-        let peeked = !sends && self.peeks();
+        let peeked = streams::peeks(self.event);
         let event = self.event;
         let is_dns = peer.as_ref().and_then(SocketAddress::port) == Some(DNS_PORT);
         let payload: Vec<u8> = event
@@ -440,15 +438,6 @@ impl Look<'_> {
             *messages += 1;
         }
         told
-    }
-
-    fn peeks(&self) -> bool {
-        let flags = match syscalls::base_name(self.event.code) {
-            "recvfrom" | "recvmmsg" | "recvmmsg_time64" => self.event.args.get(3),
-            "recvmsg" => self.event.args.get(2),
-            _ => None,
-        };
-        flags.is_some_and(|flags| flags & MSG_PEEK != 0)
     }
 
     /// The conversation of a socket with a peer, of which this event is a sign.

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, HashMap};
 use afterimage_format::{BootNanos, ContainerUid, Event};
 
 pub use chunk::{Chunk, Gap, Reassembled};
-pub(crate) use transfer::MSG_PEEK;
+pub(crate) use transfer::{moved, peeks};
 pub use transfer::{Transfer, counts_messages, transfers};
 
 use crate::{

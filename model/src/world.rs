@@ -48,7 +48,8 @@ use state::{Map, State};
 pub fn changes_state(code: EventCode) -> bool {
     use calls::Effect;
     let counts = || {
-        matches!(calls::effect(code), Effect::Nothing | Effect::Read | Effect::Write | Effect::Copy { .. })
+        use Effect::{Copy, Nothing, Read, Receive, Write};
+        matches!(calls::effect(code), Nothing | Read | Receive | Write | Copy { .. })
     };
     code.as_syscall().is_none() || !counts()
 }
@@ -62,7 +63,10 @@ pub fn fails_without_effect(code: EventCode) -> bool {
 /// Whether calls of this code move bytes through descriptors.
 pub fn moves_bytes(code: EventCode) -> bool {
     use calls::Effect;
-    matches!(calls::effect(code), Effect::Read | Effect::Write | Effect::Copy { .. })
+    matches!(
+        calls::effect(code),
+        Effect::Read | Effect::Receive | Effect::Messages { .. } | Effect::Write | Effect::Copy { .. }
+    )
 }
 
 /// Everything known at one moment.

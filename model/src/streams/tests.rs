@@ -78,7 +78,7 @@ fn of_several_messages_the_first_is_there_and_the_others_are_told() {
     let mut two = moved(11, 1, "sendmmsg", 4, b"query");
     two.ret = 2;
     let mut peeked = moved(13, 1, "recvmmsg", 4, b"later");
-    peeked.args = vec![4, 0, 1, MSG_PEEK];
+    peeked.args = vec![4, 0, 1, transfer::MSG_PEEK];
     let streams = streams(&[call(10, 1, "socket", &[2, 2, 0], 4), two, cut, peeked]);
     let [stream] = streams.list(BOX) else { panic!("{:?}", streams.list(BOX)) };
     assert_eq!((stream.bytes_out, stream.bytes_in), (5, 9), "bytes, not messages");

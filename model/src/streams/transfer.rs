@@ -6,7 +6,7 @@ use super::Way;
 use crate::{describe::payload, syscalls};
 
 /// `MSG_PEEK`: the bytes are read again later.
-pub(crate) const MSG_PEEK: u64 = 2;
+pub(super) const MSG_PEEK: u64 = 2;
 
 /// Bytes that a call moved through one descriptor.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,16 +43,14 @@ pub fn transfers(event: &Event<'_>) -> impl Iterator<Item = Transfer> {
     let is_call =
         event.ret > 0 && event.code.as_syscall().is_some() && !event.flags.contains(EventFlags::SIGRETURN);
     let name = if is_call { syscalls::base_name(event.code) } else { "" };
-    let ends = if peeks(name, event) { &[] } else { ends(name) };
+    let ends = if is_call && peeks(event) { &[] } else { ends(name) };
     ends.iter().map(move |&(way, place)| {
         let parts = event.fields.iter().filter(|f| f.tag == FieldTag::PAYLOAD);
-        let moved = u64::try_from(event.ret).unwrap_or(0);
-        let is_many = counts_messages(name);
         Transfer {
             fd: event.args.get(place).map_or(-1, |&fd| fd as i32),
             way,
-            len: if is_many { payload::length(parts.clone()) } else { moved },
-            unread: if is_many { moved.saturating_sub(1) } else { 0 },
+            len: moved(event),
+            unread: further_messages(event),
             redacted: parts.clone().any(|f| f.flags.contains(FieldFlags::REDACTED)),
             bytes: payload::contiguous(parts),
         }
@@ -75,8 +73,27 @@ fn ends(call: &str) -> &'static [(Way, usize)] {
     }
 }
 
-fn peeks(call: &str, event: &Event<'_>) -> bool {
-    let flags = match call {
+/// Bytes that a call moved, as its result and its fields tell; of several messages those of the first. What it only looked
+/// at is read again later.
+pub(crate) fn moved(event: &Event<'_>) -> u64 {
+    if event.ret <= 0 || peeks(event) {
+        return 0;
+    }
+    match counts_messages(syscalls::base_name(event.code)) {
+        true => payload::length(event.fields.iter().filter(|f| f.tag == FieldTag::PAYLOAD)),
+        false => u64::try_from(event.ret).unwrap_or(0),
+    }
+}
+
+/// Messages of a call behind its first.
+fn further_messages(event: &Event<'_>) -> u64 {
+    let is_many = counts_messages(syscalls::base_name(event.code));
+    u64::try_from(event.ret).ok().filter(|_| is_many).unwrap_or(0).saturating_sub(1)
+}
+
+/// Whether a call only looks at what is read later.
+pub(crate) fn peeks(event: &Event<'_>) -> bool {
+    let flags = match syscalls::base_name(event.code) {
         "recvfrom" | "recvmmsg" | "recvmmsg_time64" => event.args.get(3),
         "recvmsg" => event.args.get(2),
         _ => None,

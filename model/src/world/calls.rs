@@ -52,6 +52,12 @@ pub(super) enum Effect {
     },
     /// Reads through the descriptor of argument 0.
     Read,
+    /// As that, or only looks at what is read later.
+    Receive,
+    /// Moves messages through the socket of argument 0; how much is in the fields.
+    Messages {
+        writes: bool,
+    },
     /// Writes through the descriptor of argument 0.
     Write,
     /// Moves bytes from one descriptor to another.
@@ -222,8 +228,11 @@ fn of_descriptors(name: &str) -> Effect {
         "ioctl" => Effect::Ioctl,
         "pipe" => Effect::Pipe { flags: None },
         "pipe2" => Effect::Pipe { flags: Some(1) },
-        "read" | "pread64" | "readv" | "preadv" | "preadv2" | "recvfrom" | "recvmsg" => Effect::Read,
+        "read" | "pread64" | "readv" | "preadv" | "preadv2" => Effect::Read,
+        "recvfrom" | "recvmsg" => Effect::Receive,
         "write" | "pwrite64" | "writev" | "pwritev" | "pwritev2" | "sendto" | "sendmsg" => Effect::Write,
+        "recvmmsg" | "recvmmsg_time64" => Effect::Messages { writes: false },
+        "sendmmsg" => Effect::Messages { writes: true },
         "sendfile" | "sendfile64" => Effect::Copy { from: 1, to: 0 },
         "splice" | "copy_file_range" => Effect::Copy { from: 0, to: 2 },
         "socket" => Effect::Socket,

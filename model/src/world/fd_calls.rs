@@ -12,6 +12,7 @@ use crate::{
     fds::{FdInfo, FdKind, Pipe, PipeId, Socket, SocketState, UNNAMED_TERMINAL},
     process::{Process, ProcessKey},
     sockaddr::SocketAddress,
+    streams,
     symbols::{FCNTL, IOCTL, URING_OP},
     syscalls::{self, ArgKind},
 };
@@ -135,7 +136,8 @@ pub(super) fn apply(state: &mut State, call: &Call<'_>, effect: Effect) {
         Effect::Fcntl => fcntl(state, call),
         Effect::Ioctl => ioctl(state, call),
         Effect::Pipe { flags } => pipe(state, call, flags.map_or(0, |at| call.arg(at))),
-        Effect::Read => transfer(state, call, call.fd(0), false),
+        Effect::Read | Effect::Receive => transfer(state, call, call.fd(0), false),
+        Effect::Messages { writes } => transfer(state, call, call.fd(0), writes),
         Effect::Write => transfer(state, call, call.fd(0), true),
         Effect::Copy { from, to } => {
             transfer(state, call, call.fd(from), false);
@@ -292,7 +294,7 @@ fn pipe(state: &mut State, call: &Call<'_>, flags: u64) {
 
 /// Bytes moved through a descriptor.
 fn transfer(state: &mut State, call: &Call<'_>, fd: i32, writes: bool) {
-    let moved = u64::try_from(call.event.ret).unwrap_or(0);
+    let moved = streams::moved(call.event);
     let address = call.event.bytes(FieldTag::SOCKADDR).and_then(SocketAddress::parse);
     // Only sockets have messages with addresses: one that came unseen, from another process, is known by them.
     if let Some(address) = address.as_ref().filter(|address| address.is_named() && fd >= 0) {

@@ -13,7 +13,10 @@ use super::{
     changes_state, fd_calls,
     state::State,
 };
-use crate::process::{Origin, Process, ProcessKey};
+use crate::{
+    process::{Origin, Process, ProcessKey},
+    streams,
+};
 
 /// Processes whose calls are gathered at once: about what runs at the same time.
 const PROCESSES: usize = 16;
@@ -119,7 +122,8 @@ impl Run {
         let fd = |at: usize| event.args.get(at).copied().unwrap_or(0) as i32;
         let tid = event.task.tid;
         match calls::effect(event.code) {
-            Effect::Read => self.add(tid, &[(fd(0), false)], moved),
+            Effect::Receive if streams::peeks(event) => true,
+            Effect::Read | Effect::Receive => self.add(tid, &[(fd(0), false)], moved),
             Effect::Write => self.add(tid, &[(fd(0), true)], moved),
             Effect::Copy { from, to } => self.add(tid, &[(fd(from), false), (fd(to), true)], moved),
             _ => true,

@@ -560,3 +560,36 @@ proptest! {
         let _ = World::load(&[&[2_u8, 7][..], &bytes].concat());
     }
 }
+
+/// A tester's sums were 120 bytes over what came (peeked at) and 1500 under what went (in messages).
+#[test]
+fn a_process_has_sent_and_received_what_its_streams_have() {
+    let sized = |event: OwnedEvent, length: u32| {
+        let mut event = event.with_field(FieldTag::PAYLOAD, b"x");
+        event.fields[0].full_len = length;
+        event
+    };
+    let events = [
+        call(1, 1, "socket", &[2, 1, 0], 4),
+        call(2, 1, "connect", &[4, 0, 16], 0).with_address(FieldTag::SOCKADDR, "203.0.113.9:80"),
+        call(3, 1, "recvfrom", &[4, 0, 100, 2], 60),
+        call(4, 1, "recvmsg", &[4, 0, 2], 60),
+        call(5, 1, "recvfrom", &[4, 0, 100, 0], 12),
+        sized(call(6, 1, "sendmmsg", &[4, 0, 1, 0], 1), 1500),
+        sized(call(7, 1, "recvmmsg", &[4, 0, 1, 0, 0], 1), 7),
+        sized(call(8, 1, "recvmmsg", &[4, 0, 1, 2, 0], 1), 7),
+        sized(call(9, 1, "sendmmsg", &[4, 0, 1, 0], -11), 1500),
+        call(10, 1, "sendto", &[4, 0, 5, 0], 5),
+    ];
+    let (mut world, mut streams) = (World::new(), crate::streams::Streams::new());
+    for event in &events {
+        event.with(|event| {
+            world.apply(BOX, event);
+            streams.apply(&world, BOX, event);
+        });
+    }
+    let process = world.process_by_pid(1).unwrap();
+    assert_eq!((process.bytes_received, process.bytes_sent), (19, 1505));
+    let [stream] = streams.list(BOX) else { panic!("{:?}", streams.list(BOX)) };
+    assert_eq!((stream.bytes_in, stream.bytes_out), (19, 1505));
+}
