@@ -2,7 +2,8 @@
 //!
 //! One record per file, by the path as the container sees it: a name that is removed, or given to another file, and
 //! then made again is another file with a record of its own, so that nothing is hidden by doing something to its name.
-//! What is done through an open file is done to the file that was opened, whatever its name is by then. A path is the
+//! What is done through an open file is done to the file that was opened, whatever its name is by then. What lies in a
+//! directory has its new name with it. A path is the
 //! kernel's where it was recorded; of calls that leave no open file (`unlink`, `rename`, `chmod`, failed opens) it is
 //! what the program claimed, made absolute. Acts of the same kind by the same process that follow each other are one
 //! act with a count.
@@ -59,6 +60,8 @@ pub struct LeftOut {
     pub unlisted_written: u64,
     /// Acts that are counted in their file's record, but are not among its acts.
     pub acts: u64,
+    /// Renames of directories that were too much work, so that what lay in them is still listed where it was.
+    pub directories: u64,
     /// Bytes written whose content was not kept, though the recording may have it.
     pub content: u64,
 }

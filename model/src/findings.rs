@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use afterimage_format::{BootNanos, ContainerUid, Event, EventCode, EventFlags, TaskKey};
 
-use crate::{World, process::ProcessKey, requests::Requests, text::Safe};
+use crate::{World, process::ProcessKey, renames::Renames, requests::Requests, text::Safe};
 use act::Act;
 pub use attack::technique;
 
@@ -110,17 +110,19 @@ struct Memory {
     /// What was told already.
     told: HashSet<(&'static str, String)>,
     /// Files written during the recording, by path.
-    written: HashMap<Vec<u8>, Written>,
+    written: BTreeMap<Vec<u8>, Written>,
     /// Descriptors through which a file was written that is not closed yet.
     writing: HashMap<(ProcessKey, i32), Vec<u8>>,
     /// Images executed.
-    executed: HashSet<Vec<u8>>,
+    executed: BTreeMap<Vec<u8>, ()>,
     /// Effective user ids at the last execution.
     users: HashMap<ProcessKey, u32>,
     /// Processes found to be foreign.
     foreign: HashSet<ProcessKey>,
     /// Connections that failed.
     tried: tried::Tried,
+    /// Work that renames of directories may still make.
+    renames: Renames,
     /// Requests of io_urings.
     requests: Requests,
     /// When descriptors of eBPF objects were opened by their numbers.
@@ -216,6 +218,19 @@ impl Memory {
             detail: seen.detail,
             attack: seen.attack,
         })
+    }
+
+    /// What was known under a name, and below it, is known under another.
+    fn rename(&mut self, from: &[u8], to: &[u8]) {
+        if let Some(written) = self.written.remove(from) {
+            self.written.insert(to.to_vec(), written);
+        }
+        if self.executed.remove(from).is_some() {
+            self.executed.insert(to.to_vec(), ());
+        }
+        let both = (from, to);
+        let done = self.renames.apply(&mut self.written, both) && self.renames.apply(&mut self.executed, both);
+        self.dropped += u64::from(!done);
     }
 
     fn remember_user(&mut self, key: ProcessKey, euid: Option<u32>) {

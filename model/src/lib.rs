@@ -20,6 +20,7 @@ pub mod net;
 pub mod paths;
 pub mod peer;
 pub mod process;
+mod renames;
 mod requests;
 pub mod sockaddr;
 pub mod standard;

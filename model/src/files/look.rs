@@ -498,12 +498,15 @@ impl<'a> Look<'a> {
         let file = self.set.with_name(from, time);
         if swaps {
             let other = self.set.with_name(to, time);
+            let mut below = self.set.take_below(from, to, time);
+            below.extend(self.set.take_below(to, from, time));
             for (file, name) in [(file, to), (other, from)] {
                 if let Some(file) = file {
                     self.set.rename(file, name);
                     self.note(file, ActKind::Renamed, 0);
                 }
             }
+            self.set.put(below);
             return;
         }
         let there = self.set.holder(to).filter(|record| !record.is_gone()).map(|record| record.id);
@@ -516,6 +519,9 @@ impl<'a> Look<'a> {
         };
         self.set.rename(file, to);
         self.note(file, ActKind::Renamed, 0);
+        // No other directory can be below it: what is seen there was not seen to go.
+        let below = self.set.take_below(from, to, time);
+        self.set.put(below);
     }
 
     fn linked(&mut self, name: &str) {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use afterimage_format::BootNanos;
 
 use super::{Act, ActKind, FileId, FileLimits, FileRecord, LeftOut};
+use crate::renames::{self, Renames};
 
 /// Open files that are remembered.
 const MOST_OPEN: usize = 65_536;
@@ -28,6 +29,14 @@ pub(super) struct Open {
     pub(super) at: Option<u64>,
 }
 
+/// A file without its name: what lies in a directory while that is renamed.
+#[derive(Debug)]
+pub(super) struct Taken {
+    file: FileId,
+    old: Vec<u8>,
+    new: Vec<u8>,
+}
+
 /// The files of one container.
 #[derive(Debug, Clone)]
 pub(super) struct FileSet {
@@ -43,6 +52,7 @@ pub(super) struct FileSet {
     /// Room that content takes.
     content: usize,
     acts: usize,
+    renames: Renames,
     pub(super) left_out: LeftOut,
 }
 
@@ -59,6 +69,7 @@ impl FileSet {
             next: 0,
             content: 0,
             acts: 0,
+            renames: Renames::default(),
             left_out: LeftOut::default(),
         }
     }
@@ -144,6 +155,37 @@ impl FileSet {
         self.forget_if_crowded(&old);
         self.give(to, id);
         self.make_room(to);
+    }
+
+    /// Takes the names of all that lies in a directory, which is to be called `to`. Those that are gone were gone before.
+    pub(super) fn take_below(&mut self, from: &[u8], to: &[u8], time: BootNanos) -> Vec<Taken> {
+        let Some(names) = self.renames.below(&self.names, from) else {
+            self.left_out.directories += u64::from(self.counts(time));
+            return Vec::new();
+        };
+        let mut taken = Vec::new();
+        for old in names {
+            let holder = self.holder(&old).filter(|record| !record.is_gone()).map(|record| record.id);
+            if let (Some(file), Some(new)) = (holder, renames::renamed(&old, from, to)) {
+                if let Some(name) = self.names.get_mut(&old) {
+                    name.now = None;
+                }
+                self.forget_if_crowded(&old);
+                taken.push(Taken { file, old, new });
+            }
+        }
+        taken
+    }
+
+    /// Gives the files that were taken their new names.
+    pub(super) fn put(&mut self, taken: Vec<Taken>) {
+        for Taken { file, old, new } in taken {
+            let Some(record) = self.records.get_mut(&file) else { continue };
+            record.path.clone_from(&new);
+            record.was_called(old);
+            self.give(&new, file);
+            self.make_room(&new);
+        }
     }
 
     /// That a name is nobody's is remembered as far as there is room.

@@ -491,3 +491,61 @@ fn what_was_done_before_the_range_is_state_and_is_not_counted() {
     }
     assert!(!late.get(BOX, b"/tmp/.x").unwrap().is_counted(), "nothing was done to it since");
 }
+
+fn rename(time: u64, from: &str, to: &str) -> OwnedEvent {
+    call(time, 3, "rename", &[0, 0], 0).with_path(from).with_field(FieldTag::PATH2, to.as_bytes())
+}
+
+fn made(time: u64, fd: u64, path: &str, bytes: &[u8]) -> [OwnedEvent; 2] {
+    let open = call(time, 3, "openat", &[CWD, 0, 0o1101, 0o600], fd.cast_signed());
+    [open.with_path(path).with_kpath(path), write(time + 1, 3, fd, bytes)]
+}
+
+/// A tester's `mv /tmp/h/stage /tmp/h/.hid` left both files listed as still there, and two others as removed unwritten.
+#[test]
+fn what_lies_in_a_directory_goes_with_it() {
+    let mut events = vec![call(1, 3, "mkdir", &[0], 0).with_path("/h/stage")];
+    events.extend(made(10, 6, "/h/stage/loot1", b"100"));
+    events.extend(made(20, 7, "/h/stage/in/loot2", b"20"));
+    events.extend(made(22, 8, "/h/stage-2", b"x"));
+    events.extend(made(24, 9, "/h/stage/early", b"x"));
+    events.push(unlink(26, "/h/stage/early"));
+    events.push(rename(30, "/h/stage", "/h/.hid"));
+    // Through the descriptor, and by the new name.
+    events.push(write(31, 3, 6, b"more"));
+    events.push(exec(32, 3, "/h/.hid/in/loot2", &["x"]));
+    events.push(unlink(33, "/h/.hid/loot1"));
+    let files = files(&events);
+    let known: Vec<_> = files
+        .list(BOX)
+        .map(|f| (String::from_utf8_lossy(&f.path).into_owned(), f.bytes_written, f.deleted, f.directory))
+        .collect();
+    let is = |path: &str, written, deleted, directory| (path.to_owned(), written, deleted, directory);
+    assert_eq!(
+        known,
+        [
+            is("/h/.hid", 0, false, true),
+            is("/h/.hid/in/loot2", 2, false, false),
+            is("/h/.hid/loot1", 7, true, false),
+            is("/h/stage-2", 1, false, false),
+            // It was gone by then.
+            is("/h/stage/early", 1, true, false),
+        ]
+    );
+    let run = files.get(BOX, b"/h/.hid/in/loot2").unwrap();
+    assert!(run.was_dropped_and_executed());
+    assert_eq!(run.formerly, [b"/h/stage/in/loot2"]);
+}
+
+#[test]
+fn directories_that_change_places_keep_their_files() {
+    let mut events = Vec::new();
+    events.extend(made(10, 6, "/a/x", b"1"));
+    events.extend(made(20, 7, "/b/x", b"22"));
+    let mut swap = call(30, 3, "renameat2", &[CWD, 0, CWD, 0, 2], 0).with_path("/a");
+    swap = swap.with_field(FieldTag::PATH2, b"/b");
+    events.push(swap);
+    let files = files(&events);
+    let written = |path: &[u8]| files.named(BOX, path).map(|f| f.bytes_written).collect::<Vec<_>>();
+    assert_eq!((written(b"/a/x"), written(b"/b/x")), (vec![2], vec![1]));
+}

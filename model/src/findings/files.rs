@@ -190,9 +190,7 @@ fn renamed(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {
         return None;
     }
     let (from, to) = (act.path()?, act.path2()?);
-    if let Some(written) = memory.written.remove(&from) {
-        memory.written.insert(to.clone(), written);
-    }
+    memory.rename(&from, &to);
     let place = places::changed(&to)?;
     Some(about(act, place.severity, place.title, place.attack, &to))
 }
@@ -212,7 +210,7 @@ fn deleted(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {
 }
 
 fn removed(act: &Act<'_>, memory: &Memory, path: &[u8]) -> Option<Seen> {
-    if memory.executed.contains(path) {
+    if memory.executed.contains_key(path) {
         return Some(about(act, Severity::Warning, "executed program deleted", "T1070.004", path));
     }
     let title = "log or history deleted";

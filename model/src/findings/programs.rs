@@ -38,14 +38,14 @@ pub(super) fn look(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {
 
 /// Remembers that an image was executed; false when it was before.
 fn remember(memory: &mut Memory, image: &[u8]) -> bool {
-    if memory.executed.contains(image) {
+    if memory.executed.contains_key(image) {
         return false;
     }
     if memory.executed.len() >= MOST_REMEMBERED {
         memory.dropped += 1;
         return false;
     }
-    memory.executed.insert(image.to_vec())
+    memory.executed.insert(image.to_vec(), ()).is_none()
 }
 
 /// Standard input and output are a connection to another host.

@@ -450,3 +450,19 @@ fn hostile_names_are_escaped_and_a_flood_is_bounded() {
     assert_eq!(told, MOST_FINDINGS);
     assert_eq!(story.dropped(BOX), 2000);
 }
+
+#[test]
+fn a_program_that_was_written_is_known_wherever_its_directory_goes() {
+    let mut events = vec![run(1, 1, "/bin/sh", &["sh"]).with_field(FieldTag::COMM, b"sh")];
+    events.extend(write_file(10, 1, 6, "/tmp/d1/im", 682_696));
+    events.extend([
+        call(20, 1, "rename", &[0, 0], 0).with_path("/tmp/d1").with_field(FieldTag::PATH2, b"/tmp/d2"),
+        fork(30, 1, 2),
+        run(31, 2, "/tmp/d2/im", &["im"]).with_number(exec::EXE_FLAGS, exec::EXE_UPPER_LAYER),
+        call(40, 1, "rename", &[0, 0], 0).with_path("/tmp/d2").with_field(FieldTag::PATH2, b"/tmp/d3"),
+        call(41, 1, "unlink", &[0], 0).with_path("/tmp/d3/im"),
+    ]);
+    let told = lines(&events);
+    assert!(told.iter().any(|line| line.contains("written, then executed: im")), "{told:?}");
+    assert!(told.iter().any(|line| line.contains("executed program deleted: /tmp/d3/im")), "{told:?}");
+}

@@ -146,6 +146,7 @@ fn members(left_out: LeftOut) -> Value {
         "unlisted_acts": left_out.unlisted,
         "unlisted_written": left_out.unlisted_written,
         "acts": left_out.acts,
+        "directories": left_out.directories,
     })
 }
 
@@ -163,6 +164,12 @@ fn sentences(left_out: LeftOut) -> Vec<String> {
         lines.push(format!(
             "{} acts are counted, but did not fit into the histories of their files",
             left_out.acts
+        ));
+    }
+    if left_out.directories > 0 {
+        lines.push(format!(
+            "{} renames of directories were too much work: what lay in them is listed under its old name",
+            left_out.directories
         ));
     }
     lines
