@@ -28,6 +28,8 @@ const PROT_WRITE: u64 = 2;
 const PROT_EXEC: u64 = 4;
 const MAP_SHARED: u64 = 1;
 const MAP_ANONYMOUS: u64 = 0x20;
+const AT_SYMLINK_FOLLOW: u64 = 0x400;
+const AT_EMPTY_PATH: u64 = 0x1000;
 const RENAME_EXCHANGE: u64 = 2;
 /// `pwritev2`: behind the file's end, wherever the call says.
 const RWF_APPEND: u64 = 0x10;
@@ -235,7 +237,10 @@ impl<'a> Look<'a> {
                 self.note_fd(self.fd(0), ActKind::OwnerSet);
             }
             "chown" | "lchown" | "fchownat" | "chown32" | "lchown32" => self.note_path(ActKind::OwnerSet),
-            "unlink" | "unlinkat" | "rmdir" => self.note_path(ActKind::Deleted),
+            "unlink" | "unlinkat" | "rmdir" => {
+                let path = self.path();
+                self.removed(path);
+            }
             "mkdir" | "mkdirat" => self.made_directory(),
             "mknod" | "mknodat" => {
                 let path = self.path();
@@ -285,9 +290,11 @@ impl<'a> Look<'a> {
         if let Some(path) = self.event.bytes(FieldTag::PATH) {
             let path = self.world.resolve(self.event.task, dirfd, path);
             match kind {
-                ActKind::Created => self.note_made(Some((path, false)), kind),
-                _ => self.note_at(Some((path, false)), kind),
-            };
+                ActKind::Created => {
+                    self.note_made(Some((path, false)), kind);
+                }
+                _ => self.removed(Some((path, false))),
+            }
         }
     }
 
@@ -352,6 +359,7 @@ impl<'a> Look<'a> {
             let maybe = kind == ActKind::OpenedOrCreated;
             record.existence = if maybe { Existence::MaybeMade } else { Existence::Found };
         }
+        record.nameless = nameless;
         let id = record.id;
         if flags & O_TRUNC != 0 && writes {
             self.empty(id);
@@ -498,43 +506,92 @@ impl<'a> Look<'a> {
         let file = self.set.with_name(from, time);
         if swaps {
             let other = self.set.with_name(to, time);
-            let mut below = self.set.take_below(from, to, time);
-            below.extend(self.set.take_below(to, from, time));
-            for (file, name) in [(file, to), (other, from)] {
-                if let Some(file) = file {
-                    self.set.rename(file, name);
-                    self.note(file, ActKind::Renamed, 0);
-                }
+            let mut taken = self.set.take_below(from, to, time);
+            taken.extend(self.set.take_below(to, from, time));
+            for (file, from, to) in [(file, from, to), (other, to, from)] {
+                let Some(file) = file else { continue };
+                taken.push(self.set.take(file, from.to_vec(), to.to_vec()));
+                self.note(file, ActKind::Renamed, 0);
             }
-            self.set.put(below);
+            self.set.put(taken);
             return;
         }
         let there = self.set.holder(to).filter(|record| !record.is_gone()).map(|record| record.id);
+        // Two names of one file: nothing is done.
+        if there.is_some() && there == file {
+            return;
+        }
         if let Some(replaced) = there {
-            self.note(replaced, ActKind::Replaced, 0);
+            self.lost_name(replaced, to, ActKind::Replaced);
         }
         let Some(file) = file else {
             self.set.refuse(self.event.time, ActKind::Renamed, 0);
             return;
         };
-        self.set.rename(file, to);
+        let mut taken = vec![self.set.take(file, from.to_vec(), to.to_vec())];
+        taken.extend(self.set.take_below(from, to, time));
+        self.set.put(taken);
         self.note(file, ActKind::Renamed, 0);
-        // No other directory can be below it: what is seen there was not seen to go.
-        let below = self.set.take_below(from, to, time);
-        self.set.put(below);
+    }
+
+    /// A name was taken from a file, which is there under its others, where it has any.
+    fn lost_name(&mut self, id: FileId, path: &[u8], kind: ActKind) -> Option<&mut FileRecord> {
+        let has_others = self.set.unlink(id, path);
+        let record = self.note(id, kind, 0)?;
+        if has_others {
+            record.is_still_there();
+        }
+        Some(record)
+    }
+
+    /// A name was removed.
+    fn removed(&mut self, path: Option<(Vec<u8>, bool)>) {
+        let Some((path, kernel)) = path else { return };
+        match self.set.holder(&path).filter(|record| !record.is_gone()).map(|record| record.id) {
+            Some(id) => {
+                if let Some(record) = self.lost_name(id, &path, ActKind::Deleted) {
+                    record.kernel_path |= kernel;
+                }
+            }
+            None => {
+                self.note_at(Some((path, kernel)), ActKind::Deleted);
+            }
+        }
     }
 
     fn linked(&mut self, name: &str) {
         let is_symlink = name.starts_with("symlink");
         let nth = usize::from(!is_symlink);
+        let path = self.claimed(FieldTag::PATH2, nth);
+        if !is_symlink
+            && let (Some(id), Some(path)) = (self.link_source(name), &path)
+            && self.set.link(id, path)
+        {
+            self.note(id, ActKind::Linked, 0);
+            return;
+        }
         let Some(target) = self.claimed(FieldTag::PATH, 0) else { return };
-        let path = self.claimed(FieldTag::PATH2, nth).map(|path| (path, false));
+        let path = path.map(|path| (path, false));
         if let Some(record) = self.note_made(path, ActKind::Linked) {
             record.link_to = Some(target);
             if !is_symlink {
                 // It has another name already, and what was written by that.
                 record.content.begin(false);
             }
+        }
+    }
+
+    /// The file that a hard link is made of: by a descriptor, or by a name.
+    fn link_source(&mut self, name: &str) -> Option<FileId> {
+        let is_empty = self.event.bytes(FieldTag::PATH).is_none_or(<[u8]>::is_empty);
+        if name == "linkat" && is_empty && self.arg(4) & AT_EMPTY_PATH != 0 {
+            return self.by_fd(self.fd(0), ActKind::Linked, 0).map(|(id, _)| id);
+        }
+        let path = self.claimed(FieldTag::PATH, 0)?;
+        let follows = name == "linkat" && self.arg(4) & AT_SYMLINK_FOLLOW != 0;
+        match self.world.descriptor_at(self.event.task, &path).filter(|_| follows) {
+            Some(fd) => self.by_fd(fd, ActKind::Linked, 0).map(|(id, _)| id),
+            None => self.set.with_name(&path, self.event.time),
         }
     }
 }

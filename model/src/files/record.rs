@@ -15,8 +15,12 @@ pub struct FileRecord {
     pub lives: u64,
     /// Its path now, as the container sees it.
     pub path: Vec<u8>,
-    /// Paths it had before it was renamed, oldest first: at most the first and the last 16.
+    /// Paths it had before it or a directory above it was renamed, and names that were removed while it had others, oldest first: at most the first and the last 16.
     pub formerly: Vec<Vec<u8>>,
+    /// Its other names now, as hard links give them: the oldest first, at most 32.
+    pub links: Vec<Vec<u8>>,
+    /// It was made without a name (`O_TMPFILE`) and has none yet: its path is the kernel's word for it.
+    pub nameless: bool,
     /// The kernel told this path at least once; otherwise programs claimed it.
     pub kernel_path: bool,
     /// What a link points to, as claimed.
@@ -63,6 +67,8 @@ pub struct FileRecord {
 
 /// Former paths of one file.
 const FORMERLY: usize = 32;
+/// Names of one file beside the first.
+const LINKS: usize = 32;
 
 /// Numbers files of a container in the order in which they became known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -193,6 +199,8 @@ impl FileRecord {
             lives: 1,
             path,
             formerly: Vec::new(),
+            links: Vec::new(),
+            nameless: false,
             kernel_path: false,
             link_to: None,
             directory: false,
@@ -270,6 +278,48 @@ impl FileRecord {
             self.formerly.remove(FORMERLY / 2);
         }
         self.formerly.push(path);
+    }
+
+    /// It has one more name; `false` where there is no room for that.
+    pub(super) fn is_also_called(&mut self, path: &[u8]) -> bool {
+        let has_room = self.links.len() < LINKS;
+        if has_room {
+            self.links.push(path.to_vec());
+        }
+        has_room
+    }
+
+    /// It has one name less; `false` where that is its only one.
+    pub(super) fn is_called_no_more(&mut self, path: &[u8]) -> bool {
+        if self.links.is_empty() {
+            return false;
+        }
+        if self.path == path {
+            self.path = self.links.remove(0);
+        } else {
+            self.links.retain(|link| link != path);
+        }
+        self.was_called(path.to_vec());
+        true
+    }
+
+    /// One of its names is another now.
+    pub(super) fn is_called(&mut self, from: Vec<u8>, to: &[u8]) {
+        match self.links.iter_mut().find(|link| **link == from) {
+            Some(link) => *link = to.to_vec(),
+            None => self.path = to.to_vec(),
+        }
+        self.was_called(from);
+    }
+
+    /// A name of it was taken, and it is there under another.
+    pub(super) fn is_still_there(&mut self) {
+        (self.deleted, self.replaced, self.present) = (false, false, true);
+    }
+
+    /// All names that it has, or had last.
+    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
+        std::iter::once(&self.path).chain(&self.links).map(Vec::as_slice)
     }
 
     /// Its name is another file's now, or nobody's.

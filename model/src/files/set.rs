@@ -29,7 +29,7 @@ pub(super) struct Open {
     pub(super) at: Option<u64>,
 }
 
-/// A file without its name: what lies in a directory while that is renamed.
+/// A file without one of its names, until it is given another.
 #[derive(Debug)]
 pub(super) struct Taken {
     file: FileId,
@@ -75,7 +75,8 @@ impl FileSet {
     }
 
     pub(super) fn list(&self) -> impl Iterator<Item = &FileRecord> {
-        self.names.values().flat_map(|name| self.of(name))
+        // A file with several names is listed once, by the first.
+        self.names.iter().flat_map(|(path, name)| self.of(name).filter(move |record| record.path == *path))
     }
 
     pub(super) fn named(&self, path: &[u8]) -> impl Iterator<Item = &FileRecord> {
@@ -117,6 +118,9 @@ impl FileSet {
 
     /// Begins another file with a name.
     pub(super) fn begin(&mut self, path: &[u8], time: BootNanos) -> Option<FileId> {
+        if let Some(holder) = self.names.get(path).and_then(|name| name.now) {
+            self.unlink(holder, path);
+        }
         let full = self.records.len() >= self.limits.files;
         let name = self.names.get_mut(path);
         if let Some(name) = name.filter(|name| full || name.past.len() + 1 >= self.limits.lives)
@@ -139,22 +143,53 @@ impl FileSet {
 
     /// Gives a name to a file; the one that had it is one of the past.
     fn give(&mut self, path: &[u8], id: FileId) {
+        if let Some(holder) = self.names.get(path).and_then(|name| name.now) {
+            self.unlink(holder, path);
+        }
         let name = self.names.entry(path.to_vec()).or_default();
         name.past.extend(name.now.replace(id));
     }
 
-    /// Takes a file's name and gives it another.
-    pub(super) fn rename(&mut self, id: FileId, to: &[u8]) {
-        let Some(record) = self.records.get_mut(&id) else { return };
-        let old = std::mem::replace(&mut record.path, to.to_vec());
-        record.was_called(old.clone());
-        if let Some(name) = self.names.get_mut(&old) {
+    /// Takes a name from a file that has others; `false` where it has none.
+    pub(super) fn unlink(&mut self, id: FileId, path: &[u8]) -> bool {
+        let has_others = self.records.get_mut(&id).is_some_and(|record| record.is_called_no_more(path));
+        if has_others {
+            self.free(id, path);
+        }
+        has_others
+    }
+
+    /// Gives a file one more name, or its first; `false` where there is no room for that.
+    pub(super) fn link(&mut self, id: FileId, to: &[u8]) -> bool {
+        let crowded = self.names.len() > self.limits.files.saturating_mul(2);
+        let Some(record) = self.records.get_mut(&id) else { return false };
+        if record.nameless {
+            record.nameless = false;
+            let from = record.path.clone();
+            let taken = self.take(id, from, to.to_vec());
+            self.put(vec![taken]);
+            return true;
+        }
+        if crowded || !record.is_also_called(to) {
+            return false;
+        }
+        self.give(to, id);
+        true
+    }
+
+    /// A name is not a file's any more.
+    fn free(&mut self, id: FileId, path: &[u8]) {
+        if let Some(name) = self.names.get_mut(path) {
             name.now = name.now.filter(|now| *now != id);
             name.past.retain(|past| *past != id);
         }
-        self.forget_if_crowded(&old);
-        self.give(to, id);
-        self.make_room(to);
+        self.forget_if_crowded(path);
+    }
+
+    /// Takes a file's name, to give it another.
+    pub(super) fn take(&mut self, file: FileId, old: Vec<u8>, new: Vec<u8>) -> Taken {
+        self.free(file, &old);
+        Taken { file, old, new }
     }
 
     /// Takes the names of all that lies in a directory, which is to be called `to`. Those that are gone were gone before.
@@ -167,11 +202,7 @@ impl FileSet {
         for old in names {
             let holder = self.holder(&old).filter(|record| !record.is_gone()).map(|record| record.id);
             if let (Some(file), Some(new)) = (holder, renames::renamed(&old, from, to)) {
-                if let Some(name) = self.names.get_mut(&old) {
-                    name.now = None;
-                }
-                self.forget_if_crowded(&old);
-                taken.push(Taken { file, old, new });
+                taken.push(self.take(file, old, new));
             }
         }
         taken
@@ -181,8 +212,7 @@ impl FileSet {
     pub(super) fn put(&mut self, taken: Vec<Taken>) {
         for Taken { file, old, new } in taken {
             let Some(record) = self.records.get_mut(&file) else { continue };
-            record.path.clone_from(&new);
-            record.was_called(old);
+            record.is_called(old, &new);
             self.give(&new, file);
             self.make_room(&new);
         }

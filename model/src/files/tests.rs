@@ -172,7 +172,7 @@ fn a_flood_of_files_is_bounded_and_counted() {
     assert_eq!(written.content.left_out(), 200 - kept);
     let whole = written.content.assemble(1000);
     assert_eq!((whole.bytes.len(), whole.holes), (200, vec![(kept, 200 - kept)]));
-    let left_out = LeftOut { unlisted: 40, unlisted_written: 0, acts: 38, content: 200 - kept };
+    let left_out = LeftOut { unlisted: 40, unlisted_written: 0, acts: 38, directories: 0, content: 200 - kept };
     assert_eq!(files.left_out(BOX), left_out);
 }
 
@@ -492,10 +492,6 @@ fn what_was_done_before_the_range_is_state_and_is_not_counted() {
     assert!(!late.get(BOX, b"/tmp/.x").unwrap().is_counted(), "nothing was done to it since");
 }
 
-fn rename(time: u64, from: &str, to: &str) -> OwnedEvent {
-    call(time, 3, "rename", &[0, 0], 0).with_path(from).with_field(FieldTag::PATH2, to.as_bytes())
-}
-
 fn made(time: u64, fd: u64, path: &str, bytes: &[u8]) -> [OwnedEvent; 2] {
     let open = call(time, 3, "openat", &[CWD, 0, 0o1101, 0o600], fd.cast_signed());
     [open.with_path(path).with_kpath(path), write(time + 1, 3, fd, bytes)]
@@ -548,4 +544,44 @@ fn directories_that_change_places_keep_their_files() {
     let files = files(&events);
     let written = |path: &[u8]| files.named(BOX, path).map(|f| f.bytes_written).collect::<Vec<_>>();
     assert_eq!((written(b"/a/x"), written(b"/b/x")), (vec![2], vec![1]));
+}
+
+/// What was written by one name and executed by another were two files, of which one stayed and the other was never written.
+#[test]
+fn hard_links_are_names_of_one_file() {
+    let link = |time, from: &str, to: &str| {
+        call(time, 3, "link", &[0, 0], 0).with_path(from).with_field(FieldTag::PATH2, to.as_bytes())
+    };
+    let mut events = Vec::from(made(10, 6, "/tmp/hx", b"ELF"));
+    events.extend([link(20, "/tmp/hx", "/tmp/hy"), link(21, "/tmp/hy", "/tmp/hz"), unlink(22, "/tmp/hx")]);
+    events.push(exec(30, 3, "/tmp/hy", &["x"]));
+    events.push(rename(31, "/tmp/hz", "/tmp/z"));
+    let known = files(&events);
+    let [record] = known.list(BOX).collect::<Vec<_>>()[..] else { panic!("{:?}", known.list(BOX).count()) };
+    assert_eq!((record.path.as_slice(), record.links.as_slice()), (&b"/tmp/hy"[..], &[b"/tmp/z".to_vec()][..]));
+    assert_eq!((record.bytes_written, record.deleted, record.was_dropped_and_executed()), (3, false, true));
+    assert_eq!(record.formerly, [&b"/tmp/hx"[..], b"/tmp/hz"]);
+    assert_eq!(known.get(BOX, b"/tmp/z").map(|file| file.id), Some(record.id));
+    // The last name goes, and another file has the first.
+    events.extend([unlink(40, "/tmp/hy"), unlink(41, "/tmp/z")]);
+    events.extend(made(50, 7, "/tmp/hx", b"other"));
+    let known = files(&events);
+    let now: Vec<_> = known.list(BOX).map(|f| (f.path.as_slice(), f.bytes_written, f.deleted)).collect();
+    assert_eq!(now, [(&b"/tmp/hx"[..], 5, false), (b"/tmp/z", 3, true)]);
+}
+
+#[test]
+fn a_file_without_a_name_has_the_one_that_it_is_given() {
+    let open = call(10, 3, "openat", &[CWD, 0, 0o20_200_001, 0o700], 6).with_path("/tmp").with_kpath("/tmp/#12");
+    let linkat = |args: &[u64], from: &str| {
+        let event = call(20, 3, "linkat", args, 0).with_path(from);
+        files(&[open.clone(), write(11, 3, 6, b"ELF"), event.with_field(FieldTag::PATH2, b"/tmp/tf")])
+    };
+    for files in [linkat(&[6, 0, CWD, 0, 0x1000], ""), linkat(&[CWD, 0, CWD, 0, 0x400], "/proc/self/fd/6")] {
+        let all: Vec<_> = files.list(BOX).collect();
+        let [record] = all[..] else { panic!("{all:?}") };
+        assert_eq!((record.path.as_slice(), record.bytes_written, record.nameless), (&b"/tmp/tf"[..], 3, false));
+        assert_eq!((record.existence, record.deleted), (Existence::Made, false));
+        assert_eq!(record.content.assemble(9).bytes, b"ELF");
+    }
 }

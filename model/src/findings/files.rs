@@ -44,7 +44,10 @@ pub(super) fn look(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {
         }
         "fchmodat" | "fchmodat2" => mode_changed(act, memory, act.path(), act.arg(2)),
         "rename" | "renameat" | "renameat2" => renamed(act, memory),
-        "link" | "linkat" => linked(act),
+        "link" | "linkat" => {
+            remember_link(act, memory);
+            linked(act)
+        }
         "unlink" | "unlinkat" => deleted(act, memory),
         "truncate" if act.succeeded() => {
             let path = act.path()?;
@@ -200,6 +203,25 @@ fn linked(act: &Act<'_>) -> Option<Seen> {
     let from = act.path()?;
     let place = places::secret(&from).filter(|_| act.succeeded())?;
     Some(about(act, place.severity, "secret linked", place.attack, &from))
+}
+
+/// A file that was written has one more name.
+fn remember_link(act: &Act<'_>, memory: &mut Memory) {
+    const AT_EMPTY_PATH: u64 = 0x1000;
+    if !act.succeeded() {
+        return;
+    }
+    let of_descriptor = act.call() == "linkat" && act.arg(4) & AT_EMPTY_PATH != 0;
+    let open = || act.fd(act.arg(0) as i32).and_then(|info| info.kind.path()).map(<[u8]>::to_vec);
+    let is_named = act.event.bytes(FieldTag::PATH).is_some_and(|path| !path.is_empty());
+    let from = if of_descriptor && !is_named { open() } else { act.path() };
+    let (Some(from), Some(to)) = (from, act.path2()) else { return };
+    let Some(written) = memory.written.get(&from).cloned() else { return };
+    if memory.written.len() >= MOST_REMEMBERED {
+        memory.dropped += 1;
+        return;
+    }
+    memory.written.insert(to, written);
 }
 
 fn deleted(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {

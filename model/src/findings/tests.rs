@@ -463,6 +463,6 @@ fn a_program_that_was_written_is_known_wherever_its_directory_goes() {
         call(41, 1, "unlink", &[0], 0).with_path("/tmp/d3/im"),
     ]);
     let told = lines(&events);
-    assert!(told.iter().any(|line| line.contains("written, then executed: im")), "{told:?}");
+    assert!(told.iter().any(|line| line.contains("written, then executed: /tmp/d2/im")), "{told:?}");
     assert!(told.iter().any(|line| line.contains("executed program deleted: /tmp/d3/im")), "{told:?}");
 }

@@ -137,7 +137,11 @@ pub(super) fn apply(state: &mut State, call: &Call<'_>, effect: Effect) {
         Effect::Ioctl => ioctl(state, call),
         Effect::Pipe { flags } => pipe(state, call, flags.map_or(0, |at| call.arg(at))),
         Effect::Read | Effect::Receive => transfer(state, call, call.fd(0), false),
-        Effect::Messages { writes } => transfer(state, call, call.fd(0), writes),
+        // Each message may have an address of its own: none of them is the socket's.
+        Effect::Messages { writes } => {
+            let ways = (writes, streams::moved(call.event));
+            moved(state, call.key, (call.table, call.fd(0)), ways, None);
+        }
         Effect::Write => transfer(state, call, call.fd(0), true),
         Effect::Copy { from, to } => {
             transfer(state, call, call.fd(from), false);

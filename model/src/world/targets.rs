@@ -54,6 +54,13 @@ impl World {
         Some(if behind.is_empty() { open.to_vec() } else { paths::join(open, behind) })
     }
 
+    /// The descriptor of the thread's own process that an absolute path is (`/proc/self/fd/5`).
+    pub fn descriptor_at(&self, task: TaskKey, path: &[u8]) -> Option<i32> {
+        let own = self.process_of_task(task)?.key;
+        let (process, fd, behind) = self.named_descriptor(task, path)?;
+        (process.key == own && behind.is_empty()).then_some(fd)
+    }
+
     /// The process and the descriptor that a path names, and what is behind them.
     fn named_descriptor<'p>(&self, task: TaskKey, path: &'p [u8]) -> Option<(&Process, i32, &'p [u8])> {
         let own = self.process_of_task(task)?;

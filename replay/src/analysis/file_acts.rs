@@ -25,7 +25,7 @@ const COLUMNS: &[Column] = &[
     Column::new(
         "marks",
         "MARKS",
-        "what it is by the end of the range: dropped and executed, deleted, replaced, upper layer, link, directory, claimed \
+        "what it is by the end of the range: dropped and executed, deleted, replaced, upper layer, link, no name (`O_TMPFILE`), directory, claimed \
          path, from before (something was done to it before the range too, and is not counted), and for how many files of \
          its name it stands",
     )
@@ -40,7 +40,10 @@ const COLUMNS: &[Column] = &[
         for each")
         .hidden()
         .integer(),
-    Column::new("formerly", "FORMERLY", "paths it had before it was renamed: the first and the last 16").kind(Kind::Texts).optional(),
+    Column::new("formerly", "FORMERLY", "paths it had before it, or a directory above it, was renamed, and other names that were removed: the first and the last 16").kind(Kind::Texts).optional(),
+    Column::new("links", "LINKS", "its other names by the end of the range, as hard links give them: at most 32")
+        .kind(Kind::Texts)
+        .optional(),
     Column::new("link_to", "LINK TO", "what a link points to, as claimed").hidden(),
     Column::new("by", "BY", "processes that did it in the range").kind(Kind::Texts).flexible().spare(),
     Column::new("existence", "EXISTENCE", "found, made, maybe made or unknown: whether it was there before")
@@ -194,6 +197,7 @@ impl FileRow<'_> {
             (record.replaced, "replaced"),
             (record.upper_layer == Some(true), "upper layer"),
             (record.link_to.is_some(), "link"),
+            (record.nameless, "no name"),
             (record.directory, "directory"),
             (!record.kernel_path, "claimed path"),
             (record.is_from_before(), "from before"),
@@ -247,6 +251,7 @@ impl Record for FileRow<'_> {
             }
             "lives" => Cell::number(record.lives),
             "formerly" => Cell::list(record.formerly.iter().map(|p| escape(p))),
+            "links" => Cell::list(record.links.iter().map(|path| escape(path))),
             "link_to" => Cell::option(record.link_to.as_deref(), |to| Cell::safe(escape(to))),
             "by" => Cell::list(self.by()),
             "existence" => Cell::word(match record.existence {

@@ -120,7 +120,7 @@ pub(super) fn run(args: &FilesArgs, session: &mut Session<'_>) -> Result<Verdict
     let mut records: Vec<_> = all
         .into_iter()
         .filter(|(r, _)| r.is_counted() && wanted(r, args))
-        .filter(|(r, _)| glob.as_ref().is_none_or(|g| g.matches(&r.path)))
+        .filter(|(r, _)| glob.as_ref().is_none_or(|g| r.names().any(|name| g.matches(name))))
         .collect();
     records.sort_by_key(|(r, _)| r.first);
     let start = target.life().begin;
@@ -196,7 +196,7 @@ fn choose<'a>(
     place: &str,
 ) -> Result<Lived<'a>, Failure> {
     let raw = unescape(path).unwrap_or_else(|| path.to_owned().into_bytes());
-    let mut named: Vec<_> = all.iter().filter(|(r, _)| r.path == raw).copied().collect();
+    let mut named: Vec<_> = all.iter().filter(|(r, _)| r.path == raw || r.links.contains(&raw)).copied().collect();
     if named.is_empty() {
         named = all.iter().filter(|(r, _)| r.formerly.contains(&raw)).copied().collect();
         let count = named.len() as u64;

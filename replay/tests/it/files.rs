@@ -162,7 +162,7 @@ fn each_file_that_had_a_path_is_a_row_and_the_sums_agree() {
     let written = sum(tree["processes"].as_array().expect("a list"), "bytes_written");
     assert_eq!(written, 55);
     assert_eq!(sum(document["files"].as_array().expect("a list"), "written"), written);
-    let none = serde_json::json!({"unlisted_acts": 0, "unlisted_written": 0, "acts": 0});
+    let none = serde_json::json!({"unlisted_acts": 0, "unlisted_written": 0, "acts": 0, "directories": 0});
     assert_eq!(document["left_out"], none);
 }
 
