@@ -229,7 +229,8 @@ impl Memory {
             self.executed.insert(to.to_vec(), ());
         }
         let both = (from, to);
-        let done = self.renames.apply(&mut self.written, both) && self.renames.apply(&mut self.executed, both);
+        let done =
+            self.renames.apply(&mut self.written, both) && self.renames.apply(&mut self.executed, both);
         self.dropped += u64::from(!done);
     }
 

@@ -26,7 +26,11 @@ impl Default for Renames {
 
 impl Renames {
     /// The names below a directory of all that are known; `None` where that would be too much work.
-    pub(crate) fn below<V>(&mut self, known: &BTreeMap<Vec<u8>, V>, directory: &[u8]) -> Option<Vec<Vec<u8>>> {
+    pub(crate) fn below<V>(
+        &mut self,
+        known: &BTreeMap<Vec<u8>, V>,
+        directory: &[u8],
+    ) -> Option<Vec<Vec<u8>>> {
         let first = [directory, b"/"].concat();
         let mut names = Vec::new();
         for (name, _) in known.range(first..).take_while(|(name, _)| is_below(name, directory)) {

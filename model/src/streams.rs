@@ -16,8 +16,8 @@ use std::collections::{BTreeMap, HashMap};
 use afterimage_format::{BootNanos, ContainerUid, Event};
 
 pub use chunk::{Chunk, Gap, Reassembled};
-pub(crate) use transfer::{moved, peeks};
 pub use transfer::{Transfer, counts_messages, transfers};
+pub(crate) use transfer::{moved, peeks};
 
 use crate::{
     World,

@@ -470,8 +470,7 @@ impl<'a> Look<'a> {
         // `MAP_SHARED_VALIDATE` has this bit too, `MAP_PRIVATE` has not.
         if protection & PROT_WRITE != 0
             && flags & MAP_SHARED != 0
-            && let Some(open) = self.open_file(fd).and_then(|(id, _)| self.set.opened(id))
-            && let Some(record) = self.set.record_mut(open.file)
+            && let Some(record) = self.note_fd(fd, ActKind::MappedForWriting)
         {
             record.content.unseen();
         }

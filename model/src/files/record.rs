@@ -125,6 +125,8 @@ pub enum ActKind {
     Truncated,
     /// Mapped to be executed.
     Mapped,
+    /// Mapped so that what is written there is written to it: how much that is, nobody sees.
+    MappedForWriting,
     /// Executed.
     Executed,
     /// Mode set.
@@ -166,6 +168,7 @@ impl ActKind {
             Self::Refused => 13,
             Self::OpenedOrCreated => 14,
             Self::Replaced => 15,
+            Self::MappedForWriting => 16,
         }
     }
 
@@ -180,6 +183,7 @@ impl ActKind {
             Self::Written => "written",
             Self::Truncated => "truncated",
             Self::Mapped => "mapped to execute",
+            Self::MappedForWriting => "mapped for writing",
             Self::Executed => "executed",
             Self::ModeSet { .. } => "mode set",
             Self::OwnerSet => "owner set",
@@ -251,6 +255,7 @@ impl FileRecord {
             | ActKind::OpenedOrCreated.bit()
             | ActKind::Replaced.bit()
             | ActKind::Written.bit()
+            | ActKind::MappedForWriting.bit()
             | ActKind::Truncated.bit()
             | ActKind::ModeSet { mode: 0 }.bit()
             | ActKind::OwnerSet.bit()
@@ -393,7 +398,7 @@ impl FileRecord {
         // What is done through a descriptor does not tell whether the name is there.
         match kind {
             ActKind::Deleted | ActKind::Replaced => self.present = false,
-            ActKind::Refused | ActKind::Read | ActKind::Written => {}
+            ActKind::Refused | ActKind::Read | ActKind::Written | ActKind::MappedForWriting => {}
             _ => self.present = !self.is_gone(),
         }
     }

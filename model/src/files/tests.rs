@@ -172,7 +172,8 @@ fn a_flood_of_files_is_bounded_and_counted() {
     assert_eq!(written.content.left_out(), 200 - kept);
     let whole = written.content.assemble(1000);
     assert_eq!((whole.bytes.len(), whole.holes), (200, vec![(kept, 200 - kept)]));
-    let left_out = LeftOut { unlisted: 40, unlisted_written: 0, acts: 38, directories: 0, content: 200 - kept };
+    let left_out =
+        LeftOut { unlisted: 40, unlisted_written: 0, acts: 38, directories: 0, content: 200 - kept };
     assert_eq!(files.left_out(BOX), left_out);
 }
 
@@ -558,7 +559,10 @@ fn hard_links_are_names_of_one_file() {
     events.push(rename(31, "/tmp/hz", "/tmp/z"));
     let known = files(&events);
     let [record] = known.list(BOX).collect::<Vec<_>>()[..] else { panic!("{:?}", known.list(BOX).count()) };
-    assert_eq!((record.path.as_slice(), record.links.as_slice()), (&b"/tmp/hy"[..], &[b"/tmp/z".to_vec()][..]));
+    assert_eq!(
+        (record.path.as_slice(), record.links.as_slice()),
+        (&b"/tmp/hy"[..], &[b"/tmp/z".to_vec()][..])
+    );
     assert_eq!((record.bytes_written, record.deleted, record.was_dropped_and_executed()), (3, false, true));
     assert_eq!(record.formerly, [&b"/tmp/hx"[..], b"/tmp/hz"]);
     assert_eq!(known.get(BOX, b"/tmp/z").map(|file| file.id), Some(record.id));
@@ -572,7 +576,8 @@ fn hard_links_are_names_of_one_file() {
 
 #[test]
 fn a_file_without_a_name_has_the_one_that_it_is_given() {
-    let open = call(10, 3, "openat", &[CWD, 0, 0o20_200_001, 0o700], 6).with_path("/tmp").with_kpath("/tmp/#12");
+    let open =
+        call(10, 3, "openat", &[CWD, 0, 0o20_200_001, 0o700], 6).with_path("/tmp").with_kpath("/tmp/#12");
     let linkat = |args: &[u64], from: &str| {
         let event = call(20, 3, "linkat", args, 0).with_path(from);
         files(&[open.clone(), write(11, 3, 6, b"ELF"), event.with_field(FieldTag::PATH2, b"/tmp/tf")])
@@ -580,8 +585,25 @@ fn a_file_without_a_name_has_the_one_that_it_is_given() {
     for files in [linkat(&[6, 0, CWD, 0, 0x1000], ""), linkat(&[CWD, 0, CWD, 0, 0x400], "/proc/self/fd/6")] {
         let all: Vec<_> = files.list(BOX).collect();
         let [record] = all[..] else { panic!("{all:?}") };
-        assert_eq!((record.path.as_slice(), record.bytes_written, record.nameless), (&b"/tmp/tf"[..], 3, false));
+        assert_eq!(
+            (record.path.as_slice(), record.bytes_written, record.nameless),
+            (&b"/tmp/tf"[..], 3, false)
+        );
         assert_eq!((record.existence, record.deleted), (Existence::Made, false));
         assert_eq!(record.content.assemble(9).bytes, b"ELF");
     }
+}
+
+/// A file that was filled through a mapping was one of 0 bytes written, as if that were known.
+#[test]
+fn a_mapping_that_writes_is_an_act() {
+    let map = |time, flags| call(time, 3, "mmap", &[0, 4096, 3, flags, 6, 0], 0x7000);
+    let shared = files(&[open(10, 0o102, 6, "/tmp/mm"), map(11, 1)]);
+    let record = shared.get(BOX, b"/tmp/mm").unwrap();
+    assert!(
+        record.was(ActKind::MappedForWriting) && record.was_changed() && record.content.had_unseen_writes()
+    );
+    let private = files(&[open(10, 2, 6, "/tmp/mm"), map(11, 2)]);
+    let record = private.get(BOX, b"/tmp/mm").unwrap();
+    assert!(!record.was(ActKind::MappedForWriting) && !record.was_changed());
 }

@@ -88,7 +88,9 @@ fn new_root(act: &Act<'_>) -> String {
     match act.process.root_of(act.event.task.tid).filter(|_| act.succeeded()) {
         Some(root) if !root.is_empty() => text::escape(root).into_string(),
         // Where that is not known, as it was claimed.
-        Some(_) => act.event.bytes(FieldTag::PATH).map_or(String::new(), |path| text::escape(path).into_string()),
+        Some(_) => {
+            act.event.bytes(FieldTag::PATH).map_or(String::new(), |path| text::escape(path).into_string())
+        }
         None => act.path().map_or(String::new(), |path| act.told(&path).into_string()),
     }
 }

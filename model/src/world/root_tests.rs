@@ -195,7 +195,10 @@ fn a_finding_tells_the_new_root_by_its_path_outside() {
     let by_1 = |path: &str| Some(format!("{path} by 1 sh"));
     assert_eq!(told(&chroot(2, 1, "/tmp/j1")), by_1("/tmp/j1"));
     assert_eq!(told(&chroot(3, 1, "/further")), by_1("/tmp/j1/further"));
-    assert_eq!(told(&call(4, 1, "chroot", &[0], -1).with_path("/no")), Some("/tmp/j1/further/no by 1 sh (refused: EPERM)".to_owned()));
+    assert_eq!(
+        told(&call(4, 1, "chroot", &[0], -1).with_path("/no")),
+        Some("/tmp/j1/further/no by 1 sh (refused: EPERM)".to_owned())
+    );
     told(&call(5, 1, "chdir", &[0], 0).with_path("/a"));
     assert_eq!(told(&chroot(6, 1, "b")), by_1("/tmp/j1/further/a/b"));
     // Through a descriptor of which nothing is known: where that leads is not known.

@@ -241,7 +241,8 @@ mod tests {
         for (size, outcome) in [(6, artifact::GONE), (6, artifact::GONE), (6, artifact::UNREADABLE)] {
             apply(&mut images, b"", size, 0, outcome, b"");
         }
-        let told: Vec<_> = images.by_path[&b"/tmp/.x"[..]].images.iter().map(|i| (i.size, i.outcome)).collect();
+        let told: Vec<_> =
+            images.by_path[&b"/tmp/.x"[..]].images.iter().map(|i| (i.size, i.outcome)).collect();
         assert_eq!(told, [(6, artifact::GONE), (6, artifact::UNREADABLE)]);
     }
 

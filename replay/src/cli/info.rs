@@ -355,7 +355,8 @@ impl Row<'_> {
         }
         let told = |(&(path, hash, outcome), whose): (&Program<'_>, &BTreeSet<ContainerUid>)| {
             let hash = hash.map_or_else(String::new, |hash| format!("sha256 {}, ", artifacts::hex(&hash)));
-            let times = if whose.len() > 1 { format!(", in {} containers", whose.len()) } else { String::new() };
+            let times =
+                if whose.len() > 1 { format!(", in {} containers", whose.len()) } else { String::new() };
             format!("{} ({hash}{}{times})", escape(path), artifacts::outcome(outcome))
         };
         let mut texts: Vec<String> = different.iter().take(TOLD_IMAGES).map(told).collect();

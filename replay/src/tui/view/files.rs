@@ -137,7 +137,7 @@ impl Columns {
 fn letters(file: &FileRecord, none: &'static str) -> Safe {
     const LETTERS: [(&[ActKind], &str); 8] = [
         (&[ActKind::Created, ActKind::OpenedOrCreated, ActKind::Linked], "c"),
-        (&[ActKind::Written, ActKind::Truncated], "w"),
+        (&[ActKind::Written, ActKind::MappedForWriting, ActKind::Truncated], "w"),
         (&[ActKind::Read], "r"),
         (&[ActKind::ModeSet { mode: 0 }, ActKind::OwnerSet], "m"),
         (&[ActKind::Renamed], "n"),

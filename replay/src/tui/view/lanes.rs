@@ -247,7 +247,9 @@ fn object(
 fn acts(file: &FileRecord) -> Vec<(BootNanos, &'static str, Role)> {
     let letter = |kind| match kind {
         ActKind::Created | ActKind::OpenedOrCreated | ActKind::Linked => ("c", Role::Write),
-        ActKind::Written | ActKind::Truncated | ActKind::OpenedForWriting => ("w", Role::Write),
+        ActKind::Written | ActKind::MappedForWriting | ActKind::Truncated | ActKind::OpenedForWriting => {
+            ("w", Role::Write)
+        }
         ActKind::Executed | ActKind::Mapped => ("X", Role::Exec),
         ActKind::Deleted | ActKind::Replaced => ("u", Role::Warn),
         ActKind::ModeSet { .. } | ActKind::OwnerSet => ("m", Role::Write),
