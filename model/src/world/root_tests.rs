@@ -202,5 +202,6 @@ fn a_finding_tells_the_new_root_by_its_path_outside() {
     told(&call(5, 1, "chdir", &[0], 0).with_path("/a"));
     assert_eq!(told(&chroot(6, 1, "b")), by_1("/tmp/j1/further/a/b"));
     // Through a descriptor of which nothing is known: where that leads is not known.
-    assert_eq!(told(&chroot(7, 1, "/proc/self/fd/9")), by_1("/proc/self/fd/9"));
+    told(&exec(7, 2, "/bin/sh", &["sh"]).with_field(FieldTag::CWD, b"/"));
+    assert_eq!(told(&chroot(8, 2, "/proc/self/fd/9")).as_deref(), Some("/proc/self/fd/9 by 2 sh"));
 }
