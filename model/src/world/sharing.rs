@@ -159,6 +159,7 @@ pub(super) fn forked(state: &mut State, (parent, maker): (ProcessKey, u32), chil
     // Of a thread that has its own, nobody follows who else has them.
     let is_apart = process.apart.get(&maker).is_some_and(|apart| apart.directories.is_some());
     if shares & CLONE_FILES != 0
+        && state.tables.contains_key(&ours)
         && let Some(theirs) = state.processes.get(&child).map(|child| child.table)
     {
         state.share_table(ours);
@@ -244,7 +245,7 @@ fn share_table(state: &mut State, call: &Call<'_>, child: Option<ProcessKey>) {
         return;
     };
     let (key, theirs, forked) = (child.key, child.table, child.first_seen);
-    if theirs == ours {
+    if theirs == ours || !state.tables.contains_key(&ours) {
         return;
     }
     let slots = |state: &State, table: u64| -> BTreeMap<i32, Slot> {

@@ -215,3 +215,21 @@ fn what_the_kernel_says_is_shared_counts_and_not_what_a_call_claims() {
         assert_eq!(of_thread(0, claim), "/decoy", "{claim:x}");
     }
 }
+
+/// A hostile recording, or a lost event: who has ended has no table to share.
+#[test]
+fn who_has_ended_shares_nothing_and_the_books_are_right() {
+    let mut shared = fork(3, 4, 3);
+    shared.args.resize(afterimage_format::layout::fork::COUNT, FILES | FS);
+    for forked in [fork(3, 4, 3), shared] {
+        let there = world(&[
+            open(1, 1, "/a", 3),
+            exit(2, 4, 0),
+            forked,
+            open(4, 3, "/own", 5),
+            call(5, 4, "clone", &[FILES | 17], 3),
+            open(6, 3, "/later", 6),
+        ]);
+        assert_eq!(label(&there, (3, 3), 6), "/later");
+    }
+}

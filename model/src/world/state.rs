@@ -347,8 +347,10 @@ impl State {
         });
         self.close(table, fd);
         let Some(slot) = slot else { return };
-        if !self.room(SLOT) {
-            self.overflow.descriptors += 1;
+        // Of a process that has ended there is no table.
+        let has_table = self.tables.contains_key(&table);
+        if !has_table || !self.room(SLOT) {
+            self.overflow.descriptors += u64::from(has_table);
             self.release_description(slot.description);
         } else if let Some(table) = self.tables.get_mut(&table) {
             table.slots.insert(fd, slot);
