@@ -90,7 +90,8 @@ version.
   `defects` has `kind` (`torn`, `corrupt`, `missing`, `unknown`), `path`, `offset` and `detail`.
 - `--fields` chooses and orders members; CSV has the same fields, a list in one cell separated by blanks.
 - `afterimage files` ends with `left_out` too, what did not fit into memory: `unlisted_acts`, acts on files that are
-  in no row, with `unlisted_written`, bytes that these wrote; and `acts`, those that are missing in histories.
+  in no row, with `unlisted_written`, bytes that these wrote; `acts`, those that are missing in histories; and `directories`, renames of
+  directories whose files are listed under their old names.
 - Each of `sources` has `path`, `hostname`, `kernel`, `recorder` (strings) and `sealed` (boolean).
 - Where `--begin` or `--end` was given, `ranges` follows them, one for each part that was looked at: `path`, `container_uid`
   (null for all of a recording), `begin` (time, included) and `end` (time, left out; each null where it was not given).
