@@ -124,7 +124,7 @@ impl Frame {
         let last = self.alerts.len();
         let alerts = match self.alerts.iter().position(Option::is_some) {
             None if last > 0 => "its alerts have no time".to_owned(),
-            None => "the recording has no alert".to_owned(),
+            None => "there is no alert".to_owned(),
             Some(at) if at + 1 == last => format!("there is `alert:{last}`"),
             Some(at) => format!("there are `alert:{}` to `alert:{last}`", at + 1),
         };

@@ -75,9 +75,12 @@ pub(super) fn run(args: &ExtractArgs, session: &mut Session<'_>) -> Result<Verdi
     let traces = args.whose.open(args.range.local)?;
     let (trace, mut parts) = parts(args, &traces, session)?;
     if !args.filter.is_empty() {
-        filters.check(trace)?;
         filters.warnings().for_each(|line| session.say(line));
         let is_named = args.whose.split().0.is_some();
+        match is_named {
+            true => parts.iter().try_for_each(|part| filters.check(trace, Some(part.container)))?,
+            false => filters.check(trace, None)?,
+        }
         parts = matches(trace, &parts, is_named, &mut filters, session)?;
     }
     let spans: Vec<(ContainerUid, Span)> =

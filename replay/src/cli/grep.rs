@@ -93,7 +93,7 @@ pub(super) fn run(args: &GrepArgs, session: &mut Session<'_>) -> Result<Verdict,
     let mut filters = Filters::parse(&texts).map_err(|failure| swapped(args, failure))?;
     let traces = args.scope.open().map_err(|failure| swapped(args, failure))?;
     let parts = args.scope.parts(&traces, session)?;
-    parts.iter().try_for_each(|part| filters.check(part.trace))?;
+    parts.iter().try_for_each(|part| filters.check(part.trace, part.uid()))?;
     if args.explain {
         return explain(&filters, &parts, session);
     }
@@ -175,7 +175,7 @@ fn search(
 fn explain(filters: &Filters, parts: &[Part<'_>], session: &mut Session<'_>) -> Result<Verdict, Failure> {
     for part in parts {
         let recording = &part.trace.recording;
-        let frame = filters.frame(part.trace);
+        let frame = filters.frame(part.trace, part.uid());
         for filter in filters.iter() {
             let text = filter
                 .explain(&frame, recording.blocks(), &filter.prefilter(&frame).blocks(recording))

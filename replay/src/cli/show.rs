@@ -63,7 +63,7 @@ pub(super) fn run(args: &ShowArgs, session: &mut Session<'_>) -> Result<Verdict,
     filters.warnings().for_each(|line| session.say(line));
     let traces = args.whose.open(args.range.local)?;
     let part = args.whose.part(&traces, &args.range, session)?;
-    filters.check(part.trace)?;
+    filters.check(part.trace, part.uid())?;
     if args.tree {
         let choice = Choice { at: None, span: part.asked, setup: args.setup, ascii: session.ascii };
         return super::tree::draw(&part, choice, &args.output, session);

@@ -69,11 +69,15 @@ impl Filters {
     ///
     /// # Errors
     /// [`Failure::Read`].
-    pub(super) fn survey(&mut self, trace: &Trace, query: &Query) -> Result<(), Failure> {
+    pub(super) fn survey(
+        &mut self,
+        (trace, of): (&Trace, Option<ContainerUid>),
+        query: &Query,
+    ) -> Result<(), Failure> {
         if !self.list.iter().any(Filter::needs_survey) {
             return Ok(());
         }
-        let mut asked = Asked::new(trace, self.frame(trace));
+        let mut asked = Asked::new(trace, self.frame(trace, of));
         trace.recording.for_each(query, &mut |uid, event| {
             asked.apply(uid, event);
             let cx = asked.context(uid, event);
@@ -89,7 +93,7 @@ impl Filters {
         if self.list.is_empty() {
             return None;
         }
-        let frame = self.frame(trace);
+        let frame = self.frame(trace, None);
         let filters: Vec<_> = self.list.iter().map(|f| f.prefilter(&frame)).collect();
         let all = trace.recording.containers();
         let may = |uid, record| filters.iter().all(|f| f.container(uid, Some(record)) != Verdict::Never);
@@ -104,10 +108,11 @@ impl Filters {
         Some(kept)
     }
 
-    /// What holds for the whole recording, as far as these filters ask.
-    pub fn frame(&self, trace: &Trace) -> Frame {
+    /// What holds for the whole recording, as far as these filters ask; where they are asked of one container, alerts and marks are
+    /// its own, as they are for `--begin` and `--end`.
+    pub fn frame(&self, trace: &Trace, of: Option<ContainerUid>) -> Frame {
         let asks = |ask: fn(&Filter) -> bool| self.list.iter().any(ask);
-        let frame = if asks(Filter::asks_alerts) { frame_with_names(trace) } else { frame(trace) };
+        let frame = if asks(Filter::asks_alerts) { frame_with_names(trace, of) } else { frame(trace) };
         if asks(Filter::asks_images) { with_images(trace, frame) } else { frame }
     }
 
@@ -115,14 +120,14 @@ impl Filters {
     ///
     /// # Errors
     /// A name that means nothing in this recording; the files with the names, or the recording, cannot be read.
-    pub fn check(&self, trace: &Trace) -> Result<(), Failure> {
+    pub fn check(&self, trace: &Trace, of: Option<ContainerUid>) -> Result<(), Failure> {
         if self.list.iter().any(Filter::asks_images) {
             trace.images()?;
         }
         if !self.list.iter().any(Filter::asks_alerts) {
             return Ok(());
         }
-        let frame = with_names(trace, alerts(trace)?, marks(trace)?);
+        let frame = with_names((trace, of), alerts(trace)?, marks(trace, of)?);
         self.list.iter().zip(&self.texts).try_for_each(|(filter, text)| {
             let refused = |e| Failure::Usage(format!("filter `{}`: {e}", defused(text)));
             filter.check_moments(&frame).map_err(refused)
@@ -157,14 +162,14 @@ fn lost(trace: &Trace) -> Vec<(ContainerUid, u64)> {
     all.filter(|(_, lost)| *lost > 0).collect()
 }
 
-/// The same with alerts and marks, which lie in files of their own: those that can be read.
-pub fn frame_with_names(trace: &Trace) -> Frame {
-    with_names(trace, alerts(trace).unwrap_or_default(), marks(trace).unwrap_or_default())
+/// The same with alerts and marks of a container, or of all, which lie in files of their own: those that can be read.
+pub fn frame_with_names(trace: &Trace, of: Option<ContainerUid>) -> Frame {
+    with_names((trace, of), alerts(trace).unwrap_or_default(), marks(trace, of).unwrap_or_default())
 }
 
-/// What holds for a whole recording, as far as a filter that may name moments can ask.
-pub fn frame_of(trace: &Trace, filter: &Filter) -> Frame {
-    let frame = frame_with_names(trace);
+/// What holds for a whole recording, as far as a filter that may name moments can ask of a container, or of all.
+pub fn frame_of(trace: &Trace, filter: &Filter, of: Option<ContainerUid>) -> Frame {
+    let frame = frame_with_names(trace, of);
     if filter.asks_images() { with_images(trace, frame) } else { frame }
 }
 
@@ -173,7 +178,11 @@ pub fn with_images(trace: &Trace, frame: Frame) -> Frame {
     Frame { images: trace.images().unwrap_or_default(), ..frame }
 }
 
-fn with_names(trace: &Trace, alerts: Vec<Alert>, marks: Vec<(char, BootNanos)>) -> Frame {
+fn with_names(
+    (trace, of): (&Trace, Option<ContainerUid>),
+    alerts: Vec<Alert>,
+    marks: Vec<(char, BootNanos)>,
+) -> Frame {
     let bytes = |text: &Safe| unescape(text.as_str()).unwrap_or_default();
     let told = |alert: &Alert| Told {
         containers: alert.containers.iter().map(|covered| covered.uid).collect(),
@@ -182,7 +191,8 @@ fn with_names(trace: &Trace, alerts: Vec<Alert>, marks: Vec<(char, BootNanos)>) 
         priority: bytes(&alert.priority),
     };
     let told = alerts.iter().map(told).collect();
-    Frame { alerts: alerts.iter().map(|alert| alert.at).collect(), marks, told, ..frame(trace) }
+    let own = alerts.iter().filter(|alert| of.is_none_or(|uid| alert.is_about(uid)));
+    Frame { alerts: own.map(|alert| alert.at).collect(), marks, told, ..frame(trace) }
 }
 
 /// The state that filters and rules ask, rolled forward event by event.

@@ -109,11 +109,11 @@ pub fn walk(trace: &Trace, options: Options<'_>, emit: &mut Emit<'_>) -> Result<
     losses.sort_by_key(|l| l.from);
     let mut gaps = losses.into_iter();
     let query = query(trace, &options);
-    options.filters.survey(trace, &query)?;
+    options.filters.survey((trace, options.container), &query)?;
     let selection = if options.skip { options.filters.select(trace, options.container) } else { None };
     let Options { container, span, setup, raw, skip, limit, streams, facts, filters } = options;
     let filters: &Filters = filters;
-    let frame = filters.frame(trace);
+    let frame = filters.frame(trace, container);
     let rows = if skip && selection.is_some() { RowSelection::new(trace, filters, &frame) } else { None };
     let mut walk = Walk {
         trace,

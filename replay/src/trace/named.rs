@@ -79,10 +79,10 @@ fn latest(trace: &Trace) -> Result<Vec<Mark>, Failure> {
     Ok(marks.collect())
 }
 
-/// Where each letter's mark is, whosever it is.
-pub(crate) fn marks(trace: &Trace) -> Result<Vec<(char, BootNanos)>, Failure> {
+/// Where each letter's mark is, of a container or whosever it is.
+pub(crate) fn marks(trace: &Trace, of: Option<ContainerUid>) -> Result<Vec<(char, BootNanos)>, Failure> {
     let mut marks: Vec<(char, BootNanos)> = Vec::new();
-    for mark in latest(trace)? {
+    for mark in latest(trace)?.into_iter().filter(|mark| of.is_none_or(|uid| mark.container == Some(uid))) {
         if let Some(letter) = mark.letter.chars().next()
             && marks.iter().all(|(known, _)| *known != letter)
         {

@@ -124,6 +124,41 @@ fn a_report_tells_alerts_by_the_numbers_that_moments_know_them_by() {
     assert_eq!(alerts(&["-c", "bb"]), [(1, json!("t-0003"))]);
 }
 
+/// A filter counted the alerts of all containers, `--begin` those of the one that was asked for: the same words found another time.
+#[test]
+fn an_alert_has_one_number_in_filters_and_ranges() {
+    let store = store();
+    let path = store.path.join("triggers.jsonl");
+    // Of the other container, and before all others.
+    let other = json!({
+        "kind": "trigger", "id": "t-0000", "rule": "r", "source": "falco", "time": "2026-11-21T11:58:03Z",
+        "containers": [{"uid": 2}],
+    });
+    fs::write(&path, format!("{}\n{other}\n", fs::read_to_string(&path).unwrap())).unwrap();
+    let count_of = |args: &[&str]| {
+        let ran = afterimage(args);
+        (ran.code, ran.stdout().trim().to_owned())
+    };
+    let whole =
+        |filter: &str| afterimage(&["grep", filter, store.arg(), "--count"]).stdout().trim().to_owned();
+    for alert in ["alert:1", "alert:2"] {
+        let filter = format!("time >= {alert} and time < {alert}+1s");
+        let by_filter = count_of(&["grep", &filter, store.arg(), "--count", "-c", "aa"]);
+        let until = format!("{alert}+1s");
+        let range = ["-b", alert, "-e", &until];
+        let by_range = count_of(
+            &[&["grep", "evt.type exists", store.arg(), "--count", "-c", "aa"][..], &range].concat(),
+        );
+        assert_eq!(by_filter, by_range, "{alert}");
+        let shown = count_of(&["show", "aa", store.arg(), "-f", &filter, "-o", "json"]);
+        assert_eq!(shown.0, by_range.0, "{alert}");
+    }
+    // Of all containers it is the first of all.
+    assert_ne!(whole("time >= alert:1"), whole("time >= alert:2"));
+    let gone = afterimage(&["grep", "time > alert:3", store.arg(), "-c", "aa"]);
+    assert!(gone.code == 2 && gone.stderr().contains("there are `alert:1` to `alert:2`"), "{gone:?}");
+}
+
 #[test]
 fn moments_have_the_names_of_alerts_and_marks() {
     let dir = tempfile::tempdir().unwrap();

@@ -16,7 +16,7 @@ pub(super) fn explain(trace: &Trace, uid: ContainerUid, text: &str, library: &Li
         Ok(filter) => filter,
         Err(error) => return (job.tell)(Reply::Failed(escape(error.to_string().as_bytes()))),
     };
-    let frame = frame_of(trace, &filter);
+    let frame = frame_of(trace, &filter, Some(uid));
     let recording = &trace.recording;
     let all: Vec<_> = recording.blocks().iter().filter(|block| block.container == uid).cloned().collect();
     let mut selected = filter.prefilter(&frame).blocks(recording);

@@ -70,7 +70,7 @@ pub(super) fn ready(
     job: &Job<'_>,
 ) -> Result<Option<(Filter, Frame)>, ReadError> {
     let checked = |filter: Filter| {
-        let frame = frame_of(trace, &filter);
+        let frame = frame_of(trace, &filter, Some(uid));
         filter.check_moments(&frame).map(|()| (filter, frame))
     };
     let (mut filter, frame) = match library.compile(text).and_then(checked) {

@@ -19,7 +19,7 @@ pub(super) fn keep(trace: &Trace, text: &str, library: &Library) -> Kept {
         let rows = containers.iter().map(|summary| has_words(trace, summary, &words)).collect();
         return Kept { rows, asks_events: false };
     }
-    let ready = library.compile(text).ok().map(|filter| (frame_of(trace, &filter), filter));
+    let ready = library.compile(text).ok().map(|filter| (frame_of(trace, &filter, None), filter));
     match ready {
         Some((frame, filter)) if filter.check_moments(&frame).is_ok() => admitted(trace, &filter, &frame),
         _ => Kept { rows: vec![true; containers.len()], asks_events: false },

@@ -207,7 +207,7 @@ mod tests {
 
     /// What a filter keeps, event by event, and how many events were looked at by a reading that finds the same.
     fn looked_at(trace: &Trace, text: &str) -> (Vec<EventId>, usize) {
-        let frame = frame_with_names(trace);
+        let frame = frame_with_names(trace, None);
         let mut filter = Filter::parse(text).expect("a filter");
         let uid = fixture::INCIDENT;
         let query = Query { containers: vec![uid], ..Query::default() };
@@ -277,7 +277,7 @@ mod tests {
                     output: x\n  priority: INFO\n";
         let rules = RuleSet::parse(&[("rules", rule)]).expect("a rule");
         let (_dir, trace) = staged();
-        let frame = frame_with_names(&trace);
+        let frame = frame_with_names(&trace, None);
         let count = |looks: Looks<'_>| {
             let (mut hits, mut execs, mut looked) = (0, 0, 0);
             let walked = walk(&trace, (fixture::INCIDENT, None), (&frame, looks), &NOBODY, &mut |step| {

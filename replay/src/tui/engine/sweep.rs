@@ -38,7 +38,7 @@ pub(super) fn sweep(trace: &Trace, key: SweepKey, library: &Library, job: &Job<'
         return Ok(());
     }
     let checked = |filter: Filter| {
-        let frame = frame_of(trace, &filter);
+        let frame = frame_of(trace, &filter, None);
         filter.check_moments(&frame).map(|()| (filter, frame))
     };
     let (filter, frame) = match library.compile(&key.text).and_then(checked) {
