@@ -9,7 +9,14 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{control::figures::Figures, privilege::Role, trigger::engine::Counts};
+use crate::{
+    control::figures::Figures,
+    privilege::Role,
+    trigger::{Source, engine::Counts, outcome::State},
+};
+
+/// What became of triggers, that docs/operations.md says to watch.
+const WATCHED: [State; 2] = [State::Unmatched, State::Failed];
 
 /// What the text is.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -169,7 +176,11 @@ impl Scrape {
     }
 
     fn triggers(&self, out: &mut Writer<'_>) -> fmt::Result {
-        let counted = self.triggers.iter().map(|((source, state), count)| {
+        // What is watched is there before it happens: from nothing to one nobody sees an increase.
+        let mut counts: Counts =
+            Source::all().flat_map(|source| WATCHED.map(|state| ((source, state), 0))).collect();
+        counts.extend(&self.triggers);
+        let counted = counts.iter().map(|((source, state), count)| {
             let labels = vec![("source", source.as_str().to_owned()), ("result", state.as_str().to_owned())];
             (labels, *count)
         });
@@ -317,6 +328,7 @@ mod tests {
             "afterimage_store_oldest_seconds 90.5",
             "afterimage_pretrigger_seconds 60.25",
             "afterimage_triggers_total{source=\"falco\",result=\"pinned\"} 7",
+            "afterimage_triggers_total{source=\"alertmanager\",result=\"unmatched\"} 0",
             "afterimage_trigger_latency_seconds{quantile=\"0.5\"} 0.002",
             "afterimage_trigger_latency_seconds{quantile=\"0.99\"} 0.003",
             "afterimage_webhook_answers_total{status=\"429\"} 1",

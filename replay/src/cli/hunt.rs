@@ -116,7 +116,8 @@ pub(super) fn run(args: &HuntArgs, session: &mut Session<'_>) -> Result<Verdict,
     let rules = load(args, session)?;
     let traces = args.scope.open()?;
     let parts = args.scope.parts(&traces, session)?;
-    let mut seen = Seen { found: 0, limit: args.limit.unwrap_or(u64::MAX), more: false, lacking: None };
+    let mut seen =
+        Seen { found: 0, setup: 0, limit: args.limit.unwrap_or(u64::MAX), more: false, lacking: None };
     let gaps = |parts: &[Part<'_>]| -> Vec<Gaps> { parts.iter().map(Part::gaps).collect() };
     if args.falco_json {
         for part in &parts {
@@ -137,6 +138,10 @@ pub(super) fn run(args: &HuntArgs, session: &mut Session<'_>) -> Result<Verdict,
     if seen.more {
         session.say("stopped at --limit; there are more hits");
     }
+    if seen.setup > 0 {
+        session
+            .say(format!("{} hits in the containers' set-up are left out; --setup has them too", seen.setup));
+    }
     let all: Vec<(&Trace, Gaps)> = parts.iter().map(|p| p.trace).zip(gaps(&parts)).collect();
     Ok(session.conclude(&all, seen.found > 0))
 }
@@ -144,6 +149,8 @@ pub(super) fn run(args: &HuntArgs, session: &mut Session<'_>) -> Result<Verdict,
 /// How many hits were shown, and whether there are more.
 struct Seen {
     found: u64,
+    /// Hits in the containers' set-up, which were not asked for.
+    setup: u64,
     limit: u64,
     more: bool,
     lacking: Option<&'static str>,
@@ -257,9 +264,13 @@ impl Visitor for Hunt<'_, '_> {
     fn visit(&mut self, id: EventId, uid: ContainerUid, event: &Event<'_>) -> ControlFlow<()> {
         let wanted = self.asked.apply_row(id, uid, event)
             && self.is_asked_for(uid)
-            && self.part.span.contains(event.time)
-            && events::is_shown(event, self.setup);
+            && self.part.span.contains(event.time);
         if !wanted {
+            return ControlFlow::Continue(());
+        }
+        if !events::is_shown(event, self.setup) {
+            let hidden = self.rules.evaluate(&self.asked.context(uid, event)).len();
+            self.seen.setup += u64::try_from(hidden).unwrap_or(0);
             return ControlFlow::Continue(());
         }
         for hit in self.rules.evaluate(&self.asked.context(uid, event)) {
