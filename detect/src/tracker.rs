@@ -225,15 +225,18 @@ impl Tracker {
         }
     }
 
+    fn socket(&self, task: TaskKey, fd: Option<i32>) -> Option<&fds::Socket> {
+        self.world.fd(task, fd?)?.kind.socket()
+    }
+
     fn learn_greeting(&mut self, uid: ContainerUid, task: TaskKey, fd: Option<i32>, event: &Event<'_>) {
         // Looked at before the descriptor is looked up: few payloads are greetings.
         let Some(payload) = event.bytes(FieldTag::PAYLOAD).filter(|bytes| bytes.starts_with(&GREETING))
         else {
             return;
         };
-        let socket = fd.and_then(|fd| self.world.fd(task, fd)).and_then(|info| info.kind.socket());
-        if let Some(socket) = socket {
-            self.greetings.learn(uid, &socket_facts(socket), payload);
+        if let Some(socket) = self.socket(task, fd).map(socket_facts) {
+            self.greetings.learn(uid, &socket, payload);
         }
     }
 
@@ -242,15 +245,14 @@ impl Tracker {
         if self.greetings.is_empty() {
             return;
         }
-        let socket = fd.and_then(|fd| self.world.fd(task, fd)).and_then(|info| info.kind.socket());
-        if let Some(socket) = socket {
-            self.greetings.begin(uid, &socket_facts(socket));
+        if let Some(socket) = self.socket(task, fd).map(socket_facts) {
+            self.greetings.begin(uid, &socket);
         }
     }
 
     fn learn_names(&mut self, uid: ContainerUid, task: TaskKey, fd: Option<i32>, event: &Event<'_>) {
         let Some(payload) = event.bytes(FieldTag::PAYLOAD) else { return };
-        let socket = fd.and_then(|fd| self.world.fd(task, fd)).and_then(|info| info.kind.socket());
+        let socket = self.socket(task, fd);
         let told = |tag| event.bytes(tag).and_then(SocketAddress::parse).and_then(|address| address.port());
         let port = told(FieldTag::PEER)
             .or_else(|| told(FieldTag::SOCKADDR))

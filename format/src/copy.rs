@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    BootNanos, ContainerUid, Defect, DefectKind, Loss, LossCause,
+    ContainerUid, Defect, DefectKind, Loss, LossCause,
     block::{BlockHeader, STORE_SCOPE, checked_payload, kind},
     bytes::Malformed,
     events::{
@@ -254,13 +254,13 @@ pub(crate) fn is_common(entry: &BlockEntry) -> bool {
 
 /// The gap that a block leaves which is damaged where it was copied from.
 pub(crate) fn corrupt(entry: &BlockEntry) -> Option<Loss> {
-    let holds_rows = entry.kind == kind::EVENTS && entry.rows > 0 && entry.container != STORE_SCOPE;
-    holds_rows.then(|| Loss {
+    let (from, to) = entry.times();
+    entry.has_rows().then(|| Loss {
         container: Some(ContainerUid(entry.container)),
         cause: LossCause::Corrupt,
         cpu: None,
-        from: BootNanos(entry.first.saturating_add(entry.base)),
-        to: BootNanos(entry.last.saturating_add(entry.base)),
+        from,
+        to,
         count: Some(u64::from(entry.rows)),
     })
 }

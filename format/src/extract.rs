@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    BlockInfo, BootNanos, ContainerSummary, ContainerUid, Incident, Part, ReadError, Recording,
+    BlockInfo, ContainerSummary, ContainerUid, Incident, Part, ReadError, Recording,
     block::kind,
     copy::{BlockCopy, CopyError, is_common},
     incident::RowsOf,
@@ -127,9 +127,9 @@ fn copy_all(
         if entry.kind == kind::STATE && keyframes.contains(&(entry.container, entry.first_row)) {
             return true;
         }
-        let at = |time: u64| BootNanos(time.saturating_add(entry.base));
+        let (first, last) = entry.times();
         let of_it = wanted.get(&entry.container);
-        of_it.is_some_and(|parts| parts.iter().any(|part| part.touches(at(entry.first), at(entry.last))))
+        of_it.is_some_and(|parts| parts.iter().any(|part| part.touches(first, last)))
     };
     for loaded in recording.segments() {
         copy.add(loaded, &|_, entry| is_common(entry) || touched(entry))?;

@@ -7,7 +7,8 @@ pub(crate) mod records;
 use chain::Link;
 
 use crate::{
-    block::{self, BlockHeader, HEADER_LEN, kind},
+    BootNanos,
+    block::{self, BlockHeader, HEADER_LEN, STORE_SCOPE, kind},
     bytes::{Input, Malformed, Output, checksum_is},
     events::repeated::Repeated,
     file::{boot_clock, wall_clock},
@@ -221,6 +222,17 @@ impl BlockEntry {
         }
     }
 
+    /// Whether it is of a block with rows of a container.
+    pub(crate) fn has_rows(&self) -> bool {
+        self.kind == kind::EVENTS && self.rows > 0 && self.container != STORE_SCOPE
+    }
+
+    /// The times of its first and its last event, the base added.
+    pub(crate) fn times(&self) -> (BootNanos, BootNanos) {
+        let at = |time: u64| BootNanos(time.saturating_add(self.base));
+        (at(self.first), at(self.last))
+    }
+
     /// Where the next block can begin.
     pub(crate) fn end(&self) -> u64 {
         self.offset.saturating_add(u64::from(self.len))
@@ -355,7 +367,12 @@ pub(crate) struct OfBlocks {
 impl FooterRepeated {
     /// Reads them from a footer block.
     pub(crate) fn parse(block: &[u8]) -> Result<Self, Malformed> {
-        Ok(Self { counts: OfBlocks::counts(block)?, filters: OfBlocks::filters(block)? })
+        let (header, payload) = footer_payload(block)?;
+        let rows = header.rows as usize;
+        Ok(Self {
+            counts: OfBlocks::parse(&payload, rows, COUNTS)?,
+            filters: OfBlocks::parse(&payload, rows, FILTERS)?,
+        })
     }
 
     /// What is repeated of the block with this number in the segment.
@@ -366,17 +383,21 @@ impl FooterRepeated {
     }
 }
 
+/// The columns of lengths and bytes of each.
+const COUNTS: (u8, u8) = (column::COUNT_LENGTHS, column::COUNTS);
+const FILTERS: (u8, u8) = (column::FILTER_LENGTHS, column::FILTERS);
+
 impl OfBlocks {
     /// The counters of each block, from a footer block.
     pub(crate) fn counts(block: &[u8]) -> Result<Self, Malformed> {
         let (header, payload) = footer_payload(block)?;
-        Self::parse(&payload, header.rows as usize, (column::COUNT_LENGTHS, column::COUNTS))
+        Self::parse(&payload, header.rows as usize, COUNTS)
     }
 
     /// The filter of each block, from a footer block.
     pub(crate) fn filters(block: &[u8]) -> Result<Self, Malformed> {
         let (header, payload) = footer_payload(block)?;
-        Self::parse(&payload, header.rows as usize, (column::FILTER_LENGTHS, column::FILTERS))
+        Self::parse(&payload, header.rows as usize, FILTERS)
     }
 
     fn parse(payload: &Payload<'_>, rows: usize, (lengths, bytes): (u8, u8)) -> Result<Self, Malformed> {

@@ -112,7 +112,7 @@ struct Memory {
     /// Files written during the recording, by path.
     written: BTreeMap<Vec<u8>, Written>,
     /// Descriptors through which a file was written that is not closed yet.
-    writing: HashMap<(ProcessKey, i32), Vec<u8>>,
+    writing: BTreeMap<(ProcessKey, i32), Vec<u8>>,
     /// Images executed.
     executed: BTreeMap<Vec<u8>, ()>,
     /// Effective user ids at the last execution.

@@ -11,8 +11,10 @@ use crate::{sockaddr::SocketAddress, syscalls};
 const EINTR: i64 = -4;
 /// The socket is connected.
 pub(crate) const EISCONN: i64 = -106;
-const EALREADY: i64 = -114;
-const EINPROGRESS: i64 = -115;
+/// The socket is about to be connected.
+pub(crate) const EALREADY: i64 = -114;
+/// The connection is begun, and its outcome comes later.
+pub(crate) const EINPROGRESS: i64 = -115;
 /// `ERESTARTSYS` and its kin: a signal came while the connection was under way.
 const RESTARTED: std::ops::RangeInclusive<i64> = -516..=-512;
 

@@ -15,7 +15,7 @@ use afterimage_format::{
     BootNanos, ContainerRecord, ContainerUid, EventCode, EventFlags, FieldTag, Loss, LossCause, Origin,
     OwnedEvent, Recording, StoreOptions, StoreWriter,
 };
-use afterimage_launch::Stdio;
+use afterimage_launch::{Outcome, Stdio};
 use afterimage_model::{World, budget::Limits, nearest, process::Process};
 use aya::maps::{Map, MapData, PerCpuHashMap};
 use rustix::fd::{AsFd as _, AsRawFd as _};
@@ -139,6 +139,20 @@ fn a_killed_recorder_leaves_no_gap_where_its_rings_are_pinned() {
     }
 }
 
+/// Lines that a flood prints: more than a ring of 1 MiB holds.
+const LINES: usize = 40_000;
+
+/// A container that prints them, and has ended.
+fn flood() -> Outcome {
+    let (launcher, _root) = busybox();
+    let script = format!("i=0; while [ $i -lt {LINES} ]; do echo line $i; i=$((i+1)); done");
+    let out = tempfile::tempfile().unwrap();
+    let stdio = Stdio { stdout: Some(out.as_fd()), ..Stdio::default() };
+    let flood = launcher.run(&["/bin/busybox", "sh", "-c", &script], stdio).unwrap();
+    assert!(flood.status.success());
+    flood
+}
+
 #[test]
 #[ignore = "needs root and eBPF"]
 fn what_the_kernel_could_not_keep_while_nobody_drained_is_counted() {
@@ -146,13 +160,7 @@ fn what_the_kernel_could_not_keep_while_nobody_drained_is_counted() {
     let small = [&PINNED[..], &["--data-ring", "1"]].concat();
     let recorder = Running::start(&small);
     let store = recorder.kill();
-    let (launcher, _root) = busybox();
-    const LINES: usize = 40_000;
-    let script = format!("i=0; while [ $i -lt {LINES} ]; do echo line $i; i=$((i+1)); done");
-    let out = tempfile::tempfile().unwrap();
-    let stdio = Stdio { stdout: Some(out.as_fd()), ..Stdio::default() };
-    let flood = launcher.run(&["/bin/busybox", "sh", "-c", &script], stdio).unwrap();
-    assert!(flood.status.success());
+    let flood = flood();
     let (store, _) = Running::on(store, &small).stop();
     let recording = open(store.path());
     let summary = container(&recording, &flood.id.to_string());
@@ -176,13 +184,7 @@ fn what_others_removed_from_the_books_of_losses_is_told() {
     let recorder = Running::start(&small);
     recorder.wait_for_round();
     let store = recorder.kill();
-    let (launcher, _root) = busybox();
-    const LINES: usize = 40_000;
-    let script = format!("i=0; while [ $i -lt {LINES} ]; do echo line $i; i=$((i+1)); done");
-    let out = tempfile::tempfile().unwrap();
-    let stdio = Stdio { stdout: Some(out.as_fd()), ..Stdio::default() };
-    let flood = launcher.run(&["/bin/busybox", "sh", "-c", &script], stdio).unwrap();
-    assert!(flood.status.success());
+    flood();
     let map = MapData::from_pin(pinned(store.path())[0].join("LOSSES")).unwrap();
     let mut booked: PerCpuHashMap<_, u64, [u64; 4]> =
         PerCpuHashMap::try_from(Map::PerCpuHashMap(map)).unwrap();

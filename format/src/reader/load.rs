@@ -455,7 +455,7 @@ impl Build {
             container: ContainerUid(entry.container),
             rows: entry.first_row.saturating_add(u64::from(entry.rows)),
         };
-        let damaged = loaded.damaged.iter().filter(|entry| is_rows(entry));
+        let damaged = loaded.damaged.iter().filter(|entry| entry.has_rows());
         self.records.extend(damaged.map(|entry| Record::Rows(rows_of(entry))));
         let is_next = self.blocks.len() == self.sealed_blocks;
         for (index, entry) in loaded.entries.iter().enumerate() {
@@ -489,11 +489,10 @@ impl Build {
         if entry.kind == kind::STATE {
             self.keyframes.push(Keyframe::at(Place { source, number, entry: *entry }));
         }
-        if !is_rows(entry) {
+        if !entry.has_rows() {
             return;
         }
-        let first = BootNanos(entry.first.saturating_add(entry.base));
-        let last = BootNanos(entry.last.saturating_add(entry.base));
+        let (first, last) = entry.times();
         stand.events += u64::from(entry.rows);
         stand.range = Some(stand.range.map_or((first, last), |(a, b)| (a.min(first), b.max(last))));
         self.blocks.push(BlockInfo {
@@ -782,11 +781,6 @@ impl Staging<'_> {
             self.build.staged_blocks(self.encoder, &mut self.open, self.base);
         }
     }
-}
-
-/// Whether an entry is of a block with rows.
-fn is_rows(entry: &BlockEntry) -> bool {
-    entry.kind == kind::EVENTS && entry.rows > 0 && entry.container != STORE_SCOPE
 }
 
 fn defect_at(path: &Path, offset: u64, kind: DefectKind, detail: &str) -> Defect {

@@ -104,10 +104,7 @@ impl Continuity {
             number: entry.number,
             first_row: entry.first_row,
             end_row: entry.first_row.saturating_add(u64::from(entry.rows)),
-            range: (
-                BootNanos(entry.first.saturating_add(entry.base)),
-                BootNanos(entry.last.saturating_add(entry.base)),
-            ),
+            range: entry.times(),
             place,
         });
     }

@@ -131,12 +131,6 @@ fn is_rows(entry: &BlockEntry) -> bool {
     entry.kind == kind::EVENTS && entry.rows > 0
 }
 
-/// When its events were.
-fn times(entry: &BlockEntry) -> (BootNanos, BootNanos) {
-    let at = |time: u64| BootNanos(time.saturating_add(entry.base));
-    (at(entry.first), at(entry.last))
-}
-
 impl Check<'_> {
     fn found(&mut self, kind: FindingKind, block: Option<u64>, detail: String) {
         let entry = block.and_then(|b| self.loaded.entries.get(usize::try_from(b).ok()?)).copied();
@@ -147,7 +141,7 @@ impl Check<'_> {
             block,
             offset: entry.map(|e| e.offset),
             container: entry.filter(|e| e.container != STORE_SCOPE).map(|e| ContainerUid(e.container)),
-            range: entry.filter(is_rows).map(|e| times(&e)),
+            range: entry.filter(is_rows).map(|e| e.times()),
             detail,
         });
     }
@@ -199,7 +193,7 @@ impl Check<'_> {
         if let Some(finding) = self.findings.last_mut() {
             finding.offset = Some(entry.offset);
             finding.container = Some(ContainerUid(entry.container));
-            finding.range = is_rows(entry).then(|| times(entry));
+            finding.range = is_rows(entry).then(|| entry.times());
         }
     }
 

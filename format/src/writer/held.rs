@@ -49,13 +49,14 @@ impl HeldBlock {
     /// From an index entry; `None` for blocks of the store's scope.
     pub(super) fn of(number: usize, entry: &BlockEntry) -> Option<Self> {
         let of_container = entry.container != STORE_SCOPE && entry.kind < kind::CHECKPOINT;
+        let (first, last) = entry.times();
         of_container.then(|| Self {
             number,
             container: entry.container,
             bytes: u64::from(entry.len),
             rows: u64::from(entry.rows),
-            first: BootNanos(entry.first.saturating_add(entry.base)),
-            last: BootNanos(entry.last.saturating_add(entry.base)),
+            first,
+            last,
         })
     }
 
@@ -67,7 +68,7 @@ impl HeldBlock {
 /// The first event of these blocks, as a time of the store.
 pub(super) fn first_event(entries: &[BlockEntry]) -> Option<BootNanos> {
     let rows = entries.iter().filter(|entry| entry.rows > 0);
-    rows.map(|entry| BootNanos(entry.first.saturating_add(entry.base))).min()
+    rows.map(|entry| entry.times().0).min()
 }
 
 impl Held {

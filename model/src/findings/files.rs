@@ -7,7 +7,7 @@ use super::{
     act::{Act, DOWNLOADERS, is_one_of},
     places,
 };
-use crate::{fds::FdKind, process::ProcessKey, symbols, text, text::Safe};
+use crate::{fds::FdKind, symbols, text, text::Safe};
 
 const ACCESS_MODE: u64 = 3;
 const O_CREAT: u64 = 0o100;
@@ -158,9 +158,8 @@ pub(super) fn ended(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {
     if memory.writing.is_empty() || act.process.is_running() {
         return None;
     }
-    let own = |key: &(ProcessKey, i32)| key.0 == act.process.key;
-    let mut paths: Vec<Vec<u8>> =
-        memory.writing.extract_if(|key, _| own(key)).map(|(_, path)| path).collect();
+    let own = (act.process.key, i32::MIN)..=(act.process.key, i32::MAX);
+    let mut paths: Vec<Vec<u8>> = memory.writing.extract_if(own, |_, _| true).map(|(_, path)| path).collect();
     paths.sort();
     paths.iter().find_map(|path| downloaded(act, memory, path))
 }

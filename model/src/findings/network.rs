@@ -2,7 +2,7 @@
 
 use super::{Memory, Seen, Severity, act::Act, places, tried};
 use crate::{
-    peer,
+    peer::{self, EINPROGRESS},
     sockaddr::SocketAddress,
     text::{self, Safe},
 };
@@ -14,7 +14,6 @@ const SOCK_RAW: u64 = 3;
 const ICMP: u64 = 1;
 const ICMPV6: u64 = 58;
 const MSG_FASTOPEN: u64 = 0x2000_0000;
-const EINPROGRESS: i64 = -115;
 const EACCES: i64 = -13;
 /// Ports that ordinary clients of ordinary services use.
 const USUAL: [u16; 12] = [22, 25, 53, 80, 123, 443, 853, 3306, 5432, 6379, 8080, 8443];

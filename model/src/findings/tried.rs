@@ -11,8 +11,6 @@ use crate::{fds::SocketState, peer, text::Safe};
 
 /// What a connection is answered with where nobody listens, nobody is, or nobody answers.
 const FAILED: [i64; 4] = [-111, -110, -113, -101];
-/// What became of it is not recorded.
-const EINPROGRESS: i64 = -115;
 /// So many ports of a host, or hosts with a port, are tried by no ordinary client that fails at them.
 const MANY: usize = 8;
 /// And so many ports of a host by none at all.
@@ -32,7 +30,7 @@ impl Tried {
     /// Takes in a connection that was not made at once. Told when there are many for the first time.
     pub(super) fn connect(&mut self, act: &Act<'_>) -> Option<Seen> {
         let failed = FAILED.contains(&act.event.ret);
-        if !failed && act.event.ret != EINPROGRESS {
+        if !failed && act.event.ret != peer::EINPROGRESS {
             return None;
         }
         let peer = peer::of_event(act.event)?.address;

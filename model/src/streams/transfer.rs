@@ -43,7 +43,10 @@ pub fn transfers(event: &Event<'_>) -> impl Iterator<Item = Transfer> {
     let is_call =
         event.ret > 0 && event.code.as_syscall().is_some() && !event.flags.contains(EventFlags::SIGRETURN);
     let name = if is_call { syscalls::base_name(event.code) } else { "" };
-    let ends = if is_call && peeks(event) { &[] } else { ends(name) };
+    let ends = match ends(name) {
+        [_, ..] if peeks(event) => &[],
+        ends => ends,
+    };
     ends.iter().map(move |&(way, place)| {
         let parts = event.fields.iter().filter(|f| f.tag == FieldTag::PAYLOAD);
         Transfer {

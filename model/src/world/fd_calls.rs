@@ -136,16 +136,17 @@ pub(super) fn apply(state: &mut State, call: &Call<'_>, effect: Effect) {
         Effect::Fcntl => fcntl(state, call),
         Effect::Ioctl => ioctl(state, call),
         Effect::Pipe { flags } => pipe(state, call, flags.map_or(0, |at| call.arg(at))),
-        Effect::Read | Effect::Receive => transfer(state, call, call.fd(0), false),
+        Effect::Read => transfer(state, call, (call.fd(0), false), result(call)),
+        Effect::Receive => transfer(state, call, (call.fd(0), false), streams::moved(call.event)),
         // Each message may have an address of its own: none of them is the socket's.
         Effect::Messages { writes } => {
             let ways = (writes, streams::moved(call.event));
             moved(state, call.key, (call.table, call.fd(0)), ways, None);
         }
-        Effect::Write => transfer(state, call, call.fd(0), true),
+        Effect::Write => transfer(state, call, (call.fd(0), true), result(call)),
         Effect::Copy { from, to } => {
-            transfer(state, call, call.fd(from), false);
-            transfer(state, call, call.fd(to), true);
+            transfer(state, call, (call.fd(from), false), result(call));
+            transfer(state, call, (call.fd(to), true), result(call));
         }
         _ => {}
     }
@@ -296,9 +297,13 @@ fn pipe(state: &mut State, call: &Call<'_>, flags: u64) {
     }
 }
 
+/// How much a call moved that says that by its result.
+fn result(call: &Call<'_>) -> u64 {
+    u64::try_from(call.event.ret).unwrap_or(0)
+}
+
 /// Bytes moved through a descriptor.
-fn transfer(state: &mut State, call: &Call<'_>, fd: i32, writes: bool) {
-    let moved = streams::moved(call.event);
+fn transfer(state: &mut State, call: &Call<'_>, (fd, writes): (i32, bool), moved: u64) {
     let address = call.event.bytes(FieldTag::SOCKADDR).and_then(SocketAddress::parse);
     // Only sockets have messages with addresses: one that came unseen, from another process, is known by them.
     if let Some(address) = address.as_ref().filter(|address| address.is_named() && fd >= 0) {

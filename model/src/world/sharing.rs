@@ -155,25 +155,38 @@ pub(super) fn execute(state: &mut State, key: ProcessKey) {
 pub(super) fn forked(state: &mut State, (parent, maker): (ProcessKey, u32), child: ProcessKey, shares: u64) {
     let Some(process) = state.processes.get_mut(&parent) else { return };
     process.forks_tell = true;
-    let (ours, group) = (process.table_of(maker), process.shares);
-    // Of a thread that has its own, nobody follows who else has them.
-    let is_apart = process.apart.get(&maker).is_some_and(|apart| apart.directories.is_some());
+    let ours = process.table_of(maker);
     if shares & CLONE_FILES != 0
         && state.tables.contains_key(&ours)
         && let Some(theirs) = state.processes.get(&child).map(|child| child.table)
     {
-        state.share_table(ours);
-        state.release_table(theirs);
-        if let Some(child) = state.processes.get_mut(&child) {
-            child.table = ours;
-        }
+        give_table(state, child, (theirs, ours));
     }
-    if shares & CLONE_FS != 0 && !is_apart {
-        let group = if group == 0 { state.next_id() } else { group };
-        for key in [parent, child] {
-            if let Some(process) = state.processes.get_mut(&key) {
-                process.shares = group;
-            }
+    if shares & CLONE_FS != 0 {
+        join_directories(state, (parent, maker), child);
+    }
+}
+
+/// A process has another table, which others have as well.
+fn give_table(state: &mut State, key: ProcessKey, (old, new): (u64, u64)) {
+    state.share_table(new);
+    state.release_table(old);
+    if let Some(process) = state.processes.get_mut(&key) {
+        process.table = new;
+    }
+}
+
+/// From now on root and working directory of the two are the same.
+fn join_directories(state: &mut State, (parent, maker): (ProcessKey, u32), child: ProcessKey) {
+    let Some(process) = state.processes.get(&parent) else { return };
+    // Of a thread that has its own, nobody follows who else has them.
+    if process.apart.get(&maker).is_some_and(|apart| apart.directories.is_some()) {
+        return;
+    }
+    let group = if process.shares == 0 { state.next_id() } else { process.shares };
+    for key in [parent, child] {
+        if let Some(process) = state.processes.get_mut(&key) {
+            process.shares = group;
         }
     }
 }
@@ -262,11 +275,7 @@ fn share_table(state: &mut State, call: &Call<'_>, child: Option<ProcessKey>) {
             state.put_slot(ours, *fd, its.copied());
         }
     }
-    state.share_table(ours);
-    state.release_table(theirs);
-    if let Some(process) = state.processes.get_mut(&key) {
-        process.table = ours;
-    }
+    give_table(state, key, (theirs, ours));
 }
 
 /// Makes all descriptors of a table unknown.
@@ -286,16 +295,8 @@ fn share_directories(state: &mut State, call: &Call<'_>, child: ProcessKey) {
         Some(root) => set_root(state, call.who(), Some(root.to_vec())),
         None => set_root(state, call.who(), Some(b"/".to_vec())),
     }
-    let Some(parent) = state.processes.get(&call.key).filter(|_| runs) else { return };
-    // Of a thread that has its own, nobody follows who else has them.
-    if parent.apart.get(&call.event.task.tid).is_some_and(|apart| apart.directories.is_some()) {
-        return;
-    }
-    let group = if parent.shares == 0 { state.next_id() } else { parent.shares };
-    for key in [call.key, child] {
-        if let Some(process) = state.processes.get_mut(&key) {
-            process.shares = group;
-        }
+    if runs {
+        join_directories(state, call.who(), child);
     }
 }
 

@@ -9,15 +9,12 @@ use super::{
 use crate::{
     describe::descriptors,
     fds::{FdInfo, FdKind, Socket, SocketState},
-    peer,
+    peer::{self, EALREADY, EINPROGRESS, EISCONN},
     sockaddr::SocketAddress,
 };
 
 const SOCK_CLOEXEC: u64 = 0o2_000_000;
 const TYPE_MASK: u64 = 0xf;
-const EINPROGRESS: i64 = -115;
-const EISCONN: i64 = -106;
-const EALREADY: i64 = -114;
 
 /// An address from the kernel.
 fn told(event: &Event<'_>, tag: FieldTag) -> Option<SocketAddress> {

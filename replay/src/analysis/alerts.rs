@@ -46,9 +46,10 @@ pub struct AlertRow<'a> {
 /// # Errors
 /// The files with them are there and cannot be read.
 pub fn of(trace: &Trace, uid: Option<ContainerUid>, span: Span) -> Result<Vec<AlertRow<'_>>, Failure> {
-    let own = alerts::alerts(trace)?.into_iter().filter(|alert| uid.is_none_or(|uid| alert.is_about(uid)));
-    let rows = own.enumerate().map(|(at, alert)| AlertRow { trace, number: at + 1, alert });
-    Ok(rows.filter(|row| row.alert.at.is_none_or(|at| span.contains(at))).collect())
+    let all = alerts::alerts(trace)?;
+    let of_range = |(_, alert): &(usize, &Alert)| alert.at.is_none_or(|at| span.contains(at));
+    let own = alerts::numbered(&all, uid).enumerate().filter(of_range);
+    Ok(own.map(|(at, alert)| AlertRow { trace, number: at + 1, alert: alert.clone() }).collect())
 }
 
 impl AlertRow<'_> {

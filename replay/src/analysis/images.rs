@@ -61,7 +61,7 @@ impl Images {
 
     /// The image that was executed from a file: of all that its paths had, the latest while it was there.
     pub fn of(&self, file: &FileRecord) -> Option<&Image> {
-        let paths = std::iter::once(&file.path).chain(&file.links).chain(&file.formerly);
+        let paths = file.names().chain(file.formerly.iter().map(Vec::as_slice));
         let all = paths.filter_map(|path| self.by_path.get(path));
         let when = all.flat_map(|path| {
             path.when.iter().filter_map(|(at, image)| Some((*at, path.images.get(*image)?)))

@@ -46,15 +46,15 @@ struct Lines {
 impl Lines {
     fn take(&mut self, chunk: &Chunk) {
         let way = chunk.transfer.way;
-        let side = usize::from(way == Way::Out);
         for &byte in &chunk.transfer.bytes {
-            self.open[side].0 = chunk.time;
+            let (time, bytes) = self.open(way);
+            *time = chunk.time;
             // Who reads keys one by one gets Enter as a carriage return; behind a written one mostly a line feed follows.
             let ends = byte == b'\n' || way == Way::In && byte == b'\r';
             if !ends {
-                self.open[side].1.push(byte);
+                bytes.push(byte);
             }
-            if ends || self.open[side].1.len() >= LONGEST {
+            if ends || bytes.len() >= LONGEST {
                 self.end(way);
             }
         }
@@ -64,21 +64,26 @@ impl Lines {
         }
     }
 
+    /// What was read, or written, since the last line ended, with the time of its last byte.
+    fn open(&mut self, way: Way) -> &mut (BootNanos, Vec<u8>) {
+        &mut self.open[usize::from(way == Way::Out)]
+    }
+
     fn end(&mut self, way: Way) {
-        let (time, bytes) = std::mem::take(&mut self.open[usize::from(way == Way::Out)]);
+        let (time, bytes) = std::mem::take(self.open(way));
         let text = escape(bytes.strip_suffix(b"\r").unwrap_or(&bytes));
         self.done.push(Line { time, way, text });
     }
 
     fn end_begun(&mut self, way: Way) {
-        if !self.open[usize::from(way == Way::Out)].1.is_empty() {
+        if !self.open(way).1.is_empty() {
             self.end(way);
         }
     }
 
     fn finish(mut self) -> Vec<Line> {
         let mut last = [Way::In, Way::Out];
-        last.sort_by_key(|way| self.open[usize::from(*way == Way::Out)].0);
+        last.sort_by_key(|way| self.open(*way).0);
         last.into_iter().for_each(|way| self.end_begun(way));
         self.done
     }

@@ -196,8 +196,7 @@ fn choose<'a>(
     place: &str,
 ) -> Result<Lived<'a>, Failure> {
     let raw = unescape(path).unwrap_or_else(|| path.to_owned().into_bytes());
-    let mut named: Vec<_> =
-        all.iter().filter(|(r, _)| r.path == raw || r.links.contains(&raw)).copied().collect();
+    let mut named: Vec<_> = all.iter().filter(|(r, _)| r.names().any(|name| name == raw)).copied().collect();
     if named.is_empty() {
         named = all.iter().filter(|(r, _)| r.formerly.contains(&raw)).copied().collect();
         let count = named.len() as u64;

@@ -12,7 +12,7 @@ use crate::{
     output::terminal::defused,
     trace::{
         Trace,
-        alerts::{Alert, alerts},
+        alerts::{Alert, alerts, numbered},
         followed_from, marks,
     },
 };
@@ -191,8 +191,7 @@ fn with_names(
         priority: bytes(&alert.priority),
     };
     let told = alerts.iter().map(told).collect();
-    let own = alerts.iter().filter(|alert| of.is_none_or(|uid| alert.is_about(uid)));
-    Frame { alerts: own.map(|alert| alert.at).collect(), marks, told, ..frame(trace) }
+    Frame { alerts: numbered(&alerts, of).map(|alert| alert.at).collect(), marks, told, ..frame(trace) }
 }
 
 /// The state that filters and rules ask, rolled forward event by event.

@@ -190,12 +190,17 @@ fn alert(trace: &Trace, line: Line) -> Alert {
     }
 }
 
+/// The alerts that `alert:N` counts, the first of which is 1: those about a container, or all.
+pub fn numbered(alerts: &[Alert], of: Option<ContainerUid>) -> impl Iterator<Item = &Alert> {
+    alerts.iter().filter(move |alert| of.is_none_or(|uid| alert.is_about(uid)))
+}
+
 /// The moment of an alert about a container, or of any, by its number (the first is 1) or the beginning of its id.
 ///
 /// # Errors
 /// No such alert, several, or one without a time.
 pub fn moment(alerts: &[Alert], of: Option<ContainerUid>, wanted: &str) -> Result<BootNanos, Failure> {
-    let own: Vec<&Alert> = alerts.iter().filter(|alert| of.is_none_or(|uid| alert.is_about(uid))).collect();
+    let own: Vec<&Alert> = numbered(alerts, of).collect();
     let by_number = wanted.parse::<usize>().ok().and_then(|number| own.get(number.checked_sub(1)?));
     let found = match by_number {
         Some(alert) => alert,

@@ -59,8 +59,8 @@ struct Mark {
     at: BootNanos,
 }
 
-/// All marks of the case, the latest first: a later one of the same letter moved it.
-fn latest(trace: &Trace) -> Result<Vec<Mark>, Failure> {
+/// The marks of the case, of a container or of all, the latest first: a later one of the same letter moved it.
+fn latest(trace: &Trace, of: Option<ContainerUid>) -> Result<Vec<Mark>, Failure> {
     let path = case_file(&trace.path);
     let failed =
         |source: io::Error| Failure::Environment(format!("cannot read `{}`: {source}", shown(&path)));
@@ -76,13 +76,13 @@ fn latest(trace: &Trace) -> Result<Vec<Mark>, Failure> {
         let at = BootNanos(line.at.filter(|_| line.kind == "mark")?);
         Some(Mark { letter: line.letter, container: line.container.map(ContainerUid), at })
     });
-    Ok(marks.collect())
+    Ok(marks.filter(|mark| of.is_none_or(|uid| mark.container == Some(uid))).collect())
 }
 
 /// Where each letter's mark is, of a container or whosever it is.
 pub(crate) fn marks(trace: &Trace, of: Option<ContainerUid>) -> Result<Vec<(char, BootNanos)>, Failure> {
     let mut marks: Vec<(char, BootNanos)> = Vec::new();
-    for mark in latest(trace)?.into_iter().filter(|mark| of.is_none_or(|uid| mark.container == Some(uid))) {
+    for mark in latest(trace, of)? {
         if let Some(letter) = mark.letter.chars().next()
             && marks.iter().all(|(known, _)| *known != letter)
         {
@@ -93,8 +93,7 @@ pub(crate) fn marks(trace: &Trace, of: Option<ContainerUid>) -> Result<Vec<(char
 }
 
 fn mark(trace: &Trace, of: Option<ContainerUid>, name: &str) -> Result<BootNanos, Failure> {
-    let mut marks = latest(trace)?.into_iter();
-    let found = marks.find(|mark| mark.letter == name && of.is_none_or(|uid| mark.container == Some(uid)));
+    let found = latest(trace, of)?.into_iter().find(|mark| mark.letter == name);
     found.map(|mark| mark.at).ok_or_else(|| {
         let path = case_file(&trace.path);
         Failure::Usage(format!("no mark `{}` in `{}`", escape(name.as_bytes()), shown(&path)))

@@ -260,9 +260,7 @@ impl Worker {
             let _ = entrance.questions.send(Question::new(&self.newest, &self.urgent, trace, request));
         }
     }
-}
 
-impl Worker {
     /// Frees states that are not shown any more, which takes as long as to draw several times.
     pub(crate) fn free(&self, spent: Vec<Moment>) {
         if !spent.is_empty() {
