@@ -56,7 +56,7 @@ fn machine(kernel: &Kernel, initial: &Path, image: &Path) -> Command {
     let script = format!(
         "set -o pipefail; timeout {LIMIT} qemu-system-x86_64 -M q35 -accel tcg,thread=multi -cpu max -smp 2 -m 4096 \
          -nographic -no-reboot -nic none -kernel \"$1\" -initrd \"$2\" -drive file=\"$3\",format=raw,if=virtio,cache=unsafe \
-         -append 'console=ttyS0 quiet panic=-1 root=/dev/vda' | tr -d '\\r' | tee \"$3.log\"; grep -q '^{END}0$' \"$3.log\""
+         -append 'console=ttyS0 quiet panic=-1 root=/dev/vda' | stdbuf -oL tr -d '\\r' | tee \"$3.log\"; grep -q '^{END}0$' \"$3.log\""
     );
     let mut command = Command::new("bash");
     command.args(["-c", &script, "vm"]).arg(&kernel.image).arg(initial).arg(image).stdin(Stdio::null());

@@ -32,21 +32,24 @@ fn of(pid: u64) -> Pid {
     Pid::from_raw(i32::try_from(pid).unwrap()).unwrap()
 }
 
-/// A line of `/proc/PID/status`, or of a thread's.
-fn field(status: &str, name: &str) -> String {
-    let text = fs::read_to_string(status).unwrap();
+/// A line of what `/proc/PID/status` says, or a thread's.
+fn field(text: &str, name: &str) -> String {
     let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     line.unwrap_or_else(|| panic!("{name} in {text}")).trim().to_owned()
 }
 
-fn set(status: &str, name: &str) -> u64 {
-    u64::from_str_radix(&field(status, name), 16).unwrap()
+fn set(text: &str, name: &str) -> u64 {
+    u64::from_str_radix(&field(text, name), 16).unwrap()
 }
 
-/// The threads of a process: what `/proc` has of each.
-fn threads(pid: u64) -> Vec<String> {
+/// The threads of a process: their numbers and what `/proc` says of each. One that has ended by then has no rights.
+fn threads(pid: u64) -> Vec<(u64, String)> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-    tasks.flatten().map(|task| format!("{}/status", task.path().display())).collect()
+    let told = |task: fs::DirEntry| {
+        let number = task.file_name().to_str().unwrap().parse().unwrap();
+        Some((number, fs::read_to_string(task.path().join("status")).ok()?))
+    };
+    tasks.flatten().filter_map(told).collect()
 }
 
 /// What the descriptors of a process are of.
@@ -78,12 +81,10 @@ fn each_process_has_the_rights_that_it_needs_and_no_others() {
     let all = processes(&bench);
     for (role, process) in &all {
         assert_eq!(process["running"], true, "{role}: {process}");
-        for thread in threads(pid(process)) {
+        for (number, thread) in threads(pid(process)) {
             let (wanted, permitted) = match role.as_str() {
                 // Its recording thread is the first.
-                "capture" if thread.contains(&format!("/task/{}/", pid(process))) => {
-                    (BPF | PERFMON, BPF | PERFMON)
-                }
+                "capture" if number == pid(process) => (BPF | PERFMON, BPF | PERFMON),
                 "metadata" => (PTRACE | READ_SEARCH, PTRACE | READ_SEARCH),
                 "spawner" => (0, PTRACE | READ_SEARCH),
                 _ => (0, 0),
@@ -158,7 +159,8 @@ fn what_each_process_costs_is_told_by_those_without_rights_too() {
         assert!(process["cpu_seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{role}: {process}");
     }
     let capture = all.get("capture").unwrap();
-    let rss = field(&format!("/proc/{}/status", pid(capture)), "VmRSS");
+    let status = fs::read_to_string(format!("/proc/{}/status", pid(capture))).unwrap();
+    let rss = field(&status, "VmRSS");
     let rss: u64 = rss.trim_end_matches(" kB").parse().unwrap();
     let told = capture["resident_bytes"].as_u64().unwrap() >> 10;
     assert!(told > rss / 2 && told < rss * 2, "{told} KiB of {rss}");

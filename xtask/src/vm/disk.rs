@@ -72,27 +72,38 @@ pub(crate) struct Programs {
     started: Vec<PathBuf>,
 }
 
-/// Builds the tests as `cargo test` does, so that nothing is built twice.
+/// Builds the tests as `cargo test` does, so that nothing is built twice, and the reader, which they start too.
 pub(crate) fn programs() -> anyhow::Result<Programs> {
-    let args = ["test", "--package", "afterimage-capture", "--test", "it", "--no-run"];
+    let of_tests = built(&["test", "--package", "afterimage-capture", "--test", "it", "--no-run"])?;
+    let (tests, started): (Vec<_>, Vec<_>) = of_tests.into_iter().partition(|(_, is_test)| *is_test);
+    let reader = built(&["build", "--package", "afterimage-replay", "--bin", "afterimage"])?;
+    let started = started.into_iter().chain(reader).map(|(path, _)| path).collect();
+    let (tests, _) = tests.into_iter().next().context("cargo names no executable of the tests")?;
+    Ok(Programs { tests, directory: checkout::root().join("capture"), started })
+}
+
+/// The programs that a cargo command builds, and whether each is one of tests.
+fn built(args: &[&str]) -> anyhow::Result<Vec<(PathBuf, bool)>> {
     let mut build = checkout::cargo(args);
     build.arg("--message-format=json-render-diagnostics").stdin(Stdio::null()).stderr(Stdio::inherit());
     let output = build.output().context("could not start cargo")?;
     if !output.status.success() {
-        bail!("the tests do not build");
+        bail!("`cargo {}` failed", args.join(" "));
     }
-    let (mut tests, mut started) = (None, Vec::new());
-    for line in output.stdout.split(|byte| *byte == b'\n') {
-        let Ok(message) = serde_json::from_slice::<serde_json::Value>(line) else { continue };
-        let Some(executable) = message["executable"].as_str() else { continue };
-        if message["profile"]["test"] == true {
-            tests = Some(PathBuf::from(executable));
-        } else {
-            started.push(PathBuf::from(executable));
-        }
-    }
-    let tests = tests.context("cargo names no executable of the tests")?;
-    Ok(Programs { tests, directory: checkout::root().join("capture"), started })
+    let program = |line: &[u8]| {
+        let message = serde_json::from_slice::<serde_json::Value>(line).ok()?;
+        let path = PathBuf::from(message["executable"].as_str()?);
+        Some((path, message["profile"]["test"] == true))
+    };
+    Ok(output.stdout.split(|byte| *byte == b'\n').filter_map(program).collect())
+}
+
+/// Falco's official rules, where the tests were built to find them (detect/build.rs).
+fn rules() -> Option<PathBuf> {
+    let given = std::env::var_os("AFTERIMAGE_FALCO_RULES").map(PathBuf::from);
+    let root = checkout::root();
+    let mut above = root.ancestors().map(|dir| dir.join("shared/data/falco_rules.yaml"));
+    given.or_else(|| above.find(|path| path.is_file()))
 }
 
 /// Makes the image and gives its path.
@@ -103,6 +114,7 @@ pub(crate) fn make(work: &Path, programs: &Programs, only: &[String]) -> anyhow:
     files.extend(alternatives()?);
     files.extend(programs.started.iter().cloned());
     files.push(programs.tests.clone());
+    files.extend(rules());
     let root = checkout::root();
     files.extend(
         ["capture/tests", "capture/Cargo.toml", "capture-ebpf/src", "packaging"].map(|path| root.join(path)),
