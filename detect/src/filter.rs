@@ -7,7 +7,7 @@ use crate::{
     context::{EventContext, Frame},
     expand::Expander,
     greetings::is_greeting,
-    of_process::OfProcess,
+    of_process::{OfProcess, asks_processes_only},
     prefilter::{Prefilter, is_of_image},
     program::Node,
     rows::RowFilter,
@@ -138,6 +138,11 @@ impl Filter {
     /// Whether it asks what TLS clients said: then a walk has to [`crate::Tracker::listen_to_all`].
     pub fn asks_greetings(&self) -> bool {
         self.node.asks(is_greeting)
+    }
+
+    /// Whether what descriptors are open on is the same to it: it asks nothing but the event itself, processes and containers.
+    pub fn asks_processes_only(&self) -> bool {
+        asks_processes_only(&self.node)
     }
 
     /// Looks up the alerts and marks that it names: a filter with a name that means nothing would match nothing.

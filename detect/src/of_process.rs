@@ -16,6 +16,48 @@ const OWN: [&str; 9] = [
     "proc.name",
 ];
 
+/// Families of fields that descriptors tell nothing of.
+const FAMILIES: [&str; 7] =
+    ["proc.", "thread.", "container.", "k8s.", "evt.time", "evt.rawtime", "evt.latency"];
+/// Single ones.
+const SINGLE: [&str; 14] = [
+    "evt.cpu",
+    "evt.datetime",
+    "evt.dir",
+    "evt.failed",
+    "evt.num",
+    "evt.rawarg",
+    "evt.rawres",
+    "evt.res",
+    "evt.type",
+    "evt.type.is",
+    "group.gid",
+    "syscall.type",
+    "user.loginuid",
+    "user.uid",
+];
+/// Fields of these families that descriptors tell something of: `fchdir` goes where a descriptor is open.
+const BY_DESCRIPTORS: [&str; 8] = [
+    "proc.cwd",
+    "proc.fdopencount",
+    "proc.stdin.type",
+    "proc.stdout.type",
+    "proc.stderr.type",
+    "proc.stdin.name",
+    "proc.stdout.name",
+    "proc.stderr.name",
+];
+
+/// Whether descriptors tell a filter nothing.
+pub(crate) fn asks_processes_only(node: &Node) -> bool {
+    let is_other = |name: &str| {
+        let is_of_family = FAMILIES.iter().any(|family| name.starts_with(family));
+        !(is_of_family || SINGLE.contains(&name)) || BY_DESCRIPTORS.contains(&name)
+    };
+    // A word is looked for in the whole row, which names descriptors.
+    !node.any(&|node| matches!(node, Node::Text(_))) && !node.asks(is_other)
+}
+
 /// The parts of a filter that must all hold and ask only that.
 #[derive(Debug)]
 pub struct OfProcess<'f> {
@@ -77,6 +119,19 @@ mod tests {
 
     #[test]
     fn the_fields_are_in_the_table() {
-        assert!(super::OWN.iter().all(|name| crate::lookup(name).is_some()));
+        let all = super::OWN.iter().chain(&super::SINGLE).chain(&super::BY_DESCRIPTORS);
+        assert!(all.into_iter().all(|name| crate::lookup(name).is_some()));
+    }
+
+    #[test]
+    fn who_asks_only_processes_is_known() {
+        let only = |text: &str| Filter::parse(text).expect("a filter").asks_processes_only();
+        assert!(only("proc.name = nginx and evt.type = openat"));
+        assert!(only("(proc.aname[2] = sh or not user.uid = 0) and within proc.exepath exists"));
+        assert!(!only("proc.name = nginx and fd.name startswith /etc"));
+        assert!(only("near(proc.name = sh, 1s)") && !only("near(fd.num = 3, 1s)"));
+        assert!(!only("proc.cwd = /srv/"));
+        assert!(!only("user.name = root"), "which is learnt by reads");
+        assert!(!only("proc.name = nginx and shadow"));
     }
 }

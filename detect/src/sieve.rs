@@ -5,15 +5,17 @@
 //! what learns names from reads ([`Tracker::listens`]), and the second is nothing new once another event told it and
 //! no process has come, gone or moved since ([`afterimage_model::World::homes`]).
 //!
+//! Where only processes are asked for, opens and closes tell nothing either ([`Sieve::of`]).
+//!
 //! Such a row that somebody wants to see is shown without the state taking it in; and where a filter asks who the process is
 //! and it is the wrong one, none of its rows is wanted before it executes something else or takes another name.
 
 use std::collections::HashMap;
 
 use afterimage_format::{Columns, ContainerUid, Event, EventCode, EventFlags, EventId, FieldTag, TaskKey};
-use afterimage_model::{changes_state, fails_without_effect, moves_bytes};
+use afterimage_model::{changes_descriptors_only, changes_state, fails_without_effect, moves_bytes};
 
-use crate::{rows::Bits, shape, shape::Io, tracker::Tracker};
+use crate::{filter::Filter, rows::Bits, shape, shape::Io, tracker::Tracker};
 
 /// What can be passed over of the blocks that are being read.
 #[derive(Debug)]
@@ -36,6 +38,8 @@ enum Tells {
     Amounts,
     /// More where the call succeeded, nothing where it failed.
     Success,
+    /// Descriptors, and nobody asks for these.
+    Descriptors,
     /// More.
     Much,
 }
@@ -90,11 +94,21 @@ impl Default for Sieve {
 }
 
 impl Sieve {
-    /// Nothing open.
+    /// Nothing open; whatever the state knows can be asked, also what an event's row shows.
     pub fn new() -> Self {
+        Self::asked(false)
+    }
+
+    /// Nothing open; the state is asked by this filter and by nobody else.
+    pub fn of(filter: &Filter) -> Self {
+        Self::asked(filter.asks_processes_only())
+    }
+
+    fn asked(processes_only: bool) -> Self {
         let tells = |code| {
             let code = EventCode(code);
             match () {
+                () if processes_only && changes_descriptors_only(code) => Tells::Descriptors,
                 () if changes_state(code) && fails_without_effect(code) => Tells::Success,
                 () if changes_state(code) => Tells::Much,
                 () if moves_bytes(code) || shape::of(code).io != Io::None => Tells::Amounts,
@@ -113,7 +127,7 @@ impl Sieve {
         for (row, (code, result)) in columns.codes().iter().zip(columns.results()).enumerate() {
             let tells = self.tells.get(usize::from(*code)).copied().unwrap_or(Tells::Much);
             let much = tells == Tells::Much || tells == Tells::Success && *result >= 0;
-            if much || columns.tags(row).any(is_learnt) {
+            if much || tells != Tells::Descriptors && columns.tags(row).any(is_learnt) {
                 continue;
             }
             // Whoever wants one of the two returns of a restarted call wants both.

@@ -33,4 +33,7 @@ pub mod text;
 mod world;
 
 pub use names::{event_codes, event_name};
-pub use world::{Restoring, TreeRow, World, changes_state, fails_without_effect, moves_bytes, nearest};
+pub use world::{
+    Restoring, TreeRow, World, changes_descriptors_only, changes_state, fails_without_effect, moves_bytes,
+    nearest,
+};

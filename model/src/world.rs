@@ -60,6 +60,31 @@ pub fn fails_without_effect(code: EventCode) -> bool {
     code.as_syscall().is_some() && !matches!(calls::effect(code), Effect::Close | Effect::Connect)
 }
 
+/// Whether calls of this code change nothing but what descriptors there are and what they are open on: who the processes are is the
+/// same after them. False where that is not certain.
+pub fn changes_descriptors_only(code: EventCode) -> bool {
+    use calls::Effect;
+    let opens = || {
+        use Effect::{Creat, Make, Memfd, MessageQueue, Open, OpenHow, PidfdOpen, Pipe};
+        matches!(
+            calls::effect(code),
+            Open { .. } | OpenHow | Creat | Make { .. } | Memfd | MessageQueue | PidfdOpen | Pipe { .. }
+        )
+    };
+    let handles = || {
+        use Effect::{Close, CloseRange, Dup, DupTo, Fcntl};
+        matches!(calls::effect(code), Close | CloseRange | Dup | DupTo { .. } | Fcntl)
+    };
+    let speaks = || {
+        use Effect::{Accept, Addresses, Bind, Connect, Listen, Messages, Shutdown, Socket, Socketpair};
+        matches!(
+            calls::effect(code),
+            Socket | Socketpair | Bind | Connect | Listen | Accept | Addresses | Shutdown | Messages { .. }
+        )
+    };
+    code.as_syscall().is_some() && (opens() || handles() || speaks() || moves_bytes(code))
+}
+
 /// Whether calls of this code move bytes through descriptors.
 pub fn moves_bytes(code: EventCode) -> bool {
     use calls::Effect;

@@ -96,7 +96,17 @@ const CHECKS: &[&str] = &[
 ];
 
 fn filter() -> impl Strategy<Value = String> {
-    select(CHECKS.to_vec()).prop_map(str::to_owned).prop_recursive(4, 12, 3, |inner| {
+    filter_of(CHECKS.to_vec())
+}
+
+/// Filters to which it is the same what descriptors are open on.
+fn filter_of_processes() -> impl Strategy<Value = String> {
+    let only = |check: &&str| Filter::parse(check).unwrap().asks_processes_only();
+    filter_of(CHECKS.iter().copied().filter(only).collect())
+}
+
+fn filter_of(checks: Vec<&'static str>) -> impl Strategy<Value = String> {
+    select(checks).prop_map(str::to_owned).prop_recursive(4, 12, 3, |inner| {
         let several = || prop::collection::vec(inner.clone(), 2..4);
         prop_oneof![
             several().prop_map(|parts| format!("({})", parts.join(" and "))),
@@ -359,7 +369,7 @@ fn sieved(
     filter: Option<&Filter>,
     asks: &mut dyn FnMut(EventId, &EventContext<'_>),
 ) -> usize {
-    let (tracker, sieve) = (Tracker::new(), Sieve::new());
+    let (tracker, sieve) = (Tracker::new(), filter.map_or_else(Sieve::new, Sieve::of));
     let mut visitor = Sieved { recording, frame, wants, asks, filter, tracker, sieve, number: 0, over: 0 };
     recording.show_blocks(&Query::default(), &|_| true, &mut visitor).unwrap();
     assert_eq!(visitor.number, recording.blocks().iter().map(|block| u64::from(block.rows)).sum::<u64>());
@@ -440,6 +450,15 @@ proptest! {
     }
 
     #[test]
+    fn filters_of_processes_find_the_same_without_descriptors(
+        acts in prop::collection::vec(act(), 1..120),
+        block in 3..50usize,
+        text in filter_of_processes(),
+    ) {
+        same_when_sieved(&acts, block, &text);
+    }
+
+    #[test]
     fn rules_hit_the_same_when_rows_are_passed_over(
         acts in prop::collection::vec(act(), 1..120),
         block in 3..50usize,
@@ -461,6 +480,16 @@ fn rows_that_tell_nothing_are_passed_over() {
         [vec!["evt.type = openat", "fd.name = /srv/a"], vec!["evt.type = execve", "proc.name = sh"]];
     assert_eq!(rules_are_the_same(&acts, 1000, &conditions), over);
     assert_eq!(same_when_sieved(&acts, 1000, "fd.name = /srv/a"), 0, "they are what is looked for");
+}
+
+#[test]
+fn opens_and_closes_are_passed_over_where_only_processes_are_asked_for() {
+    const CLOSE: usize = 4;
+    let acts: Vec<Act> = (0..60).map(|n| (0, 101, 0, CLOSE * (n % 2), 1, 2)).collect();
+    assert_eq!(same_when_sieved(&acts, 1000, "evt.type = getpid and fd.name = /srv/a"), 0);
+    let over = same_when_sieved(&acts, 1000, "evt.type = getpid and proc.pname = sh");
+    let told = "each seventh is of another process with the same id: it tells that, and so does the next one";
+    assert_eq!(over, 60 - 1 - 2 * 8, "{told}");
 }
 
 #[test]
