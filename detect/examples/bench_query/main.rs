@@ -26,13 +26,15 @@ mod mix;
 /// What only the last container has.
 const RARE: &[u8] = b"/root/.ssh/id_rsa_of_the_bench";
 
-const FILTERS: [(&str, &str); 7] = [
+const FILTERS: [(&str, &str); 9] = [
     ("rare: a path", "fd.name contains id_rsa_of_the_bench"),
     ("rare: a call", "evt.type=ptrace"),
     ("rare: an address", "fd.rip=203.0.113.77"),
     ("rare: a process", "proc.name=xmrig-of-the-bench"),
     ("two fields", "evt.type=openat and evt.failed=true"),
     ("two fields", "thread.tid=105 and evt.rawres>4000"),
+    ("a process and a call", "proc.name=nginx and evt.type=openat"),
+    ("a parent and a call", "proc.pname=sh and evt.type=connect"),
     ("two fields of state", "proc.name=nginx and fd.name startswith /etc"),
 ];
 
@@ -157,7 +159,8 @@ fn by_events(recording: &Recording, filter: &Filter, asked: &HashMap<usize, Rows
             None => Bits::none(columns.len()),
         };
     let mut found = 0;
-    walk(recording, &reads, (&wanted, Some(filter.of_process())), &mut |id, cx| {
+    let asks = (&wanted as &Wants<'_>, Sieve::of(filter), Some(filter.of_process()));
+    walk(recording, &reads, asks, &mut |id, cx| {
         let sure = asked.get(&(id.block as usize)).is_some_and(|rows| rows.sure.has(id.row as usize));
         found += usize::from(sure || filter.matches(cx));
     });
@@ -214,7 +217,7 @@ impl Visitor for Walk<'_> {
 fn walk(
     recording: &Recording,
     reads: &dyn Fn(&BlockInfo) -> bool,
-    (wants, of_process): (&Wants<'_>, Option<OfProcess<'_>>),
+    (wants, sieve, of_process): (&Wants<'_>, Sieve, Option<OfProcess<'_>>),
     visit: &mut dyn FnMut(EventId, &EventContext<'_>),
 ) {
     let mut walk = Walk {
@@ -222,7 +225,7 @@ fn walk(
         frame: frame(recording),
         tracker: Tracker::new(),
         ended: Ended::new(recording),
-        sieve: Sieve::new(),
+        sieve,
         number: 0,
         wants,
         of_process,
@@ -239,7 +242,7 @@ fn judge(recording: &Recording, total: u64, path: &str) {
     let wants = |_: u32, columns: &Columns, record: Option<&ContainerRecord>| rows.may(columns, record);
     let (mut hits, mut looked) = (0, 0u64);
     let (seconds, ()) = timed(|| {
-        walk(recording, &|_| true, (&wants, None), &mut |_, cx| {
+        walk(recording, &|_| true, (&wants, Sieve::new(), None), &mut |_, cx| {
             looked += 1;
             hits += rules.evaluate(cx).len();
         });
