@@ -6,6 +6,7 @@
 
 mod load;
 mod machine;
+mod recorder;
 mod report;
 mod stages;
 mod tracer;
@@ -31,6 +32,11 @@ struct Args {
     /// Another tracer to run in the same rounds: a shell command in which `{}` stands for the workload's command.
     #[arg(long, value_name = "COMMAND")]
     peer: Vec<String>,
+    /// Another recorder to run in the same rounds, started before the workload and ended by SIGTERM after it, of which only
+    /// the workload is timed: a shell command that writes `recording PID...` to standard error when it records, and
+    /// `sealed: N events, N lost, N bytes` when it ends.
+    #[arg(long, value_name = "COMMAND")]
+    peer_recorder: Vec<String>,
     /// Takes the recorder's CPU apart instead: its stages, each by itself, over the records of workloads.
     #[arg(long)]
     stages: bool,
@@ -69,7 +75,7 @@ fn main() -> ExitCode {
         };
     }
     let rounds = args.rounds.unwrap_or(if args.quick { 3 } else { 7 });
-    let tracers = Tracer::all(&recorder, &args.peer);
+    let tracers = Tracer::all(&recorder, &args.peer_recorder, &args.peer);
     for load in Load::all(args.quick) {
         if args.only.as_ref().is_some_and(|only| !load.name.contains(only.as_str())) {
             continue;

@@ -2,13 +2,12 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::Instant,
 };
 
-use crate::load::Load;
+use crate::{load::Load, recorder};
 
 /// One run's figures.
 #[derive(Debug, Clone, Copy, Default)]
@@ -45,6 +44,13 @@ pub(crate) enum Tracer {
         /// Its arguments.
         args: &'static [&'static str],
     },
+    /// Recorded by another tool, which runs before and after the workload too.
+    PeerRecorder {
+        /// For the figures.
+        name: String,
+        /// The command.
+        command: String,
+    },
     /// Under a command in which `{}` is the workload.
     Peer {
         /// For the figures.
@@ -58,7 +64,7 @@ pub(crate) enum Tracer {
 
 impl Tracer {
     /// All that can be run here.
-    pub(crate) fn all(recorder: &Path, peers: &[String]) -> Vec<Self> {
+    pub(crate) fn all(recorder: &Path, peer_recorders: &[String], peers: &[String]) -> Vec<Self> {
         let recorded = |name, args| Self::Recorder { name, program: recorder.to_owned(), args };
         let mut all = vec![
             Self::Untraced,
@@ -83,8 +89,13 @@ impl Tracer {
             let command = "perf trace -o /dev/null {}".to_owned();
             all.push(Self::Peer { name: "perf trace".to_owned(), command, stops: true });
         }
+        all.extend(
+            peer_recorders
+                .iter()
+                .map(|command| Self::PeerRecorder { name: program_of(command), command: command.clone() }),
+        );
         all.extend(peers.iter().map(|command| Self::Peer {
-            name: command.split(' ').next().unwrap_or("peer").to_owned(),
+            name: program_of(command),
             command: command.clone(),
             stops: false,
         }));
@@ -96,7 +107,7 @@ impl Tracer {
         match self {
             Self::Untraced => "untraced",
             Self::Recorder { name, .. } => name,
-            Self::Peer { name, .. } => name,
+            Self::Peer { name, .. } | Self::PeerRecorder { name, .. } => name,
         }
     }
 
@@ -111,9 +122,16 @@ impl Tracer {
         match self {
             Self::Untraced => workload(&script(load).command()),
             Self::Peer { command, .. } => workload(&command.replace("{}", &script(load).command())),
-            Self::Recorder { program, args, .. } => recorded(program, args, load),
+            Self::PeerRecorder { command, .. } => recorder::peer(command, load),
+            Self::Recorder { program, args, .. } => recorder::own(program, args, load),
         }
     }
+}
+
+/// A command's program, without the directory it is in: the figures have little room.
+fn program_of(command: &str) -> String {
+    let program = command.split(' ').next().unwrap_or_default();
+    program.rsplit('/').next().unwrap_or(program).to_owned()
 }
 
 /// Whether a command works here.
@@ -123,15 +141,15 @@ fn runs(command: &str) -> bool {
 }
 
 /// The load's script as a file: quoting it into another command's line would change it.
-struct Script(PathBuf);
+pub(crate) struct Script(PathBuf);
 
 impl Script {
-    fn command(&self) -> String {
+    pub(crate) fn command(&self) -> String {
         format!("sh {}", self.0.display())
     }
 }
 
-fn script(load: &Load) -> Script {
+pub(crate) fn script(load: &Load) -> Script {
     let path = std::env::temp_dir().join(format!("afterimage-bench-{}.sh", std::process::id()));
     fs::write(&path, &load.script).unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
     Script(path)
@@ -150,7 +168,7 @@ fn children_cpu() -> f64 {
     ticks / 100.0
 }
 
-fn workload(command: &str) -> Run {
+pub(crate) fn workload(command: &str) -> Run {
     let cpu = children_cpu();
     let begun = Instant::now();
     let status = Command::new("sh").args(["-c", command]).stdout(Stdio::null()).status();
@@ -159,76 +177,4 @@ fn workload(command: &str) -> Run {
         eprintln!("bench: the workload failed: {command}");
     }
     Run { wall, cpu: children_cpu() - cpu, ..Run::default() }
-}
-
-fn process_cpu(pid: u32) -> f64 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
-    let main: f64 = stat.split(' ').next().and_then(|n| n.parse().ok()).unwrap_or(0.0);
-    let mut all = 0.0;
-    for task in fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten() {
-        let stat = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-        all += stat.split(' ').next().and_then(|n| n.parse::<f64>().ok()).unwrap_or(0.0);
-    }
-    f64::max(main, all) / 1e9
-}
-
-fn rss(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|kib| kib.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) * 1024
-}
-
-fn pss(pid: u32) -> u64 {
-    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
-    line.and_then(|kib| kib.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) * 1024
-}
-
-fn recorded(program: &Path, args: &[&str], load: &Load) -> Run {
-    let store = std::env::temp_dir().join(format!("afterimage-bench-{}", std::process::id()));
-    let _ = fs::remove_dir_all(&store);
-    let mut recorder = Command::new(program)
-        .args(["run", "--status-interval", "3600", "--store"])
-        .arg(&store)
-        .args(args)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display()));
-    let mut lines = BufReader::new(recorder.stderr.take().unwrap_or_else(|| unreachable!("piped"))).lines();
-    let begun = lines.by_ref().map_while(Result::ok).find(|line| line.starts_with("recording"));
-    assert!(begun.is_some(), "the recorder did not begin");
-    let cpu = process_cpu(recorder.id());
-    let mut run = workload(&script(load).command());
-    // What is still in the rings belongs to the workload.
-    std::thread::sleep(std::time::Duration::from_millis(300));
-    run.recorder_cpu = process_cpu(recorder.id()) - cpu;
-    run.rss = rss(recorder.id());
-    run.pss = pss(recorder.id());
-    stop(&mut recorder);
-    let sealed = lines.map_while(Result::ok).find(|line| line.starts_with("sealed")).unwrap_or_default();
-    let number = |before: &str| {
-        let front = sealed.split(before).next()?;
-        front.rsplit([' ', ':']).find(|word| !word.is_empty())?.parse::<u64>().ok()
-    };
-    run.events = number(" events").unwrap_or(0);
-    run.lost = number(" lost").unwrap_or(0);
-    run.bytes = size(&store);
-    let _ = fs::remove_dir_all(&store);
-    run
-}
-
-fn stop(recorder: &mut Child) {
-    let pid = rustix::process::Pid::from_child(recorder);
-    let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-    // Its last line is read after this: the pipe holds far more.
-    let _ = recorder.wait();
-}
-
-fn size(store: &Path) -> u64 {
-    let entries = fs::read_dir(store).into_iter().flatten().flatten();
-    entries
-        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "aft"))
-        .filter_map(|entry| entry.metadata().ok())
-        .map(|meta| meta.len())
-        .sum()
 }
