@@ -151,11 +151,13 @@ fn codes(test: &CodeTest, filter: &BlockFilter) -> Verdict {
 }
 
 /// Fields whose value is a recorded string, a part of one, or several joined.
-const STRINGS: [&str; 37] = [
+const STRINGS: [&str; 39] = [
     "fd.directory",
     "fd.filename",
     "fd.name",
     "fd.nameraw",
+    "file.ext",
+    "file.path",
     "fs.path.name",
     "fs.path.nameraw",
     "fs.path.source",
@@ -224,6 +226,7 @@ fn leaf(check: &Check) -> Option<Leaf<'static>> {
 /// Whether a field is a path that is joined of a root, a directory and a name, each of which an event of its own can tell.
 fn is_joined(field: &str) -> bool {
     field.starts_with("fd.")
+        || field.starts_with("file.")
         || field.starts_with("fs.path.")
         || field == "proc.cwd"
         || field.ends_with("exepath")

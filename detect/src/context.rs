@@ -1,6 +1,6 @@
 //! An event and everything a filter may ask about it, looked up at most once.
 
-use std::{cell::OnceCell, sync::Arc};
+use std::{cell::OnceCell, collections::BTreeMap, sync::Arc};
 
 use afterimage_format::{
     BootNanos, ClockMap, ContainerRecord, ContainerUid, Event, EventCode, FieldTag, TaskKey, layout,
@@ -13,8 +13,10 @@ use afterimage_model::{
 
 use crate::{
     facts::{Descriptor, Facts, Process},
+    fields::{Touched, touched},
     shape::{self, Shape},
     shared::Results,
+    whole::Whole,
 };
 
 /// What holds for a whole recording: clocks, bounds, the moments that have names.
@@ -35,6 +37,8 @@ pub struct Frame {
     /// Programs that were executed and are not of their container's image, in order of container and time, where filters
     /// ask for them.
     pub images: Arc<[Image]>,
+    /// What whole lives tell of containers, where filters ask for it.
+    pub whole: Arc<BTreeMap<ContainerUid, Arc<Whole>>>,
     /// Containers that lost events, and how many; nothing where that is not known.
     pub lost: Option<Vec<(ContainerUid, u64)>>,
     /// Containers in which a process may have another root directory than theirs, in order: there paths of events do not tell
@@ -86,6 +90,20 @@ impl Frame {
     /// Whether a recorder still follows a container, unless it has ended: else what became of it is not known.
     pub fn follows(&self, record: &ContainerRecord) -> bool {
         follows(self.followed_from, record)
+    }
+
+    /// What is to be told of what whole lives do not tell, where there was no room for them or events were lost.
+    pub fn lacking(&self) -> Option<&'static str> {
+        let has_lost = |uid: &ContainerUid| self.lost.iter().flatten().any(|(lost, _)| lost == uid);
+        if self.whole.values().any(|whole| whole.is_partial()) {
+            return Some(
+                "not all that whole lives tell fitted into memory: where a field such as `file.written` is not known it has no \
+                 value; ask for one container",
+            );
+        }
+        self.whole.keys().any(has_lost).then_some(
+            "events of these containers were lost: what was done in them is not in `file.written` and its like",
+        )
     }
 
     /// Whether an event of a container tells by itself what its paths are.
@@ -158,6 +176,7 @@ pub struct EventContext<'a> {
     command_line: OnceCell<Option<Vec<u8>>>,
     arguments: OnceCell<Option<Vec<u8>>>,
     descriptor: OnceCell<Option<Descriptor<'a>>>,
+    touched: OnceCell<Vec<Touched>>,
     shared: Results,
 }
 
@@ -185,6 +204,7 @@ impl<'a> EventContext<'a> {
             command_line: OnceCell::new(),
             arguments: OnceCell::new(),
             descriptor: OnceCell::new(),
+            touched: OnceCell::new(),
             shared: Results::default(),
         }
     }
@@ -348,6 +368,11 @@ impl<'a> EventContext<'a> {
     /// What the event's descriptor is open on, the event's own knowledge included.
     pub fn descriptor(&self) -> Option<&Descriptor<'a>> {
         self.descriptor.get_or_init(|| crate::fields::descriptor_of(self)).as_ref()
+    }
+
+    /// The files that the event touches.
+    pub(crate) fn touched(&self) -> &[Touched] {
+        self.touched.get_or_init(|| touched(self))
     }
 
     /// The thread the event happened in.

@@ -159,6 +159,8 @@ pub struct Descriptor<'a> {
     pub dev: Option<u64>,
     /// The file is on an overlay's upper layer, or on a lower one; `None` where it is not known.
     pub upper_layer: Option<bool>,
+    /// When it was opened, or first seen.
+    pub opened: Option<BootNanos>,
     /// When what it is called last changed: opened, bound, connected, another peer.
     pub renamed: Option<BootNanos>,
 }

@@ -6,6 +6,7 @@ mod container;
 mod descriptor;
 mod evt;
 mod fd;
+mod file;
 mod open;
 mod path;
 mod process;
@@ -20,6 +21,7 @@ use crate::{
 
 pub(crate) use args::is_known as is_known_argument;
 pub(crate) use descriptor::descriptor_of;
+pub(crate) use file::{Touched, touched};
 pub(crate) use process::{after_first, command_line};
 
 /// One field.
@@ -60,6 +62,7 @@ enum FieldId {
     Process(process::Proc),
     Thread(thread::Thread),
     Fd(fd::Fd),
+    File(file::File),
     Path(path::Path),
     User(user::User),
     Container(container::Container),
@@ -172,6 +175,7 @@ pub fn fields() -> impl Iterator<Item = &'static FieldDef> {
         thread::Thread::TABLE,
         fd::Fd::TABLE,
         path::Path::TABLE,
+        file::File::TABLE,
         user::User::TABLE,
         container::Container::TABLE,
         alert::Alert::TABLE,
@@ -193,8 +197,8 @@ pub fn lookup(name: &str) -> Option<(&'static FieldDef, Option<&str>)> {
 }
 
 /// First parts of field names.
-const FAMILIES: [&str; 11] =
-    ["evt", "syscall", "proc", "thread", "fd", "fs", "user", "group", "container", "k8s", "alert"];
+const FAMILIES: [&str; 12] =
+    ["evt", "syscall", "proc", "thread", "fd", "fs", "file", "user", "group", "container", "k8s", "alert"];
 
 /// Whether a dotted name begins like a field.
 pub(crate) fn in_family(name: &str) -> bool {
@@ -239,6 +243,11 @@ impl FieldRef {
     /// Whether its values come from [`crate::Frame::images`].
     pub fn asks_images(&self) -> bool {
         crate::prefilter::is_of_image(self.def.name)
+    }
+
+    /// What of containers' whole lives its values come from.
+    pub fn asks_whole(&self) -> crate::WholeAsks {
+        crate::WholeAsks::of_field(self.def.name)
     }
 
     /// The field's definition.
@@ -288,6 +297,7 @@ impl FieldRef {
             FieldId::Thread(field) => thread::get(field, &self.arg, cx),
             FieldId::Fd(field) => fd::get(field, &self.arg, cx),
             FieldId::Path(field) => path::get(field, cx),
+            FieldId::File(field) => file::get(field, cx),
             FieldId::User(field) => user::get(field, cx),
             FieldId::Container(field) => container::get(field, &self.arg, cx),
             FieldId::Alert(field) => alert::get(field, cx),

@@ -17,6 +17,7 @@ use crate::{
         instant::{Base, Instant},
     },
     warning::FilterWarning,
+    whole::{self, WholeAsks},
 };
 
 /// A filter of the bar, of `grep`, or a rule's condition.
@@ -133,6 +134,17 @@ impl Filter {
     /// Whether it asks for hashes of programs: then [`Frame::images`] has to have them.
     pub fn asks_images(&self) -> bool {
         self.node.asks(is_of_image)
+    }
+
+    /// What it asks of containers' whole lives: then [`Frame::whole`] has to have that.
+    pub fn asks_whole(&self) -> WholeAsks {
+        WholeAsks::of_node(&self.node)
+    }
+
+    /// The fields that it asks for and that only a recording answers: live they never have a value.
+    pub fn needs_recording(&self) -> Vec<&'static str> {
+        let all = crate::fields::fields().map(|def| def.name).filter(|name| whole::needs_recording(name));
+        all.filter(|name| self.node.asks(|field| field == *name)).collect()
     }
 
     /// Whether it asks what TLS clients said: then a walk has to [`crate::Tracker::listen_to_all`].

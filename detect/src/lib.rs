@@ -36,6 +36,7 @@ mod term;
 mod tracker;
 mod value;
 mod warning;
+mod whole;
 
 pub use complete::complete;
 pub use context::{EventContext, Frame, Image, Told, follows};
@@ -56,3 +57,4 @@ pub use syntax::{FilterError, FilterErrorKind, Mode};
 pub use tracker::Tracker;
 pub use value::{Kind, Multi, Value};
 pub use warning::FilterWarning;
+pub use whole::{Gatherer, Whole, WholeAsks};

@@ -14,6 +14,7 @@ use crate::{
     program::{Node, resolve},
     syntax::ast::{Op, TimeTest},
     term::Source,
+    whole::{self, Whole},
 };
 
 /// The answer before everything is known.
@@ -57,6 +58,14 @@ struct Known<'k> {
     frame: Option<&'k Frame>,
     /// What the block says of a part of the filter, by its place.
     leaf: Option<&'k dyn Fn(usize) -> Verdict>,
+}
+
+impl<'k> Known<'k> {
+    /// What the container's whole life tells.
+    fn whole(&self) -> Option<&'k Whole> {
+        let (uid, _) = self.container?;
+        self.frame?.whole.get(&uid).map(|whole| &**whole)
+    }
 }
 
 /// What a filter says of containers, times and codes.
@@ -158,6 +167,8 @@ fn bound(node: &Node, known: Known<'_>) -> Verdict {
         Node::Exists(source) if of_container(source) => settle(node, known),
         Node::Check(check) if of_image(&check.source) => images(node, known),
         Node::Exists(source) if of_image(source) => images(node, known),
+        Node::Check(check) if whole::is_asked(&check.source) => whole::of_check(check, known.whole()),
+        Node::Exists(source) if whole::is_asked(source) => whole::of_exists(source, known.whole()),
         Node::Life(..) => settle(node, known),
         Node::Time(test) => time(test, known),
         node => match (known.leaf, crate::blocks::place(node)) {

@@ -98,7 +98,7 @@ const ELSEWHERE: &str = "
 
 | question | where it is answered |
 | --- | --- |
-| what became of a file in the end, its hash, who wrote how much to it (`file.*`) | `afterimage files`; an event's own paths are `fd.name` and `fs.path.*` |
+| who wrote how much to a file, and what it was called before | `afterimage files` |
 | bytes that a conversation moved in all (`net.*`) | `afterimage net`; an event's own are `evt.buflen.net.*` |
 | findings (`find.*`) | `afterimage report`, and the findings of the TUI |
 | the name that a TLS client asked for (`fd.sni`) | not looked for in what was sent; `fd.dns` has the names that DNS answers gave |

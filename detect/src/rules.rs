@@ -23,6 +23,7 @@ use crate::{
     rows::RuleRows,
     shared,
     syntax::ast::Expr,
+    whole::{self, WholeAsks},
 };
 
 pub use draft::{Capture, CaptureScope};
@@ -185,6 +186,28 @@ impl RuleSet {
     /// Whether any rule asks for hashes of programs, or shows them: then [`Frame::images`] has to have them.
     pub fn asks_images(&self) -> bool {
         self.rules.iter().any(|rule| rule.enabled && rule.asks(is_of_image))
+    }
+
+    /// What the rules ask of containers' whole lives, or show: then [`Frame::whole`] has to have that.
+    pub fn asks_whole(&self) -> WholeAsks {
+        let fields = crate::fields::fields().map(|def| (def.name, WholeAsks::of_field(def.name)));
+        let asked = fields.filter(|(name, asks)| asks.is_any() && self.asks(name));
+        asked.fold(WholeAsks::default(), |all, (_, asks)| all.with(asks))
+    }
+
+    /// The fields that rules ask for, or show, and that only a recording answers, each with the rules' names: where a recorder
+    /// asks these rules, they never have a value.
+    pub fn needs_recording(&self) -> Vec<(&'static str, Vec<&str>)> {
+        let all = crate::fields::fields().map(|def| def.name).filter(|name| whole::needs_recording(name));
+        let asking = |name: &'static str| {
+            let rules = self.rules.iter().filter(|rule| rule.enabled && rule.asks(|field| field == name));
+            (name, rules.map(|rule| rule.name.as_str()).collect::<Vec<_>>())
+        };
+        all.map(asking).filter(|(_, rules)| !rules.is_empty()).collect()
+    }
+
+    fn asks(&self, name: &str) -> bool {
+        self.rules.iter().any(|rule| rule.enabled && rule.asks(|field| field == name))
     }
 
     /// Whether any rule asks what TLS clients said, or shows it: then a walk has to [`crate::Tracker::listen_to_all`].

@@ -309,7 +309,7 @@ impl Facts for Tracker {
     fn descriptor(&self, task: TaskKey, fd: i32) -> Option<Descriptor<'_>> {
         let closed = self.closed.as_ref().filter(|(tgid, own, _)| (*tgid, *own) == (task.tgid, fd));
         let info = self.world.fd(task, fd).or(closed.map(|(.., info)| info))?;
-        let mut descriptor = descriptor_facts(info);
+        let mut descriptor = Descriptor { opened: Some(info.opened), ..descriptor_facts(info) };
         let moved = self.moved.filter(|(tgid, own, _)| (*tgid, *own) == (task.tgid, fd));
         if let Some((.., at)) = moved {
             descriptor.renamed = Some(at);

@@ -43,11 +43,13 @@ pub struct FileLimits {
     pub all_acts: usize,
     /// Room for written content, of all files together, bytes.
     pub content: usize,
+    /// How often a name was given to a file, for [`Files::holders`]; nothing is remembered of that by default.
+    pub names: usize,
 }
 
 impl Default for FileLimits {
     fn default() -> Self {
-        Self { files: 32_768, lives: 256, acts: 4_096, all_acts: 262_144, content: 16 << 20 }
+        Self { files: 32_768, lives: 256, acts: 4_096, all_acts: 262_144, content: 16 << 20, names: 0 }
     }
 }
 
@@ -64,6 +66,8 @@ pub struct LeftOut {
     pub directories: u64,
     /// Bytes written whose content was not kept, though the recording may have it.
     pub content: u64,
+    /// Times that a name was given to a file and [`Files::holders`] does not tell.
+    pub names: u64,
 }
 
 impl LeftOut {
@@ -105,6 +109,7 @@ impl Files {
         let Some(process) = world.process_of_task(event.task) else { return };
         let (limits, begin) = (self.limits, self.begin);
         let set = self.containers.entry(container).or_insert_with(|| FileSet::new(limits, begin));
+        set.is_at(event.time);
         let mut look = Look { world, event, container, process: process.key, set };
         if event.code == EventCode::EXEC {
             look.executed();
@@ -128,6 +133,15 @@ impl Files {
     /// All files that had a path until it was removed or given to another, in order.
     pub fn named(&self, container: ContainerUid, path: &[u8]) -> impl Iterator<Item = &FileRecord> {
         self.containers.get(&container).into_iter().flat_map(|set| set.named(path))
+    }
+
+    /// Each name that files of a container had, with the files that it was given to and when, in order: from then on that name
+    /// was that file's. Only where [`FileLimits::names`] leaves room for it.
+    pub fn holders(
+        &self,
+        container: ContainerUid,
+    ) -> impl Iterator<Item = (&[u8], Vec<(BootNanos, &FileRecord)>)> {
+        self.containers.get(&container).into_iter().flat_map(FileSet::holders)
     }
 
     /// One file.

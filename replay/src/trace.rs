@@ -9,6 +9,7 @@ mod lookup;
 mod named;
 mod names;
 mod open;
+mod whole;
 
 pub use gaps::Gaps;
 pub use life::{Ended, Life, Partial, State, followed_from};
@@ -18,3 +19,4 @@ pub(crate) use named::{CASE_LIMIT, case_file, marks};
 pub use names::{display_name, id, image, label, name, pod, short_id};
 pub(crate) use open::{STDIN, spool};
 pub use open::{StoreArgs, Trace, files_in};
+pub use whole::Tick;

@@ -12,3 +12,4 @@ mod rows;
 mod rule_files;
 mod samples;
 mod scene;
+mod whole;

@@ -1,8 +1,10 @@
 //! What columns say of rows is what is found event by event.
 
-use std::ops::ControlFlow;
+use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
 
-use afterimage_detect::{Bits, EventContext, Filter, Frame, RuleSet, Sieve, Tracker, rooted};
+use afterimage_detect::{
+    Bits, EventContext, Filter, Frame, Gatherer, RuleSet, Sieve, Tracker, WholeAsks, rooted,
+};
 use afterimage_format::{
     BootNanos, ClockMap, ClockPair, Columns, ContainerRecord, ContainerUid, Event, EventCode, EventFlags,
     EventId, Field, FieldFlags, FieldTag, Origin, Query, Recording, StoreOptions, StoreWriter, TaskKey,
@@ -12,6 +14,9 @@ use afterimage_model::syscalls;
 use proptest::{prelude::*, sample::select};
 
 const UIDS: [ContainerUid; 2] = [ContainerUid(1), ContainerUid(2)];
+
+/// All that can be asked of whole lives.
+const ALL: WholeAsks = WholeAsks { files: true };
 
 /// Checks that columns may or may not answer.
 const CHECKS: &[&str] = &[
@@ -93,6 +98,16 @@ const CHECKS: &[&str] = &[
     "fs.path.name = /srv/a/etc/passwd",
     "fd.directory = /srv/a/etc",
     "proc.cwd = /srv/a/srv/",
+    "file.path = /srv/a",
+    "file.path contains etc",
+    "file.path exists",
+    "file.ext exists",
+    "file.written = true",
+    "file.written = false",
+    "file.executed exists",
+    "file.deleted != true",
+    "file.deleted = true",
+    "file.sha256 exists",
 ];
 
 fn filter() -> impl Strategy<Value = String> {
@@ -277,7 +292,17 @@ fn one_by_one(recording: &Recording, frame: &Frame, filter: &Filter) -> Vec<(Eve
 fn frame(recording: &Recording) -> Frame {
     let pair = ClockPair { boot: BootNanos(0), real: 1_700_000_000_000_000_000 };
     let (range, rooted) = (recording.time_range(), rooted(recording));
-    Frame { clock: ClockMap::new(vec![pair]), range, rooted, ..Frame::default() }
+    let mut gathered: BTreeMap<_, _> = UIDS.map(|uid| (uid, Gatherer::new(uid, ALL))).into();
+    let mut tracker = Tracker::new();
+    recording
+        .for_each(&Query::default(), &mut |uid, event| {
+            tracker.apply(uid, event);
+            gathered.get_mut(&uid).unwrap().apply(tracker.world(), event);
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    let whole = gathered.into_iter().map(|(uid, own)| (uid, Arc::new(own.finish()))).collect();
+    Frame { clock: ClockMap::new(vec![pair]), range, rooted, whole: Arc::new(whole), ..Frame::default() }
 }
 
 /// Rows of which columns leave the answer open.

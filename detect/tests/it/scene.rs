@@ -1,8 +1,13 @@
 //! Recordings for tests, told act by act: processes, files, sockets of one container.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use afterimage_detect::{EventContext, Filter, Frame, RuleSet, Tracker, rules::Hit};
+use afterimage_detect::{
+    EventContext, Filter, Frame, Gatherer, RuleSet, Tracker, Whole, WholeAsks, rules::Hit,
+};
 use afterimage_format::{
     BootNanos, ClockMap, ClockPair, ContainerRecord, ContainerUid, Engine, EventCode, EventFlags, Fact,
     FactKey, FactSource, Field, FieldFlags, FieldTag, OwnedEvent, OwnedField, Role, TaskKey,
@@ -233,8 +238,22 @@ impl Scene {
             hostname: b"node-7".to_vec(),
             alerts: vec![Some(BootNanos(10 * SECOND))],
             marks: vec![('a', BootNanos(11 * SECOND))],
+            whole: Arc::new(BTreeMap::from([(self.uid, Arc::new(self.whole()))])),
             ..Frame::default()
         }
+    }
+
+    /// What the whole of it tells.
+    fn whole(&self) -> Whole {
+        let mut tracker = Tracker::new();
+        let mut gatherer = Gatherer::new(self.uid, WholeAsks { files: true });
+        for event in &self.events {
+            event.with(|event| {
+                tracker.apply(self.uid, event);
+                gatherer.apply(tracker.world(), event);
+            });
+        }
+        gatherer.finish()
     }
 
     /// Calls `visit` with every event in its surroundings.

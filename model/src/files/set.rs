@@ -53,7 +53,19 @@ pub(super) struct FileSet {
     content: usize,
     acts: usize,
     renames: Renames,
+    holders: Holders,
     pub(super) left_out: LeftOut,
+}
+
+/// Which file got which name when, as far as that is asked for.
+#[derive(Debug, Default, Clone)]
+struct Holders {
+    /// The time of the event that is looked at.
+    now: BootNanos,
+    by_name: BTreeMap<Vec<u8>, Vec<(BootNanos, FileId)>>,
+    count: usize,
+    /// The records that stand for those that are no more.
+    joined: BTreeMap<FileId, FileId>,
 }
 
 impl FileSet {
@@ -70,6 +82,7 @@ impl FileSet {
             content: 0,
             acts: 0,
             renames: Renames::default(),
+            holders: Holders::default(),
             left_out: LeftOut::default(),
         }
     }
@@ -148,6 +161,39 @@ impl FileSet {
         }
         let name = self.names.entry(path.to_vec()).or_default();
         name.past.extend(name.now.replace(id));
+        self.holds(path, id);
+    }
+
+    /// The event that is looked at is from then.
+    pub(super) fn is_at(&mut self, now: BootNanos) {
+        self.holders.now = now;
+    }
+
+    /// Remembers that a file has a name from now on.
+    fn holds(&mut self, path: &[u8], id: FileId) {
+        if self.limits.names == 0 {
+            return;
+        }
+        if self.holders.count >= self.limits.names {
+            self.left_out.names += 1;
+            return;
+        }
+        self.holders.count += 1;
+        self.holders.by_name.entry(path.to_vec()).or_default().push((self.holders.now, id));
+    }
+
+    /// Each name with the files that it was given to, and when.
+    pub(super) fn holders(&self) -> impl Iterator<Item = (&[u8], Vec<(BootNanos, &FileRecord)>)> {
+        let record = |id: FileId| {
+            let mut id = id;
+            while let Some(into) = self.holders.joined.get(&id) {
+                id = *into;
+            }
+            self.records.get(&id)
+        };
+        self.holders.by_name.iter().map(move |(path, spans)| {
+            (path.as_slice(), spans.iter().filter_map(|(at, id)| Some((*at, record(*id)?))).collect())
+        })
     }
 
     /// Takes a name from a file that has others; `false` where it has none.
@@ -233,6 +279,9 @@ impl FileSet {
         };
         let Some(id) = name.past.pop() else { return };
         let (Some(&into), Some(gone)) = (name.past.last(), self.records.remove(&id)) else { return };
+        if self.limits.names > 0 {
+            self.holders.joined.insert(id, into);
+        }
         self.content = self.content.saturating_sub(gone.content.room());
         let Some(record) = self.records.get_mut(&into) else { return };
         self.content = self.content.saturating_sub(record.content.room());

@@ -152,7 +152,7 @@ fn files_touched_through_a_ring_are_noted() {
 
 #[test]
 fn a_flood_of_files_is_bounded_and_counted() {
-    let limits = FileLimits { files: 10, lives: 3, acts: 3, all_acts: 1_000, content: 200 };
+    let limits = FileLimits { files: 10, lives: 3, acts: 3, all_acts: 1_000, content: 200, names: 0 };
     let mut events: Vec<OwnedEvent> =
         (0..50_u64).map(|n| call(n, 3, "openat", &[CWD, 0, 0, 0], 3).with_kpath(&format!("/f{n}"))).collect();
     for n in 0..20 {
@@ -172,8 +172,14 @@ fn a_flood_of_files_is_bounded_and_counted() {
     assert_eq!(written.content.left_out(), 200 - kept);
     let whole = written.content.assemble(1000);
     assert_eq!((whole.bytes.len(), whole.holes), (200, vec![(kept, 200 - kept)]));
-    let left_out =
-        LeftOut { unlisted: 40, unlisted_written: 0, acts: 38, directories: 0, content: 200 - kept };
+    let left_out = LeftOut {
+        unlisted: 40,
+        unlisted_written: 0,
+        acts: 38,
+        directories: 0,
+        content: 200 - kept,
+        names: 0,
+    };
     assert_eq!(files.left_out(BOX), left_out);
 }
 
@@ -436,7 +442,7 @@ proptest! {
                 }
             });
         }
-        let limits = FileLimits { files: room, lives, acts: 10, all_acts: 50, content: 1_000 };
+        let limits = FileLimits { files: room, lives, acts: 10, all_acts: 50, content: 1_000, names: 0 };
         let files = files_within(limits, &events);
         let all: Vec<_> = files.list(BOX).collect();
         let ids: std::collections::BTreeSet<_> = all.iter().map(|r| r.id).collect();
@@ -606,4 +612,25 @@ fn a_mapping_that_writes_is_an_act() {
     let private = files(&[open(10, 2, 6, "/tmp/mm"), map(11, 2)]);
     let record = private.get(BOX, b"/tmp/mm").unwrap();
     assert!(!record.was(ActKind::MappedForWriting) && !record.was_changed());
+}
+
+#[test]
+fn who_had_a_name_when_is_told_of_records_that_were_joined_too() {
+    let rename =
+        |time, from, to| call(time, 3, "rename", &[0, 0], 0).with_path(from).with_field(FieldTag::PATH2, to);
+    let limits = FileLimits { lives: 2, names: 100, ..FileLimits::default() };
+    let mut events = vec![exec(1, 3, "/bin/sh", &["sh"])];
+    for time in (10..60).step_by(10) {
+        let made = call(time, 3, "openat", &[CWD, 0, 0o301, 0o600], 6).with_path("/new").with_kpath("/new");
+        events.extend([made, write(time + 1, 3, 6, b"x"), call(time + 2, 3, "close", &[6], 0)]);
+        events.push(rename(time + 3, "/new", b"/run"));
+    }
+    let files = files_within(limits, &events);
+    let told: BTreeMap<_, _> = files.holders(BOX).collect();
+    let times = |path: &[u8]| told[path].iter().map(|(at, _)| at.0).collect::<Vec<_>>();
+    assert_eq!((times(b"/new"), times(b"/run")), (vec![10, 20, 30, 40, 50], vec![13, 23, 33, 43, 53]));
+    assert!(told[&b"/run"[..]].iter().all(|(_, record)| record.was(ActKind::Written)));
+    assert_eq!(files.left_out(BOX).names, 0);
+    let crowded = files_within(FileLimits { names: 3, ..limits }, &events);
+    assert!(crowded.left_out(BOX).names > 0);
 }

@@ -204,6 +204,12 @@ fn search(
     if rules.asks_images() {
         frame.images = trace.images()?;
     }
+    let asks = rules.asks_whole();
+    if asks.is_any() {
+        let all = || trace.recording.containers().iter().map(|container| container.record.uid).collect();
+        let uids: Vec<ContainerUid> = part.uid().map_or_else(all, |uid| vec![uid]);
+        frame = events::with_whole(trace, (&uids, part.uid()), asks, frame)?;
+    }
     let mut hunt = Hunt {
         part,
         setup: args.setup,

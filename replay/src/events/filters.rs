@@ -2,14 +2,19 @@
 
 use std::ops::ControlFlow;
 
-use afterimage_detect::{Bits, Ended, EventContext, Filter, Frame, OfProcess, Sieve, Told, Tracker, Verdict};
-use afterimage_format::{BootNanos, Columns, ContainerRecord, ContainerUid, Event, EventId, Query};
+use afterimage_detect::{
+    Bits, Ended, EventContext, Filter, Frame, OfProcess, Sieve, Told, Tracker, Verdict, WholeAsks,
+};
+use afterimage_format::{
+    BootNanos, Columns, ContainerRecord, ContainerUid, Event, EventId, Query, ReadError,
+};
 use afterimage_model::text::{Safe, unescape};
 
 use super::{SHIPPED, trees};
 use crate::{
     failure::Failure,
     output::terminal::defused,
+    progress::Progress,
     trace::{
         Trace,
         alerts::{Alert, alerts, numbered},
@@ -77,7 +82,7 @@ impl Filters {
         if !self.list.iter().any(Filter::needs_survey) {
             return Ok(());
         }
-        let mut asked = Asked::new(trace, self.frame(trace, of));
+        let mut asked = Asked::new(trace, self.ready(trace, of)?);
         trace.recording.for_each(query, &mut |uid, event| {
             asked.apply(uid, event);
             let cx = asked.context(uid, event);
@@ -108,12 +113,26 @@ impl Filters {
         Some(kept)
     }
 
-    /// What holds for the whole recording, as far as these filters ask; where they are asked of one container, alerts and marks are
+    /// What holds for the whole recording but for whole lives, as far as these filters ask; where they are asked of one container, alerts and marks are
     /// its own, as they are for `--begin` and `--end`.
     pub fn frame(&self, trace: &Trace, of: Option<ContainerUid>) -> Frame {
         let asks = |ask: fn(&Filter) -> bool| self.list.iter().any(ask);
         let frame = if asks(Filter::asks_alerts) { frame_with_names(trace, of) } else { frame(trace) };
         if asks(Filter::asks_images) { with_images(trace, frame) } else { frame }
+    }
+
+    /// The same with what they ask of whole lives, which are read for it.
+    ///
+    /// # Errors
+    /// The recording cannot be read.
+    pub(super) fn ready(&self, trace: &Trace, of: Option<ContainerUid>) -> Result<Frame, ReadError> {
+        let frame = self.frame(trace, of);
+        let all: Vec<&Filter> = self.list.iter().collect();
+        let asks = all.iter().map(|filter| filter.asks_whole()).fold(WholeAsks::default(), WholeAsks::with);
+        if !asks.is_any() {
+            return Ok(frame);
+        }
+        with_whole(trace, (&trace.asked_whole(&all, &frame, of), of), asks, frame)
     }
 
     /// Looks up the alerts and marks that filters name, and what else they ask of the whole recording.
@@ -176,6 +195,26 @@ pub fn frame_of(trace: &Trace, filter: &Filter, of: Option<ContainerUid>) -> Fra
 /// The same with the hashes of programs, where they can be read.
 pub fn with_images(trace: &Trace, frame: Frame) -> Frame {
     Frame { images: trace.images().unwrap_or_default(), ..frame }
+}
+
+/// The same with what the whole lives of these containers tell, asked as all, or as one.
+///
+/// # Errors
+/// The recording cannot be read.
+pub fn with_whole(
+    trace: &Trace,
+    (uids, of): (&[ContainerUid], Option<ContainerUid>),
+    asks: WholeAsks,
+    frame: Frame,
+) -> Result<Frame, ReadError> {
+    let besides = trace.besides(uids, of);
+    let query = Query { containers: [uids, &besides].concat(), ..Query::default() };
+    let mut progress = Progress::new(trace.recording.count_hint(&query), false);
+    let wholes = trace.wholes((uids, &besides), asks, &mut || {
+        progress.tick();
+        ControlFlow::Continue(())
+    })?;
+    Ok(Frame { whole: wholes.unwrap_or_default().into(), ..frame })
 }
 
 fn with_names(
@@ -262,10 +301,11 @@ impl<'a> Asked<'a> {
 
     /// What is to be told when something was not known for lack of room.
     pub(crate) fn lacking(&self) -> Option<&'static str> {
-        self.ended.lacked(self.tracker.world()).then_some(
+        let lacked = self.ended.lacked(self.tracker.world()).then_some(
             "not all processes and descriptors fitted into memory: what asks for them may have been missed; ask for one \
              container or a shorter range",
-        )
+        );
+        lacked.or_else(|| self.frame.lacking())
     }
 
     /// The surroundings of the event that was applied last.

@@ -72,7 +72,7 @@ pub fn count(trace: &Trace, options: Options<'_>) -> Result<Seen, Failure> {
 
 /// `None` where the state decides, where restarted calls are to be folded, or where not every block can be read.
 fn from_columns(trace: &Trace, options: &Options<'_>) -> Option<Seen> {
-    let frame = options.filters.frame(trace, options.container);
+    let frame = options.filters.ready(trace, options.container).ok()?;
     let selected = RowSelection::new(trace, options.filters, &frame)?;
     if selected.filters.len() < options.filters.iter().count() || options.limit < u64::MAX {
         return None;

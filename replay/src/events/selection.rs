@@ -41,7 +41,7 @@ impl Filters {
             return None;
         }
         let recording = &trace.recording;
-        let frame = self.frame(trace, only);
+        let frame = self.ready(trace, only).ok()?;
         let is_asked = |block: &BlockInfo| only.is_none_or(|uid| uid == block.container);
         let mut wanted: Vec<bool> = recording.blocks().iter().map(is_asked).collect();
         for filter in self.iter() {

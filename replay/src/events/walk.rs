@@ -113,7 +113,7 @@ pub fn walk(trace: &Trace, options: Options<'_>, emit: &mut Emit<'_>) -> Result<
     let selection = if options.skip { options.filters.select(trace, options.container) } else { None };
     let Options { container, span, setup, raw, skip, limit, streams, facts, filters } = options;
     let filters: &Filters = filters;
-    let frame = filters.frame(trace, container);
+    let frame = filters.ready(trace, container)?;
     let rows = if skip && selection.is_some() { RowSelection::new(trace, filters, &frame) } else { None };
     let mut walk = Walk {
         trace,

@@ -13,7 +13,7 @@ use clap::Args;
 use jiff::Timestamp;
 use tempfile::NamedTempFile;
 
-use super::incident;
+use super::{incident, whole::Wholes};
 use crate::{
     failure::{Failure, shown},
     output::{Cell, Machine},
@@ -52,6 +52,8 @@ pub struct Trace {
     pub clock: Clock,
     /// See [`Self::images`].
     pub(super) images: OnceLock<Arc<[Image]>>,
+    /// See [`Self::wholes`].
+    pub(super) wholes: Wholes,
     /// See [`Self::rooted`].
     rooted: OnceLock<Arc<[ContainerUid]>>,
     /// See [`Self::pinned`].
@@ -156,6 +158,7 @@ impl Trace {
             recording,
             clock,
             images: OnceLock::new(),
+            wholes: Wholes::default(),
             rooted: OnceLock::new(),
             pinned: OnceLock::new(),
             _spool: spool,

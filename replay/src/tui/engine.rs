@@ -19,6 +19,7 @@ mod stream;
 mod sweep;
 mod until;
 mod values;
+mod whole;
 
 use afterimage_format::ReadError;
 

@@ -73,6 +73,28 @@ fn explain_reads_nothing_and_says_what_would_be_read() {
     assert!(ran.stdout().contains("answer 1 of 2 checks: codes, results\n"), "{}", ran.stdout());
 }
 
+#[test]
+fn what_became_of_a_file_in_the_whole_life_finds_all_that_was_done_to_it() {
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../samples/intrusion.aftx");
+    let run = |args: &[&str]| afterimage(&[args, &[sample, "-o", "jsonl"]].concat());
+    let dropped = "file.written = true and file.executed = true";
+    let ran = run(&["grep", dropped]);
+    let done = ["openat", "write", "chmod", "exec", "artifact", "unlink"];
+    let all = events(&ran);
+    assert!(done.iter().all(|name| all.iter().any(|event| event == name)), "{all:?}");
+    let about = |row: &serde_json::Value| row["detail"].as_str().is_some_and(|text| text.contains("/tmp/.update"));
+    let rows: Vec<_> = ran.json_lines().into_iter().filter(|row| row["kind"] == "event").collect();
+    assert!(rows.iter().all(about), "{rows:?}");
+    let hash = "file.sha256 = d3e1e420312f7bfaba48fb6a9765ea3b8aea4778b77e824deb44e3e323af809a";
+    assert_eq!(events(&run(&["grep", hash])), all);
+    assert_eq!(events(&run(&["grep", "-c", "5abbc46c44e8", dropped])), all, "of one container");
+    let count = afterimage(&["grep", "--count", dropped, sample]);
+    assert_eq!(count.stdout(), format!("{}\n", all.len()));
+    let explained = afterimage(&["grep", "--explain", dropped, sample]);
+    assert_eq!(explained.code, 0, "{}", explained.stderr());
+    assert_eq!(run(&["grep", "file.sha256 = 00"]).code, 1);
+}
+
 const RULES: &str = r#"
 - rule: New program
   desc: A program that is not part of the image

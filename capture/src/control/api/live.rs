@@ -26,6 +26,9 @@ impl Api {
         if filter.as_ref().is_some_and(Filter::needs_survey) {
             return bad("`near` and `seq` need a whole recording");
         }
+        if let Some(field) = filter.as_ref().and_then(|filter| filter.needs_recording().first().copied()) {
+            return bad(&format!("`{field}` needs a whole recording"));
+        }
         let mut containers = Vec::new();
         if let Some(id) = members.get("container") {
             let hints = match id.as_str() {

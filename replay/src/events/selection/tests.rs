@@ -259,6 +259,21 @@ fn leaf() -> impl Strategy<Value = String> {
         (3..9u32).prop_map(|fd| format!("fd.num={fd}")),
         (0..300u64).prop_map(|us| format!("evt.reltime<{us}us")),
         Just("fd.name exists".to_owned()),
+        (0..8u64).prop_map(|p| format!("file.path contains phase{p}/")),
+        (0..8u64).prop_map(|p| format!("file.path endswith /file{p}.txt")),
+        prop::sample::select(vec![
+            "file.path exists",
+            "file.ext = txt",
+            "file.written = true",
+            "file.written = false",
+            "file.written exists",
+            "file.executed = true",
+            "file.executed != true",
+            "file.deleted = true",
+            "file.sha256 exists",
+            "file.sha256 contains 61",
+        ])
+        .prop_map(str::to_owned),
         Just("evt.num<500".to_owned()),
     ]
 }

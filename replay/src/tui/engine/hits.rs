@@ -13,6 +13,7 @@ use super::{
     Job,
     reading::{Looks, Step, walk},
     scan::percent,
+    whole::with_whole,
 };
 use crate::{
     events::{frame_of, is_shown},
@@ -54,7 +55,7 @@ pub(super) fn hits(trace: &Trace, key: HitsKey, library: &Library, job: &Job<'_>
     })?;
     if !over {
         found.hand_over(None);
-        found.hits.saturated = filter.saturated();
+        found.hits.saturated = filter.saturated() || frame.lacking().is_some();
         found.hits.touched = Arc::new(found.touched);
         (job.tell)(Reply::Hits(key, found.hits));
     }
@@ -80,6 +81,7 @@ pub(super) fn ready(
             return Ok(None);
         }
     };
+    let Some(frame) = with_whole(trace, (&filter, Some(uid)), frame, job)? else { return Ok(None) };
     if filter.needs_survey() {
         let looks = Looks::Everywhere;
         let over = walk(trace, (uid, None), (&frame, looks), job, &mut |step| {

@@ -13,6 +13,7 @@ use super::{
     Job,
     reading::{Looks, Step, walk},
     story::as_it_is,
+    whole::with_wholes,
 };
 use crate::{
     events::{frame, with_images},
@@ -43,6 +44,8 @@ pub(super) fn rules(trace: &Trace, key: StoryKey, file: &Path, job: &Job<'_>) ->
     if rules.asks_images() {
         frame = with_images(trace, frame);
     }
+    let whole = (&[key.uid][..], rules.asks_whole());
+    let Some(frame) = with_wholes(trace, whole, frame, job)? else { return Ok(()) };
     let mut rows = Vec::new();
     walk(trace, (key.uid, None), (&frame, Looks::Rules(&rules)), job, &mut |step| {
         let Step::Event(cx, id, tracker) = step else { return ControlFlow::Continue(()) };

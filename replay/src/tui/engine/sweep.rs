@@ -15,6 +15,7 @@ use super::{
     Job,
     reading::{Looks, Step, walk, walk_with},
     scan::percent,
+    whole::with_whole,
 };
 use crate::{
     events::{frame_of, is_shown},
@@ -48,6 +49,7 @@ pub(super) fn sweep(trace: &Trace, key: SweepKey, library: &Library, job: &Job<'
             return Ok(());
         }
     };
+    let Some(frame) = with_whole(trace, (&filter, None), frame, job)? else { return Ok(()) };
     let wanted = wanted(trace, &filter, &frame);
     let total: u64 = wanted.iter().map(|(container, _)| container.events).sum();
     let mut sweeper = Sweeper { trace, key, library, frame, job, found: Sweep::default(), told: None };

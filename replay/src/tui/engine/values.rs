@@ -11,6 +11,7 @@ use super::{
     moment::event,
     reading::{Looks, Step, walk},
     scan::percent,
+    whole::with_wholes,
 };
 use crate::{
     events::{frame, is_shown, with_images},
@@ -77,6 +78,8 @@ pub(super) fn values(trace: &Trace, key: ValuesKey, job: &Job<'_>) -> Result<(),
     let total = trace.recording.count_hint(&Query { containers: vec![key.uid], ..Query::default() });
     let mut counts = HashMap::<Vec<u8>, u64>::new();
     let frame = if field.asks_images() { with_images(trace, frame(trace)) } else { frame(trace) };
+    let whole = (&[key.uid][..], field.asks_whole());
+    let Some(frame) = with_wholes(trace, whole, frame, job)? else { return Ok(()) };
     let looks = Looks::Everywhere;
     let over = walk(trace, (key.uid, None), (&frame, looks), job, &mut |step| {
         let cx = match step {

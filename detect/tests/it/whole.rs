@@ -1,0 +1,127 @@
+//! Fields that a container's whole life answers: what became of files.
+
+use afterimage_detect::{Filter, RuleSet};
+use afterimage_format::{EventCode, FieldTag, layout::artifact};
+
+use crate::scene::{ENOENT, READ, REWRITE, Scene};
+
+/// `AT_FDCWD`.
+const CWD: u64 = (-100i64).cast_unsigned();
+
+/// A program is fetched under one name, given another, run and removed; another one of the image is run.
+fn dropper() -> Scene {
+    let scene = Scene::new()
+        .run(1, 100, "/bin/sh", &["sh"]) // 1, 2
+        .open(100, "/bin/sh", READ, 3) // 3
+        .open(100, "/tmp/a.part", REWRITE, 4) // 4
+        .call(100, "write", &[4, 0, 4], 4, &[(FieldTag::PAYLOAD, b"\x7fELF")]) // 5
+        .call(
+            100,
+            "rename",
+            &[0, 0],
+            0,
+            &[(FieldTag::PATH, b"/tmp/a.part"), (FieldTag::PATH2, b"/tmp/run.bin")],
+        ) // 6
+        .call(100, "close", &[4], 0, &[]) // 7
+        .run(100, 101, "/tmp/run.bin", &["run"]); // 8, 9
+    let executed = scene.now;
+    scene
+        .push(
+            101,
+            EventCode::ARTIFACT,
+            &numbers(executed),
+            0,
+            &[(FieldTag::KPATH, b"/tmp/run.bin"), (FieldTag::HASH, &[0xab; 32])],
+        ) // 10
+        .call(101, "unlink", &[0], 0, &[(FieldTag::PATH, b"/tmp/run.bin")]) // 11
+        .open(101, "/tmp/run.bin", REWRITE, 4) // 12: another file
+        .open(101, "/etc/none", READ, ENOENT) // 13
+}
+
+fn numbers(executed: u64) -> Vec<u64> {
+    let mut numbers = vec![0; artifact::COUNT];
+    numbers[artifact::SIZE] = 4;
+    numbers[artifact::EXECUTED] = executed;
+    numbers
+}
+
+#[test]
+fn what_became_of_a_file_is_known_at_each_of_its_events_under_each_name() {
+    let scene = dropper();
+    let acts = [4, 5, 6, 7, 9, 10, 11];
+    assert_eq!(scene.kept("file.written = true and file.executed = true"), acts);
+    assert_eq!(scene.kept("file.deleted = true"), acts);
+    let hash = "ab".repeat(32);
+    assert_eq!(scene.kept(&format!("file.sha256 = {hash}")), acts);
+    assert_eq!(scene.kept("file.executed = true and file.written = false"), [2, 3]);
+    assert_eq!(scene.kept("file.path = /tmp/run.bin and file.deleted = false"), [12], "another file");
+    assert_eq!(scene.kept("file.written exists and file.path = /etc/none"), [13]);
+    assert_eq!(scene.kept("file.sha256 exists"), acts);
+}
+
+#[test]
+fn a_path_is_that_of_either_end_and_of_what_a_descriptor_is_open_on() {
+    let scene = dropper();
+    assert_eq!(scene.kept("file.path = /tmp/a.part"), [4, 5, 6, 7]);
+    assert_eq!(scene.kept("file.path = /tmp/run.bin"), [6, 9, 10, 11, 12]);
+    assert_eq!(scene.kept("file.ext = part"), [4, 5, 6, 7]);
+    assert_eq!(scene.kept("not file.path exists"), [1, 8]);
+    let scene = Scene::new()
+        .run(1, 100, "/bin/sh", &["sh"])
+        .call(100, "memfd_create", &[0, 0], 5, &[(FieldTag::PATH, b"/not/a/path")])
+        .call(100, "symlink", &[0, 0], 0, &[(FieldTag::PATH, b"/text"), (FieldTag::PATH2, b"/tmp/l")])
+        .open(100, "/srv/in", READ, 3)
+        .open(100, "/srv/out", REWRITE, 4)
+        .call(100, "sendfile", &[4, 3, 0, 9], 9, &[])
+        .call(100, "newfstatat", &[3, 0, 0, 0x1000], 0, &[(FieldTag::PATH, b"")])
+        .call(100, "newfstatat", &[CWD, 0, 0, 0], 0, &[(FieldTag::PATH, b"x")]);
+    let own = |path: &str| scene.kept(&format!("file.path = {path}"));
+    assert_eq!((own("/not/a/path"), own("/text"), own("/tmp/l")), (vec![], vec![], vec![4]));
+    assert_eq!((own("/srv/in"), own("/srv/out")), (vec![5, 7, 8], vec![6, 7]));
+    assert_eq!(own("/x"), [9]);
+    let neither = scene.kept("file.path != /srv/in and evt.type = sendfile");
+    assert!(neither.is_empty(), "of both ends: {neither:?}");
+}
+
+#[test]
+fn where_nothing_was_gathered_nothing_is_known() {
+    let mut scene = dropper();
+    scene.events.truncate(7);
+    let other = Filter::parse("file.written exists").unwrap();
+    let frame = afterimage_detect::Frame::default();
+    let mut tracker = afterimage_detect::Tracker::new();
+    for event in &scene.events {
+        event.with(|event| {
+            tracker.apply(scene.uid, event);
+            let whose = (scene.uid, Some(&scene.record));
+            assert!(!other.matches(&afterimage_detect::EventContext::new(event, whose, &tracker, &frame, 1)));
+        });
+    }
+    let may =
+        |text: &str| Filter::parse(text).unwrap().prefilter(&frame).container(scene.uid, Some(&scene.record));
+    assert_eq!(may("file.written = true"), afterimage_detect::Verdict::Maybe);
+}
+
+#[test]
+fn a_container_without_such_a_file_has_no_match() {
+    let scene = Scene::new().run(1, 100, "/bin/sh", &["sh"]).open(100, "/srv/in", READ, 3);
+    let frame = scene.frame();
+    let never = |text: &str| {
+        let verdict =
+            Filter::parse(text).unwrap().prefilter(&frame).container(scene.uid, Some(&scene.record));
+        verdict == afterimage_detect::Verdict::Never
+    };
+    assert!(never("file.written = true") && never("file.sha256 exists") && never("file.deleted != false"));
+    assert!(!never("file.executed = true") && !never("not file.written = true") && !never("file.path = /x"));
+}
+
+#[test]
+fn what_needs_a_recording_is_named() {
+    let filter = Filter::parse("file.deleted = true or (file.path = /x and proc.exe_sha256 exists)").unwrap();
+    assert_eq!(filter.needs_recording(), ["proc.exe_sha256", "file.deleted"]);
+    let rules = "- rule: r\n  desc: d\n  condition: file.written = true\n  output: x %file.path %alert.rule\n  \
+                 priority: INFO\n";
+    let rules = RuleSet::parse(&[("r", rules)]).unwrap();
+    assert!(rules.asks_whole().files);
+    assert_eq!(rules.needs_recording(), [("file.written", vec!["r"]), ("alert.rule", vec!["r"])]);
+}
