@@ -105,7 +105,7 @@ fn candidates(expected: Expected, word: &str) -> Vec<Candidate> {
 }
 
 /// Fields that never have another value than those listed, and what stands in the place of nothing.
-const CLOSED: [&str; 8] = [
+const CLOSED: [&str; 9] = [
     "container.state",
     "evt.category",
     "evt.class",
@@ -114,6 +114,7 @@ const CLOSED: [&str; 8] = [
     "fd.sockfamily",
     "fd.type",
     "fd.types",
+    "find.sev",
 ];
 
 /// All the values that a field can have, where no other is possible.
@@ -136,6 +137,7 @@ pub fn values(def: &FieldDef) -> Vec<&'static str> {
         "evt.res" => {
             vec!["SUCCESS", "ENOENT", "EACCES", "EPERM", "EAGAIN", "EINPROGRESS", "ECONNREFUSED", "EEXIST"]
         }
+        "find.sev" => vec!["info", "notice", "warning", "critical"],
         "evt.io_dir" => vec!["read", "write"],
         "fd.type" | "fd.types" => vec![
             "file",

@@ -7,6 +7,7 @@ mod descriptor;
 mod evt;
 mod fd;
 mod file;
+mod find;
 mod open;
 mod path;
 mod process;
@@ -63,6 +64,7 @@ enum FieldId {
     Thread(thread::Thread),
     Fd(fd::Fd),
     File(file::File),
+    Find(find::Find),
     Path(path::Path),
     User(user::User),
     Container(container::Container),
@@ -179,6 +181,7 @@ pub fn fields() -> impl Iterator<Item = &'static FieldDef> {
         user::User::TABLE,
         container::Container::TABLE,
         alert::Alert::TABLE,
+        find::Find::TABLE,
         ABSENT,
     ]
     .into_iter()
@@ -197,8 +200,21 @@ pub fn lookup(name: &str) -> Option<(&'static FieldDef, Option<&str>)> {
 }
 
 /// First parts of field names.
-const FAMILIES: [&str; 12] =
-    ["evt", "syscall", "proc", "thread", "fd", "fs", "file", "user", "group", "container", "k8s", "alert"];
+const FAMILIES: [&str; 13] = [
+    "evt",
+    "syscall",
+    "proc",
+    "thread",
+    "fd",
+    "fs",
+    "file",
+    "user",
+    "group",
+    "container",
+    "k8s",
+    "alert",
+    "find",
+];
 
 /// Whether a dotted name begins like a field.
 pub(crate) fn in_family(name: &str) -> bool {
@@ -298,6 +314,7 @@ impl FieldRef {
             FieldId::Fd(field) => fd::get(field, &self.arg, cx),
             FieldId::Path(field) => path::get(field, cx),
             FieldId::File(field) => file::get(field, cx),
+            FieldId::Find(field) => find::get(field, cx),
             FieldId::User(field) => user::get(field, cx),
             FieldId::Container(field) => container::get(field, &self.arg, cx),
             FieldId::Alert(field) => alert::get(field, cx),

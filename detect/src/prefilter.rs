@@ -14,7 +14,7 @@ use crate::{
     program::{Node, resolve},
     syntax::ast::{Op, TimeTest},
     term::Source,
-    whole::{self, Whole},
+    whole,
 };
 
 /// The answer before everything is known.
@@ -61,10 +61,10 @@ struct Known<'k> {
 }
 
 impl<'k> Known<'k> {
-    /// What the container's whole life tells.
-    fn whole(&self) -> Option<&'k Whole> {
+    /// What the container's whole life tells, and of which part of it.
+    fn whole(&self) -> Option<whole::Part<'k>> {
         let (uid, _) = self.container?;
-        self.frame?.whole.get(&uid).map(|whole| &**whole)
+        Some((self.frame?.whole.get(&uid)?, self.range))
     }
 }
 

@@ -1,16 +1,19 @@
-//! What no event can answer by itself: what a container's whole life tells of its files.
+//! What no event can answer by itself: what a container's whole life tells of its files and of its findings.
 //!
 //! A container's events are shown once to a [`Gatherer`] before filters are asked; what it made of them is in the
 //! [`crate::Frame`]. Memory is bounded per container: what there was no room for is not known, so that a field that asks for it
 //! has no value, and [`Whole::is_partial`] says so.
 
 mod files;
+mod findings;
 
-use afterimage_format::{ContainerUid, Event};
+use afterimage_format::{BootNanos, ContainerUid, Event};
 use afterimage_model::World;
 
 pub(crate) use files::Fate;
 use files::{FileTable, FilesGathered};
+pub(crate) use findings::Found;
+use findings::{FindingTable, FindingsGathered};
 
 use crate::{
     fields::FieldRef,
@@ -25,30 +28,32 @@ use crate::{
 pub struct WholeAsks {
     /// What became of files.
     pub files: bool,
+    /// Its findings.
+    pub findings: bool,
 }
 
 impl WholeAsks {
     /// What a field asks for.
     pub(crate) fn of_field(name: &str) -> Self {
         let files = matches!(name, "file.written" | "file.executed" | "file.deleted" | "file.sha256");
-        Self { files }
+        Self { files, findings: name.starts_with("find.") }
     }
 
     /// What a filter asks for.
     pub(crate) fn of_node(node: &Node) -> Self {
         let asks = |is: fn(Self) -> bool| node.asks(|field| is(Self::of_field(field)));
-        Self { files: asks(|own| own.files) }
+        Self { files: asks(|own| own.files), findings: asks(|own| own.findings) }
     }
 
     /// Whether that is anything.
     pub fn is_any(self) -> bool {
-        self.files
+        self.files || self.findings
     }
 
     /// What both ask for.
     #[must_use]
     pub fn with(self, other: Self) -> Self {
-        Self { files: self.files | other.files }
+        Self { files: self.files | other.files, findings: self.findings | other.findings }
     }
 }
 
@@ -56,6 +61,7 @@ impl WholeAsks {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Whole {
     files: Option<FileTable>,
+    findings: Option<FindingTable>,
     is_left_out: bool,
 }
 
@@ -67,12 +73,25 @@ impl Whole {
 
     /// Whether there was no room for all of it.
     pub fn is_partial(&self) -> bool {
-        self.is_left_out || self.files.as_ref().is_some_and(FileTable::is_partial)
+        self.is_left_out
+            || self.files.as_ref().is_some_and(FileTable::is_partial)
+            || self.findings.as_ref().is_some_and(FindingTable::is_partial)
     }
 
-    /// How much it remembers: names of files.
+    /// Every value that a field can have in the container, or in a range of its time; `None` where that is not known.
+    fn values(&self, field: &str, range: Option<(BootNanos, BootNanos)>) -> Option<Values<'_>> {
+        let files = self.files.as_ref().and_then(|files| files.values(field));
+        files.or_else(|| self.findings.as_ref()?.values(field, range))
+    }
+
+    /// How much it remembers: names of files, findings.
     pub fn size(&self) -> usize {
-        self.files.as_ref().map_or(0, FileTable::len)
+        let files = self.files.as_ref().map_or(0, FileTable::len);
+        files + self.findings.as_ref().map_or(0, FindingTable::len)
+    }
+
+    pub(crate) fn findings(&self) -> Option<&FindingTable> {
+        self.findings.as_ref()
     }
 
     pub(crate) fn files(&self) -> Option<&FileTable> {
@@ -85,12 +104,17 @@ impl Whole {
 pub struct Gatherer {
     uid: ContainerUid,
     files: Option<FilesGathered>,
+    findings: Option<FindingsGathered>,
 }
 
 impl Gatherer {
     /// Nothing seen of a container.
     pub fn new(uid: ContainerUid, asks: WholeAsks) -> Self {
-        Self { uid, files: asks.files.then(FilesGathered::new) }
+        Self {
+            uid,
+            files: asks.files.then(FilesGathered::new),
+            findings: asks.findings.then(FindingsGathered::default),
+        }
     }
 
     /// Takes in an event of the container that `world` has applied already.
@@ -98,11 +122,19 @@ impl Gatherer {
         if let Some(files) = &mut self.files {
             files.apply(world, self.uid, event);
         }
+        if let Some(findings) = &mut self.findings {
+            findings.apply(world, self.uid, event);
+        }
     }
 
     /// What was made of them.
     pub fn finish(self) -> Whole {
-        Whole { files: self.files.map(|files| files.finish(self.uid)), is_left_out: false }
+        let uid = self.uid;
+        Whole {
+            files: self.files.map(|files| files.finish(uid)),
+            findings: self.findings.map(|findings| findings.finish(uid)),
+            is_left_out: false,
+        }
     }
 }
 
@@ -120,26 +152,26 @@ fn asked_by(field: &FieldRef) -> WholeAsks {
     WholeAsks::of_field(field.def().name)
 }
 
+/// Values of a field.
+type Values<'v> = Box<dyn Iterator<Item = Value<'v>> + 'v>;
+
+/// A container's whole life, and the range of its time that is asked for.
+pub(crate) type Part<'w> = (&'w Whole, Option<(BootNanos, BootNanos)>);
+
 /// What a container's whole life says of a check, before its events are read: nobody passes where none of the values that the
 /// field can have there does.
-pub(crate) fn of_check(check: &Check, whole: Option<&Whole>) -> Verdict {
-    verdict(&check.source, whole, &|value| check.comparison.holds(value, check.multi, check.op))
+pub(crate) fn of_check(check: &Check, part: Option<Part<'_>>) -> Verdict {
+    verdict(&check.source, part, &|value| check.comparison.holds(value, check.multi, check.op))
 }
 
 /// The same of a field that has to have a value.
-pub(crate) fn of_exists(source: &Source, whole: Option<&Whole>) -> Verdict {
-    verdict(source, whole, &|_| true)
+pub(crate) fn of_exists(source: &Source, part: Option<Part<'_>>) -> Verdict {
+    verdict(source, part, &|_| true)
 }
 
-fn verdict(source: &Source, whole: Option<&Whole>, passes: &dyn Fn(&Value<'_>) -> bool) -> Verdict {
+fn verdict(source: &Source, part: Option<Part<'_>>, passes: &dyn Fn(&Value<'_>) -> bool) -> Verdict {
     let Source::Field(field) = source else { return Verdict::Maybe };
-    match whole.and_then(|whole| whole.files.as_ref()?.values(field.def().name)) {
-        Some(values) => known(values, passes),
-        None => Verdict::Maybe,
-    }
-}
-
-/// What all values that a field can have say of one of them.
-fn known<'v>(mut values: impl Iterator<Item = Value<'v>>, passes: &dyn Fn(&Value<'_>) -> bool) -> Verdict {
-    if values.any(|value| passes(&value)) { Verdict::Maybe } else { Verdict::Never }
+    let values = part.and_then(|(whole, range)| whole.values(field.def().name, range));
+    let may = values.is_none_or(|mut values| values.any(|value| passes(&value)));
+    if may { Verdict::Maybe } else { Verdict::Never }
 }

@@ -16,7 +16,7 @@ use proptest::{prelude::*, sample::select};
 const UIDS: [ContainerUid; 2] = [ContainerUid(1), ContainerUid(2)];
 
 /// All that can be asked of whole lives.
-const ALL: WholeAsks = WholeAsks { files: true };
+const ALL: WholeAsks = WholeAsks { files: true, findings: true };
 
 /// Checks that columns may or may not answer.
 const CHECKS: &[&str] = &[
@@ -108,6 +108,10 @@ const CHECKS: &[&str] = &[
     "file.deleted != true",
     "file.deleted = true",
     "file.sha256 exists",
+    "find.rule exists",
+    "find.sev = info",
+    "find.sev != info",
+    "find.attack startswith T1",
 ];
 
 fn filter() -> impl Strategy<Value = String> {

@@ -1,9 +1,12 @@
-//! Fields that a container's whole life answers: what became of files.
+//! Fields that a container's whole life answers: what became of files, and which findings there are.
 
 use afterimage_detect::{Filter, RuleSet};
-use afterimage_format::{EventCode, FieldTag, layout::artifact};
+use afterimage_format::{
+    EventCode, FieldTag,
+    layout::{self, artifact},
+};
 
-use crate::scene::{ENOENT, READ, REWRITE, Scene};
+use crate::scene::{ENOENT, Program, READ, REWRITE, Scene};
 
 /// `AT_FDCWD`.
 const CWD: u64 = (-100i64).cast_unsigned();
@@ -124,4 +127,23 @@ fn what_needs_a_recording_is_named() {
     let rules = RuleSet::parse(&[("r", rules)]).unwrap();
     assert!(rules.asks_whole().files);
     assert_eq!(rules.needs_recording(), [("file.written", vec!["r"]), ("alert.rule", vec!["r"])]);
+}
+
+#[test]
+fn a_finding_is_told_at_the_event_it_rests_on() {
+    let upper = layout::exec::EXE_UPPER_LAYER;
+    let program = |path: &'static str| Program { flags: upper, ..Program::new(path, &["x"]) };
+    let scene = Scene::new()
+        .run(1, 100, "/bin/sh", &["sh"]) // 1, 2
+        .start(100, 101, &program("/tmp/a")) // 3, 4
+        .start(100, 102, &program("/tmp/a")); // 5, 6
+    assert_eq!(scene.kept("find.rule = 'program is not part of the image'"), [4], "told once");
+    assert_eq!(scene.kept("find.sev = critical and find.attack = T1105"), [4]);
+    assert_eq!(scene.kept("find.rule exists"), [2, 4]);
+    assert_eq!(scene.kept("find.attack exists"), [4]);
+    assert!(scene.clone().on_host().kept("find.rule exists").is_empty(), "the host has none");
+    let frame = scene.frame();
+    let filter = Filter::parse("find.sev = notice").unwrap();
+    let verdict = filter.prefilter(&frame).container(scene.uid, Some(&scene.record));
+    assert_eq!(verdict, afterimage_detect::Verdict::Never);
 }

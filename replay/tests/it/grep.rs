@@ -82,7 +82,8 @@ fn what_became_of_a_file_in_the_whole_life_finds_all_that_was_done_to_it() {
     let done = ["openat", "write", "chmod", "exec", "artifact", "unlink"];
     let all = events(&ran);
     assert!(done.iter().all(|name| all.iter().any(|event| event == name)), "{all:?}");
-    let about = |row: &serde_json::Value| row["detail"].as_str().is_some_and(|text| text.contains("/tmp/.update"));
+    let about =
+        |row: &serde_json::Value| row["detail"].as_str().is_some_and(|text| text.contains("/tmp/.update"));
     let rows: Vec<_> = ran.json_lines().into_iter().filter(|row| row["kind"] == "event").collect();
     assert!(rows.iter().all(about), "{rows:?}");
     let hash = "file.sha256 = d3e1e420312f7bfaba48fb6a9765ea3b8aea4778b77e824deb44e3e323af809a";
@@ -93,6 +94,31 @@ fn what_became_of_a_file_in_the_whole_life_finds_all_that_was_done_to_it() {
     let explained = afterimage(&["grep", "--explain", dropped, sample]);
     assert_eq!(explained.code, 0, "{}", explained.stderr());
     assert_eq!(run(&["grep", "file.sha256 = 00"]).code, 1);
+}
+
+#[test]
+fn findings_are_found_by_what_they_are_called_and_how_much_they_weigh() {
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/../samples/intrusion.aftx");
+    let key = |row: &serde_json::Value| (row["time"].to_string(), row["pid"].to_string());
+    let report = afterimage(&["report", sample, "-o", "json"]).json();
+    let containers = report["containers"].as_array().expect("containers");
+    let findings: Vec<&serde_json::Value> =
+        containers.iter().filter_map(|own| own["findings"].as_array()).flatten().collect();
+    let told = |severities: &[&str]| -> BTreeSet<(String, String)> {
+        let weighs = |row: &&&serde_json::Value| severities.iter().any(|own| row["severity"] == *own);
+        findings.iter().filter(weighs).map(|row| key(row)).collect()
+    };
+    let kept = |filter: &str| -> BTreeSet<(String, String)> {
+        let rows = afterimage(&["grep", filter, sample, "-o", "jsonl"]).json_lines();
+        rows.iter().filter(|row| row["kind"] == "event").map(key).collect()
+    };
+    let all = told(&["info", "notice", "warning", "critical"]);
+    assert_eq!(kept("find.rule exists"), all);
+    let weighty = kept("find.sev in (warning, critical)");
+    assert_eq!(weighty, told(&["warning", "critical"]));
+    assert!(!weighty.is_empty() && weighty.len() < all.len(), "{weighty:?} of {all:?}");
+    let dropped = "find.attack = T1105 and find.rule = 'written, then executed'";
+    assert_eq!(events(&afterimage(&["grep", dropped, sample, "-o", "jsonl"])), ["exec"]);
 }
 
 const RULES: &str = r#"

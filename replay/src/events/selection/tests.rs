@@ -272,6 +272,10 @@ fn leaf() -> impl Strategy<Value = String> {
             "file.deleted = true",
             "file.sha256 exists",
             "file.sha256 contains 61",
+            "find.rule exists",
+            "find.rule = \"program executed\"",
+            "find.sev in (notice, warning, critical)",
+            "find.attack != T1105",
         ])
         .prop_map(str::to_owned),
         Just("evt.num<500".to_owned()),
