@@ -2,6 +2,7 @@
 
 use afterimage_capture_abi::{
     config::policy,
+    lineage::Mark,
     offsets::ABSENT,
     record::{CpuCounters, Header, V1_BIT, kind},
 };
@@ -40,16 +41,25 @@ fn handed_over(counters: &mut CpuCounters, header: &Header, kept: bool) {
     }
 }
 
-/// A task's id in its own pid namespace and that namespace's level.
+/// A task's id in its own pid namespace, that namespace's level and inode.
 #[inline(always)]
 fn virtual_pid(task: u64) -> (u64, u64, u64) {
     let pid: u64 = kernel(task, offset!(task_thread_pid));
-    let level: u32 = kernel(pid, offset!(pid_level));
-    // `struct upid` is a number, its padding and a pointer.
-    let upid = pid + u64::from(offset!(pid_numbers)) + u64::from(level & 0x1f) * 16;
-    let nr: u32 = kernel(upid, offset!(upid_nr));
-    let ns: u64 = kernel(upid, offset!(upid_ns));
-    (u64::from(nr), u64::from(level), u64::from(kernel::<u32>(ns, offset!(pid_inum))))
+    let level = u64::from(kernel::<u32>(pid, offset!(pid_level)));
+    let ns: u64 = kernel(upid(pid, level), offset!(upid_ns));
+    (pid_at(pid, level), level, u64::from(kernel::<u32>(ns, offset!(pid_inum))))
+}
+
+/// A task's id in the pid namespace at a level: its own or one around it.
+#[inline(always)]
+fn pid_at(pid: u64, level: u64) -> u64 {
+    u64::from(kernel::<u32>(upid(pid, level), offset!(upid_nr)))
+}
+
+/// `struct upid` is a number, its padding and a pointer.
+#[inline(always)]
+fn upid(pid: u64, level: u64) -> u64 {
+    pid + u64::from(offset!(pid_numbers)) + (level & 0x1f) * 16
 }
 
 /// A task was made, by the running one.
@@ -59,26 +69,35 @@ pub fn fork(ctx: BtfTracePointContext) -> i32 {
     let parent = Task(ctx.arg(0));
     let child = Task(ctx.arg(1));
     let cgroup = parent.cgroup();
-    let mark = lineage::mark_of(parent).filter(|mark| mark.cgroup == cgroup.0);
-    if mark.is_none() && policy_of(cgroup.0) & policy::LIFECYCLE == 0 {
+    // An absent one has all its members: what is left undefined is carried about by the compiler, and the verifier refuses that.
+    const UNMARKED: Mark = Mark { cgroup: 0, mnt_ns: 0, state: 0 };
+    let (is_marked, mark) = match lineage::mark_of(parent) {
+        Some(mark) if mark.cgroup == cgroup.0 => (true, mark),
+        _ => (false, UNMARKED),
+    };
+    if !is_marked && policy_of(cgroup.0) & policy::LIFECYCLE == 0 {
         return 0;
     }
     let mut header = emit::header(counters, parent, cgroup);
     header.kind = kind::FORK;
     let ids = child.pid_tgid();
     header.ret = (ids & 0xffff_ffff) as i64;
-    header.nargs = 7;
-    let (vpid, ..) = virtual_pid(child.0 as u64);
+    header.nargs = 9;
+    let (vpid, _, pid_ns) = virtual_pid(child.0 as u64);
+    // A child's namespace is its maker's or one below it.
+    let (_, level, _) = virtual_pid(parent.0 as u64);
+    let for_maker = pid_at(kernel(child.0 as u64, offset!(task_thread_pid)), level);
     let (namespaces, of_child) = (new_namespaces(parent, child), child.cgroup().0);
-    if let Some(mark) = mark {
+    if is_marked {
         lineage::forked(counters, mark, child, namespaces, of_child);
     }
     if of_child != cgroup.0 {
         // Born elsewhere (`CLONE_INTO_CGROUP`): as if it had been moved.
         lineage::moved(counters, child);
     }
+    let shares = shares(parent, child);
     let args =
-        [ids >> 32, ids & 0xffff_ffff, child.start(), vpid, namespaces, of_child, shares(parent, child)];
+        [ids >> 32, ids & 0xffff_ffff, child.start(), vpid, namespaces, of_child, shares, pid_ns, for_maker];
     let kept = emit::submit_plain(&CONTROL, &header, &args);
     handed_over(counters, &header, kept);
     0

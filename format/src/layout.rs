@@ -35,8 +35,12 @@ pub mod fork {
     /// What child and maker have in common in the kernel: the bits `CLONE_FS` (0x200) and `CLONE_FILES` (0x400). Absent in older
     /// recordings.
     pub const SHARES: usize = 6;
+    /// Inode of the child's pid namespace. Absent in older recordings.
+    pub const CHILD_NS_PID: usize = 7;
+    /// The child's id in the pid namespace of who made it: what the call that made it returns. Absent in older recordings.
+    pub const CHILD_PID_FOR_MAKER: usize = 8;
     /// How many numbers this version writes.
-    pub const COUNT: usize = 7;
+    pub const COUNT: usize = 9;
 }
 
 /// Numbers of `EXEC` and `PROCESS`.

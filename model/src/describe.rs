@@ -7,6 +7,7 @@ mod args;
 mod command;
 mod detail;
 pub(crate) mod payload;
+mod tasks;
 
 use afterimage_format::{Event, EventCode, EventFlags, FieldTag, TaskKey, layout};
 
@@ -15,19 +16,27 @@ pub use args::{args, is_used, meaning};
 pub(crate) use command::Command;
 pub use command::{arguments, command_line, quote_words};
 pub use detail::detail;
+pub use tasks::{Kind as TaskKind, Named, TaskNumber, tasks};
 
 use crate::{
     symbols, syscalls,
     text::{self, Safe},
 };
 
-/// Tells what a descriptor was at the time of an event, for texts like `4:tcp 127.0.0.1:4444`.
+/// Tells what the numbers of a process were at the time of an event: descriptors, for texts like `4:tcp 127.0.0.1:4444`, and tasks,
+/// for texts like `7:pid 4711 sh`.
 pub trait FdNames {
     /// What `fd` of the task's process is open on; `None` where it is not known.
     fn fd_name(&self, task: TaskKey, fd: i32) -> Option<Safe>;
 
     /// The root directory of the task's process, where that is not the container's: its path, or that it is `not known`.
     fn root(&self, _task: TaskKey) -> Option<Safe> {
+        None
+    }
+
+    /// Which process or thread the task means by a number of its pid namespace; a thread of the process that it calls `of`, where that
+    /// is told. `None` where numbers cannot be told at all.
+    fn task_named(&self, _task: TaskKey, _number: u32, _of: Option<u32>) -> Option<Named> {
         None
     }
 }

@@ -38,6 +38,8 @@ pub struct Process {
     pub parent: Option<ProcessKey>,
     /// Its id in its own pid namespace.
     pub vpid: Option<u32>,
+    /// The pid namespace of who made it and its id there, where that is not its own namespace.
+    pub(crate) outer: Option<(u64, u32)>,
     /// Its process group, initial namespace.
     pub pgid: Option<u32>,
     /// Its session, initial namespace.
@@ -157,6 +159,8 @@ pub enum End {
 pub struct Thread {
     /// Its start; 0 where not known.
     pub start: BootNanos,
+    /// Its id in its process's pid namespace.
+    pub(crate) vtid: Option<u32>,
 }
 
 /// One execution.
@@ -213,7 +217,8 @@ pub struct Namespaces {
     pub cgroup: Option<u64>,
     /// User.
     pub user: Option<u64>,
-    /// `CLONE_NEW*` bits of namespaces entered since the inodes were last told: those inodes are `None`.
+    /// `CLONE_NEW*` bits of namespaces entered since the inodes were last told: those inodes are `None`, but for the pid namespace,
+    /// which only children enter.
     pub changed: u64,
 }
 
@@ -234,12 +239,12 @@ stored_struct!(ProcessKey { tgid, start });
 stored_struct!(Process {
     key, container, origin, parent, vpid, pgid, sid, tty, first_seen, last_seen, end, setup, payload, execs_dropped, comms, credentials, namespaces, cwd, root, environment, threads, threads_seen, events, bytes_sent, bytes_received,
     bytes_written, hardening, table,
-} without { execs, inherited, apart, shares, forks_tell });
+} without { outer, execs, inherited, apart, shares, forks_tell });
 stored_struct!(Apart { table, directories });
 stored_struct!(Directories { cwd, root });
 stored_enum!(Origin { 0 => Forked, 1 => Snapshot, 2 => Seen });
 stored_enum!(End { 0 => Running, 1 => Exited { time, status, raw }, 2 => Unseen { before } });
-stored_struct!(Thread { start });
+stored_struct!(Thread { start } without { vtid });
 stored_struct!(Exec {
     time,
     image,
@@ -269,7 +274,35 @@ impl From<TaskKey> for ProcessKey {
     }
 }
 
+/// What tells a process and its threads in pid namespaces beyond the id in its own: what keyframes have apart.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Inside {
+    /// As [`Process::outer`].
+    pub(crate) outer: Option<(u64, u32)>,
+    /// Ids of its threads in its own namespace, by their tid.
+    pub(crate) threads: BTreeMap<u32, u32>,
+}
+
+stored_struct!(Inside { outer, threads });
+
 impl Process {
+    /// `None` where there is nothing of that.
+    pub(crate) fn inside(&self) -> Option<Inside> {
+        let threads = self.threads.iter().filter_map(|(tid, thread)| Some((*tid, thread.vtid?)));
+        let inside = Inside { outer: self.outer, threads: threads.collect() };
+        (inside != Inside::default()).then_some(inside)
+    }
+
+    /// As [`Self::inside`] told it; of threads that are known.
+    pub(crate) fn set_inside(&mut self, inside: Inside) {
+        self.outer = inside.outer;
+        for (tid, vtid) in inside.threads {
+            if let Some(thread) = self.threads.get_mut(&tid) {
+                thread.vtid = Some(vtid);
+            }
+        }
+    }
+
     pub(crate) fn new(key: ProcessKey, container: ContainerUid, origin: Origin, time: BootNanos) -> Self {
         Self {
             key,
@@ -277,6 +310,7 @@ impl Process {
             origin,
             parent: None,
             vpid: None,
+            outer: None,
             pgid: None,
             sid: None,
             tty: None,

@@ -10,6 +10,7 @@ mod homes;
 mod keyframe;
 mod lifecycle;
 mod nearest;
+mod numbers;
 mod process_calls;
 mod processes;
 mod quiet;
@@ -28,6 +29,7 @@ use afterimage_format::{BootNanos, ContainerUid, Event, EventCode, TaskKey};
 use homes::Homes;
 pub use keyframe::Restoring;
 pub use nearest::nearest;
+use numbers::Numbered;
 pub(crate) use quiet::Tally;
 pub use resumed::resumable;
 pub(crate) use resumed::{Resumed, resumed};
@@ -35,7 +37,7 @@ pub use tree::TreeRow;
 
 use crate::{
     budget::{Limits, Overflow},
-    describe::FdNames,
+    describe::{FdNames, Named},
     fds::{FdInfo, Slot},
     mounts::Mounts,
     process::{End, Origin, Process, ProcessKey},
@@ -100,6 +102,7 @@ pub struct World {
     containers: BTreeMap<ContainerUid, State>,
     /// The process that last had an id, and where it is.
     holders: Map<u32, (ContainerUid, ProcessKey)>,
+    numbered: Numbered,
     limits: Limits,
     /// Budget used by all containers.
     used: u64,
@@ -125,6 +128,7 @@ impl World {
         Self {
             containers: BTreeMap::new(),
             holders: Map::default(),
+            numbered: Numbered::default(),
             limits,
             used: 0,
             refused: 0,
@@ -220,11 +224,12 @@ impl World {
         let result = change(state);
         state.budget.set_limit(u64::MAX);
         self.used = self.used.saturating_add(state.budget.used()).saturating_sub(before);
-        for key in state.removed.drain(..) {
+        for (key, numbers) in state.removed.drain(..) {
             self.homes.change();
             if self.holders.get(&key.tgid) == Some(&(uid, key)) {
                 self.holders.remove(&key.tgid);
             }
+            self.numbered.remove((uid, key), numbers);
         }
         Some(result)
     }
@@ -271,6 +276,7 @@ impl World {
         let key = self.edit(uid, |state| state.insert(process))??;
         self.homes.change();
         self.holders.insert(key.tgid, (uid, key));
+        self.number(uid, key);
         Some(key)
     }
 
@@ -286,6 +292,7 @@ impl World {
         let moved = self.edit(from, |state| state.take_out(key))??;
         let key = self.edit(to, |state| state.take_in(moved, to))??;
         self.holders.insert(key.tgid, (to, key));
+        self.number(to, key);
         Some(key)
     }
 
@@ -295,6 +302,7 @@ impl World {
             self.homes.change();
             self.used = self.used.saturating_sub(state.budget.used());
             self.holders.retain(|_, (home, _)| *home != uid);
+            self.numbered.forget(uid);
         }
     }
 
@@ -471,6 +479,10 @@ fn is_of(process: &Process, task: TaskKey) -> bool {
 }
 
 impl FdNames for World {
+    fn task_named(&self, task: TaskKey, number: u32, of: Option<u32>) -> Option<Named> {
+        Some(self.named(task, number, of))
+    }
+
     fn root(&self, task: TaskKey) -> Option<Safe> {
         self.process_of_task(task)?.other_root_of(task.tid)
     }

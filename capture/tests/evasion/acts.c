@@ -518,6 +518,28 @@ static void born(void) {
   check(waitpid(child, NULL, 0) == child, "waitpid");
 }
 
+/* Means processes by numbers of its pid namespace, and of one that it makes. */
+static void numbered(void) {
+  pid_t plain = fork();
+  if (plain == 0) {
+    syscall(SYS_getpid);
+    pause();
+  }
+  pid_t nested = syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, 0, 0, 0, 0);
+  check(nested >= 0, "clone");
+  if (nested == 0) {
+    check(syscall(SYS_getpid) == 1, "getpid");
+    pid_t own = fork();
+    if (own == 0) _exit(kill(1, 0) != 0);
+    check(waitpid(own, NULL, 0) == own, "waitpid");
+    pause();
+  }
+  check(kill(plain, 0) == 0 && kill(nested, 0) == 0, "kill");
+  usleep(200000);
+  check(kill(nested, SIGKILL) == 0 && waitpid(nested, NULL, 0) == nested, "nested");
+  check(kill(plain, SIGKILL) == 0 && waitpid(plain, NULL, 0) == plain, "plain");
+}
+
 /* A thread that makes descriptor 51 a decoy, for itself alone. */
 static void *decoy(void *unused) {
   check(unshare(CLONE_FILES) == 0, "unshare");
@@ -604,6 +626,7 @@ int main(int argc, char **argv, char **environment) {
   else if (!strcmp(act, "reuse")) reuse(atol(argv[2]));
   else if (!strcmp(act, "moved")) moved();
   else if (!strcmp(act, "born")) born();
+  else if (!strcmp(act, "numbered")) numbered();
   else if (!strcmp(act, "apart")) apart();
   else if (strcmp(act, "nothing")) {
     fprintf(stderr, "no such act: %s\n", act);

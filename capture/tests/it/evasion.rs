@@ -694,6 +694,47 @@ fn e25_who_is_born_in_another_cgroup_is_its_containers() {
 
 #[test]
 #[ignore = "needs root, eBPF and gcc"]
+fn numbers_of_pid_namespaces_tell_the_processes_that_are_meant() {
+    let (all, status) = act(&["numbered"]);
+    assert!(status.success(), "{status}");
+    let mut world = World::new();
+    // Each call with a number for a process: who made it, its name, the number, and whose it is.
+    let mut told = Vec::new();
+    for event in &all {
+        event.with(|event| {
+            world.apply(ContainerUid(1), event);
+            for task in describe::tasks(event, &world) {
+                let name = syscalls::name(event.code).into_owned();
+                let describe::Named::Task { pid, .. } = task.task else {
+                    panic!("{name}: {} is {:?}", task.number, task.task);
+                };
+                told.push((event.task.tgid, name, task.number, pid));
+            }
+        });
+    }
+    // Each says who it is.
+    let selves: Vec<u32> = told.iter().filter(|(_, name, ..)| name == "getpid").map(|told| told.0).collect();
+    let [plain, nested] = selves[..] else { panic!("{told:?}") };
+    let root = all.iter().find(|event| event.code == EventCode::EXEC).unwrap().task.tgid;
+    assert_eq!(all.iter().filter(|e| e.code == EventCode::FORK && e.task.tgid == root).count(), 2);
+    let of = |caller: u32, wanted: &str| -> Vec<(u32, u32)> {
+        let own = told.iter().filter(|(by, name, ..)| *by == caller && name == wanted);
+        own.map(|(.., number, pid)| (*number, *pid)).collect()
+    };
+    let [(first, _), (second, _), ..] = of(root, "kill")[..] else { panic!("{told:?}") };
+    let both = [(first, plain), (second, nested)];
+    assert_eq!(of(root, "kill"), [both[0], both[1], both[1], both[0]]);
+    assert!(of(root, "clone").contains(&both[1]), "{told:?}");
+    assert!(both.iter().all(|waited| of(root, "wait4").contains(waited)), "{told:?}");
+    // The first process of the inner namespace, and its child.
+    let inner = told.iter().find(|(by, name, ..)| name == "kill" && *by != root).unwrap();
+    assert_eq!((inner.2, inner.3), (1, nested));
+    assert!(of(nested, "wait4").contains(&(2, inner.0)), "{told:?}");
+    assert_ne!(second, 1, "its maker has another number for it");
+}
+
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
 fn a_call_that_has_not_returned_when_recording_ends_is_told() {
     const PAUSE: u64 = 34;
     let _alone = alone();

@@ -2,7 +2,7 @@
 
 use afterimage_format::{Event, EventCode, EventFlags, FieldTag, layout};
 
-use super::{FdNames, args, command, is_used, path, payload};
+use super::{FdNames, args, command, is_used, path, payload, tasks};
 use crate::{
     artifacts,
     names::event_name,
@@ -36,7 +36,7 @@ pub fn detail(event: &Event<'_>, fds: Option<&dyn FdNames>) -> Safe {
         syscalls::NO_SUCH_CALL if event.args == [syscalls::NO_NUMBER] => {
             "without a number: skipped by a tracer, or a return from a signal handler".to_owned()
         }
-        _ => line.call(),
+        _ => line.call_and_task(),
     };
     Safe::format(format_args!("{text}{}", line.root()))
 }
@@ -273,7 +273,35 @@ impl Line<'_> {
         const TELLING: u64 = 0x7e02_0080 | 0x0001_0000 | 0x2_0000_0000;
         let telling = flags & TELLING;
         let words = if telling == 0 { String::new() } else { format!(" {}", symbols::CLONE.flags(telling)) };
-        format!("-> {}{words}", self.event.ret)
+        let child = tasks::result(self.event).and_then(|child| self.task_label(child));
+        let child = child.map_or(String::new(), |child| format!(":{child}"));
+        format!("-> {}{child}{words}", self.event.ret)
+    }
+
+    /// What a number for a task is on the host; `None` where the number is the host's own, or nobody knows.
+    fn task_label(&self, number: tasks::Number) -> Option<String> {
+        tasks::label(number.kind, &tasks::named(self.event, number, self.fds?)?)
+    }
+
+    /// An argument with the task that its number is.
+    fn with_task(&self, at: usize, value: &Safe) -> String {
+        match tasks::argument(self.event, at).and_then(|number| self.task_label(number)) {
+            Some(label) => format!("{value}:{label}"),
+            None => value.as_str().to_owned(),
+        }
+    }
+
+    /// A call, with the task that it returned where that is not what the number alone says.
+    fn call_and_task(&self) -> String {
+        let call = self.call();
+        if matches!(syscalls::base_name(self.event.code), "fork" | "vfork" | "clone" | "clone3") {
+            return call;
+        }
+        let returned = tasks::result(self.event);
+        match returned.and_then(|number| Some((number.number, self.task_label(number)?))) {
+            Some((number, label)) => format!("{call} -> {number}:{label}").trim_start().to_owned(),
+            None => call,
+        }
     }
 
     fn two_paths(&self, name: &str) -> String {
@@ -311,9 +339,11 @@ impl Line<'_> {
 
     fn signal(&self) -> String {
         let args = args(self.event);
-        let plain =
-            args.iter().filter(|(name, _)| matches!(name.as_str(), "tgid" | "pid" | "tid" | "pidfd" | "sig"));
-        plain.map(|(_, value)| value.as_str()).collect::<Vec<_>>().join(" ")
+        let plain = args
+            .iter()
+            .enumerate()
+            .filter(|(_, (name, _))| matches!(name.as_str(), "tgid" | "pid" | "tid" | "pidfd" | "sig"));
+        plain.map(|(at, (_, value))| self.with_task(at, value)).collect::<Vec<_>>().join(" ")
     }
 
     /// Paths first, then every argument that is more than an address.
@@ -323,7 +353,7 @@ impl Line<'_> {
         let path = self.path();
         let shown = args(self.event);
         let used = signature.args.iter().enumerate().filter(|(at, _)| is_used(self.event, *at));
-        for ((_, spec), (name, value)) in used.zip(&shown) {
+        for ((at, spec), (name, value)) in used.zip(&shown) {
             use syscalls::ArgKind as K;
             match spec.kind {
                 K::Path if !path.is_empty() => words.push(path.clone()),
@@ -337,7 +367,7 @@ impl Line<'_> {
                 K::Dirfd | K::Pointer | K::Size if !name.contains("len") || spec.kind == K::Dirfd => {}
                 K::Flags(_) if value.as_str() == "0" => {}
                 K::Argv | K::Envp | K::ReadVector | K::WriteVector => {}
-                _ => words.push(value.as_str().to_owned()),
+                _ => words.push(self.with_task(at, value)),
             }
         }
         words.join(" ")

@@ -4,7 +4,7 @@ use afterimage_format::FieldTag;
 
 use super::{Memory, Seen, Severity, act::Act, bpf};
 use crate::{
-    symbols,
+    describe, symbols,
     text::{self, Safe},
 };
 
@@ -51,11 +51,9 @@ fn observe(act: &Act<'_>, memory: &mut Memory) -> Option<Observed> {
     Some(match act.call() {
         "ptrace" => {
             let request = symbols::PTRACE.name_of(act.arg(0)).filter(|name| INTRUSIVE.contains(name))?;
-            (Warning, "other process taken over", "T1055.008", format!("{request} of {}", act.arg(1) as i32))
+            (Warning, "other process taken over", "T1055.008", format!("{request} of {}", other(act, 1)))
         }
-        "process_vm_writev" => {
-            (Critical, "other process's memory written", "T1055", format!("{}", act.arg(0) as i32))
-        }
+        "process_vm_writev" => (Critical, "other process's memory written", "T1055", other(act, 0)),
         "bpf" => bpf::look(act, &mut memory.numbered)?,
         "init_module" | "finit_module" => (Critical, "kernel module loaded", "T1547.006", String::new()),
         "delete_module" => (Critical, "kernel module removed", "T1562.001", path()),
@@ -81,6 +79,12 @@ fn observe(act: &Act<'_>, memory: &mut Memory) -> Option<Observed> {
         "open_by_handle_at" => (Critical, "file opened by handle", "T1611", String::new()),
         _ => return None,
     })
+}
+
+/// The process whose number is an argument: `7:pid 4711 sh`.
+fn other(act: &Act<'_>, at: usize) -> String {
+    let told = describe::tasks(act.event, act.world);
+    told.first().map_or_else(|| (act.arg(at) as i32).to_string(), ToString::to_string)
 }
 
 /// Where the root was put. The state has it already: the call's own path would now be looked up in the new root.

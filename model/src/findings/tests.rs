@@ -428,7 +428,7 @@ fn rights_gained_are_seen() {
             "warning user became root: 1 x",
             "warning set-user-id root program executed: /usr/bin/su",
             "critical set-user-id program made: /tmp/sh by 2 su",
-            "warning other process taken over: PTRACE_ATTACH of 77 by 2 su",
+            "warning other process taken over: PTRACE_ATTACH of 77:pid not known by 2 su",
         ]
     );
 }

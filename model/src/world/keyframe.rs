@@ -260,6 +260,7 @@ impl Restoring {
         let ends = state.ended.iter().rev().map(end).collect();
         world.containers.insert(parts.uid, state);
         world.holders.extend(holders.into_iter().map(|key| (key.tgid, (parts.uid, key))));
+        world.number_all(parts.uid);
         let mut this = Self {
             world,
             uid: parts.uid,
@@ -404,6 +405,7 @@ impl Restoring {
                     self.ends.push((end, key));
                 }
                 self.world.holders.entry(key.tgid).or_insert((self.uid, key));
+                self.world.number(self.uid, key);
             }
             _ => {
                 self.is_full = true;

@@ -43,7 +43,8 @@ impl World {
             let tid = number(layout::fork::CHILD_TID).and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
             let maker = event.task.tid;
             self.edit_for(uid, parent, |state| {
-                add_thread(state, parent, tid, start);
+                let vtid = event.number(layout::fork::CHILD_VPID).and_then(|n| u32::try_from(n).ok());
+                add_thread(state, parent, tid, Thread { start, vtid });
                 sharing::begin_thread(state, parent, maker, tid);
                 if let Some(shares) = shares {
                     sharing::forked_thread(state, parent, tid, shares);
@@ -88,6 +89,7 @@ impl World {
             let Some(process) = state.processes.get_mut(&key) else { return };
             process.parent = process.parent.or(parent);
         });
+        self.number(uid, key);
     }
 
     /// A thread ended, and with the last one the process.
@@ -135,11 +137,11 @@ pub(super) fn touch_process(process: &mut Process, event: &Event<'_>) {
     process.payload |= !process.setup;
 }
 
-fn add_thread(state: &mut State, key: ProcessKey, tid: u32, start: BootNanos) {
+fn add_thread(state: &mut State, key: ProcessKey, tid: u32, thread: Thread) {
     let Some(process) = state.processes.get_mut(&key) else { return };
     process.threads_seen = process.threads_seen.saturating_add(1);
     if process.threads.len() < THREADS {
-        process.threads.insert(tid, Thread { start });
+        process.threads.insert(tid, thread);
     } else {
         state.overflow.others += 1;
     }
@@ -153,7 +155,8 @@ fn make_child(state: &mut State, parent: ProcessKey, key: ProcessKey, event: &Ev
     let from = state.processes.share(&parent)?;
     let mut child = Process::new(key, from.container, Origin::Forked, event.time);
     child.parent = Some(parent);
-    child.vpid = event.number(layout::fork::CHILD_VPID).and_then(|n| u32::try_from(n).ok());
+    let small = |at| event.number(at).and_then(|n| u32::try_from(n).ok());
+    child.vpid = small(layout::fork::CHILD_VPID);
     child.pgid = from.pgid;
     child.sid = from.sid;
     child.tty = from.tty;
@@ -162,7 +165,13 @@ fn make_child(state: &mut State, parent: ProcessKey, key: ProcessKey, event: &Ev
     child.credentials = from.credentials;
     child.hardening = from.hardening;
     child.namespaces = from.namespaces;
-    child.namespaces.enter(event.number(layout::fork::NEW_NS).unwrap_or(0));
+    let new = event.number(layout::fork::NEW_NS).unwrap_or(0);
+    child.namespaces.enter(new);
+    let is_inside = new & new_ns::PID != 0;
+    let same = from.namespaces.pid.filter(|_| !is_inside);
+    child.namespaces.pid = event.number(layout::fork::CHILD_NS_PID).or(same);
+    let outside = from.namespaces.pid.filter(|_| is_inside);
+    child.outer = outside.zip(small(layout::fork::CHILD_PID_FOR_MAKER));
     let current = from.execs.last().or(from.inherited.as_ref());
     child.inherited = current.map(|exec| state.share_exec(exec));
     let tid = event.task.tid;
@@ -278,11 +287,11 @@ fn read_namespaces(event: &Event<'_>, before: Namespaces) -> Namespaces {
 }
 
 impl Namespaces {
-    /// Entered other namespaces of these kinds: which ones is not known until the next exec tells.
+    /// Entered other namespaces of these kinds: which ones is not known until the next exec tells. Its pid namespace is the one in
+    /// which it was born: what `unshare` and `setns` enter is that of the children it will have.
     pub(super) fn enter(&mut self, bits: u64) {
         self.changed |= bits;
         let kinds = [
-            (new_ns::PID, &mut self.pid),
             (new_ns::MNT, &mut self.mnt),
             (new_ns::NET, &mut self.net),
             (new_ns::UTS, &mut self.uts),

@@ -68,6 +68,7 @@ impl World {
         for key in holders {
             self.holders.insert(key.tgid, (uid, key));
         }
+        self.number_all(uid);
         Ok(())
     }
 }
@@ -130,12 +131,17 @@ impl State {
         Ok(state)
     }
 
-    /// What threads have for themselves, and which processes share directories.
+    /// What threads have for themselves, which processes share directories, and ids in pid namespaces.
     fn get_apart(&mut self, input: &mut Input<'_>) -> Result<(), SnapshotError> {
         for _ in 0..input.count()? {
             let key = ProcessKey::get(input)?;
             let process = self.processes.get_mut(&key).ok_or_else(|| input.invalid())?;
             (process.apart, process.shares) = (Stored::get(input)?, Stored::get(input)?);
+        }
+        for _ in 0..input.count()? {
+            let key = ProcessKey::get(input)?;
+            let process = self.processes.get_mut(&key).ok_or_else(|| input.invalid())?;
+            process.set_inside(Stored::get(input)?);
         }
         Ok(())
     }
@@ -192,6 +198,13 @@ impl State {
             process.key.put(out);
             process.apart.put(out);
             process.shares.put(out);
+        }
+        let inside: Vec<_> =
+            processes.iter().filter_map(|process| Some((process.key, process.inside()?))).collect();
+        (inside.len() as u64).put(out);
+        for (key, inside) in inside {
+            key.put(out);
+            inside.put(out);
         }
     }
 

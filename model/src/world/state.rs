@@ -7,7 +7,10 @@ use std::{
 
 use afterimage_format::BootNanos;
 
-use super::processes::Processes;
+use super::{
+    numbers::{self, Numbers},
+    processes::Processes,
+};
 use crate::{
     budget::{Budget, Limits, Overflow},
     bytes::Bytes,
@@ -53,7 +56,7 @@ pub(crate) struct State {
     /// Mounts, from the first on, that keyframes have.
     pub(crate) mounts_told: usize,
     /// Processes taken out since the world last looked: they hold no id any more.
-    pub(crate) removed: Vec<ProcessKey>,
+    pub(crate) removed: Vec<(ProcessKey, Numbers)>,
     /// The process whose event is being applied: not forgotten meanwhile.
     pub(crate) pinned: Option<ProcessKey>,
 }
@@ -166,7 +169,7 @@ impl State {
         let process = self.processes.remove(&key)?;
         self.budget.give(PROCESS);
         self.discard(&process);
-        self.removed.push(key);
+        self.removed.push((key, numbers::of(&process)));
         Some(process)
     }
 

@@ -167,7 +167,10 @@ mod tests {
     use std::sync::Arc;
 
     use afterimage_format::{BootNanos, ClockMap, ContainerUid, OwnedEvent, TaskKey};
-    use afterimage_model::text::Safe;
+    use afterimage_model::{
+        describe::{Named, TaskKind, TaskNumber},
+        text::Safe,
+    };
 
     use super::*;
     use crate::{events::row::Whose, time::Clock};
@@ -205,6 +208,7 @@ mod tests {
             process: None,
             name: Safe::default(),
             detail: Safe::default(),
+            tasks: Vec::new(),
             facts: None,
             wanted: true,
         }))
@@ -232,6 +236,27 @@ mod tests {
         assert_eq!(fold(&[(1, POLL, -516), (1, RESTART, 1)]), [(1, POLL, 1)]);
         assert_eq!(fold(&[(1, READ, -512), (1, READ, 5)]), [(1, READ, 5)]);
         assert_eq!(fold(&[(1, POLL, -516), (1, RESTART, -516), (1, RESTART, 0)]), [(1, POLL, 0)]);
+    }
+
+    #[test]
+    fn the_end_of_an_interrupted_wait_tells_who_was_waited_for() {
+        const WAIT4: u16 = 61;
+        let child = || TaskNumber { name: "result", number: 7, kind: TaskKind::Task, task: Named::NotKnown };
+        let Item::Event(mut end) = row(1, WAIT4, 7) else { panic!() };
+        (end.tasks, end.detail) = (vec![child()], Safe::literal("-1 -> 7"));
+        let mut told = Vec::new();
+        let mut emit = |item| {
+            if let Item::Event(row) = item {
+                told.push((row.detail, row.tasks));
+            }
+            ControlFlow::Continue(())
+        };
+        let mut folder = Folder::default();
+        for item in [row(1, WAIT4, -512), Item::Event(end)] {
+            assert!(folder.push(item, &mut emit).is_continue());
+        }
+        assert!(folder.finish(&mut emit).is_continue());
+        assert_eq!(told, [(Safe::literal("-1 -> 7"), vec![child()])]);
     }
 
     #[test]

@@ -7,7 +7,8 @@ use afterimage_format::{
 };
 use afterimage_model::{
     class::classify,
-    describe, symbols,
+    describe::{self, Named, TaskNumber},
+    symbols,
     text::{Safe, escape},
 };
 
@@ -52,6 +53,15 @@ pub const COLUMNS: &[Column] = &[
         .hidden()
         .flexible()
         .kind(Kind::Objects),
+    Column::new(
+        "tasks",
+        "TASKS",
+        "numbers for processes among arguments and result, as the caller's pid namespace has them: `name` of the argument or `result`, `number`, `kind` \
+         (task, group, session), and on the host `pid`, `tid` of a thread that is not the first, and `process`; no `pid` where that is not known",
+    )
+    .hidden()
+    .flexible()
+    .kind(Kind::Objects),
     Column::new("fields", "FIELDS", "recorded bytes: `name`, `bytes`, `length` and `flags` each")
         .hidden()
         .flexible()
@@ -88,6 +98,8 @@ pub struct EventRow {
     pub name: Safe,
     /// What it was about.
     pub detail: Safe,
+    /// The numbers for tasks in it.
+    pub tasks: Vec<TaskNumber>,
     /// The same by its meaning, where that was asked for.
     pub facts: Option<Box<Facts>>,
     /// The filter wants it; otherwise it may only end another row.
@@ -98,6 +110,10 @@ impl EventRow {
     /// This interrupted call, ended by its continuation.
     pub(super) fn continued_by(mut self: Box<Self>, end: Self) -> Box<Self> {
         let restart = EventFlags::RESTART.0;
+        if end.event.code == self.event.code && !end.tasks.is_empty() {
+            // The end knows who was waited for.
+            (self.detail, self.tasks) = (end.detail, end.tasks);
+        }
         self.event.time = end.event.time;
         self.event.ret = end.event.ret;
         self.event.cpu = end.event.cpu;
@@ -131,6 +147,14 @@ impl EventRow {
             Machine::object([("name", Safe::format(format_args!("{name}")).into()), ("value", value.into())])
         });
         Cell::both(Safe::format(format_args!("{}", text.join(" "))), Machine::list(list))
+    }
+
+    fn tasks(&self) -> Cell {
+        let text: Vec<String> = self.tasks.iter().map(|task| format!("{}={task}", task.name)).collect();
+        Cell::both(
+            Safe::format(format_args!("{}", text.join(" "))),
+            Machine::list(self.tasks.iter().map(task_object)),
+        )
     }
 
     fn fields(&self) -> Cell {
@@ -167,6 +191,7 @@ impl Record for EventRow {
             "cpu" => Cell::number(event.cpu),
             "flags" => Cell::list(self.flags()),
             "args" => self.args(),
+            "tasks" => self.tasks(),
             "fields" => self.fields(),
             _ => Cell::absent(),
         }
@@ -195,6 +220,22 @@ fn moment(clock: &Clock, at: BootNanos, days: bool) -> Cell {
 /// The name of a system call's error.
 fn error(event: &OwnedEvent) -> Option<&'static str> {
     event.code.as_syscall().and_then(|_| symbols::errno(event.ret))
+}
+
+fn task_object(told: &TaskNumber) -> Machine {
+    let (pid, thread, process) = match &told.task {
+        Named::Host { process } => (Some(told.number), None, process.clone()),
+        Named::Task { pid, thread, process } => (Some(*pid), *thread, process.clone()),
+        Named::NotKnown => (None, None, None),
+    };
+    Machine::object([
+        ("name", told.name.into()),
+        ("number", told.number.into()),
+        ("kind", told.kind.word().into()),
+        ("pid", pid.into()),
+        ("tid", thread.into()),
+        ("process", process.into()),
+    ])
 }
 
 fn field_object(field: &OwnedField) -> Machine {

@@ -266,6 +266,7 @@ impl Walk<'_, '_> {
                 .map(escape),
             name: Safe::format(format_args!("{}", event_name(event.code))),
             detail: describe::detail(event, Some(self.asked.tracker.world())),
+            tasks: describe::tasks(event, self.asked.tracker.world()),
             whose: self.whose(uid),
             clock: Arc::clone(&self.clock),
             facts: self.teller.as_mut().map(|teller| teller.event(self.asked.tracker.world(), uid, event)),

@@ -417,3 +417,41 @@ fn other_rows_with_a_time_are_told_and_rows_without_are_refused() {
         assert!(ran.stderr().contains("--fields"), "{}", ran.stderr());
     }
 }
+
+/// A container's numbers looked like the host's.
+#[test]
+fn numbers_for_processes_are_told_with_the_ids_on_the_host() {
+    let rows = afterimage(&["show", &sample(), "--setup", "-o", "jsonl"]).json_lines();
+    let events: Vec<&Value> = rows.iter().filter(|row| row["kind"] == "event").collect();
+    let has = |name: &str, pid: &Value, ret: &Value| {
+        events.iter().any(|row| row["event"] == name && row["pid"] == *pid && row["ret"] == *ret)
+    };
+    let payload = events
+        .iter()
+        .filter(|row| row["flags"].as_array().is_none_or(|flags| !flags.contains(&json!("setup"))));
+    let (mut made, mut waited) = (0, 0);
+    for row in payload.filter(|row| row["ret"].as_i64().is_some_and(|ret| ret > 0)) {
+        let Some(task) =
+            row["tasks"].as_array().and_then(|tasks| tasks.iter().find(|task| task["name"] == "result"))
+        else {
+            continue;
+        };
+        assert_eq!((&task["number"], &task["kind"]), (&row["ret"], &json!("task")));
+        assert_ne!(task["number"], task["pid"], "{row}");
+        match row["event"].as_str() {
+            Some("clone" | "clone3" | "vfork") => {
+                made += 1;
+                assert!(has("fork", &row["pid"], &task["pid"]), "{row}");
+            }
+            Some("wait4") => {
+                waited += 1;
+                let ended = |row: &&&Value| row["event"] == "exit" && row["pid"] == task["pid"];
+                assert!(events.iter().find(ended).is_some(), "{row}");
+                let shown = row["detail"].as_str().expect("text");
+                assert!(shown.contains(&format!("-> {}:pid {}", task["number"], task["pid"])), "{row}");
+            }
+            _ => {}
+        }
+    }
+    assert!(made > 0 && waited > 0, "{made} {waited}");
+}

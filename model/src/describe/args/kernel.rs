@@ -34,6 +34,8 @@ static FORK: &[(usize, &str, Show)] = &[
     (layout::fork::CHILD_VPID, "child pid inside", Show::Decimal),
     (layout::fork::NEW_NS, "new namespaces", Show::Namespaces),
     (layout::fork::CHILD_CGROUP, "cgroup id", Show::Decimal),
+    (layout::fork::CHILD_NS_PID, "pid namespace", Show::Decimal),
+    (layout::fork::CHILD_PID_FOR_MAKER, "child pid for its maker", Show::Decimal),
 ];
 
 static EXEC: &[(usize, &str, Show)] = &[

@@ -54,9 +54,10 @@ pub(super) enum Column {
     Threads,
     Holder,
     Apart,
+    Inside,
 }
 
-const COLUMNS: usize = Column::Apart as usize + 1;
+const COLUMNS: usize = Column::Inside as usize + 1;
 
 /// How far one number is from another, whatever they are.
 pub(super) fn difference(to: u64, from: u64) -> i64 {

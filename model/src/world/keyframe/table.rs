@@ -8,7 +8,7 @@ use super::columns::{Alike, Column, Keys, Reader, Writer, difference};
 use crate::{
     bytes::Bytes,
     codec::{SnapshotError, Stored, unzigzag, zigzag},
-    process::{Apart, End, Exec, Process, ProcessKey},
+    process::{Apart, End, Exec, Inside, Process, ProcessKey},
     world::state::Map,
 };
 
@@ -57,6 +57,10 @@ impl<'a> TableWriter<'a> {
         let mut before = Before::default();
         for (place, process) in processes.iter().enumerate() {
             this.put_process(place, process, &mut before);
+            if let Some(inside) = process.inside() {
+                this.out.put(Column::Inside, &(place as u64));
+                this.out.put(Column::Inside, &inside);
+            }
             if live {
                 this.put_live(place, process);
             }
@@ -250,6 +254,8 @@ pub(super) struct TableReader<'a> {
     others: Vec<(u32, u64)>,
     execs: Vec<(u64, Arc<Exec>)>,
     kinds: Vec<Kind>,
+    /// By the place of the process.
+    inside: Map<usize, Inside>,
     at: usize,
     before: Before,
     /// When the process that is being read executed what it did.
@@ -269,12 +275,14 @@ impl<'a> TableReader<'a> {
             others: Vec::new(),
             execs: Vec::new(),
             kinds: Vec::new(),
+            inside: Map::default(),
             at: 0,
             before: Before::default(),
             exec_times: Vec::new(),
         };
         this.read_execs(known)?;
         this.read_kinds(blank)?;
+        this.read_inside()?;
         this.keys = this.columns.keys(Column::Tgid, Column::Start)?;
         this.others = this.columns.keys(Column::Keys, Column::Keys)?;
         Ok(this)
@@ -313,6 +321,20 @@ impl<'a> TableReader<'a> {
             self.columns.pay(size_of::<Kind>())?;
             let kind = read_kind(&mut self.columns, blank)?;
             self.kinds.push(kind);
+        }
+        Ok(())
+    }
+
+    fn read_inside(&mut self) -> Result<(), SnapshotError> {
+        /// What a thread's id takes.
+        const THREAD: usize = 16;
+        const AT: Column = Column::Inside;
+        while self.columns.has_more(AT) {
+            let place = self.columns.get::<u64>(AT)?;
+            let place = usize::try_from(place).map_err(|_| self.columns.invalid(AT))?;
+            let inside: Inside = self.columns.get(AT)?;
+            self.columns.pay(size_of::<(usize, Inside)>() + inside.threads.len() * THREAD)?;
+            self.inside.insert(place, inside);
         }
         Ok(())
     }
@@ -383,6 +405,7 @@ impl<'a> TableReader<'a> {
         process.bytes_sent = columns.get(Column::Bytes)?;
         process.bytes_received = columns.get(Column::Bytes)?;
         process.bytes_written = columns.get(Column::Bytes)?;
+        process.outer = self.inside.get(&here).and_then(|inside| inside.outer);
         Ok(shared)
     }
 
@@ -391,6 +414,10 @@ impl<'a> TableReader<'a> {
         process.environment = self.columns.string(Column::Environment)?;
         process.table = self.columns.get(Column::Table)?;
         process.threads = self.columns.get(Column::Threads)?;
+        // The row is that before the next one.
+        if let Some(inside) = self.at.checked_sub(1).and_then(|here| self.inside.remove(&here)) {
+            process.set_inside(inside);
+        }
         Ok(())
     }
 

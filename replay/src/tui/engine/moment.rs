@@ -46,7 +46,7 @@ pub(super) fn moment(
     let Some(before) = film.before(trace, of, id, job)? else { return Ok(None) };
     let mut detail = Vec::new();
     about_event(trace, before, &event, &mut detail);
-    let mut arguments = arguments(&event);
+    let mut arguments = arguments(&event, before);
     if arguments.len() <= MOST_ARGUMENTS {
         detail.append(&mut arguments);
     }
@@ -115,11 +115,19 @@ fn about_event(trace: &Trace, world: &World, owned: &OwnedEvent, out: &mut Vec<D
 }
 
 /// What the event was told with, under a heading; nothing where that is nothing.
-fn arguments(owned: &OwnedEvent) -> Vec<DetailLine> {
+fn arguments(owned: &OwnedEvent, world: &World) -> Vec<DetailLine> {
     owned.with(|event| {
-        let args = describe::args(event);
+        let (args, tasks) = (describe::args(event), describe::tasks(event, world));
         let heading = (!args.is_empty()).then_some(DetailLine::Section("arguments"));
-        let pairs = args.into_iter().map(|(name, value)| DetailLine::Pair(safe!("{name}"), value));
+        let pairs = args.into_iter().map(|(name, value)| {
+            // As signals have it, minus means a group.
+            let sign = if value.as_str().starts_with('-') { "-" } else { "" };
+            let value = match tasks.iter().find(|task| task.name == name) {
+                Some(task) => safe!("{sign}{task}"),
+                None => value,
+            };
+            DetailLine::Pair(safe!("{name}"), value)
+        });
         heading.into_iter().chain(pairs).collect()
     })
 }

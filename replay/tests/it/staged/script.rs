@@ -119,6 +119,7 @@ impl Script {
             (exec::ENVC, 0),
             (exec::PPID_START, self.task(parent).start.0),
             (exec::PID_LEVEL, 1),
+            (exec::NS_PID, 4_026_532_500),
         ] {
             args[index] = value;
         }
