@@ -280,6 +280,12 @@ impl Socket {
         }
     }
 
+    /// Whether a call that sends can connect it (`MSG_FASTOPEN`): not where it is known to be one of datagrams, or of another family
+    /// than IP.
+    pub(crate) fn may_connect_by_sending(&self) -> bool {
+        matches!(self.family, 0 | number::INET | number::INET6) && matches!(self.kind, 0 | number::STREAM)
+    }
+
     /// Whether it can carry bytes to another host.
     pub fn is_network(&self) -> bool {
         matches!(self.family, number::INET | number::INET6 | number::PACKET | number::VSOCK)

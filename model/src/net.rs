@@ -233,10 +233,13 @@ impl Look<'_> {
 
     fn apply(&mut self, action: Action) {
         match action {
-            Action::Connect => self.connect(),
+            Action::Connect => {
+                self.connect();
+            }
             Action::Accept => self.accepted_by(self.fd()),
             Action::Ring => self.ring(),
             Action::Listen => self.listen(),
+            Action::Send if self.opens_fast() => self.open_fast(),
             Action::Send => self.transfer(self.fd(), true),
             Action::Receive => self.transfer(self.fd(), false),
             Action::Move { from, to } => {
@@ -246,18 +249,38 @@ impl Look<'_> {
         }
     }
 
-    fn connect(&mut self) {
-        let Some(socket) = self.socket(self.fd()) else { return };
+    /// Whether it is a call that connects as it sends.
+    fn opens_fast(&self) -> bool {
+        peer::opens_fast(self.event)
+            && self.socket(self.fd()).is_some_and(|socket| socket.may_connect_by_sending())
+    }
+
+    /// A connection, and the bytes that went with its first packet.
+    fn open_fast(&mut self) {
+        let at = self.connect();
+        if self.event.ret <= 0 {
+            return;
+        }
+        self.transfer(self.fd(), true);
+        // Whoever does not wait is told that the bytes are sent before anybody has answered.
+        if let (Some(at), Some(id)) = (at, self.description(self.fd())) {
+            self.goes_on(id, UnderWay { at, counted: self.counts, interrupted: false });
+        }
+    }
+
+    /// The position of its conversation.
+    fn connect(&mut self) -> Option<usize> {
+        let socket = self.socket(self.fd())?;
         let failed = peer::attempt_failed(self.event);
         if peer::says_connection_failed(self.event.ret) && self.under_way_failed(self.fd()) {
             // It is the earlier attempt that came to nothing, whatever address this one names.
-            return;
+            return None;
         }
-        let Some(peer) = peer::of_event(self.event).filter(|_| is_talk(&socket)) else { return };
+        let peer = peer::of_event(self.event).filter(|_| is_talk(&socket))?;
         let (error, counts, description) = (self.event.ret, self.counts, self.description(self.fd()));
         let was_under_way = description.is_some_and(|id| self.net.under_way.contains_key(&id));
-        let Some(at) = self.signed(&socket, Some(peer.address), Some(peer.claimed)) else { return };
-        let Some(conversation) = self.net.conversations.get_mut(at) else { return };
+        let at = self.signed(&socket, Some(peer.address), Some(peer.claimed))?;
+        let conversation = self.net.conversations.get_mut(at)?;
         conversation.local = socket.local.or(conversation.local.take());
         if failed {
             conversation.failures += u64::from(counts);
@@ -278,6 +301,7 @@ impl Look<'_> {
             }
             _ => {}
         }
+        Some(at)
     }
 
     /// What becomes of a connection is told later, by its socket.

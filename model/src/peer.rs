@@ -50,10 +50,24 @@ pub fn of_message(event: &Event<'_>, told: Option<&[u8]>) -> Option<Peer> {
     }
 }
 
-/// Whether it is a `connect` that came to nothing, and not for being connected or under way already.
+/// Whether it is a `connect`, or a call that connects as it sends, that came to nothing, and not for being connected or under way
+/// already.
 pub fn attempt_failed(event: &Event<'_>) -> bool {
     let goes_on = matches!(event.ret, EISCONN | EALREADY | EINPROGRESS) || is_interrupted(event.ret);
-    event.ret < 0 && !goes_on && syscalls::base_name(event.code) == "connect"
+    event.ret < 0 && !goes_on && (syscalls::base_name(event.code) == "connect" || opens_fast(event))
+}
+
+/// Whether it is a call that sends to an address with `MSG_FASTOPEN`: of a socket that has connections it makes one, with the first
+/// bytes in it.
+pub(crate) fn opens_fast(event: &Event<'_>) -> bool {
+    const MSG_FASTOPEN: u64 = 0x2000_0000;
+    let flags = match syscalls::base_name(event.code) {
+        "sendto" | "sendmmsg" => 3,
+        "sendmsg" => 2,
+        _ => return false,
+    };
+    let is_asked = event.args.get(flags).is_some_and(|flags| flags & MSG_FASTOPEN != 0);
+    is_asked && event.field(FieldTag::SOCKADDR).is_some()
 }
 
 /// Whether a signal interrupted the call that has this result: what it began may come to its end without it.

@@ -13,7 +13,6 @@ const AF_PACKET: u64 = 17;
 const SOCK_RAW: u64 = 3;
 const ICMP: u64 = 1;
 const ICMPV6: u64 = 58;
-const MSG_FASTOPEN: u64 = 0x2000_0000;
 const EACCES: i64 = -13;
 /// Ports that ordinary clients of ordinary services use.
 const USUAL: [u16; 12] = [22, 25, 53, 80, 123, 443, 853, 3306, 5432, 6379, 8080, 8443];
@@ -22,8 +21,7 @@ pub(super) fn look(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {
     match act.call() {
         "connect" => memory.tried.connect(act).or_else(|| connect(act, memory)),
         // A connection and its first bytes at once.
-        "sendto" if act.arg(3) & MSG_FASTOPEN != 0 => connect(act, memory),
-        "sendmsg" if act.arg(2) & MSG_FASTOPEN != 0 => connect(act, memory),
+        _ if peer::opens_fast(act.event) => connect(act, memory),
         "listen" if act.succeeded() => listen(act, memory),
         "socket" => raw_socket(act),
         "write" | "writev" | "send" | "sendto" | "sendmsg" | "sendfile" | "sendfile64" => {

@@ -103,6 +103,44 @@ fn a_connection_that_was_under_way_and_is_refused_later_was_not_made() {
 }
 
 #[test]
+fn a_connection_that_is_opened_by_sending_is_one() {
+    const FAST: u64 = 0x2000_0000;
+    let opened = |kind: u64, name: &str, ret: i64| {
+        let args: &[u64] = if name == "sendmsg" { &[3, 0, FAST] } else { &[3, 0, 21, FAST, 0, 16] };
+        let send = call(11, 1, name, args, ret).with_address(FieldTag::SOCKADDR, "203.0.113.9:4444");
+        vec![call(10, 1, "socket", &[2, kind, 0], 3), send]
+    };
+    let is = |made, failed| vec![("203.0.113.9:4444".to_owned(), made, failed, true)];
+    for name in ["sendto", "sendmsg"] {
+        let net = network(&opened(1, name, 21));
+        assert_eq!(told(&net), is(1, 0), "{name}");
+        let one = &net.conversations(BOX)[0];
+        assert_eq!((one.protocol, one.direction, one.sent), ("tcp", Direction::Out, 21));
+        // It goes on without bytes, as one that asks for a cookie does, and comes to nothing.
+        assert_eq!(told(&network(&opened(1, name, -115))), is(1, 0));
+        for failed in [-111, -95] {
+            assert_eq!(told(&network(&opened(1, name, failed))), is(0, 1));
+        }
+        // Datagrams have no connections.
+        let net = network(&opened(2, name, 21));
+        assert_eq!(told(&net), is(0, 0));
+        assert_eq!(net.conversations(BOX)[0].sent, 21);
+    }
+    // Who did not wait is told of the failure by the next call, and of the end by one that moves bytes.
+    let later = |ret| [opened(1, "sendto", 21), vec![call(20, 1, "read", &[3, 0, 9], ret)]].concat();
+    assert_eq!(told(&network(&later(-111))), is(0, 1));
+    assert_eq!(told(&network(&later(5))), is(1, 0));
+    // The socket is connected: what is sent without an address goes to the same.
+    let more = [opened(1, "sendto", 21), vec![send(20, 1, 3, b"more")]].concat();
+    let net = network(&more);
+    assert_eq!((told(&net), net.conversations(BOX)[0].sent), (is(1, 0), 25));
+    let mut world = World::new();
+    more.iter().for_each(|event| event.with(|event| world.apply(BOX, event)));
+    let socket = world.fd(task(1), 3).unwrap().kind.socket().unwrap();
+    assert_eq!((socket.state, socket.peer.is_some()), (SocketState::Connected, true));
+}
+
+#[test]
 fn sockets_that_came_unseen_are_counted_as_far_as_they_are_known() {
     let to = |event: OwnedEvent| event.with_address(FieldTag::SOCKADDR, "203.0.113.9:4444");
     let net = network(&[

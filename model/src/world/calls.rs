@@ -9,7 +9,7 @@ use crate::{
     budget::Limits,
     credentials::IdCall,
     fds::FdKind,
-    paths,
+    paths, peer,
     process::{Process, ProcessKey},
     syscalls::{self, ArgKind},
 };
@@ -308,6 +308,9 @@ pub(super) fn apply_touched(
     }
     let call = Call { event, key, table, limits };
     fd_calls::learn_path(state, &call);
+    if peer::opens_fast(event) {
+        socket_calls::open_fast(state, &call);
+    }
     match effect(event.code) {
         Effect::Nothing => {}
         // Closing and connecting do something even where they fail.

@@ -111,11 +111,19 @@ fn addresses(socket: &mut Socket, event: &Event<'_>) {
     }
 }
 
+/// A call that connects as it sends. On a socket of datagrams it only sends.
+pub(super) fn open_fast(state: &mut State, call: &Call<'_>) {
+    let socket = state.info(call.table, call.fd(0)).and_then(|info| info.kind.socket());
+    if socket.is_none_or(Socket::may_connect_by_sending) {
+        connect(state, call);
+    }
+}
+
 /// `connect`: also its failure is worth knowing, and a connection under way has a peer.
 pub(super) fn connect(state: &mut State, call: &Call<'_>) {
     let claimed = told(call.event, FieldTag::SOCKADDR);
     let after = match call.event.ret {
-        0 | EISCONN => SocketState::Connected,
+        0.. | EISCONN => SocketState::Connected,
         EINPROGRESS | EALREADY => SocketState::Connecting,
         ret if peer::is_interrupted(ret) => SocketState::Connecting,
         -9 | -88 => return,
