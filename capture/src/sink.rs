@@ -363,7 +363,9 @@ impl Sink {
         let Some((key, path)) = Self::cgroup_of(event) else { return };
         let owner = self.registry.owner(key).unwrap_or(ContainerUid::HOST);
         self.put(owner, event);
-        if let Some(uid) = self.registry.remove(key, path, event.time) {
+        // Who has left it is the container's still, and the container is there.
+        let lives = |uid| self.lineage.lives(uid);
+        if let Some(uid) = self.registry.remove(key, path, event.time, lives) {
             self.finish(uid, event.time);
         }
     }

@@ -138,6 +138,11 @@ impl Lineage {
         Some(container)
     }
 
+    /// Whether a container has processes by their lineage.
+    pub fn lives(&self, container: ContainerUid) -> bool {
+        self.living.contains_key(&container)
+    }
+
     /// Whether a claim still has members.
     pub fn has(&self, claim: ClaimId) -> bool {
         self.members.values().any(|member| member.claim == claim)

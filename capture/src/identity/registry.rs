@@ -4,7 +4,7 @@
 //! finds its container. What is not in the registry is looked up in the cgroup file system once, and is the host's
 //! where that finds nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use afterimage_format::{BootNanos, ContainerRecord, ContainerUid, Engine, Fact, FactKey, FactSource, Role};
 use foldhash::fast::RandomState;
@@ -70,6 +70,8 @@ pub struct Registry {
     hosts: HashMap<Vec<u8>, Vec<CgroupKey>>,
     containers: HashMap<ContainerUid, ContainerRecord, RandomState>,
     next: ContainerUid,
+    /// Living containers whose processes have left their cgroup, which is gone.
+    adrift: HashSet<ContainerUid>,
     /// cgroups whose directory has gone, to be forgotten when no event of theirs can come any more.
     gone: Vec<(BootNanos, CgroupKey, Vec<u8>)>,
 }
@@ -84,6 +86,7 @@ impl Registry {
             hosts: HashMap::new(),
             containers: HashMap::default(),
             next,
+            adrift: HashSet::new(),
             gone: Vec::new(),
         }
     }
@@ -337,8 +340,14 @@ impl Registry {
         container.map(|uid| (uid, keys))
     }
 
-    /// A cgroup's directory was removed; the uid of the container that is deleted by it, if one is.
-    pub fn remove(&mut self, key: CgroupKey, path: &[u8], now: BootNanos) -> Option<ContainerUid> {
+    /// A cgroup's directory was removed; the uid of the container that is deleted by it, if one is. One that `lives` elsewhere is not.
+    pub fn remove(
+        &mut self,
+        key: CgroupKey,
+        path: &[u8],
+        now: BootNanos,
+        lives: impl Fn(ContainerUid) -> bool,
+    ) -> Option<ContainerUid> {
         self.gone.push((now, key, path.to_vec()));
         let uid = self.by_path.get(path).copied()?;
         if !self.is_own(uid, key) {
@@ -348,22 +357,49 @@ impl Registry {
                 record.is_some_and(|record| record.removed.is_none() && is_in(record, key))
             };
             let uid = self.owner(key).filter(own)?;
-            self.end(uid, now);
-            return Some(uid);
+            return self.without_its_cgroup(uid, now, lives);
         }
         // The directory of the hierarchy the container was found in decides: others go before or after.
         if self.containers.get(&uid)?.hierarchy != key.hierarchy {
             return None;
         }
         self.by_path.remove(path);
+        self.without_its_cgroup(uid, now, lives)
+    }
+
+    /// A container's cgroup is gone; the container where that is its end.
+    fn without_its_cgroup(
+        &mut self,
+        uid: ContainerUid,
+        now: BootNanos,
+        lives: impl Fn(ContainerUid) -> bool,
+    ) -> Option<ContainerUid> {
+        if lives(uid) {
+            self.adrift.insert(uid);
+            self.free_id(uid);
+            return None;
+        }
         self.end(uid, now);
         Some(uid)
     }
 
     /// A container is deleted.
     pub fn end(&mut self, uid: ContainerUid, now: BootNanos) {
-        let Some(record) = self.containers.get_mut(&uid) else { return };
-        record.removed = Some(now);
+        if let Some(record) = self.containers.get_mut(&uid) {
+            record.removed = Some(now);
+        }
+        self.adrift.remove(&uid);
+        self.free_id(uid);
+    }
+
+    /// Whether a container goes on without the cgroup that it had.
+    pub fn is_adrift(&self, uid: ContainerUid) -> bool {
+        self.adrift.contains(&uid)
+    }
+
+    /// Whatever is called so from now on is another container.
+    fn free_id(&mut self, uid: ContainerUid) {
+        let Some(record) = self.containers.get(&uid) else { return };
         if let Some(uids) = self.by_id.get_mut(&record.id) {
             uids.retain(|other| *other != uid);
             if uids.is_empty() {
@@ -472,6 +508,27 @@ mod tests {
     }
 
     #[test]
+    fn a_container_whose_processes_left_its_cgroup_lives_until_they_end() {
+        let mut registry = Registry::new(ContainerUid(1));
+        let path = format!("/system.slice/docker-{}.scope", "c".repeat(64));
+        registry.add(v2(2), path.as_bytes(), BootNanos(1), &Making::default());
+        let uid = ContainerUid(1);
+        assert_eq!(registry.remove(v2(2), path.as_bytes(), BootNanos(3), |of| of == uid), None);
+        assert!(registry.is_adrift(uid));
+        assert_eq!(registry.get(uid).unwrap().removed, None);
+        // What is made at its place is another one.
+        let again = registry.add(v2(9), path.as_bytes(), BootNanos(4), &Making::default());
+        assert_eq!(again, Added::NewContainer(ContainerUid(2)));
+        assert_eq!(
+            registry.remove(v2(9), path.as_bytes(), BootNanos(5), |of| of == uid),
+            Some(ContainerUid(2))
+        );
+        registry.end(uid, BootNanos(6));
+        assert_eq!(registry.get(uid).unwrap().removed, Some(BootNanos(6)));
+        assert!(!registry.is_adrift(uid));
+    }
+
+    #[test]
     fn a_container_that_began_again_at_its_path_is_another_one() {
         let path = format!("/docker/{}", "ab".repeat(32));
         let path = path.as_bytes();
@@ -485,12 +542,12 @@ mod tests {
         // What is below is the second's, whoever's it was.
         let inner = [path, b"/init"].concat();
         assert_eq!(registry.add(v2(8), &inner, BootNanos(5), &scanned), Added::Inside(second));
-        assert_eq!(registry.remove(v2(2), path, BootNanos(4)), Some(first));
+        assert_eq!(registry.remove(v2(2), path, BootNanos(4), |_| false), Some(first));
         assert_eq!(registry.get(first).unwrap().removed, Some(BootNanos(4)));
         assert_eq!(registry.get(second).unwrap().removed, None);
         assert_eq!(registry.add(v2(7), path, BootNanos(4), &Making::default()), Added::Confirmed(second));
-        assert_eq!(registry.remove(v2(7), path, BootNanos(9)), Some(second));
-        assert_eq!(registry.remove(v2(2), path, BootNanos(10)), None);
+        assert_eq!(registry.remove(v2(7), path, BootNanos(9), |_| false), Some(second));
+        assert_eq!(registry.remove(v2(2), path, BootNanos(10), |_| false), None);
     }
 
     #[test]
@@ -508,8 +565,8 @@ mod tests {
             Added::Inside(ContainerUid(5))
         );
         assert_eq!(registry.owner(v2(3)), Some(ContainerUid(5)));
-        assert_eq!(registry.remove(v2(3), inner.as_bytes(), BootNanos(4)), None);
-        assert_eq!(registry.remove(v2(2), path.as_bytes(), BootNanos(5)), Some(ContainerUid(5)));
+        assert_eq!(registry.remove(v2(3), inner.as_bytes(), BootNanos(4), |_| false), None);
+        assert_eq!(registry.remove(v2(2), path.as_bytes(), BootNanos(5), |_| false), Some(ContainerUid(5)));
         assert_eq!(registry.owner(v2(2)), Some(ContainerUid(5)), "late events still find it");
         assert_eq!(registry.forget(BootNanos(6), |_| false).1, [ContainerUid(5)]);
         assert_eq!(registry.owner(v2(2)), None);
@@ -522,7 +579,7 @@ mod tests {
         let below = format!("{path}/init");
         let uid = registry.add(v2(3), below.as_bytes(), BootNanos(1), &made()).owner();
         assert_eq!(uid, ContainerUid(1));
-        assert_eq!(registry.remove(v2(3), below.as_bytes(), BootNanos(2)), None);
+        assert_eq!(registry.remove(v2(3), below.as_bytes(), BootNanos(2), |_| false), None);
         let own = registry.add(v2(2), path.as_bytes(), BootNanos(2), &made());
         assert_eq!(own, Added::Adopted(uid), "its record is written anew");
         assert_eq!(registry.get(uid).unwrap().cgroup_id, 2);
@@ -530,8 +587,8 @@ mod tests {
         let scanned = Making { scanned: true, ..Making::default() };
         let next = registry.add(v2(9), path.as_bytes(), BootNanos(3), &scanned);
         assert_eq!(next, Added::NewContainer(ContainerUid(2)));
-        assert_eq!(registry.remove(v2(2), path.as_bytes(), BootNanos(3)), Some(uid));
-        assert_eq!(registry.remove(v2(9), path.as_bytes(), BootNanos(4)), Some(ContainerUid(2)));
+        assert_eq!(registry.remove(v2(2), path.as_bytes(), BootNanos(3), |_| false), Some(uid));
+        assert_eq!(registry.remove(v2(9), path.as_bytes(), BootNanos(4), |_| false), Some(ContainerUid(2)));
     }
 
     #[test]
@@ -550,7 +607,7 @@ mod tests {
         );
         assert_eq!((registry.owner(v2(3)), registry.preexisting().count()), (Some(ContainerUid(5)), 0));
         assert_eq!(registry.with_id(ID.as_bytes()), [ContainerUid(5)]);
-        assert_eq!(registry.remove(v2(2), path.as_bytes(), BootNanos(10)), Some(ContainerUid(5)));
+        assert_eq!(registry.remove(v2(2), path.as_bytes(), BootNanos(10), |_| false), Some(ContainerUid(5)));
     }
 
     #[test]
@@ -558,7 +615,7 @@ mod tests {
         let mut registry = Registry::new(ContainerUid(1));
         let path = format!("/docker/{ID}");
         registry.add(v2(2), path.as_bytes(), BootNanos(2), &made());
-        registry.remove(v2(2), path.as_bytes(), BootNanos(3));
+        registry.remove(v2(2), path.as_bytes(), BootNanos(3), |_| false);
         assert_eq!(
             registry.add(v2(9), path.as_bytes(), BootNanos(4), &made()),
             Added::NewContainer(ContainerUid(2))
@@ -575,7 +632,7 @@ mod tests {
         let below = registry.add(v2(4), b"/default/web/init", BootNanos(1), &made());
         assert_eq!(below, Added::Inside(ContainerUid(1)));
         assert_eq!(registry.add(v2(5), b"/default/website", BootNanos(1), &made()), Added::Host);
-        assert_eq!(registry.remove(v2(3), b"/default/web", BootNanos(2)), Some(ContainerUid(1)));
+        assert_eq!(registry.remove(v2(3), b"/default/web", BootNanos(2), |_| false), Some(ContainerUid(1)));
         assert!(registry.with_id(b"web").is_empty());
     }
 
@@ -604,7 +661,7 @@ mod tests {
         assert_eq!(registry.owner(v2(2)), Some(uid));
         let record = registry.get(uid).unwrap();
         assert_eq!((record.engine, record.cgroup_id, record.first_seen), (Engine::Docker, 2, BootNanos(1)));
-        assert_eq!(registry.remove(v2(2), path.as_bytes(), BootNanos(3)), Some(uid));
+        assert_eq!(registry.remove(v2(2), path.as_bytes(), BootNanos(3), |_| false), Some(uid));
     }
 
     #[test]
@@ -625,7 +682,7 @@ mod tests {
         let mut registry = Registry::new(ContainerUid(1));
         let path = format!("/docker/{ID}");
         registry.add(v2(2), path.as_bytes(), BootNanos(1), &made());
-        registry.remove(v2(2), path.as_bytes(), BootNanos(2));
+        registry.remove(v2(2), path.as_bytes(), BootNanos(2), |_| false);
         assert_eq!(registry.forget(BootNanos(9), |_| true).1, []);
         assert!(registry.get(ContainerUid(1)).is_some());
         assert_eq!(registry.forget(BootNanos(9), |_| false).1, [ContainerUid(1)]);

@@ -238,7 +238,8 @@ impl Sink {
 
     /// The last process of a container has ended: where no cgroup goes away, this is the container's end.
     fn ended_without_cgroup(&mut self, uid: ContainerUid, now: BootNanos) {
-        if self.registry.get(uid).is_some_and(|record| record.cgroup_path.is_empty()) {
+        let has_none = self.registry.get(uid).is_some_and(|record| record.cgroup_path.is_empty());
+        if has_none || self.registry.is_adrift(uid) {
             self.registry.end(uid, now);
             self.finish(uid, now);
         }

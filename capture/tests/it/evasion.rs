@@ -652,6 +652,32 @@ fn e25_who_is_moved_out_of_its_cgroup_stays_in_its_container() {
     assert!(marks(&events(&recording, ContainerUid::HOST)).is_empty());
 }
 
+/// Its cgroup is removed when nobody is in it any more: the container was told as deleted then, and its pin ended.
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn e25_a_container_that_leaves_its_cgroup_lives_on() {
+    let _alone = alone();
+    let recorder = Running::start(&["--profile", "full", "--host", "none"]);
+    let launcher = launcher();
+    let running = launcher.spawn(&["/bin/acts", "moved"], Stdio::default()).unwrap();
+    let inside = |name: &str| format!("/proc/{}/root/tmp/{name}", running.pid());
+    wait_until("the act is ready", || Path::new(&inside("ready")).exists());
+    let list = std::fs::read_to_string(format!("/proc/{}/cgroup", running.pid())).unwrap();
+    let cgroup = unified().join(list.lines().find_map(|line| line.strip_prefix("0::/")).unwrap());
+    std::fs::write(unified().join("cgroup.procs"), running.pid().to_string()).unwrap();
+    wait_until("the cgroup is empty", || std::fs::remove_dir(&cgroup).is_ok());
+    std::fs::write(inside("go"), "").unwrap();
+    let outcome = running.wait();
+    let (store, said) = recorder.stop();
+    let recording = open(store.path());
+    let outcome = outcome.unwrap();
+    let life = container(&recording, &outcome.id.to_string());
+    let all = events(&recording, life.record.uid);
+    assert_eq!(marks(&all).iter().map(|(which, _)| *which).collect::<Vec<_>>(), [1, 2, 3], "{said}");
+    let end = all.iter().rfind(|e| e.code == EventCode::EXIT).unwrap();
+    assert!(life.record.removed.is_some_and(|removed| removed >= end.time), "{:?}", life.record);
+}
+
 /// A cgroup of the host's and a neighbour's: whoever was born there was in no container, or in its neighbour's set-up.
 #[test]
 #[ignore = "needs root, eBPF and gcc"]
