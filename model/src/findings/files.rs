@@ -44,10 +44,7 @@ pub(super) fn look(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {
         }
         "fchmodat" | "fchmodat2" => mode_changed(act, memory, act.path(), act.arg(2)),
         "rename" | "renameat" | "renameat2" => renamed(act, memory),
-        "link" | "linkat" => {
-            remember_link(act, memory);
-            linked(act)
-        }
+        "link" | "linkat" => linked(act, memory),
         "unlink" | "unlinkat" => deleted(act, memory),
         "truncate" if act.succeeded() => {
             let path = act.path()?;
@@ -197,25 +194,34 @@ fn renamed(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {
     Some(about(act, place.severity, place.title, place.attack, &to))
 }
 
-/// Another name of a secret: what is read by it does not look like one.
-fn linked(act: &Act<'_>) -> Option<Seen> {
-    let from = act.path()?;
-    let place = places::secret(&from).filter(|_| act.succeeded())?;
+/// A file has one more name: one that was written is remembered by it too. Of a secret that is told, since what is read by the
+/// new name does not look like one.
+fn linked(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {
+    if !act.succeeded() {
+        return None;
+    }
+    let from = link_source(act)?;
+    if let Some(to) = act.path2() {
+        remember_name(memory, &from, to);
+    }
+    let place = places::secret(&from)?;
     Some(about(act, place.severity, "secret linked", place.attack, &from))
 }
 
-/// A file that was written has one more name.
-fn remember_link(act: &Act<'_>, memory: &mut Memory) {
+/// The file that gets a name: one that is open, where the call names none.
+fn link_source(act: &Act<'_>) -> Option<Vec<u8>> {
     const AT_EMPTY_PATH: u64 = 0x1000;
-    if !act.succeeded() {
-        return;
-    }
     let of_descriptor = act.call() == "linkat" && act.arg(4) & AT_EMPTY_PATH != 0;
-    let open = || act.fd(act.arg(0) as i32).and_then(|info| info.kind.path()).map(<[u8]>::to_vec);
     let is_named = act.event.bytes(FieldTag::PATH).is_some_and(|path| !path.is_empty());
-    let from = if of_descriptor && !is_named { open() } else { act.path() };
-    let (Some(from), Some(to)) = (from, act.path2()) else { return };
-    let Some(written) = memory.written.get(&from).cloned() else { return };
+    if !of_descriptor || is_named {
+        return act.path();
+    }
+    act.fd(act.arg(0) as i32).and_then(|info| info.kind.path()).map(<[u8]>::to_vec)
+}
+
+/// A file that was written has one more name.
+fn remember_name(memory: &mut Memory, from: &[u8], to: Vec<u8>) {
+    let Some(written) = memory.written.get(from).cloned() else { return };
     if memory.written.len() >= MOST_REMEMBERED {
         memory.dropped += 1;
         return;

@@ -466,3 +466,18 @@ fn a_program_that_was_written_is_known_wherever_its_directory_goes() {
     assert!(told.iter().any(|line| line.contains("written, then executed: /tmp/d2/im")), "{told:?}");
     assert!(told.iter().any(|line| line.contains("executed program deleted: /tmp/d3/im")), "{told:?}");
 }
+
+/// A secret that is open was given a name by its descriptor, and nobody told of it: the link's source was found twice, in two ways.
+#[test]
+fn a_secret_is_linked_by_its_descriptor_too() {
+    let told = lines(&[
+        run(1, 1, "/bin/x", &["x"]),
+        call(2, 1, "openat", &[CWD, 0, 0, 0], 5).with_kpath("/etc/shadow"),
+        call(3, 1, "linkat", &[5, 0, CWD, 0, 0x1000], 0).with_path("").with_field(FieldTag::PATH2, b"/tmp/a"),
+    ]);
+    assert_eq!(
+        told.last().map(String::as_str),
+        Some("critical secret linked: /etc/shadow by 1 x"),
+        "{told:?}"
+    );
+}
