@@ -118,8 +118,20 @@ impl Line<'_> {
         let number = |at| self.event.number(at).unwrap_or(0);
         let hash = self.event.bytes(FieldTag::HASH).map(artifacts::hex);
         let hash = hash.map_or(String::new(), |hash| format!(" sha256:{hash}"));
-        let outcome = artifacts::outcome(number(layout::artifact::OUTCOME));
-        format!("{}{hash} {} bytes, {outcome}", self.field(FieldTag::KPATH), number(layout::artifact::SIZE))
+        let (size, outcome) = (number(layout::artifact::SIZE), number(layout::artifact::OUTCOME));
+        let outcome = artifacts::outcome(outcome);
+        format!("{}{hash} {size} bytes, {outcome}{}", self.field(FieldTag::KPATH), self.piece(size))
+    }
+
+    /// Which piece of an image an event has, where that is kept in several: each is an event, and there is one image.
+    fn piece(&self, size: u64) -> String {
+        let from = self.event.number(layout::artifact::OFFSET).unwrap_or(0);
+        let length = self.event.field(FieldTag::CONTENT).map_or(0, |content| u64::from(content.full_len));
+        let to = from.saturating_add(length);
+        if length == 0 || from == 0 && to >= size {
+            return String::new();
+        }
+        format!(": piece {from} to {to}")
     }
 
     fn open_fd(&self) -> String {

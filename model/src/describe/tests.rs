@@ -213,6 +213,20 @@ fn exec<'a>(numbers: &'a [u64], fields: Vec<Field<'a>>) -> Call<'a> {
     Call { code: EventCode::EXEC, ret: 0, args: numbers, fields, flags: EventFlags::default() }
 }
 
+/// An image that is kept in pieces is as many events, which all said the same and looked like as many images.
+#[test]
+fn each_piece_of_an_image_says_which_it_is() {
+    let artifact = |offset, size, content: &[u8]| {
+        let fields = vec![field(FieldTag::KPATH, b"/tmp/.x"), field(FieldTag::CONTENT, content)];
+        let numbers = [size, 7, 1, offset, layout::artifact::KEPT];
+        Call { code: EventCode::ARTIFACT, ..exec(&numbers, fields) }.detail()
+    };
+    assert_eq!(artifact(0, 6, b"abcdef"), "/tmp/.x 6 bytes, kept");
+    assert_eq!(artifact(0, 6, b"abcd"), "/tmp/.x 6 bytes, kept: piece 0 to 4");
+    assert_eq!(artifact(4, 6, b"ef"), "/tmp/.x 6 bytes, kept: piece 4 to 6");
+    assert_eq!(artifact(0, 9, b""), "/tmp/.x 9 bytes, kept");
+}
+
 #[test]
 fn a_command_line_names_the_real_image_and_what_is_odd_about_it() {
     let mut numbers = [layout::UNKNOWN; layout::exec::COUNT];
