@@ -124,7 +124,7 @@ impl<'a> Look<'a> {
         let (path, kernel) = path?;
         let id = match kind {
             // What was refused was done to nothing, so that it begins no other file.
-            ActKind::Refused => self.set.holder(&path).map(|record| record.id),
+            ActKind::Refused | ActKind::NotExecuted => self.set.holder(&path).map(|record| record.id),
             _ => None,
         };
         let Some(id) = id.or_else(|| self.set.with_name(&path, self.event.time)) else {
@@ -310,6 +310,10 @@ impl<'a> Look<'a> {
     /// An open or a change that was not allowed.
     fn refused(&mut self, name: &str) {
         const REFUSALS: [i64; 3] = [-1, -13, -30];
+        if matches!(name, "execve" | "execveat") {
+            self.not_executed();
+            return;
+        }
         let tries = matches!(
             name,
             "open"
@@ -332,6 +336,30 @@ impl<'a> Look<'a> {
         );
         if tries && REFUSALS.contains(&self.event.ret) {
             self.note_path(ActKind::Refused);
+        }
+    }
+
+    /// An execution that failed. What says nothing of the file is none of its acts: a program that was looked for where it is not,
+    /// arguments that were too long, memory that was short.
+    fn not_executed(&mut self) {
+        /// Not allowed, and no program: `EPERM`, `ENOEXEC`, `EACCES`, `ETXTBSY`, `EINVAL`, `EISDIR`, `ELOOP`, `ELIBBAD`.
+        const OF_FILE: [i64; 8] = [-1, -8, -13, -26, -22, -21, -40, -80];
+        const ENOENT: i64 = -2;
+        let by_descriptor = syscalls::base_name(self.event.code) == "execveat"
+            && self.event.bytes(FieldTag::PATH).is_none_or(<[u8]>::is_empty);
+        // Of a file that is there it is the interpreter that is not.
+        let is_of_file = OF_FILE.contains(&self.event.ret)
+            || self.event.ret == ENOENT
+                && (by_descriptor
+                    || self.path().is_some_and(|(path, _)| {
+                        self.set.holder(&path).is_some_and(|record| record.present)
+                    }));
+        match (is_of_file, by_descriptor) {
+            (false, _) => {}
+            (true, true) => {
+                self.note_fd(self.fd(0), ActKind::NotExecuted);
+            }
+            (true, false) => self.note_path(ActKind::NotExecuted),
         }
     }
 

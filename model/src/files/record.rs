@@ -146,6 +146,8 @@ pub enum ActKind {
     Replaced,
     /// Something was not allowed.
     Refused,
+    /// It was to be executed, and was not: not allowed, no program, or without its interpreter.
+    NotExecuted,
 }
 
 impl ActKind {
@@ -169,6 +171,7 @@ impl ActKind {
             Self::OpenedOrCreated => 14,
             Self::Replaced => 15,
             Self::MappedForWriting => 16,
+            Self::NotExecuted => 17,
         }
     }
 
@@ -192,6 +195,7 @@ impl ActKind {
             Self::Deleted => "deleted",
             Self::Replaced => "replaced",
             Self::Refused => "refused",
+            Self::NotExecuted => "execution failed",
         }
     }
 }
@@ -398,7 +402,11 @@ impl FileRecord {
         // What is done through a descriptor does not tell whether the name is there.
         match kind {
             ActKind::Deleted | ActKind::Replaced => self.present = false,
-            ActKind::Refused | ActKind::Read | ActKind::Written | ActKind::MappedForWriting => {}
+            ActKind::Refused
+            | ActKind::NotExecuted
+            | ActKind::Read
+            | ActKind::Written
+            | ActKind::MappedForWriting => {}
             _ => self.present = !self.is_gone(),
         }
     }

@@ -634,3 +634,29 @@ fn who_had_a_name_when_is_told_of_records_that_were_joined_too() {
     let crowded = files_within(FileLimits { names: 3, ..limits }, &events);
     assert!(crowded.left_out(BOX).names > 0);
 }
+
+/// Who tries to run what it dropped and may not, or cannot, had done nothing to it.
+#[test]
+fn an_execution_that_fails_is_an_act_on_a_file_that_is_there() {
+    let execve = |time, path: &str, result| call(time, 3, "execve", &[0, 0, 0], result).with_path(path);
+    let files = files(&[
+        open(10, 0o101, 4, "/tmp/x"),
+        execve(11, "/tmp/x", -13),
+        execve(12, "/tmp/x", -26),
+        // Without its interpreter; a program that is looked for in other places.
+        execve(13, "/tmp/x", -2),
+        execve(14, "/usr/bin/x", -2),
+        execve(15, "/tmp/x", -7),
+        call(16, 3, "execveat", &[4, 0, 0, 0, 0x1000], -8).with_path(""),
+        execve(17, "/opt/never-seen", -13),
+    ]);
+    let counts = |path: &[u8]| {
+        let file = files.get(BOX, path)?;
+        let acts = file.acts.iter().filter(|act| act.kind == ActKind::NotExecuted);
+        Some((acts.map(|act| act.count).sum::<u32>(), file.acts.last()?.result, file.was(ActKind::Executed)))
+    };
+    assert_eq!(counts(b"/tmp/x"), Some((4, -8, false)));
+    assert_eq!(counts(b"/usr/bin/x"), None);
+    assert_eq!(counts(b"/opt/never-seen"), Some((1, -13, false)));
+    assert!(!files.get(BOX, b"/tmp/x").unwrap().was_dropped_and_executed());
+}

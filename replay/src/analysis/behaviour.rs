@@ -147,7 +147,12 @@ impl Behaviour {
 fn is_change(kind: ActKind) -> bool {
     !matches!(
         kind,
-        ActKind::OpenedForReading | ActKind::Read | ActKind::Mapped | ActKind::Executed | ActKind::Refused
+        ActKind::OpenedForReading
+            | ActKind::Read
+            | ActKind::Mapped
+            | ActKind::Executed
+            | ActKind::Refused
+            | ActKind::NotExecuted
     )
 }
 

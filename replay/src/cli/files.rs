@@ -33,7 +33,7 @@ use crate::{
 
 /// Show what was done to the files of a container, and by whom.
 ///
-/// Without --act those that were made, changed, removed or executed. With --begin and --end acts, bytes and times are those
+/// Without --act those that were made, changed, removed, executed, or were to be executed and were not. With --begin and --end acts, bytes and times are those
 /// of that range; what a file is called, and whether it was dropped or deleted, is told as of its end. A file's content
 /// can be put together from what was written to it, as far as payloads were recorded; it is always the file as it was at
 /// --end, whatever --begin says. Of a program that was executed and is not part of the image
@@ -178,10 +178,17 @@ fn sentences(left_out: LeftOut) -> Vec<String> {
 fn wanted(record: &FileRecord, args: &FilesArgs) -> bool {
     if !args.act.is_empty() {
         // What may have been made is asked for with what was.
-        let was = |kind| record.was(kind) || kind == ActKind::Created && record.was(ActKind::OpenedOrCreated);
+        let was = |kind| {
+            let also = match kind {
+                ActKind::Created => Some(ActKind::OpenedOrCreated),
+                ActKind::Refused => Some(ActKind::NotExecuted),
+                _ => None,
+            };
+            record.was(kind) || also.is_some_and(|also| record.was(also))
+        };
         return ACTS.iter().any(|(word, kind)| args.act.iter().any(|a| a == word) && was(*kind));
     }
-    args.all || record.was_changed() || record.was(ActKind::Executed)
+    args.all || record.was_changed() || record.was(ActKind::Executed) || record.was(ActKind::NotExecuted)
 }
 
 /// A file and which of its path it is.

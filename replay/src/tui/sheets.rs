@@ -410,7 +410,8 @@ fn files(whole: &Whole, wanted: &Wanted<'_>) -> Vec<usize> {
     let mut rows: Vec<(u8, BootNanos, usize)> = Vec::new();
     for at in 0..whole.file_count() {
         let Some(file) = whole.file(at) else { continue };
-        let matters = file.was_changed() || file.was(ActKind::Executed) || file.was(ActKind::Refused);
+        let told = [ActKind::Executed, ActKind::Refused, ActKind::NotExecuted];
+        let matters = file.was_changed() || told.into_iter().any(|kind| file.was(kind));
         let kept = match wanted.touched {
             Some(touched) => touched.paths.contains(&file.path),
             None => wanted.other || matters,

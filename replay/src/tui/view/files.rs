@@ -143,7 +143,7 @@ fn letters(file: &FileRecord, none: &'static str) -> Safe {
         (&[ActKind::Renamed], "n"),
         (&[ActKind::Executed, ActKind::Mapped], "X"),
         (&[ActKind::Deleted, ActKind::Replaced], "u"),
-        (&[ActKind::Refused], "f"),
+        (&[ActKind::Refused, ActKind::NotExecuted], "f"),
     ];
     let letters: String = LETTERS
         .iter()
@@ -209,7 +209,7 @@ pub(super) fn provenance(app: &App, painter: &mut Painter<'_>, rect: Rect) {
 fn act_role(act: &Act) -> Role {
     match act.kind {
         ActKind::Executed => Role::Exec,
-        ActKind::Refused => Role::Bad,
+        ActKind::Refused | ActKind::NotExecuted => Role::Bad,
         ActKind::Created
         | ActKind::OpenedOrCreated
         | ActKind::Replaced
@@ -226,8 +226,9 @@ fn act_text(act: &Act) -> Safe {
     let moved = if act.bytes > 0 { safe!(", {}", bytes(act.bytes)) } else { Safe::default() };
     match act.kind {
         ActKind::ModeSet { mode } => safe!("mode set {mode:04o}{times}"),
-        ActKind::Refused => {
-            safe!("refused: {}{times}", symbols::errno(act.result).unwrap_or("unknown reason"))
+        ActKind::Refused | ActKind::NotExecuted => {
+            let why = symbols::errno(act.result).unwrap_or("unknown reason");
+            safe!("{}: {why}{times}", act.kind.as_str())
         }
         kind => safe!("{}{times}{moved}", kind.as_str()),
     }

@@ -254,7 +254,7 @@ fn acts(file: &FileRecord) -> Vec<(BootNanos, &'static str, Role)> {
         ActKind::Deleted | ActKind::Replaced => ("u", Role::Warn),
         ActKind::ModeSet { .. } | ActKind::OwnerSet => ("m", Role::Write),
         ActKind::Renamed => ("n", Role::Write),
-        ActKind::Refused => ("f", Role::Bad),
+        ActKind::Refused | ActKind::NotExecuted => ("f", Role::Bad),
         ActKind::Read | ActKind::OpenedForReading => ("r", Role::File),
     };
     let mut all = Vec::new();
