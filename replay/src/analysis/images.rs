@@ -72,6 +72,12 @@ impl Images {
         best.max_by_key(|(at, _)| *at).map(|(_, image)| image)
     }
 
+    /// The images that were executed from memory (`memfd_create`) under a name, each once, in order: no file has it.
+    pub fn in_memory(&self, name: &[u8]) -> impl Iterator<Item = &Image> {
+        let all = self.by_path.iter().filter(move |(path, _)| memory_name(path) == Some(name));
+        all.flat_map(|(_, executed)| &executed.images)
+    }
+
     /// An image's bytes, where all of them are here; that they are what the hash says is [`Self::check`]'s.
     pub fn bytes(&self, image: &Image) -> Option<&[u8]> {
         let bytes = self.kept.get(&image.hash?)?;
@@ -135,6 +141,12 @@ impl Images {
         }
         executed.when.push((at, place));
     }
+}
+
+/// The name under which something was made in memory, of what the kernel calls it.
+pub fn memory_name(path: &[u8]) -> Option<&[u8]> {
+    let path = path.strip_prefix(b"/").unwrap_or(path).strip_prefix(b"memfd:")?;
+    Some(path.strip_suffix(b" (deleted)").unwrap_or(path))
 }
 
 /// Whose an image was, the path it was executed from, and the image.

@@ -7,6 +7,7 @@ use std::{
 
 use afterimage_detect::Glob;
 use afterimage_model::{
+    artifacts,
     files::{ActKind, FileLimits, FileRecord, Files, LeftOut},
     text::unescape,
 };
@@ -20,7 +21,7 @@ use super::{
 use crate::{
     analysis::{
         file_acts::{ACTS, FileRow, SHAPE, with_lives},
-        images::Images,
+        images::{Image, Images, memory_name},
         recovery::{LARGEST, Source, recover},
     },
     events, evidence,
@@ -37,7 +38,8 @@ use crate::{
 /// of that range; what a file is called, and whether it was dropped or deleted, is told as of its end. A file's content
 /// can be put together from what was written to it, as far as payloads were recorded; it is always the file as it was at
 /// --end, whatever --begin says. Of a program that was executed and is not part of the image
-/// the recorder keeps the file itself, with its hash: then that is saved.
+/// the recorder keeps the file itself, with its hash: then that is saved, also of one that was executed from memory
+/// (`--save memfd:NAME`).
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -107,8 +109,13 @@ pub(super) fn run(args: &FilesArgs, session: &mut Session<'_>) -> Result<Verdict
         let losses =
             !gaps[0].1.list.is_empty() || !gaps[0].1.defects.is_empty() || !gaps[0].1.evicted.is_empty();
         let place = format!("the files of `{}`", display_name(&target.summary.record));
-        let chosen = choose(&all, &images, path, args.life, &place)?;
-        let saved = Saving { chosen, images: &images, losses }.save(to, session)?;
+        let saved = match in_memory(&all, &images, path) {
+            Some(programs) => save_program(&programs, (path, args.life), &images, to, session)?,
+            None => {
+                let chosen = choose(&all, &images, path, args.life, &place)?;
+                Saving { chosen, images: &images, losses }.save(to, session)?
+            }
+        };
         if args.range.begin.is_some() {
             session.say(
                 "--begin does not cut what is saved: that is the file as it was at the end of the range",
@@ -226,6 +233,46 @@ fn choose<'a>(
         let all = last.1.1;
         Failure::Usage(format!("`{}` has no life {life}: {all} files had this path", defused(path)))
     })
+}
+
+/// The programs that were executed from memory under this name; nothing where it is none of theirs.
+fn in_memory<'i>(all: &[Lived<'_>], images: &'i Images, path: &str) -> Option<Vec<&'i Image>> {
+    let raw = unescape(path).unwrap_or_else(|| path.to_owned().into_bytes());
+    let is_file = all.iter().any(|(file, _)| file.path == raw);
+    let programs: Vec<&Image> = images.in_memory(memory_name(&raw).filter(|_| !is_file)?).collect();
+    (!programs.is_empty()).then_some(programs)
+}
+
+/// Saves a program that was executed from memory: the one that was asked for, else the last that was kept. Says whether there was
+/// anything to save.
+fn save_program(
+    programs: &[&Image],
+    (path, life): (&str, Option<u64>),
+    images: &Images,
+    to: &Path,
+    session: &mut Session<'_>,
+) -> Result<bool, Failure> {
+    let count = programs.len();
+    let nth = match life {
+        Some(life) => usize::try_from(life).ok().and_then(|life| life.checked_sub(1)),
+        None => programs.iter().rposition(|image| images.bytes(image).is_some()).or(Some(count - 1)),
+    };
+    let Some((nth, image)) = nth.and_then(|nth| Some((nth, programs.get(nth)?))) else {
+        let (path, life) = (defused(path), life.unwrap_or(0));
+        return Err(Failure::Usage(format!("`{path}` has no life {life}: {count} programs had this name")));
+    };
+    if count > 1 {
+        session
+            .say(format!("{count} programs had this name; this is number {}, --life names another", nth + 1));
+    }
+    let Some(bytes) = images.bytes(image) else {
+        let outcome = artifacts::outcome(image.outcome);
+        session.say(format!("what was executed from memory is not here ({outcome}); nothing was saved"));
+        return Ok(false);
+    };
+    evidence::save(to, |out| out.write_all(bytes))?;
+    session.say(format!("`{}`: {} bytes, as they were executed", shown(to), bytes.len()));
+    Ok(true)
 }
 
 /// A file that is to be saved.

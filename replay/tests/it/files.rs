@@ -254,6 +254,46 @@ fn an_image_is_that_of_the_file_it_was_executed_from() {
     }
 }
 
+/// The recorder keeps what is executed from memory, and `--save` said that there is no such file.
+#[test]
+fn a_program_that_was_executed_from_memory_is_saved() {
+    use sha2::Digest as _;
+
+    let (mut fixture, shell) = shell();
+    let mut image = |at: f64, path: &[u8], bytes: &[u8], outcome: u64| {
+        let hash = sha2::Sha256::digest(bytes);
+        let content: &[u8] = if outcome == artifact::KEPT { bytes } else { b"" };
+        let fields: [(FieldTag, &[u8]); 3] =
+            [(FieldTag::KPATH, path), (FieldTag::HASH, &hash), (FieldTag::CONTENT, content)];
+        let args = [bytes.len() as u64, 7, fixture::at(at).0, 0, outcome];
+        fixture.call(
+            1,
+            at + 0.1,
+            shell,
+            Call { nr: EventCode::ARTIFACT.0, args: &args, fields: &fields, ..Call::default() },
+        );
+    };
+    image(2.0, b"/memfd:x", b"first", artifact::KEPT);
+    image(3.0, b"/memfd:x (deleted)", b"the second", artifact::KEPT);
+    image(4.0, b"/memfd:lost", b"large", artifact::TOO_LARGE);
+    let store = fixture.seal();
+    let dir = tempfile::tempdir().expect("a directory");
+    let save = |name: &str, life: &[&str]| {
+        let to = dir.path().join(format!("{}{}", name.replace('/', "-"), life.concat()));
+        let words = ["files", "web", store.arg(), "--save", name, "--to", to.to_str().expect("UTF-8")];
+        let ran = afterimage(&[&words[..], life].concat());
+        (ran.code, std::fs::read(&to).ok(), ran.stderr().to_owned())
+    };
+    let (code, bytes, said) = save("memfd:x", &[]);
+    assert_eq!((code, bytes.as_deref()), (0, Some(&b"the second"[..])), "{said}");
+    assert!(said.contains("2 programs had this name") && said.contains("as they were executed"), "{said}");
+    assert_eq!(save("/memfd:x", &["--life", "1"]).1.as_deref(), Some(&b"first"[..]));
+    assert_eq!(save("memfd:x", &["--life", "3"]).0, 2);
+    let (code, bytes, said) = save("memfd:lost", &[]);
+    assert!(code == 1 && bytes.is_none() && said.contains("too large"), "{code} {said}");
+    assert_eq!(save("memfd:other", &[]).0, 2);
+}
+
 /// A container that runs two dropped programs, one of them too large to be kept, beside one that runs none.
 fn executed() -> Store {
     let mut fixture = Fixture::new();
