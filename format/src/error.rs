@@ -131,6 +131,12 @@ impl DefectKind {
             Self::Unknown => "unknown",
         }
     }
+
+    /// Whether evidence is damaged, missing or cannot be read, as `verify` says it too. What a crash cut was
+    /// never promised to be there: of what a store acknowledged nothing is missing then.
+    pub const fn is_damage(self) -> bool {
+        !matches!(self, Self::Torn)
+    }
 }
 
 impl std::fmt::Display for Defect {

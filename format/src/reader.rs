@@ -73,6 +73,7 @@ pub struct Recording {
     /// Found while reading.
     found: Mutex<blocks::Found>,
     cache: Mutex<Cache>,
+    live: bool,
     unsealed: bool,
     unfinished: Vec<PathBuf>,
     sealed_range: Option<(BootNanos, BootNanos)>,
@@ -289,13 +290,18 @@ impl Recording {
         }
     }
 
+    /// A recorder had the store open when this was opened or refreshed. Never so of a copy, nor of a single file.
+    pub fn is_live(&self) -> bool {
+        self.live
+    }
+
     /// The recorder had it open, or did not close it properly (crash): no seal at the end.
     pub fn unsealed(&self) -> bool {
         self.unsealed
     }
 
     /// Segments of a store that a recorder did not finish: it was killed, or the machine's power was cut. All that was there when
-    /// the next recorder began is there; what is torn or missing since, and that nothing follows the last, is a defect.
+    /// the next recorder began is there; what is torn or missing since is a defect. That nothing follows the last is none.
     pub fn unfinished(&self) -> &[PathBuf] {
         &self.unfinished
     }

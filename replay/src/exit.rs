@@ -43,7 +43,7 @@ Exit codes:
 pub struct Verdict {
     /// Something matched, or there was nothing to match.
     pub matched: bool,
-    /// The recording is torn, corrupt or incomplete in what was read.
+    /// The recording is corrupt or incomplete in what was read. A tail that a crash tore is told, and is not that.
     pub damaged: bool,
     /// Events were lost in the asked range.
     pub loss: bool,

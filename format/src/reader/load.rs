@@ -70,6 +70,7 @@ pub(super) fn open(path: &Path) -> Result<Recording, OpenError> {
         defects: Vec::new(),
         found: Mutex::default(),
         cache: Mutex::default(),
+        live: false,
         unsealed: false,
         unfinished: Vec::new(),
         sealed_range: None,
@@ -94,7 +95,8 @@ fn measure(recording: &Recording) -> impl PartialEq + use<> {
     let rows: u64 = recording.blocks.iter().map(|b| u64::from(b.rows)).sum();
     let records: Vec<ContainerRecord> = recording.containers.iter().map(|c| c.record.clone()).collect();
     let ends = recording.blocks.iter().map(|b| (b.first, b.last)).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
-    (rows, records, recording.losses.len(), recording.clock.pairs().len(), recording.unsealed, ends)
+    let is_open = (recording.unsealed, recording.live);
+    (rows, records, recording.losses.len(), recording.clock.pairs().len(), is_open, ends)
 }
 
 fn load(recording: &mut Recording) -> Result<(), OpenError> {
@@ -144,6 +146,7 @@ struct Build {
     catalog: CatalogUse,
     defects: Vec<Defect>,
     uuid: [u8; 16],
+    live: bool,
     unsealed: bool,
     unfinished: Vec<PathBuf>,
     sealed_blocks: usize,
@@ -171,6 +174,16 @@ struct Stand {
 const TRIES: u32 = 8;
 /// Most segments missing one behind the other that are named one by one.
 const MOST_GAPS: u64 = 1000;
+
+/// Whether it is a copy without its end. Copies are written whole before they have their name, so that no crash tears them.
+fn is_cut_copy(loaded: &Loaded) -> bool {
+    loaded.header.origin_kind != origin_kind::STORE && !loaded.has_trailer
+}
+
+/// Whether a defect is told by saying that a copy has no end.
+fn ends_a_copy(loaded: &Loaded, defect: &Defect) -> bool {
+    defect.kind == DefectKind::Torn && is_cut_copy(loaded)
+}
 
 /// What a file's header says that it is.
 fn file_id(loaded: &Loaded) -> FileId {
@@ -205,6 +218,7 @@ impl Build {
                 None
             }
         };
+        self.live = live;
         self.uuid = store.map_or([0; 16], |store| store.uuid);
         let mut known: BTreeMap<FileId, Segment> =
             kept.into_iter().filter(|s| s.loaded.sealed).map(|s| (file_id(&s.loaded), s)).collect();
@@ -226,11 +240,8 @@ impl Build {
             let Some(segment) = self.store_file(&path, id, &mut known, store)? else { continue };
             let is_last = Some(number) == last;
             let being_written = live && is_last;
+            // A kill tears nothing: that nobody went on behind the last one is no damage either.
             if !(segment.loaded.sealed || being_written) {
-                if is_last && segment.loaded.defects.iter().all(|defect| defect.kind != DefectKind::Torn) {
-                    let what = "no seal: the recorder did not finish this segment";
-                    self.defects.push(defect_at(&path, segment.loaded.end, DefectKind::Torn, what));
-                }
                 self.unfinished.push(path);
             }
             self.follows(dir, &segment);
@@ -448,7 +459,11 @@ impl Build {
     fn segment(&mut self, segment: Segment) {
         let number = self.segments.len() as u32;
         let loaded = &segment.loaded;
-        self.defects.extend(loaded.defects.iter().cloned());
+        self.defects.extend(loaded.defects.iter().filter(|defect| !ends_a_copy(loaded, defect)).cloned());
+        if is_cut_copy(loaded) {
+            let what = "the file has no seal: its end is missing";
+            self.defects.push(defect_at(&loaded.path, loaded.end, DefectKind::Missing, what));
+        }
         self.unsealed = !loaded.sealed;
         // They were there: who counts the rows of their container misses them.
         let rows_of = |entry: &BlockEntry| RowsOf {
@@ -679,6 +694,7 @@ impl Build {
         recording.keyframes_by_time = keyframes::are_by_time(&recording.keyframes);
         recording.defects = self.defects;
         recording.unsealed = self.unsealed;
+        recording.live = self.live;
         recording.unfinished = self.unfinished;
         recording.found = Mutex::default();
         recording.cache = Mutex::new(Cache::default());

@@ -104,9 +104,10 @@ impl Gaps {
         self.list.iter().filter(|loss| loss.cause.is_damage())
     }
 
-    /// What it makes of the exit code.
+    /// What it makes of the exit code. A tail that a crash cut is no damage, but where nothing was found it may have been there.
     pub fn verdict(&self, matched: bool) -> Verdict {
-        let damaged = !self.defects.is_empty() || self.corrupt().next().is_some();
+        let may_lack = !matched && !self.defects.is_empty();
+        let damaged = may_lack || is_damaged(&self.defects) || self.corrupt().next().is_some();
         Verdict { matched, damaged, loss: self.lost_list().next().is_some() || self.untold > 0 }
     }
 
@@ -192,6 +193,11 @@ impl Gaps {
         map.insert("defects".to_owned(), Machine::list(defects).into_value());
         map
     }
+}
+
+/// Whether evidence is damaged: what a crash cut is told, and is no damage.
+pub(super) fn is_damaged(defects: &[Defect]) -> bool {
+    defects.iter().any(|defect| defect.kind.is_damage())
 }
 
 /// Whether a gap is of what a recording is about: an extract of an incident is of the containers and times that were pinned, and

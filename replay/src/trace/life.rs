@@ -1,7 +1,7 @@
 //! What became of a container, and whether its recording is complete.
 
 use afterimage_detect::follows;
-use afterimage_format::{BootNanos, ContainerSummary, ContainerUid, DefectKind, Loss, LossCause, Recording};
+use afterimage_format::{BootNanos, ContainerSummary, ContainerUid, Loss, LossCause, Recording};
 
 use super::{Gaps, Trace};
 use crate::time::Span;
@@ -159,25 +159,24 @@ impl Life {
             (evicted.is_some(), Partial::Evicted),
             (summary.rows > known, Partial::Absent),
             (corrupt, Partial::Corrupt),
-            (self.is_damaged(trace, uid), Partial::Damaged),
+            (is_damaged(trace, uid), Partial::Damaged),
         ]
         .into_iter()
         .filter_map(|(holds, reason)| holds.then_some(reason))
         .collect()
     }
+}
 
-    /// A torn tail takes the end of what had not ended; other damage that opening finds may have taken anything. Of a block
-    /// that cannot be read it is known whose it is.
-    fn is_damaged(&self, trace: &Trace, uid: ContainerUid) -> bool {
-        let ended = matches!(self.state, State::Deleted | State::Exited);
-        trace.recording.defects_when_opened().iter().any(|d| d.kind != DefectKind::Torn || !ended)
-            || trace.recording.has_unread(uid)
-    }
+/// Damage that opening finds may have taken anything. Of a block that cannot be read it is known whose it is. A torn tail is
+/// the end of what had not ended, whose end is missing anyway.
+fn is_damaged(trace: &Trace, uid: ContainerUid) -> bool {
+    super::gaps::is_damaged(trace.recording.defects_when_opened()) || trace.recording.has_unread(uid)
 }
 
 /// [`afterimage_detect::Frame::followed_from`] of a recording.
 pub fn followed_from(recording: &Recording) -> Option<BootNanos> {
-    if !recording.unsealed() {
+    // Who sealed the last segment has ended, or is about to begin the next.
+    if !recording.is_live() || !recording.unsealed() {
         return Some(BootNanos(u64::MAX));
     }
     let downs = recording.losses().iter().filter(|loss| loss.cause == LossCause::RecorderDown);

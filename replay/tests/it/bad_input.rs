@@ -127,6 +127,7 @@ fn cut_file_opens_and_says_that_it_is_torn() {
     let cut = dir.path().join("cut.aft");
     std::fs::write(&cut, &whole[..whole.len() * 2 / 3]).expect("written");
     let ran = afterimage(&["ls", cut.to_str().expect("UTF-8"), "-o", "json"]);
+    // The container that it was of is in what was cut.
     assert_eq!(ran.code, 3, "{}", ran.stderr());
     assert!(ran.stderr().contains("torn at offset"), "{}", ran.stderr());
     let document = ran.json();

@@ -137,19 +137,29 @@ impl Fixture {
     pub(crate) fn seal(mut self) -> Store {
         self.writer.commit(self.last).expect("committed");
         self.writer.seal().expect("sealed");
-        Store { path: self.dir.path().join("store"), _dir: self.dir }
+        Store { path: self.dir.path().join("store"), _writer: None, _dir: self.dir }
     }
 
-    /// Leaves the store as a recorder that is still running (or was killed) would.
-    pub(crate) fn leave(mut self) -> Store {
+    /// Leaves the store as a recorder that was killed would.
+    pub(crate) fn leave(self) -> Store {
+        let store = Store { _writer: None, ..self.go_on() };
+        // A test beside this one may just begin a program: until that is executed, it has the lock of this process's writers too.
+        let lock = std::fs::File::open(store.path.join("lock")).expect("the lock");
+        lock.lock_shared().expect("nobody writes any more");
+        store
+    }
+
+    /// Leaves the store to a recorder that goes on as long as the store is there.
+    pub(crate) fn go_on(mut self) -> Store {
         self.writer.commit(self.last).expect("committed");
-        Store { path: self.dir.path().join("store"), _dir: self.dir }
+        Store { path: self.dir.path().join("store"), _writer: Some(self.writer), _dir: self.dir }
     }
 }
 
 /// A finished store; it goes away with this.
 pub(crate) struct Store {
     pub(crate) path: PathBuf,
+    _writer: Option<StoreWriter>,
     _dir: tempfile::TempDir,
 }
 

@@ -2,7 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::run::afterimage;
+use afterimage_format::Engine;
+
+use crate::{
+    fixture::{Call, Fixture, container, id, task},
+    run::afterimage,
+};
 
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../samples/intrusion.aftx");
 
@@ -122,4 +127,71 @@ fn what_was_not_looked_for_is_not_said_to_be_whole() {
         "{}",
         ran.stdout()
     );
+}
+
+/// A copy of a killed recorder's store was `consistent` to `verify`, and `torn` with exit code 3 to all others, though nothing was
+/// torn. Where a crash did cut a write, they did not agree either.
+#[test]
+fn what_a_killed_recorder_left_is_as_whole_to_all_verbs_as_it_is_to_verify() {
+    let mut fixture = Fixture::new();
+    fixture.container(&container(1, Engine::Docker, &id("aa"), 0.0, &[]));
+    for step in 0..50 {
+        fixture.call(1, 1.0 + f64::from(step), task(10, 0.0), Call { nr: 39, ..Call::default() });
+        fixture.commit();
+    }
+    let store = fixture.leave();
+    let code_of = |words: &[&str]| {
+        let ran = afterimage(words);
+        (ran.code, ran.stderr().to_owned())
+    };
+    let all = |path: &str| {
+        [&["verify", path][..], &["ls", path], &["info", path], &["show", "aa", path], &["tree", "aa", path]]
+            .map(code_of)
+    };
+    for (code, said) in all(store.arg()) {
+        assert_eq!((code, said.contains("torn")), (0, false), "{said}");
+    }
+    let document = afterimage(&["ls", store.arg(), "-o", "json"]).json();
+    let row = &document["containers"][0];
+    assert_eq!(
+        (&row["state"], &row["partial"][0]),
+        (&"unknown".into(), &"recording ended before it".into()),
+        "{row}"
+    );
+
+    // Now the last write is cut.
+    let segment = store.files().into_iter().find(|f| f.extension().is_some_and(|e| e == "aft")).expect("one");
+    let whole = std::fs::read(&segment).expect("the segment");
+    let end = whole.iter().rposition(|&byte| byte != 0).expect("blocks") + 1;
+    std::fs::write(&segment, &whole[..end - 7]).expect("written");
+    let ran = all(store.arg());
+    assert!(ran.iter().all(|(code, _)| *code == 0), "{ran:?}");
+    assert!(ran[1..].iter().all(|(_, said)| said.contains("torn at offset")), "{ran:?}");
+    assert!(afterimage(&["verify", store.arg()]).stdout().contains("torn_tail"));
+    // Of one whose bytes were changed nobody says that it is whole.
+    let mut changed = whole;
+    changed[4096 + 200] ^= 1;
+    std::fs::write(&segment, &changed).expect("written");
+    for (at, (code, said)) in all(store.arg()).into_iter().enumerate() {
+        assert_eq!(code, 3, "{at}: {said}");
+    }
+}
+
+/// An extract that was cut between two blocks was whole to all verbs but `verify`.
+#[test]
+fn a_copy_without_its_end_is_damaged_to_all_verbs() {
+    let recording = afterimage_format::Recording::open(Path::new(SAMPLE)).expect("the sample");
+    assert!(!recording.unsealed());
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut ends = 0;
+    let whole = std::fs::read(SAMPLE).expect("the sample");
+    for at in (4096 + 16..whole.len()).step_by(8).filter(|&at| whole[at..].starts_with(b"AFB1")) {
+        let cut = changed(dir.path(), "cut.aftx", |bytes| bytes.truncate(at));
+        for verb in ["verify", "ls", "info"] {
+            let ran = afterimage(&[verb, text(&cut)]);
+            assert_eq!(ran.code, 3, "{verb} at {at}: {}", ran.stderr());
+        }
+        ends += 1;
+    }
+    assert!(ends > 1, "{ends}");
 }

@@ -146,7 +146,7 @@ fn a_container_that_runs_lives_to_the_end_of_the_recording() {
     }
     fixture.call(1, 1.5, task(10, 1.0), Call { nr: 39, ..Call::default() });
     fixture.call(2, 35.0, task(20, 1.0), Call { nr: 39, ..Call::default() });
-    let store = fixture.leave();
+    let store = fixture.go_on();
     let rows = afterimage(&["ls", store.arg(), "-o", "json"]).json();
     let lives: Vec<_> = rows["containers"]
         .as_array()

@@ -102,7 +102,7 @@ fn head(trace: &Trace, key: StoryKey, count: usize, out: &mut String) {
     for reason in &life.partial {
         line(out, &safe!("Its recording is not complete: {}", reason.as_str()));
     }
-    let defects = recording.defects().len();
+    let defects = recording.defects().iter().filter(|defect| defect.kind.is_damage()).count();
     if defects > 0 {
         line(out, &safe!("Damage: {defects} places; `afterimage verify` names them"));
     }
