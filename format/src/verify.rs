@@ -231,6 +231,9 @@ kinds! {
     BadFooter true "bad_footer",
     /// The catalog is damaged, or says other than the files that it lists.
     BadCatalog true "bad_catalog",
+    /// The body of an alert is not the one whose SHA-256 is beside it. Told by who reads what is beside the segments: this crate
+    /// does not.
+    BadAlert true "bad_alert",
     /// The last write was cut by a crash.
     TornTail false "torn_tail",
     /// The recorder was killed before it sealed the segment.

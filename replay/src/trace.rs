@@ -1,6 +1,7 @@
 //! Recordings as verbs use them: which to open, which container is meant, what became of it, what is missing.
 
 pub mod alerts;
+mod bodies;
 mod gaps;
 mod images;
 pub mod incident;
@@ -11,6 +12,7 @@ mod names;
 mod open;
 mod whole;
 
+pub use bodies::changed_alerts;
 pub use gaps::Gaps;
 pub use life::{Ended, Life, Partial, State, followed_from};
 pub use lookup::{Found, Target, copies, find, find_all};

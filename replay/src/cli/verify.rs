@@ -21,10 +21,10 @@ use crate::{
     output::{Cell, Column, Format, Kind, Machine, OutputArgs, Record, Shape, Tone, terminal::defused},
     progress::Progress,
     time::Clock,
-    trace::{STDIN, StoreArgs, spool},
+    trace::{STDIN, StoreArgs, changed_alerts, spool},
 };
 
-/// Verify recordings: every block, every signature, the chain of segments, and what is missing.
+/// Verify recordings: every block, every signature, the chain of segments, the bodies of alerts, and what is missing.
 ///
 /// Reads everything and believes no index. Without --key the recording can only be told to agree with itself:
 /// whoever can write a store can make one that agrees with itself.
@@ -78,6 +78,7 @@ pub(super) fn run(args: &VerifyArgs, session: &mut Session<'_>) -> Result<Verdic
         let spool = (path.as_os_str() == STDIN).then(spool).transpose()?;
         let read = spool.as_ref().map_or(path.as_path(), |spool| spool.path());
         let mut report = verify(read, &options, &mut |done, total| progress.at(done, total))?;
+        report.findings.extend(changed_alerts(read)?);
         // The copy of standard input is nobody's file.
         if spool.is_some() {
             report.findings.iter_mut().for_each(|finding| finding.path.clone_from(&path));

@@ -41,16 +41,32 @@ fn lines(path: &Path, mut visit: impl FnMut(Value)) -> Result<(), Failure> {
     let mut line = Vec::new();
     loop {
         line.clear();
-        if reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line).map_err(failed)? == 0 {
+        let length = reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line).map_err(failed)?;
+        if length == 0 {
             return Ok(());
         }
         if let Ok(value) = serde_json::from_slice(&line) {
-            visit(value);
+            visit(place, value);
         }
+    numbered_lines(path, |_, line| visit(line))
+}
+
+/// Where a line is in its file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// Its number; the first is 1.
+    pub(super) line: u64,
+    /// Its first byte.
+    pub(super) offset: u64,
+}
+
+/// As [`lines`], with the place of each.
+pub(super) fn numbered_lines(path: &Path, mut visit: impl FnMut(Place, Value)) -> Result<(), Failure> {
     }
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    let mut place = Place { line: 1, offset: 0 };
     value[key].as_str().unwrap_or("")
 }
 
@@ -59,6 +75,9 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 /// # Errors
 /// [`Failure`]: none, several, or files that cannot be read.
 pub fn find(store: &Path, recording: &Recording, wanted: &str) -> Result<Found, Failure> {
+        // One that is longer comes in pieces.
+        place.line += u64::from(line.ends_with(b"\n"));
+        place.offset += length as u64;
     let mut pins: Vec<Value> = Vec::new();
     lines(&store.join(PINS), |line| {
         if line["pin"].is_object() {

@@ -10,6 +10,9 @@ use crate::{
     run::afterimage,
 };
 
+/// The hash of the alert's body, `{}`.
+const EMPTY: &str = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+
 /// Two containers over a minute, in blocks of about ten seconds; an alert pinned a part of the first one.
 fn store() -> Store {
     let mut fixture = Fixture::new();
@@ -27,13 +30,13 @@ fn store() -> Store {
     let store = fixture.seal();
     let trigger = |id: &str, rule: &str, pin: &str| {
         json!({
-            "kind": "trigger", "id": id, "rule": rule, "source": "falco", "body_sha256": "5ha",
+            "kind": "trigger", "id": id, "rule": rule, "source": "falco", "body_sha256": EMPTY,
             "time": "2026-11-21T11:58:22Z",
             "containers": [{"uid": 1, "pin": pin, "from": "2026-11-21T11:58:22Z", "to": "2026-11-21T11:58:33Z"}],
         })
     };
     let lines = [
-        json!({"kind": "body", "sha256": "5ha", "length": 2, "text": "{}"}),
+        json!({"kind": "body", "sha256": EMPTY, "length": 2, "text": "{}"}),
         trigger("t-0001", "before", "p-0001"),
         // The last word of an id counts.
         trigger("t-0001", "evil \u{202e}rule", "p-0001"),
@@ -81,6 +84,51 @@ fn an_incident_has_its_part_of_its_container_and_its_alert() {
         assert_eq!(afterimage(&["extract", "aa", file, "--to", &again]).code, 0);
         assert_eq!(afterimage(&["info", "--incident", &again]).json(), document);
     }
+}
+
+/// The body of an alert could be changed, in a store as in an extract, and `verify` called all of it consistent.
+#[test]
+fn an_alert_that_was_changed_since_it_came_is_not_consistent() {
+    let store = store();
+    let path = store.path.join("triggers.jsonl");
+    let whole = fs::read_to_string(&path).unwrap();
+    let verified = |lines: &[Value]| {
+        let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        fs::write(&path, format!("{lines}{whole}")).unwrap();
+        let ran = afterimage(&["verify", store.arg(), "-o", "json"]);
+        let document = ran.json();
+        let told = |finding: &Value| (finding["finding"].to_string(), finding["detail"].to_string());
+        (ran.code, document["findings"].as_array().unwrap().iter().map(told).collect::<Vec<_>>())
+    };
+    let body = |of: Value| {
+        let mut line = json!({"kind": "body", "sha256": EMPTY, "length": 2});
+        line.as_object_mut().unwrap().extend(of.as_object().unwrap().clone());
+        line
+    };
+    // As it came, whichever way it was written; one that did not fit, of which the hash alone is kept; lines of other kinds.
+    let good = [
+        body(json!({"text": "{}"})),
+        body(json!({"base64": "e30="})),
+        body(json!({"dropped": "larger than the room for bodies"})),
+        json!({"kind": "body", "text": "no hash"}),
+        json!({"kind": "unpin", "sha256": EMPTY, "text": "no body"}),
+    ];
+    assert_eq!(verified(&good), (0, vec![]));
+    for changed in [json!({"text": "{ }"}), json!({"base64": "e31="}), json!({"base64": "no base64"})] {
+        let (code, found) = verified(&[good[0].clone(), good[2].clone(), body(changed.clone())]);
+        assert_eq!((code, found.len()), (3, 1), "{changed}: {found:?}");
+        let (kind, detail) = &found[0];
+        assert_eq!(kind, "\"bad_alert\"");
+        assert!(detail.contains("line `3`"), "{detail}");
+    }
+    // An extract has the body that it was made of.
+    fs::write(&path, whole.replace("\"{}\"", "\"[]\"")).unwrap();
+    let file = store.path.join("changed.aftx");
+    let file = file.to_str().unwrap();
+    assert_eq!(afterimage(&["extract", "--incident", "t-0001", store.arg(), "--to", file]).code, 0);
+    let ran = afterimage(&["verify", file]);
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert!(ran.stdout().contains("bad_alert") && ran.stdout().contains("t-0001"), "{ran:?}");
 }
 
 #[test]
