@@ -131,6 +131,11 @@ impl Filter {
         !self.named.is_empty() || self.node.asks(|field| field.starts_with("alert."))
     }
 
+    /// Whether it names the moment of the alert with this number.
+    pub fn names_alert(&self, number: u32) -> bool {
+        self.named.iter().any(|instant| instant.base == Base::Alert(number))
+    }
+
     /// Whether it asks for hashes of programs: then [`Frame::images`] has to have them.
     pub fn asks_images(&self) -> bool {
         self.node.asks(is_of_image)

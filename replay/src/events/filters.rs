@@ -117,7 +117,8 @@ impl Filters {
     /// its own, as they are for `--begin` and `--end`.
     pub fn frame(&self, trace: &Trace, of: Option<ContainerUid>) -> Frame {
         let asks = |ask: fn(&Filter) -> bool| self.list.iter().any(ask);
-        let frame = if asks(Filter::asks_alerts) { frame_with_names(trace, of) } else { frame(trace) };
+        let frame =
+            if asks(Filter::asks_alerts) { told_frame((trace, of), &self.list) } else { frame(trace) };
         if asks(Filter::asks_images) { with_images(trace, frame) } else { frame }
     }
 
@@ -146,7 +147,7 @@ impl Filters {
         if !self.list.iter().any(Filter::asks_alerts) {
             return Ok(());
         }
-        let frame = with_names((trace, of), alerts(trace)?, marks(trace, of)?);
+        let frame = with_names((trace, of), &self.list, alerts(trace)?, marks(trace, of)?);
         self.list.iter().zip(&self.texts).try_for_each(|(filter, text)| {
             let refused = |e| Failure::Usage(format!("filter `{}`: {e}", defused(text)));
             filter.check_moments(&frame).map_err(refused)
@@ -183,12 +184,18 @@ fn lost(trace: &Trace) -> Vec<(ContainerUid, u64)> {
 
 /// The same with alerts and marks of a container, or of all, which lie in files of their own: those that can be read.
 pub fn frame_with_names(trace: &Trace, of: Option<ContainerUid>) -> Frame {
-    with_names((trace, of), alerts(trace).unwrap_or_default(), marks(trace, of).unwrap_or_default())
+    told_frame((trace, of), &[])
+}
+
+/// As [`frame_with_names`]; the alerts that these filters name are where ranges begin that have what tripped them.
+fn told_frame(whose: (&Trace, Option<ContainerUid>), filters: &[Filter]) -> Frame {
+    let (trace, of) = whose;
+    with_names(whose, filters, alerts(trace).unwrap_or_default(), marks(trace, of).unwrap_or_default())
 }
 
 /// What holds for a whole recording, as far as a filter that may name moments can ask of a container, or of all.
 pub fn frame_of(trace: &Trace, filter: &Filter, of: Option<ContainerUid>) -> Frame {
-    let frame = frame_with_names(trace, of);
+    let frame = told_frame((trace, of), std::slice::from_ref(filter));
     if filter.asks_images() { with_images(trace, frame) } else { frame }
 }
 
@@ -219,6 +226,7 @@ pub fn with_whole(
 
 fn with_names(
     (trace, of): (&Trace, Option<ContainerUid>),
+    filters: &[Filter],
     alerts: Vec<Alert>,
     marks: Vec<(char, BootNanos)>,
 ) -> Frame {
@@ -230,7 +238,11 @@ fn with_names(
         priority: bytes(&alert.priority),
     };
     let told = alerts.iter().map(told).collect();
-    Frame { alerts: numbered(&alerts, of).map(|alert| alert.at).collect(), marks, told, ..frame(trace) }
+    let at = |(number, alert): (u32, &Alert)| {
+        let is_named = filters.iter().any(|filter| filter.names_alert(number));
+        if is_named { alert.begin(trace) } else { alert.at }
+    };
+    Frame { alerts: (1..).zip(numbered(&alerts, of)).map(at).collect(), marks, told, ..frame(trace) }
 }
 
 /// The state that filters and rules ask, rolled forward event by event.

@@ -7,11 +7,15 @@ use std::{
     collections::HashMap,
     fs::File,
     io::{self, BufRead as _, BufReader, Read as _},
+    ops::ControlFlow,
     path::{Path, PathBuf},
 };
 
-use afterimage_format::{BootNanos, ContainerUid};
-use afterimage_model::text::{Safe, escape};
+use afterimage_format::{BootNanos, ContainerUid, Query};
+use afterimage_model::{
+    findings::Severity,
+    text::{Safe, escape},
+};
 use serde::Deserialize;
 
 use super::{
@@ -22,6 +26,11 @@ use crate::failure::{Failure, shown};
 
 /// Most alerts that are told: the latest.
 const MOST: usize = 10_000;
+
+/// How far behind the event that tripped it an alert can be, in nanoseconds. It tells the wall clock's time; rules and recording
+/// turn the event's time into that by readings of both clocks of their own, and between two clocks that are read one after
+/// the other there is never the same time.
+const JITTER: u64 = 1_000;
 
 /// An alert and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +66,33 @@ impl Alert {
     /// Whether it is about a container.
     pub fn is_about(&self, uid: ContainerUid) -> bool {
         self.containers.iter().any(|covered| covered.uid == uid)
+    }
+
+    /// How much a sender's word weighs here. An alert that says nothing of it is one all the same.
+    pub fn severity(&self) -> Severity {
+        match self.priority.as_str().to_ascii_lowercase().as_str() {
+            "emergency" | "alert" | "critical" | "error" | "high" => Severity::Critical,
+            "notice" | "low" => Severity::Notice,
+            "info" | "informational" | "debug" | "routine" => Severity::Info,
+            _ => Severity::Warning,
+        }
+    }
+
+    /// Where a range begins that has what tripped it: at the first event of whom it is about in the last microsecond before
+    /// its time, else at its time. Reads that much of the recording; what cannot be read says so when the range is.
+    pub fn begin(&self, trace: &Trace) -> Option<BootNanos> {
+        let at = self.at?;
+        let containers: Vec<ContainerUid> = self.containers.iter().map(|covered| covered.uid).collect();
+        let mut begin = at;
+        if !containers.is_empty() {
+            let from = BootNanos(at.0.saturating_sub(JITTER));
+            let query = Query { containers, begin: Some(from), end: Some(at) };
+            let _ = trace.recording.for_each(&query, &mut |_, event| {
+                begin = event.time;
+                ControlFlow::Break(())
+            });
+        }
+        Some(begin)
     }
 }
 
@@ -200,31 +236,38 @@ pub fn numbered(alerts: &[Alert], of: Option<ContainerUid>) -> impl Iterator<Ite
 /// # Errors
 /// No such alert, several, or one without a time.
 pub fn moment(alerts: &[Alert], of: Option<ContainerUid>, wanted: &str) -> Result<BootNanos, Failure> {
+    find(alerts, of, wanted)?.at.ok_or_else(no_time)
+}
+
+/// Where a range begins that has what tripped such an alert.
+///
+/// # Errors
+/// As [`moment`].
+pub fn begin(trace: &Trace, of: Option<ContainerUid>, wanted: &str) -> Result<BootNanos, Failure> {
+    find(&alerts(trace)?, of, wanted)?.begin(trace).ok_or_else(no_time)
+}
+
+fn no_time() -> Failure {
+    Failure::Usage("the recording has no clock reading for this alert".to_owned())
+}
+
+fn find<'a>(alerts: &'a [Alert], of: Option<ContainerUid>, wanted: &str) -> Result<&'a Alert, Failure> {
     let own: Vec<&Alert> = numbered(alerts, of).collect();
     let by_number = wanted.parse::<usize>().ok().and_then(|number| own.get(number.checked_sub(1)?));
-    let found = match by_number {
-        Some(alert) => alert,
-        None => {
-            let mut named =
-                own.iter().filter(|alert| !wanted.is_empty() && alert.id.as_str().starts_with(wanted));
-            match (named.next(), named.next()) {
-                (Some(alert), None) => alert,
-                (Some(_), Some(_)) => {
-                    return Err(Failure::Usage(format!(
-                        "`{}` begins the ids of several alerts",
-                        escape(wanted.as_bytes())
-                    )));
-                }
-                (None, _) => {
-                    let count = own.len();
-                    return Err(Failure::Usage(format!(
-                        "no alert `{}`: {} has {count}, counted from 1",
-                        escape(wanted.as_bytes()),
-                        if of.is_some() { "this container" } else { "the recording" },
-                    )));
-                }
-            }
+    if let Some(alert) = by_number {
+        return Ok(alert);
+    }
+    let mut named = own.iter().filter(|alert| !wanted.is_empty() && alert.id.as_str().starts_with(wanted));
+    match (named.next(), named.next()) {
+        (Some(alert), None) => Ok(alert),
+        (Some(_), Some(_)) => {
+            Err(Failure::Usage(format!("`{}` begins the ids of several alerts", escape(wanted.as_bytes()))))
         }
-    };
-    found.at.ok_or_else(|| Failure::Usage("the recording has no clock reading for this alert".to_owned()))
+        (None, _) => Err(Failure::Usage(format!(
+            "no alert `{}`: {} has {}, counted from 1",
+            escape(wanted.as_bytes()),
+            if of.is_some() { "this container" } else { "the recording" },
+            own.len(),
+        ))),
+    }
 }

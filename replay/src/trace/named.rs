@@ -46,7 +46,7 @@ struct Line {
 /// Nothing has this name; files that are there and cannot be read.
 pub fn named(trace: &Trace, of: Option<ContainerUid>, named: &Named<'_>) -> Result<BootNanos, Failure> {
     let at = match named.by {
-        Namer::Alert => alerts::moment(&alerts::alerts(trace)?, of, named.name)?,
+        Namer::Alert => alerts::begin(trace, of, named.name)?,
         Namer::Mark => mark(trace, of, named.name)?,
     };
     Ok(crate::time::shifted(at, named.offset))

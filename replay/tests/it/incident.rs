@@ -245,6 +245,40 @@ fn moments_have_the_names_of_alerts_and_marks() {
         ),
         ("time > alert:xyz", "column 8: `alert:xyz` is not a moment"),
     ] {
+/// An alert of a rule had the event's time by readings of the clocks that were not the recording's: some hundred nanoseconds later
+/// than the event, which a range that began at the alert then did not have.
+#[test]
+fn a_range_that_begins_at_an_alert_has_what_tripped_it() {
+    let store = store();
+    let path = store.path.join("triggers.jsonl");
+    let said = |time: &str, uid: u64| {
+        json!({"kind": "trigger", "id": format!("t-{time}-{uid}"), "rule": "r", "source": "rules", "time": time,
+            "containers": [{"uid": uid}]})
+    };
+    // Of a call of both containers at 12.1 seconds, and of nobody's.
+    let lines = [
+        said("2026-11-21T11:58:12.100000120Z", 1),
+        said("2026-11-21T11:58:12.100000120Z", 2),
+        said("2026-11-21T11:58:12.150000120Z", 1),
+    ];
+    fs::write(&path, lines.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    let count = |words: &[&str]| {
+        let (filter, range) = words.split_first().expect("a filter");
+        let ran = afterimage(&[&["grep", *filter, store.arg(), "--count", "-c", "aa"], range].concat());
+        (ran.code, ran.stdout().trim().to_owned())
+    };
+    let range = |end: &str, filter: &str| {
+        let by_range = count(&["evt.type exists", "-b", "alert:1", "-e", end]);
+        assert_eq!(by_range, count(&[filter]));
+        by_range
+    };
+    assert_eq!(range("alert:1+1ms", "time in alert:1 .. alert:1+1ms"), (0, "1".to_owned()));
+    assert_eq!(range("alert:2", "time in alert:1 .. alert:2"), (0, "1".to_owned()));
+    // What is before it is not in it.
+    assert_eq!(count(&["evt.type exists", "-b", "alert:2", "-e", "alert:2+1ms"]), (1, "0".to_owned()));
+    assert_eq!(count(&["evt.type exists", "-b", "alert:1-200ms", "-e", "alert:1"]), (0, "1".to_owned()));
+}
+
         for verb in [&["grep", filter, path][..], &["show", "aa", path, "-f", filter]] {
             let ran = afterimage(verb);
             assert_eq!(ran.code, 2, "{ran:?}");
