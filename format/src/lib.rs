@@ -64,6 +64,7 @@ pub use reader::{
     BlockFilter, BlockInfo, CatalogUse, ColumnInfo, ColumnReader, Columns, ContainerSummary, GramQuery,
     Histogram, Keyframe, Origin, Query, Recording, StringId, Visitor, Wanted,
 };
+pub use segment::MAGIC as RECORDING_MAGIC;
 pub use verify::{
     Finding, FindingKind, SegmentReport, SegmentState, Signer, VerifyOptions, VerifyReport, verify,
 };

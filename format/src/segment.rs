@@ -18,7 +18,9 @@ use crate::{
 };
 
 /// Begins every segment; as PNG's, it shows what a transfer as text does to a file.
-pub(crate) const MAGIC: [u8; 8] = [0x89, b'A', b'F', b'T', b'\r', b'\n', 0x1a, b'\n'];
+///
+/// What comes through a pipe and begins in another way is no recording, however much of it comes.
+pub const MAGIC: [u8; 8] = [0x89, b'A', b'F', b'T', b'\r', b'\n', 0x1a, b'\n'];
 /// Ends every sealed segment's trailer's begin.
 const TRAILER_MAGIC: [u8; 8] = *b"AFTSEAL1";
 /// A reader refuses another major version.

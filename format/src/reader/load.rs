@@ -201,7 +201,7 @@ impl Build {
         let store = StoreFile::read(dir);
         // Before the stage: what dies with the writer may be in neither, never what is left by one that lives.
         let live = store::is_live(dir);
-        let stages = self.read_stages(dir, live).map_err(reading)?;
+        let stages = self.read_stages(dir, live)?;
         let numbers = SEGMENTS.list(dir).map_err(reading)?;
         let store = match store {
             Ok(Some(store)) => Some(store),
@@ -543,10 +543,11 @@ impl Build {
         true
     }
 
-    fn read_stages(&mut self, dir: &Path, live: bool) -> io::Result<Vec<StageFile>> {
+    fn read_stages(&mut self, dir: &Path, live: bool) -> Result<Vec<StageFile>, OpenError> {
+        let reading = |path: &Path, source| OpenError::Io { action: "read", path: path.to_owned(), source };
         let mut stages = Vec::new();
         let mut bytes = 0;
-        for number in STAGES.list(dir)? {
+        for number in STAGES.list(dir).map_err(|error| reading(dir, error))? {
             let path = STAGES.path(dir, number);
             if bytes > limits::ALL_STAGES_BYTES {
                 self.defect(&path, DefectKind::Unknown, "more stage files than a reader keeps");
@@ -559,7 +560,7 @@ impl Build {
                     stages.push(stage);
                 }
                 Err(StageError::Gone) => {}
-                Err(StageError::Io(error)) => return Err(error),
+                Err(StageError::Io(error)) => return Err(reading(&path, error)),
                 Err(StageError::Defect(defect)) if !live => self.defects.push(defect),
                 Err(StageError::Defect(_)) => {}
             }
@@ -693,8 +694,8 @@ impl Build {
         recording.keyframes = keyframes::in_order(self.keyframes);
         recording.keyframes_by_time = keyframes::are_by_time(&recording.keyframes);
         recording.defects = self.defects;
-        recording.unsealed = self.unsealed;
         recording.live = self.live;
+        recording.unsealed = self.unsealed;
         recording.unfinished = self.unfinished;
         recording.found = Mutex::default();
         recording.cache = Mutex::new(Cache::default());

@@ -209,7 +209,7 @@ impl<'a> Verifier<'a> {
         if !live {
             self.only_listed(dir, &listed);
         }
-        let staged = stage::check(dir, live, &self.continuity.ends()).map_err(reading)?;
+        let staged = stage::check(dir, live, &self.continuity.ends())?;
         self.report.findings.extend(staged);
         self.missing_blocks(&HashMap::new(), true);
         self.tell_evicted(dir);

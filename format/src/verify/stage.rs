@@ -1,9 +1,10 @@
 //! What is in no block yet: no signature covers the stage, so it is told of and never believed.
 
-use std::{collections::HashMap, io, path::Path};
+use std::{collections::HashMap, path::Path};
 
 use super::{Finding, FindingKind};
 use crate::{
+    OpenError,
     bytes::Malformed,
     stage::{
         file::{StageError, StageFile},
@@ -14,9 +15,13 @@ use crate::{
 
 /// Reads the stage files of a store; `ends` are the numbers behind the last rows that are in blocks. What a writer that
 /// lives is just writing is not told of.
-pub(super) fn check(dir: &Path, live: bool, ends: &HashMap<u64, u64>) -> io::Result<Vec<Finding>> {
+///
+/// # Errors
+/// A file that cannot be read, and which.
+pub(super) fn check(dir: &Path, live: bool, ends: &HashMap<u64, u64>) -> Result<Vec<Finding>, OpenError> {
+    let reading = |path: &Path, source| OpenError::Io { action: "read", path: path.to_owned(), source };
     let mut all = Vec::new();
-    for number in STAGES.list(dir)? {
+    for number in STAGES.list(dir).map_err(|error| reading(dir, error))? {
         let path = STAGES.path(dir, number);
         let mut found = |kind, offset, detail| {
             all.push(Finding { offset, ..Finding::of_file(kind, &path, detail) });
@@ -24,7 +29,7 @@ pub(super) fn check(dir: &Path, live: bool, ends: &HashMap<u64, u64>) -> io::Res
         let (stage, torn) = match StageFile::read(&path) {
             Ok(read) => read,
             Err(StageError::Gone) => continue,
-            Err(StageError::Io(error)) => return Err(error),
+            Err(StageError::Io(error)) => return Err(reading(&path, error)),
             Err(StageError::Defect(_)) if live => continue,
             Err(StageError::Defect(defect)) => {
                 found(FindingKind::BadBytes, Some(defect.offset), defect.detail);
@@ -37,9 +42,11 @@ pub(super) fn check(dir: &Path, live: bool, ends: &HashMap<u64, u64>) -> io::Res
                 rows += u64::from(ends.get(&uid).is_none_or(|end| row >= *end));
             }
         };
-        stage.for_each(&mut count, |at, Malformed(what)| {
-            found(FindingKind::BadBytes, Some(at), what.to_owned());
-        })?;
+        stage
+            .for_each(&mut count, |at, Malformed(what)| {
+                found(FindingKind::BadBytes, Some(at), what.to_owned());
+            })
+            .map_err(|error| reading(&path, error))?;
         if let Some(defect) = torn.filter(|_| !live) {
             found(FindingKind::TornTail, Some(defect.offset), defect.detail);
         }

@@ -20,7 +20,7 @@ use serde::Deserialize;
 
 use super::{
     Trace,
-    incident::{MAX_LINE, TRIGGERS, directory},
+    incident::{MAX_LINE, TRIGGERS, directory, open_beside},
 };
 use crate::failure::{Failure, shown};
 
@@ -143,10 +143,9 @@ pub fn alerts(trace: &Trace) -> Result<Vec<Alert>, Failure> {
     for (file, _) in extent(&trace.path) {
         let failed =
             |source: io::Error| Failure::Environment(format!("cannot read `{}`: {source}", shown(&file)));
-        match File::open(&file) {
-            // The recorder turned to a new file since.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            opened => lines.read(opened.map_err(failed)?).map_err(failed)?,
+        // Where it is gone the recorder turned to a new file since.
+        if let Some(opened) = open_beside(&file).map_err(failed)? {
+            lines.read(opened).map_err(failed)?;
         }
     }
     for incident in trace.recording.incidents() {

@@ -28,26 +28,25 @@ pub struct Found {
     pub parts: Vec<Part>,
 }
 
+/// Opens a file that lies beside a recording; nothing where there is none. Who made the recording can have made a pipe of that
+/// name, which would be waited for, or a link to what has no end.
+///
+/// # Errors
+/// What the operating system says; no regular file.
+pub(super) fn open_beside(path: &Path) -> io::Result<Option<File>> {
+    match path.metadata() {
+        Ok(about) if !about.is_file() => {
+            Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
+        }
+        Ok(_) => File::open(path).map(Some),
+        Err(error) => Err(error),
+    }
+    .or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(None) } else { Err(error) })
+}
+
 /// Calls `visit` for each line of a file that is an object; nothing where there is no such file. A last line that was
 /// cut off by a crash is none.
 fn lines(path: &Path, mut visit: impl FnMut(Value)) -> Result<(), Failure> {
-    let failed = |source: io::Error| Failure::Environment(format!("cannot read `{}`: {source}", shown(path)));
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(failed(error)),
-    };
-    let mut reader = BufReader::new(file);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let length = reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line).map_err(failed)?;
-        if length == 0 {
-            return Ok(());
-        }
-        if let Ok(value) = serde_json::from_slice(&line) {
-            visit(place, value);
-        }
     numbered_lines(path, |_, line| visit(line))
 }
 
@@ -62,11 +61,27 @@ pub(super) struct Place {
 
 /// As [`lines`], with the place of each.
 pub(super) fn numbered_lines(path: &Path, mut visit: impl FnMut(Place, Value)) -> Result<(), Failure> {
+    let failed = |source: io::Error| Failure::Environment(format!("cannot read `{}`: {source}", shown(path)));
+    let Some(file) = open_beside(path).map_err(failed)? else { return Ok(()) };
+    let mut reader = BufReader::new(file);
+    let mut line = Vec::new();
+    let mut place = Place { line: 1, offset: 0 };
+    loop {
+        line.clear();
+        let length = reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line).map_err(failed)?;
+        if length == 0 {
+            return Ok(());
+        }
+        if let Ok(value) = serde_json::from_slice(&line) {
+            visit(place, value);
+        }
+        // One that is longer comes in pieces.
+        place.line += u64::from(line.ends_with(b"\n"));
+        place.offset += length as u64;
     }
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {
-    let mut place = Place { line: 1, offset: 0 };
     value[key].as_str().unwrap_or("")
 }
 
@@ -75,9 +90,6 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 /// # Errors
 /// [`Failure`]: none, several, or files that cannot be read.
 pub fn find(store: &Path, recording: &Recording, wanted: &str) -> Result<Found, Failure> {
-        // One that is longer comes in pieces.
-        place.line += u64::from(line.ends_with(b"\n"));
-        place.offset += length as u64;
     let mut pins: Vec<Value> = Vec::new();
     lines(&store.join(PINS), |line| {
         if line["pin"].is_object() {

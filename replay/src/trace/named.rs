@@ -1,7 +1,6 @@
 //! Moments that have names: alerts of the store, marks of the case file beside it.
 
 use std::{
-    fs::File,
     io::{self, Read as _},
     path::{Path, PathBuf},
 };
@@ -10,7 +9,7 @@ use afterimage_format::{BootNanos, ContainerUid};
 use afterimage_model::text::escape;
 use serde::Deserialize;
 
-use super::{Trace, alerts};
+use super::{Trace, alerts, incident::open_beside};
 use crate::{
     failure::{Failure, shown},
     time::{Named, Namer},
@@ -65,11 +64,8 @@ fn latest(trace: &Trace, of: Option<ContainerUid>) -> Result<Vec<Mark>, Failure>
     let failed =
         |source: io::Error| Failure::Environment(format!("cannot read `{}`: {source}", shown(&path)));
     let mut text = Vec::new();
-    match File::open(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        opened => {
-            opened.and_then(|file| file.take(CASE_LIMIT).read_to_end(&mut text)).map_err(failed)?;
-        }
+    if let Some(file) = open_beside(&path).map_err(failed)? {
+        file.take(CASE_LIMIT).read_to_end(&mut text).map_err(failed)?;
     }
     let lines = text.split(|byte| *byte == b'\n').rev();
     let marks = lines.filter_map(|line| serde_json::from_slice::<Line>(line).ok()).filter_map(|line| {

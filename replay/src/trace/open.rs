@@ -1,13 +1,13 @@
 //! Opening: files, store directories, several of them, or the default store.
 
 use std::{
-    io,
+    io::{self, Read as _},
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
 };
 
 use afterimage_detect::{Image, rooted};
-use afterimage_format::{BootNanos, ContainerUid, OpenError, Part, Recording};
+use afterimage_format::{BootNanos, ContainerUid, OpenError, Part, RECORDING_MAGIC, Recording};
 use afterimage_model::text::Safe;
 use clap::Args;
 use jiff::Timestamp;
@@ -118,9 +118,16 @@ pub(crate) fn spool() -> Result<NamedTempFile, Failure> {
             source,
         )
     };
+    let mut input = io::stdin().lock();
+    let mut beginning = Vec::new();
+    input.by_ref().take(RECORDING_MAGIC.len() as u64).read_to_end(&mut beginning).map_err(failed)?;
+    // What is no recording may be endless.
+    if beginning != RECORDING_MAGIC {
+        return Err(OpenError::NotARecording { path: STDIN.into() }.into());
+    }
     let mut file = NamedTempFile::with_prefix("afterimage-").map_err(failed)?;
     forget_on_signal(file.path().to_owned());
-    io::copy(&mut io::stdin().lock(), &mut file).map_err(failed)?;
+    io::copy(&mut beginning.as_slice().chain(input), &mut file).map_err(failed)?;
     Ok(file)
 }
 

@@ -175,7 +175,7 @@ fn a_stopped_reader_leaves_no_copy_of_standard_input() {
         .spawn()
         .expect("afterimage runs");
     let mut pipe = child.stdin.take().expect("a pipe");
-    pipe.write_all(b"evidence").expect("written");
+    pipe.write_all(&afterimage_format::RECORDING_MAGIC).expect("written");
     let copied = || {
         let entries = std::fs::read_dir(dir.path()).expect("the directory");
         entries.filter_map(|e| e.ok()?.metadata().ok()).map(|m| m.len()).sum::<u64>()
@@ -188,4 +188,42 @@ fn a_stopped_reader_leaves_no_copy_of_standard_input() {
     assert!(killed.expect("kill runs").success());
     assert_eq!(child.wait().expect("it ends").signal(), Some(2));
     assert_eq!(std::fs::read_dir(dir.path()).expect("the directory").count(), 0);
+}
+
+/// Standard input that never ends was copied to the disk, and only then found to be no recording.
+#[test]
+fn an_endless_stream_that_is_no_recording_is_refused_at_once() {
+    use std::{fs::File, process::Stdio};
+
+    for verb in ["ls", "verify"] {
+        let endless = Stdio::from(File::open("/dev/zero").expect("zeros"));
+        let ran = ran(command().args([verb, "-"]).stdin(endless).output().expect("afterimage runs"));
+        check(&ran, 3, &["`-` is not an Afterimage recording"]);
+    }
+    let ran = afterimage(&["ls", "-"]);
+    check(&ran, 3, &["`-` is not an Afterimage recording"]);
+}
+
+/// A pipe of such a name was waited for without end, or told without its name.
+#[test]
+#[cfg(unix)]
+fn a_pipe_in_the_place_of_a_file_of_a_store_is_named() {
+    let mut fixture = Fixture::new();
+    fixture.container(&fixture::container(
+        1,
+        afterimage_format::Engine::Docker,
+        &fixture::id("aa"),
+        0.0,
+        &[],
+    ));
+    let store = fixture.seal();
+    for name in ["stage-0000000000000009", "seg-0000000000000009.aft", "triggers.jsonl", "triggers.1.jsonl"] {
+        let path = store.path.join(name);
+        let made = std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo");
+        assert!(made.success());
+        check(&afterimage(&["verify", store.arg()]), 5, &[name, "not a regular file"]);
+        let ran = afterimage(&["report", store.arg()]);
+        assert!(ran.code == 5 && ran.stderr().contains(name), "{ran:?}");
+        std::fs::remove_file(&path).expect("removed");
+    }
 }
