@@ -1,12 +1,19 @@
 //! Alerts as rows, under the numbers that `alert:N` knows them by.
 
-use afterimage_format::ContainerUid;
+use std::borrow::Cow;
+
+use afterimage_format::{BootNanos, ContainerUid};
 use afterimage_model::text::{Safe, escape};
 
 use crate::{
+    analysis::findings::{self, told_severity},
+    events::Teller,
     failure::Failure,
-    output::{Cell, Column, Kind, Record, Shape, Tone},
-    time::Span,
+    output::{
+        Cell, Column, Kind, Record, Shape, Tone,
+        facts::{self, Act, Facts, More},
+    },
+    time::{self, Span},
     trace::{
         Trace,
         alerts::{self, Alert},
@@ -52,7 +59,93 @@ pub fn of(trace: &Trace, uid: Option<ContainerUid>, span: Span) -> Result<Vec<Al
     Ok(own.map(|(at, alert)| AlertRow { trace, number: at + 1, alert: alert.clone() }).collect())
 }
 
+/// An alert among the findings of a container: the most that anybody has found there.
+#[derive(Debug)]
+pub struct AlertFinding<'a> {
+    row: AlertRow<'a>,
+    whose: (ContainerUid, BootNanos),
+    facts: Option<Box<Facts>>,
+}
+
+/// The alerts about a container that are of a range, as findings; its uid and when it began. `facts`: rows tell their meaning
+/// too. One without a time is in no order of time, and is left out.
+///
+/// # Errors
+/// As [`of`].
+pub fn as_findings<'a>(
+    trace: &'a Trace,
+    whose: (ContainerUid, BootNanos),
+    span: Span,
+    facts: bool,
+) -> Result<Vec<AlertFinding<'a>>, Failure> {
+    let mut teller = facts.then(|| Teller::new(trace));
+    let rows = of(trace, Some(whose.0), span)?.into_iter().filter(|row| row.alert.at.is_some());
+    let found = |row: AlertRow<'a>| {
+        let facts = teller.as_mut().map(|teller| {
+            let mut facts = teller.begin(Act::Finding, whose.0, row.alert.at.unwrap_or_default());
+            facts.more = More::Finding(Box::new(row.told()));
+            facts
+        });
+        AlertFinding { row, whose, facts }
+    };
+    Ok(rows.map(found).collect())
+}
+
+impl AlertFinding<'_> {
+    /// When what it tells of happened.
+    pub fn at(&self) -> BootNanos {
+        self.row.alert.at.unwrap_or_default()
+    }
+}
+
+impl Record for AlertFinding<'_> {
+    fn cell(&self, key: &str) -> Cell {
+        let alert = &self.row.alert;
+        let offset = i128::from(self.at().0) - i128::from(self.whose.1.0);
+        match key {
+            "time" => self.row.trace.moment(self.at()),
+            "offset" => Cell::safe(Safe::format(format_args!("{}", time::offset(offset)))),
+            "offset_ns" => Cell::option(i64::try_from(offset).ok(), Cell::number),
+            "severity" => Cell::word(alert.severity().as_str()),
+            "alert" => Cell::number(self.row.number as u64),
+            "title" => Cell::safe(alert.title.clone()),
+            "detail" => Cell::safe(self.row.detail()),
+            "container_uid" => Cell::number(self.whose.0.0),
+            _ => Cell::absent(),
+        }
+    }
+
+    fn facts(&self) -> Option<Cow<'_, Facts>> {
+        self.facts.as_deref().map(Cow::Borrowed)
+    }
+
+    fn tone(&self) -> Tone {
+        findings::tone(self.row.alert.severity())
+    }
+}
+
 impl AlertRow<'_> {
+    /// Its name in ranges and filters, who sent it, and what became of it.
+    fn detail(&self) -> Safe {
+        let Alert { source, priority, state, .. } = &self.alert;
+        let priority = if priority.as_str().is_empty() { "no priority" } else { priority.as_str() };
+        Safe::format(format_args!("alert:{} from {source}, {priority}, {state}", self.number))
+    }
+
+    /// As other tools have it.
+    fn told(&self) -> facts::Finding {
+        let alert = &self.alert;
+        facts::Finding {
+            title: alert.title.clone(),
+            detail: self.detail(),
+            rule: None,
+            tags: Vec::new(),
+            techniques: Vec::new(),
+            severity: told_severity(alert.severity()),
+            word: alert.severity().as_str(),
+        }
+    }
+
     fn containers(&self) -> Vec<Safe> {
         let known = self.trace.recording.containers();
         let name = |uid: ContainerUid| match known.iter().find(|summary| summary.record.uid == uid) {

@@ -26,7 +26,14 @@ const COLUMNS: &[Column] = &[
     Column::new("time", "TIME", "when it happened").kind(Kind::Time).spare(),
     Column::new("offset", "OFFSET", "the same in seconds after the container's start").right(),
     Column::new("offset_ns", "OFFSET NS", "the same in nanoseconds").hidden().integer(),
-    Column::new("severity", "SEVERITY", "info, notice, warning or critical"),
+    Column::new(
+        "severity",
+        "SEVERITY",
+        "info, notice, warning or critical; of an alert, what its priority comes to",
+    ),
+    Column::new("alert", "ALERT", "of an alert its number, as in `alert:N`; it has no process and no event")
+        .integer()
+        .optional(),
     Column::new("pid", "PID", "process (the kernel's tgid), as the host sees it").integer(),
     Column::new("tid", "TID", "thread").hidden().integer(),
     Column::new("process", "PROCESS", "name of the process at that moment").flexible().spare(),
@@ -87,13 +94,27 @@ fn told(finding: &Finding) -> facts::Finding {
         rule: None,
         tags: Vec::new(),
         techniques: attack.into_iter().collect(),
-        severity: match finding.severity {
-            Severity::Info => 1,
-            Severity::Notice => 2,
-            Severity::Warning => 3,
-            Severity::Critical => 5,
-        },
+        severity: told_severity(finding.severity),
         word: finding.severity.as_str(),
+    }
+}
+
+/// A severity by OCSF's numbers.
+pub(super) const fn told_severity(severity: Severity) -> u32 {
+    match severity {
+        Severity::Info => 1,
+        Severity::Notice => 2,
+        Severity::Warning => 3,
+        Severity::Critical => 5,
+    }
+}
+
+/// How a finding of this severity is coloured.
+pub(super) const fn tone(severity: Severity) -> Tone {
+    match severity {
+        Severity::Critical | Severity::Warning => Tone::Finding,
+        Severity::Info => Tone::Dim,
+        Severity::Notice => Tone::Plain,
     }
 }
 
@@ -125,10 +146,6 @@ impl Record for FindingRow<'_> {
     }
 
     fn tone(&self) -> Tone {
-        match self.finding.severity {
-            Severity::Critical | Severity::Warning => Tone::Finding,
-            Severity::Info => Tone::Dim,
-            Severity::Notice => Tone::Plain,
-        }
+        tone(self.finding.severity)
     }
 }

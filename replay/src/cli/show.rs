@@ -2,6 +2,7 @@
 
 use std::{io::IsTerminal as _, ops::ControlFlow};
 
+use afterimage_format::BootNanos;
 use afterimage_model::findings::Severity;
 use clap::Args;
 
@@ -10,11 +11,11 @@ use super::{
     session::{Session, missing, sources_of, sources_of_part},
 };
 use crate::{
-    analysis::{findings, process_tree::Choice},
+    analysis::{alerts, findings, process_tree::Choice},
     events::{self, Filters, Item, Options},
     exit::Verdict,
     failure::Failure,
-    output::{OutputArgs, Shape},
+    output::{OutputArgs, Record, Shape},
     time::RangeArgs,
 };
 
@@ -44,7 +45,7 @@ pub(super) struct ShowArgs {
     /// Show the processes as a tree instead, as `afterimage tree` does
     #[arg(long, conflicts_with_all = ["filter", "raw", "findings"])]
     tree: bool,
-    /// Show the key events only: what an analyst would point at first, with its weight
+    /// Show the key events only: what an analyst would point at first, with its weight, and the alerts about the container
     #[arg(long, conflicts_with_all = ["filter", "raw", "setup"])]
     findings: bool,
     /// At most so many events
@@ -116,13 +117,19 @@ fn findings(part: &Part<'_>, args: &ShowArgs, session: &mut Session<'_>) -> Resu
         return Err(Failure::Usage("name a container".to_owned()));
     };
     let whose = (target.uid(), target.life().begin);
-    let mut rows =
-        findings::of_container(part.trace, whose, part.span, Severity::Info, args.output.is_schema())?;
+    let facts = args.output.is_schema();
+    let found = findings::of_container(part.trace, whose, part.span, Severity::Info, facts)?;
+    // Who tells of a container may do so when it has ended.
+    let alerts = alerts::as_findings(part.trace, whose, part.asked, facts)?;
+    let mut rows: Vec<(BootNanos, &dyn Record)> =
+        found.iter().map(|row| (row.finding.time, row as _)).collect();
+    rows.extend(alerts.iter().map(|row| (row.at(), row as &dyn Record)));
+    rows.sort_by_key(|(at, _)| *at);
     rows.truncate(args.limit.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX));
     let head = sources_of_part(part);
     let mut emitter = session.emit(findings::SHAPE, &args.output, &head)?;
-    for row in &rows {
-        emitter.row(row)?;
+    for (_, row) in &rows {
+        emitter.row(*row)?;
     }
     let gaps = [(part.trace, part.gaps())];
     emitter.finish(&missing(&gaps))?;

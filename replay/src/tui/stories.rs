@@ -102,6 +102,15 @@ impl Stories {
         self.kept.iter().map(|(key, _)| key.uid).collect()
     }
 
+    /// The alerts about a container, in place of those that were told before: their numbers and what became of them change.
+    /// They are the lines that rest on no event.
+    pub(crate) fn tell(&mut self, uid: ContainerUid, alerts: Vec<StoryRow>) {
+        let story = self.kept.iter_mut().rev().find(|(key, _)| key.uid == uid);
+        let own = story.map(|(_, story)| &mut story.rows);
+        self.added.get_mut(&uid).into_iter().chain(own).for_each(|rows| rows.retain(|row| row.id.is_some()));
+        self.add(uid, alerts);
+    }
+
     /// Adds lines to the storyline of a container, in order of time.
     pub(crate) fn add(&mut self, uid: ContainerUid, rows: Vec<StoryRow>) {
         let added = self.added.entry(uid).or_default();

@@ -172,6 +172,44 @@ fn a_report_tells_alerts_by_the_numbers_that_moments_know_them_by() {
     assert_eq!(alerts(&["-c", "bb"]), [(1, json!("t-0003"))]);
 }
 
+/// An alert is the most that anybody has found in a container, and was not among its findings.
+#[test]
+fn alerts_are_findings_under_the_numbers_that_moments_know_them_by() {
+    let store = store();
+    let path = store.path.join("triggers.jsonl");
+    let said = |id: &str, uid: u64, time: &str, priority: &str| {
+        json!({"kind": "trigger", "id": id, "rule": "evil \u{202e}rule", "source": "falco", "priority": priority,
+            "state": "pinned", "time": time, "containers": [{"uid": uid}]})
+    };
+    // Of the other container before all; of this one while it lived, and when it had ended.
+    let lines = [
+        said("t-1", 2, "2026-11-21T11:58:05Z", "Critical"),
+        said("t-2", 1, "2026-11-21T11:58:22Z", "Critical"),
+        said("t-3", 1, "2026-11-21T12:30:00Z", "Notice"),
+    ];
+    fs::write(&path, lines.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    let rows = |more: &[&str]| {
+        let ran = afterimage(&[&["show", "aa", store.arg(), "--findings", "-o", "json"], more].concat());
+        let all = ran.json()["findings"].as_array().unwrap().clone();
+        let row = |row: &Value| {
+            (row["alert"].as_u64(), row["severity"].as_str().unwrap().to_owned(), row["pid"].clone())
+        };
+        (ran.code, all.iter().map(row).collect::<Vec<_>>())
+    };
+    let row = |number, severity: &str| (Some(number), severity.to_owned(), Value::Null);
+    assert_eq!(rows(&[]), (0, vec![row(1, "critical"), row(2, "notice")]));
+    assert_eq!(rows(&["-b", "alert:1", "-e", "alert:1+1s"]), (0, vec![row(1, "critical")]));
+    assert_eq!(rows(&["-b", "alert:1+1s", "-e", "alert:2-1s"]), (1, vec![]));
+    assert_eq!(rows(&["-n", "1"]).1.len(), 1);
+    let table = afterimage(&["show", "aa", store.arg(), "--findings", "--no-trunc"]);
+    assert!(table.stdout().contains("alert:1 from falco, Critical, pinned"), "{table:?}");
+    assert!(table.stdout().contains("evil \\u{202e}rule"), "{table:?}");
+    for format in ["ecs", "ocsf", "timesketch", "csv", "md"] {
+        let ran = afterimage(&["show", "aa", store.arg(), "--findings", "-o", format]);
+        assert!(ran.code == 0 && ran.stdout().matches("rule").count() >= 2, "{format}: {ran:?}");
+    }
+}
+
 /// A filter counted the alerts of all containers, `--begin` those of the one that was asked for: the same words found another time.
 #[test]
 fn an_alert_has_one_number_in_filters_and_ranges() {
@@ -205,6 +243,40 @@ fn an_alert_has_one_number_in_filters_and_ranges() {
     assert_ne!(whole("time >= alert:1"), whole("time >= alert:2"));
     let gone = afterimage(&["grep", "time > alert:3", store.arg(), "-c", "aa"]);
     assert!(gone.code == 2 && gone.stderr().contains("there are `alert:1` to `alert:2`"), "{gone:?}");
+}
+
+/// An alert of a rule had the event's time by readings of the clocks that were not the recording's: some hundred nanoseconds later
+/// than the event, which a range that began at the alert then did not have.
+#[test]
+fn a_range_that_begins_at_an_alert_has_what_tripped_it() {
+    let store = store();
+    let path = store.path.join("triggers.jsonl");
+    let said = |time: &str, uid: u64| {
+        json!({"kind": "trigger", "id": format!("t-{time}-{uid}"), "rule": "r", "source": "rules", "time": time,
+            "containers": [{"uid": uid}]})
+    };
+    // Of a call of both containers at 12.1 seconds, and of nobody's.
+    let lines = [
+        said("2026-11-21T11:58:12.100000120Z", 1),
+        said("2026-11-21T11:58:12.100000120Z", 2),
+        said("2026-11-21T11:58:12.150000120Z", 1),
+    ];
+    fs::write(&path, lines.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+    let count = |words: &[&str]| {
+        let (filter, range) = words.split_first().expect("a filter");
+        let ran = afterimage(&[&["grep", *filter, store.arg(), "--count", "-c", "aa"], range].concat());
+        (ran.code, ran.stdout().trim().to_owned())
+    };
+    let range = |end: &str, filter: &str| {
+        let by_range = count(&["evt.type exists", "-b", "alert:1", "-e", end]);
+        assert_eq!(by_range, count(&[filter]));
+        by_range
+    };
+    assert_eq!(range("alert:1+1ms", "time in alert:1 .. alert:1+1ms"), (0, "1".to_owned()));
+    assert_eq!(range("alert:2", "time in alert:1 .. alert:2"), (0, "1".to_owned()));
+    // What is before it is not in it.
+    assert_eq!(count(&["evt.type exists", "-b", "alert:2", "-e", "alert:2+1ms"]), (1, "0".to_owned()));
+    assert_eq!(count(&["evt.type exists", "-b", "alert:1-200ms", "-e", "alert:1"]), (0, "1".to_owned()));
 }
 
 #[test]
@@ -245,40 +317,6 @@ fn moments_have_the_names_of_alerts_and_marks() {
         ),
         ("time > alert:xyz", "column 8: `alert:xyz` is not a moment"),
     ] {
-/// An alert of a rule had the event's time by readings of the clocks that were not the recording's: some hundred nanoseconds later
-/// than the event, which a range that began at the alert then did not have.
-#[test]
-fn a_range_that_begins_at_an_alert_has_what_tripped_it() {
-    let store = store();
-    let path = store.path.join("triggers.jsonl");
-    let said = |time: &str, uid: u64| {
-        json!({"kind": "trigger", "id": format!("t-{time}-{uid}"), "rule": "r", "source": "rules", "time": time,
-            "containers": [{"uid": uid}]})
-    };
-    // Of a call of both containers at 12.1 seconds, and of nobody's.
-    let lines = [
-        said("2026-11-21T11:58:12.100000120Z", 1),
-        said("2026-11-21T11:58:12.100000120Z", 2),
-        said("2026-11-21T11:58:12.150000120Z", 1),
-    ];
-    fs::write(&path, lines.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();
-    let count = |words: &[&str]| {
-        let (filter, range) = words.split_first().expect("a filter");
-        let ran = afterimage(&[&["grep", *filter, store.arg(), "--count", "-c", "aa"], range].concat());
-        (ran.code, ran.stdout().trim().to_owned())
-    };
-    let range = |end: &str, filter: &str| {
-        let by_range = count(&["evt.type exists", "-b", "alert:1", "-e", end]);
-        assert_eq!(by_range, count(&[filter]));
-        by_range
-    };
-    assert_eq!(range("alert:1+1ms", "time in alert:1 .. alert:1+1ms"), (0, "1".to_owned()));
-    assert_eq!(range("alert:2", "time in alert:1 .. alert:2"), (0, "1".to_owned()));
-    // What is before it is not in it.
-    assert_eq!(count(&["evt.type exists", "-b", "alert:2", "-e", "alert:2+1ms"]), (1, "0".to_owned()));
-    assert_eq!(count(&["evt.type exists", "-b", "alert:1-200ms", "-e", "alert:1"]), (0, "1".to_owned()));
-}
-
         for verb in [&["grep", filter, path][..], &["show", "aa", path, "-f", filter]] {
             let ran = afterimage(verb);
             assert_eq!(ran.code, 2, "{ran:?}");

@@ -8,6 +8,7 @@ use afterimage_model::{World, streams::Streams};
 use crate::tui::{
     app::Popup,
     case::Case,
+    feed::Reply,
     fixture,
     harness::Harness,
     screen::Screen,
@@ -296,14 +297,63 @@ fn alerts_are_in_the_storyline_and_gone_to_by_number_id_and_from_health() {
     answer(&mut harness, "@", "alert:2");
     assert!(harness.text().contains("no alert `2`: this container has 1"), "{}", harness.text());
     harness.press("Esc 8");
-    let said = "alert: Drop and execute new binary in container (falco, pinned)";
+    let said = "alert:1 Drop and execute new binary in container (falco, pinned)";
     assert!(harness.text().contains(said), "{}", harness.text());
+    // It has its number among all alerts too, and the others are not this container's.
+    harness.press("0");
+    let numbered: Vec<String> =
+        harness.text().lines().filter(|l| l.contains("alert:")).map(str::to_owned).collect();
+    assert!(numbered.len() == 1 && numbered[0].contains("Drop and execute"), "{}", harness.text());
+    harness.press("8");
     // The newest alert is first; the one about nobody opens nothing.
     harness.press("0 S-Tab j Enter");
     assert!(harness.text().contains("about no container"), "{}", harness.text());
     harness.press("j Enter");
     assert!(harness.text().contains("[2 Replay]"), "{}", harness.text());
     assert!((seconds(&harness) - 19.382).abs() < 0.001, "{}", seconds(&harness));
+}
+
+/// In a report an alert had no title, or the time in place of one.
+#[test]
+fn an_alert_in_the_report_has_what_it_says() {
+    let mut harness = replay();
+    harness.press("8");
+    let said = "alert:1 Drop and execute new binary in container";
+    let (_, all) = report(&mut harness);
+    assert!(
+        all.contains(said) && !all.lines().any(|line| line.starts_with("## ") && line.ends_with(". ")),
+        "{all}"
+    );
+    // The line of it, wherever the list begins.
+    let mut tries = 0;
+    harness.press("g g");
+    while harness.app.selected_finding().is_none_or(|row| row.id.is_some()) {
+        harness.press("j");
+        tries += 1;
+        assert!(tries < 100, "{}", harness.text());
+    }
+    harness.press("*");
+    let (_, text) = report(&mut harness);
+    assert!(text.contains(&format!("## 1. {said}")) && !text.contains("## 2."), "{text}");
+    assert!(text.contains("critical") && !text.contains("process  "), "{text}");
+}
+
+/// What became of an alert, and its number, were told beside what they were before.
+#[test]
+fn an_alert_is_told_once_as_it_is_now() {
+    let mut harness = replay();
+    harness.press("8");
+    let mut all = harness.app.alerts.value().expect("alerts").to_vec();
+    let own = all.iter().position(|alert| alert.is_about(fixture::INCIDENT)).expect("one");
+    all[own].state = crate::tui::text::safe!("ignored");
+    let earlier =
+        crate::trace::alerts::Alert { title: crate::tui::text::safe!("an earlier one"), ..all[own].clone() };
+    all.insert(own, earlier);
+    update::receive(&mut harness.app, Reply::Alerts(0, std::sync::Arc::new(all)));
+    let lines: Vec<String> =
+        harness.text().lines().filter(|l| l.contains("alert:")).map(str::to_owned).collect();
+    assert_eq!(lines.len(), 2, "{}", harness.text());
+    assert!(lines[0].contains("alert:1 an earlier one") && lines[1].contains("alert:2 Drop"), "{lines:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use afterimage_format::{BootNanos, ContainerUid};
-use afterimage_model::{findings::Severity, text::Safe};
+use afterimage_model::text::Safe;
 
 use super::{go, walk};
 use crate::{
@@ -36,32 +36,20 @@ pub(super) fn take(app: &mut App, generation: u64, all: Arc<Vec<Alert>>) {
 /// Adds the alerts about a container to its storyline.
 pub(super) fn tell(app: &mut App, uid: ContainerUid) {
     let Some(all) = app.alerts.value().cloned() else { return };
-    let rows: Vec<StoryRow> = all.iter().filter(|alert| alert.is_about(uid)).filter_map(line).collect();
-    if !rows.is_empty() {
-        app.stories.add(uid, rows);
-    }
+    let rows: Vec<StoryRow> = (1..).zip(alerts::numbered(&all, Some(uid))).filter_map(line).collect();
+    app.stories.tell(uid, rows);
 }
 
-fn line(alert: &Alert) -> Option<StoryRow> {
+fn line((number, alert): (usize, &Alert)) -> Option<StoryRow> {
     Some(StoryRow {
         time: alert.at?,
         id: None,
-        severity: severity(&alert.priority),
-        text: safe!("alert: {} ({}, {})", alert.title, alert.source, alert.state),
+        severity: alert.severity(),
+        text: safe!("alert:{number} {} ({}, {})", alert.title, alert.source, alert.state),
         pid: 0,
         process: Safe::default(),
         tag: Safe::default(),
     })
-}
-
-/// How much a sender's word weighs here. An alert that says nothing of it is one all the same.
-fn severity(priority: &Safe) -> Severity {
-    match priority.as_str().to_ascii_lowercase().as_str() {
-        "emergency" | "alert" | "critical" | "error" | "high" => Severity::Critical,
-        "notice" | "low" => Severity::Notice,
-        "info" | "informational" | "debug" | "routine" => Severity::Info,
-        _ => Severity::Warning,
-    }
 }
 
 /// The alert that the cursor of the Health screen is on; the newest is first.

@@ -180,8 +180,7 @@ fn in_report(app: &mut App) {
 
 /// What a moment is called: its finding, else its event.
 fn title(app: &App, time: BootNanos, id: Option<EventId>) -> Safe {
-    let finding = app.story().and_then(|s| s.rows.iter().find(|row| row.id.is_some() && row.id == id));
-    if let Some(row) = finding {
+    if let Some(row) = app.story().and_then(|story| told(&story.rows, time, id)) {
         return row.text.clone();
     }
     let page = app.opened.as_ref().and_then(|o| o.page.value());
@@ -190,6 +189,11 @@ fn title(app: &App, time: BootNanos, id: Option<EventId>) -> Safe {
         || safe!("{}", app.catalog.clocks.day_time(app.time_style, time)),
         |row| safe!("{} {}: {}", row.process, row.name, row.detail),
     )
+}
+
+/// The finding of an event, or the alert of a moment that rests on none.
+fn told(rows: &[StoryRow], time: BootNanos, id: Option<EventId>) -> Option<&StoryRow> {
+    rows.iter().find(|row| row.id == id && row.time == time)
 }
 
 /// Asks for the report: what was put into it, or where that is nothing, every warning and worse.
@@ -215,7 +219,7 @@ fn report(app: &mut App) {
         .map(|(at, event)| {
             let time = BootNanos(at);
             let id = event.map(|(block, row)| EventId { time, block, row });
-            let finding = story.rows.iter().find(|row| row.id.is_some() && row.id == id);
+            let finding = told(&story.rows, time, id);
             let title = finding.map(|row| row.text.clone());
             let title = title.or_else(|| reported.get(&(at, event)).map(|title| escape(title.as_bytes())));
             let notes = noted.iter().filter(|entry| entry.at == Some(at));
@@ -225,7 +229,11 @@ fn report(app: &mut App) {
                 title: title.unwrap_or_default(),
                 about: finding.map_or_else(Safe::default, |row| {
                     let tag = if row.tag.as_str().is_empty() { "no technique" } else { row.tag.as_str() };
-                    safe!("{}, ATT&CK {tag}, process {}", row.severity.as_str(), row.process)
+                    // An alert is about a container, not about a process.
+                    match row.process.as_str() {
+                        "" => safe!("{}", row.severity.as_str()),
+                        process => safe!("{}, ATT&CK {tag}, process {process}", row.severity.as_str()),
+                    }
                 }),
                 notes: notes
                     .map(|entry| safe!("{} ({})", shown(entry), escape(entry.author.as_bytes())))

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     time::human,
-    trace::alerts::Alert,
+    trace::alerts::{self, Alert},
     tui::{
         app::App,
         feed::{Catalog, DetailLine},
@@ -149,11 +149,12 @@ pub(super) fn triggers(app: &App, painter: &mut Painter<'_>, rect: Rect) {
         };
         painter.text(body.x + 2, body.y, body.width.saturating_sub(3), text, Role::Dim);
     }
+    let numbers = numbers(app, all);
     let mut scroll = app.health.last().copied().unwrap_or_default();
     scroll.show(all.len(), usize::from(body.height));
     let shown = all.iter().rev().enumerate().skip(scroll.top).take(usize::from(body.height));
     for (y, (at, alert)) in (body.y..).zip(shown) {
-        columns.draw(app, painter, y, alert);
+        columns.draw(app, painter, y, (numbers.get(all.len() - 1 - at).copied().flatten(), alert));
         if at == scroll.cursor && app.focus() == Pane::Triggers {
             cursor(app, painter, Rect { y, height: 1, ..body }, Pane::Triggers);
         }
@@ -161,9 +162,19 @@ pub(super) fn triggers(app: &App, painter: &mut Painter<'_>, rect: Rect) {
     painter.scroll(body, scroll.top as u64, u64::from(body.height), all.len() as u64);
 }
 
+/// What `alert:N` calls each: by the container that is open, as it is for whoever goes to one; where none is, by the recording.
+fn numbers(app: &App, all: &[Alert]) -> Vec<Option<usize>> {
+    let of = app.opened.as_ref().map(|opened| opened.uid);
+    let mut own = (1..).zip(alerts::numbered(all, of)).peekable();
+    let number =
+        |alert: &Alert| own.next_if(|(_, next)| std::ptr::eq(*next, alert)).map(|(number, _)| number);
+    all.iter().map(number).collect()
+}
+
 /// Places and widths of the columns of triggers.
 struct TriggerColumns {
     x: u16,
+    number: u16,
     time: u16,
     source: u16,
     rule: u16,
@@ -182,29 +193,34 @@ impl TriggerColumns {
         };
         let (source, priority) = if wide { (14, 9) } else { (0, 0) };
         let (container, state) = if inner.width >= 60 { (16, 12) } else { (0, 12) };
-        let taken = time + source + priority + container + state + 8;
+        let number = if inner.width >= 75 { 9 } else { 0 };
+        // A blank behind each column but the last, and before the first; none behind what is left out.
+        let blanks = if number == 0 { 8 } else { 9 };
+        let taken = number + time + source + priority + container + state + blanks;
         let rule = inner.width.saturating_sub(taken);
-        Self { x: inner.x + 2, time, source, rule, container, priority, state }
+        Self { x: inner.x + 2, number, time, source, rule, container, priority, state }
     }
 
     /// Each column's place and width, from the left.
-    fn places(&self) -> [(u16, u16); 6] {
+    fn places(&self) -> [(u16, u16); 7] {
         let mut x = self.x;
-        [self.time, self.source, self.rule, self.container, self.priority, self.state].map(|width| {
-            let at = x;
-            x += if width == 0 { 0 } else { width + 1 };
-            (at, width)
-        })
+        [self.number, self.time, self.source, self.rule, self.container, self.priority, self.state].map(
+            |width| {
+                let at = x;
+                x += if width == 0 { 0 } else { width + 1 };
+                (at, width)
+            },
+        )
     }
 
     fn heading(&self, painter: &mut Painter<'_>, y: u16) {
-        let names = ["TIME", "SOURCE", "RULE", "CONTAINER", "PRIORITY", "BECAME"];
+        let names = ["ALERT", "TIME", "SOURCE", "RULE", "CONTAINER", "PRIORITY", "BECAME"];
         for ((x, width), name) in self.places().into_iter().zip(names) {
             painter.text(x, y, width, name, Role::Dim);
         }
     }
 
-    fn draw(&self, app: &App, painter: &mut Painter<'_>, y: u16, alert: &Alert) {
+    fn draw(&self, app: &App, painter: &mut Painter<'_>, y: u16, (number, alert): (Option<usize>, &Alert)) {
         let clocks = &app.catalog.clocks;
         let time = alert.at.and_then(|at| clocks.date_time(app.time_style, at)).unwrap_or_default();
         // A narrow column has the time of the day alone.
@@ -227,7 +243,9 @@ impl TriggerColumns {
             "failed" | "unmatched" => Role::Bad,
             _ => Role::Dim,
         };
+        let number = number.map_or_else(Safe::default, |number| safe!("alert:{number}"));
         let texts = [
+            (&number, Role::Dim),
             (&time, Role::Dim),
             (&alert.source, Role::Text),
             (&alert.title, Role::Strong),
