@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use crate::checkout;
 
 /// Packages that the tests call programs of; what they depend on comes along.
-const PACKAGES: [&str; 22] = [
+const PACKAGES: [&str; 23] = [
     "bash",
     "dash",
     "coreutils",
@@ -25,6 +25,7 @@ const PACKAGES: [&str; 22] = [
     "libc6-dev",
     "busybox-static",
     "strace",
+    "curl",
     "runc",
     "crun",
     "podman",
