@@ -99,9 +99,9 @@ impl Sieve {
         Self::asked(false)
     }
 
-    /// Nothing open; the state is asked by this filter and by nobody else.
-    pub fn of(filter: &Filter) -> Self {
-        Self::asked(filter.asks_processes_only())
+    /// Nothing open; the state is asked by these filters and by nobody else.
+    pub fn of<'f>(filters: impl IntoIterator<Item = &'f Filter>) -> Self {
+        Self::asked(filters.into_iter().all(Filter::asks_processes_only))
     }
 
     fn asked(processes_only: bool) -> Self {

@@ -159,7 +159,7 @@ fn by_events(recording: &Recording, filter: &Filter, asked: &HashMap<usize, Rows
             None => Bits::none(columns.len()),
         };
     let mut found = 0;
-    let asks = (&wanted as &Wants<'_>, Sieve::of(filter), Some(filter.of_process()));
+    let asks = (&wanted as &Wants<'_>, Sieve::of([filter]), Some(filter.of_process()));
     walk(recording, &reads, asks, &mut |id, cx| {
         let sure = asked.get(&(id.block as usize)).is_some_and(|rows| rows.sure.has(id.row as usize));
         found += usize::from(sure || filter.matches(cx));

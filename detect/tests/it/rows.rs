@@ -398,7 +398,7 @@ fn sieved(
     filter: Option<&Filter>,
     asks: &mut dyn FnMut(EventId, &EventContext<'_>),
 ) -> usize {
-    let (tracker, sieve) = (Tracker::new(), filter.map_or_else(Sieve::new, Sieve::of));
+    let (tracker, sieve) = (Tracker::new(), filter.map_or_else(Sieve::new, |filter| Sieve::of([filter])));
     let mut visitor = Sieved { recording, frame, wants, asks, filter, tracker, sieve, number: 0, over: 0 };
     recording.show_blocks(&Query::default(), &|_| true, &mut visitor).unwrap();
     assert_eq!(visitor.number, recording.blocks().iter().map(|block| u64::from(block.rows)).sum::<u64>());

@@ -263,6 +263,11 @@ impl<'a> Asked<'a> {
         Self { trace, frame, tracker: Tracker::new(), sieve: Sieve::new(), ended, number: 0, last: None }
     }
 
+    /// The state is asked by these filters and by nobody else: no row of an event is made.
+    pub(super) fn only_for<'f>(self, filters: impl IntoIterator<Item = &'f Filter>) -> Self {
+        Self { sieve: Sieve::of(filters), ..self }
+    }
+
     pub(crate) fn apply(&mut self, uid: ContainerUid, event: &Event<'_>) {
         self.ended.make_room(&mut self.tracker, event.time);
         self.tracker.apply(uid, event);

@@ -67,7 +67,7 @@ pub fn count(trace: &Trace, options: Options<'_>) -> Result<Seen, Failure> {
     if let Some(seen) = from_columns(trace, &options) {
         return Ok(seen);
     }
-    super::walk(trace, options, &mut |_| std::ops::ControlFlow::Continue(()))
+    super::walk::walk_counting(trace, options)
 }
 
 /// `None` where the state decides, where restarted calls are to be folded, or where not every block can be read.

@@ -101,6 +101,15 @@ struct Walk<'a, 'b> {
 /// # Errors
 /// [`Failure::Read`].
 pub fn walk(trace: &Trace, options: Options<'_>, emit: &mut Emit<'_>) -> Result<Seen, Failure> {
+    walk_for(trace, options, Some(emit))
+}
+
+/// As [`walk`], where nobody looks at the rows.
+pub(super) fn walk_counting(trace: &Trace, options: Options<'_>) -> Result<Seen, Failure> {
+    walk_for(trace, options, None)
+}
+
+fn walk_for(trace: &Trace, options: Options<'_>, emit: Option<&mut Emit<'_>>) -> Result<Seen, Failure> {
     let gaps = match options.container {
         Some(uid) => Gaps::of_container(trace, uid, options.span),
         None => Gaps::of_all(trace, options.span),
@@ -115,6 +124,8 @@ pub fn walk(trace: &Trace, options: Options<'_>, emit: &mut Emit<'_>) -> Result<
     let filters: &Filters = filters;
     let frame = filters.ready(trace, container)?;
     let rows = if skip && selection.is_some() { RowSelection::new(trace, filters, &frame) } else { None };
+    let asked = Asked::new(trace, frame.clone());
+    let asked = if emit.is_none() { asked.only_for(filters.iter()) } else { asked };
     let mut walk = Walk {
         trace,
         options: Asks { container, span, setup, raw, limit },
@@ -122,7 +133,7 @@ pub fn walk(trace: &Trace, options: Options<'_>, emit: &mut Emit<'_>) -> Result<
         of_process: filters.of_process(),
         clock: Arc::new(trace.clock.clone()),
         whose: HashMap::new(),
-        asked: Asked::new(trace, frame.clone()),
+        asked,
         teller: facts.then(|| Teller::new(trace)),
         folder: Folder::default(),
         next_gap: gaps.next(),
@@ -134,6 +145,8 @@ pub fn walk(trace: &Trace, options: Options<'_>, emit: &mut Emit<'_>) -> Result<
     }
     let progress = Progress::new(trace.recording.count_hint(&query), streams);
     let reads = |block: &BlockInfo| selection.as_ref().is_none_or(|selection| selection.reads(block));
+    let mut nobody = |_| ControlFlow::Continue(());
+    let emit = emit.unwrap_or(&mut nobody);
     let mut reading =
         Reading { walk: &mut walk, selection: selection.as_ref(), rows, progress, emit, stopped: false };
     trace.recording.show_blocks(&query, &reads, &mut reading)?;

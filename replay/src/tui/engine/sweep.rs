@@ -54,7 +54,7 @@ pub(super) fn sweep(trace: &Trace, key: SweepKey, library: &Library, job: &Job<'
     let total: u64 = wanted.iter().map(|(container, _)| container.events).sum();
     let mut sweeper = Sweeper { trace, key, library, frame, job, found: Sweep::default(), told: None };
     let (mut before, total) = (0, total.max(1));
-    let mut sieve = Sieve::of(&filter);
+    let mut sieve = Sieve::of([&filter]);
     for (container, blocks) in wanted {
         if sweeper.container(&mut sieve, container.record.uid, blocks, (before, total))? {
             return Ok(());
