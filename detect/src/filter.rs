@@ -143,7 +143,7 @@ impl Filter {
 
     /// What it asks of containers' whole lives: then [`Frame::whole`] has to have that.
     pub fn asks_whole(&self) -> WholeAsks {
-        WholeAsks::of_node(&self.node)
+        WholeAsks::by(|is| self.node.asks(is))
     }
 
     /// The fields that it asks for and that only a recording answers: live they never have a value.

@@ -100,7 +100,6 @@ const ELSEWHERE: &str = "
 | --- | --- |
 | who wrote how much to a file, and what it was called before | `afterimage files` |
 | bytes that a conversation moved in all (`net.*`) | `afterimage net`; an event's own are `evt.buflen.net.*` |
-| the name that a TLS client asked for (`fd.sni`) | not looked for in what was sent; `fd.dns` has the names that DNS answers gave |
 | the events lost at one moment (`lost`) | every listing has the gaps in their places; `container.lost` counts them |
 ";
 

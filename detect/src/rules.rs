@@ -185,14 +185,12 @@ impl RuleSet {
 
     /// Whether any rule asks for hashes of programs, or shows them: then [`Frame::images`] has to have them.
     pub fn asks_images(&self) -> bool {
-        self.rules.iter().any(|rule| rule.enabled && rule.asks(is_of_image))
+        self.asks(is_of_image)
     }
 
     /// What the rules ask of containers' whole lives, or show: then [`Frame::whole`] has to have that.
     pub fn asks_whole(&self) -> WholeAsks {
-        let fields = crate::fields::fields().map(|def| (def.name, WholeAsks::of_field(def.name)));
-        let asked = fields.filter(|(name, asks)| asks.is_any() && self.asks(name));
-        asked.fold(WholeAsks::default(), |all, (_, asks)| all.with(asks))
+        WholeAsks::by(|is| self.asks(is))
     }
 
     /// The fields that rules ask for, or show, and that only a recording answers, each with the rules' names: where a recorder
@@ -206,13 +204,14 @@ impl RuleSet {
         all.map(asking).filter(|(_, rules)| !rules.is_empty()).collect()
     }
 
-    fn asks(&self, name: &str) -> bool {
-        self.rules.iter().any(|rule| rule.enabled && rule.asks(|field| field == name))
+    /// Whether any rule asks for such a field, or shows it.
+    fn asks(&self, is: impl Fn(&str) -> bool) -> bool {
+        self.rules.iter().any(|rule| rule.enabled && rule.asks(&is))
     }
 
     /// Whether any rule asks what TLS clients said, or shows it: then a walk has to [`crate::Tracker::listen_to_all`].
     pub fn asks_greetings(&self) -> bool {
-        self.rules.iter().any(|rule| rule.enabled && rule.asks(is_greeting))
+        self.asks(is_greeting)
     }
 
     /// What columns say of rows.

@@ -15,13 +15,7 @@ use files::{FileTable, FilesGathered};
 pub(crate) use findings::Found;
 use findings::{FindingTable, FindingsGathered};
 
-use crate::{
-    fields::FieldRef,
-    prefilter::Verdict,
-    program::{Check, Node},
-    term::Source,
-    value::Value,
-};
+use crate::{fields::FieldRef, prefilter::Verdict, program::Check, term::Source, value::Value};
 
 /// Which parts of whole lives filters ask for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,10 +33,10 @@ impl WholeAsks {
         Self { files, findings: name.starts_with("find.") }
     }
 
-    /// What a filter asks for.
-    pub(crate) fn of_node(node: &Node) -> Self {
-        let asks = |is: fn(Self) -> bool| node.asks(|field| is(Self::of_field(field)));
-        Self { files: asks(|own| own.files), findings: asks(|own| own.findings) }
+    /// What somebody asks for who tells whether a field that fits is among those asked.
+    pub(crate) fn by(asks: impl Fn(&dyn Fn(&str) -> bool) -> bool) -> Self {
+        let part = |is: fn(Self) -> bool| asks(&|field| is(Self::of_field(field)));
+        Self { files: part(|own| own.files), findings: part(|own| own.findings) }
     }
 
     /// Whether that is anything.

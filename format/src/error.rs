@@ -1,6 +1,9 @@
 //! The errors of this crate: cannot open, cannot write, cannot read, and damage that reading steps over.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 /// A recording could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +49,13 @@ pub enum OpenError {
         /// What is wrong with it.
         defect: Defect,
     },
+}
+
+impl OpenError {
+    /// What is there could not be read.
+    pub(crate) fn reading(path: &Path, source: io::Error) -> Self {
+        Self::Io { action: "read", path: path.to_owned(), source }
+    }
 }
 
 /// An event or record could not be written.

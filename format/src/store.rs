@@ -98,11 +98,8 @@ impl StoreFile {
         let path = dir.join(STORE_NAME);
         match file::open_in_store(&path) {
             Ok(file) => {
-                let bytes = file::read_at_most(&file, 0, STORE_LEN).map_err(|source| OpenError::Io {
-                    action: "read",
-                    path: path.clone(),
-                    source,
-                })?;
+                let bytes = file::read_at_most(&file, 0, STORE_LEN)
+                    .map_err(|source| OpenError::reading(&path, source))?;
                 Self::parse(&path, &bytes).map(Some)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

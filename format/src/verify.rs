@@ -161,7 +161,7 @@ pub struct Finding {
 
 impl Finding {
     /// One about a whole file.
-    fn of_file(kind: FindingKind, path: impl Into<PathBuf>, detail: String) -> Self {
+    pub fn of_file(kind: FindingKind, path: impl Into<PathBuf>, detail: String) -> Self {
         Self {
             kind,
             path: path.into(),

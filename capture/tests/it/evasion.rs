@@ -630,20 +630,29 @@ fn e25_an_id_used_again_is_another_container() {
     }
 }
 
-#[test]
-#[ignore = "needs root, eBPF and gcc"]
-fn e25_who_is_moved_out_of_its_cgroup_stays_in_its_container() {
-    let _alone = alone();
+/// Runs a container whose process is taken out of its cgroup before it goes on; what is done to the cgroup then.
+fn moved_out(done: impl FnOnce(&Path)) -> (Outcome, TempDir, String) {
     let recorder = Running::start(&["--profile", "full", "--host", "none"]);
     let launcher = launcher();
     let running = launcher.spawn(&["/bin/acts", "moved"], Stdio::default()).unwrap();
     let inside = |name: &str| format!("/proc/{}/root/tmp/{name}", running.pid());
     wait_until("the act is ready", || Path::new(&inside("ready")).exists());
+    let list = std::fs::read_to_string(format!("/proc/{}/cgroup", running.pid())).unwrap();
+    let cgroup = unified().join(list.lines().find_map(|line| line.strip_prefix("0::/")).unwrap());
     std::fs::write(unified().join("cgroup.procs"), running.pid().to_string()).unwrap();
+    done(&cgroup);
     std::fs::write(inside("go"), "").unwrap();
-    let outcome = running.wait().unwrap();
-    assert!(outcome.status.success());
+    let outcome = running.wait();
     let (store, said) = recorder.stop();
+    (outcome.unwrap(), store, said)
+}
+
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn e25_who_is_moved_out_of_its_cgroup_stays_in_its_container() {
+    let _alone = alone();
+    let (outcome, store, said) = moved_out(|_| {});
+    assert!(outcome.status.success());
     let recording = open(store.path());
     let uid = container(&recording, &outcome.id.to_string()).record.uid;
     let all = events(&recording, uid);
@@ -657,20 +666,9 @@ fn e25_who_is_moved_out_of_its_cgroup_stays_in_its_container() {
 #[ignore = "needs root, eBPF and gcc"]
 fn e25_a_container_that_leaves_its_cgroup_lives_on() {
     let _alone = alone();
-    let recorder = Running::start(&["--profile", "full", "--host", "none"]);
-    let launcher = launcher();
-    let running = launcher.spawn(&["/bin/acts", "moved"], Stdio::default()).unwrap();
-    let inside = |name: &str| format!("/proc/{}/root/tmp/{name}", running.pid());
-    wait_until("the act is ready", || Path::new(&inside("ready")).exists());
-    let list = std::fs::read_to_string(format!("/proc/{}/cgroup", running.pid())).unwrap();
-    let cgroup = unified().join(list.lines().find_map(|line| line.strip_prefix("0::/")).unwrap());
-    std::fs::write(unified().join("cgroup.procs"), running.pid().to_string()).unwrap();
-    wait_until("the cgroup is empty", || std::fs::remove_dir(&cgroup).is_ok());
-    std::fs::write(inside("go"), "").unwrap();
-    let outcome = running.wait();
-    let (store, said) = recorder.stop();
+    let (outcome, store, said) =
+        moved_out(|cgroup| wait_until("the cgroup is empty", || std::fs::remove_dir(cgroup).is_ok()));
     let recording = open(store.path());
-    let outcome = outcome.unwrap();
     let life = container(&recording, &outcome.id.to_string());
     let all = events(&recording, life.record.uid);
     assert_eq!(marks(&all).iter().map(|(which, _)| *which).collect::<Vec<_>>(), [1, 2, 3], "{said}");

@@ -247,10 +247,13 @@ fn on_a_failing_device(features: &str) {
     // On disk before it fails.
     rustix::fs::sync();
     failing.fail();
+    // The failure shows with the next sync, and only what comes after that is refused: containers come until one is.
     let script =
-        "i=0; while [ $i -lt 800 ]; do i=$((i+1)); busybox head -c 300 /dev/urandom > /tmp/$((i % 7)); done";
-    launcher.run(&["/bin/busybox", "sh", "-c", script], Stdio::default()).unwrap();
-    eventually("refusal", || (status()["recording"]["refused_by_store"].as_u64()? > 0).then_some(()));
+        "i=0; while [ $i -lt 200 ]; do i=$((i+1)); busybox head -c 300 /dev/urandom > /tmp/$((i % 7)); done";
+    eventually("refusal", || {
+        launcher.run(&["/bin/busybox", "sh", "-c", script], Stdio::default()).unwrap();
+        (status()["recording"]["refused_by_store"].as_u64()? > 0).then_some(())
+    });
     assert_eq!(crate::http::unix(&socket, "GET", "/healthz", b"").status, 200);
     let (store, status, said) = recorder.end();
     // It says that the end could not be written.

@@ -197,7 +197,7 @@ fn file_id(loaded: &Loaded) -> FileId {
 
 impl Build {
     fn store(&mut self, dir: &Path, kept: Vec<Segment>) -> Result<(), OpenError> {
-        let reading = |source| OpenError::Io { action: "read", path: dir.to_owned(), source };
+        let reading = |source| OpenError::reading(dir, source);
         let store = StoreFile::read(dir);
         // Before the stage: what dies with the writer may be in neither, never what is left by one that lives.
         let live = store::is_live(dir);
@@ -544,10 +544,9 @@ impl Build {
     }
 
     fn read_stages(&mut self, dir: &Path, live: bool) -> Result<Vec<StageFile>, OpenError> {
-        let reading = |path: &Path, source| OpenError::Io { action: "read", path: path.to_owned(), source };
         let mut stages = Vec::new();
         let mut bytes = 0;
-        for number in STAGES.list(dir).map_err(|error| reading(dir, error))? {
+        for number in STAGES.list(dir).map_err(|error| OpenError::reading(dir, error))? {
             let path = STAGES.path(dir, number);
             if bytes > limits::ALL_STAGES_BYTES {
                 self.defect(&path, DefectKind::Unknown, "more stage files than a reader keeps");
@@ -560,7 +559,7 @@ impl Build {
                     stages.push(stage);
                 }
                 Err(StageError::Gone) => {}
-                Err(StageError::Io(error)) => return Err(reading(&path, error)),
+                Err(StageError::Io(error)) => return Err(OpenError::reading(&path, error)),
                 Err(StageError::Defect(defect)) if !live => self.defects.push(defect),
                 Err(StageError::Defect(_)) => {}
             }

@@ -156,7 +156,7 @@ impl<'a> Verifier<'a> {
 
     /// Verifies a store.
     pub(super) fn store(&mut self, dir: &Path) -> Result<(), OpenError> {
-        let reading = |source| OpenError::Io { action: "read", path: dir.to_owned(), source };
+        let reading = |source| OpenError::reading(dir, source);
         let store = StoreFile::read(dir);
         let numbers = SEGMENTS.list(dir).map_err(reading)?;
         match store {
@@ -456,8 +456,7 @@ impl<'a> Verifier<'a> {
             here += bytes;
             progress(done + here, total);
         });
-        let checked =
-            checked.map_err(|source| OpenError::Io { action: "read", path: loaded.path.clone(), source })?;
+        let checked = checked.map_err(|source| OpenError::reading(&loaded.path, source))?;
         self.done += here;
         let report = checked.report;
         self.report.blocks += report.blocks;

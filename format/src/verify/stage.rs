@@ -19,9 +19,8 @@ use crate::{
 /// # Errors
 /// A file that cannot be read, and which.
 pub(super) fn check(dir: &Path, live: bool, ends: &HashMap<u64, u64>) -> Result<Vec<Finding>, OpenError> {
-    let reading = |path: &Path, source| OpenError::Io { action: "read", path: path.to_owned(), source };
     let mut all = Vec::new();
-    for number in STAGES.list(dir).map_err(|error| reading(dir, error))? {
+    for number in STAGES.list(dir).map_err(|error| OpenError::reading(dir, error))? {
         let path = STAGES.path(dir, number);
         let mut found = |kind, offset, detail| {
             all.push(Finding { offset, ..Finding::of_file(kind, &path, detail) });
@@ -29,7 +28,7 @@ pub(super) fn check(dir: &Path, live: bool, ends: &HashMap<u64, u64>) -> Result<
         let (stage, torn) = match StageFile::read(&path) {
             Ok(read) => read,
             Err(StageError::Gone) => continue,
-            Err(StageError::Io(error)) => return Err(reading(&path, error)),
+            Err(StageError::Io(error)) => return Err(OpenError::reading(&path, error)),
             Err(StageError::Defect(_)) if live => continue,
             Err(StageError::Defect(defect)) => {
                 found(FindingKind::BadBytes, Some(defect.offset), defect.detail);
@@ -46,7 +45,7 @@ pub(super) fn check(dir: &Path, live: bool, ends: &HashMap<u64, u64>) -> Result<
             .for_each(&mut count, |at, Malformed(what)| {
                 found(FindingKind::BadBytes, Some(at), what.to_owned());
             })
-            .map_err(|error| reading(&path, error))?;
+            .map_err(|error| OpenError::reading(&path, error))?;
         if let Some(defect) = torn.filter(|_| !live) {
             found(FindingKind::TornTail, Some(defect.offset), defect.detail);
         }

@@ -80,7 +80,7 @@ pub(super) fn open(dir: &Path, mut origin: Origin, options: StoreOptions) -> Res
     let (lock, store) = store::open_for_writing(dir, origin.store_uuid)?;
     origin.store_uuid = store.uuid;
     let past = read_past(dir)?;
-    let reading = |source| OpenError::Io { action: "read", path: dir.to_owned(), source };
+    let reading = |source| OpenError::reading(dir, source);
     let time_base = time_base(&past, &origin).map_err(reading)?;
     let key_error = |action| {
         let path = dir.join("key");
@@ -185,7 +185,7 @@ fn opening(error: WriteError) -> OpenError {
 /// Reads what is there. Damage is stepped over: readers report it, the writer only must not write over it.
 fn read_past(dir: &Path) -> Result<Past, OpenError> {
     let mut past = Past::default();
-    let reading = |source| OpenError::Io { action: "read", path: dir.to_owned(), source };
+    let reading = |source| OpenError::reading(dir, source);
     for number in KEPT_NEW.list(dir).map_err(reading)? {
         // A copy that was not finished; its sources are still there.
         std::fs::remove_file(KEPT_NEW.path(dir, number)).map_err(reading)?;
@@ -222,7 +222,7 @@ fn read_past(dir: &Path) -> Result<Past, OpenError> {
         match StageFile::read(&STAGES.path(dir, number)) {
             Ok((stage, _torn)) => past.stages.push(stage),
             Err(StageError::Io(source)) => {
-                return Err(OpenError::Io { action: "read", path: STAGES.path(dir, number), source });
+                return Err(OpenError::reading(&STAGES.path(dir, number), source));
             }
             Err(StageError::Gone | StageError::Defect(_)) => {}
         }

@@ -44,7 +44,7 @@ pub const SHAPE: Shape = Shape { rows: "alerts", row: "alert", columns: COLUMNS 
 #[derive(Debug)]
 pub struct AlertRow<'a> {
     trace: &'a Trace,
-    number: usize,
+    number: u32,
     alert: Alert,
 }
 
@@ -54,9 +54,9 @@ pub struct AlertRow<'a> {
 /// The files with them are there and cannot be read.
 pub fn of(trace: &Trace, uid: Option<ContainerUid>, span: Span) -> Result<Vec<AlertRow<'_>>, Failure> {
     let all = alerts::alerts(trace)?;
-    let of_range = |(_, alert): &(usize, &Alert)| alert.at.is_none_or(|at| span.contains(at));
-    let own = alerts::numbered(&all, uid).enumerate().filter(of_range);
-    Ok(own.map(|(at, alert)| AlertRow { trace, number: at + 1, alert: alert.clone() }).collect())
+    let of_range = |(_, alert): &(u32, &Alert)| alert.at.is_none_or(|at| span.contains(at));
+    let own = alerts::numbered(&all, uid).filter(of_range);
+    Ok(own.map(|(number, alert)| AlertRow { trace, number, alert: alert.clone() }).collect())
 }
 
 /// An alert among the findings of a container: the most that anybody has found there.
@@ -107,7 +107,7 @@ impl Record for AlertFinding<'_> {
             "offset" => Cell::safe(Safe::format(format_args!("{}", time::offset(offset)))),
             "offset_ns" => Cell::option(i64::try_from(offset).ok(), Cell::number),
             "severity" => Cell::word(alert.severity().as_str()),
-            "alert" => Cell::number(self.row.number as u64),
+            "alert" => Cell::number(u64::from(self.row.number)),
             "title" => Cell::safe(alert.title.clone()),
             "detail" => Cell::safe(self.row.detail()),
             "container_uid" => Cell::number(self.whose.0.0),
@@ -160,7 +160,7 @@ impl Record for AlertRow<'_> {
     fn cell(&self, key: &str) -> Cell {
         let alert = &self.alert;
         match key {
-            "number" => Cell::number(self.number as u64),
+            "number" => Cell::number(u64::from(self.number)),
             "time" => Cell::option(alert.at, |at| self.trace.moment(at)),
             "source" => Cell::safe(alert.source.clone()),
             "priority" => Cell::safe(alert.priority.clone()),

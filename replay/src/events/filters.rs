@@ -242,7 +242,7 @@ fn with_names(
         let is_named = filters.iter().any(|filter| filter.names_alert(number));
         if is_named { alert.begin(trace) } else { alert.at }
     };
-    Frame { alerts: (1..).zip(numbered(&alerts, of)).map(at).collect(), marks, told, ..frame(trace) }
+    Frame { alerts: numbered(&alerts, of).map(at).collect(), marks, told, ..frame(trace) }
 }
 
 /// The state that filters and rules ask, rolled forward event by event.

@@ -226,8 +226,8 @@ fn alert(trace: &Trace, line: Line) -> Alert {
 }
 
 /// The alerts that `alert:N` counts, the first of which is 1: those about a container, or all.
-pub fn numbered(alerts: &[Alert], of: Option<ContainerUid>) -> impl Iterator<Item = &Alert> {
-    alerts.iter().filter(move |alert| of.is_none_or(|uid| alert.is_about(uid)))
+pub fn numbered(alerts: &[Alert], of: Option<ContainerUid>) -> impl Iterator<Item = (u32, &Alert)> {
+    (1..).zip(alerts.iter().filter(move |alert| of.is_none_or(|uid| alert.is_about(uid))))
 }
 
 /// The moment of an alert about a container, or of any, by its number (the first is 1) or the beginning of its id.
@@ -251,7 +251,7 @@ fn no_time() -> Failure {
 }
 
 fn find<'a>(alerts: &'a [Alert], of: Option<ContainerUid>, wanted: &str) -> Result<&'a Alert, Failure> {
-    let own: Vec<&Alert> = numbered(alerts, of).collect();
+    let own: Vec<&Alert> = numbered(alerts, of).map(|(_, alert)| alert).collect();
     let by_number = wanted.parse::<usize>().ok().and_then(|number| own.get(number.checked_sub(1)?));
     if let Some(alert) = by_number {
         return Ok(alert);

@@ -59,7 +59,10 @@ fn in_store(store: &Path) -> Result<Vec<Finding>, Failure> {
         numbered_lines(&path, |place, line| {
             if let Some(wrong) = wrong(line) {
                 let detail = format!("line `{}`: {wrong}", place.line);
-                found.push(Finding { offset: Some(place.offset), ..finding(&path, detail) });
+                found.push(Finding {
+                    offset: Some(place.offset),
+                    ..Finding::of_file(FindingKind::BadAlert, &path, detail)
+                });
             }
         })?;
     }
@@ -71,24 +74,12 @@ fn in_extract(path: &Path) -> Result<Vec<Finding>, Failure> {
     let incidents = recording.incidents().iter().filter_map(|incident| {
         let mut document: Value = serde_json::from_slice(&incident.document).ok()?;
         let wrong = wrong(document.get_mut("alert")?.take())?;
-        Some(finding(path, format!("incident `{}`: {wrong}", incident.id)))
+        let detail = format!("incident `{}`: {wrong}", incident.id);
+        Some(Finding::of_file(FindingKind::BadAlert, path, detail))
     });
     Ok(incidents.collect())
 }
 
 fn wrong(line: Value) -> Option<String> {
     serde_json::from_value::<Body>(line).ok()?.wrong()
-}
-
-fn finding(path: &Path, detail: String) -> Finding {
-    Finding {
-        kind: FindingKind::BadAlert,
-        path: path.to_owned(),
-        sequence: None,
-        block: None,
-        offset: None,
-        container: None,
-        range: None,
-        detail,
-    }
 }

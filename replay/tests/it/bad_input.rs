@@ -1,5 +1,7 @@
 //! Each mistake of a user is one sentence that names what, where and what to do; never a panic.
 
+use afterimage_format::Engine;
+
 use crate::{
     fixture::{self, Fixture},
     run::{Ran, afterimage, command, ran},
@@ -76,13 +78,7 @@ fn wrong_usage_is_exit_code_2() {
 #[test]
 fn bad_moments_and_fields_are_named() {
     let mut fixture = Fixture::new();
-    fixture.container(&fixture::container(
-        1,
-        afterimage_format::Engine::Docker,
-        &fixture::id("3ad7"),
-        0.0,
-        &[],
-    ));
+    fixture.container(&fixture::container(1, Engine::Docker, &fixture::id("3ad7"), 0.0, &[]));
     fixture.exit(1, 1.0, fixture::task(100, 0.0), 0);
     let store = fixture.seal();
     check(
@@ -97,13 +93,7 @@ fn bad_moments_and_fields_are_named() {
 #[test]
 fn cut_file_opens_and_says_that_it_is_torn() {
     let mut fixture = Fixture::new();
-    fixture.container(&fixture::container(
-        1,
-        afterimage_format::Engine::Docker,
-        &fixture::id("3ad7"),
-        0.0,
-        &[],
-    ));
+    fixture.container(&fixture::container(1, Engine::Docker, &fixture::id("3ad7"), 0.0, &[]));
     for n in 0..5_000_u32 {
         let path = format!("/data/{n}");
         fixture.call(
@@ -209,13 +199,7 @@ fn an_endless_stream_that_is_no_recording_is_refused_at_once() {
 #[cfg(unix)]
 fn a_pipe_in_the_place_of_a_file_of_a_store_is_named() {
     let mut fixture = Fixture::new();
-    fixture.container(&fixture::container(
-        1,
-        afterimage_format::Engine::Docker,
-        &fixture::id("aa"),
-        0.0,
-        &[],
-    ));
+    fixture.container(&fixture::container(1, Engine::Docker, &fixture::id("aa"), 0.0, &[]));
     let store = fixture.seal();
     for name in ["stage-0000000000000009", "seg-0000000000000009.aft", "triggers.jsonl", "triggers.1.jsonl"] {
         let path = store.path.join(name);

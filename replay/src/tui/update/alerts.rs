@@ -36,11 +36,11 @@ pub(super) fn take(app: &mut App, generation: u64, all: Arc<Vec<Alert>>) {
 /// Adds the alerts about a container to its storyline.
 pub(super) fn tell(app: &mut App, uid: ContainerUid) {
     let Some(all) = app.alerts.value().cloned() else { return };
-    let rows: Vec<StoryRow> = (1..).zip(alerts::numbered(&all, Some(uid))).filter_map(line).collect();
+    let rows: Vec<StoryRow> = alerts::numbered(&all, Some(uid)).filter_map(line).collect();
     app.stories.tell(uid, rows);
 }
 
-fn line((number, alert): (usize, &Alert)) -> Option<StoryRow> {
+fn line((number, alert): (u32, &Alert)) -> Option<StoryRow> {
     Some(StoryRow {
         time: alert.at?,
         id: None,

@@ -163,9 +163,9 @@ pub(super) fn triggers(app: &App, painter: &mut Painter<'_>, rect: Rect) {
 }
 
 /// What `alert:N` calls each: by the container that is open, as it is for whoever goes to one; where none is, by the recording.
-fn numbers(app: &App, all: &[Alert]) -> Vec<Option<usize>> {
+fn numbers(app: &App, all: &[Alert]) -> Vec<Option<u32>> {
     let of = app.opened.as_ref().map(|opened| opened.uid);
-    let mut own = (1..).zip(alerts::numbered(all, of)).peekable();
+    let mut own = alerts::numbered(all, of).peekable();
     let number =
         |alert: &Alert| own.next_if(|(_, next)| std::ptr::eq(*next, alert)).map(|(number, _)| number);
     all.iter().map(number).collect()
@@ -220,7 +220,7 @@ impl TriggerColumns {
         }
     }
 
-    fn draw(&self, app: &App, painter: &mut Painter<'_>, y: u16, (number, alert): (Option<usize>, &Alert)) {
+    fn draw(&self, app: &App, painter: &mut Painter<'_>, y: u16, (number, alert): (Option<u32>, &Alert)) {
         let clocks = &app.catalog.clocks;
         let time = alert.at.and_then(|at| clocks.date_time(app.time_style, at)).unwrap_or_default();
         // A narrow column has the time of the day alone.
