@@ -9,7 +9,6 @@ use crate::{
 /// `S_IFMT` and its values.
 pub const S_IFMT: u16 = 0o170000;
 pub const S_IFSOCK: u16 = 0o140000;
-pub const S_IFREG: u16 = 0o100000;
 const S_IFIFO: u16 = 0o010000;
 const S_IFCHR: u16 = 0o020000;
 /// What a terminal may keep of its bytes in a minute, in budgets of a socket or a pipe: what somebody saw on it is worth more, and

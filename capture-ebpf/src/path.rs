@@ -12,7 +12,8 @@ use aya_ebpf::helpers::generated::bpf_probe_read_kernel_str;
 use crate::{
     emit::{Record, within},
     maps::offset,
-    read::kernel,
+    read::{kernel, member, pointer, two_words},
+    task::Task,
 };
 
 /// Most steps, a component or a mount each.
@@ -33,22 +34,31 @@ pub struct Place {
 impl Place {
     /// Reads the `struct path` at an address.
     #[inline(always)]
-    pub fn read(path: u64) -> Self {
-        Self { mount: kernel(path, offset!(path_mnt)), dentry: kernel(path, offset!(path_dentry)) }
+    fn read(path: u64) -> Self {
+        let [mount, dentry] = two_words(path, offset!(path_mnt), offset!(path_dentry));
+        Self { mount, dentry }
     }
 
-    /// The root directory of the task at `task`.
+    /// The root directory of a task.
     #[inline(always)]
-    pub fn root_of(task: u64) -> Self {
-        let fs: u64 = kernel(task, offset!(task_fs));
-        Self::read(fs + u64::from(offset!(fs_root)))
+    pub fn root_of(task: Task) -> Self {
+        Self::of_task(task, offset!(fs_root))
     }
 
-    /// The working directory of the task at `task`.
+    /// The working directory of a task.
     #[inline(always)]
-    pub fn cwd_of(task: u64) -> Self {
-        let fs: u64 = kernel(task, offset!(task_fs));
-        Self::read(fs + u64::from(offset!(fs_pwd)))
+    pub fn cwd_of(task: Task) -> Self {
+        Self::of_task(task, offset!(fs_pwd))
+    }
+
+    /// The `struct path` that is a member of the task's `fs_struct`.
+    #[inline(always)]
+    fn of_task(task: Task, path: u32) -> Self {
+        let fs = pointer(task.0, offset!(task_fs));
+        if fs.is_null() || path == ABSENT || offset!(path_mnt) == ABSENT || offset!(path_dentry) == ABSENT {
+            return Self { mount: 0, dentry: 0 };
+        }
+        Self { mount: member(fs, path + offset!(path_mnt)), dentry: member(fs, path + offset!(path_dentry)) }
     }
 
     /// The place of an open file.
@@ -56,6 +66,24 @@ impl Place {
     pub fn of_file(file: u64) -> Self {
         Self::read(file + u64::from(offset!(file_path)))
     }
+}
+
+/// The topmost dentry of the mount at an address.
+#[inline(always)]
+fn top_of(mount: u64) -> u64 {
+    kernel(mount, offset!(vfsmount_root))
+}
+
+/// Addresses of a dentry's parent and of its name.
+#[inline(always)]
+fn parent_and_name(dentry: u64) -> (u64, u64) {
+    let (first, last) = (offset!(dentry_parent), offset!(dentry_name) + offset!(qstr_name));
+    // One word between them, as it has been for long: the name's hash and length.
+    if last == first.wrapping_add(16) {
+        let [parent, _, name] = kernel::<[u64; 3]>(dentry, first);
+        return (parent, name);
+    }
+    (kernel(dentry, first), kernel(dentry, last))
 }
 
 /// Adds the path of `place` as seen from `root`.
@@ -68,7 +96,7 @@ pub fn add(record: &mut Record, tag: u8, place: Place, root: Place) {
         return;
     }
     let Some((field, at)) = record.room() else { return };
-    let mut here = place;
+    let (mut here, mut top) = (place, top_of(place.mount));
     record.set_part(0);
     let mut flags = TRUNCATED;
     for _ in 0..STEPS {
@@ -76,23 +104,19 @@ pub fn add(record: &mut Record, tag: u8, place: Place, root: Place) {
             flags = 0;
             break;
         }
-        let top: u64 = kernel(here.mount, offset!(vfsmount_root));
         if here.dentry == top {
             let mount = here.mount - u64::from(offset!(mount_mnt));
-            let parent: u64 = kernel(mount, offset!(mount_parent));
+            let [parent, mountpoint] = two_words(mount, offset!(mount_parent), offset!(mount_mountpoint));
             if parent == mount || parent == 0 {
                 // The root of the mount namespace: the walk missed the task's own root.
                 flags = 0;
                 break;
             }
-            here = Place {
-                mount: parent + u64::from(offset!(mount_mnt)),
-                dentry: kernel(mount, offset!(mount_mountpoint)),
-            };
+            here = Place { mount: parent + u64::from(offset!(mount_mnt)), dentry: mountpoint };
+            top = top_of(here.mount);
             continue;
         }
-        let parent: u64 = kernel(here.dentry, offset!(dentry_parent));
-        let name: u64 = kernel(here.dentry, offset!(dentry_name) + offset!(qstr_name));
+        let (parent, name) = parent_and_name(here.dentry);
         let len = record.part();
         let Some(place) = within::<PATH>(field, len) else { break };
         // SAFETY: `room` leaves 4096 bytes behind the field's header, and `len` is at most that less a name.

@@ -41,19 +41,31 @@ fn handed_over(counters: &mut CpuCounters, header: &Header, kept: bool) {
     }
 }
 
+/// Address of a task's `struct pid`, and the level of its own pid namespace.
+#[inline(always)]
+fn pid_and_level(task: u64) -> (u64, u64) {
+    let pid: u64 = kernel(task, offset!(task_thread_pid));
+    (pid, u64::from(kernel::<u32>(pid, offset!(pid_level))))
+}
+
 /// A task's id in its own pid namespace, that namespace's level and inode.
 #[inline(always)]
 fn virtual_pid(task: u64) -> (u64, u64, u64) {
-    let pid: u64 = kernel(task, offset!(task_thread_pid));
-    let level = u64::from(kernel::<u32>(pid, offset!(pid_level)));
-    let ns: u64 = kernel(upid(pid, level), offset!(upid_ns));
-    (pid_at(pid, level), level, u64::from(kernel::<u32>(ns, offset!(pid_inum))))
+    let (pid, level) = pid_and_level(task);
+    (pid_at(pid, level), level, pid_ns_at(pid, level))
 }
 
 /// A task's id in the pid namespace at a level: its own or one around it.
 #[inline(always)]
 fn pid_at(pid: u64, level: u64) -> u64 {
     u64::from(kernel::<u32>(upid(pid, level), offset!(upid_nr)))
+}
+
+/// Inode of the pid namespace at a level.
+#[inline(always)]
+fn pid_ns_at(pid: u64, level: u64) -> u64 {
+    let ns: u64 = kernel(upid(pid, level), offset!(upid_ns));
+    u64::from(kernel::<u32>(ns, offset!(pid_inum)))
 }
 
 /// `struct upid` is a number, its padding and a pointer.
@@ -83,11 +95,13 @@ pub fn fork(ctx: BtfTracePointContext) -> i32 {
     let ids = child.pid_tgid();
     header.ret = (ids & 0xffff_ffff) as i64;
     header.nargs = 9;
-    let (vpid, _, pid_ns) = virtual_pid(child.0 as u64);
+    let (pid, level) = pid_and_level(child.0 as u64);
+    let (vpid, pid_ns) = (pid_at(pid, level), pid_ns_at(pid, level));
     // A child's namespace is its maker's or one below it.
-    let (_, level, _) = virtual_pid(parent.0 as u64);
-    let for_maker = pid_at(kernel(child.0 as u64, offset!(task_thread_pid)), level);
-    let (namespaces, of_child) = (new_namespaces(parent, child), child.cgroup().0);
+    let (_, level_of_maker) = pid_and_level(parent.0 as u64);
+    let for_maker = pid_at(pid, level_of_maker);
+    let new_pid = u64::from(level != level_of_maker) * 0x2000_0000;
+    let (namespaces, of_child) = (new_pid | new_namespaces(parent, child), child.cgroup().0);
     if is_marked {
         lineage::forked(counters, mark, child, namespaces, of_child);
     }
@@ -111,7 +125,7 @@ fn shares(parent: Task, child: Task) -> u64 {
     u64::from(same(offset!(task_fs))) * 0x200 | u64::from(same(offset!(task_files))) * 0x400
 }
 
-/// `CLONE_NEW*` bits of the namespaces in which two tasks differ.
+/// `CLONE_NEW*` bits of the namespaces in which two tasks differ, but for the pid namespace.
 #[inline(always)]
 fn new_namespaces(parent: Task, child: Task) -> u64 {
     let of_parent: u64 = kernel(parent.0 as u64, offset!(task_nsproxy));
@@ -125,8 +139,6 @@ fn new_namespaces(parent: Task, child: Task) -> u64 {
         bits |= u64::from(differ(offset!(ns_ipc))) * 0x0800_0000;
         bits |= u64::from(differ(offset!(ns_net))) * 0x4000_0000;
     }
-    let level = |task: Task| virtual_pid(task.0 as u64).1;
-    bits |= u64::from(level(parent) != level(child)) * 0x2000_0000;
     let user = |task: Task| {
         let cred: u64 = kernel(task.0 as u64, offset!(task_cred));
         kernel::<u64>(cred, offset!(cred_user_ns))
@@ -213,7 +225,7 @@ pub fn exec(ctx: BtfTracePointContext) -> i32 {
     record.number(27, u64::from(kernel::<u32>(bprm, offset!(bprm_argc))));
     record.number(28, u64::from(kernel::<u32>(bprm, offset!(bprm_envc))));
     record.number(29, cgroup.0 & !V1_BIT);
-    places(&mut record, at);
+    places(&mut record, task);
     names(&mut record, bprm);
     memory(&mut record, at);
     let kept = record.submit_and_wake(&CONTROL);
@@ -358,12 +370,13 @@ fn name_flags(bprm: u64) -> u64 {
 
 /// Where the program and its task are in the file system.
 #[inline(always)]
-fn places(record: &mut Record, task: u64) {
+fn places(record: &mut Record, task: Task) {
     const COMM_MAX: usize = 16;
+    let at = task.0 as u64;
     if offset!(task_comm) != ABSENT {
-        record.kernel_str::<COMM_MAX>(tag::COMM, task + u64::from(offset!(task_comm)));
+        record.kernel_str::<COMM_MAX>(tag::COMM, at + u64::from(offset!(task_comm)));
     }
-    let mm: u64 = kernel(task, offset!(task_mm));
+    let mm: u64 = kernel(at, offset!(task_mm));
     let file: u64 = kernel(mm, offset!(mm_exe_file));
     let root = Place::root_of(task);
     path::add(record, tag::KPATH, Place::of_file(file), root);
@@ -464,7 +477,7 @@ pub fn tasks(ctx: *mut core::ffi::c_void) -> i32 {
     record.number(27, UNKNOWN);
     record.number(28, UNKNOWN);
     record.number(29, cgroup & !V1_BIT);
-    places(&mut record, at);
+    places(&mut record, task);
     if !record.submit(&CONTROL) {
         // SAFETY: as above.
         unsafe { (*ctx.cast::<IterTask>()).left_out() };

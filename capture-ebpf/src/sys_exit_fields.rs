@@ -196,7 +196,7 @@ pub fn call_path(ctx: BtfTracePointContext) -> i32 {
         if fd >= 0 {
             let open = file::of_descriptor(fields.call.task, fd);
             if open != 0 {
-                let root = Place::root_of(fields.call.task.0 as u64);
+                let root = Place::root_of(fields.call.task);
                 path::add(&mut fields.record, tag::KPATH, Place::of_file(open), root);
             }
         }

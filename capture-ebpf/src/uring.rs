@@ -143,7 +143,7 @@ fn completed(request: u64, user_data: u64, result: i32) -> i32 {
     if opens && result >= 0 && config!(kernel_paths) == 1 {
         let open = file::of_descriptor(task, i64::from(result));
         if open != 0 {
-            path::add(&mut record, tag::KPATH, Place::of_file(open), Place::root_of(task.0 as u64));
+            path::add(&mut record, tag::KPATH, Place::of_file(open), Place::root_of(task));
         }
     }
     submit(counters, &record, cgroup, time);

@@ -1,7 +1,10 @@
-//! What the programs alone add to a call: a tight getppid loop, with nothing behind the rings but a thread that empties
+//! What the programs alone add to a call: tight loops, with nothing behind the rings but a thread that empties
 //! them. The recorder's own work is measured by `bench_capture`; this is the part that the traced program pays.
 
 use std::{
+    fs::{self, File},
+    os::unix::fs::FileExt as _,
+    path::Path,
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
@@ -16,18 +19,32 @@ use afterimage_capture::{
 use afterimage_capture_abi::config::{Config, policy};
 use afterimage_format::BootNanos;
 
-const CALLS: u64 = 1_000_000;
+const TIMES: u64 = 300_000;
 const ROUNDS: usize = 7;
 
-fn nanoseconds_per_call() -> f64 {
-    let begun = Instant::now();
-    for _ in 0..CALLS {
-        std::hint::black_box(rustix::process::getppid());
-    }
-    begun.elapsed().as_secs_f64() * 1e9 / CALLS as f64
+/// What is done again and again.
+struct Loop<'a> {
+    name: &'a str,
+    body: &'a dyn Fn(),
 }
 
-fn traced(btf: &Btf, profiles: u32) -> f64 {
+impl Loop<'_> {
+    /// Nanoseconds for each time.
+    fn run(&self) -> f64 {
+        let begun = Instant::now();
+        for _ in 0..TIMES {
+            (self.body)();
+        }
+        begun.elapsed().as_secs_f64() * 1e9 / TIMES as f64
+    }
+}
+
+/// Opens a file and closes it.
+fn open_close(path: &Path) {
+    std::hint::black_box(File::open(path).expect("the file is there"));
+}
+
+fn traced(btf: &Btf, profiles: u32, work: &Loop<'_>) -> f64 {
     let config = Config {
         payload_file: 256,
         payload_stream: 1024,
@@ -64,7 +81,7 @@ fn traced(btf: &Btf, profiles: u32) -> f64 {
                 std::thread::sleep(Duration::from_millis(2));
             }
         });
-        let cost = nanoseconds_per_call();
+        let cost = work.run();
         stop.store(true, Ordering::Relaxed);
         cost
     });
@@ -77,7 +94,7 @@ fn traced(btf: &Btf, profiles: u32) -> f64 {
 
 fn main() {
     const FULL: u32 = 4;
-    const MINIMAL: u32 = 1;
+    const NONE: u32 = 0;
     let btf = match Btf::of_kernel() {
         Ok(btf) => btf,
         Err(error) => {
@@ -85,17 +102,38 @@ fn main() {
             std::process::exit(5);
         }
     };
-    let mut rounds = [const { Vec::new() }; 3];
-    for _ in 0..ROUNDS {
-        rounds[0].push(nanoseconds_per_call());
-        rounds[1].push(traced(&btf, MINIMAL));
-        rounds[2].push(traced(&btf, FULL));
+    let dir = tempfile::tempdir().expect("a directory");
+    let deep = dir.path().join("usr/lib/python3/dist-packages/package");
+    fs::create_dir_all(&deep).expect("directories");
+    let (near, far) = (dir.path().join("file"), deep.join("file"));
+    for path in [&near, &far] {
+        fs::write(path, [b'x'; 48]).expect("a file");
     }
-    let median = |values: &mut Vec<f64>| {
-        values.sort_by(f64::total_cmp);
-        values[ROUNDS / 2]
-    };
-    let [bare, filtered, kept] = rounds.each_mut().map(median);
-    println!("getppid, {CALLS} calls, {ROUNDS} rounds, medians, ns per call:");
-    println!("  untraced {bare:.0}, filtered +{:.0}, kept +{:.0}", filtered - bare, kept - bare);
+    let open = File::open(&near).expect("the file is there");
+    let loops = [
+        Loop { name: "getppid", body: &|| _ = std::hint::black_box(rustix::process::getppid()) },
+        Loop { name: "pread of 48 bytes", body: &|| _ = open.read_at(&mut [0; 64], 0) },
+        Loop { name: "open and close, 3 components", body: &|| open_close(&near) },
+        Loop { name: "open and close, 8 components", body: &|| open_close(&far) },
+    ];
+    println!("{TIMES} times each, {ROUNDS} rounds, medians, ns for each time:");
+    for work in &loops {
+        let mut rounds = [const { Vec::new() }; 3];
+        for _ in 0..ROUNDS {
+            rounds[0].push(work.run());
+            rounds[1].push(traced(&btf, NONE, work));
+            rounds[2].push(traced(&btf, FULL, work));
+        }
+        let median = |values: &mut Vec<f64>| {
+            values.sort_by(f64::total_cmp);
+            values[ROUNDS / 2]
+        };
+        let [bare, filtered, kept] = rounds.each_mut().map(median);
+        println!(
+            "  {}: untraced {bare:.0}, filtered +{:.0}, kept +{:.0}",
+            work.name,
+            filtered - bare,
+            kept - bare
+        );
+    }
 }
