@@ -303,11 +303,32 @@ impl Loaded {
             at = next;
         }
         if let Some(bad) = bad_since {
+            let mut torn = bad;
+            while let Some(next) = self.end_of_written(torn, length)? {
+                torn = next;
+            }
+            if torn > bad {
+                self.defect(bad, DefectKind::Corrupt, format!("`{}` bytes are no blocks", torn - bad));
+            }
             // A write that was cut leaves a header without its contents: torn, not damaged.
-            self.damaged.retain(|entry| entry.offset < bad);
-            self.torn_at(bad, length)?;
+            self.damaged.retain(|entry| entry.offset < torn);
+            self.torn_at(torn, length)?;
         }
         Ok(checkpointed)
+    }
+
+    /// Where the damaged block at `at` ends, if all of it was written: no crash leaves such a one.
+    fn end_of_written(&self, at: u64, length: u64) -> io::Result<Option<u64>> {
+        let Ok(header) = BlockHeader::parse(&file::read_at_most(&self.file, at, HEADER_LEN)?) else {
+            return Ok(None);
+        };
+        let end = at.saturating_add(header.total_len() as u64);
+        // What is left of a seal is looked at where seals are.
+        if header.kind == kind::FOOTER || end > length {
+            return Ok(None);
+        }
+        let bytes = file::read_at_most(&self.file, at, header.total_len())?;
+        Ok((!file::has_unwritten_sector(&bytes, at)).then_some(end))
     }
 
     fn take(&mut self, decoder: &mut EventDecoder, at: u64, header: &BlockHeader, payload: &[u8]) {

@@ -8,9 +8,9 @@ use std::{
 
 use super::*;
 use crate::{
-    ContainerRecord, Event, EventCode, EventFlags, Loss, LossCause, Origin, Recording, StoreOptions,
-    StoreWriter, TaskKey,
-    block::{BlockHeader, STORE_SCOPE, checked_payload, kind, seal_block},
+    ContainerRecord, DefectKind, Event, EventCode, EventFlags, Loss, LossCause, Origin, Recording,
+    StoreOptions, StoreWriter, TaskKey,
+    block::{BlockHeader, HEADER_LEN, STORE_SCOPE, checked_payload, kind, seal_block},
     copy::BlockCopy,
     events::{
         decode::EventDecoder,
@@ -229,10 +229,7 @@ fn a_segment_that_was_emptied_is_missing_and_one_that_was_begun_is_not() {
         let found = damage(dir.path());
         assert!(found.iter().any(|(kind, _)| *kind == FindingKind::MissingSegment), "{found:?}");
         let defects = Recording::open(dir.path()).unwrap().defects();
-        assert!(
-            defects.iter().any(|d| d.kind == crate::DefectKind::Missing && d.path == path),
-            "{defects:?}"
-        );
+        assert!(defects.iter().any(|d| d.kind == DefectKind::Missing && d.path == path), "{defects:?}");
     }
 }
 
@@ -285,6 +282,41 @@ fn a_crash_before_the_seal_is_no_damage_and_a_spoilt_seal_is() {
 }
 
 #[test]
+fn the_last_block_before_a_crash_is_torn_where_some_of_it_is_missing_and_corrupt_where_all_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    store(dir.path(), 1);
+    fs::remove_file(dir.path().join("catalog")).unwrap();
+    let path = SEGMENTS.path(dir.path(), 0);
+    let loaded = load(&path);
+    let (begin, end) = (loaded.entries.last().unwrap().offset as usize, loaded.end as usize);
+    // Blocks are filled up to the next one's place.
+    let filled = end - 8;
+    let unsealed = fs::read(&path).unwrap()[..end].to_vec();
+    let look = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        let defects: Vec<_> = Recording::open(dir.path()).unwrap().defects().iter().map(|d| d.kind).collect();
+        (defects, !damage(dir.path()).is_empty())
+    };
+    assert_eq!(look(&unsealed), (vec![], false));
+    for cut in (begin + 1..filled).step_by(7) {
+        assert_eq!(look(&unsealed[..cut]), (vec![DefectKind::Torn], false), "cut at {cut}");
+    }
+    let flipped = |at: usize| {
+        let mut bytes = unsealed.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    for at in (begin + HEADER_LEN..filled).step_by(5) {
+        assert_eq!(look(&flipped(at)), (vec![DefectKind::Corrupt], true), "byte {at}");
+    }
+    // Whatever a crash left behind it.
+    let more = [&flipped(filled - 1)[..], &unsealed[begin..filled]].concat();
+    assert_eq!(look(&more), (vec![DefectKind::Corrupt, DefectKind::Torn], true));
+    let reserved = [&flipped(filled - 1)[..], &[0; 4096]].concat();
+    assert_eq!(look(&reserved), (vec![DefectKind::Corrupt], true));
+}
+
+#[test]
 fn a_seal_of_which_a_power_cut_left_any_sectors_is_torn() {
     let dir = tempfile::tempdir().unwrap();
     let mut one = writer(dir.path());
@@ -307,7 +339,7 @@ fn a_seal_of_which_a_power_cut_left_any_sectors_is_torn() {
         assert!(!kinds.iter().any(|kind| kind.is_damage()), "without {lost}: {kinds:?}");
         assert!(kinds.contains(&FindingKind::TornTail), "without {lost}: {kinds:?}");
         let recording = Recording::open(dir.path()).unwrap();
-        assert!(recording.defects().iter().all(|d| d.kind == crate::DefectKind::Torn), "without {lost}");
+        assert!(recording.defects().iter().all(|d| d.kind == DefectKind::Torn), "without {lost}");
         assert_eq!(recording.blocks().len(), 40);
     }
     let mut spoilt = bytes.clone();
