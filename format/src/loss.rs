@@ -43,7 +43,8 @@ pub enum LossCause {
     CountsUnread,
     /// Somebody else changed what steers the programs or their rings: what was not recorded meanwhile is not known.
     MapsChanged,
-    /// They were recorded, and their blocks were damaged in what this was copied from: neither the kernel nor the recorder lost them.
+    /// They were recorded, and were damaged in what this was copied from, or in what a recorder that was killed had left when the
+    /// next one took it over: neither the kernel nor the recorder lost them.
     Corrupt,
     /// A cause of a later version.
     Other(u16),

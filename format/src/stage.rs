@@ -9,8 +9,8 @@
 //! ```
 //! The bodies of a frame are one zstd stream, flushed at the end of each: small batches find what was in the ones before
 //! them, and a batch is read with those before it in its frame. A file begins with a frame and has mostly this one.
-//! The file is reserved ahead with zeros; the first batch whose bytes are all zero, or the end of the file, is the
-//! end. Anything else that is no batch is a torn tail. A file is removed once all its rows are in blocks that are
+//! The file is reserved ahead with zeros: where nothing else follows, the file ends. What is no batch is stepped over. It is torn
+//! where sectors of it were not written, which a crash leaves behind, and corrupt where all of it is there. A file is removed once all its rows are in blocks that are
 //! synced; rows that are both here and in a block are known by their container's row number.
 
 pub(crate) mod file;
@@ -19,6 +19,8 @@ pub(crate) mod row;
 
 use crate::{
     bytes::{Input, Malformed, Output, checksum_is},
+    error::DefectKind,
+    file::has_unwritten_sector,
     limits,
 };
 
@@ -96,26 +98,102 @@ pub(crate) struct Batch<'a> {
     pub(crate) begins_frame: bool,
 }
 
-/// What follows in a stage file.
+/// A part of a stage file.
 #[derive(Debug)]
-pub(crate) enum Next<'a> {
+pub(crate) enum Piece<'a> {
     Batch(Batch<'a>),
-    /// Nothing: zeros or the end of the file.
-    End,
-    /// A write that was cut.
-    Torn(Malformed),
+    /// Bytes that are no batch: torn or corrupt.
+    Damaged(DefectKind, Malformed),
 }
 
-/// Reads what follows; `input` stands behind it afterwards.
-pub(crate) fn next_batch<'a>(input: &mut Input<'a>) -> Next<'a> {
-    let before = *input;
-    match read_batch(input) {
-        Ok(batch) => Next::Batch(batch),
-        Err(malformed) => {
-            *input = before;
-            // Zeros all the way: reserved space. Only as much as a header is looked at where the rest is zero too.
-            if before.rest().iter().all(|&b| b == 0) { Next::End } else { Next::Torn(malformed) }
+/// The parts of a stage file behind its header, and where each begins and ends, in bytes of the file.
+#[derive(Debug)]
+pub(crate) struct Pieces<'a> {
+    file: &'a [u8],
+    at: usize,
+    /// Bytes that may still be looked at in search of batches: whoever wrote the file may have made it all beginnings of some.
+    patience: usize,
+    /// The batch that was found last in search of one.
+    found: usize,
+}
+
+impl<'a> Pieces<'a> {
+    /// The parts of a file that is given whole.
+    pub(crate) fn of(file: &'a [u8]) -> Self {
+        Self { file, at: HEADER_LEN, patience: file.len().saturating_mul(4), found: 0 }
+    }
+
+    fn from(&self, at: usize) -> &'a [u8] {
+        self.file.get(at..).unwrap_or(&[])
+    }
+
+    /// Where the next batch begins behind `at`.
+    fn search(&mut self, at: usize) -> Option<usize> {
+        if self.found > at {
+            return Some(self.found);
         }
+        let mut from = at + 1;
+        while self.patience > 0
+            && let Some(skipped) =
+                self.from(from).windows(BATCH_MAGIC.len()).position(|four| four == BATCH_MAGIC)
+        {
+            from += skipped;
+            let rest = self.from(from);
+            if read_batch(&mut Input::new(rest)).is_ok() {
+                self.found = from;
+                return Some(from);
+            }
+            let looked_at = stored_length(rest).filter(|stored| *stored < rest.len()).unwrap_or(0);
+            self.patience = self.patience.saturating_sub(looked_at);
+            from += 1;
+        }
+        // There is none behind any other place either.
+        self.patience = 0;
+        None
+    }
+
+    /// The damage that begins at `at`: where it ends and what it is.
+    fn damage(&mut self, at: usize) -> (usize, DefectKind) {
+        let next = self.search(at);
+        let limit = next.unwrap_or(self.file.len());
+        let said = stored_length(self.from(at)).map(|stored| at + BATCH_HEADER_LEN + stored);
+        let Some(end) = said.filter(|end| *end <= limit).or(next) else {
+            return (limit, DefectKind::Torn);
+        };
+        let is_torn = has_unwritten_sector(self.file.get(at..end).unwrap_or(&[]), at as u64);
+        (end, if is_torn { DefectKind::Torn } else { DefectKind::Corrupt })
+    }
+}
+
+impl<'a> Iterator for Pieces<'a> {
+    type Item = (std::ops::Range<usize>, Piece<'a>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let begin = self.at;
+        let mut input = Input::new(self.from(begin));
+        let piece = match read_batch(&mut input) {
+            Ok(batch) => {
+                self.at = self.file.len() - input.rest().len();
+                Piece::Batch(batch)
+            }
+            // Zeros all the way: reserved space.
+            Err(_) if self.from(begin).iter().all(|&byte| byte == 0) => return None,
+            Err(malformed) => {
+                let (end, kind) = self.damage(begin);
+                self.at = end;
+                Piece::Damaged(kind, malformed)
+            }
+        };
+        Some((begin..self.at, piece))
+    }
+}
+
+/// How many bytes the batch that begins `bytes` says to have stored.
+fn stored_length(bytes: &[u8]) -> Option<usize> {
+    let mut input = Input::new(bytes);
+    match (input.bytes(), input.u32()) {
+        (Ok(BATCH_MAGIC), Ok(stored)) => Some(stored as usize),
+        _ => None,
     }
 }
 
@@ -147,18 +225,90 @@ mod tests {
         assert_eq!(StageHeader::parse(&header.encode()), Ok(header));
     }
 
+    /// A file of batches with these bodies, and where each begins.
+    fn file_of(bodies: &[&[u8]]) -> (Vec<u8>, Vec<usize>) {
+        let mut bytes = vec![0; HEADER_LEN];
+        let mut places = Vec::new();
+        for body in bodies {
+            places.push(bytes.len());
+            encode_batch(body, 77, true, &mut bytes);
+        }
+        places.push(bytes.len());
+        (bytes, places)
+    }
+
+    /// Lengths of batches' bodies, and where damage of which kind begins.
+    fn pieces(bytes: &[u8]) -> (Vec<usize>, Vec<(usize, DefectKind)>) {
+        let (mut bodies, mut damage) = (Vec::new(), Vec::new());
+        let mut end = HEADER_LEN;
+        for (range, piece) in Pieces::of(bytes) {
+            assert_eq!(range.start, end, "no byte is passed over in silence");
+            end = range.end;
+            match piece {
+                Piece::Batch(batch) => bodies.push(batch.body.len()),
+                Piece::Damaged(kind, _) => damage.push((range.start, kind)),
+            }
+        }
+        (bodies, damage)
+    }
+
     #[test]
     fn a_batch_comes_back_zeros_end_and_any_cut_is_torn() {
-        let mut bytes = Vec::new();
-        encode_batch(b"body", 77, true, &mut bytes);
-        let length = bytes.len();
-        bytes.resize(length + 100, 0);
-        let mut input = Input::new(&bytes);
-        let Next::Batch(batch) = next_batch(&mut input) else { panic!("a batch was written") };
+        let (mut bytes, places) = file_of(&[b"body"]);
+        let whole = bytes.clone();
+        bytes.resize(places[1] + 100, 0);
+        let (_, piece) = Pieces::of(&bytes).next().unwrap();
+        let Piece::Batch(batch) = piece else { panic!("a batch was written") };
         assert_eq!((batch.body, batch.raw_len, batch.begins_frame), (&b"body"[..], 77, true));
-        assert!(matches!(next_batch(&mut input), Next::End));
-        for cut in 1..length {
-            assert!(matches!(next_batch(&mut Input::new(&bytes[..cut])), Next::Torn(_)));
+        assert_eq!(pieces(&bytes), (vec![4], vec![]));
+        for cut in places[0] + 1..places[1] {
+            assert_eq!(pieces(&whole[..cut]), (vec![], vec![(places[0], DefectKind::Torn)]));
         }
+    }
+
+    #[test]
+    fn a_changed_batch_is_corrupt_and_the_ones_behind_it_are_there() {
+        let (bytes, places) = file_of(&[&[b'a'; 700], &[b'b'; 700], &[b'c'; 700]]);
+        for (number, at) in
+            places.windows(2).enumerate().flat_map(|(n, two)| (two[0]..two[1]).map(move |at| (n, at)))
+        {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1;
+            changed.resize(bytes.len() + 2000, 0);
+            let (bodies, damage) = pieces(&changed);
+            assert_eq!((bodies, damage[0].0), (vec![700; 2], places[number]), "byte {at}");
+            // Where it was the last one's magic or length, nothing tells how long it was.
+            if number < 2 || at >= places[2] + 8 {
+                assert!(damage.iter().all(|(_, kind)| *kind == DefectKind::Corrupt), "byte {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_batch_of_which_sectors_are_missing_is_torn_and_the_ones_behind_it_are_there() {
+        let (mut bytes, places) = file_of(&[&[b'a'; 700], &[b'b'; 2000], &[b'c'; 700]]);
+        bytes[1024..1536].fill(0);
+        assert!(places[1] < 1024 && 1536 < places[2]);
+        assert_eq!(pieces(&bytes), (vec![700; 2], vec![(places[1], DefectKind::Torn)]));
+        // The last one too.
+        bytes.truncate(places[2]);
+        assert_eq!(pieces(&bytes), (vec![700], vec![(places[1], DefectKind::Torn)]));
+    }
+
+    #[test]
+    fn what_only_looks_like_batches_is_not_looked_at_for_long() {
+        let (behind, _) = file_of(&[b"behind"]);
+        let file = |stored: u32| {
+            let mut bytes = vec![0; HEADER_LEN];
+            for _ in 0..10_000 {
+                bytes.extend_from_slice(&BATCH_MAGIC);
+                bytes.put_u32(stored);
+                bytes.extend_from_slice(&[1; 8]);
+            }
+            [&bytes, &behind[HEADER_LEN..]].concat()
+        };
+        // Those that cannot be batches cost nothing.
+        assert_eq!(pieces(&file(u32::MAX)), (vec![6], vec![(HEADER_LEN, DefectKind::Corrupt)]));
+        assert_eq!(pieces(&file(80_000)).0, Vec::<usize>::new());
     }
 }

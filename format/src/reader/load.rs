@@ -553,9 +553,9 @@ impl Build {
                 break;
             }
             match StageFile::read(&path) {
-                Ok((stage, torn)) => {
+                Ok((stage, damage)) => {
                     bytes += stage.len();
-                    self.defects.extend(torn.filter(|_| !live));
+                    self.defects.extend(damage.told(live));
                     stages.push(stage);
                 }
                 Err(StageError::Gone) => {}

@@ -7,18 +7,11 @@ use std::{
 };
 
 use super::{
-    HEADER_LEN, Next, StageHeader, encode_batch,
+    HEADER_LEN, Piece, Pieces, StageHeader, encode_batch,
     frame::{FrameReader, FrameWriter},
-    next_batch,
     row::{RowReader, RowWriter, Taker},
 };
-use crate::{
-    Defect, DefectKind, Event,
-    bytes::{Input, Malformed},
-    file, limits,
-    meta::Record,
-    store::STAGES,
-};
+use crate::{Defect, DefectKind, Event, bytes::Malformed, file, limits, meta::Record, store::STAGES};
 
 /// When the disk refuses, batches wait in memory up to this many bytes; then they are given up, and their rows are
 /// safe again when their blocks are cut.
@@ -205,40 +198,35 @@ pub(crate) struct StageFile {
 }
 
 impl StageFile {
-    /// Reads a stage file. `Err(Some(defect))` when its header is damaged, `Err(None)` when it is gone. A torn tail
-    /// is told in the second place.
-    pub(crate) fn read(path: &Path) -> Result<(Self, Option<Defect>), StageError> {
+    /// Reads a stage file; what is damaged in it is told in the second place.
+    pub(crate) fn read(path: &Path) -> Result<(Self, Damage), StageError> {
         let file = match file::open_in_store(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(StageError::Gone),
             Err(error) => return Err(StageError::Io(error)),
         };
         let mut bytes = file::read_at_most(&file, 0, limits::STAGE_BYTES).map_err(StageError::Io)?;
-        let defect = |offset: usize, kind, Malformed(what): Malformed| Defect {
-            path: path.to_owned(),
-            offset: offset as u64,
-            kind,
-            detail: what.to_owned(),
-        };
         let header = match StageHeader::parse(&bytes) {
             Ok(header) => header,
             // A crash right after it was made leaves it empty or zero: nothing was ever in it.
             Err(_) if bytes.iter().all(|&b| b == 0) => return Err(StageError::Gone),
-            Err(malformed) => return Err(StageError::Defect(defect(0, DefectKind::Corrupt, malformed))),
-        };
-        let mut input = Input::new(bytes.get(HEADER_LEN..).unwrap_or(&[]));
-        let (end, torn) = loop {
-            let at = bytes.len() - input.rest().len();
-            match next_batch(&mut input) {
-                Next::Batch(_) => {}
-                Next::End => break (at, None),
-                Next::Torn(malformed) => break (at, Some(defect(at, DefectKind::Torn, malformed))),
+            Err(malformed) => {
+                let head = bytes.get(..HEADER_LEN).filter(|head| !file::has_unwritten_sector(head, 0));
+                let kind = if head.is_some() { DefectKind::Corrupt } else { DefectKind::Torn };
+                return Err(StageError::Defect(defect(path, 0, kind, malformed)));
             }
         };
+        let (mut damage, mut end) = Damage::of(path, &bytes);
+        if !damage.within.is_empty() {
+            // A writer that lives may have written there when the reading was past it; now all up to the last batch is written.
+            bytes = file::read_at_most(&file, 0, end).map_err(StageError::Io)?;
+            let again = Damage::of(path, &bytes);
+            (damage.within, end) = (again.0.within, again.1);
+        }
         // What is reserved behind the last batch is not kept.
         bytes.truncate(end);
         bytes.shrink_to_fit();
-        Ok((Self { header, bytes, end }, torn))
+        Ok((Self { header, bytes, end }, damage))
     }
 
     /// Bytes that are kept in memory of it.
@@ -257,10 +245,12 @@ impl StageFile {
         // Behind a damaged batch nothing can be read until a new frame begins.
         let mut broken = false;
         let mut buffer = Vec::new();
-        let mut input = Input::new(self.bytes.get(HEADER_LEN..self.end).unwrap_or(&[]));
-        loop {
-            let at = (self.end - input.rest().len()) as u64;
-            let Next::Batch(batch) = next_batch(&mut input) else { return Ok(()) };
+        for (range, piece) in Pieces::of(self.bytes.get(..self.end).unwrap_or(&[])) {
+            let Piece::Batch(batch) = piece else {
+                // Told when the file was read.
+                broken = true;
+                continue;
+            };
             if batch.begins_frame {
                 frame.reset()?;
                 rows.next_frame();
@@ -273,9 +263,58 @@ impl StageFile {
                 frame.batch(batch.body, batch.raw_len, &mut buffer).and_then(|()| rows.batch(&buffer, taker));
             if let Err(malformed) = read {
                 broken = true;
-                damaged(at, malformed);
+                damaged(range.start as u64, malformed);
             }
         }
+        Ok(())
+    }
+}
+
+fn defect(path: &Path, offset: usize, kind: DefectKind, Malformed(what): Malformed) -> Defect {
+    Defect { path: path.to_owned(), offset: offset as u64, kind, detail: what.to_owned() }
+}
+
+/// What is damaged in a stage file.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Damage {
+    /// Before its last batch.
+    pub(crate) within: Vec<Defect>,
+    /// Behind it, where a writer that lives may be writing.
+    pub(crate) behind: Vec<Defect>,
+}
+
+impl Damage {
+    /// What is damaged in a file, and where its last batch ends.
+    fn of(path: &Path, bytes: &[u8]) -> (Self, usize) {
+        let (mut damage, mut end) = (Self::default(), HEADER_LEN);
+        for (range, piece) in Pieces::of(bytes) {
+            match piece {
+                Piece::Batch(_) => {
+                    end = range.end;
+                    damage.within.append(&mut damage.behind);
+                }
+                Piece::Damaged(kind, malformed) if damage.len() < limits::DEFECTS => {
+                    damage.behind.push(defect(path, range.start, kind, malformed));
+                }
+                Piece::Damaged(..) => {}
+            }
+        }
+        (damage, end)
+    }
+
+    fn len(&self) -> usize {
+        self.within.len() + self.behind.len()
+    }
+
+    /// Whether bytes were changed after they were written.
+    pub(crate) fn is_corrupt(&self) -> bool {
+        self.within.iter().chain(&self.behind).any(|defect| defect.kind == DefectKind::Corrupt)
+    }
+
+    /// What to tell of it: what a writer that lives is just writing is no damage.
+    pub(crate) fn told(self, live: bool) -> impl Iterator<Item = Defect> {
+        let behind = if live { Vec::new() } else { self.behind };
+        self.within.into_iter().chain(behind)
     }
 }
 
@@ -291,11 +330,12 @@ pub(crate) enum StageError {
 /// The unpacked batches of a stage file.
 #[cfg(fuzzing)]
 pub(crate) fn fuzz_batches(bytes: &[u8], visit: &mut dyn FnMut(&[u8])) {
-    let mut input = Input::new(bytes.get(HEADER_LEN..).unwrap_or(&[]));
     let mut frame = FrameReader::new().expect("memory for a decoder");
     let mut buffer = Vec::new();
-    while let Next::Batch(batch) = next_batch(&mut input) {
-        if frame.batch(batch.body, batch.raw_len, &mut buffer).is_ok() {
+    for (_, piece) in Pieces::of(bytes) {
+        if let Piece::Batch(batch) = piece
+            && frame.batch(batch.body, batch.raw_len, &mut buffer).is_ok()
+        {
             visit(&buffer);
         }
     }
@@ -341,8 +381,8 @@ mod tests {
             }
         }
         writer.flush().unwrap();
-        let (stage, torn) = StageFile::read(writer.path()).unwrap();
-        assert_eq!(torn, None);
+        let (stage, damage) = StageFile::read(writer.path()).unwrap();
+        assert_eq!(damage, Damage::default());
         let mut seen = Vec::new();
         let mut take = |item: Item<'_>| {
             let Item::Event(container, row, event, _) = item else { panic!("only rows were written") };
@@ -352,11 +392,9 @@ mod tests {
         };
         stage.for_each(&mut take, |at, what| panic!("damage at {at}: {what:?}")).unwrap();
         assert_eq!(seen, (0..rows as u64).collect::<Vec<_>>());
-        let mut input = Input::new(&stage.bytes[HEADER_LEN..]);
-        let mut frames = 0;
-        while let Next::Batch(batch) = next_batch(&mut input) {
-            frames += usize::from(batch.begins_frame);
-        }
+        let frames = Pieces::of(&stage.bytes)
+            .filter(|(_, p)| matches!(p, Piece::Batch(batch) if batch.begins_frame))
+            .count();
         assert!((2..=4).contains(&frames), "{frames}");
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, path::Path};
 
 use super::{Finding, FindingKind};
 use crate::{
-    OpenError,
+    Defect, DefectKind, OpenError,
     bytes::Malformed,
     stage::{
         file::{StageError, StageFile},
@@ -25,13 +25,13 @@ pub(super) fn check(dir: &Path, live: bool, ends: &HashMap<u64, u64>) -> Result<
         let mut found = |kind, offset, detail| {
             all.push(Finding { offset, ..Finding::of_file(kind, &path, detail) });
         };
-        let (stage, torn) = match StageFile::read(&path) {
+        let (stage, damage) = match StageFile::read(&path) {
             Ok(read) => read,
             Err(StageError::Gone) => continue,
             Err(StageError::Io(error)) => return Err(OpenError::reading(&path, error)),
             Err(StageError::Defect(_)) if live => continue,
             Err(StageError::Defect(defect)) => {
-                found(FindingKind::BadBytes, Some(defect.offset), defect.detail);
+                found(kind_of(&defect), Some(defect.offset), defect.detail);
                 continue;
             }
         };
@@ -46,8 +46,8 @@ pub(super) fn check(dir: &Path, live: bool, ends: &HashMap<u64, u64>) -> Result<
                 found(FindingKind::BadBytes, Some(at), what.to_owned());
             })
             .map_err(|error| OpenError::reading(&path, error))?;
-        if let Some(defect) = torn.filter(|_| !live) {
-            found(FindingKind::TornTail, Some(defect.offset), defect.detail);
+        for defect in damage.told(live) {
+            found(kind_of(&defect), Some(defect.offset), defect.detail);
         }
         if rows > 0 {
             let detail = format!("`{rows}` events are in no block yet: no signature covers them");
@@ -55,4 +55,11 @@ pub(super) fn check(dir: &Path, live: bool, ends: &HashMap<u64, u64>) -> Result<
         }
     }
     Ok(all)
+}
+
+fn kind_of(defect: &Defect) -> FindingKind {
+    match defect.kind {
+        DefectKind::Torn => FindingKind::TornTail,
+        _ => FindingKind::BadBytes,
+    }
 }

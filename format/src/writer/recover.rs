@@ -19,7 +19,7 @@ use super::{
     disk::Disk, held::Held, retention::Keeping, rotate::segment_header, stage_limit,
 };
 use crate::{
-    BootNanos, ContainerRecord, Event, OpenError, Origin, WriteError,
+    BootNanos, ContainerRecord, DefectKind, Event, Loss, LossCause, OpenError, Origin, WriteError,
     block::{STORE_SCOPE, flag},
     catalog::Part,
     events::encode::EventEncoder,
@@ -64,7 +64,10 @@ struct Past {
     records: HashMap<u64, ContainerRecord>,
     /// Gaps and clock readings of segments that are not sealed: the stage may have them too.
     others: Vec<Record>,
-    stages: Vec<StageFile>,
+    /// Each with whether some of it was changed after it was written.
+    stages: Vec<(StageFile, bool)>,
+    /// There is a stage file of which nothing can be read.
+    has_lost_stage: bool,
     stage_numbers: Vec<u64>,
 }
 
@@ -220,11 +223,12 @@ fn read_past(dir: &Path) -> Result<Past, OpenError> {
     past.stage_numbers = STAGES.list(dir).map_err(reading)?;
     for number in past.stage_numbers.clone() {
         match StageFile::read(&STAGES.path(dir, number)) {
-            Ok((stage, _torn)) => past.stages.push(stage),
+            Ok((stage, damage)) => past.stages.push((stage, damage.is_corrupt())),
             Err(StageError::Io(source)) => {
                 return Err(OpenError::reading(&STAGES.path(dir, number), source));
             }
-            Err(StageError::Gone | StageError::Defect(_)) => {}
+            Err(StageError::Gone) => {}
+            Err(StageError::Defect(defect)) => past.has_lost_stage |= defect.kind == DefectKind::Corrupt,
         }
     }
     Ok(past)
@@ -313,7 +317,7 @@ impl Past {
     /// Latest time of all, base included: of the blocks, and of rows that are only in the stage.
     fn latest(&self) -> io::Result<u64> {
         let mut latest = Latest { past: self, base: 0, time: self.latest };
-        for stage in &self.stages {
+        for (stage, _) in &self.stages {
             latest.base = stage.header.time_base;
             stage.for_each(&mut latest, |_, _| {})?;
         }
@@ -378,7 +382,7 @@ fn time_base(past: &Past, origin: &Origin) -> io::Result<u64> {
     let elapsed = file::wall_clock().saturating_sub(last.created_real).max(0).cast_unsigned();
     let then = last.time_base.saturating_add(last.created_boot);
     let by_clock = then.saturating_add(elapsed).saturating_sub(file::boot_clock());
-    let staged = past.stages.iter().map(|s| s.header.time_base).max().unwrap_or(0);
+    let staged = past.stages.iter().map(|(stage, _)| stage.header.time_base).max().unwrap_or(0);
     Ok(by_clock.max(past.latest()?.saturating_add(1)).max(staged))
 }
 
@@ -400,6 +404,8 @@ struct Home<'a> {
     known: &'a mut HashSet<Vec<u8>>,
     /// What went wrong first.
     failed: Option<WriteError>,
+    /// First and last time of an event in it.
+    times: Option<(BootNanos, BootNanos)>,
 }
 
 impl Taker for Home<'_> {
@@ -410,17 +416,42 @@ impl Taker for Home<'_> {
     fn take(&mut self, item: Item<'_>) {
         match item {
             Item::Event(uid, row, event, class) => {
+                let (first, last) = self.times.unwrap_or((event.time, event.time));
+                self.times = Some((first.min(event.time), last.max(event.time)));
                 if let Err(error) = self.writer.restore(uid, row, &event, class, self.past) {
                     self.failed.get_or_insert(error);
                 }
             }
-            Item::Record(record) => {
-                if self.known.insert(bytes_of(&record, self.base)) {
-                    self.writer.restore_record(record);
-                }
-            }
+            Item::Record(record) => self.record(record),
         }
     }
+}
+
+impl Home<'_> {
+    fn record(&mut self, record: Record) {
+        if self.known.insert(bytes_of(&record, self.base)) {
+            self.writer.restore_record(record);
+        }
+    }
+
+    /// Tells of what was in this file and cannot be read any more: the file goes, and nobody could tell later.
+    fn damaged(&mut self) -> io::Result<()> {
+        let is_told =
+            |record: &Record| matches!(record, Record::Loss(loss) if loss.cause == LossCause::Corrupt);
+        if self.times.is_none() && self.past.others.iter().any(is_told) {
+            // A recorder that was killed in its turn has done all of this before.
+            return Ok(());
+        }
+        let latest = BootNanos(self.past.latest()?.saturating_sub(self.base));
+        let (from, to) = self.times.unwrap_or((latest, latest));
+        self.record(Record::Loss(damage_between(from, to)));
+        Ok(())
+    }
+}
+
+/// An unknown number of events of anybody, which were recorded between two times.
+fn damage_between(from: BootNanos, to: BootNanos) -> Loss {
+    Loss { container: None, cause: LossCause::Corrupt, cpu: None, from, to, count: None }
 }
 
 impl StoreWriter {
@@ -429,14 +460,18 @@ impl StoreWriter {
         let mut known: HashSet<Vec<u8>> = HashSet::new();
         known.extend(past.others.iter().map(|record| bytes_of(record, 0)));
         let mut failed = None;
-        for stage in &past.stages {
+        for (stage, is_corrupt) in &past.stages {
             let base = stage.header.time_base;
             if base != self.time_base {
                 self.cut_recovered()?;
                 self.time_base = base;
             }
-            let mut home = Home { writer: self, past, base, known: &mut known, failed: None };
-            let result = stage.for_each(&mut home, |_, _| {});
+            let mut home = Home { writer: self, past, base, known: &mut known, failed: None, times: None };
+            let mut is_damaged = *is_corrupt;
+            let mut result = stage.for_each(&mut home, |_, _| is_damaged = true);
+            if is_damaged {
+                result = result.and_then(|()| home.damaged());
+            }
             failed = failed.or(home.failed);
             result.map_err(|source| self.stage_error("read", source))?;
         }
@@ -445,6 +480,10 @@ impl StoreWriter {
         }
         self.cut_recovered()?;
         self.time_base = time_base;
+        if past.has_lost_stage {
+            let now = BootNanos(file::boot_clock());
+            self.restore_record(Record::Loss(damage_between(now, now)));
+        }
         self.sync()
     }
 

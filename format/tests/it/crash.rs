@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use afterimage_format::{BootNanos, ContainerUid, DefectKind, Query, Recording};
+use afterimage_format::{BootNanos, ContainerUid, DefectKind, LossCause, Query, Recording};
 
 use crate::generate::{assert_same, events, push_all, read, read_path, writer};
 
@@ -116,6 +116,7 @@ fn a_stage_cut_anywhere_gives_a_prefix_and_says_torn() {
         let count = found.len();
         assert_same(found, rows[..count].to_vec());
         assert_eq!(count % 10, 0, "whole batches");
+        assert!(recording.defects().iter().all(|defect| defect.kind == DefectKind::Torn), "cut at {cut}");
         counts.push(count);
         // The rest reserved but never written: as after a power cut.
         let mut zeros = whole[..cut].to_vec();
@@ -125,6 +126,50 @@ fn a_stage_cut_anywhere_gives_a_prefix_and_says_torn() {
     }
     assert!(counts.is_sorted());
     assert_eq!(counts.last(), Some(&60));
+}
+
+#[test]
+fn what_was_changed_in_a_stage_is_corrupt_and_the_next_writer_tells_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let rows = events(36, 20_000, 2);
+    let store_dir = dir.path().join("store");
+    let mut store = writer(&store_dir);
+    for chunk in rows.chunks(500) {
+        push_all(&mut store, chunk);
+        store.commit(BootNanos(0)).unwrap();
+    }
+    drop(store);
+    let name = "stage-0000000000000000";
+    let whole = fs::read(store_dir.join(name)).unwrap();
+    let used = whole.iter().rposition(|&byte| byte != 0).unwrap() + 1;
+    let kinds = |path: &Path| -> Vec<_> {
+        Recording::open(path).unwrap().defects().iter().map(|defect| defect.kind).collect()
+    };
+    for (number, at) in [300, used / 2, used - 20].into_iter().enumerate() {
+        let crashed = dir.path().join(number.to_string());
+        copy_store(&store_dir, &crashed);
+        let mut changed = whole.clone();
+        changed[at] ^= 1;
+        fs::write(crashed.join(name), &changed).unwrap();
+        assert!(kinds(&crashed).contains(&DefectKind::Corrupt), "byte {at}: {:?}", kinds(&crashed));
+        let left = read_path(&crashed);
+        assert!(left.len() < rows.len());
+        // Once, whatever becomes of the writer that takes it over.
+        drop(writer(&crashed));
+        fs::write(crashed.join(name), &changed).unwrap();
+        writer(&crashed).seal().unwrap();
+        let after = Recording::open(&crashed).unwrap();
+        assert_same(read(&after, &Query::default()), left);
+        let told: Vec<_> = after.losses().iter().filter(|loss| loss.cause == LossCause::Corrupt).collect();
+        assert_eq!(told.len(), 1, "byte {at}: {:?}", after.losses());
+    }
+    // One of which nothing can be read.
+    let mut changed = whole;
+    changed[20] ^= 1;
+    fs::write(store_dir.join(name), &changed).unwrap();
+    assert_eq!(kinds(&store_dir), [DefectKind::Corrupt]);
+    writer(&store_dir).seal().unwrap();
+    assert_eq!(Recording::open(&store_dir).unwrap().losses()[0].cause, LossCause::Corrupt);
 }
 
 #[test]
