@@ -18,6 +18,7 @@ use crate::{
     term::{Source, unknown},
     value::{Kind, Multi},
     warning::{self, FilterWarning},
+    whole,
 };
 
 /// What compiling needs to know and what it notices.
@@ -25,6 +26,8 @@ use crate::{
 pub(crate) struct Compiler {
     mode: Mode,
     pub(crate) warnings: Vec<FilterWarning>,
+    /// Where it uses fields that only a recording answers, and which.
+    pub(crate) needs_recording: Vec<(Span, &'static str)>,
     regexes: usize,
 }
 
@@ -36,7 +39,7 @@ type Compiled = Option<Node>;
 
 impl Compiler {
     pub(crate) fn new(mode: Mode) -> Self {
-        Self { mode, warnings: Vec::new(), regexes: 0 }
+        Self { mode, warnings: Vec::new(), needs_recording: Vec::new(), regexes: 0 }
     }
 
     /// Compiles a filter in which no macro and no saved filter is left. Macros count as true: their own text is
@@ -68,12 +71,12 @@ impl Compiler {
             Expr::Scope(scope) => self.scope(scope)?,
             Expr::Near(near) => {
                 let inner = self.surveyed("near", &near.inner, near.span)?;
-                Node::Survey(Box::new(Survey::near(inner, near.distance, by(near.by.as_ref())?)))
+                Node::Survey(Box::new(Survey::near(inner, near.distance, self.by(near.by.as_ref())?)))
             }
             Expr::Seq(seq) => {
                 let steps: Result<_, _> =
                     seq.steps.iter().map(|s| self.surveyed("seq", s, seq.span)).collect();
-                Node::Survey(Box::new(Survey::seq(steps?, seq.limit, by(seq.by.as_ref())?)))
+                Node::Survey(Box::new(Survey::seq(steps?, seq.limit, self.by(seq.by.as_ref())?)))
             }
             Expr::Time(test) => Node::Time(test.clone()),
             Expr::Life(life) => Node::Life(life.op, life.nanos),
@@ -125,6 +128,9 @@ impl Compiler {
     fn check(&mut self, check: &ast::Check) -> Result<Compiled, FilterError> {
         let source = self.source(&check.left)?;
         let Test::Compare { op, modifier, right } = &check.test else {
+            if let Source::Field(field) = &source {
+                self.warnings.extend(warning::of_exists(field, check.span));
+            }
             return Ok(Some(Node::Exists(Box::new(source))));
         };
         let spelt = match &source {
@@ -167,14 +173,24 @@ impl Compiler {
         Ok(Some(Node::Check(Box::new(Check { source, multi, op: *op, comparison, shared: None }))))
     }
 
-    fn source(&self, term: &Term) -> Result<Source, FilterError> {
+    fn source(&mut self, term: &Term) -> Result<Source, FilterError> {
         if let Term::Field { name, .. } = term
             && self.mode == Mode::Strict
             && !name.text.contains('.')
         {
             return Err(unknown(&name.text, name.span));
         }
-        Source::new(term)
+        let source = Source::new(term)?;
+        term.each_field(&mut |name| {
+            let known = fields::lookup(&name.text).map(|(def, _)| def.name);
+            self.needs_recording
+                .extend(known.filter(|known| whole::needs_recording(known)).map(|known| (name.span, known)));
+        });
+        Ok(source)
+    }
+
+    fn by(&mut self, term: Option<&Term>) -> Result<Option<Source>, FilterError> {
+        term.map(|term| self.source(term)).transpose()
     }
 
     /// The type to compare as: raw arguments are what they are compared with.
@@ -243,7 +259,13 @@ impl Compiler {
         Ok(())
     }
 
-    fn fields(&self, left: Source, op: Op, right: &Term, check: &ast::Check) -> Result<Node, FilterError> {
+    fn fields(
+        &mut self,
+        left: Source,
+        op: Op,
+        right: &Term,
+        check: &ast::Check,
+    ) -> Result<Node, FilterError> {
         let source = self.source(right)?;
         let refuse = |problem| {
             Err(FilterError::new(
@@ -316,10 +338,6 @@ fn applies(op: Op, modified: bool, kind: Kind, multi: Multi, check: &ast::Check)
         Op::ALL.iter().filter(|op| fields::applies(**op, kind, multi)).map(|op| op.as_str()).collect();
     let kind = FilterErrorKind::Operator { op: op.as_str(), subject, kind: phrase };
     Err(FilterError::new(check.span, kind).suggest(format!("it has `{}`", names.join("`, `"))))
-}
-
-fn by(term: Option<&Term>) -> Result<Option<Source>, FilterError> {
-    term.map(Source::new).transpose()
 }
 
 /// `evt.around[T]=D`.

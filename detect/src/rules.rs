@@ -8,6 +8,7 @@ mod exception;
 mod falco_json;
 mod output;
 mod read;
+mod uses;
 mod yaml;
 
 use std::{collections::HashMap, path::Path, time::Duration};
@@ -23,7 +24,7 @@ use crate::{
     rows::RuleRows,
     shared,
     syntax::ast::Expr,
-    whole::{self, WholeAsks},
+    whole::WholeAsks,
 };
 
 pub use draft::{Capture, CaptureScope};
@@ -39,6 +40,7 @@ pub struct RuleSet {
     /// Different sets of rules, by their positions.
     groups: Vec<Vec<u32>>,
     warnings: Vec<RuleWarning>,
+    uses: Vec<uses::Use>,
 }
 
 /// A rule.
@@ -147,10 +149,10 @@ impl RuleSet {
         for (name, text) in files {
             collector.file(name, text);
         }
-        let (mut rules, warnings) = compiler::compile(collector)?;
+        let compiler::Compiled { mut rules, warnings, uses } = compiler::compile(collector)?;
         shared::share(rules.iter_mut().map(|rule| &mut rule.node));
         let (slots, groups) = index(&rules);
-        Ok(Self { rules, slots, groups, warnings })
+        Ok(Self { rules, slots, groups, warnings, uses })
     }
 
     /// All rules, in the order of their definition.
@@ -193,15 +195,19 @@ impl RuleSet {
         WholeAsks::by(|is| self.asks(is))
     }
 
-    /// The fields that rules ask for, or show, and that only a recording answers, each with the rules' names: where a recorder
-    /// asks these rules, they never have a value.
-    pub fn needs_recording(&self) -> Vec<(&'static str, Vec<&str>)> {
-        let all = crate::fields::fields().map(|def| def.name).filter(|name| whole::needs_recording(name));
-        let asking = |name: &'static str| {
-            let rules = self.rules.iter().filter(|rule| rule.enabled && rule.asks(|field| field == name));
-            (name, rules.map(|rule| rule.name.as_str()).collect::<Vec<_>>())
+    /// Whether any rule asks for alerts, or shows them: then the frame has to know them.
+    pub fn asks_alerts(&self) -> bool {
+        self.asks(|field| field.starts_with("alert."))
+    }
+
+    /// Where enabled rules, and macros that may be theirs, use fields that only a recording answers: where a recorder asks these
+    /// rules, they never have a value.
+    pub fn needs_recording(&self) -> Vec<&RuleWarning> {
+        let is_asked = |own: &&uses::Use| match &own.rule {
+            Some(name) => self.rules.iter().any(|rule| rule.enabled && rule.name == *name),
+            None => self.asks(|field| field == own.field),
         };
-        all.map(asking).filter(|(_, rules)| !rules.is_empty()).collect()
+        self.uses.iter().filter(is_asked).map(|own| &own.warning).collect()
     }
 
     /// Whether any rule asks for such a field, or shows it.

@@ -39,6 +39,17 @@ pub(crate) fn of_check(field: &FieldRef, op: Op, right: &Right, span: Span) -> V
     warnings
 }
 
+/// Of a field that is asked whether it has a value.
+pub(crate) fn of_exists(field: &FieldRef, span: Span) -> Option<FilterWarning> {
+    Some(FilterWarning { span, message: unrecorded(field)? })
+}
+
+/// Of a field that nothing recorded can answer.
+fn unrecorded(field: &FieldRef) -> Option<String> {
+    let name = field.def().name;
+    (!field.def().is_recorded()).then(|| format!("`{name}` is not recorded: the check is never true"))
+}
+
 /// The values on the right side, and whether each stands for itself: the ends of a range do not.
 fn literals(right: &Right) -> Vec<(&Literal, bool)> {
     match right {
@@ -60,11 +71,12 @@ fn of_field(field: &FieldRef, op: Op) -> Option<String> {
     if name == "evt.dir" {
         return Some("`evt.dir` is ignored: calls are recorded when they return".to_owned());
     }
-    if !field.def().is_recorded() {
-        return Some(format!("`{name}` is not recorded: the check is never true"));
-    }
-    (op == Op::Ne && field.multi() == Multi::Ancestors)
-        .then(|| format!("`{name} !=` is true when any ancestor differs; write `not {name} = ...` for none"))
+    let any_ancestor = || {
+        (op == Op::Ne && field.multi() == Multi::Ancestors).then(|| {
+            format!("`{name} !=` is true when any ancestor differs; write `not {name} = ...` for none")
+        })
+    };
+    unrecorded(field).or_else(any_ancestor)
 }
 
 /// Of a value that a field with a list of values never has.

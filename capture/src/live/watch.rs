@@ -175,8 +175,8 @@ fn load(config: &RulesConfig) -> Result<Option<Rules>, RulesError> {
     for warning in set.warnings() {
         warn!("{warning}");
     }
-    for (field, rules) in set.needs_recording() {
-        warn!("`{field}` needs a recording and never has a value here; asked by {}", rules.join(", "));
+    for warning in set.needs_recording() {
+        warn!("{warning}");
     }
     let rules = Rules::new(set, config.budget);
     info!("{} rules in force", rules.active());

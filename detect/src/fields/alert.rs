@@ -10,9 +10,10 @@ family! {
     /// Alerts.
     Alert as Alert {
         Rule = "alert.rule", Text, Sides, Never:
-            "The rules, else the reasons, of the alerts about the container. Filters alone know alerts; rules do not. Ours.";
-        Source = "alert.source", Text, Sides, Never: "Who sent them: `falco`, `rules`, `person`, ... Ours.";
-        Priority = "alert.priority", Text, Sides, Never: "How bad they are, in the sender's words. Ours.";
+            "The rules, else the reasons, of the alerts about the container. Filters, `hunt` and the TUI know it; a recorder's \
+             rules do not. Ours.";
+        Source = "alert.source", Text, Sides, Never: "Who sent them: `falco`, `rules`, `person`, ... Known where `alert.rule` is. Ours.";
+        Priority = "alert.priority", Text, Sides, Never: "How bad they are, in the sender's words. Known where `alert.rule` is. Ours.";
     }
 }
 

@@ -11,6 +11,7 @@ use super::{
     draft::{Condition, ListDraft, RuleDraft},
     exception,
     output::Output,
+    uses::{self, Use},
     yaml::Place,
 };
 use crate::{
@@ -21,6 +22,7 @@ use crate::{
         self, FilterError, FilterErrorKind, Mode,
         ast::{Expr, Literal},
     },
+    whole,
 };
 
 /// Most values of all lists together, lists in lists put in.
@@ -38,13 +40,20 @@ const CONTAINER_INFO: &str = "%container.info";
 
 type Lists = HashMap<String, Vec<Literal>>;
 
+/// What files came to.
+pub(super) struct Compiled {
+    pub(super) rules: Vec<Rule>,
+    pub(super) warnings: Vec<RuleWarning>,
+    pub(super) uses: Vec<Use>,
+}
+
 /// Compiles what was collected.
-pub(super) fn compile(collector: Collector) -> Result<(Vec<Rule>, Vec<RuleWarning>), LoadError> {
+pub(super) fn compile(collector: Collector) -> Result<Compiled, LoadError> {
     let mut state = State { errors: collector.errors, warnings: collector.warnings, ..State::default() };
     state.lists(&collector.lists);
     for draft in &collector.macros {
         let item = format!("macro `{}`", draft.name);
-        if let Some(expr) = state.check(&item, &draft.condition, &draft.place) {
+        if let Some(expr) = state.check((&item, None), &draft.condition, &draft.place) {
             state.macros.insert(draft.name.clone(), expr);
         }
     }
@@ -58,7 +67,7 @@ pub(super) fn compile(collector: Collector) -> Result<(Vec<Rule>, Vec<RuleWarnin
         }
     }
     if state.errors.is_empty() {
-        Ok((rules, state.warnings))
+        Ok(Compiled { rules, warnings: state.warnings, uses: state.uses })
     } else {
         Err(LoadError { errors: state.errors })
     }
@@ -70,6 +79,7 @@ struct State {
     macros: HashMap<String, Expr>,
     errors: Vec<RuleError>,
     warnings: Vec<RuleWarning>,
+    uses: Vec<Use>,
 }
 
 impl State {
@@ -87,18 +97,26 @@ impl State {
         }
     }
 
-    /// Parses a condition and checks it by itself.
-    fn check(&mut self, item: &str, condition: &Condition, place: &Place) -> Option<Expr> {
+    /// Parses a condition and checks it by itself; the rule's name is told where it is a rule's.
+    fn check(
+        &mut self,
+        (item, rule): (&str, Option<&str>),
+        condition: &Condition,
+        place: &Place,
+    ) -> Option<Expr> {
         let text = condition.text();
         let parsed = syntax::parse(&text, Mode::Strict).and_then(|expr| {
             let listed = Expander::rules(None, &self.lists).expand(&expr)?;
             let mut compiler = Compiler::new(Mode::Strict);
             compiler.filter(&listed)?;
-            Ok((expr, compiler.warnings))
+            Ok((expr, compiler))
         });
         match parsed {
-            Ok((expr, warnings)) => {
-                for warning in warnings {
+            Ok((expr, compiler)) => {
+                for (span, field) in compiler.needs_recording {
+                    self.uses((item, rule), field, || condition.place(span.start, place));
+                }
+                for warning in compiler.warnings {
                     if self.warnings.len() >= MAX_TOLD {
                         break;
                     }
@@ -111,6 +129,14 @@ impl State {
                 self.refuse(item, condition, place, error);
                 None
             }
+        }
+    }
+
+    /// Remembers where a field is used that only a recording answers.
+    fn uses(&mut self, (item, rule): (&str, Option<&str>), field: &'static str, place: impl Fn() -> Place) {
+        if self.uses.len() < MAX_TOLD {
+            let warning = RuleWarning::new(&place(), uses::message(item, field));
+            self.uses.push(Use { rule: rule.map(str::to_owned), field, warning });
         }
     }
 
@@ -127,13 +153,17 @@ impl State {
 
     fn rule(&mut self, draft: &RuleDraft) -> Option<Rule> {
         let item = format!("rule `{}`", draft.name);
-        let own = self.check(&item, &draft.condition, &draft.place);
+        let own = self.check((&item, Some(&draft.name)), &draft.condition, &draft.place);
         let output = self.output(&item, draft);
         let (own, output) = (own?, output?);
         let mut parts = vec![own];
         for each in &draft.exceptions {
             match exception::condition(each, &item) {
-                Ok(condition) => parts.extend(condition.map(|condition| Expr::Not(Box::new(condition)))),
+                Ok(Some(condition)) => {
+                    self.uses_of_exception((&item, &draft.name), &condition, &each.place);
+                    parts.push(Expr::Not(Box::new(condition)));
+                }
+                Ok(None) => {}
                 Err(error) => {
                     self.errors.push(error);
                     return None;
@@ -179,17 +209,40 @@ impl State {
         })
     }
 
+    /// Its fields have no place of their own: its values were made into a text.
+    fn uses_of_exception(&mut self, (item, rule): (&str, &str), condition: &Expr, place: &Place) {
+        let mut compiler = Compiler::new(Mode::Strict);
+        // Whether it can be compiled is told with the rest of the rule.
+        drop(compiler.filter(condition));
+        compiler.needs_recording.sort_unstable_by_key(|(_, field)| *field);
+        compiler.needs_recording.dedup_by_key(|(_, field)| *field);
+        for (_, field) in compiler.needs_recording {
+            self.uses((item, Some(rule)), field, || place.clone());
+        }
+    }
+
     fn output(&mut self, item: &str, draft: &RuleDraft) -> Option<Output> {
         let pieces: Vec<&str> = draft.output.iter().map(|piece| piece.text.trim()).collect();
         let text = pieces.join(" ");
         let text = text.replace(CONTAINER_INFO, "");
-        let text = text.strip_prefix('*').unwrap_or(&text);
-        match Output::parse(&format!("{}{SUGGESTED}", text.trim_end())) {
-            Ok(output) => Some(output),
+        let shown = text.strip_prefix('*').unwrap_or(&text);
+        let place = |offset: usize| place_in_output(draft, offset + text.len() - shown.len());
+        match Output::parse(&format!("{}{SUGGESTED}", shown.trim_end())) {
+            Ok(output) => {
+                output.each_field(&mut |offset, field| {
+                    let name = field.def().name;
+                    if whole::needs_recording(name) {
+                        self.uses((item, Some(&draft.name)), name, || place(offset));
+                    } else if !field.def().is_recorded() && self.warnings.len() < MAX_TOLD {
+                        let message =
+                            format!("output of {item}: `{name}` is not recorded and never has a value");
+                        self.warnings.push(RuleWarning::new(&place(offset), message));
+                    }
+                });
+                Some(output)
+            }
             Err(error) => {
-                let offset = error.span.start;
-                let place =
-                    draft.output.first().map_or_else(|| draft.place.clone(), |piece| piece.place(offset));
+                let place = place(error.span.start);
                 self.errors.push(RuleError::new(
                     &place,
                     RuleErrorKind::Output { item: item.to_owned(), error: error.into() },
@@ -215,6 +268,19 @@ impl State {
             self.errors.extend(own);
         }
     }
+}
+
+/// The place of a byte of a rule's output: its pieces without the blanks around them, and a blank between.
+fn place_in_output(draft: &RuleDraft, offset: usize) -> Place {
+    let mut left = offset;
+    for (at, piece) in draft.output.iter().enumerate() {
+        let (blanks, length) = (piece.text.len() - piece.text.trim_start().len(), piece.text.trim().len());
+        if left <= length || at + 1 == draft.output.len() {
+            return piece.place(blanks + left);
+        }
+        left -= length + 1;
+    }
+    draft.place.clone()
 }
 
 fn flatten(

@@ -4,6 +4,7 @@ use afterimage_model::text::escape;
 
 use crate::{
     context::EventContext,
+    fields::FieldRef,
     syntax::{self, FilterError, ast::Span},
     term::Source,
     value::{Multi, Value},
@@ -18,7 +19,13 @@ pub(super) struct Output {
 #[derive(Debug)]
 enum Part {
     Text(String),
-    Field { name: String, source: Source, width: usize },
+    /// A field, and at which byte of the format it stands.
+    Field {
+        name: String,
+        at: usize,
+        source: Source,
+        width: usize,
+    },
 }
 
 /// What a field had at a hit.
@@ -68,7 +75,7 @@ impl Output {
             if !plain.is_empty() {
                 parts.push(Part::Text(std::mem::take(&mut plain)));
             }
-            parts.push(Part::Field { name: rest[..len].to_owned(), source, width });
+            parts.push(Part::Field { name: rest[..len].to_owned(), at: start, source, width });
             rest = &rest[len..];
         }
         plain.push_str(rest);
@@ -81,12 +88,17 @@ impl Output {
     /// Whether it shows a field of such a name.
     pub(super) fn asks(&self, is: impl Fn(&str) -> bool) -> bool {
         let mut any = false;
+        self.each_field(&mut |_, field| any |= is(field.def().name));
+        any
+    }
+
+    /// Calls `visit` with every field in it, and with the byte of the format at which it stands.
+    pub(super) fn each_field(&self, visit: &mut dyn FnMut(usize, &FieldRef)) {
         for part in &self.parts {
-            if let Part::Field { source, .. } = part {
-                source.each_field(&mut |field| any |= is(field.def().name));
+            if let Part::Field { source, at, .. } = part {
+                source.each_field(&mut |field| visit(*at, field));
             }
         }
-        any
     }
 
     /// The format's text at an event, safe to show, and its fields in order.
@@ -96,7 +108,7 @@ impl Output {
         for part in &self.parts {
             match part {
                 Part::Text(plain) => text.push_str(escape(plain.as_bytes()).as_str()),
-                Part::Field { name, source, width } => {
+                Part::Field { name, source, width, .. } => {
                     let value = FieldValue::new(source.shown(cx), source.multi());
                     let shown = value.to_string();
                     text.push_str(&shown);

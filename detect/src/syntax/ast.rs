@@ -156,6 +156,26 @@ pub enum Term {
     },
 }
 
+impl Term {
+    /// Calls `visit` with the name of every field in it.
+    pub(crate) fn each_field(&self, visit: &mut dyn FnMut(&Name)) {
+        match self {
+            Self::Field { name, .. } => visit(name),
+            Self::Call { args, .. } => args.iter().for_each(|arg| arg.each_field(visit)),
+        }
+    }
+}
+
+impl Arg {
+    fn each_field(&self, visit: &mut dyn FnMut(&Name)) {
+        match self {
+            Self::Term(term) => term.each_field(visit),
+            Self::Literal(_) => {}
+            Self::List(args) => args.iter().for_each(|arg| arg.each_field(visit)),
+        }
+    }
+}
+
 /// An argument of a function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Arg {

@@ -193,8 +193,8 @@ fn what_has_no_effect_is_warned_of() {
   skip-if-unknown-filter: true
 - rule: slow
   desc: d
-  condition: proc.name = x
-  output: o
+  condition: proc.name = x or proc.fdlimit exists
+  output: o %proc.vmrss
   priority: info
 - thing: x
 ";
@@ -207,12 +207,14 @@ fn what_has_no_effect_is_warned_of() {
         "f:12:34: rule `r`: `evt.dir` is ignored",
         "f:12:50: rule `r`: `proc.vmsize` is not recorded",
         "f:16:3: rule `skipped` is left out",
+        "f:24:31: rule `slow`: `proc.fdlimit` is not recorded",
+        "f:25:14: output of rule `slow`: `proc.vmrss` is not recorded",
         "f:22:3: rule `slow` can match events of almost any type",
         "f:27:3: item of unknown type",
     ] {
         assert!(warnings.iter().any(|warning| warning.starts_with(part)), "{part}: {warnings:#?}");
     }
-    assert_eq!(warnings.len(), 8, "{warnings:#?}");
+    assert_eq!(warnings.len(), 10, "{warnings:#?}");
     assert_eq!(rules.rules().len(), 2);
 }
 

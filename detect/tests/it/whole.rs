@@ -122,11 +122,52 @@ fn a_container_without_such_a_file_has_no_match() {
 fn what_needs_a_recording_is_named() {
     let filter = Filter::parse("file.deleted = true or (file.path = /x and proc.exe_sha256 exists)").unwrap();
     assert_eq!(filter.needs_recording(), ["proc.exe_sha256", "file.deleted"]);
-    let rules = "- rule: r\n  desc: d\n  condition: file.written = true\n  output: x %file.path %alert.rule\n  \
-                 priority: INFO\n";
-    let rules = RuleSet::parse(&[("r", rules)]).unwrap();
-    assert!(rules.asks_whole().files);
-    assert_eq!(rules.needs_recording(), [("file.written", vec!["r"]), ("alert.rule", vec!["r"])]);
+}
+
+#[test]
+fn where_rules_use_what_needs_a_recording_is_told_with_its_place() {
+    let text = "\
+- macro: told
+  condition: alert.source exists
+- macro: unused
+  condition: find.sev exists
+- rule: r
+  desc: d
+  condition: >
+    told and
+    file.written = true
+  output: x %file.path
+  priority: INFO
+  exceptions:
+    - name: e
+      fields: [proc.name, file.deleted]
+      values:
+        - [a, true]
+        - [b, true]
+- rule: r
+  output: and %alert.rule
+  override: {output: append}
+- rule: off
+  desc: d
+  condition: file.executed = true
+  output: x
+  priority: INFO
+  enabled: false
+";
+    let mut rules = RuleSet::parse(&[("f", text)]).unwrap();
+    assert_eq!((rules.asks_whole().files, rules.asks_alerts()), (true, true));
+    let told = |rules: &RuleSet| rules.needs_recording().iter().map(ToString::to_string).collect::<Vec<_>>();
+    let rest = "needs a recording and never has a value here";
+    let expected = [
+        format!("f:2:14: macro `told`: `alert.source` {rest}"),
+        format!("f:9:5: rule `r`: `file.written` {rest}"),
+        format!("f:19:16: rule `r`: `alert.rule` {rest}"),
+        format!("f:13:7: rule `r`: `file.deleted` {rest}"),
+    ];
+    assert_eq!(told(&rules), expected);
+    rules.switch(|rule| (rule.name == "r").then_some(false));
+    assert_eq!(told(&rules), Vec::<String>::new(), "nobody asks");
+    assert!(!rules.asks_alerts());
 }
 
 #[test]

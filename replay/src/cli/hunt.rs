@@ -201,6 +201,11 @@ fn search(
     let containers = part.uid().map(|uid| vec![ContainerUid::HOST, uid]).unwrap_or_default();
     let query = Query { containers, begin: None, end: part.span.end };
     let mut frame = events::frame(trace);
+    if rules.asks_alerts() {
+        // Whoever asks for alerts has to know where they cannot be read.
+        trace::alerts::alerts(trace)?;
+        frame = events::frame_with_names(trace, part.uid());
+    }
     if rules.asks_images() {
         frame.images = trace.images()?;
     }

@@ -208,6 +208,33 @@ fn filters_ask_what_became_of_containers_and_what_alerts_say() {
     }
 }
 
+/// Rules of `hunt` asked for alerts and never found one, and nothing said so.
+#[test]
+fn rules_of_a_hunt_know_alerts() {
+    let dir = tempfile::tempdir().expect("a directory");
+    staged::write_store(dir.path(), &staged::staged());
+    staged::write_triggers(dir.path());
+    let rules = dir.path().join("rules.yaml");
+    let text = "- rule: told\n  desc: d\n  condition: alert.priority = critical\n  output: o %alert.source\n  \
+                priority: info\n  warn_evttypes: false\n";
+    std::fs::write(&rules, text).expect("written");
+    let ran = afterimage(&[
+        "hunt",
+        "--rules",
+        rules.to_str().expect("UTF-8"),
+        dir.path().to_str().expect("UTF-8"),
+        "-o",
+        "jsonl",
+    ]);
+    assert!(!ran.stderr().contains("warning"), "{}", ran.stderr());
+    let hits = ran.json_lines().into_iter().filter_map(|line| {
+        let source = line["fields"]["alert.source"].as_str()?.to_owned();
+        Some((line["container_uid"].as_u64()?, source))
+    });
+    let hits: BTreeSet<_> = hits.collect();
+    assert_eq!(hits, [(1, "falco".to_owned()), (4, "falco".to_owned())].into());
+}
+
 #[test]
 fn a_process_has_an_end_when_it_has_ended() {
     let store = story().seal();

@@ -16,7 +16,7 @@ use super::{
     whole::with_wholes,
 };
 use crate::{
-    events::{frame, with_images},
+    events::{frame, frame_with_names, with_images},
     trace::Trace,
     tui::{
         case::is_technique,
@@ -40,7 +40,7 @@ pub(super) fn rules(trace: &Trace, key: StoryKey, file: &Path, job: &Job<'_>) ->
             return Ok(());
         }
     };
-    let mut frame = frame(trace);
+    let mut frame = if rules.asks_alerts() { frame_with_names(trace, Some(key.uid)) } else { frame(trace) };
     if rules.asks_images() {
         frame = with_images(trace, frame);
     }
