@@ -103,11 +103,41 @@ pub fn boot_now() -> BootNanos {
     BootNanos(now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64)
 }
 
-/// Both clocks, read as close together as may be.
+/// How often both clocks are read to take the closest.
+const READINGS: usize = 5;
+
+/// Both clocks, read as close together as may be: whoever reads them can be made to wait between the two.
 pub fn clock_pair() -> ClockPair {
-    let boot = boot_now();
-    let real = clock_gettime(ClockId::Realtime);
-    ClockPair { boot, real: real.tv_sec * 1_000_000_000 + real.tv_nsec }
+    let readings = std::array::from_fn::<Reading, READINGS, _>(|_| Reading::now());
+    Reading::closest(&readings)
+}
+
+/// A reading of `CLOCK_REALTIME`, nanoseconds since 1970, between two of `CLOCK_BOOTTIME`.
+#[derive(Debug, Clone, Copy)]
+struct Reading {
+    before: BootNanos,
+    real: i64,
+    after: BootNanos,
+}
+
+impl Reading {
+    fn now() -> Self {
+        let before = boot_now();
+        let real = clock_gettime(ClockId::Realtime);
+        Self { before, real: real.tv_sec * 1_000_000_000 + real.tv_nsec, after: boot_now() }
+    }
+
+    /// The pair of the reading that took least, its moment the middle of it; of several the first.
+    fn closest(readings: &[Self; READINGS]) -> ClockPair {
+        let [first, rest @ ..] = readings;
+        let closest = rest.iter().fold(first, |best, own| if own.took() < best.took() { own } else { best });
+        ClockPair { boot: BootNanos(closest.before.0 + closest.took() / 2), real: closest.real }
+    }
+
+    /// How long it took, nanoseconds.
+    fn took(&self) -> u64 {
+        self.after.0.saturating_sub(self.before.0)
+    }
 }
 
 /// Where a recording is made.
@@ -318,6 +348,26 @@ mod tests {
         let nowhere =
             "30 24 0:26 / /no/such/place rw - cgroup2 cgroup2 rw\n31 24 0:26 / /tmp rw - cgroup2 cgroup2 rw";
         assert_eq!(whole(nowhere, |kind, _| kind == "cgroup2"), None);
+    }
+
+    /// A recorder that had to wait between its two clocks told events of that pair later than they were.
+    #[test]
+    fn the_clocks_are_those_of_the_reading_that_took_least() {
+        let reading =
+            |before, real, after| Reading { before: BootNanos(before), real, after: BootNanos(after) };
+        // Real time is 7000 ahead.
+        let mut readings = [
+            reading(100, 7_900, 1_100),
+            reading(2_000, 9_020, 2_040),
+            reading(3_000, 10_004, 3_010),
+            reading(4_000, 11_006, 4_010),
+            reading(5_000, 14_000, 9_000),
+        ];
+        assert_eq!(Reading::closest(&readings), ClockPair { boot: BootNanos(3_005), real: 10_004 });
+        readings[4] = reading(9_000, 16_000, 9_000);
+        assert_eq!(Reading::closest(&readings), ClockPair { boot: BootNanos(9_000), real: 16_000 });
+        let (low, pair, high) = (boot_now(), clock_pair(), boot_now());
+        assert!(low <= pair.boot && pair.boot <= high, "{low:?} {pair:?} {high:?}");
     }
 
     #[test]
