@@ -18,7 +18,7 @@ use afterimage_format::{Event, EventFlags};
 pub use facts::Teller;
 pub(crate) use facts::record_type;
 pub(crate) use filters::Asked;
-pub use filters::{Filters, frame, frame_of, frame_with_names, with_images, with_whole};
+pub use filters::{Filters, SATURATED, frame, frame_of, frame_with_names, with_images, with_whole};
 pub use roll::roll;
 pub use row::{COLUMNS, EventRow, GapRow};
 pub use rows::count;

@@ -121,7 +121,7 @@ pub(super) fn run(args: &GrepArgs, session: &mut Session<'_>) -> Result<Verdict,
     }
     all.lacking.into_iter().for_each(|line| session.say(line));
     if filters.saturated() {
-        session.say("`near` or `seq` reached its bound in memory; the result may not be exact");
+        session.say(events::SATURATED);
     }
     // Nothing was asked for, and something is there.
     let none_asked = args.limit == Some(0) && all.more;

@@ -164,6 +164,9 @@ impl Filters {
     }
 }
 
+/// What is to be told where [`Filter::saturated`].
+pub const SATURATED: &str = "`near` or `seq` reached its bound in memory; the result may not be exact";
+
 /// What holds for a whole recording, without the names of moments.
 pub fn frame(trace: &Trace) -> Frame {
     Frame {

@@ -383,6 +383,8 @@ pub(crate) struct Sweep {
     pub(crate) by_container: BTreeMap<ContainerUid, Found>,
     /// Percent read so far; `None` when all was read.
     pub(crate) reading: Option<u8>,
+    /// Why it may be more or less than it should be.
+    pub(crate) doubt: Option<&'static str>,
 }
 
 /// Which stream.

@@ -34,10 +34,10 @@ pub(crate) struct Hits {
     pub(crate) touched: Arc<Touched>,
     /// Percent read so far; `None` when all was read.
     pub(crate) reading: Option<u8>,
-    /// There are more than are remembered.
+    /// There are more than are remembered: nothing behind the last was read.
     pub(crate) full: bool,
-    /// A bound of `near` or `seq` was reached: it may be more or less than it should be.
-    pub(crate) saturated: bool,
+    /// Why it may be more or less than it should be.
+    pub(crate) doubt: Option<&'static str>,
 }
 
 impl Hits {

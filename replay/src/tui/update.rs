@@ -370,11 +370,7 @@ pub(crate) fn receive(app: &mut App, reply: Reply) {
         }
         Reply::Sweep(key, found) => sweep::take(app, key, found),
         Reply::Stream(key, read) => stream::take(app, key, read),
-        Reply::Explain(lines) => {
-            if let Some(Popup::Explain(known @ None, _)) = &mut app.popup {
-                *known = Some(lines);
-            }
-        }
+        Reply::Explain(lines) => filtering::explained(app, lines),
         Reply::Keep(key, kept) => {
             app.list.kept.fill(key, kept);
             arrange(app);

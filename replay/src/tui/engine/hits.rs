@@ -13,7 +13,7 @@ use super::{
     Job,
     reading::{Looks, Step, walk},
     scan::percent,
-    whole::with_whole,
+    whole::{doubt, with_whole},
 };
 use crate::{
     events::{frame_of, is_shown},
@@ -41,6 +41,7 @@ pub(super) fn hits(trace: &Trace, key: HitsKey, library: &Library, job: &Job<'_>
         names: Names::default(),
         touched: Touched::default(),
     };
+    found.hits.doubt = doubt(&filter, &frame);
     let total = trace.recording.count_hint(&Query { containers: vec![key.uid], ..Query::default() });
     let over = walk(trace, (key.uid, None), (&frame, Looks::For(&filter)), job, &mut |step| {
         match step {
@@ -55,7 +56,6 @@ pub(super) fn hits(trace: &Trace, key: HitsKey, library: &Library, job: &Job<'_>
     })?;
     if !over {
         found.hand_over(None);
-        found.hits.saturated = filter.saturated() || frame.lacking().is_some();
         found.hits.touched = Arc::new(found.touched);
         (job.tell)(Reply::Hits(key, found.hits));
     }

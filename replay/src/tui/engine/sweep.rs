@@ -15,7 +15,7 @@ use super::{
     Job,
     reading::{Looks, Step, walk, walk_with},
     scan::percent,
-    whole::with_whole,
+    whole::{doubt, with_whole},
 };
 use crate::{
     events::{frame_of, is_shown},
@@ -133,6 +133,7 @@ impl Sweeper<'_> {
                 return Ok(true);
             }
         }
+        self.found.doubt = self.found.doubt.or_else(|| doubt(&filter, &frame));
         let looks = blocks.map_or(Looks::For(&filter), |blocks| Looks::In(&filter, blocks));
         let (trace, job, setup) = (self.trace, self.job, self.key.setup);
         walk_with(sieve, trace, (uid, None), (&frame, looks), job, &mut |step| {

@@ -6,7 +6,12 @@ use afterimage_detect::{Filter, Frame, WholeAsks};
 use afterimage_format::{ContainerUid, ReadError};
 
 use super::{Job, scan::STRIDE};
-use crate::trace::Trace;
+use crate::{events::SATURATED, trace::Trace};
+
+/// Why what a filter keeps may be more or less than it should be, of one that was shown all that it has to see first.
+pub(super) fn doubt(filter: &Filter, frame: &Frame) -> Option<&'static str> {
+    filter.saturated().then_some(SATURATED).or_else(|| frame.lacking())
+}
 
 /// The frame with what a filter asks of a container's whole life, or of those of all where none is named; none where nobody
 /// waits any more.

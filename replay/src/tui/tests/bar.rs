@@ -1,6 +1,59 @@
 //! The filter bar says what the filter does here, and what is wrong with it.
 
-use crate::tui::harness::Harness;
+use crate::tui::{feed::Reply, fixture, harness::Harness, update};
+
+fn answer(harness: &mut Harness, text: &str) {
+    harness.press("/ Ctrl-u");
+    harness.type_text(text);
+    harness.press("Enter");
+}
+
+/// The filter's line.
+fn bar(harness: &Harness) -> String {
+    let screen = harness.text();
+    screen.lines().map(str::trim).find(|line| line.starts_with("/ ")).expect("the bar").to_owned()
+}
+
+/// The command line said so, and no screen did.
+#[test]
+fn what_is_not_certain_of_a_filter_is_said_beside_it_and_explained() {
+    let why = "not certain: events of these containers were lost";
+    for (width, height) in [(80, 24), (120, 40)] {
+        let mut harness = Harness::new(width, height);
+        answer(&mut harness, "file.written = true");
+        let screen = harness.text();
+        assert!(bar(&harness).contains("not certain") && screen.contains(why), "{screen}");
+        update::begin_in(&mut harness.app, fixture::SIBLING);
+        harness.settle();
+        answer(&mut harness, "file.written = true");
+        assert!(bar(&harness).contains(" not certain (e)"), "{}", harness.text());
+        harness.press("e");
+        let screen = harness.text();
+        assert!(screen.contains(why) && screen.contains("`file.written` and its like"), "{screen}");
+        harness.press("Esc");
+        answer(&mut harness, "evt.type = openat");
+        assert!(!bar(&harness).contains("certain"), "{}", harness.text());
+        update::begin_in(&mut harness.app, fixture::INCIDENT);
+        harness.settle();
+        answer(&mut harness, "file.written = true");
+        assert!(!bar(&harness).contains("certain"), "this one lost nothing: {}", harness.text());
+    }
+}
+
+#[test]
+fn a_filter_that_keeps_more_than_is_remembered_says_so() {
+    let mut harness = Harness::new(80, 24);
+    harness.press("Enter");
+    answer(&mut harness, "evt.type = openat");
+    assert!(bar(&harness).contains(" hidden"), "{}", harness.text());
+    let opened = harness.app.opened.as_ref().expect("one");
+    let (key, hits) = opened.hits.entry().expect("hits");
+    let (key, mut hits) = (key.clone(), hits.clone());
+    hits.full = true;
+    update::receive(&mut harness.app, Reply::Hits(key, hits));
+    let line = bar(&harness);
+    assert!(line.contains("there are more") && !line.contains("hidden"), "nobody read the rest: {line}");
+}
 
 #[test]
 fn a_filter_that_only_events_can_answer_says_so_and_reads_them() {

@@ -126,7 +126,7 @@ fn what_was_found_so_far_is_shown_and_stays_where_the_search_is_ended() {
     );
     let first = EventId { time: BootNanos(1), block: 0, row: 0 };
     let found = [(fixture::INCIDENT, Found { count: 3, first })].into();
-    let part = Sweep { by_container: found, reading: Some(40) };
+    let part = Sweep { by_container: found, reading: Some(40), doubt: None };
     update::receive(&mut harness.app, Reply::Sweep(key.clone(), part));
     assert_eq!(listed(&harness), [fixture::INCIDENT]);
     assert!(harness.text().contains("1 of 4 containers  3 hits  40 % read"), "{}", harness.text());

@@ -1,5 +1,7 @@
 //! What the filter does: put in force, taken back, switched part by part.
 
+use afterimage_model::text::Safe;
+
 use super::{case, cells, completion};
 use crate::tui::{
     action::Action,
@@ -11,7 +13,7 @@ use crate::tui::{
     filter::{Filter, Verdict, sentence},
     screen::Screen,
     scroll::Scroll,
-    text::safe,
+    text::{safe, wrapped},
 };
 
 /// Filters that undoing remembers.
@@ -66,6 +68,21 @@ pub(super) fn explain(app: &mut App) {
     let Some(uid) = app.opened.as_ref().map(|o| o.uid) else { return };
     app.questions.push(Request::Explain(uid, text, app.bar.library.clone()));
     app.popup = Some(Popup::Explain(None, Scroll::default()));
+}
+
+/// Takes in what the filter reads; before it stands why what it keeps may be more or less than it should be.
+pub(super) fn explained(app: &mut App, lines: Vec<Safe>) {
+    let doubt = app.hits().and_then(|hits| hits.doubt).map(|why| safe!("not certain: {why}"));
+    let columns = usize::from(app.size.0.saturating_sub(12).min(96));
+    let mut all: Vec<Safe> = Vec::new();
+    if let Some(doubt) = doubt {
+        all.extend(wrapped(doubt.as_str(), columns).map(|row| safe!("{row}")));
+        all.push(Safe::default());
+    }
+    all.extend(lines);
+    if let Some(Popup::Explain(known @ None, _)) = &mut app.popup {
+        *known = Some(all);
+    }
 }
 
 /// Puts a text in force.
@@ -126,7 +143,7 @@ pub(crate) fn offered(app: &App) -> Vec<String> {
 }
 
 /// Gives the filter in force a name.
-pub(super) fn save(app: &mut App, name: &str) -> Result<(), afterimage_model::text::Safe> {
+pub(super) fn save(app: &mut App, name: &str) -> Result<(), Safe> {
     let name = name.trim().trim_start_matches('$');
     let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     if !is_name {

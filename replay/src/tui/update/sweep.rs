@@ -88,6 +88,10 @@ pub(super) fn take(app: &mut App, key: SweepKey, sweep: Sweep) {
             app.list.sweep.preview(key, sweep);
         }
     } else {
+        let is_new = app.list.found().is_none_or(|found| found.doubt.is_none() || found.reading.is_some());
+        if let Some(why) = sweep.doubt.filter(|_| is_new) {
+            app.complain(safe!("not certain: {why}"));
+        }
         app.list.sweep.fill(key, sweep);
         app.list.sweep_pace.end(app.uptime);
     }

@@ -267,7 +267,7 @@ fn filter_note(app: &App, brief: bool) -> Row {
         return Row::new().add("Enter applies, Esc cancels", Role::Dim);
     }
     let corrupt = app.subject().map_or(0, |row| app.catalog.corrupt(row.uid));
-    let (shown, total, what, reading) = match app.screen {
+    let (shown, total, what, hits) = match app.screen {
         Screen::Containers => {
             let rows = app.list.order.iter().filter_map(|at| app.catalog.containers.get(*at));
             let shown = rows.filter(|row| row.is_container).count() as u64;
@@ -278,9 +278,11 @@ fn filter_note(app: &App, brief: bool) -> Row {
         _ => {
             let total = app.subject().map_or(0, |row| row.events);
             let hits = app.hits();
-            (hits.map(|hits| hits.len() as u64), total, "event", hits.and_then(|hits| hits.reading))
+            (hits.map(|hits| hits.len() as u64), total, "event", hits)
         }
     };
+    let reading = hits.and_then(|hits| hits.reading);
+    let doubt = doubt_note(hits.and_then(|hits| hits.doubt), Some(key_of(app, Action::Explain)));
     let mut row = Row::new();
     if app.screen == Screen::Containers && app.list.sought.is_some() {
         return search_note(app, shown.unwrap_or(0), &of_all(total, what, brief));
@@ -288,15 +290,18 @@ fn filter_note(app: &App, brief: bool) -> Row {
     match shown {
         Some(shown) if shown == total && reading.is_none() => {
             row.push(&safe!("{}{}", counted(total, what), and_host(app)), Role::Dim);
+            row.append(doubt);
         }
         Some(shown) => {
             let all = of_all(total, what, brief);
             row.push(&safe!("{} of {all}{}", grouped(shown), and_host(app)), Role::Text);
+            row.append(doubt);
             match reading {
                 Some(percent) if app.has_unread_hits() => {
                     row.push(&safe!("  {percent} % read, then failed"), Role::Warn);
                 }
                 Some(percent) => row.push(&safe!("  {percent} % read"), Role::Warn),
+                None if hits.is_some_and(|hits| hits.full) => row.push("  there are more", Role::Warn),
                 None => {
                     let hidden = total.saturating_sub(shown);
                     let corrupt = if app.screen == Screen::Containers { 0 } else { corrupt.min(hidden) };
@@ -317,6 +322,7 @@ fn search_note(app: &App, shown: u64, total: &Safe) -> Row {
     let hits: u64 = found.map_or(0, |found| found.by_container.values().map(|found| found.count).sum());
     let text = safe!("{} of {total}{}  {}", grouped(shown), and_host(app), counted(hits, "hit"));
     let mut row = Row::new().add(&text, Role::Text);
+    row.append(doubt_note(found.and_then(|found| found.doubt), None));
     match found.map_or(Some(0), |found| found.reading) {
         Some(percent) if app.list.stopped => row.push(&safe!("  stopped at {percent} %"), Role::Warn),
         Some(percent) if app.list.sweep.has_failed() => {
@@ -326,6 +332,15 @@ fn search_note(app: &App, shown: u64, total: &Safe) -> Row {
         None => {}
     }
     row
+}
+
+/// That what is shown may be more or less than it should be, and the key to why; before what may be cut for lack of room.
+fn doubt_note(doubt: Option<&'static str>, key: Option<Safe>) -> Row {
+    match (doubt, key) {
+        (None, _) => Row::new(),
+        (Some(_), Some(key)) => Row::new().add(&safe!("  not certain ({key})"), Role::Warn),
+        (Some(_), None) => Row::new().add("  not certain", Role::Warn),
+    }
 }
 
 /// That the list of containers does not do what the filter says, where that is so: it reads no events.
