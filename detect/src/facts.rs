@@ -6,8 +6,8 @@
 
 use std::net::IpAddr;
 
-use afterimage_format::{BootNanos, ContainerUid, TaskKey};
-use afterimage_model::describe::FdNames;
+use afterimage_format::{BootNanos, ContainerUid, Event, TaskKey};
+use afterimage_model::{describe::FdNames, net::ConversationKey};
 
 /// The state at the moment of an event.
 pub trait Facts {
@@ -34,6 +34,11 @@ pub trait Facts {
 
     /// The server name that the TLS client said on this connection.
     fn server_name(&self, _container: ContainerUid, _socket: &Socket) -> Option<&[u8]> {
+        None
+    }
+
+    /// The conversation that an event on a descriptor of its process belongs to, whose program told this address.
+    fn conversation(&self, _event: &Event<'_>, _fd: i32, _told: Option<&[u8]>) -> Option<ConversationKey> {
         None
     }
 

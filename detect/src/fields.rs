@@ -8,6 +8,7 @@ mod evt;
 mod fd;
 mod file;
 mod find;
+mod net;
 mod open;
 mod path;
 mod process;
@@ -65,6 +66,7 @@ enum FieldId {
     Fd(fd::Fd),
     File(file::File),
     Find(find::Find),
+    Net(net::Net),
     Path(path::Path),
     User(user::User),
     Container(container::Container),
@@ -182,6 +184,7 @@ pub fn fields() -> impl Iterator<Item = &'static FieldDef> {
         container::Container::TABLE,
         alert::Alert::TABLE,
         find::Find::TABLE,
+        net::Net::TABLE,
         ABSENT,
     ]
     .into_iter()
@@ -200,7 +203,7 @@ pub fn lookup(name: &str) -> Option<(&'static FieldDef, Option<&str>)> {
 }
 
 /// First parts of field names.
-const FAMILIES: [&str; 13] = [
+const FAMILIES: [&str; 14] = [
     "evt",
     "syscall",
     "proc",
@@ -214,6 +217,7 @@ const FAMILIES: [&str; 13] = [
     "k8s",
     "alert",
     "find",
+    "net",
 ];
 
 /// Whether a dotted name begins like a field.
@@ -315,6 +319,7 @@ impl FieldRef {
             FieldId::Path(field) => path::get(field, cx),
             FieldId::File(field) => file::get(field, cx),
             FieldId::Find(field) => find::get(field, cx),
+            FieldId::Net(field) => net::get(field, cx),
             FieldId::User(field) => user::get(field, cx),
             FieldId::Container(field) => container::get(field, &self.arg, cx),
             FieldId::Alert(field) => alert::get(field, cx),

@@ -99,7 +99,6 @@ const ELSEWHERE: &str = "
 | question | where it is answered |
 | --- | --- |
 | who wrote how much to a file, and what it was called before | `afterimage files` |
-| bytes that a conversation moved in all (`net.*`) | `afterimage net`; an event's own are `evt.buflen.net.*` |
 | the events lost at one moment (`lost`) | every listing has the gaps in their places; `container.lost` counts them |
 ";
 

@@ -15,6 +15,7 @@ use afterimage_model::{
     describe::FdNames,
     dns,
     fds::{self, FdInfo, FdKind, SocketState},
+    net::ConversationKey,
     process::{self, ProcessKey},
     sockaddr::SocketAddress,
 };
@@ -225,6 +226,12 @@ impl Tracker {
         }
     }
 
+    /// What a descriptor is, or was that the last event closed.
+    fn info(&self, task: TaskKey, fd: i32) -> Option<&FdInfo> {
+        let closed = self.closed.as_ref().filter(|(tgid, own, _)| (*tgid, *own) == (task.tgid, fd));
+        self.world.fd(task, fd).or(closed.map(|(.., info)| info))
+    }
+
     fn socket(&self, task: TaskKey, fd: Option<i32>) -> Option<&fds::Socket> {
         self.world.fd(task, fd?)?.kind.socket()
     }
@@ -307,8 +314,7 @@ impl Facts for Tracker {
     }
 
     fn descriptor(&self, task: TaskKey, fd: i32) -> Option<Descriptor<'_>> {
-        let closed = self.closed.as_ref().filter(|(tgid, own, _)| (*tgid, *own) == (task.tgid, fd));
-        let info = self.world.fd(task, fd).or(closed.map(|(.., info)| info))?;
+        let info = self.info(task, fd)?;
         let mut descriptor = Descriptor { opened: Some(info.opened), ..descriptor_facts(info) };
         let moved = self.moved.filter(|(tgid, own, _)| (*tgid, *own) == (task.tgid, fd));
         if let Some((.., at)) = moved {
@@ -339,6 +345,10 @@ impl Facts for Tracker {
 
     fn server_name(&self, container: ContainerUid, socket: &Socket) -> Option<&[u8]> {
         self.greetings.of(container, socket)
+    }
+
+    fn conversation(&self, event: &Event<'_>, fd: i32, told: Option<&[u8]>) -> Option<ConversationKey> {
+        ConversationKey::of_event(self.info(event.task, fd)?.kind.socket()?, event, told)
     }
 
     fn names(&self) -> Option<&dyn FdNames> {

@@ -1,4 +1,4 @@
-//! What no event can answer by itself: what a container's whole life tells of its files and of its findings.
+//! What no event can answer by itself: what a container's whole life tells of its files, its findings and its conversations.
 //!
 //! A container's events are shown once to a [`Gatherer`] before filters are asked; what it made of them is in the
 //! [`crate::Frame`]. Memory is bounded per container: what there was no room for is not known, so that a field that asks for it
@@ -6,6 +6,7 @@
 
 mod files;
 mod findings;
+mod net;
 
 use afterimage_format::{BootNanos, ContainerUid, Event};
 use afterimage_model::World;
@@ -14,6 +15,8 @@ pub(crate) use files::Fate;
 use files::{FileTable, FilesGathered};
 pub(crate) use findings::Found;
 use findings::{FindingTable, FindingsGathered};
+pub(crate) use net::Moved;
+use net::{NetGathered, NetTable};
 
 use crate::{fields::FieldRef, prefilter::Verdict, program::Check, term::Source, value::Value};
 
@@ -24,30 +27,36 @@ pub struct WholeAsks {
     pub files: bool,
     /// Its findings.
     pub findings: bool,
+    /// How much went through its conversations.
+    pub net: bool,
 }
 
 impl WholeAsks {
     /// What a field asks for.
     pub(crate) fn of_field(name: &str) -> Self {
         let files = matches!(name, "file.written" | "file.executed" | "file.deleted" | "file.sha256");
-        Self { files, findings: name.starts_with("find.") }
+        Self { files, findings: name.starts_with("find."), net: name.starts_with("net.") }
     }
 
     /// What somebody asks for who tells whether a field that fits is among those asked.
     pub(crate) fn by(asks: impl Fn(&dyn Fn(&str) -> bool) -> bool) -> Self {
         let part = |is: fn(Self) -> bool| asks(&|field| is(Self::of_field(field)));
-        Self { files: part(|own| own.files), findings: part(|own| own.findings) }
+        Self { files: part(|own| own.files), findings: part(|own| own.findings), net: part(|own| own.net) }
     }
 
     /// Whether that is anything.
     pub fn is_any(self) -> bool {
-        self.files || self.findings
+        self.files || self.findings || self.net
     }
 
     /// What both ask for.
     #[must_use]
     pub fn with(self, other: Self) -> Self {
-        Self { files: self.files | other.files, findings: self.findings | other.findings }
+        Self {
+            files: self.files | other.files,
+            findings: self.findings | other.findings,
+            net: self.net | other.net,
+        }
     }
 }
 
@@ -56,6 +65,7 @@ impl WholeAsks {
 pub struct Whole {
     files: Option<FileTable>,
     findings: Option<FindingTable>,
+    net: Option<NetTable>,
     is_left_out: bool,
 }
 
@@ -70,18 +80,21 @@ impl Whole {
         self.is_left_out
             || self.files.as_ref().is_some_and(FileTable::is_partial)
             || self.findings.as_ref().is_some_and(FindingTable::is_partial)
+            || self.net.as_ref().is_some_and(NetTable::is_partial)
     }
 
     /// Every value that a field can have in the container, or in a range of its time; `None` where that is not known.
     fn values(&self, field: &str, range: Option<(BootNanos, BootNanos)>) -> Option<Values<'_>> {
         let files = self.files.as_ref().and_then(|files| files.values(field));
-        files.or_else(|| self.findings.as_ref()?.values(field, range))
+        let net = || self.net.as_ref()?.values(field);
+        files.or_else(|| self.findings.as_ref()?.values(field, range)).or_else(net)
     }
 
-    /// How much it remembers: names of files, findings.
+    /// How much it remembers: names of files, findings, conversations.
     pub fn size(&self) -> usize {
         let files = self.files.as_ref().map_or(0, FileTable::len);
-        files + self.findings.as_ref().map_or(0, FindingTable::len)
+        let findings = self.findings.as_ref().map_or(0, FindingTable::len);
+        files + findings + self.net.as_ref().map_or(0, NetTable::len)
     }
 
     pub(crate) fn findings(&self) -> Option<&FindingTable> {
@@ -91,6 +104,10 @@ impl Whole {
     pub(crate) fn files(&self) -> Option<&FileTable> {
         self.files.as_ref()
     }
+
+    pub(crate) fn net(&self) -> Option<&NetTable> {
+        self.net.as_ref()
+    }
 }
 
 /// Makes a [`Whole`] of a container's events.
@@ -99,6 +116,7 @@ pub struct Gatherer {
     uid: ContainerUid,
     files: Option<FilesGathered>,
     findings: Option<FindingsGathered>,
+    net: Option<NetGathered>,
 }
 
 impl Gatherer {
@@ -108,6 +126,7 @@ impl Gatherer {
             uid,
             files: asks.files.then(FilesGathered::new),
             findings: asks.findings.then(FindingsGathered::default),
+            net: asks.net.then(NetGathered::default),
         }
     }
 
@@ -119,6 +138,9 @@ impl Gatherer {
         if let Some(findings) = &mut self.findings {
             findings.apply(world, self.uid, event);
         }
+        if let Some(net) = &mut self.net {
+            net.apply(world, self.uid, event);
+        }
     }
 
     /// What was made of them.
@@ -127,6 +149,7 @@ impl Gatherer {
         Whole {
             files: self.files.map(|files| files.finish(uid)),
             findings: self.findings.map(|findings| findings.finish(uid)),
+            net: self.net.map(|net| net.finish(uid)),
             is_left_out: false,
         }
     }

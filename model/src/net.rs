@@ -9,6 +9,7 @@
 //! counted nowhere.
 
 mod greeting;
+mod key;
 mod record;
 mod ring;
 
@@ -22,6 +23,7 @@ use afterimage_format::{BootNanos, ContainerUid, Event, EventCode, EventFlags, F
 use ring::ByRing;
 
 pub use greeting::server_name;
+pub use key::ConversationKey;
 pub use record::{Conversation, Direction, Listener, Lookup, Name, NameSource, Participant};
 
 use crate::{
@@ -55,7 +57,7 @@ pub struct Network {
 #[derive(Debug, Default, Clone)]
 struct Net {
     conversations: Vec<Conversation>,
-    index: HashMap<Key, usize>,
+    index: HashMap<ConversationKey, usize>,
     /// Conversations of which there were signs before counting began, by their positions.
     before: HashSet<usize>,
     /// Connections that were begun and of which it is not known yet what became of them, by their descriptions.
@@ -83,15 +85,6 @@ struct UnderWay {
     interrupted: bool,
 }
 
-/// What makes a conversation one.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Key {
-    Out(&'static str, SocketAddress),
-    /// To whom is not known.
-    OutUnknown(&'static str),
-    In(&'static str, Option<SocketAddress>, Option<IpAddr>),
-}
-
 impl Network {
     /// Nothing known.
     pub fn new() -> Self {
@@ -116,6 +109,13 @@ impl Network {
     /// The conversations of a container, by their first sign; those with no sign since counting began are among them.
     pub fn conversations(&self, container: ContainerUid) -> &[Conversation] {
         self.containers.get(&container).map(|n| n.conversations.as_slice()).unwrap_or_default()
+    }
+
+    /// The conversations of a container, each with its key.
+    pub fn keyed(&self, container: ContainerUid) -> impl Iterator<Item = (&ConversationKey, &Conversation)> {
+        let net = self.containers.get(&container);
+        net.into_iter()
+            .flat_map(|net| net.index.iter().filter_map(|(key, at)| Some((key, net.conversations.get(*at)?))))
     }
 
     /// The conversations that are counted, each with whether there were signs of it before counting began.
@@ -225,10 +225,6 @@ impl Look<'_> {
             Some(ring) => ring.seen(socket),
             None => socket,
         })
-    }
-
-    fn told(&self, tag: FieldTag) -> Option<SocketAddress> {
-        self.event.bytes(tag).and_then(SocketAddress::parse).filter(SocketAddress::is_named)
     }
 
     fn apply(&mut self, action: Action) {
@@ -411,8 +407,7 @@ impl Look<'_> {
             self.net.unknown = self.net.unknown.saturating_add(bytes);
         }
         let Some(socket) = self.socket(fd).filter(is_talk) else { return };
-        // A datagram's own address is whom it went to or came from.
-        let told = self.told(FieldTag::SOCKADDR);
+        let told = datagram_peer(self.event.bytes(FieldTag::SOCKADDR));
         let claimed = told.is_some().then_some(true);
         let peer = told.or_else(|| socket.peer.clone());
         let peeked = streams::peeks(self.event);
@@ -501,13 +496,7 @@ impl Look<'_> {
 
     /// The position of the conversation of a socket with a peer, begun when it is new.
     fn conversation(&mut self, socket: &Socket, peer: Option<SocketAddress>) -> Option<usize> {
-        let protocol = socket.protocol_name();
-        let is_out = !socket.accepted && socket.state == SocketState::Connected;
-        let key = match &peer {
-            Some(peer) if !socket.accepted => Key::Out(protocol, peer.clone()),
-            None if is_out => Key::OutUnknown(protocol),
-            peer => Key::In(protocol, socket.local.clone(), peer.as_ref().and_then(SocketAddress::ip)),
-        };
+        let key = ConversationKey::new(socket, peer.as_ref());
         if let Some(at) = self.net.index.get(&key) {
             return Some(*at);
         }
@@ -515,8 +504,7 @@ impl Look<'_> {
             self.net.dropped += u64::from(self.counts);
             return None;
         }
-        let direction = if matches!(key, Key::In(..)) { Direction::In } else { Direction::Out };
-        let mut conversation = Conversation::new(protocol, direction, self.event.time);
+        let mut conversation = Conversation::new(socket.protocol_name(), key.direction(), self.event.time);
         conversation.local = socket.local.clone();
         for name in peer
             .as_ref()
@@ -570,6 +558,11 @@ impl Look<'_> {
             }
         }
     }
+}
+
+/// A datagram's own address, which is whom it went to or came from.
+fn datagram_peer(told: Option<&[u8]>) -> Option<SocketAddress> {
+    told.and_then(SocketAddress::parse).filter(SocketAddress::is_named)
 }
 
 /// Whether bytes through this socket are a conversation worth listing.

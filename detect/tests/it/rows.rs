@@ -16,7 +16,7 @@ use proptest::{prelude::*, sample::select};
 const UIDS: [ContainerUid; 2] = [ContainerUid(1), ContainerUid(2)];
 
 /// All that can be asked of whole lives.
-const ALL: WholeAsks = WholeAsks { files: true, findings: true };
+const ALL: WholeAsks = WholeAsks { files: true, findings: true, net: true };
 
 /// Checks that columns may or may not answer.
 const CHECKS: &[&str] = &[
@@ -104,6 +104,8 @@ const CHECKS: &[&str] = &[
     "file.ext exists",
     "file.written = true",
     "file.written = false",
+    "net.bytes_out > 4",
+    "not net.bytes_in exists",
     "file.executed exists",
     "file.deleted != true",
     "file.deleted = true",

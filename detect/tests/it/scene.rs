@@ -246,7 +246,7 @@ impl Scene {
     /// What the whole of it tells.
     fn whole(&self) -> Whole {
         let mut tracker = Tracker::new();
-        let mut gatherer = Gatherer::new(self.uid, WholeAsks { files: true, findings: true });
+        let mut gatherer = Gatherer::new(self.uid, WholeAsks { files: true, findings: true, net: true });
         for event in &self.events {
             event.with(|event| {
                 tracker.apply(self.uid, event);

@@ -6,7 +6,7 @@ use afterimage_format::{
     layout::{self, artifact},
 };
 
-use crate::scene::{ENOENT, Program, READ, REWRITE, Scene};
+use crate::scene::{ENOENT, Program, READ, REWRITE, Scene, address};
 
 /// `AT_FDCWD`.
 const CWD: u64 = (-100i64).cast_unsigned();
@@ -187,4 +187,53 @@ fn a_finding_is_told_at_the_event_it_rests_on() {
     let filter = Filter::parse("find.sev = notice").unwrap();
     let verdict = filter.prefilter(&frame).container(scene.uid, Some(&scene.record));
     assert_eq!(verdict, afterimage_detect::Verdict::Never);
+}
+
+#[test]
+fn what_a_connection_moved_is_known_at_each_of_its_events() {
+    let (first, second) = (address("10.0.0.9:53"), address("10.0.0.9:54"));
+    let scene = Scene::new()
+        .run(1, 100, "/bin/sh", &["sh"]) // 1, 2
+        .tcp(100, 3) // 3
+        .connect(100, 3, "10.0.0.1:4000", "10.0.0.2:443", 0) // 4
+        .call(100, "write", &[3, 0, 100], 100, &[]) // 5
+        .tcp(100, 4) // 6
+        .connect(100, 4, "10.0.0.1:4001", "10.0.0.3:443", 0) // 7
+        .call(100, "write", &[4, 0, 7], 7, &[]) // 8
+        .call(100, "read", &[3, 0, 50], 50, &[]) // 9
+        .call(100, "close", &[3], 0, &[]) // 10
+        .open(100, "/srv/in", READ, 5) // 11
+        .call(100, "sendfile", &[4, 5, 0, 9], 9, &[]) // 12
+        .call(100, "socket", &[2, 2, 0], 6, &[]) // 13
+        .call(100, "sendto", &[6, 0, 1200, 0, 0, 16], 1200, &[(FieldTag::SOCKADDR, &first)]) // 14
+        .call(100, "sendto", &[6, 0, 1, 0, 0, 16], 1, &[(FieldTag::SOCKADDR, &second)]) // 15
+        .call(100, "close", &[4], 0, &[]); // 16
+    assert_eq!(scene.kept("net.bytes_out = 100"), [4, 5, 9, 10], "also before, and where it is closed");
+    assert_eq!(scene.kept("net.bytes_in = 50"), [4, 5, 9, 10]);
+    assert_eq!(scene.kept("net.bytes_out = 16"), [7, 8, 12, 16], "what was sent of a file is among it");
+    assert_eq!(scene.kept("net.bytes_out > 1000"), [14], "a datagram's peer is its own");
+    assert_eq!(scene.kept("net.bytes_out = 1"), [15]);
+    assert_eq!(scene.kept("not net.bytes_out exists"), [1, 2, 3, 6, 11, 13]);
+    let frame = scene.frame();
+    let verdict =
+        |text: &str| Filter::parse(text).unwrap().prefilter(&frame).container(scene.uid, Some(&scene.record));
+    assert_eq!(verdict("net.bytes_out > 1200"), afterimage_detect::Verdict::Never);
+    assert_eq!(verdict("net.bytes_out >= 1200"), afterimage_detect::Verdict::Maybe);
+    assert_eq!(Filter::parse("net.bytes_in > 1").unwrap().needs_recording(), ["net.bytes_in"]);
+}
+
+/// A call that passes bytes on between two connections is about both.
+#[test]
+fn of_a_call_between_two_connections_both_are_asked() {
+    let scene = Scene::new()
+        .run(1, 100, "/bin/sh", &["sh"]) // 1, 2
+        .tcp(100, 3) // 3
+        .connect(100, 3, "10.0.0.1:4000", "10.0.0.2:443", 0) // 4
+        .tcp(100, 4) // 5
+        .connect(100, 4, "10.0.0.1:4001", "10.0.0.3:443", 0) // 6
+        .call(100, "write", &[4, 0, 1], 1, &[]) // 7
+        .call(100, "splice", &[3, 0, 4, 0, 20, 0], 20, &[]); // 8
+    assert_eq!(scene.kept("net.bytes_in = 20"), [4, 8]);
+    assert_eq!(scene.kept("net.bytes_out = 21"), [6, 7, 8]);
+    assert_eq!(scene.kept("net.bytes_out = 21 and net.bytes_in = 20"), [8]);
 }

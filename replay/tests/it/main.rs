@@ -2,6 +2,7 @@
 
 mod agreement;
 mod bad_input;
+mod connections;
 mod demo;
 mod files;
 mod fixture;
