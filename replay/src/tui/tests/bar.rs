@@ -124,3 +124,22 @@ fn a_value_is_offered_once_whether_it_occurs_or_only_could() {
     texts.dedup();
     assert_eq!(texts.len(), count);
 }
+
+/// What is offered stands beside what is typed: Enter applies what is typed, and Tab alone takes what is offered.
+#[test]
+fn a_bare_word_is_what_is_looked_for_whatever_is_offered() {
+    for (keys, applied, typed) in
+        [("Enter", "deleted", None), ("Down Enter", "deleted", None), ("Tab", "", Some("file.deleted "))]
+    {
+        let mut harness = Harness::new(80, 24);
+        harness.press("Enter /");
+        harness.type_text("deleted");
+        let offered = &harness.app.bar.completion.candidates;
+        assert!(offered.iter().any(|(text, _)| text == "file.deleted"), "{offered:?}");
+        assert!(harness.text().contains("Tab takes it"), "{}", harness.text());
+        harness.press(keys);
+        assert_eq!(harness.app.bar.filter.text(), applied, "{keys}");
+        let line = harness.app.bar.edit.as_ref().map(|line| line.text());
+        assert_eq!(line.as_deref(), typed, "{keys}");
+    }
+}
