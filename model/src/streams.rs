@@ -145,21 +145,41 @@ impl Streams {
 
     /// Takes in an event that `world` has applied already.
     pub fn apply(&mut self, world: &World, container: ContainerUid, event: &Event<'_>) {
+        self.apply_told(world, container, event, &mut |_, _| {});
+    }
+
+    /// As [`Self::apply`]; `tell` is given the number of each stream that it went through, and what went.
+    pub fn apply_told(
+        &mut self,
+        world: &World,
+        container: ContainerUid,
+        event: &Event<'_>,
+        tell: &mut dyn FnMut(usize, &Transfer),
+    ) {
         self.standard.apply(world, container, event);
         for transfer in transfers(event) {
-            self.moved(world, container, event, transfer);
+            self.moved((world, container), event, transfer, tell);
         }
     }
 
     /// One end of a call.
-    fn moved(&mut self, world: &World, container: ContainerUid, event: &Event<'_>, transfer: Transfer) {
+    fn moved(
+        &mut self,
+        (world, container): (&World, ContainerUid),
+        event: &Event<'_>,
+        transfer: Transfer,
+        tell: &mut dyn FnMut(usize, &Transfer),
+    ) {
         let Some(process) = world.process_of_task(event.task) else { return };
         let standard = self.standard.of(world, container, event.task, transfer.fd);
         let set = self.containers.entry(container).or_default();
         let standard = standard.map(|which| (set.first_of(world, process), which));
         let Some((key, kind, label)) = identify(world, event, standard, transfer.fd) else { return };
-        let chunk = Chunk { time: event.time, task: event.task, process: process.key, transfer };
         let number = set.number(&key);
+        if let Some(number) = number {
+            tell(number, &transfer);
+        }
+        let chunk = Chunk { time: event.time, task: event.task, process: process.key, transfer };
         if self.begin <= event.time
             && let Some(at) = set.find(number, key, kind, event.time, self.limits)
         {

@@ -106,6 +106,7 @@ actions! {
         GoReplay => "replay", "the replay screen";
         GoTimeline => "timeline", "lanes of processes, files and peers";
         GoFollow => "follow", "what went through the selected process or conversation";
+        Streams => "streams", "every stream of the container: terminals, pipes, sockets; one to follow";
         GoTree => "tree", "the processes of the whole life";
         GoFiles => "files", "what was done to files";
         GoNet => "net", "the network";

@@ -16,6 +16,7 @@ mod rules;
 mod scan;
 mod story;
 mod stream;
+mod streams;
 mod sweep;
 mod until;
 mod values;
@@ -101,6 +102,7 @@ pub(crate) fn answer(
         Request::Until(key, images) => until::until(trace, &mut cache.reader, key, images, job)?,
         Request::Sweep(key, library) => sweep::sweep(trace, key, &library, job)?,
         Request::Stream(key) => stream::stream(trace, key, job)?,
+        Request::Streams(uid) => streams::streams(trace, uid, job)?,
         Request::Tally(key) => story::tally(trace, key, job)?,
         Request::Alerts(generation) => alerts::alerts(trace, &mut cache.alerts, generation, job),
     }

@@ -387,6 +387,30 @@ pub(crate) struct Sweep {
     pub(crate) doubt: Option<&'static str>,
 }
 
+/// The streams of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StreamList {
+    /// By their numbers.
+    pub(crate) rows: Vec<StreamRow>,
+    /// Streams for which there was no room.
+    pub(crate) left_out: usize,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StreamRow {
+    /// As `afterimage follow` has it.
+    pub(crate) number: usize,
+    /// What it is: `tcp 10.0.0.1:443`, `pipe`, ...
+    pub(crate) label: Safe,
+    /// First bytes.
+    pub(crate) first: BootNanos,
+    /// Bytes that processes read and wrote.
+    pub(crate) bytes: (u64, u64),
+    /// Who did first, as it was called then.
+    pub(crate) by: Safe,
+}
+
 /// Which stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StreamKey {
@@ -545,6 +569,8 @@ pub(crate) enum Request {
     Hits(HitsKey, Library),
     Keep(KeepKey, Library),
     Stream(StreamKey),
+    /// The streams of a container.
+    Streams(ContainerUid),
     /// Lists as they were at a moment; with the images of the whole life.
     Until(MomentKey, Arc<Images>),
     /// With the filters that it may use by name.
@@ -586,6 +612,7 @@ pub(crate) enum Reply {
     Keep(KeepKey, Kept),
     Explain(Vec<Safe>),
     Stream(StreamKey, Stream),
+    Streams(ContainerUid, StreamList),
     Until(MomentKey, Arc<Whole>),
     Sweep(SweepKey, Sweep),
     Tally(StoryKey, Tally),

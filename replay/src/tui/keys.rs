@@ -169,6 +169,7 @@ const DEFAULT: &[(Action, &[&str], Screens)] = &[
     (Action::GoReplay, &["2"], ALL),
     (Action::GoTimeline, &["3"], ALL),
     (Action::GoFollow, &["7"], ALL),
+    (Action::Streams, &["O"], TIMED),
     (Action::GoTree, &["4"], ALL),
     (Action::GoFiles, &["5"], ALL),
     (Action::GoNet, &["6"], ALL),
@@ -310,6 +311,7 @@ const TIMELINE_HINTS: &[Hint] = &[
 const FOLLOW_HINTS: &[Hint] = &[
     (&[Action::Play], "play"),
     (&[Action::Down, Action::Up], "line"),
+    (&[Action::Streams], "streams"),
     (&[Action::Side], "side"),
     (&[Action::Hex], "hex"),
     (&[Action::Save], "save"),

@@ -1,8 +1,8 @@
-//! A list to choose one thing from: values to keep or drop, texts to copy.
+//! A list to choose one thing from: values to keep or drop, texts to copy, streams.
 
 use afterimage_model::text::Safe;
 
-use crate::tui::{action::Action, scroll::Scroll};
+use crate::tui::{action::Action, scroll::Scroll, stream::Target};
 
 /// What a choice does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub(crate) enum Choice {
     Copy(Safe),
     /// Does what a key would.
     Do(Action),
+    /// Follows this.
+    Follow(Target),
 }
 
 /// The list.

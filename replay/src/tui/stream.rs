@@ -19,6 +19,8 @@ pub(crate) enum Target {
     Process(ProcessKey),
     /// Everything said with a peer; of accepted connections also the own address.
     Peer(SocketAddress, Option<SocketAddress>),
+    /// One stream by its number, and what it is in a few words.
+    Numbered(usize, Safe),
 }
 
 /// Which ways are shown.

@@ -11,5 +11,6 @@ mod live;
 mod moments;
 mod mouse;
 mod screens;
+mod streams;
 mod sweep;
 mod text;

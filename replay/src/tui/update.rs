@@ -122,6 +122,7 @@ fn screens(app: &mut App, action: Action) {
             go_about(app, app.screen);
             stream::follow(app);
         }
+        Action::Streams => stream::ask(app),
         Action::GoTree => go_about(app, Screen::Tree),
         Action::GoFiles => go_about(app, Screen::Files),
         Action::GoNet => go_about(app, Screen::Net),
@@ -370,6 +371,7 @@ pub(crate) fn receive(app: &mut App, reply: Reply) {
         }
         Reply::Sweep(key, found) => sweep::take(app, key, found),
         Reply::Stream(key, read) => stream::take(app, key, read),
+        Reply::Streams(uid, list) => stream::offer(app, uid, &list),
         Reply::Explain(lines) => filtering::explained(app, lines),
         Reply::Keep(key, kept) => {
             app.list.kept.fill(key, kept);

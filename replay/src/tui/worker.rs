@@ -63,7 +63,7 @@ impl Lane {
             }
             Request::Seek(..) => Self::Seeks,
             Request::Values(_) => Self::Values,
-            Request::Rules(..) | Request::Diff(_) => Self::Rules,
+            Request::Rules(..) | Request::Diff(_) | Request::Streams(_) => Self::Rules,
             Request::Hits(..) => Self::Hits,
             Request::Story(_) => Self::Stories,
             Request::Tally(_) | Request::Alerts(_) => Self::Tallies,

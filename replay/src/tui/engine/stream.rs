@@ -2,18 +2,19 @@
 
 use std::{collections::HashSet, ops::ControlFlow, sync::Arc};
 
-use afterimage_format::{Direction, Event, EventCode, EventId, Query, ReadError};
+use afterimage_format::{ContainerUid, Direction, Event, EventCode, EventFlags, EventId, Query, ReadError};
 use afterimage_model::{
     World, describe,
     fds::{FdInfo, FdKind},
     process::ProcessKey,
-    streams::transfers,
+    streams::{Streams, Transfer, transfers},
     text::Safe,
 };
 
 use super::{
     Job,
     scan::{STRIDE, percent},
+    streams::counted_only,
 };
 use crate::{
     trace::Trace,
@@ -44,18 +45,19 @@ pub(super) fn stream(trace: &Trace, key: StreamKey, job: &Job<'_>) -> Result<(),
         pieces: Vec::new(),
         bytes: 0,
         full: false,
+        streams: counted_only(),
     };
     let (mut seen, mut over) = (0_u64, false);
     trace.recording.walk(&query, None, Direction::Forward, &mut |id, uid, event| {
         seen += 1;
         // What a call closes is described by the state before it, what it opens by the state after it.
-        let is_end = event.code == EventCode::EXIT;
+        let is_end = event.code == EventCode::EXIT && !matches!(reader.target, Target::Numbered(..));
         if is_end {
-            reader.take(&world, id, event);
+            reader.take(&world, (id, uid), event);
         }
         world.apply(uid, event);
         if !is_end {
-            reader.take(&world, id, event);
+            reader.take(&world, (id, uid), event);
         }
         if seen.is_multiple_of(STRIDE) {
             over = (job.over)();
@@ -79,6 +81,8 @@ struct Reader {
     pieces: Vec<Piece>,
     bytes: usize,
     full: bool,
+    /// Gives streams their numbers, where one of them is the target.
+    streams: Streams,
 }
 
 impl Reader {
@@ -96,7 +100,10 @@ impl Reader {
     }
 
     /// Takes what the event adds to the stream, if anything.
-    fn take(&mut self, world: &World, id: EventId, event: &Event<'_>) {
+    fn take(&mut self, world: &World, (id, uid): (EventId, ContainerUid), event: &Event<'_>) {
+        if let Target::Numbered(number, _) = self.target {
+            return self.take_numbered(number, world, (id, uid), event);
+        }
         let Some(process) = world.process_of_task(event.task) else { return };
         let pid = event.task.tgid;
         let belongs = match &self.target {
@@ -105,7 +112,7 @@ impl Reader {
                     || self.family.contains(&process.key)
                     || process.parent.is_some_and(|parent| parent == *key || self.family.contains(&parent))
             }
-            Target::Peer(..) => false,
+            Target::Peer(..) | Target::Numbered(..) => false,
         };
         if belongs {
             self.family.insert(process.key);
@@ -125,6 +132,28 @@ impl Reader {
         match &self.target {
             Target::Process(_) => belongs && ((0..=2).contains(&fd) || info.is_some_and(is_talk)),
             Target::Peer(peer, local) => info.is_some_and(|info| is_with(info, peer, local.as_ref())),
+            Target::Numbered(..) => false,
+        }
+    }
+
+    /// Takes what the event adds to the stream of this number.
+    fn take_numbered(
+        &mut self,
+        number: usize,
+        world: &World,
+        (id, uid): (EventId, ContainerUid),
+        event: &Event<'_>,
+    ) {
+        // What a runtime does to set a container up is in none of its streams.
+        if event.flags.contains(EventFlags::SETUP) {
+            return;
+        }
+        let mut moved: Vec<Transfer> = Vec::new();
+        self.streams.apply_told(world, uid, event, &mut |own, transfer| {
+            moved.extend((own == number).then(|| transfer.clone()));
+        });
+        for transfer in moved {
+            self.push(Piece { id, pid: event.task.tgid, what: What::Moved(transfer) });
         }
     }
 }

@@ -6,7 +6,7 @@ use afterimage_model::{
     text::{Safe, escape, unescape},
 };
 
-use super::{Effect, command_line::command_line, filtering, update};
+use super::{Effect, command_line::command_line, filtering, stream, update};
 use crate::tui::{
     action::Action,
     app::{App, Popup},
@@ -199,6 +199,7 @@ pub(super) fn choose(app: &mut App, choice: Choice) {
             app.say(safe!("copied: {text}"));
             app.outbox.push(Effect::Copy(text));
         }
+        Choice::Follow(target) => stream::turn_to(app, target),
         Choice::Do(action) => {
             // What the terminal has to do is not offered in menus.
             let _ = update(app, action);

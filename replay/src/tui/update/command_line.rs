@@ -57,8 +57,12 @@ fn options(app: &App, opened: &Opened) -> String {
             text.push_str(&format!(" --begin {} --end {}", quoted(begin.as_str()), quoted(end.as_str())));
         }
         Screen::Follow => {
-            if let Some(Target::Process(key)) = &opened.target {
-                text.push_str(&format!(" --pid {}", key.tgid));
+            match &opened.target {
+                Some(Target::Numbered(number, _)) => {
+                    return format!("{text} --stream {number}  # the whole of it");
+                }
+                Some(Target::Process(key)) => text.push_str(&format!(" --pid {}", key.tgid)),
+                _ => {}
             }
             text.push_str("  # lists the streams; --stream N shows one");
         }

@@ -1,17 +1,25 @@
 //! Actions on the stream: whose it is, where in it one is.
 
-use afterimage_model::{findings::Severity, net::Direction, text::escape};
+use afterimage_format::ContainerUid;
+use afterimage_model::{
+    findings::Severity,
+    net::Direction,
+    text::{Safe, escape},
+};
 
 use super::{Effect, go};
 use crate::tui::{
-    app::App,
+    app::{App, Popup},
     evidence::Evidence,
-    feed::{Heading, StreamKey},
+    feed::{Heading, Request, StreamKey, StreamList, StreamRow},
     layout::Pane,
+    menu::{Choice, Menu},
+    moment::since,
     player::{Motion, Playhead},
     screen::Screen,
+    scroll::Scroll,
     stream::{Piece, Stream, Target},
-    text::{counted, safe},
+    text::{bytes, counted, safe},
 };
 
 /// Goes to the stream of what is selected: a conversation, a process, else the process of the playhead.
@@ -34,6 +42,16 @@ pub(super) fn follow(app: &mut App) {
         opened.telling = is_of_container;
     }
     let target = target.or_else(|| by_itself(app));
+    show(app, target);
+}
+
+/// Goes to a stream that was chosen.
+pub(super) fn turn_to(app: &mut App, target: Target) {
+    show(app, Some(target));
+}
+
+/// Goes to the stream of a target, else to the one that is followed.
+fn show(app: &mut App, target: Option<Target>) {
     let Some(opened) = &mut app.opened else {
         app.complain(safe!("no container to open"));
         return;
@@ -45,6 +63,52 @@ pub(super) fn follow(app: &mut App) {
     }
     opened.stream.try_again();
     go(app, Screen::Follow);
+}
+
+/// Asks which streams there are.
+pub(super) fn ask(app: &mut App) {
+    let Some(uid) = app.opened.as_ref().map(|opened| opened.uid) else { return };
+    app.questions.push(Request::Streams(uid));
+    app.say(safe!("reading which streams there are"));
+}
+
+/// Which streams there are came: they are offered where nothing else has begun since.
+pub(super) fn offer(app: &mut App, uid: ContainerUid, list: &StreamList) {
+    let Some(opened) = app.opened.as_ref().filter(|opened| opened.uid == uid) else { return };
+    if app.popup.is_some() || app.bar.edit.is_some() || !app.screen.needs_container() {
+        return;
+    }
+    let origin = opened.origin;
+    let choice = |row: &StreamRow| {
+        let (read, wrote) = row.bytes;
+        let text = safe!(
+            "{:>9} in {:>9} out {:>9}  {:<19}  {}",
+            bytes(read).as_str(),
+            bytes(wrote).as_str(),
+            since(row.first, origin).as_str(),
+            row.label.as_str(),
+            row.by
+        );
+        (text, Choice::Follow(Target::Numbered(row.number, row.label.clone())))
+    };
+    let rows: Vec<_> = list.rows.iter().map(choice).collect();
+    if rows.is_empty() {
+        app.complain(safe!("nothing went through a stream of this container that was recorded"));
+        return;
+    }
+    app.notice = None;
+    if list.left_out > 0 {
+        app.complain(safe!("{} more did not fit into memory", counted(list.left_out as u64, "stream")));
+    }
+    let followed = |(_, choice): &(Safe, Choice)| matches!(choice, Choice::Follow(target) if opened_target(app) == Some(target));
+    let cursor = rows.iter().position(followed).unwrap_or(0);
+    let menu =
+        Menu { title: "streams", opener: Some('O'), rows, scroll: Scroll { cursor, ..Scroll::default() } };
+    app.popup = Some(Popup::Menu(menu));
+}
+
+fn opened_target(app: &App) -> Option<&Target> {
+    app.opened.as_ref()?.target.as_ref()
 }
 
 /// Whose stream it is, where no other is followed yet: of a container the one that tells most, else that of the process of

@@ -32,7 +32,7 @@ pub(super) fn take(app: &mut App, request: &Request) {
             }
         }
         // Nothing stays asked: they are put when a key asks for them.
-        Request::Cells(..) | Request::Report(..) | Request::Rules(..) => {}
+        Request::Cells(..) | Request::Report(..) | Request::Rules(..) | Request::Streams(_) => {}
         Request::Page(..)
         | Request::Names(..)
         | Request::Moment(_)

@@ -88,6 +88,7 @@ fn of(app: &App) -> Safe {
             address(peer, talk.map_or("", |talk| talk.protocol))
         }
         Some(Target::Peer(peer, Some(local))) => safe!("{} at {}", address(peer, ""), address(local, "")),
+        Some(Target::Numbered(number, label)) => safe!("{number}: {label}"),
         Some(Target::Process(key)) => {
             let title = whole.and_then(|whole| whole.world.process(*key)).map(|process| process.title());
             title.map_or_else(|| safe!("{}", key.tgid), |title| safe!("{} {title}", key.tgid))
