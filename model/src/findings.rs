@@ -138,6 +138,17 @@ struct Written {
     name: Safe,
     created: bool,
     bytes: u64,
+    /// Of these, those of before it was emptied the last time.
+    emptied: u64,
+    /// It lost this name: what may have it since is another file.
+    gone: bool,
+}
+
+impl Written {
+    /// Bytes written since it was made or emptied.
+    fn content(&self) -> u64 {
+        self.bytes.saturating_sub(self.emptied)
+    }
 }
 
 impl Story {
@@ -222,6 +233,10 @@ impl Memory {
 
     /// What was known under a name, and below it, is known under another.
     fn rename(&mut self, from: &[u8], to: &[u8]) {
+        if from == to {
+            return;
+        }
+        self.lose_name(to);
         if let Some(written) = self.written.remove(from) {
             self.written.insert(to.to_vec(), written);
         }
@@ -232,6 +247,32 @@ impl Memory {
         let done =
             self.renames.apply(&mut self.written, both) && self.renames.apply(&mut self.executed, both);
         self.dropped += u64::from(!done);
+    }
+
+    /// Two files have each other's names.
+    fn exchange(&mut self, one: &[u8], other: &[u8]) {
+        swap(&mut self.written, one, other);
+        swap(&mut self.executed, one, other);
+        let mut all = true;
+        // What lies in directories, by a name that no path has: one goes to where the other is.
+        for both in [(one, &b"\0"[..]), (other, one), (&b"\0"[..], other)] {
+            all &=
+                self.renames.apply(&mut self.written, both) && self.renames.apply(&mut self.executed, both);
+        }
+        self.dropped += u64::from(!all);
+    }
+
+    /// The file that was written and still has this name.
+    fn written_at(&self, path: &[u8]) -> Option<&Written> {
+        self.written.get(path).filter(|written| !written.gone)
+    }
+
+    /// A name was removed, or given to another file. What was written by it may still be open, and be executed so.
+    fn lose_name(&mut self, path: &[u8]) {
+        if let Some(written) = self.written.get_mut(path) {
+            written.gone = true;
+        }
+        self.executed.remove(path);
     }
 
     fn remember_user(&mut self, key: ProcessKey, euid: Option<u32>) {
@@ -250,6 +291,12 @@ impl Memory {
             self.dropped += 1;
         }
     }
+}
+
+fn swap<V>(known: &mut BTreeMap<Vec<u8>, V>, one: &[u8], other: &[u8]) {
+    let (first, second) = (known.remove(one), known.remove(other));
+    known.extend(first.map(|value| (other.to_vec(), value)));
+    known.extend(second.map(|value| (one.to_vec(), value)));
 }
 
 #[cfg(test)]

@@ -12,7 +12,9 @@ use crate::{fds::FdKind, symbols, text, text::Safe};
 const ACCESS_MODE: u64 = 3;
 const O_CREAT: u64 = 0o100;
 const O_TRUNC: u64 = 0o1000;
+const O_TMPFILE: u64 = 0o20_000_000;
 const O_DIRECTORY: u64 = 0o200_000;
+const RENAME_EXCHANGE: u64 = 2;
 const SETUID_SETGID: u64 = 0o6000;
 const EXECUTE: u64 = 0o111;
 const EACCES: i64 = -13;
@@ -88,11 +90,10 @@ fn opened(act: &Act<'_>, memory: &mut Memory, flags: u64) -> Option<Seen> {
     let path = act.path()?;
     let writes = flags & ACCESS_MODE != 0 || flags & (O_CREAT | O_TRUNC) != 0;
     if writes && act.succeeded() {
-        // A file of that name may have been there: only O_CREAT says it may be new.
-        note_write(act, memory, &path, flags & O_CREAT != 0, 0);
+        note_open(act, memory, &path, flags);
         if flags & O_TRUNC != 0
             && places::is_trace(&path)
-            && memory.written.get(&path).is_none_or(|w| w.bytes == 0)
+            && memory.written_at(&path).is_none_or(|w| w.bytes == 0)
         {
             return Some(about(act, Severity::Notice, "log emptied", "T1070.002", &path));
         }
@@ -117,18 +118,33 @@ fn opened(act: &Act<'_>, memory: &mut Memory, flags: u64) -> Option<Seen> {
     Some(Seen::new(severity, place.title, place.attack, act.with_outcome(detail)))
 }
 
-/// Remembers that a file is written; `bytes` more.
-fn note_write(act: &Act<'_>, memory: &mut Memory, path: &[u8], created: bool, bytes: u64) {
-    if let Some(known) = memory.written.get_mut(path) {
-        known.bytes = known.bytes.saturating_add(bytes);
+/// Remembers that a file was opened to be written.
+fn note_open(act: &Act<'_>, memory: &mut Memory, path: &[u8], flags: u64) {
+    if let Some(known) = memory.written.get_mut(path).filter(|known| !known.gone) {
+        if flags & O_TRUNC != 0 {
+            (known.by, known.name, known.emptied) = (act.process.key, act.who(), known.bytes);
+        }
         return;
     }
-    if memory.written.len() >= MOST_REMEMBERED {
+    // A file of that name may have been there: only these say that it may be new.
+    remember(act, memory, path, flags & (O_CREAT | O_TMPFILE) != 0, 0);
+}
+
+/// Remembers that `bytes` were written to a file.
+fn note_write(act: &Act<'_>, memory: &mut Memory, path: &[u8], bytes: u64) {
+    match memory.written.get_mut(path) {
+        Some(known) => known.bytes = known.bytes.saturating_add(bytes),
+        None => remember(act, memory, path, false, bytes),
+    }
+}
+
+fn remember(act: &Act<'_>, memory: &mut Memory, path: &[u8], created: bool, bytes: u64) {
+    if memory.written.len() >= MOST_REMEMBERED && !memory.written.contains_key(path) {
         memory.dropped += 1;
         return;
     }
-    let written = Written { by: act.process.key, name: act.who(), created, bytes };
-    memory.written.insert(path.to_vec(), written);
+    let (by, name) = (act.process.key, act.who());
+    memory.written.insert(path.to_vec(), Written { by, name, created, bytes, emptied: 0, gone: false });
 }
 
 fn written(act: &Act<'_>, memory: &mut Memory, fd: i32) {
@@ -137,7 +153,7 @@ fn written(act: &Act<'_>, memory: &mut Memory, fd: i32) {
     if path.starts_with(b"/dev/") || path.starts_with(b"/proc/") {
         return;
     }
-    note_write(act, memory, path, false, bytes);
+    note_write(act, memory, path, bytes);
     let key = (act.process.key, fd);
     if memory.writing.len() < MOST_REMEMBERED || memory.writing.contains_key(&key) {
         memory.writing.insert(key, path.clone());
@@ -162,11 +178,11 @@ pub(super) fn ended(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {
 }
 
 fn downloaded(act: &Act<'_>, memory: &Memory, path: &[u8]) -> Option<Seen> {
-    let written = memory.written.get(path)?;
+    let written = memory.written_at(path)?;
     let downloaded = is_one_of(act.process, &DOWNLOADERS) && written.by == act.process.key;
     downloaded.then(|| {
         let detail =
-            Safe::format(format_args!("{}, {} B, by {}", text::escape(path), written.bytes, act.who()));
+            Safe::format(format_args!("{}, {} B, by {}", text::escape(path), written.content(), act.who()));
         Seen::new(Severity::Notice, "file downloaded", "T1105", detail)
     })
 }
@@ -180,7 +196,7 @@ fn mode_changed(act: &Act<'_>, memory: &Memory, path: Option<Vec<u8>>, mode: u64
         return None;
     }
     let title = "file made executable";
-    let severity = if memory.written.contains_key(&path) { Severity::Warning } else { Severity::Notice };
+    let severity = if memory.written_at(&path).is_some() { Severity::Warning } else { Severity::Notice };
     Some(about(act, severity, title, "T1222.002", &path))
 }
 
@@ -189,7 +205,11 @@ fn renamed(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {
         return None;
     }
     let (from, to) = (act.path()?, act.path2()?);
-    memory.rename(&from, &to);
+    if act.call() == "renameat2" && act.arg(4) & RENAME_EXCHANGE != 0 {
+        memory.exchange(&from, &to);
+    } else {
+        memory.rename(&from, &to);
+    }
     let place = places::changed(&to)?;
     Some(about(act, place.severity, place.title, place.attack, &to))
 }
@@ -226,14 +246,17 @@ fn remember_name(memory: &mut Memory, from: &[u8], to: Vec<u8>) {
         memory.dropped += 1;
         return;
     }
-    memory.written.insert(to, written);
+    memory.written.insert(to, Written { gone: false, ..written });
 }
 
 fn deleted(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {
     if !act.succeeded() {
         return None;
     }
-    removed(act, memory, &act.path()?)
+    let path = act.path()?;
+    let seen = removed(act, memory, &path);
+    memory.lose_name(&path);
+    seen
 }
 
 fn removed(act: &Act<'_>, memory: &Memory, path: &[u8]) -> Option<Seen> {

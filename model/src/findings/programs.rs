@@ -26,7 +26,7 @@ pub(super) fn look(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {
         disguised(exec),
         piped(act),
     ];
-    let first_time = remember(memory, exec.program());
+    let first_time = remember(memory, &program(act, exec));
     let worst = found.into_iter().flatten().max_by_key(|s| s.severity);
     if worst.as_ref().is_some_and(|s| s.severity >= Severity::Critical) {
         memory.remember_foreign(act.process.key);
@@ -34,6 +34,12 @@ pub(super) fn look(act: &Act<'_>, memory: &mut Memory) -> Option<Seen> {
     worst.or_else(|| {
         first_time.then(|| Seen::new(Severity::Info, "program executed", "", act.process.title()))
     })
+}
+
+/// The path of what was executed: a script's as claimed, made absolute.
+fn program(act: &Act<'_>, exec: &Exec) -> Vec<u8> {
+    let path = exec.program();
+    if path == &*exec.image { path.to_vec() } else { act.world.resolve(act.event.task, None, path) }
 }
 
 /// Remembers that an image was executed; false when it was before.
@@ -74,21 +80,27 @@ fn foreign_image(act: &Act<'_>, memory: &Memory, exec: &Exec) -> Option<Seen> {
     if exec.flags & EXE_MEMFD != 0 {
         return Some(Seen::new(Severity::Critical, "program executed from memory", "T1620", title));
     }
-    if let Some(written) = memory.written.get(exec.program()).or_else(|| memory.written.get(&*exec.image)) {
+    let unlinked = exec.flags & EXE_UNLINKED != 0;
+    let program = program(act, exec);
+    let written = [&program[..], &exec.image].into_iter().find_map(|path| memory.written.get(path));
+    if let Some(written) = written.filter(|written| unlinked || !written.gone) {
         let what = if written.created { "new file" } else { "changed file" };
-        let detail =
-            Safe::format(format_args!("{title}: {what}, {} B written by {}", written.bytes, written.name));
+        let detail = Safe::format(format_args!(
+            "{title}: {what}, {} B written by {}",
+            written.content(),
+            written.name
+        ));
         let script = exec.flags & EXE_SCRIPT != 0;
         let severity = if script { Severity::Warning } else { Severity::Critical };
         return Some(Seen::new(severity, "written, then executed", "T1105", detail));
     }
-    if exec.flags & EXE_UNLINKED != 0 {
+    if unlinked {
         return Some(Seen::new(Severity::Critical, "deleted program executed", "T1070.004", title));
     }
     if exec.flags & EXE_UPPER_LAYER != 0 {
         return Some(Seen::new(Severity::Critical, "program is not part of the image", "T1105", title));
     }
-    let scratch = SCRATCH.iter().any(|dir| is_below(exec.program(), dir));
+    let scratch = SCRATCH.iter().any(|dir| is_below(&program, dir));
     scratch.then(|| Seen::new(Severity::Warning, "program in a scratch directory executed", "T1059", title))
 }
 

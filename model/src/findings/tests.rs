@@ -481,3 +481,129 @@ fn a_secret_is_linked_by_its_descriptor_too() {
         "{told:?}"
     );
 }
+
+/// What is told of programs that were written before they were executed.
+fn told_of_written(events: &[OwnedEvent]) -> Vec<String> {
+    let title = "written, then executed: ";
+    let told = lines(events);
+    told.iter().filter_map(|line| Some(line.split_once(title)?.1.trim_end().to_owned())).collect()
+}
+
+#[test]
+fn a_file_in_the_place_of_a_deleted_one_is_another_one() {
+    let events = [
+        write_file(10, 1, 5, "/tmp/a", 3).to_vec(),
+        vec![run(14, 2, "/tmp/a", &["a"]), call(15, 1, "unlink", &[0], 0).with_path("/tmp/a")],
+        write_file(20, 3, 5, "/tmp/a", 100).to_vec(),
+        // Nobody executed this one.
+        vec![call(29, 4, "unlink", &[0], 0).with_path("/tmp/a")],
+        write_file(30, 5, 5, "/tmp/a", 7).to_vec(),
+        vec![run(40, 6, "/tmp/a", &["a", "2"])],
+    ]
+    .concat();
+    assert_eq!(
+        told_of_written(&events),
+        ["/tmp/a: new file, 3 B written by 1", "/tmp/a 2: new file, 7 B written by 5"]
+    );
+    let deleted = lines(&events).into_iter().filter(|line| line.contains("executed program deleted"));
+    assert_eq!(deleted.collect::<Vec<_>>(), ["warning executed program deleted: /tmp/a by 1 "]);
+    // One of the image comes back to that place.
+    let events = [
+        write_file(10, 1, 5, "/opt/a", 3).to_vec(),
+        vec![
+            call(14, 1, "rename", &[0, 0], 0).with_path("/opt/b").with_field(FieldTag::PATH2, b"/opt/a"),
+            run(15, 1, "/opt/a", &["a"]),
+        ],
+    ];
+    assert_eq!(lines(&events.concat()), ["info program executed: /opt/a"]);
+}
+
+#[test]
+fn who_wrote_a_deleted_program_that_is_executed_all_the_same_is_told() {
+    let mut events = write_file(10, 1, 5, "/tmp/a", 3).to_vec();
+    events.extend([
+        call(14, 1, "unlink", &[0], 0).with_path("/tmp/a"),
+        run(15, 1, "/tmp/a", &["a"]).with_number(exec::EXE_FLAGS, exec::EXE_UNLINKED),
+    ]);
+    assert_eq!(told_of_written(&events), ["/tmp/a [deleted]: new file, 3 B written by 1"]);
+}
+
+#[test]
+fn a_file_that_is_written_anew_is_who_wrote_it_lasts() {
+    let curl = run(5, 2, "/usr/bin/curl", &["curl"]).with_field(FieldTag::COMM, b"curl");
+    let events = [
+        write_file(10, 1, 5, "/tmp/a", 3).to_vec(),
+        vec![curl],
+        write_file(20, 2, 5, "/tmp/a", 100).to_vec(),
+        vec![run(30, 3, "/tmp/a", &["a"])],
+    ]
+    .concat();
+    assert_eq!(told_of_written(&events), ["/tmp/a: new file, 100 B written by 2 curl"]);
+    let downloaded = "notice file downloaded: /tmp/a, 100 B, by 2 curl".to_owned();
+    assert!(lines(&events).contains(&downloaded), "{:?}", lines(&events));
+}
+
+#[test]
+fn files_that_exchange_their_names_take_along_who_wrote_them() {
+    let exchange = |time, one: &str, other: &str| {
+        let event = call(time, 1, "renameat2", &[CWD, 0, CWD, 0, 2], 0).with_path(one);
+        event.with_field(FieldTag::PATH2, other.as_bytes())
+    };
+    let events = [
+        write_file(10, 1, 5, "/tmp/a", 3).to_vec(),
+        write_file(20, 2, 5, "/tmp/b", 4).to_vec(),
+        write_file(30, 3, 5, "/tmp/d1/p", 5).to_vec(),
+        write_file(40, 4, 5, "/tmp/d2/p", 6).to_vec(),
+        vec![exchange(50, "/tmp/a", "/tmp/b"), exchange(51, "/tmp/d1", "/tmp/d2")],
+        vec![run(60, 9, "/tmp/a", &["a"]), run(61, 9, "/tmp/b", &["b"])],
+        vec![run(62, 9, "/tmp/d1/p", &["p"]), run(63, 9, "/tmp/d2/p", &["p"])],
+    ];
+    assert_eq!(
+        told_of_written(&events.concat()),
+        [
+            "/tmp/a: new file, 4 B written by 2",
+            "/tmp/b: new file, 3 B written by 1",
+            "/tmp/d1/p: new file, 6 B written by 4",
+            "/tmp/d2/p: new file, 5 B written by 3",
+        ]
+    );
+}
+
+#[test]
+fn a_name_that_is_renamed_to_itself_is_not_lost() {
+    let mut events = write_file(10, 1, 5, "/tmp/a", 3).to_vec();
+    events.extend([
+        call(14, 1, "rename", &[0, 0], 0).with_path("/tmp/a").with_field(FieldTag::PATH2, b"/tmp/a"),
+        run(15, 1, "/tmp/a", &["a"]),
+    ]);
+    assert_eq!(told_of_written(&events), ["/tmp/a: new file, 3 B written by 1"]);
+}
+
+#[test]
+fn a_script_is_known_by_its_path_whatever_it_was_called() {
+    let script = |time, name: &str| {
+        let event =
+            run(time, 2, "/bin/busybox", &["sh", name]).with_number(exec::EXE_FLAGS, exec::EXE_SCRIPT);
+        event.with_field(FieldTag::FILENAME, name.as_bytes())
+    };
+    let mut events = vec![call(5, 2, "chdir", &[0], 0).with_path("/tmp")];
+    events.extend(write_file(10, 1, 5, "/tmp/x.sh", 3));
+    events.extend([script(20, "./x.sh"), call(30, 2, "unlink", &[0], 0).with_path("/tmp/x.sh")]);
+    let told = lines(&events);
+    assert!(told.iter().any(|line| line.starts_with("warning written, then executed: ")), "{told:?}");
+    assert!(
+        told.contains(&"warning executed program deleted: /tmp/x.sh by 2 busybox".to_owned()),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_file_that_was_made_without_a_name_is_new() {
+    let mut events = vec![
+        call(10, 1, "openat", &[CWD, 0, 0o20_200_002, 0o700], 5).with_kpath("/tmp/#17"),
+        call(11, 1, "write", &[5, 0, 0], 9),
+    ];
+    let link = call(12, 1, "linkat", &[CWD, 0, CWD, 0, 0x400], 0).with_path("/proc/self/fd/5");
+    events.extend([link.with_field(FieldTag::PATH2, b"/tmp/a"), run(15, 1, "/tmp/a", &["a"])]);
+    assert_eq!(told_of_written(&events), ["/tmp/a: new file, 9 B written by 1"]);
+}
