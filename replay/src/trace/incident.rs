@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use afterimage_format::{ContainerUid, Incident, Part, Recording};
+use afterimage_format::{BootNanos, ContainerUid, Incident, Part, Recording};
 use afterimage_model::text::escape;
 use serde_json::{Value, json};
 
@@ -16,6 +16,8 @@ use crate::failure::{Failure, shown};
 /// What the recorder calls its files, the older first.
 pub(super) const TRIGGERS: [&str; 2] = ["triggers.1.jsonl", "triggers.jsonl"];
 const PINS: &str = "pins.jsonl";
+/// What a time may lose on its way over the wall clock and back, in nanoseconds.
+const ROUNDED: u64 = 1_000_000;
 /// Longest line. An alert of 8 MiB may be written in twice as much.
 pub(super) const MAX_LINE: u64 = 24 << 20;
 
@@ -158,7 +160,12 @@ fn part(recording: &Recording, range: &Value) -> Option<Part> {
         let stamp: jiff::Timestamp = range[key].as_str()?.parse().ok()?;
         recording.clock().boot(i64::try_from(stamp.as_nanosecond()).ok()?)
     };
-    Some(Part { container: ContainerUid(range["uid"].as_u64()?), begin: at("from"), end: at("to") })
+    let container = ContainerUid(range["uid"].as_u64()?);
+    let known = recording.containers().iter().find(|known| known.record.uid == container);
+    let removed = known.and_then(|known| known.record.removed);
+    // Behind a container's end comes only what was still to be told of it: that its cgroups in other hierarchies are gone.
+    let goes_on = |end: &BootNanos| removed.is_none_or(|removed| end.0.saturating_add(ROUNDED) < removed.0);
+    Some(Part { container, begin: at("from"), end: at("to").filter(goes_on) })
 }
 
 /// Everything that is known of an incident, as one JSON object.

@@ -86,6 +86,35 @@ fn an_incident_has_its_part_of_its_container_and_its_alert() {
     }
 }
 
+/// With several hierarchies of cgroups a container's end is told once more after the first of them, up to which a pin goes: the extract
+/// of an incident that was over called itself partial.
+#[test]
+fn an_incident_up_to_its_containers_end_is_complete() {
+    let mut fixture = Fixture::new();
+    let mut record = container(1, Engine::Docker, &id("aa"), 0.0, &[]);
+    record.removed = Some(at(20.0));
+    fixture.container(&record);
+    for second in [10.0, 20.0, 20.000_2] {
+        fixture.call(1, second, task(10, 0.0), Call { nr: 39, ..Call::default() });
+        fixture.commit();
+    }
+    let store = fixture.seal();
+    let extracted = |to: &str| {
+        let covered = json!({"uid": 1, "from": "2026-11-21T11:58:00Z", "to": to});
+        let trigger =
+            json!({"kind": "trigger", "id": "t-0001", "body_sha256": EMPTY, "containers": [covered]});
+        fs::write(store.path.join("triggers.jsonl"), format!("{trigger}\n")).unwrap();
+        let file = store.path.join(format!("{}.aftx", to.len()));
+        let file = file.to_str().unwrap();
+        let ran = afterimage(&["extract", "--incident", "t-0001", store.arg(), "--to", file]);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        Recording::open(file.as_ref()).unwrap().containers()[0].events
+    };
+    assert_eq!(extracted("2026-11-21T11:58:22.0Z"), 3);
+    // It ends before that.
+    assert_eq!(extracted("2026-11-21T11:58:20Z"), 1);
+}
+
 /// The body of an alert could be changed, in a store as in an extract, and `verify` called all of it consistent.
 #[test]
 fn an_alert_that_was_changed_since_it_came_is_not_consistent() {
