@@ -76,7 +76,12 @@ fn of_field(field: &FieldRef, op: Op) -> Option<String> {
             format!("`{name} !=` is true when any ancestor differs; write `not {name} = ...` for none")
         })
     };
-    unrecorded(field).or_else(any_ancestor)
+    let orders = matches!(op, Op::Lt | Op::Le | Op::Gt | Op::Ge);
+    let by_weight = || {
+        (orders && matches!(name, "find.sev" | "alert.priority"))
+            .then(|| format!("`{name}` is compared letter by letter, not by weight; write `{name} in (...)`"))
+    };
+    unrecorded(field).or_else(by_weight).or_else(any_ancestor)
 }
 
 /// Of a value that a field with a list of values never has.

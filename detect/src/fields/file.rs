@@ -30,7 +30,8 @@ family! {
             "The same of whether it, or one of its names, was removed. Ours.";
         Sha256 = "file.sha256", Text, Sides, Never:
             "SHA-256 in small letters of the bytes that the file had when it was executed, where it is not of the container's \
-             image and could be read then. Known where `file.written` is. Ours.";
+             image and could be read then. What was executed from memory is no file: `proc.exe_sha256` has its hash. Known \
+             where `file.written` is. Ours.";
     }
 }
 

@@ -10,7 +10,7 @@ family! {
             "What the findings that rest on the event are called, as `afterimage report` and the TUI tell them: `program is not part of \
              the image`, ... The same observation is told once per container, so that only the first event of its kind has \
              it; the host and a container's set-up have none. Filters, `hunt` and the TUI know it; a recorder's rules do not. Ours.";
-        Sev = "find.sev", Text, Sides, Never: "How much they weigh: `info`, `notice`, `warning` or `critical`. Ours.";
+        Sev = "find.sev", Text, Sides, Never: "How much they weigh: `info`, `notice`, `warning` or `critical`; a text, of which `<` knows no order. Ours.";
         Attack = "find.attack", Text, Sides, Never:
             "The techniques of MITRE ATT&CK that they may be part of, such as `T1105`. Ours.";
     }

@@ -545,6 +545,8 @@ fn surprising_filters_are_warned_of() {
         ("fd.port in (22, 60000..70000)", "never `70000`"),
         ("proc.pid = -1", "`proc.pid` is from 0 to 4194304, never `-1`"),
         ("fd.num >= -2", "`fd.num` is from -1"),
+        ("find.sev >= warning", "write `find.sev in (...)`"),
+        ("alert.priority < Critical", "letter by letter"),
     ] {
         let filter = Filter::parse(filter).unwrap();
         assert!(
