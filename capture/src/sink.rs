@@ -404,7 +404,11 @@ impl Sink {
         if !self.silent.is_empty() && self.silent.remove(&uid) {
             self.put_container(uid);
         }
-        let runtime = self.lineage.member(event.task.tgid).and_then(|member| member.mnt_ns);
+        let member = self.lineage.member(event.task.tgid);
+        if member.is_none() {
+            self.phases.enters(uid, event.task.tgid);
+        }
+        let runtime = member.and_then(|member| member.mnt_ns);
         // A process that is there when recording begins is payload, unless its container's beginning was seen.
         let begins = event.code == EventCode::PROCESS
             && self.registry.get(uid).is_some_and(|record| !record.preexisting && record.started.is_none());

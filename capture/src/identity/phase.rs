@@ -79,6 +79,16 @@ impl Phases {
         self.taken_over.insert(container, end);
     }
 
+    /// A process that makes no containers acts in `container`: who is payload of the one around it has nothing to set up in there, and
+    /// may only have made a cgroup with such a name to be taken for set-up.
+    pub fn enters(&mut self, container: ContainerUid, tgid: u32) {
+        if container != ContainerUid::HOST
+            && let Some(known) = self.payload.get_mut(&tgid)
+        {
+            *known = container;
+        }
+    }
+
     /// The container that a process is payload of.
     pub fn container(&self, tgid: u32) -> Option<ContainerUid> {
         self.payload.get(&tgid).copied()
@@ -175,6 +185,21 @@ mod tests {
         assert!(!apply(&mut phases, write, 8, &[], &[]));
         assert!(!apply(&mut phases, EventCode::EXIT, 8, &[0, 1], &[]));
         assert!(apply(&mut phases, write, 9, &[], &[]), "a second task from outside is in set-up again");
+    }
+
+    #[test]
+    fn payload_that_enters_a_container_within_its_own_is_payload_there_too() {
+        let inner = ContainerUid(2);
+        let mut phases = Phases::default();
+        phases.enters(inner, 7);
+        assert_eq!(phases.container(7), None, "from outside: a runtime's process that is in set-up");
+        apply(&mut phases, EventCode::EXEC, 7, &[], &[(FieldTag::ARGV, b"sh\0")]);
+        phases.enters(ContainerUid::HOST, 7);
+        assert_eq!(phases.container(7), Some(BOX));
+        phases.enters(inner, 7);
+        assert_eq!(phases.container(7), Some(inner));
+        // What it executes from here on is the inner one's.
+        assert!(apply(&mut phases, EventCode(1), 7, &[], &[]), "not payload of the outer one");
     }
 
     #[test]
