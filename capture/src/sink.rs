@@ -405,10 +405,14 @@ impl Sink {
             self.put_container(uid);
         }
         let member = self.lineage.member(event.task.tgid);
-        if member.is_none() {
-            self.phases.enters(uid, event.task.tgid);
-        }
         let runtime = member.and_then(|member| member.mnt_ns);
+        if self.phases.container(event.task.tgid).is_some_and(|known| known != uid) {
+            // Of who is payload, only what a runtime in its container makes sets a container up.
+            let claim = member.and_then(|member| self.claims.get(member.claim));
+            if claim.is_none_or(|claim| claim.owner == ContainerUid::HOST) {
+                self.phases.enters(uid, event.task.tgid);
+            }
+        }
         // A process that is there when recording begins is payload, unless its container's beginning was seen.
         let begins = event.code == EventCode::PROCESS
             && self.registry.get(uid).is_some_and(|record| !record.preexisting && record.started.is_none());

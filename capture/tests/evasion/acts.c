@@ -518,6 +518,24 @@ static void born(void) {
   check(waitpid(child, NULL, 0) == child, "waitpid");
 }
 
+/* Makes a cgroup with a container's name in the directory that standard input is, and moves into it. */
+static void inner(const char *id) {
+  char procs[128];
+  say(1);
+  check(mkdirat(0, id, 0755) == 0, "mkdirat");
+  snprintf(procs, sizeof procs, "%s/cgroup.procs", id);
+  int fd = openat(0, procs, O_WRONLY);
+  check(fd >= 0 && write(fd, "0", 1) == 1, "cgroup.procs");
+  close(fd);
+  say(2);
+  pid_t child = fork();
+  if (child == 0) {
+    say(3);
+    _exit(0);
+  }
+  waitpid(child, NULL, 0);
+}
+
 /* Means processes by numbers of its pid namespace, and of one that it makes. */
 static void numbered(void) {
   pid_t plain = fork();
@@ -626,6 +644,7 @@ int main(int argc, char **argv, char **environment) {
   else if (!strcmp(act, "reuse")) reuse(atol(argv[2]));
   else if (!strcmp(act, "moved")) moved();
   else if (!strcmp(act, "born")) born();
+  else if (!strcmp(act, "inner")) inner(argv[2]);
   else if (!strcmp(act, "numbered")) numbered();
   else if (!strcmp(act, "apart")) apart();
   else if (strcmp(act, "nothing")) {

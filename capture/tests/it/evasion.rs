@@ -716,6 +716,30 @@ fn e25_who_is_born_in_another_cgroup_is_its_containers() {
     assert!(marks(&events(&recording, ContainerUid::HOST)).is_empty());
 }
 
+/// A process that moved into a cgroup with a container's name was in that one's set-up until it executed something: hidden, and in no
+/// finding.
+#[test]
+#[ignore = "needs root, eBPF and gcc"]
+fn e25_nobody_hides_in_the_set_up_of_a_container_that_he_makes_up() {
+    let _alone = alone();
+    let recorder = Running::start(&["--profile", "full", "--host", "none"]);
+    let id = afterimage_launch::ContainerId::random().unwrap().to_string();
+    let all = unified().join("docker");
+    std::fs::create_dir_all(&all).unwrap();
+    let directory = std::fs::File::open(&all).unwrap();
+    let stdio = Stdio { stdin: Some(directory.as_fd()), ..Stdio::default() };
+    let outcome = launcher().run(&["/bin/acts", "inner", &id], stdio).unwrap();
+    wait_until("the cgroup is empty", || std::fs::remove_dir(all.join(&id)).is_ok());
+    assert!(outcome.status.success(), "{outcome:?}");
+    let (store, said) = recorder.stop();
+    let recording = open(store.path());
+    for (id, told) in [(outcome.id.to_string(), &[1][..]), (id, &[2, 3])] {
+        let all = events(&recording, container(&recording, &id).record.uid);
+        assert_eq!(marks(&all).iter().map(|(which, _)| *which).collect::<Vec<_>>(), told, "{said}");
+        assert!(marks(&all).iter().all(|(_, event)| !event.flags.contains(EventFlags::SETUP)));
+    }
+}
+
 #[test]
 #[ignore = "needs root, eBPF and gcc"]
 fn numbers_of_pid_namespaces_tell_the_processes_that_are_meant() {
