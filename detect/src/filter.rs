@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::{
+    ancestors::asks_ancestors,
     compile::Compiler,
     context::{EventContext, Frame},
     expand::Expander,
@@ -124,6 +125,11 @@ impl Filter {
     /// Whether it asks for an event's number in the recording: then all events before it have to be counted.
     pub fn counts_events(&self) -> bool {
         self.node.asks(|field| field == "evt.num")
+    }
+
+    /// Whether it asks for processes that made others, which need not be of the same container.
+    pub fn asks_ancestors(&self) -> bool {
+        asks_ancestors(&self.node)
     }
 
     /// Whether it asks for alerts, or for a moment by its name: then the frame has to know alerts and marks.

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+mod ancestors;
 mod blocks;
 mod codes;
 mod compare;

@@ -16,6 +16,7 @@ use std::{collections::HashMap, path::Path, time::Duration};
 use afterimage_format::{BootNanos, ContainerUid, EventCode};
 
 use crate::{
+    ancestors::{asks_ancestors, is_of_ancestors},
     codes::{self, Codes},
     context::{EventContext, Frame},
     greetings::is_greeting,
@@ -193,6 +194,11 @@ impl RuleSet {
     /// What the rules ask of containers' whole lives, or show: then [`Frame::whole`] has to have that.
     pub fn asks_whole(&self) -> WholeAsks {
         WholeAsks::by(|is| self.asks(is))
+    }
+
+    /// Whether any rule asks for processes that made others, or shows them.
+    pub fn asks_ancestors(&self) -> bool {
+        self.asks(is_of_ancestors) || self.rules.iter().any(|rule| rule.enabled && asks_ancestors(&rule.node))
     }
 
     /// Whether any rule asks for alerts, or shows them: then the frame has to know them.

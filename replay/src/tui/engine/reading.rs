@@ -52,28 +52,37 @@ enum Rows<'r> {
 /// The recording cannot be read.
 pub(super) fn walk(
     trace: &Trace,
-    whose: (ContainerUid, Option<BootNanos>),
+    (uid, end): (ContainerUid, Option<BootNanos>),
     asked: (&Frame, Looks<'_>),
     job: &Job<'_>,
     look: &mut Look<'_>,
 ) -> Result<bool, ReadError> {
-    walk_with(&mut Sieve::new(), trace, whose, asked, job, look)
+    let asks_around = match &asked.1 {
+        Looks::Everywhere => false,
+        Looks::For(filter) | Looks::In(filter, _) => filter.asks_ancestors() || filter.counts_events(),
+        Looks::Rules(rules) => rules.asks_ancestors(),
+    };
+    // The host's events are as many as it likes, and little is asked that they tell.
+    let around = Some(ContainerUid::HOST).filter(|host| asks_around && *host != uid);
+    let read = around.into_iter().chain([uid]).collect();
+    walk_with(&mut Sieve::new(), trace, (uid, read, end), asked, job, look)
 }
 
-/// As [`walk`], for many containers one after the other: a sieve is made once, which takes longer than a short life.
+/// As [`walk`], for many containers one after the other, with the state that the events of some containers tell: a sieve is made
+/// once, which takes longer than a short life.
 ///
 /// # Errors
 /// The recording cannot be read.
 pub(super) fn walk_with(
     sieve: &mut Sieve,
     trace: &Trace,
-    (uid, end): (ContainerUid, Option<BootNanos>),
+    (uid, read, end): (ContainerUid, Vec<ContainerUid>, Option<BootNanos>),
     (frame, looks): (&Frame, Looks<'_>),
     job: &Job<'_>,
     look: &mut Look<'_>,
 ) -> Result<bool, ReadError> {
     let recording = &trace.recording;
-    let mut query = Query { containers: vec![uid], begin: None, end };
+    let mut query = Query { containers: read, begin: None, end };
     let mut blocks = match &looks {
         Looks::For(filter) => Some(filter.prefilter(frame).blocks(recording)),
         Looks::In(_, blocks) => Some(blocks.clone()),
@@ -102,6 +111,7 @@ pub(super) fn walk_with(
     let record = recording.containers().iter().find(|c| c.record.uid == uid).map(|c| &c.record);
     let mut reading = Reading {
         frame,
+        uid,
         record,
         blocks,
         rows,
@@ -130,6 +140,7 @@ enum Ended {
 
 struct Reading<'r> {
     frame: &'r Frame,
+    uid: ContainerUid,
     record: Option<&'r ContainerRecord>,
     /// The blocks that can have it, in order; nothing where all can.
     blocks: Option<Vec<usize>>,
@@ -147,6 +158,7 @@ impl Visitor for Reading<'_> {
     fn open(&mut self, block: u32, columns: &Columns) {
         let is_wanted = |blocks: &Vec<usize>| blocks.binary_search(&(block as usize)).is_ok();
         let wanted = match &self.rows {
+            _ if columns.container() != self.uid => Bits::none(columns.len()),
             _ if !self.blocks.as_ref().is_none_or(is_wanted) => Bits::none(columns.len()),
             Rows::All => Bits::all(columns.len()),
             Rows::Filter(filter) => filter.rows(columns, self.record).may,
@@ -173,7 +185,7 @@ impl Visitor for Reading<'_> {
         if self.ended != Ended::No {
             return ControlFlow::Break(());
         }
-        if !self.sieve.apply(id, uid, event, &mut self.tracker) {
+        if !self.sieve.apply(id, uid, event, &mut self.tracker) || uid != self.uid {
             return ControlFlow::Continue(());
         }
         let cx = EventContext::new(event, (uid, self.record), &self.tracker, self.frame, self.number);
@@ -191,7 +203,7 @@ impl Visitor for Reading<'_> {
 
 #[cfg(test)]
 mod tests {
-    use afterimage_format::{Direction, EventCode};
+    use afterimage_format::{Direction, EventCode, FieldTag, TaskKey, layout};
 
     use super::*;
     use crate::{events::frame_with_names, tui::fixture};
@@ -200,7 +212,22 @@ mod tests {
 
     fn staged() -> (tempfile::TempDir, Trace) {
         let dir = tempfile::tempdir().expect("a directory");
-        fixture::write_store(dir.path(), &fixture::staged());
+        let mut staged = fixture::staged();
+        let (_, first) =
+            staged.events.iter().find(|(uid, _)| *uid == fixture::INCIDENT).expect("its first event");
+        assert_eq!(first.code, EventCode::EXEC);
+        // Who made the container's first process.
+        let mut outer = first.clone();
+        let parent = u32::try_from(outer.args[layout::exec::PPID]).expect("a number");
+        let start = BootNanos(outer.args[layout::exec::PPID_START]);
+        (outer.task, outer.time) = (TaskKey { tgid: parent, tid: parent, start }, start);
+        outer
+            .fields
+            .iter_mut()
+            .filter(|own| own.tag == FieldTag::COMM)
+            .for_each(|own| own.bytes = b"shim".to_vec());
+        staged.events.insert(0, (ContainerUid::HOST, outer));
+        fixture::write_store(dir.path(), &staged);
         let trace = Trace::open(dir.path().to_owned(), false).expect("a recording");
         (dir, trace)
     }
@@ -210,15 +237,16 @@ mod tests {
         let frame = frame_with_names(trace, None);
         let mut filter = Filter::parse(text).expect("a filter");
         let uid = fixture::INCIDENT;
-        let query = Query { containers: vec![uid], ..Query::default() };
+        let query = Query { containers: vec![ContainerUid::HOST, uid], ..Query::default() };
         let record = trace.recording.containers().iter().find(|c| c.record.uid == uid).map(|c| &c.record);
         let all = |each: &mut dyn FnMut(EventId, &EventContext<'_>)| {
             let (mut tracker, mut number) = (Tracker::new(), 0);
-            let mut visit = |id, uid, event: &Event<'_>| {
-                tracker.apply(uid, event);
+            let mut visit = |id, of, event: &Event<'_>| {
+                tracker.apply(of, event);
                 number += 1;
-                let cx = EventContext::new(event, (uid, record), &tracker, &frame, number);
-                each(id, &cx);
+                if of == uid {
+                    each(id, &EventContext::new(event, (uid, record), &tracker, &frame, number));
+                }
                 ControlFlow::Continue(())
             };
             trace.recording.walk(&query, None, Direction::Forward, &mut visit).expect("read");
@@ -252,12 +280,21 @@ mod tests {
             "not evt.type = close",
             "fd.rport exists",
             "within proc.name = sh",
+            "proc.pname exists",
             "near(evt.type = connect, 1s)",
             "evt.num < 20",
             "evt.failed = true",
             "fd.sni exists",
         ] {
             looked_at(&trace, text);
+        }
+    }
+
+    #[test]
+    fn ancestors_of_the_host_are_known() {
+        let (_dir, trace) = staged();
+        for text in ["proc.aname = shim", "within proc.name = shim", "proc.pname = shim"] {
+            assert!(!looked_at(&trace, text).0.is_empty(), "{text}");
         }
     }
 

@@ -136,7 +136,7 @@ impl Sweeper<'_> {
         self.found.doubt = self.found.doubt.or_else(|| doubt(&filter, &frame));
         let looks = blocks.map_or(Looks::For(&filter), |blocks| Looks::In(&filter, blocks));
         let (trace, job, setup) = (self.trace, self.job, self.key.setup);
-        walk_with(sieve, trace, (uid, None), (&frame, looks), job, &mut |step| {
+        walk_with(sieve, trace, (uid, vec![uid], None), (&frame, looks), job, &mut |step| {
             match step {
                 Step::Event(cx, id, _) if is_shown(cx.event(), setup) && filter.matches(cx) => {
                     let found = self.found.by_container.entry(uid).or_insert(Found { count: 0, first: id });
