@@ -4,6 +4,7 @@
 
 mod ancestors;
 mod blocks;
+mod by_process;
 mod codes;
 mod compare;
 mod compile;
@@ -39,6 +40,7 @@ mod value;
 mod warning;
 mod whole;
 
+pub use by_process::ByProcess;
 pub use complete::complete;
 pub use context::{EventContext, Frame, Image, Told, follows};
 pub use ended::Ended;

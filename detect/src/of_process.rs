@@ -16,6 +16,43 @@ const OWN: [&str; 9] = [
     "proc.name",
 ];
 
+/// Fields that nothing but processes and their ancestors decides: not the event, its time or its thread.
+const OTHERS: [&str; 33] = [
+    "proc.aargs",
+    "proc.acmdline",
+    "proc.aexe",
+    "proc.aexepath",
+    "proc.aname",
+    "proc.apid",
+    "proc.exe_ino",
+    "proc.exe_ino.ctime",
+    "proc.exe_ino.mtime",
+    "proc.is_exe_from_memfd",
+    "proc.is_exe_lower_layer",
+    "proc.is_exe_upper_layer",
+    "proc.is_exe_writable",
+    "proc.is_pgid_leader",
+    "proc.is_sid_leader",
+    "proc.is_vpgid_leader",
+    "proc.loginshellid",
+    "proc.pcmdline",
+    "proc.pexe",
+    "proc.pexepath",
+    "proc.pgid",
+    "proc.pid.ts",
+    "proc.pname",
+    "proc.ppid",
+    "proc.pvpid",
+    "proc.sid",
+    "proc.sname",
+    "proc.start",
+    "proc.tty",
+    "proc.vpid",
+    "group.gid",
+    "user.loginuid",
+    "user.uid",
+];
+
 /// Families of fields that descriptors tell nothing of.
 const FAMILIES: [&str; 7] =
     ["proc.", "thread.", "container.", "k8s.", "evt.time", "evt.rawtime", "evt.latency"];
@@ -74,7 +111,7 @@ impl<'f> OfProcess<'f> {
     fn collect(&mut self, node: &'f Node) {
         match node {
             Node::And(nodes) => nodes.iter().for_each(|node| self.collect(node)),
-            node if asks_process(node) => self.parts.push(node),
+            node if asks_process(node) == Some(Asks::Own) => self.parts.push(node),
             _ => {}
         }
     }
@@ -85,22 +122,39 @@ impl<'f> OfProcess<'f> {
     }
 }
 
-fn asks_process(node: &Node) -> bool {
-    let is_own = |source: &Source| {
-        let (mut any, mut all) = (false, true);
-        source.each_field(&mut |field| {
-            any = true;
-            all &= OWN.contains(&field.def().name);
-        });
-        any && all
+/// What of processes is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Asks {
+    /// The name and the last execution of the event's process.
+    Own,
+    /// Also other things of it, or other processes.
+    Others,
+}
+
+/// What of processes a part asks; `None` where it asks for anything else.
+pub(crate) fn asks_process(node: &Node) -> Option<Asks> {
+    let of = |source: &Source| {
+        let mut all = Vec::new();
+        source.each_field(&mut |field| all.push(field.def().name));
+        let asks = |name: &str| match () {
+            () if OWN.contains(&name) => Some(Asks::Own),
+            () if OTHERS.contains(&name) => Some(Asks::Others),
+            () => None,
+        };
+        all.into_iter().map(asks).reduce(most)?
     };
     match node {
-        Node::And(nodes) | Node::Or(nodes) => nodes.iter().all(asks_process),
+        Node::And(nodes) | Node::Or(nodes) => nodes.iter().map(asks_process).reduce(most)?,
         Node::Not(node) => asks_process(node),
-        Node::Check(check) => is_own(&check.source),
-        Node::Exists(source) => is_own(source),
-        _ => false,
+        Node::Within(_, node) => asks_process(node).map(|_| Asks::Others),
+        Node::Check(check) => of(&check.source),
+        Node::Exists(source) => of(source),
+        _ => None,
     }
+}
+
+fn most(one: Option<Asks>, other: Option<Asks>) -> Option<Asks> {
+    one.zip(other).map(|(one, other)| one.max(other))
 }
 
 #[cfg(test)]
@@ -119,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_fields_are_in_the_table() {
-        let all = super::OWN.iter().chain(&super::SINGLE).chain(&super::BY_DESCRIPTORS);
+        let all = super::OWN.iter().chain(&super::OTHERS).chain(&super::SINGLE).chain(&super::BY_DESCRIPTORS);
         assert!(all.into_iter().all(|name| crate::lookup(name).is_some()));
     }
 

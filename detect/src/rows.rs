@@ -89,6 +89,25 @@ impl<'f> RowFilter<'f> {
         filter
     }
 
+    /// Of some of the parts of a filter that must all hold.
+    pub(crate) fn of_parts(whole: &'f Node, parts: &[&'f Node], frame: &'f Frame) -> Self {
+        let (codes, wanted) = (Codes::of(whole), Wanted::default());
+        let mut filter = Self { plan: Plan::Doubt, frame, codes, wanted, parts: (0, 0) };
+        let mut plans: Vec<Plan<'f>> = parts.iter().map(|node| filter.plan(node)).collect();
+        plans.sort_by_key(Plan::cost);
+        filter.plan = Plan::And(plans);
+        filter
+    }
+
+    /// Whether columns alone say of every row, as far as its code tells what it is, whether this holds.
+    pub(crate) fn decides(node: &Node) -> bool {
+        match node {
+            Node::And(nodes) | Node::Or(nodes) => nodes.iter().all(Self::decides),
+            Node::Not(node) => Self::decides(node),
+            node => Key::of(node).is_some_and(Key::is_plain),
+        }
+    }
+
     fn plan(&mut self, node: &'f Node) -> Plan<'f> {
         match node {
             Node::And(nodes) => {

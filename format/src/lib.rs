@@ -61,8 +61,8 @@ pub use note::is_checkpoint;
 pub use owned::{OwnedEvent, OwnedField};
 pub use page::{Anchor, Direction, EventId};
 pub use reader::{
-    BlockFilter, BlockInfo, CatalogUse, ColumnInfo, ColumnReader, Columns, ContainerSummary, GramQuery,
-    Histogram, Keyframe, Origin, Query, Recording, StringId, Visitor, Wanted,
+    BlockFilter, BlockInfo, CatalogUse, ColumnInfo, ColumnReader, Columns, ContainerSummary, Few, GramQuery,
+    Histogram, Keyframe, Next, Origin, Query, Recording, StringId, Visitor, Wanted,
 };
 pub use segment::MAGIC as RECORDING_MAGIC;
 pub use verify::{

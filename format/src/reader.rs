@@ -18,6 +18,7 @@ use crate::{
 mod blocks;
 mod columns;
 mod density;
+mod few;
 mod filters;
 mod keyframes;
 mod load;
@@ -33,6 +34,7 @@ pub use blocks::ColumnInfo;
 use blocks::{Cache, Indexed};
 pub use columns::{ColumnReader, Columns, StringId, Wanted};
 pub use density::Histogram;
+pub use few::{Few, Next};
 pub use keyframes::Keyframe;
 use opened::Segment;
 use order::Order;

@@ -225,7 +225,7 @@ impl World {
         state.budget.set_limit(u64::MAX);
         self.used = self.used.saturating_add(state.budget.used()).saturating_sub(before);
         for (key, numbers) in state.removed.drain(..) {
-            self.homes.change();
+            self.homes.change(key.tgid);
             if self.holders.get(&key.tgid) == Some(&(uid, key)) {
                 self.holders.remove(&key.tgid);
             }
@@ -264,7 +264,7 @@ impl World {
                 }
                 return Some(key);
             }
-            self.homes.change();
+            self.homes.change(task.tgid);
             self.edit(home, |state| state.end(key, End::Unseen { before: time }));
         }
         let process = Process::new(task.into(), uid, origin, time);
@@ -274,7 +274,7 @@ impl World {
     /// Adds a process and makes it the holder of its id.
     fn add(&mut self, uid: ContainerUid, process: Process) -> Option<ProcessKey> {
         let key = self.edit(uid, |state| state.insert(process))??;
-        self.homes.change();
+        self.homes.change(key.tgid);
         self.holders.insert(key.tgid, (uid, key));
         self.number(uid, key);
         Some(key)
@@ -288,7 +288,7 @@ impl World {
 
     /// Moves a process to the container it acts in now.
     fn migrate(&mut self, from: ContainerUid, to: ContainerUid, key: ProcessKey) -> Option<ProcessKey> {
-        self.homes.change();
+        self.homes.change(key.tgid);
         let moved = self.edit(from, |state| state.take_out(key))??;
         let key = self.edit(to, |state| state.take_in(moved, to))??;
         self.holders.insert(key.tgid, (to, key));
@@ -299,7 +299,7 @@ impl World {
     /// Forgets a container: it has ended and nothing will be asked of it again.
     pub fn forget(&mut self, uid: ContainerUid) {
         if let Some(state) = self.containers.remove(&uid) {
-            self.homes.change();
+            self.homes.change_all();
             self.used = self.used.saturating_sub(state.budget.used());
             self.holders.retain(|_, (home, _)| *home != uid);
             self.numbered.forget(uid);

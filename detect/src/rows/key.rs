@@ -119,6 +119,11 @@ impl Key {
         })
     }
 
+    /// Whether it is a number that each row has.
+    pub(super) fn is_plain(self) -> bool {
+        !matches!(self, Self::Fd | Self::Paths(_) | Self::Opened)
+    }
+
     pub(super) fn wanted(self) -> Wanted {
         match self {
             Self::Block | Self::Code => Wanted::default(),

@@ -3,10 +3,10 @@
 use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
 
 use afterimage_detect::{
-    Bits, EventContext, Filter, Frame, Gatherer, RuleSet, Sieve, Tracker, WholeAsks, rooted,
+    Bits, ByProcess, EventContext, Filter, Frame, Gatherer, RuleSet, Sieve, Tracker, WholeAsks, rooted,
 };
 use afterimage_format::{
-    BootNanos, ClockMap, ClockPair, Columns, ContainerRecord, ContainerUid, Event, EventCode, EventFlags,
+    BlockInfo, BootNanos, ClockMap, ClockPair, Columns, ContainerRecord, ContainerUid, Event, EventCode, EventFlags,
     EventId, Field, FieldFlags, FieldTag, Origin, Query, Recording, StoreOptions, StoreWriter, TaskKey,
     Visitor, layout,
 };
@@ -425,6 +425,100 @@ fn same_when_sieved(acts: &[Act], block: usize, text: &str) -> usize {
     let expected: Vec<EventId> = all.into_iter().filter(|(_, matches)| *matches).map(|(id, _)| id).collect();
     assert_eq!(found, expected, "{text}");
     over
+}
+
+/// What few rows tell is what all events tell.
+fn same_by_few(acts: &[Act], block: usize, text: &str) {
+    let (_dir, recording) = store(acts, block);
+    let frame = frame(&recording);
+    let filter = Filter::parse(text).unwrap();
+    let by_process = ByProcess::new([&filter], &frame).unwrap_or_else(|| panic!("{text}: asks more"));
+    let mut found = Vec::new();
+    let everything: (&dyn Fn(&BlockInfo) -> bool, &dyn Fn(u32) -> bool) = (&|_| true, &|_| true);
+    let lacked = by_process.find(&recording, &Query::default(), everything, &mut |id, _| {
+        found.push(id);
+        true
+    });
+    assert_eq!(lacked.unwrap(), Some(false), "{text}");
+    let all = one_by_one(&recording, &frame, &filter);
+    let all: Vec<EventId> = all.into_iter().filter(|(_, matches)| *matches).map(|(id, _)| id).collect();
+    assert_eq!(found, all, "{text}");
+}
+
+/// Checks of nothing but processes.
+const OF_PROCESSES: [&str; 8] = [
+    "proc.name = sh",
+    "not proc.name = sh",
+    "proc.cmdline contains x",
+    "proc.pname = sh",
+    "proc.aname = sh",
+    "within proc.name = sh",
+    "proc.ppid = 101",
+    "proc.exe exists",
+];
+/// Checks of what columns say.
+const OF_COLUMNS: [&str; 7] = [
+    "evt.type = openat",
+    "evt.type in (read, execve, procexit)",
+    "evt.failed = true",
+    "not evt.type = close",
+    "thread.ismain = false",
+    "proc.pid in (101, 102)",
+    "time > start+20us",
+];
+
+/// Filters whose parts ask either the one or the other.
+fn filter_by_process() -> impl Strategy<Value = String> {
+    let several = |checks: &[&'static str]| prop::collection::vec(filter_of(checks.to_vec()), 1..3);
+    (several(&OF_PROCESSES), several(&OF_COLUMNS), any::<bool>()).prop_map(|(processes, columns, both)| {
+        let columns = if both { columns } else { Vec::new() };
+        [columns, processes].concat().join(" and ")
+    })
+}
+
+#[test]
+fn few_rows_are_asked_only_where_they_tell_all() {
+    let frame = Frame::default();
+    let asks = |text: &str| {
+        let filter = Filter::parse(text).unwrap();
+        ByProcess::new([&filter], &frame).is_some()
+    };
+    assert!(OF_PROCESSES.iter().all(|text| asks(text)));
+    assert!(!OF_COLUMNS.iter().any(|text| asks(text)), "columns alone tell these");
+    assert!(asks("(proc.name = sh or proc.aname = sh) and not (evt.type = read or evt.failed = true)"));
+    assert!(!asks("proc.name = sh or evt.type = read"), "which of the two has to hold depends on the row");
+    assert!(!asks("proc.name = sh and fd.name exists"));
+    assert!(!asks("proc.name = sh and fs.path.nameraw = a"));
+    assert!(!asks("proc.name = sh and evt.num < 20"));
+    assert!(!asks("proc.cwd = /srv/ and evt.type = read"));
+    assert!(!asks("near(proc.name = sh, 1s)"));
+}
+
+#[test]
+fn few_rows_tell_of_processes_that_come_and_go() {
+    let kind = |name: &str| KINDS.iter().position(|kind| *kind == name).unwrap();
+    // Somebody who was there before reads, makes 102, which executes `sh`, reads and ends.
+    let (read, fork, exec, exit) = (kind("read"), kind("fork"), kind("exec"), kind("exit"));
+    let acts = [(101, read), (101, fork), (102, read), (102, exec), (102, read), (102, exit), (101, read)];
+    let acts: Vec<Act> = acts.map(|(pid, kind)| (0, pid, 0, kind, 1, 0)).repeat(4);
+    for block in [2, 3, 1000] {
+        for text in ["proc.name = sh and evt.type = read", "not proc.name = sh", "proc.pname = sh"] {
+            same_by_few(&acts, block, text);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(192))]
+
+    #[test]
+    fn few_rows_tell_what_all_events_tell(
+        acts in prop::collection::vec(act(), 1..120),
+        block in 3..50usize,
+        text in filter_by_process(),
+    ) {
+        same_by_few(&acts, block, &text);
+    }
 }
 
 /// Checks of Falco's grammar that rules are made of.

@@ -39,6 +39,8 @@ struct Tables {
     /// How many rows each task has.
     task_rows: Vec<u32>,
     by_code: Groups,
+    /// Of which codes results, numbers and fields are asked for.
+    whole: Vec<bool>,
     /// How many numbers each row has.
     number_counts: Vec<u8>,
     /// Fewest and most numbers of the rows of each code: the same, mostly.
@@ -119,6 +121,28 @@ impl EventDecoder {
         wanted: Wanted,
         only: Option<&dyn Fn(u16) -> bool>,
     ) -> Result<Rows, Malformed> {
+        self.some(header, payload, wanted, (only, None))
+    }
+
+    /// As [`Self::rows`], with the wanted columns only, and of these results, numbers and fields only for rows of the codes
+    /// that `whole` names.
+    pub(crate) fn few(
+        &mut self,
+        header: &BlockHeader,
+        payload: &[u8],
+        wanted: Wanted,
+        whole: &dyn Fn(u16) -> bool,
+    ) -> Result<Rows, Malformed> {
+        self.some(header, payload, wanted, (None, Some(whole)))
+    }
+
+    fn some(
+        &mut self,
+        header: &BlockHeader,
+        payload: &[u8],
+        wanted: Wanted,
+        (only, whole): (Option<&dyn Fn(u16) -> bool>, Option<&dyn Fn(u16) -> bool>),
+    ) -> Result<Rows, Malformed> {
         let count = header.rows as usize;
         if count > limits::BLOCK_ROWS {
             return Err(Malformed("a block has too many rows"));
@@ -138,15 +162,16 @@ impl EventDecoder {
             if wanted.has(Wanted::THREADS) || wanted.has(Wanted::TIMES) {
                 decode.tasks(wanted.has(Wanted::THREADS))?;
             }
-            decode.codes(only.filter(|_| Wanted::BY_CODE_ALONE.has(wanted)))?;
+            decode.codes(only.filter(|_| Wanted::BY_CODE_ALONE.has(wanted)), whole)?;
             decode.plain_columns(wanted)?;
             if wanted.has(Wanted::TIMES) {
                 decode.times()?;
             }
-            if wanted.has(Wanted::NUMBERS) {
+            let is_any_whole = decode.tables.whole.contains(&true);
+            if wanted.has(Wanted::NUMBERS) && is_any_whole {
                 decode.numbers()?;
             }
-            if wanted.has(Wanted::FIELDS) {
+            if wanted.has(Wanted::FIELDS) && is_any_whole {
                 decode.fields()?;
             }
         }
@@ -184,15 +209,16 @@ impl Source<'_> {
     fn per_code<T: Copy + Default + PartialEq>(
         &mut self,
         id: u8,
-        (count, by_code): (usize, &Groups),
+        (count, by_code, whole): (usize, &Groups, &[bool]),
         out: &mut Vec<T>,
         convert: impl Fn(u64) -> Result<T, Malformed>,
     ) -> Result<Option<()>, Malformed> {
         self.column(id, |input, values| {
             out.clear();
             out.resize(count, T::default());
-            for (rows, all) in by_code.iter().zip(&by_code.sizes) {
-                if rows.is_empty() {
+            let is_whole = whole.iter().copied().chain(std::iter::repeat(true));
+            for ((rows, all), is_whole) in by_code.iter().zip(&by_code.sizes).zip(is_whole) {
+                if rows.is_empty() || !is_whole {
                     // Of a code that nobody asked for.
                     skip_stream(input, *all as usize)?;
                     continue;
@@ -272,12 +298,21 @@ impl Decode<'_> {
         Ok(())
     }
 
+    /// Results, of all codes or of those that are asked for whole.
+    fn results(&mut self, all: bool) -> Result<(), Malformed> {
+        let whole = if all { &[][..] } else { &self.tables.whole };
+        let by_code = (self.count, &self.tables.by_code, whole);
+        let read = self.source.per_code(column::RET, by_code, &mut self.rows.ret, |v| Ok(unzigzag(v)));
+        read?.ok_or(MISSING)
+    }
+
     fn plain_columns(&mut self, wanted: Wanted) -> Result<(), Malformed> {
-        let count = self.count;
-        let (source, by_code, rows) = (&mut self.source, (count, &self.tables.by_code), &mut self.rows);
         if wanted.has(Wanted::RESULTS) {
-            source.per_code(column::RET, by_code, &mut rows.ret, |v| Ok(unzigzag(v)))?.ok_or(MISSING)?;
+            self.results(false)?;
         }
+        let count = self.count;
+        let (source, rows) = (&mut self.source, &mut self.rows);
+        let by_code = (count, &self.tables.by_code, &[][..]);
         if wanted.has(Wanted::FLAGS) {
             source.per_code(column::FLAGS, by_code, &mut rows.flags, narrow)?;
         }
@@ -343,7 +378,7 @@ impl Decode<'_> {
         let by_code = &self.tables.by_code;
         let mut known = Vec::new();
         self.source
-            .per_code(column::TIMED, (self.count, by_code), &mut known, |v| Ok(v != 0))?
+            .per_code(column::TIMED, (self.count, by_code, &[]), &mut known, |v| Ok(v != 0))?
             .ok_or(MISSING)?;
         let out = &mut self.rows.duration;
         out.resize(self.count, None);
@@ -362,14 +397,22 @@ impl Decode<'_> {
 
     /// How many numbers each row has, and where they begin.
     fn number_counts(&mut self) -> Result<u8, Malformed> {
-        let Tables { by_code, number_counts, number_ranges, number_begins, .. } = &mut *self.tables;
+        let Tables { by_code, whole, number_counts, number_ranges, number_begins, .. } = &mut *self.tables;
         number_ranges.clear();
         number_counts.clear();
         number_counts.resize(self.count, 0);
         let read = self.source.column(column::ARG_COUNT, |input, values| {
-            for rows in by_code.iter() {
+            for (rows, is_whole) in by_code.iter().zip(whole.iter()) {
                 let mut range = (u8::MAX, 0);
-                read_numbers(input, rows.len(), values)?.hand(rows.iter(), |&row, count| {
+                let numbers = read_numbers(input, rows.len(), values)?;
+                if let Numbers::Same(count) = numbers
+                    && !is_whole
+                {
+                    let count = narrow::<u8>(count)?;
+                    number_ranges.push((count, count));
+                    continue;
+                }
+                numbers.hand(rows.iter(), |&row, count| {
                     let count = narrow::<u8>(count)?;
                     range = (count.min(range.0), count.max(range.1));
                     put(number_counts, row, count);
@@ -402,7 +445,10 @@ impl Decode<'_> {
     fn numbers(&mut self) -> Result<(), Malformed> {
         let widest = self.number_counts()?;
         let (tables, args) = (&*self.tables, self.rows.args.as_mut_slice());
-        for index in 0..column::ARG_COLUMNS.min(widest) {
+        let ranges = tables.number_ranges.iter().zip(&tables.whole);
+        // Behind the last number that is asked for nothing has to be read.
+        let asked = ranges.filter(|(_, whole)| **whole).map(|(range, _)| range.1).max().unwrap_or(0);
+        for index in 0..column::ARG_COLUMNS.min(asked) {
             let read = self.source.column(column::ARG0 + index, |input, values| {
                 (0..)
                     .zip(tables.by_code.ranges())
@@ -410,7 +456,7 @@ impl Decode<'_> {
             });
             read?.ok_or(MISSING)?;
         }
-        if widest > column::ARG_COLUMNS {
+        if asked > column::ARG_COLUMNS {
             let read = self.source.column(column::ARG_REST, |input, values| {
                 (0..).zip(tables.by_code.ranges()).try_for_each(|(code, at)| {
                     (column::ARG_COLUMNS..widest).try_for_each(|index| {
@@ -436,6 +482,10 @@ impl Tables {
     ) -> Result<(), Malformed> {
         let &(least, most) = self.number_ranges.get(code).unwrap_or(&(0, 0));
         let begins = self.number_begins.get(at.clone()).unwrap_or(&[]);
+        let is_whole = self.whole.get(code).copied().unwrap_or(true);
+        if least > index && !is_whole {
+            return skip_stream(input, begins.len());
+        }
         let mut put = |begin: u32, value| {
             if let Some(to) = args.get_mut(begin as usize + usize::from(index)) {
                 *to = value;

@@ -116,14 +116,19 @@ impl Rows {
 
     /// Row numbers in order of time.
     pub(crate) fn by_time(&self) -> Vec<u32> {
-        const ROW_BITS: u32 = limits::BLOCK_ROWS.trailing_zeros();
-        const { assert!(limits::BLOCK_ROWS.is_power_of_two()) };
         let rows = 0..self.time.len() as u32;
         if self.time.is_sorted() {
             return rows.collect();
         }
-        let first = self.time.iter().copied().min().unwrap_or(0);
-        let last = self.time.iter().copied().max().unwrap_or(0);
+        self.in_order(rows)
+    }
+
+    /// These rows, which rise, in order of time.
+    pub(crate) fn in_order(&self, rows: impl Iterator<Item = u32> + Clone) -> Vec<u32> {
+        const ROW_BITS: u32 = limits::BLOCK_ROWS.trailing_zeros();
+        const { assert!(limits::BLOCK_ROWS.is_power_of_two()) };
+        let times = || rows.clone().map(|row| self.time(row as usize));
+        let (first, last) = (times().min().unwrap_or(0), times().max().unwrap_or(0));
         if (last - first).leading_zeros() < ROW_BITS {
             // A stable merge sort: the rows are rising runs already, one per task.
             let mut rows: Vec<u32> = rows.collect();
@@ -131,8 +136,8 @@ impl Rows {
             return rows;
         }
         // Time and row in one number: what is compared lies together.
-        let times = self.time.iter().map(|time| (time - first) << ROW_BITS);
-        let mut keys: Vec<u64> = times.zip(0u64..).map(|(time, row)| time | row).collect();
+        let keyed = times().zip(rows.clone()).map(|(time, row)| (time - first) << ROW_BITS | u64::from(row));
+        let mut keys: Vec<u64> = keyed.collect();
         sort_above(&mut keys, ROW_BITS, u64::BITS - (last - first).leading_zeros());
         keys.into_iter().map(|key| key as u32 & ((1 << ROW_BITS) - 1)).collect()
     }

@@ -2,7 +2,8 @@
 
 use super::{Recording, blocks::header_as_indexed};
 use crate::{
-    ContainerUid, Event, EventCode, FieldTag, ReadError, TaskKey, block,
+    ContainerUid, Event, EventCode, FieldTag, ReadError, TaskKey,
+    block::{self, BlockHeader},
     bytes::Malformed,
     events::{decode::EventDecoder, rows::Rows},
 };
@@ -155,7 +156,7 @@ impl ColumnReader<'_> {
     /// # Errors
     /// [`ReadError`] only for I/O failures.
     pub fn read(&mut self, index: usize, wanted: Wanted) -> Result<Option<Columns>, ReadError> {
-        self.read_columns(index, wanted, None)
+        self.read_columns(index, |decoder, header, payload| decoder.columns(header, payload, wanted, None))
     }
 
     /// As [`Self::read`] for who asks nothing of rows of other codes than those that `only` names: the results and flags
@@ -169,14 +170,28 @@ impl ColumnReader<'_> {
         wanted: Wanted,
         only: &dyn Fn(EventCode) -> bool,
     ) -> Result<Option<Columns>, ReadError> {
-        self.read_columns(index, wanted, Some(&|code| only(EventCode(code))))
+        let only: &dyn Fn(u16) -> bool = &|code| only(EventCode(code));
+        self.read_columns(index, |decoder, header, payload| {
+            decoder.columns(header, payload, wanted, Some(only))
+        })
+    }
+
+    /// As [`Self::read`] for who asks for results, numbers and fields only of the codes that `whole` names: of others they
+    /// may be 0 or not there.
+    pub(super) fn read_few(
+        &mut self,
+        index: usize,
+        wanted: Wanted,
+        whole: &dyn Fn(EventCode) -> bool,
+    ) -> Result<Option<Columns>, ReadError> {
+        let whole: &dyn Fn(u16) -> bool = &|code| whole(EventCode(code));
+        self.read_columns(index, |decoder, header, payload| decoder.few(header, payload, wanted, whole))
     }
 
     fn read_columns(
         &mut self,
         index: usize,
-        wanted: Wanted,
-        only: Option<&dyn Fn(u16) -> bool>,
+        decode: impl FnOnce(&mut EventDecoder, &BlockHeader, &[u8]) -> Result<Rows, Malformed>,
     ) -> Result<Option<Columns>, ReadError> {
         let (Some(place), Some(decoder)) = (self.recording.place(index), &mut self.decoder) else {
             return Ok(None);
@@ -184,7 +199,7 @@ impl ColumnReader<'_> {
         let bytes = self.recording.block_bytes(&place)?;
         let rows = header_as_indexed(&bytes, &place.entry).and_then(|header| {
             let payload = block::checked_payload(&header, &bytes)?;
-            decoder.columns(&header, payload, wanted, only)
+            decode(decoder, &header, payload)
         });
         match rows {
             Ok(mut rows) => {

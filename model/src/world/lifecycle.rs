@@ -36,7 +36,7 @@ impl World {
         let number = |at| event.number(at);
         let Some(tgid) = number(layout::fork::CHILD_TGID).and_then(|n| u32::try_from(n).ok()) else { return };
         let start = BootNanos(number(layout::fork::CHILD_START).unwrap_or(0));
-        self.homes.change();
+        self.homes.change(tgid);
         self.edit_for(uid, parent, |state| touch(state, parent, event));
         let shares = number(layout::fork::SHARES).filter(|bits| *bits != layout::UNKNOWN);
         if tgid == parent.tgid {
@@ -94,7 +94,7 @@ impl World {
 
     /// A thread ended, and with the last one the process.
     pub(super) fn exit(&mut self, uid: ContainerUid, key: ProcessKey, event: &Event<'_>) {
-        self.homes.change();
+        self.homes.change(key.tgid);
         self.edit_for(uid, key, |state| {
             touch(state, key, event);
             let last = event.number(layout::exit::GROUP_DEAD).map(|dead| dead != 0);

@@ -248,6 +248,15 @@ fn with_names(
     Frame { alerts: numbered(&alerts, of).map(at).collect(), marks, told, ..frame(trace) }
 }
 
+/// What is to be told where the state lacked room for what filters ask, or the frame does.
+pub(super) fn lacking(lacked: bool, frame: &Frame) -> Option<&'static str> {
+    let lacked = lacked.then_some(
+        "not all processes and descriptors fitted into memory: what asks for them may have been missed; ask for one \
+         container or a shorter range",
+    );
+    lacked.or_else(|| frame.lacking())
+}
+
 /// The state that filters and rules ask, rolled forward event by event.
 pub(crate) struct Asked<'a> {
     trace: &'a Trace,
@@ -321,11 +330,7 @@ impl<'a> Asked<'a> {
 
     /// What is to be told when something was not known for lack of room.
     pub(crate) fn lacking(&self) -> Option<&'static str> {
-        let lacked = self.ended.lacked(self.tracker.world()).then_some(
-            "not all processes and descriptors fitted into memory: what asks for them may have been missed; ask for one \
-             container or a shorter range",
-        );
-        lacked.or_else(|| self.frame.lacking())
+        lacking(self.ended.lacked(self.tracker.world()), &self.frame)
     }
 
     /// The surroundings of the event that was applied last.

@@ -2,12 +2,13 @@
 
 use std::cell::RefCell;
 
-use afterimage_detect::{Bits, Frame, RowFilter, Rows};
-use afterimage_format::{ColumnReader, Columns, ContainerRecord, EventFlags, Wanted};
+use afterimage_detect::{Bits, ByProcess, Frame, RowFilter, Rows};
+use afterimage_format::{BlockInfo, ColumnReader, Columns, ContainerRecord, EventFlags, Wanted};
 
 use super::{
     Filters,
-    walk::{Options, Seen},
+    filters::lacking,
+    walk::{Options, Seen, query},
 };
 use crate::{failure::Failure, trace::Trace};
 
@@ -64,16 +65,45 @@ impl<'a> RowSelection<'a> {
 /// # Errors
 /// [`Failure::Read`].
 pub fn count(trace: &Trace, options: Options<'_>) -> Result<Seen, Failure> {
-    if let Some(seen) = from_columns(trace, &options) {
+    let frame = options.filters.ready(trace, options.container)?;
+    if let Some(seen) = from_columns(trace, &options, &frame) {
+        return Ok(seen);
+    }
+    if let Some(seen) = from_processes(trace, &options, &frame)? {
         return Ok(seen);
     }
     super::walk::walk_counting(trace, options)
 }
 
+/// `None` where anything but processes and columns is asked, or all events have to be looked at to tell.
+pub(super) fn from_processes(
+    trace: &Trace,
+    options: &Options<'_>,
+    frame: &Frame,
+) -> Result<Option<Seen>, Failure> {
+    let Some(filters) = ByProcess::new(options.filters.iter(), frame) else { return Ok(None) };
+    let Some(selection) = options.filters.select(trace, options.container) else { return Ok(None) };
+    if options.limit < u64::MAX {
+        return Ok(None);
+    }
+    let (mut seen, mut is_folded) = (Seen::default(), false);
+    let reads = |block: &BlockInfo| selection.reads(block);
+    let wants = |block: u32| selection.wants(block);
+    let query = query(trace, options);
+    let lacked = filters.find(&trace.recording, &query, (&reads, &wants), &mut |id, flags| {
+        let is_inside = options.span.contains(id.time);
+        is_folded |= is_inside && !options.raw && flags.contains(EventFlags::RESTART);
+        let is_hidden = !options.setup && flags.contains(EventFlags::SETUP);
+        seen.shown += u64::from(is_inside && !is_hidden);
+        seen.setup += u64::from(is_inside && is_hidden);
+        !is_folded
+    })?;
+    Ok(lacked.filter(|_| !is_folded).map(|lacked| Seen { lacking: lacking(lacked, frame), ..seen }))
+}
+
 /// `None` where the state decides, where restarted calls are to be folded, or where not every block can be read.
-fn from_columns(trace: &Trace, options: &Options<'_>) -> Option<Seen> {
-    let frame = options.filters.ready(trace, options.container).ok()?;
-    let selected = RowSelection::new(trace, options.filters, &frame)?;
+fn from_columns(trace: &Trace, options: &Options<'_>, frame: &Frame) -> Option<Seen> {
+    let selected = RowSelection::new(trace, options.filters, frame)?;
     if selected.filters.len() < options.filters.iter().count() || options.limit < u64::MAX {
         return None;
     }

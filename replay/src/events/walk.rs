@@ -198,7 +198,7 @@ impl Visitor for Reading<'_, '_, '_, '_> {
 }
 
 /// What has to be read: state needs what came before the range, and a filter's ancestors may be the host's.
-fn query(trace: &Trace, options: &Options<'_>) -> Query {
+pub(super) fn query(trace: &Trace, options: &Options<'_>) -> Query {
     let containers = match options.container {
         Some(uid) if options.filters.is_empty() || uid == ContainerUid::HOST => vec![uid],
         Some(uid) => vec![ContainerUid::HOST, uid],

@@ -14,10 +14,15 @@ use crate::{
 const NONE: Malformed = Malformed("a row has no code");
 
 impl Decode<'_> {
-    /// Each row's code, and the rows of each: of those that `only` names, where it is there.
-    pub(super) fn codes(&mut self, only: Option<&dyn Fn(u16) -> bool>) -> Result<(), Malformed> {
+    /// Each row's code, and the rows of each: of those that `only` names, where it is there. Notes which `whole` names.
+    pub(super) fn codes(
+        &mut self,
+        only: Option<&dyn Fn(u16) -> bool>,
+        whole: Option<&dyn Fn(u16) -> bool>,
+    ) -> Result<(), Malformed> {
         let count = self.count;
         let (rows, by_code) = (&mut self.rows.code, &mut self.tables.by_code);
+        let are_whole = &mut self.tables.whole;
         let read = self.source.column(column::CODES, |input, values| {
             let codes = input.count(count)?;
             read_stream(input, codes, values)?;
@@ -25,6 +30,8 @@ impl Decode<'_> {
             if !codes.is_sorted_by(|a, b| a < b) {
                 return Err(Malformed("codes are not in rising order"));
             }
+            are_whole.clear();
+            are_whole.extend(codes.iter().map(|code| whole.is_none_or(|whole| whole(*code))));
             let chosen: Option<Vec<bool>> = only.map(|only| codes.iter().map(|code| only(*code)).collect());
             let chosen = chosen.as_deref();
             match read_numbers(input, count, values)? {

@@ -7,7 +7,7 @@ use crate::{
     bytes::{Input, Malformed, unzigzag},
     events::{column, encode::result_length, is_payload, rows::FieldAt},
     limits,
-    stream::{Numbers, read_numbers, read_stream},
+    stream::{Numbers, read_numbers, read_stream, skip_stream},
 };
 
 /// What is known of fields while they are decoded.
@@ -15,8 +15,8 @@ use crate::{
 pub(super) struct Tables {
     /// Rows with fields, by code and shape.
     rows: Vec<u32>,
-    /// The end in `rows` of each run of rows of one code and shape, and the shape.
-    cells: Vec<(u32, u32)>,
+    /// The runs of rows of one code and shape.
+    cells: Vec<Cell>,
     /// The tags of each shape.
     shapes: Vec<Vec<u8>>,
     /// Shape and row of the rows of one code.
@@ -28,6 +28,16 @@ pub(super) struct Tables {
     /// Unpacked columns that are read side by side, and the streams of them.
     buffers: [Vec<u8>; 3],
     values: [Vec<u64>; 3],
+}
+
+/// Rows of one code and shape.
+#[derive(Debug, Clone, Copy)]
+struct Cell {
+    /// Where they end among all rows with fields.
+    end: u32,
+    shape: u32,
+    /// Whether their fields are asked for.
+    is_whole: bool,
 }
 
 /// Streams of ids, flags, and what the full length is more than it should be, of the field at one position of a cell.
@@ -44,6 +54,11 @@ impl Decode<'_> {
             self.rows.field_end.resize(self.count, 0);
             return Ok(());
         }
+        let with_payloads = self.tables.fields.has_payload(|cell| cell.is_whole);
+        if with_payloads && self.tables.fields.has_payload(|cell| !cell.is_whole) {
+            // Each payload lies behind those before it, and how long these are their results tell.
+            self.results(true)?;
+        }
         let mut total = 0u32;
         for end in &mut self.rows.field_end {
             total += *end;
@@ -52,18 +67,23 @@ impl Decode<'_> {
         if total as usize > limits::BLOCK_FIELDS {
             return Err(Malformed("a block has too many fields"));
         }
+        if total == 0 && self.tables.fields.leaves_out() {
+            return Ok(());
+        }
         self.strings()?;
         let payloads = self.rows.bytes.len();
-        self.source.append(column::PAYLOAD, &mut self.rows.bytes)?;
+        if with_payloads || !self.tables.fields.leaves_out() {
+            self.source.append(column::PAYLOAD, &mut self.rows.bytes)?;
+        }
         self.rows.fields.resize(total as usize, FieldAt::default());
-        self.place(payloads)
+        self.place(payloads, with_payloads)
     }
 
     /// The shapes, the cells, and how many fields each row has; `None` when no row has any.
     fn shapes(&mut self) -> Result<Option<()>, Malformed> {
         const NONE: Malformed = Malformed("a row has no shape");
         let count = self.count;
-        let super::Tables { by_code, fields: tables, .. } = &mut *self.tables;
+        let super::Tables { by_code, whole, fields: tables, .. } = &mut *self.tables;
         let counts = &mut self.rows.field_end;
         self.source.column(column::SHAPES, |input, values| {
             let shape_count = input.count(count)?;
@@ -82,24 +102,30 @@ impl Decode<'_> {
                 let shape = usize::try_from(shape).ok().and_then(|shape| shapes.get(shape));
                 shape.map(|tags| tags.len() as u32).ok_or(NONE)
             };
-            for rows in by_code.iter() {
+            for (rows, &is_whole) in by_code.iter().zip(whole.iter()) {
                 match read_numbers(input, rows.len(), values)? {
                     Numbers::Same(shape) => {
                         let fields = length(&tables.shapes, shape)?;
                         if fields > 0 {
-                            rows.iter().for_each(|&row| put(counts, row, fields));
+                            if is_whole {
+                                rows.iter().for_each(|&row| put(counts, row, fields));
+                            }
                             tables.rows.extend_from_slice(rows);
-                            tables.cells.push((tables.rows.len() as u32, shape as u32));
+                            let end = tables.rows.len() as u32;
+                            tables.cells.push(Cell { end, shape: shape as u32, is_whole });
                         }
                     }
                     each => {
                         tables.by_shape.clear();
                         each.hand(rows.iter(), |&row, shape| {
-                            put(counts, row, length(&tables.shapes, shape)?);
+                            let fields = length(&tables.shapes, shape)?;
+                            if is_whole {
+                                put(counts, row, fields);
+                            }
                             tables.by_shape.push((shape as u32, row));
                             Ok(())
                         })?;
-                        tables.sort_by_shape();
+                        tables.sort_by_shape(is_whole);
                     }
                 }
             }
@@ -129,8 +155,8 @@ impl Decode<'_> {
         Ok(())
     }
 
-    /// Finds each field's bytes and full length; the payloads begin at `payloads`.
-    fn place(&mut self, payloads: usize) -> Result<(), Malformed> {
+    /// Finds each field's bytes and full length; the payloads begin at `payloads`, if they are there.
+    fn place(&mut self, payloads: usize, with_payloads: bool) -> Result<(), Malformed> {
         let super::Tables { fields: tables, .. } = &mut *self.tables;
         let Tables { rows, cells, shapes, begins, strings, buffers, values, .. } = tables;
         let [ids, flags, more] = buffers;
@@ -145,16 +171,30 @@ impl Decode<'_> {
         let ends = &self.rows.field_end;
         let mut payload = Payloads { longest, next: payloads, results: &self.rows.ret };
         let mut begin = 0;
-        for &(end, shape) in cells.iter() {
+        for &Cell { end, shape, is_whole } in cells.iter() {
             let rows = rows.get(begin as usize..end as usize).unwrap_or(&[]);
             begin = end;
+            let tags = shapes.get(shape as usize).map_or(&[][..], Vec::as_slice);
+            if !is_whole {
+                for &tag in tags {
+                    if with_payloads && is_payload(FieldTag(tag)) {
+                        let [of_ids, _, of_more] = &mut *values;
+                        let ids = read_numbers(&mut ids, rows.len(), of_ids)?;
+                        payload.pass(rows, &ids, &optional(&mut more, rows.len(), of_more)?)?;
+                    } else {
+                        skip_stream(&mut ids, rows.len())?;
+                        skip_optional(&mut more, rows.len())?;
+                    }
+                    skip_optional(&mut flags, rows.len())?;
+                }
+                continue;
+            }
             begins.clear();
             begins.extend(rows.iter().map(|&row| {
                 let before = row.checked_sub(1).and_then(|before| ends.get(before as usize));
                 before.copied().unwrap_or(0)
             }));
-            for (place, &tag) in shapes.get(shape as usize).map_or(&[][..], Vec::as_slice).iter().enumerate()
-            {
+            for (place, &tag) in tags.iter().enumerate() {
                 let [of_ids, of_flags, of_more] = &mut *values;
                 let position = Position {
                     tag: FieldTag(tag),
@@ -179,15 +219,27 @@ impl Decode<'_> {
 }
 
 impl Tables {
+    /// Whether any of these rows has a payload.
+    fn has_payload(&self, of: impl Fn(&Cell) -> bool) -> bool {
+        let shape = |cell: &Cell| self.shapes.get(cell.shape as usize);
+        let mut shapes = self.cells.iter().filter(|cell| of(cell)).filter_map(shape);
+        shapes.any(|tags| tags.iter().any(|&tag| is_payload(FieldTag(tag))))
+    }
+
+    /// Whether fields of any rows are not asked for.
+    fn leaves_out(&self) -> bool {
+        self.cells.iter().any(|cell| !cell.is_whole)
+    }
+
     /// Makes cells of the rows of a code that have several shapes. A sort, not a table of all shapes: a file can have as
     /// many of these as rows, and as many codes.
-    fn sort_by_shape(&mut self) {
+    fn sort_by_shape(&mut self, is_whole: bool) {
         self.by_shape.sort_by_key(|(shape, _)| *shape);
         for run in self.by_shape.chunk_by(|a, b| a.0 == b.0) {
             let Some(&(shape, _)) = run.first() else { continue };
             if self.shapes.get(shape as usize).is_some_and(|tags| !tags.is_empty()) {
                 self.rows.extend(run.iter().map(|(_, row)| *row));
-                self.cells.push((self.rows.len() as u32, shape));
+                self.cells.push(Cell { end: self.rows.len() as u32, shape, is_whole });
             }
         }
     }
@@ -200,6 +252,11 @@ fn optional<'i: 'o, 'o>(
     values: &'o mut Vec<u64>,
 ) -> Result<Numbers<'o>, Malformed> {
     input.as_mut().map_or(Ok(Numbers::Same(0)), |input| read_numbers(input, count, values))
+}
+
+/// Steps over such a stream.
+fn skip_optional(input: &mut Option<Input<'_>>, count: usize) -> Result<(), Malformed> {
+    input.as_mut().map_or(Ok(()), |input| skip_stream(input, count))
 }
 
 /// The strings at one position of a cell; `fields` begins with that position of the first row.
@@ -236,15 +293,29 @@ impl Payloads<'_> {
         fields: &mut [FieldAt],
     ) -> Result<(), Malformed> {
         for (index, (&at, &row)) in begins.iter().zip(rows).enumerate() {
-            let result = self.results.get(row as usize).copied().unwrap_or(0);
-            let full_len = sum(result_length(result), unzigzag(position.more.at(index)))?;
-            let len = sum(full_len.min(self.longest), unzigzag(position.ids.at(index)))?;
+            let (len, full_len) = self.lengths(row, position.ids.at(index), position.more.at(index))?;
             let begin = self.next as u32;
             self.next += len as usize;
             let flags = narrow(position.flags.at(index))?;
             put(fields, at, FieldAt { begin, len, full_len, tag: position.tag.0, flags });
         }
         Ok(())
+    }
+
+    /// Those of rows that are not asked for.
+    fn pass(&mut self, rows: &[u32], ids: &Numbers<'_>, more: &Numbers<'_>) -> Result<(), Malformed> {
+        for (index, &row) in rows.iter().enumerate() {
+            self.next += self.lengths(row, ids.at(index), more.at(index))?.0 as usize;
+        }
+        Ok(())
+    }
+
+    /// How long a payload is, and how long it was before it was cut.
+    #[inline]
+    fn lengths(&self, row: u32, id: u64, more: u64) -> Result<(u32, u32), Malformed> {
+        let result = self.results.get(row as usize).copied().unwrap_or(0);
+        let full_len = sum(result_length(result), unzigzag(more))?;
+        Ok((sum(full_len.min(self.longest), unzigzag(id))?, full_len))
     }
 }
 

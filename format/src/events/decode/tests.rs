@@ -10,6 +10,7 @@ use crate::{
     events::{
         encode::{Around, EventEncoder},
         ingest::OpenBlock,
+        rows::Rows,
     },
     reader::Wanted,
 };
@@ -26,9 +27,11 @@ fn block(rows: u64, timed: bool) -> (BlockHeader, Vec<u8>, Vec<OwnedEvent>) {
             full_len: bytes_len(bytes) + more,
             bytes,
         };
+        let code = [0, 1, 257][(row % 3) as usize];
+        let second = if code == 257 { FieldTag::TARGET } else { FieldTag::PAYLOAD };
         let fields = [
             field(FieldTag::PATH, path.as_bytes(), u32::from(row % 6 == 0)),
-            field(FieldTag::PAYLOAD, &b"payload"[..(row % 8) as usize], (row % 3) as u32),
+            field(second, &b"payload"[..(row % 8) as usize], (row % 3) as u32),
             field(FieldTag::KPATH, path.as_bytes(), 0),
         ];
         let args: Vec<u64> = (0..row % 9).map(|n| n << (row % 40)).collect();
@@ -36,7 +39,7 @@ fn block(rows: u64, timed: bool) -> (BlockHeader, Vec<u8>, Vec<OwnedEvent>) {
             time: BootNanos(1000 + row * 3),
             duration: (timed && row % 2 == 0).then_some(row),
             task: TaskKey { tgid: 7, tid: 7 + (row % 3) as u32, start: BootNanos(5) },
-            code: EventCode([0, 1, 257][(row % 3) as usize]),
+            code: EventCode(code),
             flags: EventFlags((row % 4) as u32),
             cpu: (row % 2) as u16,
             ret: (row as i64 % 11) - 2,
@@ -96,6 +99,28 @@ fn rows_of_chosen_codes_are_the_same_without_the_others() {
             assert_eq!(told, expected, "row {row} of code {code}");
         }
         decoder.take_back(all);
+    }
+}
+
+#[test]
+fn whole_rows_of_some_codes_are_the_same_as_of_all() {
+    let mut decoder = EventDecoder::new().unwrap();
+    let wanted = Wanted::TIMES.with(Wanted::NUMBERS).with(Wanted::FIELDS).with(Wanted::FLAGS);
+    let wanted = wanted.with(Wanted::THREADS);
+    for codes in [&[][..], &[0], &[257], &[1, 257], &[59], &[0, 1, 257]] {
+        for timed in [false, true] {
+            let (header, payload, written) = block(90, timed);
+            let some = decoder.few(&header, &payload, wanted, &|code| codes.contains(&code)).unwrap();
+            let all = EventDecoder::new().unwrap().rows(&header, &payload).unwrap();
+            assert_eq!((some.len(), some.codes(), some.tasks()), (written.len(), all.codes(), all.tasks()));
+            assert_eq!((some.times(), some.flags()), (all.times(), all.flags()));
+            let whole = |rows: &Rows, row| rows.with(row, OwnedEvent::from_event).unwrap();
+            for (row, _) in all.codes().iter().enumerate().filter(|(_, code)| codes.contains(code)) {
+                let expected = OwnedEvent { cpu: 0, ..whole(&all, row) };
+                assert_eq!(whole(&some, row), expected, "row {row} of {codes:?}");
+            }
+            decoder.take_back(some);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use afterimage_detect::ByProcess;
 use afterimage_format::{
     BootNanos, Class, ContainerRecord, ContainerUid, Event, EventCode, EventFlags, Field, FieldFlags,
     FieldTag, Origin, Role, StoreOptions, StoreWriter, TaskKey, layout,
@@ -10,7 +11,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    events::{self, EventRow, Item, Options},
+    events::{self, EventRow, Item, Options, rows::from_processes},
     time::Span,
 };
 
@@ -187,10 +188,8 @@ fn store(dir: &std::path::Path, seed: u64) {
     scene.writer.seal().unwrap();
 }
 
-/// Everything that a search shows.
-fn found(trace: &Trace, text: &str, skip: bool) -> Vec<String> {
-    let mut filters = Filters::parse(&[text]).unwrap();
-    let options = Options {
+fn options(filters: &mut Filters, skip: bool) -> Options<'_> {
+    Options {
         container: None,
         span: Span::default(),
         setup: false,
@@ -198,9 +197,15 @@ fn found(trace: &Trace, text: &str, skip: bool) -> Vec<String> {
         skip,
         limit: u64::MAX,
         streams: true,
-        facts: true,
-        filters: &mut filters,
-    };
+        facts: false,
+        filters,
+    }
+}
+
+/// Everything that a search shows.
+fn found(trace: &Trace, text: &str, skip: bool) -> Vec<String> {
+    let mut filters = Filters::parse(&[text]).unwrap();
+    let options = Options { facts: true, ..options(&mut filters, skip) };
     let mut found = Vec::new();
     events::walk(trace, options, &mut |item| {
         if let Item::Event(row) = item {
@@ -216,18 +221,7 @@ fn found(trace: &Trace, text: &str, skip: bool) -> Vec<String> {
 /// What `--count` prints.
 fn counted(trace: &Trace, text: &str) -> u64 {
     let mut filters = Filters::parse(&[text]).unwrap();
-    let options = Options {
-        container: None,
-        span: Span::default(),
-        setup: false,
-        raw: false,
-        skip: true,
-        limit: u64::MAX,
-        streams: true,
-        facts: false,
-        filters: &mut filters,
-    };
-    events::count(trace, options).unwrap().shown
+    events::count(trace, options(&mut filters, true)).unwrap().shown
 }
 
 fn leaf() -> impl Strategy<Value = String> {
@@ -310,6 +304,85 @@ proptest! {
             let all = found(&trace, &text, false);
             prop_assert_eq!(counted(&trace, &text), all.len() as u64, "{}", text);
             prop_assert_eq!(found(&trace, &text, true), all, "{}", text);
+        }
+    }
+}
+
+/// Parts that ask nothing but processes.
+fn of_processes() -> impl Strategy<Value = String> {
+    let phase = 0..6u64;
+    let leaf = prop_oneof![
+        phase.clone().prop_map(|p| format!("proc.name=prog{p}x1")),
+        phase.clone().prop_map(|p| format!("proc.name startswith named{p}")),
+        phase.clone().prop_map(|p| format!("proc.aname=prog{p}x2")),
+        phase.clone().prop_map(|p| format!("proc.pname startswith named{p}")),
+        phase.clone().prop_map(|p| format!("within proc.name=prog{p}x1")),
+        phase.prop_map(|p| format!("proc.cmdline contains \"phase={p}\"")),
+        Just("proc.name=\"<NA>\"".to_owned()),
+        Just("proc.pname exists".to_owned()),
+        Just("user.uid=0".to_owned()),
+    ];
+    several(leaf.boxed())
+}
+
+/// Parts that columns decide.
+fn of_columns() -> impl Strategy<Value = String> {
+    let leaf = prop::sample::select(vec![
+        "evt.type=openat",
+        "evt.type in (read, connect, prctl)",
+        "evt.type=execve",
+        "not evt.type=close",
+        "evt.failed=true",
+        "proc.pid in (101, 202)",
+        "evt.reltime<300us",
+        "container.id != host",
+    ]);
+    several(leaf.prop_map(str::to_owned).boxed())
+}
+
+fn several(leaf: BoxedStrategy<String>) -> impl Strategy<Value = String> {
+    leaf.prop_recursive(2, 4, 2, |inner| {
+        prop_oneof![
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} and {b})")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("({a} or {b})")),
+            inner.prop_map(|a| format!("not ({a})")),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+    #[test]
+    fn few_rows_are_counted_as_all_are(
+        seed in any::<u64>(),
+        filters in prop::collection::vec((of_columns(), of_processes()), 6),
+        of in prop::option::of(0..4u64),
+        (begin, end) in (prop::option::of(0..2_000u64), prop::option::of(0..2_000u64)),
+        raw in any::<bool>(),
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        store(dir.path(), seed);
+        let trace = Trace::open(dir.path().to_owned(), false).unwrap();
+        let at = |thousandth: u64| BootNanos(1_000_000 + thousandth * 1_200);
+        let span = Span { begin: begin.map(at), end: end.map(at) };
+        for (columns, processes) in filters {
+            let mut filters = Filters::parse(&[columns, processes]).unwrap();
+            let container = of.map(ContainerUid);
+            let mut all = 0;
+            let mut emit = |_: Item| {
+                all += 1;
+                ControlFlow::Continue(())
+            };
+            let every = Options { container, span, raw, ..options(&mut filters, false) };
+            events::walk(&trace, every, &mut emit).unwrap();
+            let frame = filters.ready(&trace, container).unwrap();
+            let asked = Options { container, span, raw, ..options(&mut filters, true) };
+            let few = from_processes(&trace, &asked, &frame).unwrap();
+            // Of parts that rule each other out nothing is left to be asked.
+            let is_asked = ByProcess::new(asked.filters.iter(), &frame).is_some();
+            prop_assert_eq!(few.map(|few| few.shown), is_asked.then_some(all));
+            prop_assert_eq!(events::count(&trace, asked).unwrap().shown, all);
         }
     }
 }
