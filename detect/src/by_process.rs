@@ -8,26 +8,18 @@
 //! thread is where the state has it ([`afterimage_model::World::is_at_home`]); the first row of each thread in a block is looked at
 //! for that, and where something changes later that moves a thread, all its rows behind that are.
 
-use std::{collections::HashMap, ops::Range};
+mod search;
 
-use afterimage_format::{
-    BlockInfo, BootNanos, Columns, ContainerRecord, ContainerUid, Event, EventCode, EventFlags, EventId, Few, Next,
-    Query, ReadError, Recording, TaskKey, Wanted,
-};
-use afterimage_model::{changes_descriptors_only, changes_state, fails_without_effect};
+use afterimage_format::{BlockInfo, EventFlags, EventId, Query, ReadError, Recording};
 
 use crate::{
-    context::{EventContext, Frame},
-    ended::Ended,
+    context::Frame,
     filter::Filter,
     of_process::{Asks, asks_process},
     program::Node,
-    rows::{Bits, RowFilter},
-    tracker::Tracker,
+    rows::RowFilter,
 };
-
-/// Threads that are moved behind rows that were left out, at most: where there are more, all events are looked at.
-const MOST_LATE: usize = 1000;
+use search::Search;
 
 /// A filter taken apart.
 #[derive(Debug)]
@@ -68,6 +60,15 @@ fn flatten<'f>(node: &'f Node, parts: &mut Vec<&'f Node>) {
     }
 }
 
+/// The blocks that a search looks at.
+#[derive(Clone, Copy)]
+pub struct Blocks<'b> {
+    /// Whether what is in a block is taken into the state.
+    pub read: &'b dyn Fn(&BlockInfo) -> bool,
+    /// Whether an event of a block, by its position, can pass.
+    pub wanted: &'b dyn Fn(u32) -> bool,
+}
+
 /// Filters that must all hold, made ready for a walk over few rows.
 #[derive(Debug)]
 pub struct ByProcess<'f> {
@@ -83,9 +84,8 @@ impl<'f> ByProcess<'f> {
         (!filters.is_empty()).then_some(Self { filters, frame })
     }
 
-    /// Shows every event that passes to `found`, in order of time, until that says stop: of the blocks that a query touches
-    /// and that are `read`, those in the blocks that are `wanted`. What is to be told where not all was known for lack of room is
-    /// whether it was so; `None` where all events have to be looked at to tell. What was shown then may be wrong.
+    /// Shows every event of the blocks that passes to `found`, in order of time, until that says stop. Whether not all was known
+    /// for lack of room; `None` where all events have to be looked at to tell: what was shown then may be wrong.
     ///
     /// # Errors
     /// [`ReadError`] only for I/O failures.
@@ -93,306 +93,11 @@ impl<'f> ByProcess<'f> {
         &self,
         recording: &Recording,
         query: &Query,
-        (read, wanted): (&dyn Fn(&BlockInfo) -> bool, &dyn Fn(u32) -> bool),
+        blocks: Blocks<'_>,
         found: &mut dyn FnMut(EventId, EventFlags) -> bool,
     ) -> Result<Option<bool>, ReadError> {
-        let mut search = Search {
-            by: self,
-            wanted,
-            found,
-            records: recording.containers().iter().map(|s| (s.record.uid, &s.record)).collect(),
-            effects: (0..=u16::MAX).map(|code| Effect::of(EventCode(code))).collect(),
-            tracker: Tracker::new(),
-            ended: Ended::new(recording),
-            blocks: std::iter::repeat_with(|| None).take(recording.blocks().len()).collect(),
-            threads: HashMap::new(),
-            own: self.filters.iter().all(|filter| filter.own),
-            homes: 0,
-            changes: 0,
-            late: Vec::new(),
-            lates: 0,
-            is_sure: true,
-        };
-        recording.show_few(query, read, &mut search)?;
-        Ok(search.is_sure.then(|| search.ended.lacked(search.tracker.world())))
-    }
-}
-
-/// What events of a code can do to processes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Effect {
-    Nothing,
-    /// Something, where the call succeeded.
-    Success,
-    Always,
-}
-
-impl Effect {
-    fn of(code: EventCode) -> Self {
-        match () {
-            () if !changes_state(code) || changes_descriptors_only(code) => Self::Nothing,
-            () if fails_without_effect(code) => Self::Success,
-            () => Self::Always,
-        }
-    }
-}
-
-/// A thread in an open block.
-#[derive(Debug)]
-struct Thread {
-    task: TaskKey,
-    /// Its rows here.
-    rows: Range<u32>,
-    /// The last of them.
-    last: EventId,
-    /// Whether it is where the state has it.
-    is_home: bool,
-    /// Whether each of its next rows is shown.
-    all: bool,
-    /// The number of changes up to which it was asked whether its process is the right one, and the answer.
-    answer: Option<(u64, bool)>,
-}
-
-#[derive(Debug)]
-struct Block<'s> {
-    container: ContainerUid,
-    record: Option<&'s ContainerRecord>,
-    /// Rows that pass as far as columns say.
-    wanted: Bits,
-    threads: Vec<Thread>,
-}
-
-/// A container, and what is known of it.
-type Of<'s> = (ContainerUid, Option<&'s ContainerRecord>);
-
-fn open<'b, 's>(blocks: &'b mut [Option<Box<Block<'s>>>], number: u32) -> Option<&'b mut Block<'s>> {
-    blocks.get_mut(number as usize)?.as_deref_mut()
-}
-
-struct Search<'s, 'f> {
-    by: &'s ByProcess<'f>,
-    wanted: &'s dyn Fn(u32) -> bool,
-    found: &'s mut dyn FnMut(EventId, EventFlags) -> bool,
-    records: HashMap<ContainerUid, &'s ContainerRecord>,
-    /// For each code.
-    effects: Vec<Effect>,
-    tracker: Tracker,
-    ended: Ended,
-    /// By their numbers, those that are open.
-    blocks: Vec<Option<Box<Block<'s>>>>,
-    /// Where the threads of each process are: block, and position among its threads.
-    threads: HashMap<u32, Vec<(u32, u32)>>,
-    own: bool,
-    /// [`afterimage_model::World::homes`] when it was asked last.
-    homes: u64,
-    /// How many events were taken into the state.
-    changes: u64,
-    /// Rows that are to be shown as well.
-    late: Vec<(u32, Range<u32>)>,
-    lates: usize,
-    /// Whether what is found is right.
-    is_sure: bool,
-}
-
-impl Few for Search<'_, '_> {
-    fn asks(&self) -> Wanted {
-        let all = self.by.filters.iter().map(|filter| filter.rows.wanted());
-        all.fold(Wanted::default(), Wanted::with)
-    }
-
-    fn needs(&self, code: EventCode) -> bool {
-        // Results are asked for by name.
-        let asks = |filter: &Parted<'_>| {
-            filter.rows.wanted().has(Wanted::RESULTS) && filter.rows.admits_code(code)
-        };
-        self.effect(code) != Effect::Nothing || self.by.filters.iter().any(asks)
-    }
-
-    fn open(&mut self, block: u32, columns: &Columns) -> Vec<u32> {
-        let mut shown = Bits::none(columns.len());
-        let results = columns.results();
-        for (row, &code) in columns.codes().iter().enumerate() {
-            match self.effect(EventCode(code)) {
-                Effect::Nothing => {}
-                Effect::Success if results.get(row).is_some_and(|&result| result < 0) => {}
-                _ => shown.insert(row),
-            }
-        }
-        let container = columns.container();
-        let record = self.records.get(&container).copied();
-        let wanted = match (self.wanted)(block) {
-            true => self.by_columns(columns, record),
-            false => Bits::none(columns.len()),
-        };
-        shown.or(&wanted);
-        let threads = self.threads_of(block, columns, &mut shown);
-        if let Some(slot) = self.blocks.get_mut(block as usize) {
-            *slot = Some(Box::new(Block { container, record, wanted, threads }));
-        }
-        shown.rows().map(|row| row as u32).collect()
-    }
-
-    fn show(&mut self, id: EventId, columns: &Columns, whole: bool) -> Next {
-        self.ended.make_room(&mut self.tracker, id.time);
-        self.settle(id);
-        let row = id.row as usize;
-        let code = columns.codes().get(row).copied().unwrap_or(0);
-        let is_plain = self.effect(EventCode(code)) == Effect::Nothing;
-        let at = columns.tasks().0.get(row).copied().unwrap_or(0) as usize;
-        let Some(block) = open(&mut self.blocks, id.block) else { return Next::Row };
-        let (of, is_wanted) = ((block.container, block.record), block.wanted.has(row));
-        let Some(thread) = block.threads.get_mut(at) else { return Next::Row };
-        thread.is_home = thread.is_home || self.tracker.world().is_at_home(of.0, thread.task);
-        if is_plain && thread.is_home {
-            let known = thread.answer.filter(|(at, _)| self.own || *at == self.changes);
-            let holds = !is_wanted || known.map_or_else(|| self.ask((id, of), columns, at), |(_, holds)| holds);
-            return self.tell(is_wanted && holds, id, columns);
-        }
-        if is_plain && !whole {
-            return Next::Whole;
-        }
-        thread.is_home = true;
-        let holds = columns.with(row, |event| self.take((id, of), event, is_wanted)) == Some(true);
-        self.tell(holds, id, columns)
-    }
-
-    fn late(&mut self) -> Vec<(u32, Range<u32>)> {
-        std::mem::take(&mut self.late)
-    }
-
-    fn close(&mut self, block: u32) {
-        let closed = self.blocks.get_mut(block as usize).and_then(Option::take);
-        let Some(closed) = closed else { return };
-        for thread in closed.threads {
-            if let Some(own) = self.threads.get_mut(&thread.task.tgid) {
-                own.retain(|(of, _)| *of != block);
-                if own.is_empty() {
-                    self.threads.remove(&thread.task.tgid);
-                }
-            }
-        }
-    }
-}
-
-impl Search<'_, '_> {
-    fn effect(&self, code: EventCode) -> Effect {
-        self.effects.get(usize::from(code.0)).copied().unwrap_or(Effect::Always)
-    }
-
-    /// The rows that pass as far as columns say.
-    fn by_columns(&mut self, columns: &Columns, record: Option<&ContainerRecord>) -> Bits {
-        let mut wanted = Bits::all(columns.len());
-        for filter in &self.by.filters {
-            let rows = filter.rows.rows(columns, record);
-            // Of rows that change processes all is asked at the event.
-            let code = |row: usize| EventCode(columns.codes().get(row).copied().unwrap_or(0));
-            let mut doubt = rows.may.clone();
-            doubt.and_not(&rows.sure);
-            self.is_sure &= doubt.rows().all(|row| self.effect(code(row)) != Effect::Nothing);
-            wanted.and(&rows.may);
-        }
-        wanted
-    }
-
-    /// The threads of a block that is opened; the first row of each is shown.
-    fn threads_of(&mut self, block: u32, columns: &Columns, shown: &mut Bits) -> Vec<Thread> {
-        let (of_row, tasks) = columns.tasks();
-        let mut begin = 0;
-        let threads = (0u32..).zip(tasks).map(|(at, &task)| {
-            // Rows are in order of threads.
-            let end = begin + of_row[begin..].partition_point(|&of| of <= at);
-            if begin < end {
-                shown.insert(begin);
-                self.threads.entry(task.tgid).or_default().push((block, at));
-            }
-            let rows = std::mem::replace(&mut begin, end) as u32..end as u32;
-            let row = end.saturating_sub(1);
-            let time = BootNanos(columns.times().get(row).copied().unwrap_or(0));
-            let last = EventId { time, block, row: row as u32 };
-            Thread { task, rows, last, is_home: false, all: false, answer: None }
-        });
-        threads.collect()
-    }
-
-    /// Whether the process of a row's thread is the right one.
-    fn ask(&mut self, (id, of): (EventId, Of<'_>), columns: &Columns, at: usize) -> bool {
-        let holds = columns.with(id.row as usize, |event| {
-            let cx = EventContext::new(event, of, &self.tracker, self.by.frame, 1);
-            self.by.filters.iter().all(|filter| filter.process.iter().all(|node| node.holds(&cx)))
-        });
-        let holds = holds == Some(true);
-        let thread = open(&mut self.blocks, id.block).and_then(|block| block.threads.get_mut(at));
-        if let Some(thread) = thread {
-            thread.answer = Some((self.changes, holds));
-        }
-        holds
-    }
-
-    /// Takes an event into the state; whether it passes.
-    fn take(&mut self, (id, of): (EventId, Of<'_>), event: &Event<'_>, is_wanted: bool) -> bool {
-        self.tracker.take(of.0, event, is_wanted);
-        self.changes += 1;
-        if self.own {
-            self.forget(event.task.tgid);
-        }
-        self.settle(id);
-        self.check(id, event.task.tgid, Some(event.task));
-        is_wanted && {
-            let cx = EventContext::new(event, of, &self.tracker, self.by.frame, 1);
-            self.by.filters.iter().all(|filter| filter.filter.matches(&cx))
-        }
-    }
-
-    /// Tells of an event that was found.
-    fn tell(&mut self, is_found: bool, id: EventId, columns: &Columns) -> Next {
-        let flags = columns.flags().get(id.row as usize).copied().unwrap_or(0);
-        if !self.is_sure || is_found && !(self.found)(id, EventFlags(flags)) {
-            return Next::Stop;
-        }
-        if self.late.is_empty() { Next::Row } else { Next::Late }
-    }
-
-    /// Takes notice of the processes that came, went, ended or moved.
-    fn settle(&mut self, id: EventId) {
-        let now = self.tracker.world().homes();
-        if now == self.homes {
-            return;
-        }
-        let moved: Option<Vec<u32>> = self.tracker.world().homes_since(self.homes).map(Iterator::collect);
-        self.homes = now;
-        let all = || self.threads.keys().copied().collect();
-        for tgid in moved.unwrap_or_else(all) {
-            self.forget(tgid);
-            self.check(id, tgid, None);
-        }
-    }
-
-    /// Something happened to a process: what is known of its threads is asked again.
-    fn forget(&mut self, tgid: u32) {
-        for (block, at) in self.threads.get(&tgid).into_iter().flatten() {
-            let thread = open(&mut self.blocks, *block).and_then(|block| block.threads.get_mut(*at as usize));
-            if let Some(thread) = thread {
-                thread.answer = None;
-            }
-        }
-    }
-
-    /// Looks whether the threads of a process that have rows still, or one of them, are where the state has them: of one that
-    /// is not, the next rows tell something.
-    fn check(&mut self, id: EventId, tgid: u32, only: Option<TaskKey>) {
-        for (number, at) in self.threads.get(&tgid).into_iter().flatten() {
-            let Some(block) = open(&mut self.blocks, *number) else { continue };
-            let Some(thread) = block.threads.get_mut(*at as usize) else { continue };
-            let is_asked = thread.is_home && thread.last > id && only.is_none_or(|only| only == thread.task);
-            if !is_asked || self.tracker.world().is_at_home(block.container, thread.task) {
-                continue;
-            }
-            thread.is_home = false;
-            if !std::mem::replace(&mut thread.all, true) {
-                self.late.push((*number, thread.rows.clone()));
-                self.lates += 1;
-                self.is_sure &= self.lates <= MOST_LATE;
-            }
-        }
+        let mut search = Search::new(self, recording, blocks.wanted, found);
+        recording.show_few(query, blocks.read, &mut search)?;
+        Ok(search.lacked())
     }
 }

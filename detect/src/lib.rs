@@ -40,7 +40,7 @@ mod value;
 mod warning;
 mod whole;
 
-pub use by_process::ByProcess;
+pub use by_process::{Blocks, ByProcess};
 pub use complete::complete;
 pub use context::{EventContext, Frame, Image, Told, follows};
 pub use ended::Ended;

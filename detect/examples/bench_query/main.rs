@@ -13,7 +13,8 @@ use std::{
 };
 
 use afterimage_detect::{
-    Bits, ByProcess, Ended, EventContext, Filter, Frame, OfProcess, RowFilter, Rows, RuleSet, Sieve, Tracker,
+    Bits, Blocks, ByProcess, Ended, EventContext, Filter, Frame, OfProcess, RowFilter, Rows, RuleSet, Sieve,
+    Tracker,
 };
 use afterimage_format::{
     BlockInfo, BootNanos, Columns, ContainerRecord, ContainerUid, Event, EventId, FieldTag, Origin,
@@ -158,10 +159,11 @@ fn few_rows(recording: &Recording, filter: &ByProcess<'_>, selected: &[usize]) -
     let reads = |block: &BlockInfo| containers.contains(&block.container);
     let wants = |block: u32| wanted.contains(&block);
     let mut found = 0;
-    let lacked = filter.find(recording, &Query::default(), (&reads, &wants), &mut |_, _| {
-        found += 1;
-        true
-    });
+    let lacked =
+        filter.find(recording, &Query::default(), Blocks { read: &reads, wanted: &wants }, &mut |_, _| {
+            found += 1;
+            true
+        });
     assert_eq!(lacked.expect("a readable store"), Some(false), "few rows suffice");
     found
 }

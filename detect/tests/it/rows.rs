@@ -3,10 +3,11 @@
 use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
 
 use afterimage_detect::{
-    Bits, ByProcess, EventContext, Filter, Frame, Gatherer, RuleSet, Sieve, Tracker, WholeAsks, rooted,
+    Bits, Blocks, ByProcess, EventContext, Filter, Frame, Gatherer, RuleSet, Sieve, Tracker, WholeAsks,
+    rooted,
 };
 use afterimage_format::{
-    BlockInfo, BootNanos, ClockMap, ClockPair, Columns, ContainerRecord, ContainerUid, Event, EventCode, EventFlags,
+    BootNanos, ClockMap, ClockPair, Columns, ContainerRecord, ContainerUid, Event, EventCode, EventFlags,
     EventId, Field, FieldFlags, FieldTag, Origin, Query, Recording, StoreOptions, StoreWriter, TaskKey,
     Visitor, layout,
 };
@@ -434,7 +435,7 @@ fn same_by_few(acts: &[Act], block: usize, text: &str) {
     let filter = Filter::parse(text).unwrap();
     let by_process = ByProcess::new([&filter], &frame).unwrap_or_else(|| panic!("{text}: asks more"));
     let mut found = Vec::new();
-    let everything: (&dyn Fn(&BlockInfo) -> bool, &dyn Fn(u32) -> bool) = (&|_| true, &|_| true);
+    let everything = Blocks { read: &|_| true, wanted: &|_| true };
     let lacked = by_process.find(&recording, &Query::default(), everything, &mut |id, _| {
         found.push(id);
         true

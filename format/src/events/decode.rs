@@ -33,6 +33,9 @@ pub(crate) struct EventDecoder {
     spare: Option<Rows>,
 }
 
+/// Codes that are asked for; all where it is not there.
+type Chosen<'c> = Option<&'c dyn Fn(u16) -> bool>;
+
 /// What is known of a block while it is decoded.
 #[derive(Debug, Default)]
 struct Tables {
@@ -119,7 +122,7 @@ impl EventDecoder {
         header: &BlockHeader,
         payload: &[u8],
         wanted: Wanted,
-        only: Option<&dyn Fn(u16) -> bool>,
+        only: Chosen<'_>,
     ) -> Result<Rows, Malformed> {
         self.some(header, payload, wanted, (only, None))
     }
@@ -141,7 +144,7 @@ impl EventDecoder {
         header: &BlockHeader,
         payload: &[u8],
         wanted: Wanted,
-        (only, whole): (Option<&dyn Fn(u16) -> bool>, Option<&dyn Fn(u16) -> bool>),
+        (only, whole): (Chosen<'_>, Chosen<'_>),
     ) -> Result<Rows, Malformed> {
         let count = header.rows as usize;
         if count > limits::BLOCK_ROWS {

@@ -2,8 +2,8 @@
 
 use std::cell::RefCell;
 
-use afterimage_detect::{Bits, ByProcess, Frame, RowFilter, Rows};
-use afterimage_format::{BlockInfo, ColumnReader, Columns, ContainerRecord, EventFlags, Wanted};
+use afterimage_detect::{Bits, Blocks, ByProcess, Frame, RowFilter, Rows};
+use afterimage_format::{ColumnReader, Columns, ContainerRecord, EventFlags, Wanted};
 
 use super::{
     Filters,
@@ -87,10 +87,9 @@ pub(super) fn from_processes(
         return Ok(None);
     }
     let (mut seen, mut is_folded) = (Seen::default(), false);
-    let reads = |block: &BlockInfo| selection.reads(block);
-    let wants = |block: u32| selection.wants(block);
+    let blocks = Blocks { read: &|block| selection.reads(block), wanted: &|block| selection.wants(block) };
     let query = query(trace, options);
-    let lacked = filters.find(&trace.recording, &query, (&reads, &wants), &mut |id, flags| {
+    let lacked = filters.find(&trace.recording, &query, blocks, &mut |id, flags| {
         let is_inside = options.span.contains(id.time);
         is_folded |= is_inside && !options.raw && flags.contains(EventFlags::RESTART);
         let is_hidden = !options.setup && flags.contains(EventFlags::SETUP);

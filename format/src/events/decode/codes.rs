@@ -1,7 +1,7 @@
 //! The codes of a block's rows, and which rows have which.
 #![deny(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use super::{Decode, MISSING, narrow};
+use super::{Chosen, Decode, MISSING, narrow};
 use crate::{
     bytes::Malformed,
     events::{
@@ -15,11 +15,7 @@ const NONE: Malformed = Malformed("a row has no code");
 
 impl Decode<'_> {
     /// Each row's code, and the rows of each: of those that `only` names, where it is there. Notes which `whole` names.
-    pub(super) fn codes(
-        &mut self,
-        only: Option<&dyn Fn(u16) -> bool>,
-        whole: Option<&dyn Fn(u16) -> bool>,
-    ) -> Result<(), Malformed> {
+    pub(super) fn codes(&mut self, only: Chosen<'_>, whole: Chosen<'_>) -> Result<(), Malformed> {
         let count = self.count;
         let (rows, by_code) = (&mut self.rows.code, &mut self.tables.by_code);
         let are_whole = &mut self.tables.whole;
