@@ -1,6 +1,9 @@
 //! The search itself: which rows it is shown, and what it makes of them.
 
-use std::{collections::HashMap, ops::Range};
+use std::{
+    collections::{BTreeSet, HashMap},
+    ops::Range,
+};
 
 use afterimage_format::{
     BootNanos, Columns, ContainerRecord, ContainerUid, Event, EventCode, EventFlags, EventId, Few, Next,
@@ -83,8 +86,8 @@ pub(super) struct Search<'s, 'f> {
     ended: Ended,
     /// By their numbers, those that are open.
     blocks: Vec<Option<Box<Block<'s>>>>,
-    /// Where the threads of each process are: block, and position among its threads.
-    threads: HashMap<u32, Vec<(u32, u32)>>,
+    /// The threads of open blocks: process, block, position among the block's threads.
+    threads: BTreeSet<(u32, u32, u32)>,
     own: bool,
     /// [`afterimage_model::World::homes`] when it was asked last.
     homes: u64,
@@ -155,7 +158,7 @@ impl Few for Search<'_, '_> {
             return Next::Whole;
         }
         thread.is_home = true;
-        let holds = columns.with(row, |event| self.take((id, of), event, is_wanted)) == Some(true);
+        let holds = columns.with(row, |event| self.take((id, of, at), event, is_wanted)) == Some(true);
         self.tell(holds, id, columns)
     }
 
@@ -166,13 +169,8 @@ impl Few for Search<'_, '_> {
     fn close(&mut self, block: u32) {
         let closed = self.blocks.get_mut(block as usize).and_then(Option::take);
         let Some(closed) = closed else { return };
-        for thread in closed.threads {
-            if let Some(own) = self.threads.get_mut(&thread.task.tgid) {
-                own.retain(|(of, _)| *of != block);
-                if own.is_empty() {
-                    self.threads.remove(&thread.task.tgid);
-                }
-            }
+        for (at, thread) in (0u32..).zip(closed.threads) {
+            self.threads.remove(&(thread.task.tgid, block, at));
         }
     }
 }
@@ -194,7 +192,7 @@ impl<'s, 'f> Search<'s, 'f> {
             tracker: Tracker::from_world(World::with_limits(limits())),
             ended: Ended::new(recording),
             blocks: std::iter::repeat_with(|| None).take(recording.blocks().len()).collect(),
-            threads: HashMap::new(),
+            threads: BTreeSet::new(),
             own: by.filters.iter().all(|filter| filter.own),
             homes: 0,
             changes: 0,
@@ -237,7 +235,7 @@ impl<'s, 'f> Search<'s, 'f> {
             let end = begin + of_row[begin..].partition_point(|&of| of <= at);
             if begin < end {
                 shown.insert(begin);
-                self.threads.entry(task.tgid).or_default().push((block, at));
+                self.threads.insert((task.tgid, block, at));
             }
             let rows = std::mem::replace(&mut begin, end) as u32..end as u32;
             let row = end.saturating_sub(1);
@@ -263,14 +261,14 @@ impl<'s, 'f> Search<'s, 'f> {
     }
 
     /// Takes an event into the state; whether it passes.
-    fn take(&mut self, (id, of): (EventId, Of<'_>), event: &Event<'_>, is_wanted: bool) -> bool {
+    fn take(&mut self, (id, of, at): (EventId, Of<'_>, usize), event: &Event<'_>, is_wanted: bool) -> bool {
         self.tracker.take(of.0, event, is_wanted);
         self.changes += 1;
         if self.own {
             self.forget(event.task.tgid);
         }
         self.settle(id);
-        self.check(id, event.task.tgid, Some(event.task));
+        self.check(id, (id.block, at as u32));
         is_wanted && {
             let cx = EventContext::new(event, of, &self.tracker, self.by.frame, 1);
             self.by.filters.iter().all(|filter| filter.filter.matches(&cx))
@@ -294,39 +292,42 @@ impl<'s, 'f> Search<'s, 'f> {
         }
         let moved: Option<Vec<u32>> = self.tracker.world().homes_since(self.homes).map(Iterator::collect);
         self.homes = now;
-        let all = || self.threads.keys().copied().collect();
-        for tgid in moved.unwrap_or_else(all) {
+        let all = || self.threads.iter().map(|(tgid, ..)| *tgid).collect::<BTreeSet<u32>>();
+        for tgid in moved.unwrap_or_else(|| all().into_iter().collect()) {
             self.forget(tgid);
-            self.check(id, tgid, None);
+            self.of_process(tgid).into_iter().for_each(|thread| self.check(id, thread));
         }
+    }
+
+    /// The threads of a process: block, and position among its threads.
+    fn of_process(&self, tgid: u32) -> Vec<(u32, u32)> {
+        let own = self.threads.range((tgid, 0, 0)..=(tgid, u32::MAX, u32::MAX));
+        own.map(|(_, block, at)| (*block, *at)).collect()
     }
 
     /// Something happened to a process: what is known of its threads is asked again.
     fn forget(&mut self, tgid: u32) {
-        for (block, at) in self.threads.get(&tgid).into_iter().flatten() {
-            let thread = open(&mut self.blocks, *block).and_then(|block| block.threads.get_mut(*at as usize));
+        for (block, at) in self.of_process(tgid) {
+            let thread = open(&mut self.blocks, block).and_then(|block| block.threads.get_mut(at as usize));
             if let Some(thread) = thread {
                 thread.answer = None;
             }
         }
     }
 
-    /// Looks whether the threads of a process that have rows still, or one of them, are where the state has them: of one that
-    /// is not, the next rows tell something.
-    fn check(&mut self, id: EventId, tgid: u32, only: Option<TaskKey>) {
-        for (number, at) in self.threads.get(&tgid).into_iter().flatten() {
-            let Some(block) = open(&mut self.blocks, *number) else { continue };
-            let Some(thread) = block.threads.get_mut(*at as usize) else { continue };
-            let is_asked = thread.is_home && thread.last > id && only.is_none_or(|only| only == thread.task);
-            if !is_asked || self.tracker.world().is_at_home(block.container, thread.task) {
-                continue;
-            }
-            thread.is_home = false;
-            if !std::mem::replace(&mut thread.all, true) {
-                self.late.push((*number, thread.rows.clone()));
-                self.lates += 1;
-                self.is_sure &= self.lates <= MOST_LATE;
-            }
+    /// Looks whether a thread that has rows still is where the state has it: if not, the next ones tell something.
+    fn check(&mut self, id: EventId, (number, at): (u32, u32)) {
+        let Some(block) = open(&mut self.blocks, number) else { return };
+        let Some(thread) = block.threads.get_mut(at as usize) else { return };
+        let is_asked = thread.is_home && thread.last > id;
+        if !is_asked || self.tracker.world().is_at_home(block.container, thread.task) {
+            return;
+        }
+        thread.is_home = false;
+        if !std::mem::replace(&mut thread.all, true) {
+            self.late.push((number, thread.rows.clone()));
+            self.lates += 1;
+            self.is_sure &= self.lates <= MOST_LATE;
         }
     }
 }

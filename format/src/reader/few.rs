@@ -13,7 +13,7 @@ use super::{
 use crate::{BootNanos, EventCode, EventId, ReadError};
 
 /// Bytes that the columns of open blocks may take at once.
-const BUDGET: usize = 96 << 20;
+const BUDGET: usize = if cfg!(test) { 1 << 14 } else { 96 << 20 };
 
 /// Who is shown few rows of each block in order of time.
 pub trait Few {
@@ -265,5 +265,104 @@ impl Open {
     /// Bytes that its columns take.
     fn memory(&self) -> usize {
         self.columns.as_ref().map_or(0, |columns| columns.rows.memory())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use super::*;
+    use crate::{
+        ContainerUid, Direction, Event, EventFlags, Origin, OwnedEvent, StoreOptions, StoreWriter, TaskKey,
+    };
+
+    /// Asks for each third row of a block, and from the first of these on for all; sees every seventh whole.
+    #[derive(Default)]
+    struct Third {
+        rows: HashMap<u32, u32>,
+        late: Vec<(u32, Range<u32>)>,
+        seen: Vec<(EventId, OwnedEvent)>,
+    }
+
+    impl Few for Third {
+        fn asks(&self) -> Wanted {
+            Wanted::default()
+        }
+
+        fn needs(&self, code: EventCode) -> bool {
+            code == EventCode(1)
+        }
+
+        fn open(&mut self, block: u32, columns: &Columns) -> Vec<u32> {
+            let rows = columns.len() as u32;
+            self.rows.insert(block, rows);
+            (0..rows).filter(|row| row % 3 == 1).collect()
+        }
+
+        fn show(&mut self, id: EventId, columns: &Columns, whole: bool) -> Next {
+            if !whole && id.row % 7 == 0 {
+                return Next::Whole;
+            }
+            self.seen.extend(columns.with(id.row as usize, |event| (id, OwnedEvent::from_event(event))));
+            match self.rows.remove(&id.block) {
+                Some(rows) => {
+                    self.late.push((id.block, 0..rows));
+                    Next::Late
+                }
+                None => Next::Row,
+            }
+        }
+
+        fn late(&mut self) -> Vec<(u32, Range<u32>)> {
+            std::mem::take(&mut self.late)
+        }
+
+        fn close(&mut self, block: u32) {
+            assert!(!self.rows.contains_key(&block), "it was shown a row of each");
+        }
+    }
+
+    #[test]
+    fn rows_come_in_order_as_they_are_also_where_memory_is_short() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = StoreWriter::open(dir.path(), Origin::default(), StoreOptions::default()).unwrap();
+        for at in 0..3000u64 {
+            let tid = 100 + (at % 5) as u32;
+            let event = Event {
+                time: BootNanos(1000 + at * 10),
+                duration: None,
+                task: TaskKey { tgid: 100, tid, start: BootNanos(7) },
+                code: EventCode((at % 4) as u16),
+                flags: EventFlags(0),
+                cpu: 0,
+                ret: at as i64 % 9,
+                args: &[at, 2],
+                fields: &[],
+            };
+            writer.push(ContainerUid(1 + at * 7 % 4), &event).unwrap();
+        }
+        writer.seal().unwrap();
+        let recording = Recording::open(dir.path()).unwrap();
+        let mut third = Third::default();
+        recording.show_few(&Query::default(), &|_| true, &mut third).unwrap();
+        let mut expected = Vec::new();
+        let mut begun = vec![false; recording.blocks().len()];
+        recording
+            .walk(&Query::default(), None, Direction::Forward, &mut |id, _, event| {
+                let begun = &mut begun[id.block as usize];
+                *begun |= id.row % 3 == 1;
+                expected.extend(begun.then(|| (id, OwnedEvent::from_event(event))));
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+        assert!(expected.len() > 2900);
+        let ids = |rows: &[(EventId, OwnedEvent)]| rows.iter().map(|(id, _)| *id).collect::<Vec<_>>();
+        assert_eq!(ids(&third.seen), ids(&expected));
+        for ((id, seen), (_, expected)) in third.seen.iter().zip(&expected) {
+            let told = (seen.time, seen.task, seen.code);
+            assert_eq!(told, (expected.time, expected.task, expected.code));
+            assert!(seen == expected || expected.code != EventCode(1) && id.row % 7 != 0, "{id:?}");
+        }
     }
 }
