@@ -44,6 +44,14 @@ impl Progress {
         }
     }
 
+    /// So many more events were read, or passed over.
+    pub fn pass(&mut self, events: u64) {
+        self.done += events;
+        if self.next.is_some_and(|next| Instant::now() >= next) {
+            self.show();
+        }
+    }
+
     /// So much of so much is done.
     pub fn at(&mut self, done: u64, total: u64) {
         (self.done, self.total) = (done, total);

@@ -10,7 +10,7 @@ use super::{
     filters::lacking,
     walk::{Options, Seen, query},
 };
-use crate::{failure::Failure, trace::Trace};
+use crate::{failure::Failure, progress::Progress, trace::Trace};
 
 /// Filters made ready for columns, with what was found for each block.
 pub(super) struct RowSelection<'a> {
@@ -87,9 +87,16 @@ pub(super) fn from_processes(
         return Ok(None);
     }
     let (mut seen, mut is_folded) = (Seen::default(), false);
-    let blocks = Blocks { read: &|block| selection.reads(block), wanted: &|block| selection.wants(block) };
     let query = query(trace, options);
-    let lacked = filters.find(&trace.recording, &query, blocks, &mut |id, flags| {
+    let recording = &trace.recording;
+    let progress = RefCell::new(Progress::new(recording.count_hint(&query), options.streams));
+    let wants = |block: u32| {
+        let rows = recording.blocks().get(block as usize).map_or(0, |block| block.rows);
+        progress.borrow_mut().pass(rows.into());
+        selection.wants(block)
+    };
+    let blocks = Blocks { read: &|block| selection.reads(block), wanted: &wants };
+    let lacked = filters.find(recording, &query, blocks, &mut |id, flags| {
         let is_inside = options.span.contains(id.time);
         is_folded |= is_inside && !options.raw && flags.contains(EventFlags::RESTART);
         let is_hidden = !options.setup && flags.contains(EventFlags::SETUP);
