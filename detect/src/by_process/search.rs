@@ -131,6 +131,9 @@ impl Few for Search<'_, '_> {
         };
         shown.or(&wanted);
         let threads = self.threads_of(block, columns, &mut shown);
+        // Up to its last row a block stays open: any thread may turn out to act elsewhere before that.
+        let last = threads.iter().map(|thread| thread.last).max();
+        last.into_iter().for_each(|last| shown.insert(last.row as usize));
         if let Some(slot) = self.blocks.get_mut(block as usize) {
             *slot = Some(Box::new(Block { container, record, wanted, threads }));
         }

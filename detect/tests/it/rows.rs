@@ -509,6 +509,30 @@ fn few_rows_tell_of_processes_that_come_and_go() {
     }
 }
 
+#[test]
+fn a_process_that_moves_behind_the_rows_that_are_looked_at_is_followed() {
+    let kind = |name: &str| KINDS.iter().position(|kind| *kind == name).unwrap();
+    let (exec, fork, getpid, write) = (kind("exec"), kind("fork"), kind("getpid"), kind("write"));
+    // 102, a child of `sh`, acts in the second container, a thread of it in the first, and it in the second again, which nobody
+    // asks for. Then another one has its id in the first, and 102 goes on in the second, where it was.
+    let acts = [
+        (0, 101, 0, exec),
+        (0, 101, 0, fork),
+        (1, 102, 0, getpid),
+        (0, 102, 1, getpid),
+        (1, 102, 0, write),
+        (0, 101, 0, getpid),
+        (0, 102, 0, getpid),
+        (1, 102, 0, exec),
+        (1, 102, 1, getpid),
+    ];
+    let acts = acts.map(|(uid, pid, thread, kind)| (uid, pid, thread, kind, 1, 0));
+    for block in [5, 1000] {
+        same_by_few(&acts, block, "thread.ismain = false and not proc.pname = sh");
+        same_by_few(&acts, block, "thread.ismain = false and proc.pname = sh");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(192))]
 
