@@ -39,26 +39,23 @@ impl Place {
         Self { mount, dentry }
     }
 
-    /// The root directory of a task.
+    /// The root directory of a task: typed pointers, to compare with and no more.
     #[inline(always)]
     pub fn root_of(task: Task) -> Self {
-        Self::of_task(task, offset!(fs_root))
-    }
-
-    /// The working directory of a task.
-    #[inline(always)]
-    pub fn cwd_of(task: Task) -> Self {
-        Self::of_task(task, offset!(fs_pwd))
-    }
-
-    /// The `struct path` that is a member of the task's `fs_struct`.
-    #[inline(always)]
-    fn of_task(task: Task, path: u32) -> Self {
         let fs = pointer(task.0, offset!(task_fs));
-        if fs.is_null() || path == ABSENT || offset!(path_mnt) == ABSENT || offset!(path_dentry) == ABSENT {
+        let (path, mount, dentry) = (offset!(fs_root), offset!(path_mnt), offset!(path_dentry));
+        if fs.is_null() || path == ABSENT || mount == ABSENT || dentry == ABSENT {
             return Self { mount: 0, dentry: 0 };
         }
-        Self { mount: member(fs, path + offset!(path_mnt)), dentry: member(fs, path + offset!(path_dentry)) }
+        Self { mount: member(fs, path + mount), dentry: member(fs, path + dentry) }
+    }
+
+    /// The working directory of a task: numbers, because a walk calculates with them, which not every kernel allows of typed
+    /// pointers.
+    #[inline(always)]
+    pub fn cwd_of(task: Task) -> Self {
+        let fs: u64 = kernel(task.0 as u64, offset!(task_fs));
+        Self::read(fs + u64::from(offset!(fs_pwd)))
     }
 
     /// The place of an open file.
