@@ -26,6 +26,8 @@ pub struct Config {
     pub root_cgroup: u32,
     /// Inode of the host's mount namespace; 0 where it is not known.
     pub host_mnt_ns: u32,
+    /// Slots of each CPU's ring of calls, a power of two; 0 for none.
+    pub slots: u32,
 }
 
 /// What changes while the programs run: one map value.

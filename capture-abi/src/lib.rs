@@ -10,4 +10,5 @@ pub mod config;
 pub mod lineage;
 pub mod offsets;
 pub mod record;
+pub mod slot;
 pub mod spec;

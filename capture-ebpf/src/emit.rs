@@ -14,6 +14,7 @@ use aya_ebpf::{
 
 use crate::{
     maps::{COUNTERS, DATA, LOSSES, SCRATCH, SCRATCHES, SHARES, SNAPSHOT},
+    slots,
     task::Task,
 };
 
@@ -102,10 +103,14 @@ fn book(counters: &mut CpuCounters, cgroup: u64, more: LossSlot) {
 
 /// Ends the reader's rest each time when a sixteenth more of the data ring is taken than at the last look. What the reader
 /// has read stays in the ring for a while, so that a mark that was passed says nothing new until the ring is below it.
+///
+/// So does half of this CPU's slots, where they are many.
 #[inline(always)]
 fn wake_as_it_fills(counters: &mut CpuCounters, used: u64, size: u64) {
     let marks = (used * 16).checked_div(size).unwrap_or(0);
-    if marks > counters.marks
+    // SAFETY: no preconditions.
+    let filled = slots::have_filled(unsafe { bpf_get_smp_processor_id() });
+    if (marks > counters.marks || filled)
         && let Some(nothing) = DATA.reserve::<u64>(0)
     {
         // Of a record that is given up the reader hears, and reads nothing.

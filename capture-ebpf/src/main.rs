@@ -17,6 +17,7 @@ mod maps;
 mod path;
 mod process;
 mod read;
+mod slots;
 mod sock;
 mod socketcall;
 mod sys_exit;

@@ -5,6 +5,7 @@ use afterimage_capture_abi::{
     lineage::{self, COMM_LEN, Mark},
     offsets::Offsets,
     record::{CpuCounters, LossSlot, Share},
+    slot::{Given, Slot, Written},
     spec::{CallSpec, MAX_NR, handler},
 };
 use aya_ebpf::{
@@ -16,6 +17,8 @@ use aya_ebpf::{
 const NOT_PREALLOCATED: u32 = 1;
 /// `BPF_F_RDONLY_PROG`: no program writes to it, those of others who got hold of the map included.
 const NOT_BY_PROGRAMS: u32 = 1 << 7;
+/// `BPF_F_MMAPABLE`.
+const MAPPED: u32 = 1 << 10;
 
 /// Bytes of one CPU's scratch record: the most a per-CPU map value can hold.
 pub const SCRATCH: usize = 32 * 1024;
@@ -59,9 +62,22 @@ static CONFIG: Config = Config {
     v1_hierarchy: u32::MAX,
     root_cgroup: 1,
     host_mnt_ns: 0,
+    slots: 0,
 };
 
-/// System calls; sized by the recorder.
+/// System calls that are numbers only, each CPU's behind the other's; sized by the recorder.
+#[map(name = "SLOTS")]
+pub static SLOTS: Array<Slot> = Array::with_max_entries(1, MAPPED);
+
+/// How far each CPU's slots are written.
+#[map(name = "WRITTEN")]
+pub static WRITTEN: Array<Written> = Array::with_max_entries(1, MAPPED);
+
+/// How far the recorder has given them back.
+#[map(name = "GIVEN")]
+pub static GIVEN: Array<Given> = Array::with_max_entries(1, MAPPED);
+
+/// The other system calls, and what the slots have no room for; sized by the recorder.
 #[map(name = "DATA")]
 pub static DATA: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 

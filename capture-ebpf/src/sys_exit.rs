@@ -11,7 +11,7 @@ use crate::{
     lineage,
     maps::{DATA, HANDLERS, LIVE, POLICY, SPECS, config, offset},
     read::{member, user},
-    socketcall,
+    slots, socketcall,
     task::Task,
 };
 
@@ -166,19 +166,25 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn plain(counters: &mut CpuCounters, call: &Call, spec: &CallSpec) {
     // A signal frame's return: registers are the user's frame, only the number means something.
-    let nargs = if call.nr == u32::MAX { 0 } else { spec.nargs };
+    let nargs = match spec.nargs {
+        _ if call.nr == u32::MAX => 0,
+        few @ 0..=4 => few,
+        _ => 6,
+    };
     let header = call.header(counters, nargs);
-    let [a, b, c, d, e, f] = call.args();
+    let args = call.args();
+    if slots::put(&header, &args) {
+        counters.calls += 1;
+        return;
+    }
+    let [a, b, c, d, e, f] = args;
     let kept = match nargs {
         0 => emit::submit_plain(&DATA, &header, &[]),
         1 => emit::submit_plain(&DATA, &header, &[a]),
         2 => emit::submit_plain(&DATA, &header, &[a, b]),
         3 => emit::submit_plain(&DATA, &header, &[a, b, c]),
         4 => emit::submit_plain(&DATA, &header, &[a, b, c, d]),
-        _ => {
-            let header = Header { nargs: 6, ..header };
-            emit::submit_plain(&DATA, &header, &[a, b, c, d, e, f])
-        }
+        _ => emit::submit_plain(&DATA, &header, &[a, b, c, d, e, f]),
     };
     if kept {
         counters.calls += 1;

@@ -56,7 +56,7 @@ fn traced(btf: &Btf, profiles: u32, work: &Loop<'_>) -> f64 {
         exit_tells_group: 0,
         v1_hierarchy: u32::MAX,
         root_cgroup: host::ROOT as u32,
-        host_mnt_ns: 0,
+        ..Config::default()
     };
     let options = LoadOptions {
         config,
@@ -67,13 +67,12 @@ fn traced(btf: &Btf, profiles: u32, work: &Loop<'_>) -> f64 {
         own_tgid: 0,
     };
     let mut programs = Programs::load(btf, &options).expect("the programs load");
-    let data = programs.take_ring("DATA").expect("a ring");
-    let control = programs.take_ring("CONTROL").expect("a ring");
+    let rings = programs.take_rings().expect("rings");
     programs.attach().expect("the programs attach");
     let stop = AtomicBool::new(false);
     let cost = std::thread::scope(|scope| {
         scope.spawn(|| {
-            let mut pending = Pending::new(data, control);
+            let mut pending = Pending::new(rings);
             while !stop.load(Ordering::Relaxed) {
                 pending.take();
                 pending.release(BootNanos(u64::MAX), |_| ());

@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use afterimage_capture_abi::slot;
+
 use crate::{
     bpffs,
     btf::{Btf, VMLINUX},
@@ -316,7 +318,9 @@ fn confinement() -> Check {
 fn rings(options: &Options) -> Check {
     /// They should not take more than one part in so many of what is free.
     const PART: u64 = 4;
-    let [data, control] = [options.data_ring, options.control_ring].map(|bytes| u64::from(bytes) >> 20);
+    let slots = slot::bytes(options.data_ring, programs::cpus());
+    let data = (u64::from(options.data_ring) + slots) >> 20;
+    let control = u64::from(options.control_ring) >> 20;
     let found = format!("{data} MiB for calls, {control} MiB for processes and cgroups");
     let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let free = available(&memory).map(|kib| kib >> 10);

@@ -12,11 +12,12 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use afterimage_capture_abi::{
     config::{Config, Live},
     lineage::COMM_LEN,
+    slot,
     spec::CallSpec,
 };
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
-    maps::{Array, HashMap, Map, MapError, ProgramArray},
+    maps::{Array, HashMap, Map, MapData, MapError, ProgramArray},
     programs::{
         BtfTracePoint, Iter, ProgramError,
         links::{FdLink, PinnedLink},
@@ -31,8 +32,10 @@ pub use self::{
 };
 use crate::{
     btf::{Btf, BtfError},
+    drain::Rings,
     identity::announce,
     ring::Ring,
+    slots::Slots,
 };
 
 /// The programs as built by `cargo xtask ebpf`; how, and from which sources, `capture/ebpf/manifest.toml` tells.
@@ -70,8 +73,13 @@ const OPTIONAL: [[(&str, &str, u32); 2]; 2] = [
 
 /// Maps that nobody changes after loading but the programs themselves, or not even they: frozen, so that who may use bpf(2)
 /// cannot take a handler away, or a count back. The others are looked after (`recorder/tables.rs`).
-const FROZEN: [&str; 8] =
-    ["HANDLERS", "SPECS", "PROGRAMS", "COUNTERS", "SHARES", "STREAMS", "SCRATCH", "SNAPSHOT"];
+const FROZEN: [&str; 10] = [
+    "HANDLERS", "SPECS", "PROGRAMS", "COUNTERS", "SHARES", "STREAMS", "SCRATCH", "SNAPSHOT", "SLOTS",
+    "WRITTEN",
+];
+
+/// Maps that the programs write records to, and what goes with them.
+const RINGS: [&str; 5] = ["DATA", "CONTROL", "SLOTS", "WRITTEN", "GIVEN"];
 
 /// The program that runs once for each task that exists.
 const TASKS: &str = "tasks";
@@ -157,11 +165,17 @@ impl LoadOptions {
     ) -> Result<(Ebpf, aya::Btf), LoadError> {
         let (offsets, _) = offsets(btf, &self.hidden);
         let aya_btf = aya::Btf::from_sys_fs().map_err(LoadError::AyaBtf)?;
+        let cpus = cpus();
+        let slots = slot::slots(self.data_ring, cpus);
+        let config = Config { slots, ..self.config };
         let mut loader = EbpfLoader::new();
         loader
             .btf(Some(&aya_btf))
             .override_global("OFFSETS", &offsets, true)
-            .override_global("CONFIG", &self.config, true)
+            .override_global("CONFIG", &config, true)
+            .map_max_entries("SLOTS", (cpus * slots).max(1))
+            .map_max_entries("WRITTEN", cpus)
+            .map_max_entries("GIVEN", cpus)
             .map_max_entries("DATA", self.data_ring)
             .map_max_entries("CONTROL", self.control_ring);
         kept(&mut loader)?;
@@ -202,6 +216,11 @@ enum Link {
     Own(FdLink),
     /// As long as its file is there.
     Pinned(PinnedLink),
+}
+
+/// How many CPUs there may be. Where they cannot be counted, one: the others' calls go through the shared ring.
+pub(crate) fn cpus() -> u32 {
+    aya::util::nr_cpus().map_or(1, |cpus| cpus as u32)
 }
 
 /// The tracepoints that recording needs.
@@ -377,14 +396,34 @@ impl Programs {
         std::io::copy(&mut file, &mut std::io::sink()).map_err(|source| error(ProgramError::IOError(source)))
     }
 
-    /// Takes a ring for reading; each can be taken once.
+    /// Takes the rings for reading, once.
     ///
     /// # Errors
-    /// [`LoadError`] when it was taken before.
-    pub fn take_ring(&mut self, name: &'static str) -> Result<Ring, LoadError> {
-        let ring = self.open_ring(name)?;
-        self.ebpf.take_map(name);
-        Ok(ring)
+    /// [`LoadError`] when they were taken before.
+    pub fn take_rings(&mut self) -> Result<Rings, LoadError> {
+        let rings = self.open_rings()?;
+        RINGS.into_iter().for_each(|name| _ = self.ebpf.take_map(name));
+        Ok(rings)
+    }
+
+    fn open_rings(&self) -> Result<Rings, LoadError> {
+        let (data, control) = (self.open_ring("DATA")?, self.open_ring("CONTROL")?);
+        Ok(Rings { slots: self.open_slots()?, data, control })
+    }
+
+    fn open_slots(&self) -> Result<Vec<Slots>, LoadError> {
+        let error = |source| LoadError::Map { name: "SLOTS", source: Box::new(source) };
+        let map = |name| match self.ebpf.map(name) {
+            Some(Map::Array(map)) => Ok(map),
+            _ => Err(LoadError::Missing { name }),
+        };
+        let [slots, written, given] = [map("SLOTS")?, map("WRITTEN")?, map("GIVEN")?];
+        let entries = |map: &MapData| map.info().map(|info| info.max_entries()).map_err(error);
+        let cpus = entries(written)?;
+        // What was loaded tells, also by an earlier recorder. One slot, for all, is none.
+        let size = entries(slots)?.checked_div(cpus).filter(|_| entries(slots).is_ok_and(|all| all > 1));
+        Slots::open((slots.fd(), written.fd(), given.fd()), cpus, size.unwrap_or(0))
+            .map_err(|source| error(source.into()))
     }
 
     fn open_ring(&self, name: &'static str) -> Result<Ring, LoadError> {

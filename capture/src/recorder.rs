@@ -60,6 +60,8 @@ const ANSWERS: Duration = Duration::from_secs(2);
 pub const COMMIT: Duration = rest::MOST;
 /// And when so much of the data ring waits for it: one part in so many.
 const COMMIT_PART: u64 = 16;
+/// And when so much of a CPU's slots is taken: before they are half full, which ends a rest.
+const COMMIT_SLOTS: f64 = 0.25;
 
 /// Scheduling priority of the recorder.
 pub(crate) const NICE: i32 = -10;
@@ -316,9 +318,9 @@ impl Recorder {
         let redactor = options.redact.as_ref().map(Redactor::new).transpose()?;
         let Ground { mut programs, store, before, mut hold, degraded } =
             takeover::begin(options, &btf, &load, degraded)?;
-        let (data, control) = (programs.take_ring("DATA")?, programs.take_ring("CONTROL")?);
-        let rest = Rest::new(&data, &control).map_err(RecordError::Rest)?;
-        let mut pending = Pending::new(data, control);
+        let rings = programs.take_rings()?;
+        let rest = Rest::new(&rings.data, &rings.control).map_err(RecordError::Rest)?;
+        let mut pending = Pending::new(rings);
         let tables = (programs.take_policy()?, programs.take_marks()?);
         let mut sink = Sink::new(store, helpers, tables, cgroups, options.host.policy(options.profile));
         sink.set_redactor(redactor);
@@ -552,7 +554,10 @@ impl Recorder {
                     debug!("clock reading not stored: {error}");
                 }
             }
-            if self.committed.elapsed() >= COMMIT || self.uncommitted >= self.commit_bytes {
+            if self.committed.elapsed() >= COMMIT
+                || self.uncommitted >= self.commit_bytes
+                || self.pending.fill_of_slots() >= COMMIT_SLOTS
+            {
                 self.commit(horizon);
             }
             if let Some(mut link) = self.link.take() {
@@ -836,5 +841,6 @@ fn config(options: &Options, btf: &Btf, cgroups: &host::Cgroups) -> Config {
         v1_hierarchy: v1.map_or(u32::MAX, |(hierarchy, _)| hierarchy.id),
         root_cgroup: host::ROOT as u32,
         host_mnt_ns: host::host_mount_namespace(),
+        ..Config::default()
     }
 }

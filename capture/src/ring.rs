@@ -8,11 +8,12 @@
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    ptr::NonNull,
-    sync::atomic::{AtomicU32, AtomicU64, Ordering},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::mm::ProtFlags;
+
+use crate::mapping::Mapping;
 
 /// Bits of a record's length in the ring: still being written, and given up.
 const BUSY: u32 = 1 << 31;
@@ -33,42 +34,6 @@ impl Span {
     /// Where it and what belongs to it begins: everything before can be given back without it.
     pub fn begin(self) -> u64 {
         self.at - HEAD as u64
-    }
-}
-
-/// Mapped memory.
-#[derive(Debug)]
-struct Mapping {
-    at: NonNull<u8>,
-    len: usize,
-}
-
-// SAFETY: shared memory of the process; who holds it decides who reads it.
-#[expect(unsafe_code, reason = "raw memory")]
-unsafe impl Send for Mapping {}
-
-impl Mapping {
-    #[expect(unsafe_code, reason = "raw memory")]
-    fn new(fd: impl AsFd, len: usize, protection: ProtFlags, offset: u64) -> io::Result<Self> {
-        // SAFETY: a new mapping, at an address that the kernel chooses.
-        let at = unsafe { mmap(std::ptr::null_mut(), len, protection, MapFlags::SHARED, fd, offset) }?;
-        let at = NonNull::new(at.cast()).ok_or(io::ErrorKind::InvalidData)?;
-        Ok(Self { at, len })
-    }
-
-    /// A word at its beginning, which others change.
-    #[expect(unsafe_code, reason = "raw memory")]
-    fn first(&self) -> &AtomicU64 {
-        // SAFETY: every mapping here is a page at least, begins at a page, and lives as long as `self`.
-        unsafe { self.at.cast::<AtomicU64>().as_ref() }
-    }
-}
-
-impl Drop for Mapping {
-    #[expect(unsafe_code, reason = "raw memory")]
-    fn drop(&mut self) {
-        // SAFETY: mapped by `new` with this length, and nobody has a reference any more.
-        let _ = unsafe { munmap(self.at.as_ptr().cast(), self.len) };
     }
 }
 
@@ -114,14 +79,14 @@ impl Ring {
         }
         let consumer = Mapping::new(&map, page, ProtFlags::READ | ProtFlags::WRITE, 0)?;
         let producer = Mapping::new(&map, page + size, ProtFlags::READ, page as u64)?;
-        let read = consumer.first().load(Ordering::Acquire);
+        let read = consumer.word(0).load(Ordering::Acquire);
         let map = map.as_fd().try_clone_to_owned()?;
         Ok(Self { map, consumer, producer, page, size, read, given: read })
     }
 
     /// The next record, unless there is none, or it is still being written.
     pub fn take(&mut self) -> Option<Span> {
-        let written = self.producer.first().load(Ordering::Acquire);
+        let written = self.producer.word(0).load(Ordering::Acquire);
         while self.read != written {
             let word = self.head().load(Ordering::Acquire);
             let len = word & !(BUSY | DISCARDED);
@@ -138,13 +103,8 @@ impl Ring {
     }
 
     /// The length of the record at the reading position, with its bits.
-    #[expect(unsafe_code, reason = "raw memory")]
     fn head(&self) -> &AtomicU32 {
-        let place = self.page + (self.read as usize & (self.size - 1) & !7);
-        // SAFETY: inside the data by the mask.
-        let word = unsafe { self.producer.at.add(place) };
-        // SAFETY: aligned by the position's multiple of 8; the kernel writes it atomically.
-        unsafe { word.cast::<AtomicU32>().as_ref() }
+        self.producer.half_word(self.page + (self.read as usize & (self.size - 1) & !7))
     }
 
     /// A record's bytes: in the ring, or in `room` where it wraps. It must not be given back yet.
@@ -161,15 +121,9 @@ impl Ring {
         room
     }
 
-    /// Bytes of the data: the ends are within it.
-    #[expect(unsafe_code, reason = "raw memory")]
+    /// Bytes of the data: the ends are within it. The kernel writes a record before its length is seen without the busy bit.
     fn piece(&self, from: usize, len: usize) -> &[u8] {
-        assert!(from <= self.size && len <= self.size - from);
-        // SAFETY: inside the mapping.
-        let place = unsafe { self.producer.at.add(self.page + from) };
-        // SAFETY: the rest of it is long enough. The kernel writes a record before its length is seen without the busy
-        // bit, and nothing over it before it is given back.
-        unsafe { std::slice::from_raw_parts(place.as_ptr(), len) }
+        self.producer.bytes(self.page + from, len)
     }
 
     /// How far it was read.
@@ -179,26 +133,26 @@ impl Ring {
 
     /// How much of it is taken by what was not given back, from 0 to 1.
     pub fn fill(&self) -> f64 {
-        let written = self.producer.first().load(Ordering::Acquire);
+        let written = self.producer.word(0).load(Ordering::Acquire);
         written.saturating_sub(self.given) as f64 / self.size as f64
     }
 
     /// Lets the kernel write over everything before `to`, which is at most the position.
     pub fn give_back(&mut self, to: u64) {
         self.given = to.min(self.read);
-        self.consumer.first().store(self.given, Ordering::Release);
+        self.consumer.word(0).store(self.given, Ordering::Release);
     }
 
     /// Takes back what somebody else gave back; `None` where nobody did. Where the kernel may have written over what was not read,
     /// reading goes on behind all of it.
     pub fn mend(&mut self) -> Option<Meddled> {
-        if self.consumer.first().load(Ordering::Acquire) == self.given {
+        if self.consumer.word(0).load(Ordering::Acquire) == self.given {
             return None;
         }
-        self.consumer.first().store(self.given, Ordering::Release);
+        self.consumer.word(0).store(self.given, Ordering::Release);
         // Read behind the store: what the kernel wrote until then it may have written anywhere.
         std::sync::atomic::fence(Ordering::SeqCst);
-        let written = self.producer.first().load(Ordering::Acquire);
+        let written = self.producer.word(0).load(Ordering::Acquire);
         if written.wrapping_sub(self.given) <= self.size as u64 {
             return Some(Meddled::Whole);
         }

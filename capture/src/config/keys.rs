@@ -139,7 +139,13 @@ pub(super) const KEYS: &[Key] = &[
         LIVE,
         "what to record of the host's own processes",
     ),
-    key("record.data_ring", Kind::PowerOfTwo(MIB, 1024 * MIB), "32MiB", START, "ring for system calls"),
+    key(
+        "record.data_ring",
+        Kind::PowerOfTwo(MIB, 1024 * MIB),
+        "32MiB",
+        START,
+        "ring for system calls; up to a quarter as much more is for calls that are numbers only, shared among the CPUs",
+    ),
     key(
         "record.control_ring",
         Kind::PowerOfTwo(MIB, 1024 * MIB),

@@ -12,9 +12,9 @@ use super::{Link, LoadError, LoadOptions, Programs, TOLD, hooks, load_iterators}
 use crate::{bpffs::Place, btf::Btf};
 
 /// Maps that the next recorder needs: pinned beside the links.
-const KEPT: [&str; 13] = [
-    "DATA", "CONTROL", "COUNTERS", "LOSSES", TOLD, "POLICY", "LIVE", "SHARES", "MARKS", "MARKED", "PROGRAMS",
-    "SPECS", "HANDLERS",
+const KEPT: [&str; 16] = [
+    "DATA", "CONTROL", "SLOTS", "WRITTEN", "GIVEN", "COUNTERS", "LOSSES", TOLD, "POLICY", "LIVE", "SHARES",
+    "MARKS", "MARKED", "PROGRAMS", "SPECS", "HANDLERS",
 ];
 
 /// The recorder of what is pinned in a directory: 0 where it has ended; `None` where that cannot be told.
@@ -52,7 +52,7 @@ impl Programs {
         let mut programs = Self { ebpf, attached, links };
         programs.own(options.own_tgid)?;
         // Somebody may have frozen them while nobody looked: they cannot be emptied any more then.
-        ["DATA", "CONTROL"].into_iter().try_for_each(|name| programs.open_ring(name).map(drop))?;
+        programs.open_rings().map(drop)?;
         Ok(programs)
     }
 

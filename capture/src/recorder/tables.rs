@@ -65,7 +65,7 @@ impl Recorder {
     /// Takes in whether a pass that began at `from` found the rings' positions changed.
     pub(super) fn look_after_rings(&mut self, from: BootNanos) {
         let found = if self.pending.was_meddled_with() { Found::Restored } else { Found::AsLeft };
-        self.judge(|tables| &mut tables.rings, "DATA or CONTROL", found, from);
+        self.judge(|tables| &mut tables.rings, "DATA, CONTROL or GIVEN", found, from);
     }
 
     /// Tells gaps that go on when recording ends.

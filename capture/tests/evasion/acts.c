@@ -417,6 +417,11 @@ static void blind(void) {
   unsigned long spec = 0;
   int specs = map_by_name("SPECS");
   check(entry(update, specs, &zero, &spec) == -1 && errno == EPERM, "SPECS");
+  unsigned long line[16] = {0};
+  int slots = map_by_name("SLOTS"), written = map_by_name("WRITTEN");
+  check(entry(update, slots, &zero, line) == -1 && errno == EPERM, "SLOTS");
+  check(entry(update, written, &zero, line) == -1 && errno == EPERM, "WRITTEN");
+  check(mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, slots, 0) == MAP_FAILED, "mmap of the slots");
   say(2);
   /* Which process and cgroup it is outside. */
   close(open("/tmp/ready", O_WRONLY | O_CREAT, 0600));
@@ -446,6 +451,14 @@ static void blind(void) {
   say(7);
   sleep(1);
   say(8);
+  /* Of the CPU's own ring too: all was given back, and more than there ever was. */
+  int given = map_by_name("GIVEN");
+  line[0] = 1ul << 40;
+  for (unsigned cpu = 0; entry(update, given, &cpu, line) == 0; cpu++) line[0]++;
+  check(line[0] > 1ul << 40, "GIVEN");
+  say(9);
+  sleep(1);
+  say(10);
 }
 
 /* Lives in another time. */

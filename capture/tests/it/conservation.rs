@@ -41,7 +41,7 @@ fn load(setting: &Setting) -> Programs {
         exit_tells_group: u32::from(btf.tracepoint_arguments("sched_process_exit") == Some(2)),
         v1_hierarchy: u32::MAX,
         root_cgroup: host::ROOT as u32,
-        host_mnt_ns: 0,
+        ..Config::default()
     };
     let options = LoadOptions {
         config,
@@ -57,7 +57,7 @@ fn load(setting: &Setting) -> Programs {
 fn check(setting: &Setting) -> (u64, u64) {
     let _stats = aya::sys::enable_stats(aya::sys::Stats::RunTime).unwrap();
     let mut programs = load(setting);
-    let (data, control) = (programs.take_ring("DATA").unwrap(), programs.take_ring("CONTROL").unwrap());
+    let rings = programs.take_rings().unwrap();
     programs.attach().unwrap();
     let status = Command::new("/bin/busybox")
         .args([
@@ -71,7 +71,7 @@ fn check(setting: &Setting) -> (u64, u64) {
     programs.detach();
     let runs = programs.kernel_runs("sys_exit").unwrap();
     let counted = programs.counters().unwrap();
-    let mut pending = Pending::new(data, control);
+    let mut pending = Pending::new(rings);
     let mut records = 0;
     while pending.take().records > 0 {
         pending.release(BootNanos(u64::MAX), |_| records += 1);

@@ -3,7 +3,7 @@
 use std::{fs::File, io, os::unix::fs::FileExt as _};
 
 use afterimage_capture::{
-    drain::Pending,
+    drain::{Pending, Rings},
     recorder::{COMMIT, rest},
     ring::Ring,
 };
@@ -61,7 +61,8 @@ impl<'a> Replay<'a> {
     pub(super) fn new(taken: &'a Taken) -> io::Result<Self> {
         let (data, data_ring) = Writer::new()?;
         let (control, control_ring) = Writer::new()?;
-        Ok(Self { taken, rings: [data, control], pending: Pending::new(data_ring, control_ring) })
+        let rings = Rings { slots: Vec::new(), data: data_ring, control: control_ring };
+        Ok(Self { taken, rings: [data, control], pending: Pending::new(rings) })
     }
 
     /// Nanoseconds of CPU for all passes: `each` gets every record, `done` ends a pass.

@@ -75,6 +75,7 @@ pub(super) fn programs(
         v1_hierarchy: v1.map_or(u32::MAX, |(hierarchy, _)| hierarchy.id),
         root_cgroup: host::ROOT as u32,
         host_mnt_ns: host::host_mount_namespace(),
+        ..Config::default()
     };
     let options = LoadOptions {
         config,
@@ -94,7 +95,7 @@ impl Taken {
     pub(super) fn from(load: &Load) -> Result<Self, Error> {
         let (cgroups, _) = host::cgroups(&Btf::of_kernel()?);
         let (mut programs, tables) = programs(&cgroups, RINGS)?;
-        let (data, control) = (programs.take_ring("DATA")?, programs.take_ring("CONTROL")?);
+        let rings = programs.take_rings()?;
         let scratch = tempfile::tempdir()?;
         let (looking, _ends) = looking();
         let host = HostPolicy { bits: 0, calls: false, lifecycle: false };
@@ -116,7 +117,7 @@ impl Taken {
             eprintln!("bench: {}: some records did not fit the ring", load.name);
         }
         let mut taken = Self { bytes: Vec::new(), records: Vec::new(), id, cgroups };
-        taken.read(Pending::new(data, control), &mut sink);
+        taken.read(Pending::new(rings), &mut sink);
         Ok(taken)
     }
 
