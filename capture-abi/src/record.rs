@@ -77,6 +77,8 @@ pub mod flags {
     pub const OVERFLOW: u16 = 4;
     /// A seccomp filter (or strict mode) was on the task.
     pub const SECCOMP: u16 = 8;
+    /// A field is behind the numbers of the call's slot ([`crate::slot`]); elsewhere the record's end tells.
+    pub const FIELD: u16 = 16;
 }
 
 /// Before each byte field.

@@ -1,14 +1,18 @@
-//! Calls that are numbers only, in a ring for each CPU: slots of one size, so that handing a call over costs no lock, no
-//! reserve, and no copy.
+//! Calls that are numbers only, and those that moved few bytes, in a ring for each CPU: slots of one size, so that handing a
+//! call over costs no lock, no reserve, and no copy.
 //!
 //! Each CPU's ring has one writer: the program at the return of a call does not run within itself, and the kernel leaves
 //! out (and counts) a run that would. The writer says how many slots it ever wrote when the slot is whole, the reader how
 //! many it gave back; a slot's place is its number modulo the ring's size. x86-64 keeps stores in their order, and the
 //! programs are for x86-64 alone.
 
-use crate::record::Header;
+use crate::record::{FieldHeader, Header};
 
-/// One call: as [`crate::record`] says, without byte fields. The header and the first number are one line of the cache.
+/// Most bytes of a call's payload that a slot has room for.
+pub const PAYLOAD: usize = 64;
+
+/// One call, as [`crate::record`] says. The header and the first number are one line of the cache, the rest is written where
+/// there is more.
 #[repr(C, align(8))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slot {
@@ -16,11 +20,17 @@ pub struct Slot {
     pub header: Header,
     /// Numbers.
     pub args: [u64; 6],
-    /// Up to two lines of the cache.
-    pub reserved: [u64; 3],
+    /// The one field, where the header has `flags::FIELD`; behind six numbers then.
+    pub field: FieldHeader,
+    /// Its bytes.
+    pub payload: [u8; PAYLOAD],
+    /// Up to whole lines of the cache.
+    pub reserved: [u64; 2],
 }
 
-const _: () = assert!(size_of::<Slot>() == 128);
+const _: () = assert!(size_of::<Slot>() == 192);
+const _: () = assert!(core::mem::offset_of!(Slot, field) == size_of::<Header>() + 6 * 8);
+const _: () = assert!(core::mem::offset_of!(Slot, payload) == core::mem::offset_of!(Slot, field) + 8);
 
 /// How far a CPU's ring was written: a line of the cache, which the programs write and the recorder reads.
 #[repr(C)]
@@ -62,6 +72,6 @@ pub const fn bytes(data_ring: u32, cpus: u32) -> u64 {
     slots(data_ring, cpus) as u64 * cpus as u64 * size_of::<Slot>() as u64
 }
 
-const _: () = assert!(slots(32 << 20, 2) == 32_768);
-const _: () = assert!(slots(32 << 20, 192) == 256);
+const _: () = assert!(slots(32 << 20, 2) == 16_384);
+const _: () = assert!(slots(32 << 20, 192) == 128);
 const _: () = assert!(slots(1 << 14, 64) == 0);

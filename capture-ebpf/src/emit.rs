@@ -192,7 +192,7 @@ pub fn within<const LIMIT: usize>(base: *mut u8, at: usize) -> Option<*mut u8> {
 
 /// The lesser of `len` and `MAX`, for the reasons of [`within`] in one piece.
 #[inline(always)]
-fn at_most<const MAX: usize>(len: u64) -> u64 {
+pub fn at_most<const MAX: usize>(len: u64) -> u64 {
     let mut least = len;
     // SAFETY: changes a register; touches no memory.
     unsafe {
@@ -206,6 +206,17 @@ fn at_most<const MAX: usize>(len: u64) -> u64 {
         );
     }
     least
+}
+
+/// What is said of a field of `len` bytes, of which there were `full`.
+#[inline(always)]
+pub fn field_header(tag: u8, len: u64, full: u64, failed: bool) -> FieldHeader {
+    let full_len = if full > u64::from(u32::MAX) { u32::MAX } else { full as u32 };
+    if failed {
+        FieldHeader { tag, flags: 2, len: 0, full_len }
+    } else {
+        FieldHeader { tag, flags: u8::from(full > len), len: len as u16, full_len }
+    }
 }
 
 /// Three counts in a record's scratch.
@@ -396,13 +407,7 @@ impl Record {
 
     #[inline(always)]
     fn end_bytes(&mut self, field: *mut u8, at: usize, tag: u8, len: u64, full: u64, failed: bool) {
-        let full_len = if full > u64::from(u32::MAX) { u32::MAX } else { full as u32 };
-        let head = if failed {
-            FieldHeader { tag, flags: 2, len: 0, full_len }
-        } else {
-            FieldHeader { tag, flags: u8::from(full > len), len: len as u16, full_len }
-        };
-        self.end(field, at, head);
+        self.end(field, at, field_header(tag, len, full, failed));
     }
 
     /// Hands the record over.

@@ -17,6 +17,7 @@ mod maps;
 mod path;
 mod process;
 mod read;
+mod short;
 mod slots;
 mod sock;
 mod socketcall;

@@ -1,10 +1,17 @@
-//! Calls that are numbers only go to their CPU's own slots: `afterimage_capture_abi::slot` says how.
+//! A CPU's own slots, for small records of calls: `afterimage_capture_abi::slot` says how they are written.
 
 use core::sync::atomic::{Ordering, compiler_fence};
 
-use afterimage_capture_abi::{record::Header, slot::Written};
+use afterimage_capture_abi::{
+    record::{Header, flags},
+    slot::{PAYLOAD, Slot, Written},
+};
+use aya_ebpf::helpers::generated::{bpf_get_smp_processor_id, bpf_probe_read_user};
 
-use crate::maps::{GIVEN, SLOTS, WRITTEN, config};
+use crate::{
+    emit::{at_most, field_header},
+    maps::{GIVEN, SLOTS, WRITTEN, config},
+};
 
 /// This CPU's part, if it has one.
 #[inline(always)]
@@ -22,33 +29,73 @@ fn given(cpu: u32) -> Option<u64> {
     Some(unsafe { (&raw const (*given).count).read_volatile() })
 }
 
-/// Hands over a call; `false` where its CPU has no free slot.
+/// A slot that nobody reads before it is handed over.
+pub struct Free {
+    written: &'static mut Written,
+    slot: &'static mut Slot,
+}
+
+/// This CPU's next free slot.
 #[inline(always)]
-pub fn put(header: &Header, args: &[u64; 6]) -> bool {
-    let cpu = (header.seq >> 48) as u32;
+pub fn free() -> Option<Free> {
+    // SAFETY: no preconditions.
+    let cpu = unsafe { bpf_get_smp_processor_id() };
     let size = config!(slots);
-    let Some(written) = written(cpu) else { return false };
+    let written = written(cpu)?;
     // Also where somebody gave back what was not written yet: the difference is larger than any ring then.
     if written.count.wrapping_sub(written.given) >= u64::from(size) {
-        let Some(given) = given(cpu) else { return false };
-        written.given = given;
-        if written.count.wrapping_sub(given) >= u64::from(size) {
-            return false;
+        written.given = given(cpu)?;
+        if written.count.wrapping_sub(written.given) >= u64::from(size) {
+            return None;
         }
     }
     let place = cpu * size + (written.count as u32 & size.wrapping_sub(1));
-    let Some(slot) = SLOTS.get_ptr_mut(place) else { return false };
-    // SAFETY: a map's value that nobody reads before it is counted.
-    let slot = unsafe { &mut *slot };
-    slot.header = *header;
-    slot.args[0] = args[0];
-    if header.nargs > 1 {
-        slot.args = *args;
+    let slot = SLOTS.get_ptr_mut(place)?;
+    // SAFETY: a map's value; the recorder reads it when it is counted.
+    Some(Free { written, slot: unsafe { &mut *slot } })
+}
+
+impl Free {
+    /// Hands over a call that is numbers only.
+    #[inline(always)]
+    pub fn numbers(self, header: &Header, args: &[u64; 6]) {
+        self.slot.header = *header;
+        self.slot.args[0] = args[0];
+        if header.nargs > 1 {
+            self.slot.args = *args;
+        }
+        self.hand_over();
     }
-    compiler_fence(Ordering::Release);
-    // SAFETY: as in `written`; volatile because the recorder reads it.
-    unsafe { (&raw mut written.count).write_volatile(written.count + 1) };
-    true
+
+    /// Hands over a call with six numbers and up to [`PAYLOAD`] bytes of user memory, of which there were `full`; `false` where
+    /// they could not be read.
+    #[inline(always)]
+    pub fn payload(self, header: &Header, args: &[u64; 6], tag: u8, bytes: (u64, u64), full: u64) -> bool {
+        let (address, len) = bytes;
+        let len = at_most::<PAYLOAD>(len);
+        let slot = &mut *self.slot;
+        slot.header = Header { flags: header.flags | flags::FIELD, ..*header };
+        slot.args = *args;
+        // SAFETY: the slot has room for as many bytes as `len` can be.
+        let failed = unsafe {
+            bpf_probe_read_user(
+                (&raw mut slot.payload).cast(),
+                len as u32,
+                address as *const core::ffi::c_void,
+            )
+        };
+        slot.field = field_header(tag, len, full, failed != 0);
+        self.hand_over();
+        failed == 0
+    }
+
+    #[inline(always)]
+    fn hand_over(self) {
+        compiler_fence(Ordering::Release);
+        let count = self.written.count + 1;
+        // SAFETY: as in `written`; volatile because the recorder reads it.
+        unsafe { (&raw mut self.written.count).write_volatile(count) };
+    }
 }
 
 /// Whether half of this CPU's slots have been taken since the last look, where they are so many that each time is worth a wake-up.

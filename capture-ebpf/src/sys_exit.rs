@@ -11,7 +11,7 @@ use crate::{
     lineage,
     maps::{DATA, HANDLERS, LIVE, POLICY, SPECS, config, offset},
     read::{member, user},
-    slots, socketcall,
+    short, slots, socketcall,
     task::Task,
 };
 
@@ -155,6 +155,9 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     if emit::throttled(counters, cgroup) {
         return 0;
     }
+    if spec.handler == handler::BUFFER && short::buffer(counters, &call, &spec) {
+        return 0;
+    }
     if spec.handler != handler::PLAIN {
         // SAFETY: same program type and context; falls through where the slot is empty.
         unsafe { HANDLERS.tail_call(&ctx, u32::from(spec.handler)) };
@@ -173,7 +176,8 @@ fn plain(counters: &mut CpuCounters, call: &Call, spec: &CallSpec) {
     };
     let header = call.header(counters, nargs);
     let args = call.args();
-    if slots::put(&header, &args) {
+    if let Some(free) = slots::free() {
+        free.numbers(&header, &args);
         counters.calls += 1;
         return;
     }

@@ -3,6 +3,7 @@
 use afterimage_capture_abi::{
     config::policy,
     record::CpuCounters,
+    slot,
     spec::{self, CallSpec, NONE},
 };
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
@@ -18,7 +19,7 @@ use crate::{
 };
 
 /// Field tags of the file format that are written here.
-mod tag {
+pub mod tag {
     pub const PATH: u8 = 1;
     pub const PATH2: u8 = 2;
     pub const KPATH: u8 = 3;
@@ -31,7 +32,7 @@ mod tag {
 /// Longest path with its NUL: `PATH_MAX`.
 const PATH_MAX: usize = 4096;
 /// Payloads up to this are copied without a look at the kind of file.
-const PAYLOAD_SMALL: u64 = 64;
+const PAYLOAD_SMALL: u64 = slot::PAYLOAD as u64;
 /// Most payload bytes of one call.
 const PAYLOAD_MAX: usize = 4096;
 /// Longest structure or string of a call that is about something else.
@@ -40,6 +41,20 @@ const DATA_MAX: usize = 256;
 const OPEN_HOW: u64 = 24;
 /// Longest socket address.
 const SOCKADDR_MAX: usize = 128;
+
+/// The argument a spec's letter names; `None` for none.
+#[inline(always)]
+pub fn arg(args: &[u64; 6], index: u8) -> Option<u64> {
+    match index {
+        0 => Some(args[0]),
+        1 => Some(args[1]),
+        2 => Some(args[2]),
+        3 => Some(args[3]),
+        4 => Some(args[4]),
+        5 => Some(args[5]),
+        _ => None,
+    }
+}
 
 /// Everything a handler needs.
 struct Fields {
@@ -68,18 +83,9 @@ impl Fields {
         Some(Self { call, spec, args, record, cgroup: header.cgroup, time: header.time })
     }
 
-    /// The argument a spec's letter names; `None` for none.
     #[inline(always)]
     fn arg(&self, index: u8) -> Option<u64> {
-        match index {
-            0 => Some(self.args[0]),
-            1 => Some(self.args[1]),
-            2 => Some(self.args[2]),
-            3 => Some(self.args[3]),
-            4 => Some(self.args[4]),
-            5 => Some(self.args[5]),
-            _ => None,
-        }
+        arg(&self.args, index)
     }
 
     #[inline(always)]

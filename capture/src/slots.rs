@@ -1,8 +1,9 @@
-//! A CPU's ring of calls that are numbers only, as its one reader sees it; `afterimage_capture_abi::slot` says how it is
+//! A CPU's ring of small records of calls, as its one reader sees it; `afterimage_capture_abi::slot` says how it is
 //! written. As with the kernel's rings, room is given back when what was in it is safe elsewhere.
 
 use std::{
     io,
+    mem::offset_of,
     os::fd::AsFd,
     sync::{
         Arc,
@@ -11,8 +12,8 @@ use std::{
 };
 
 use afterimage_capture_abi::{
-    record::Header,
-    slot::{Given, Slot, Written},
+    record::{FieldHeader, Header, flags},
+    slot::{Given, PAYLOAD, Slot, Written},
 };
 use rustix::mm::ProtFlags;
 
@@ -76,12 +77,12 @@ impl Slots {
     }
 
     fn written(&self) -> u64 {
-        let at = self.cpu * size_of::<Written>() + std::mem::offset_of!(Written, count);
+        let at = self.cpu * size_of::<Written>() + offset_of!(Written, count);
         self.maps.written.word(at).load(Ordering::Acquire)
     }
 
     fn given_word(&self) -> &AtomicU64 {
-        self.maps.given.word(self.cpu * size_of::<Given>() + std::mem::offset_of!(Given, count))
+        self.maps.given.word(self.cpu * size_of::<Given>() + offset_of!(Given, count))
     }
 
     /// Where a slot's bytes are.
@@ -96,9 +97,21 @@ impl Slots {
         }
         let at = self.read;
         self.read += 1;
-        let nargs = self.maps.slots.bytes(self.place(at) + std::mem::offset_of!(Header, nargs), 1)[0];
-        let numbers = usize::from(nargs).min(6) * size_of::<u64>();
-        Some(Span { at, len: (size_of::<Header>() + numbers) as u32 })
+        Some(Span { at, len: self.len(at) as u32 })
+    }
+
+    /// Bytes of a slot's record, whatever is in the slot.
+    fn len(&self, number: u64) -> usize {
+        let slot = self.place(number);
+        let head = self.maps.slots.bytes(slot, size_of::<Header>());
+        let said = u16::from_ne_bytes([head[offset_of!(Header, flags)], head[offset_of!(Header, flags) + 1]]);
+        if said & flags::FIELD == 0 {
+            return size_of::<Header>()
+                + usize::from(head[offset_of!(Header, nargs)]).min(6) * size_of::<u64>();
+        }
+        let len = self.maps.slots.bytes(slot + offset_of!(Slot, field) + offset_of!(FieldHeader, len), 2);
+        let len = usize::from(u16::from_ne_bytes([len[0], len[1]])).min(PAYLOAD);
+        offset_of!(Slot, payload) + len.next_multiple_of(8)
     }
 
     /// A record's bytes. It must not be given back yet.
@@ -177,9 +190,18 @@ pub(crate) mod fake {
     impl Writer {
         /// A call with so many numbers: their bytes are told by a mark, its time by the header.
         pub(crate) fn put(&mut self, time: u64, mark: u8, nargs: u8) {
+            self.put_field(time, mark, nargs, None);
+        }
+
+        /// The same with a field that says it has so many bytes.
+        pub(crate) fn put_field(&mut self, time: u64, mark: u8, nargs: u8, field: Option<u16>) {
             let mut bytes = vec![mark; size_of::<Slot>()];
-            bytes[1] = nargs;
+            (bytes[1], bytes[2], bytes[3]) = (nargs, 0, 0);
             bytes[8..16].copy_from_slice(&time.to_ne_bytes());
+            if let Some(len) = field {
+                bytes[2] = flags::FIELD as u8;
+                bytes[offset_of!(Slot, field) + 2..][..2].copy_from_slice(&len.to_ne_bytes());
+            }
             let place = self.cpu as u64 * self.size + self.written % self.size;
             self.files[0].write_all_at(&bytes, place * size_of::<Slot>() as u64).unwrap();
             self.written += 1;
@@ -235,6 +257,16 @@ mod tests {
         let [(ring, programs)] = &mut fake::rings(1, 4)[..] else { panic!("one") };
         programs.put(1, 7, 255);
         assert_eq!(marks(ring), [(7, 104)]);
+    }
+
+    #[test]
+    fn a_field_is_behind_six_numbers_and_as_long_as_the_slot_at_most() {
+        let [(ring, programs)] = &mut fake::rings(1, 4)[..] else { panic!("one") };
+        for (len, whole) in [(0, 112), (1, 120), (64, 176), (65, 176), (u16::MAX, 176)] {
+            programs.put_field(1, 7, 6, Some(len));
+            assert_eq!(marks(ring), [(7, whole)], "{len} bytes");
+            ring.give_back(ring.position());
+        }
     }
 
     #[test]
