@@ -159,15 +159,19 @@ impl BlockCopy {
     }
 
     fn record_block(&mut self, kind: u8, records: &[Record]) -> Result<(), CopyError> {
-        let mut encoded = Vec::new();
-        records.iter().for_each(|record| {
-            record.encode(&mut encoded);
-        });
-        if encoded.is_empty() {
-            return Ok(());
-        }
         self.records.add(records.iter().cloned(), 0);
-        let around = Around { container: STORE_SCOPE, records: &encoded, ..Around::default() };
+        let mut encoded = Vec::new();
+        for record in records {
+            record.encode(&mut encoded);
+            if encoded.len() > limits::CUT_BYTES {
+                self.encoded_block(kind, &std::mem::take(&mut encoded))?;
+            }
+        }
+        if encoded.is_empty() { Ok(()) } else { self.encoded_block(kind, &encoded) }
+    }
+
+    fn encoded_block(&mut self, kind: u8, encoded: &[u8]) -> Result<(), CopyError> {
+        let around = Around { container: STORE_SCOPE, records: encoded, ..Around::default() };
         let mut payload = Vec::new();
         let header = EventEncoder::new().map(|mut e| e.encode(&OpenBlock::new(), &around, &mut payload));
         self.own(header.map(|header| (BlockHeader { kind, ..header }, payload)))

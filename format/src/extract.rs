@@ -66,39 +66,18 @@ pub fn extract(
     out: &Path,
 ) -> Result<ExtractReport, ExtractError> {
     let parts: Vec<Part> = containers.iter().copied().map(Part::all).collect();
-    copy_parts(recording, &parts, None, out)
+    extract_parts(recording, &parts, &[], out)
 }
 
 /// As [`extract`], with the blocks of these parts only: they are copied whole, with what they have beside a part. The
-/// file tells how many events there were in all.
+/// file tells how many events there were in all, and carries what was told of them.
 ///
 /// # Errors
 /// [`ExtractError`]; nothing is left behind at `out` then.
 pub fn extract_parts(
     recording: &Recording,
     parts: &[Part],
-    out: &Path,
-) -> Result<ExtractReport, ExtractError> {
-    copy_parts(recording, parts, None, out)
-}
-
-/// As [`extract_parts`], with the incident that they belong to.
-///
-/// # Errors
-/// [`ExtractError`]; nothing is left behind at `out` then.
-pub fn extract_incident(
-    recording: &Recording,
-    parts: &[Part],
-    incident: &Incident,
-    out: &Path,
-) -> Result<ExtractReport, ExtractError> {
-    copy_parts(recording, parts, Some(incident), out)
-}
-
-fn copy_parts(
-    recording: &Recording,
-    parts: &[Part],
-    incident: Option<&Incident>,
+    incidents: &[Incident],
     out: &Path,
 ) -> Result<ExtractReport, ExtractError> {
     let known: HashSet<ContainerUid> = recording.containers().iter().map(|c| c.record.uid).collect();
@@ -106,7 +85,7 @@ fn copy_parts(
         return Err(ExtractError::NoSuchContainer { uid });
     }
     let copy = BlockCopy::create(out.to_owned(), &recording.extract_header())?;
-    let copied = copy_all(copy, recording, parts, incident);
+    let copied = copy_all(copy, recording, parts, incidents);
     if copied.is_err() {
         // Made by us a moment ago, under a name that was free.
         let _ = std::fs::remove_file(out);
@@ -118,7 +97,7 @@ fn copy_all(
     mut copy: BlockCopy,
     recording: &Recording,
     parts: &[Part],
-    incident: Option<&Incident>,
+    incidents: &[Incident],
 ) -> Result<ExtractReport, ExtractError> {
     let mut wanted: HashMap<u64, Vec<&Part>> = HashMap::new();
     parts.iter().for_each(|part| wanted.entry(part.container.0).or_default().push(part));
@@ -157,7 +136,7 @@ fn copy_all(
     let evictions =
         recording.evictions().iter().filter(|eviction| wanted.contains_key(&eviction.container.0));
     loose.extend(evictions.copied().map(Record::Eviction));
-    loose.extend(incident.cloned().map(Record::Incident));
+    loose.extend(incidents.iter().cloned().map(Record::Incident));
     let copied = recording.containers().iter().filter(|c| wanted.contains_key(&c.record.uid.0));
     loose.extend(copied.filter_map(|container| rows_beside(recording, container, &copy)));
     loose.extend(copy.gaps());

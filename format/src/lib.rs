@@ -51,7 +51,7 @@ pub use code::{Abi, EventCode};
 pub use container::{ContainerRecord, Engine, Fact, FactKey, FactSource, Role};
 pub use error::{Defect, DefectKind, OpenError, ReadError, WriteError};
 pub use event::{Event, EventFlags, Field, FieldFlags, FieldTag, MAX_ARGS, MAX_FIELD_LEN, MAX_FIELDS};
-pub use extract::{ExtractError, ExtractReport, extract, extract_incident, extract_parts};
+pub use extract::{ExtractError, ExtractReport, extract, extract_parts};
 pub use ids::{BootNanos, ContainerUid, TaskKey};
 pub use incident::{Incident, Part};
 pub use keeping::{Eviction, EvictionReason, Pin};

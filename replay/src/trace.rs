@@ -2,6 +2,7 @@
 
 pub mod alerts;
 mod bodies;
+pub mod carried;
 mod gaps;
 mod images;
 pub mod incident;

@@ -4,7 +4,7 @@ use std::{ops::ControlFlow, path::Path};
 
 use afterimage_format::{
     BootNanos, ContainerUid, Incident, Keyframe, OwnedEvent, Part, Query, Recording, StateDue, StoreOptions,
-    StoreWriter, VerifyOptions, WriteError, extract, extract_incident, merge, verify,
+    StoreWriter, VerifyOptions, WriteError, extract, extract_parts, merge, verify,
 };
 
 use crate::generate::{Row, events, options, origin, push_all, read, state_before, writer};
@@ -158,7 +158,7 @@ fn an_extract_of_a_late_part_brings_the_keyframe_before_it() {
     let part = Part { container: BOX, begin: Some(begin), end: None };
     let late = dir.path().join("late.aftx");
     let incident = Incident { id: "i".to_owned(), document: b"{}".to_vec() };
-    extract_incident(&recording, &[part], &incident, &late).unwrap();
+    extract_parts(&recording, &[part], &[incident], &late).unwrap();
     let copied = Recording::open(&late).unwrap();
     let first = read(&copied, &Query::default())[0].1.time;
     let keyframe = copied.keyframes_of(BOX).first().expect("the keyframe before the part");

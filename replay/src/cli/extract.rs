@@ -8,7 +8,7 @@ use std::{
 };
 
 use afterimage_format::{
-    BlockInfo, BootNanos, ContainerUid, ExtractError, ExtractReport, Part, extract_incident, extract_parts,
+    BlockInfo, BootNanos, ContainerUid, ExtractError, ExtractReport, Part, extract_parts,
 };
 use clap::Args;
 
@@ -22,7 +22,7 @@ use crate::{
     failure::{Failure, shown},
     output::{Cell, Column, OutputArgs, Record, Shape},
     time::{RangeArgs, Span},
-    trace::{Gaps, Trace, incident},
+    trace::{Gaps, Trace, carried, incident},
 };
 
 /// Copy containers into a file of their own; several are separated by commas.
@@ -30,7 +30,7 @@ use crate::{
 /// The file can be opened and verified alone and holds nothing of any other container. An existing file is never
 /// overwritten. With --begin, --end or --filter only the blocks that have something of it are copied, whole and with
 /// their proofs, so there are other events beside those asked for, and of each container the state before them; where no
-/// container is named, all are meant but the host.
+/// container is named, all are meant but the host. The alerts about what is copied come along, as far as they are of its times.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -63,6 +63,7 @@ const COLUMNS: &[Column] = &[
     Column::new("events", "EVENTS", "events copied").integer(),
     Column::new("blocks", "BLOCKS", "blocks copied").integer(),
     Column::new("bytes", "BYTES", "size of the file").integer(),
+    Column::new("alerts", "ALERTS", "alerts about what was copied that it carries").integer(),
 ];
 
 pub(super) const SHAPE: Shape = Shape { rows: "extracts", row: "extract", columns: COLUMNS };
@@ -90,8 +91,10 @@ pub(super) fn run(args: &ExtractArgs, session: &mut Session<'_>) -> Result<Verdi
         return Ok(session.conclude(&[(trace, Gaps::of_all(trace, Span::default()))], false));
     }
     let path = args.to.clone().unwrap_or_else(|| default_name(trace, &uids(&parts)));
-    let report = extract_parts(&trace.recording, &parts, &path).map_err(failure)?;
-    tell(args, session, trace, &spans, Row { path, report })
+    let alerts = carried::alerts_of(&trace.path, &trace.recording, &parts)?;
+    let report = extract_parts(&trace.recording, &parts, &alerts.documents, &path).map_err(failure)?;
+    lacking(&alerts).into_iter().for_each(|line| session.say(line));
+    tell(args, session, trace, &spans, Row { path, report, alerts: alerts.documents.len() })
 }
 
 /// The recording that is copied from, and what of it by container and time.
@@ -229,11 +232,29 @@ fn of_incident(args: &ExtractArgs, id: &str, session: &mut Session<'_>) -> Resul
     let found = incident::find(&store, &trace.recording, id)?;
     let uids = uids(&found.parts);
     let path = args.to.clone().unwrap_or_else(|| default_name(trace, &uids));
-    let report = extract_incident(&trace.recording, &found.parts, &found.incident, &path).map_err(failure)?;
+    let report = extract_parts(&trace.recording, &found.parts, &[found.incident], &path).map_err(failure)?;
     let pinned = found.parts.iter();
     let spans: Vec<_> =
         pinned.map(|part| (part.container, Span { begin: part.begin, end: part.end })).collect();
-    tell(args, session, trace, &spans, Row { path, report })
+    tell(args, session, trace, &spans, Row { path, report, alerts: 1 })
+}
+
+/// What alerts are without, in words.
+fn lacking(alerts: &carried::Carried) -> Vec<String> {
+    let mut lines = Vec::new();
+    if alerts.withheld > 0 {
+        lines.push(format!(
+            "{} alerts without what they came in: it also tells of containers that are not in the extract",
+            alerts.withheld
+        ));
+    }
+    if alerts.dropped > 0 {
+        lines.push(format!(
+            "{} alerts are not carried, or without what they came in: an extract has no room for more",
+            alerts.dropped
+        ));
+    }
+    lines
 }
 
 fn tell(
@@ -286,6 +307,7 @@ fn failure(error: ExtractError) -> Failure {
 struct Row {
     path: PathBuf,
     report: ExtractReport,
+    alerts: usize,
 }
 
 impl Record for Row {
@@ -296,6 +318,7 @@ impl Record for Row {
             "events" => Cell::number(self.report.events),
             "blocks" => Cell::number(self.report.blocks),
             "bytes" => Cell::number(self.report.bytes),
+            "alerts" => Cell::number(self.alerts),
             _ => Cell::absent(),
         }
     }

@@ -16,12 +16,15 @@ use super::{
     session::{Session, missing},
 };
 use crate::{
-    analysis::images::{self, Told},
+    analysis::{
+        self,
+        images::{self, Told},
+    },
     exit::Verdict,
     failure::Failure,
     output::{Cell, Column, Format, Kind, Machine, OutputArgs, Record, Shape, Tone},
     time,
-    trace::{Gaps, Life, State, Trace},
+    trace::{Gaps, Life, State, Trace, carried},
 };
 
 /// Describe a recording: origin, range, contents, losses and damage.
@@ -34,7 +37,7 @@ Examples:
 pub(super) struct InfoArgs {
     #[command(flatten)]
     scope: ScopeArgs,
-    /// Print what it was extracted for instead: trigger, alert and pins, as a line of JSON
+    /// Print what it was extracted for and the alerts that it carries instead: trigger, alert and pins, a line of JSON for each
     #[arg(long, conflicts_with_all = ["container", "begin", "end"])]
     incident: bool,
     /// Look for executed images however many events that takes; without it not in more than 20 million
@@ -109,6 +112,12 @@ const COLUMNS: &[Column] = &[
     )
     .kind(Kind::Texts),
     Column::new(
+        "alerts",
+        "alerts",
+        "alerts of other systems, of rules and of people: beside a store, carried by an extract. `show --findings` and `report` list them",
+    )
+    .integer(),
+    Column::new(
         "lost",
         "lost",
         "events that the recorder could not hand over, those among them whose gaps were evicted",
@@ -131,6 +140,8 @@ struct Row<'a> {
     held: Held,
     /// Nothing where they were not looked for.
     images: Option<Vec<Told>>,
+    /// Nothing where they could not be read.
+    alerts: Option<usize>,
 }
 
 /// What is there of the part that was asked for.
@@ -189,7 +200,14 @@ pub(super) fn run(args: &InfoArgs, session: &mut Session<'_>) -> Result<Verdict,
     // Reading may have found damage.
     let gaps: Vec<(&Trace, Gaps)> = parts.iter().map(|part| (part.trace, part.gaps())).collect();
     for ((part, (_, gaps)), (held, images)) in parts.iter().zip(&gaps).zip(held) {
-        rows.push(Row { trace: part.trace, part, gaps, held, images });
+        let alerts = match analysis::alerts::of(part.trace, part.uid(), part.span) {
+            Ok(all) => Some(all.len()),
+            Err(failure) => {
+                session.say(failure.to_string());
+                None
+            }
+        };
+        rows.push(Row { trace: part.trace, part, gaps, held, images, alerts });
     }
     if args.output.output == Format::Table && args.output.fields.is_empty() {
         for (i, row) in rows.iter().enumerate() {
@@ -223,11 +241,11 @@ fn incidents(traces: &[Trace], session: &mut Session<'_>) -> Result<Verdict, Fai
     Ok(Verdict { matched: found, ..Verdict::FOUND })
 }
 
-/// An incident in a few words.
-fn titled(incident: &Incident) -> Safe {
+/// An incident in a few words; nothing for an alert that is only carried.
+fn titled(incident: &Incident) -> Option<Safe> {
     let document: serde_json::Value = serde_json::from_slice(&incident.document).unwrap_or_default();
     let rule = document["trigger"]["rule"].as_str().unwrap_or("");
-    escape(format!("{} {rule}", incident.id).as_bytes())
+    (document["kind"] != carried::ALERT).then(|| escape(format!("{} {rule}", incident.id).as_bytes()))
 }
 
 /// What the store's catalog was good for.
@@ -289,7 +307,8 @@ impl Record for Row<'_> {
             "clock_readings" => Cell::number(recording.clock().pairs().len()),
             "clock_steps" => Cell::number(self.steps()),
             "degraded" => Cell::list(origin.degraded.iter().map(|d| escape(d))),
-            "incidents" => Cell::list(recording.incidents().iter().map(titled)),
+            "incidents" => Cell::list(recording.incidents().iter().filter_map(titled)),
+            "alerts" => Cell::option(self.alerts, Cell::number),
             "lost" if self.gaps.untold > 0 => {
                 let (all, told) = (self.gaps.lost(), self.gaps.told());
                 Cell::both(Safe::format(format_args!("{all}, {told} of them told in detail")), all)

@@ -11,11 +11,12 @@ use afterimage_format::{BootNanos, ContainerUid, Incident, Part, Recording};
 use afterimage_model::text::escape;
 use serde_json::{Value, json};
 
+use super::carried;
 use crate::failure::{Failure, shown};
 
 /// What the recorder calls its files, the older first.
 pub(super) const TRIGGERS: [&str; 2] = ["triggers.1.jsonl", "triggers.jsonl"];
-const PINS: &str = "pins.jsonl";
+pub(super) const PINS: &str = "pins.jsonl";
 /// What a time may lose on its way over the wall clock and back, in nanoseconds.
 const ROUNDED: u64 = 1_000_000;
 /// Longest line. An alert of 8 MiB may be written in twice as much.
@@ -48,7 +49,7 @@ pub(super) fn open_beside(path: &Path) -> io::Result<Option<File>> {
 
 /// Calls `visit` for each line of a file that is an object; nothing where there is no such file. A last line that was
 /// cut off by a crash is none.
-fn lines(path: &Path, mut visit: impl FnMut(Value)) -> Result<(), Failure> {
+pub(super) fn lines(path: &Path, mut visit: impl FnMut(Value)) -> Result<(), Failure> {
     numbered_lines(path, |_, line| visit(line))
 }
 
@@ -83,7 +84,7 @@ pub(super) fn numbered_lines(path: &Path, mut visit: impl FnMut(Place, Value)) -
     }
 }
 
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+pub(super) fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap_or("")
 }
 
@@ -133,7 +134,7 @@ pub fn find(store: &Path, recording: &Recording, wanted: &str) -> Result<Found, 
     Ok(Found { incident: Incident { id: text(trigger, "id").to_owned(), document }, parts })
 }
 
-fn list(value: &Value) -> &[Value] {
+pub(super) fn list(value: &Value) -> &[Value] {
     value.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
@@ -143,9 +144,13 @@ fn parts(recording: &Recording, pins: &[&Value], covered: &[Value]) -> Vec<Part>
     ranges.into_iter().filter_map(|range| part(recording, range)).collect()
 }
 
-/// What was pinned of whom, by the words that an extract carries of its incident.
+/// What was pinned of whom, by the words that an extract carries of its incident; nothing where it is an alert that is carried beside
+/// what the extract was made for.
 pub fn pinned(recording: &Recording, incident: &Incident) -> Vec<Part> {
     let document: Value = serde_json::from_slice(&incident.document).unwrap_or_default();
+    if document["kind"] == carried::ALERT {
+        return Vec::new();
+    }
     let pins: Vec<&Value> = list(&document["pins"]).iter().collect();
     parts(recording, &pins, list(&document["trigger"]["containers"]))
 }

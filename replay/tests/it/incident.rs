@@ -86,6 +86,105 @@ fn an_incident_has_its_part_of_its_container_and_its_alert() {
     }
 }
 
+/// An extract by container said nothing of the alerts that made somebody look at it.
+#[test]
+fn an_extract_carries_the_alerts_about_its_containers_and_nothing_of_others() {
+    let store = store();
+    let said = |id: &str, uids: &[u64], hash: &str, more: Value| {
+        let covered: Vec<Value> = uids.iter().map(|uid| json!({"uid": uid, "container": id})).collect();
+        let mut line = json!({"kind": "trigger", "id": id, "rule": "a rule", "source": "falco", "body_sha256": hash,
+            "reason": "secret of both", "hints": {"name": "secret of one"}, "time": "2026-11-21T11:58:43Z",
+            "containers": covered});
+        line.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        line
+    };
+    let body = |hash: &str, text: &str| json!({"kind": "body", "sha256": hash, "length": 1, "text": text});
+    let lines = [
+        body("h-1", "secret of the first"),
+        // It was not known yet whom it is about.
+        said("t-3", &[], "h-1", json!({"state": "queued"})),
+        said("t-3", &[1], "h-1", json!({"reason": "of the first", "hints": {}})),
+        body("h-2", "secret of both"),
+        said("t-4", &[1, 2], "h-2", json!({})),
+        said("t-5", &[1, 2], "h-2", json!({"source": "person", "reason": "look at both"})),
+        // What came in one body with an alert about the other.
+        body("h-3", "secret of both"),
+        said("t-6", &[1], "h-3", json!({"reason": "of the first", "hints": {}})),
+        said("t-7", &[2], "h-3", json!({})),
+    ];
+    let path = store.path.join("triggers.jsonl");
+    let before = fs::read_to_string(&path).unwrap();
+    let before = before.trim_end_matches("{\"kind\":\"trig");
+    let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    fs::write(&path, format!("{before}{lines}")).unwrap();
+    let file = store.path.join("whole.aftx");
+    let file = file.to_str().unwrap();
+    let ran = afterimage(&["extract", "aa", store.arg(), "--to", file, "-o", "json"]);
+    assert_eq!((ran.code, &ran.json()["extracts"][0]["alerts"]), (0, &json!(6)), "{ran:?}");
+    assert!(ran.stderr().contains("3 alerts without what they came in"), "{ran:?}");
+    let carried = afterimage(&["info", "--incident", file]).stdout().to_owned();
+    let has = |text: &str| carried.contains(text);
+    assert!(has("secret of the first") && has("look at both"));
+    for other in ["secret of both", "secret of one", "t-7", "\"uid\":2"] {
+        assert!(!has(other), "{other}");
+    }
+    // They are what `alert:N` counts, and tell what the store's do.
+    let findings = |place: &str| {
+        let ran = afterimage(&["show", "aa", place, "--findings", "-o", "json"]);
+        let rows = ran.json()["findings"].as_array().unwrap().clone();
+        rows.iter().map(|row| (row["alert"].clone(), row["title"].clone())).collect::<Vec<_>>()
+    };
+    assert_eq!((findings(file), findings(file).len()), (findings(store.arg()), 6));
+    let info = |place: &str, key: &str| {
+        afterimage(&["info", place, "-o", "json"]).json()["recordings"][0][key].clone()
+    };
+    assert_eq!((info(file, "alerts"), info(store.arg(), "alerts")), (json!(6), json!(7)));
+    assert_eq!(info(file, "incidents"), json!([]), "it was made for none");
+    assert_eq!(carried.lines().count(), 6);
+    assert_eq!(afterimage(&["verify", store.arg()]).code, 3, "the hashes are none");
+    let again = format!("{file}.again");
+    assert_eq!(afterimage(&["extract", "aa", file, "--to", &again]).code, 0);
+    assert_eq!(findings(&again), findings(file));
+    // Of a part of its time those that are of it, of both containers all that was said of them.
+    let some = |number: &str, args: &[&str]| {
+        let file = format!("{file}.{number}");
+        let ran = afterimage(&[&["extract"], args, &[store.arg(), "--to", &file, "-o", "json"]].concat());
+        assert_eq!(ran.code, 0, "{ran:?}");
+        (
+            ran.json()["extracts"][0]["alerts"].as_u64().unwrap(),
+            ran.stderr().contains("without what they came in"),
+        )
+    };
+    assert_eq!(some("1", &["aa", "-b", "alert:1", "-e", "alert:1+1s"]), (2, false));
+    assert_eq!(some("2", &["aa", "-b", "+39s"]), (4, true));
+    assert_eq!(some("3", &["bb"]), (3, true));
+    assert_eq!(some("4", &["aa,bb"]), (7, false));
+}
+
+/// What alerts came in can be more than a reader holds: the hash and the alert are carried all the same.
+#[test]
+fn an_extract_has_an_end_to_what_it_carries_of_alerts() {
+    let store = store();
+    let mut lines = String::new();
+    for number in 0..12 {
+        let hash = format!("h-{number}");
+        let text = "x".repeat(if number == 0 { 1 << 20 } else { 400 << 10 });
+        lines +=
+            &format!("{}\n", json!({"kind": "body", "sha256": hash, "length": text.len(), "text": text}));
+        let line = json!({"kind": "trigger", "id": format!("t-{number}"), "rule": "r", "source": "falco",
+            "body_sha256": hash, "time": "2026-11-21T11:58:23Z", "containers": [{"uid": 1}]});
+        lines += &format!("{line}\n");
+    }
+    fs::write(store.path.join("triggers.jsonl"), lines).unwrap();
+    let file = store.path.join("whole.aftx");
+    let file = file.to_str().unwrap();
+    let ran = afterimage(&["extract", "aa", store.arg(), "--to", file, "-o", "json"]);
+    assert_eq!((ran.code, &ran.json()["extracts"][0]["alerts"]), (0, &json!(12)), "{ran:?}");
+    assert!(ran.stderr().contains("2 alerts are not carried, or without what they came in"), "{ran:?}");
+    let bytes = fs::metadata(file).unwrap().len();
+    assert_eq!(Recording::open(file.as_ref()).unwrap().incidents().len(), 12, "{bytes} bytes");
+}
+
 /// With several hierarchies of cgroups a container's end is told once more after the first of them, up to which a pin goes: the extract
 /// of an incident that was over called itself partial.
 #[test]

@@ -235,7 +235,7 @@ fn limits() -> Limits {
 #[cfg(test)]
 mod tests {
     use afterimage_format::{
-        Incident, Origin, Part, Recording, StoreOptions, StoreWriter, WriteError, extract_incident,
+        Incident, Origin, Part, Recording, StoreOptions, StoreWriter, WriteError, extract_parts,
     };
     use afterimage_model::keeper::Keeper;
 
@@ -374,7 +374,7 @@ mod tests {
         let part = Part { container: fixture::INCIDENT, begin: Some(at.time), end: Some(at.time) };
         let path = dir.path().join("late.aftx");
         let incident = Incident { id: "late".to_owned(), document: b"{}".to_vec() };
-        extract_incident(&recording, &[part], &incident, &path).expect("an extract");
+        extract_parts(&recording, &[part], &[incident], &path).expect("an extract");
         let late = Trace::open(path, false).expect("a recording");
         let rows = late.recording.count_hint(&Query::default());
         assert!(rows < states.len() as u64 / 2, "{rows} of {} rows", states.len());
