@@ -1,6 +1,7 @@
 //! Recordings as verbs use them: which to open, which container is meant, what became of it, what is missing.
 
 pub mod alerts;
+pub mod asked;
 mod bodies;
 pub mod carried;
 mod gaps;

@@ -22,7 +22,11 @@ use crate::{
     failure::{Failure, shown},
     output::{Cell, Column, OutputArgs, Record, Shape},
     time::{RangeArgs, Span},
-    trace::{Gaps, Trace, carried, incident},
+    trace::{
+        Gaps, Trace,
+        asked::{Asked, Beside},
+        carried, incident,
+    },
 };
 
 /// Copy containers into a file of their own; several are separated by commas.
@@ -61,6 +65,7 @@ const COLUMNS: &[Column] = &[
     Column::new("path", "FILE", "the new file"),
     Column::new("containers", "CONTAINERS", "containers copied").integer(),
     Column::new("events", "EVENTS", "events copied").integer(),
+    Column::new("asked", "ASKED", "of these, those that were asked for: blocks are copied whole").integer(),
     Column::new("blocks", "BLOCKS", "blocks copied").integer(),
     Column::new("bytes", "BYTES", "size of the file").integer(),
     Column::new("alerts", "ALERTS", "alerts about what was copied that it carries").integer(),
@@ -74,7 +79,9 @@ pub(super) fn run(args: &ExtractArgs, session: &mut Session<'_>) -> Result<Verdi
     }
     let mut filters = Filters::parse(&args.filter)?;
     let traces = args.whose.open(args.range.local)?;
-    let (trace, mut parts) = parts(args, &traces, session)?;
+    let (trace, asked) = parts(args, &traces, session)?;
+    let mut parts = asked.clone();
+    let mut passed = None;
     if !args.filter.is_empty() {
         filters.warnings().for_each(|line| session.say(line));
         let is_named = args.whose.split().0.is_some();
@@ -82,7 +89,8 @@ pub(super) fn run(args: &ExtractArgs, session: &mut Session<'_>) -> Result<Verdi
             true => parts.iter().try_for_each(|part| filters.check(trace, Some(part.container)))?,
             false => filters.check(trace, None)?,
         }
-        parts = matches(trace, &parts, is_named, &mut filters, session)?;
+        let (found, rows) = matches(trace, &parts, is_named, &mut filters, session)?;
+        (parts, passed) = (found, Some(rows));
     }
     let spans: Vec<(ContainerUid, Span)> =
         parts.iter().map(|p| (p.container, Span { begin: p.begin, end: p.end })).collect();
@@ -92,9 +100,17 @@ pub(super) fn run(args: &ExtractArgs, session: &mut Session<'_>) -> Result<Verdi
     }
     let path = args.to.clone().unwrap_or_else(|| default_name(trace, &uids(&parts)));
     let alerts = carried::alerts_of(&trace.path, &trace.recording, &parts)?;
-    let report = extract_parts(&trace.recording, &parts, &alerts.documents, &path).map_err(failure)?;
+    let mut documents = alerts.documents.clone();
+    if args.is_part() {
+        let filters = args.filter.clone();
+        documents.extend(
+            Asked { containers: uids(&asked).len() as u64, parts: asked.clone(), filters }.document(),
+        );
+    }
+    let report = extract_parts(&trace.recording, &parts, &documents, &path).map_err(failure)?;
     lacking(&alerts).into_iter().for_each(|line| session.say(line));
-    tell(args, session, trace, &spans, Row { path, report, alerts: alerts.documents.len() })
+    let asked = beside(trace, (&parts, &asked), passed, &report, session);
+    tell(args, session, trace, &spans, Row { path, report, alerts: alerts.documents.len(), asked })
 }
 
 /// The recording that is copied from, and what of it by container and time.
@@ -131,7 +147,7 @@ fn parts<'a>(
     Ok((trace, parts.map(|container| Part { container, begin: span.begin, end: span.end }).collect()))
 }
 
-/// The times of the blocks that have events which pass the filters, as few parts as say it. Where nobody named containers,
+/// The times of the blocks that have events which pass the filters, as few parts as say it, and how many events pass. Where nobody named containers,
 /// all are of one range and are walked over at once.
 fn matches(
     trace: &Trace,
@@ -139,7 +155,8 @@ fn matches(
     is_named: bool,
     filters: &mut Filters,
     session: &mut Session<'_>,
-) -> Result<Vec<Part>, Failure> {
+) -> Result<(Vec<Part>, u64), Failure> {
+    let mut passed = 0;
     let mut of: BTreeMap<ContainerUid, Matched<'_>> =
         parts.iter().map(|part| (part.container, Matched::default())).collect();
     for block in trace.recording.blocks() {
@@ -166,12 +183,13 @@ fn matches(
                 && let Some(own) = of.get_mut(&row.whose.uid)
             {
                 own.mark(row.event.time);
+                passed += 1;
             }
             ControlFlow::Continue(())
         })?;
         seen.lacking.into_iter().for_each(|line| session.say(line));
     }
-    Ok(of.into_iter().flat_map(|(uid, own)| own.parts(uid)).collect())
+    Ok((of.into_iter().flat_map(|(uid, own)| own.parts(uid)).collect(), passed))
 }
 
 /// The blocks of a container, and which of them have what is looked for.
@@ -236,7 +254,42 @@ fn of_incident(args: &ExtractArgs, id: &str, session: &mut Session<'_>) -> Resul
     let pinned = found.parts.iter();
     let spans: Vec<_> =
         pinned.map(|part| (part.container, Span { begin: part.begin, end: part.end })).collect();
-    tell(args, session, trace, &spans, Row { path, report, alerts: 1 })
+    let asked = beside(trace, (&found.parts, &found.parts), None, &report, session);
+    tell(args, session, trace, &spans, Row { path, report, alerts: 1, asked })
+}
+
+impl ExtractArgs {
+    /// Whether not all of a container was asked for.
+    fn is_part(&self) -> bool {
+        self.range.begin.is_some() || self.range.end.is_some() || !self.filter.is_empty()
+    }
+}
+
+/// Says what comes along with what was asked for, and gives how many events were.
+fn beside(
+    trace: &Trace,
+    (copied, asked): (&[Part], &[Part]),
+    passed: Option<u64>,
+    report: &ExtractReport,
+    session: &mut Session<'_>,
+) -> u64 {
+    if let Some(passed) = passed {
+        let others = report.events.saturating_sub(passed);
+        if others > 0 {
+            session.say(format!(
+                "{passed} of {} events pass; {others} others come along, because blocks are copied whole",
+                report.events
+            ));
+        }
+        return passed;
+    }
+    let Beside { before, after } = Beside::of(&trace.recording, copied, asked);
+    if before + after > 0 {
+        session.say(format!(
+            "{before} events before and {after} behind what was asked for come along, because blocks are copied whole"
+        ));
+    }
+    report.events.saturating_sub(before + after)
 }
 
 /// What alerts are without, in words.
@@ -308,6 +361,8 @@ struct Row {
     path: PathBuf,
     report: ExtractReport,
     alerts: usize,
+    /// Events that were asked for.
+    asked: u64,
 }
 
 impl Record for Row {
@@ -316,6 +371,7 @@ impl Record for Row {
             "path" => Cell::safe(afterimage_model::text::escape(self.path.as_os_str().as_encoded_bytes())),
             "containers" => Cell::number(self.report.containers),
             "events" => Cell::number(self.report.events),
+            "asked" => Cell::number(self.asked),
             "blocks" => Cell::number(self.report.blocks),
             "bytes" => Cell::number(self.report.bytes),
             "alerts" => Cell::number(self.alerts),

@@ -24,7 +24,7 @@ use crate::{
     failure::Failure,
     output::{Cell, Column, Format, Kind, Machine, OutputArgs, Record, Shape, Tone},
     time,
-    trace::{Gaps, Life, State, Trace, carried},
+    trace::{Gaps, Life, State, Trace, asked::Asked, display_name, incident::INCIDENT},
 };
 
 /// Describe a recording: origin, range, contents, losses and damage.
@@ -37,7 +37,8 @@ Examples:
 pub(super) struct InfoArgs {
     #[command(flatten)]
     scope: ScopeArgs,
-    /// Print what it was extracted for and the alerts that it carries instead: trigger, alert and pins, a line of JSON for each
+    /// Print what it was extracted for and the alerts that it carries instead: trigger, alert and pins, or what was asked for; a line
+    /// of JSON for each
     #[arg(long, conflicts_with_all = ["container", "begin", "end"])]
     incident: bool,
     /// Look for executed images however many events that takes; without it not in more than 20 million
@@ -111,6 +112,13 @@ const COLUMNS: &[Column] = &[
         "what it was extracted for: id and rule; --incident shows all of it",
     )
     .kind(Kind::Texts),
+    Column::new(
+        "asked",
+        "asked for",
+        "the parts that were asked for when it was extracted: `containers`, `parts` (`container_uid`, `begin`, `end`) and `filters` of each time. \
+         Blocks are copied whole, so that it has events beside these",
+    )
+    .kind(Kind::Objects),
     Column::new(
         "alerts",
         "alerts",
@@ -241,11 +249,11 @@ fn incidents(traces: &[Trace], session: &mut Session<'_>) -> Result<Verdict, Fai
     Ok(Verdict { matched: found, ..Verdict::FOUND })
 }
 
-/// An incident in a few words; nothing for an alert that is only carried.
+/// An incident in a few words; nothing for what else an extract carries.
 fn titled(incident: &Incident) -> Option<Safe> {
     let document: serde_json::Value = serde_json::from_slice(&incident.document).unwrap_or_default();
     let rule = document["trigger"]["rule"].as_str().unwrap_or("");
-    (document["kind"] != carried::ALERT).then(|| escape(format!("{} {rule}", incident.id).as_bytes()))
+    (document["kind"] == INCIDENT).then(|| escape(format!("{} {rule}", incident.id).as_bytes()))
 }
 
 /// What the store's catalog was good for.
@@ -308,6 +316,7 @@ impl Record for Row<'_> {
             "clock_steps" => Cell::number(self.steps()),
             "degraded" => Cell::list(origin.degraded.iter().map(|d| escape(d))),
             "incidents" => Cell::list(recording.incidents().iter().filter_map(titled)),
+            "asked" => self.asked(),
             "alerts" => Cell::option(self.alerts, Cell::number),
             "lost" if self.gaps.untold > 0 => {
                 let (all, told) = (self.gaps.lost(), self.gaps.told());
@@ -394,6 +403,56 @@ impl Row<'_> {
         };
         let list = Machine::list(images.iter().map(object));
         Cell::both(Safe::format(format_args!("{}", texts.join(", "))), list)
+    }
+
+    fn asked(&self) -> Cell {
+        let all = Asked::of(&self.trace.recording);
+        let ends = |part: &afterimage_format::Part| {
+            (part.begin, part.end.map(|end| BootNanos(end.0.saturating_add(1))))
+        };
+        let known = self.trace.recording.containers();
+        let name = |uid: ContainerUid| match known.iter().find(|summary| summary.record.uid == uid) {
+            Some(summary) => display_name(&summary.record),
+            None => Safe::format(format_args!("uid {}", uid.0)),
+        };
+        let moment = |at: Option<BootNanos>, open: &str| match at {
+            Some(at) => self.trace.moment(at).text().to_owned(),
+            None => open.to_owned(),
+        };
+        let part = |part: &afterimage_format::Part| {
+            let (begin, end) = ends(part);
+            let (begin, end) = (moment(begin, "its beginning"), moment(end, "its end"));
+            format!("{} from {begin} to {end}", name(part.container))
+        };
+        let told = |asked: &Asked| {
+            let mut texts: Vec<String> = asked.parts.iter().take(TOLD_IMAGES).map(part).collect();
+            let others = asked.containers.saturating_sub(texts.len() as u64);
+            if others > 0 {
+                texts.push(format!("{others} more containers"));
+            }
+            let filters =
+                asked.filters.iter().map(|text| format!("what passes `{}`", escape(text.as_bytes())));
+            texts.extend(filters);
+            texts.join(", ")
+        };
+        let texts: Vec<String> = all.iter().map(told).collect();
+        let time = |at: Option<BootNanos>| Machine::from(at.and_then(|at| self.trace.clock.rfc3339(at)));
+        let object = |asked: &Asked| {
+            let part = |part: &afterimage_format::Part| {
+                let (begin, end) = ends(part);
+                Machine::object([
+                    ("container_uid", part.container.0.into()),
+                    ("begin", time(begin)),
+                    ("end", time(end)),
+                ])
+            };
+            Machine::object([
+                ("containers", asked.containers.into()),
+                ("parts", Machine::list(asked.parts.iter().map(part))),
+                ("filters", Machine::list(asked.filters.iter().map(|text| escape(text.as_bytes()).into()))),
+            ])
+        };
+        Cell::both(Safe::format(format_args!("{}", texts.join("; "))), Machine::list(all.iter().map(object)))
     }
 
     fn steps(&self) -> usize {

@@ -16,7 +16,7 @@ use super::incident::{PINS, TRIGGERS, directory, lines, list, text};
 use crate::failure::Failure;
 
 /// What the document of an alert that is carried calls itself.
-pub const ALERT: &str = "alert";
+const ALERT: &str = "alert";
 
 /// Room for all documents together: a reader holds them while it has the file open.
 const ROOM: usize = 8 << 20;

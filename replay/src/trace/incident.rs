@@ -11,12 +11,13 @@ use afterimage_format::{BootNanos, ContainerUid, Incident, Part, Recording};
 use afterimage_model::text::escape;
 use serde_json::{Value, json};
 
-use super::carried;
 use crate::failure::{Failure, shown};
 
 /// What the recorder calls its files, the older first.
 pub(super) const TRIGGERS: [&str; 2] = ["triggers.1.jsonl", "triggers.jsonl"];
 pub(super) const PINS: &str = "pins.jsonl";
+/// What the document of an incident calls itself.
+pub const INCIDENT: &str = "incident";
 /// What a time may lose on its way over the wall clock and back, in nanoseconds.
 const ROUNDED: u64 = 1_000_000;
 /// Longest line. An alert of 8 MiB may be written in twice as much.
@@ -144,11 +145,11 @@ fn parts(recording: &Recording, pins: &[&Value], covered: &[Value]) -> Vec<Part>
     ranges.into_iter().filter_map(|range| part(recording, range)).collect()
 }
 
-/// What was pinned of whom, by the words that an extract carries of its incident; nothing where it is an alert that is carried beside
-/// what the extract was made for.
+/// What was pinned of whom, by the words that an extract carries of its incident; nothing where the document is another: an
+/// alert that is carried, what was asked for.
 pub fn pinned(recording: &Recording, incident: &Incident) -> Vec<Part> {
     let document: Value = serde_json::from_slice(&incident.document).unwrap_or_default();
-    if document["kind"] == carried::ALERT {
+    if document["kind"] != INCIDENT {
         return Vec::new();
     }
     let pins: Vec<&Value> = list(&document["pins"]).iter().collect();
@@ -185,8 +186,7 @@ fn document(store: &Path, trigger: &Value, pins: &[&Value]) -> Result<Vec<u8>, F
         })?;
     }
     let whole = |body: &Value| {
-        json!({ "schema": 1, "kind": "incident", "trigger": trigger, "alert": body, "pins": pins })
-            .to_string()
+        json!({ "schema": 1, "kind": INCIDENT, "trigger": trigger, "alert": body, "pins": pins }).to_string()
     };
     let mut text = whole(&body);
     if text.len() > Incident::MAX_DOCUMENT {

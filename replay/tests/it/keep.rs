@@ -97,7 +97,7 @@ fn a_part_by_range_or_filter_has_whole_blocks_proves_itself_and_is_no_complete_r
         "--to",
         &path("range"),
     ]);
-    assert_eq!((ran.code, ran.stderr()), (0, ""));
+    assert_eq!(ran.code, 0, "{}", ran.stderr());
     assert_eq!(programs(&path("range")), whole[1..2]);
     assert_eq!(afterimage(&["verify", &path("range")]).code, 0);
     let listed = rows(&path("range"));
@@ -106,7 +106,7 @@ fn a_part_by_range_or_filter_has_whole_blocks_proves_itself_and_is_no_complete_r
 
     let filter = "proc.name = p11 or proc.name = p22";
     let ran = afterimage(&["extract", store.arg(), "-f", filter, "--to", &path("filter")]);
-    assert_eq!((ran.code, ran.stderr()), (0, ""));
+    assert_eq!(ran.code, 0, "{}", ran.stderr());
     assert_eq!(programs(&path("filter")), whole[1..2]);
     let listed = rows(&path("filter"));
     assert_eq!(listed.as_array().map(Vec::len), Some(2), "of each what passes");
@@ -132,4 +132,49 @@ fn a_part_by_range_or_filter_has_whole_blocks_proves_itself_and_is_no_complete_r
     assert!(!dir.path().join("none").exists());
     let ran = afterimage(&["extract", store.arg(), "--incident", "x", "-b", "+1s"]);
     assert_eq!(ran.code, 2);
+}
+
+/// Blocks are copied whole: what came along was told by nothing.
+#[test]
+fn a_part_says_what_it_has_beside_what_was_asked_for_and_what_that_was() {
+    let store = long();
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = |name: &str| dir.path().join(name).to_str().expect("text").to_owned();
+    let extract = |to: &str, more: &[&str]| {
+        let ran = afterimage(&[&["extract"], more, &["--to", to, "-o", "json"]].concat());
+        assert_eq!(ran.code, 0, "{}", ran.stderr());
+        let row = ran.json()["extracts"][0].clone();
+        (row["events"].as_u64(), row["asked"].as_u64(), ran.stderr().to_owned())
+    };
+    let count = |filter: &str, path: &str, more: &[&str]| {
+        let ran = afterimage(&[&["grep", filter, path, "--count", "--setup"], more].concat());
+        ran.stdout().trim().parse::<u64>().ok()
+    };
+    let asked_for =
+        |path: &str| afterimage(&["info", path, "-o", "json"]).json()["recordings"][0]["asked"].clone();
+
+    let range = ["-b", "+9s", "-e", "+11s"];
+    let (all, asked, said) = extract(&path("range"), &[&["web", store.arg()], &range[..]].concat());
+    assert_eq!(all, count("evt.type exists", &path("range"), &[]));
+    assert_eq!(asked, count("evt.type exists", store.arg(), &[&["-c", "web"], &range[..]].concat()));
+    assert!(all > asked && said.contains("come along, because blocks are copied whole"), "{said}");
+    let told = asked_for(&path("range"));
+    let [one] = told[0]["parts"].as_array().expect("a list").as_slice() else { panic!("{told}") };
+    assert_eq!((&told[0]["containers"], &one["container_uid"]), (&1.into(), &1.into()), "{told}");
+    let exact = ["-b", one["begin"].as_str().expect("a time"), "-e", one["end"].as_str().expect("a time")];
+    assert_eq!(asked, count("evt.type exists", store.arg(), &[&["-c", "web"], &exact[..]].concat()));
+    let sheet = afterimage(&["info", &path("range")]);
+    assert!(sheet.stdout().contains("asked for") && sheet.stdout().contains("(web) from "), "{sheet:?}");
+
+    let filter = "proc.name = p11 or proc.name = p22";
+    let (all, asked, said) = extract(&path("filter"), &[store.arg(), "-f", filter]);
+    assert_eq!(all, count("evt.type exists", &path("filter"), &[]));
+    assert_eq!((asked, all > asked), (count(filter, store.arg(), &[]), said.contains("others come along")));
+    assert_eq!(asked_for(&path("filter"))[0]["filters"][0], filter);
+
+    // A part of it still says of what it is one, and what is whole says nothing.
+    extract(&path("again"), &["web", &path("range")]);
+    assert_eq!(asked_for(&path("again")), told);
+    let (all, asked, said) = extract(&path("whole"), &["web", store.arg()]);
+    assert_eq!((all, said.as_str(), asked_for(&path("whole"))), (asked, "", serde_json::json!([])));
 }
