@@ -88,7 +88,7 @@ shows with `evt.arg.data contains wget`.
 | `seq(fd.name = /a; evt.type = execve within 10s)` | the steps in this order, in so much time; `by FIELD` as above |
 | `time > 2026-11-22`, `time in 12:03 .. end-5s` | what was then. A moment is RFC 3339, a date with or without a time (UTC), a time of day, `start`, `end`, \
 `alert:1` or `mark:a`, with an offset such as `+19s` behind it where one is meant; `+19s` alone counts from the container's start, `-5s` from \
-the end. A filter knows no now: `3m ago` is for `--begin` and `--end` |
+the end. A number without a unit is seconds there (`+0.235824`, as offsets are shown), but not behind a date or a time. A filter knows no now: `3m ago` is for `--begin` and `--end` |
 | `life < 30s` | events of containers that lived so long |
 
 ";

@@ -2,7 +2,8 @@
 //!
 //! A length is one or more numbers with units (`1m30s`, `1.5s`); a moment is a base (`start`, `end`, a clock time,
 //! RFC 3339, a date, a date and a time in UTC, `alert:2`, `mark:a`) and an offset from it. `+19s` alone counts from the
-//! container's start, `-5s` from the recording's end. There is no `now`: a filter means the same whenever it is asked.
+//! container's start, `-5s` from the recording's end. An offset that is a number alone is seconds, as offsets are printed, but
+//! behind a date or a time, where it could be a part of these. There is no `now`: a filter means the same whenever it is asked.
 
 use jiff::{
     Timestamp,
@@ -124,13 +125,19 @@ impl Instant {
         let at = text.rfind(['+', '-'])?;
         let (head, tail) = text.split_at(at);
         let (sign, default) = if tail.starts_with('+') { (1, Base::Start) } else { (-1, Base::End) };
-        let offset = sign * i64::try_from(parse_duration(&tail[1..])?).ok()?;
         let base = if head.is_empty() { default } else { Base::parse(head)? };
+        let bare = || (!base.is_clock()).then(|| parse_duration(&format!("{}s", &tail[1..]))).flatten();
+        let offset = sign * i64::try_from(parse_duration(&tail[1..]).or_else(bare)?).ok()?;
         Some(Self { base, offset, span: Span::default() })
     }
 }
 
 impl Base {
+    /// Whether it is written in digits itself.
+    fn is_clock(self) -> bool {
+        matches!(self, Self::Utc(_) | Self::Clock(_))
+    }
+
     fn parse(text: &str) -> Option<Self> {
         match text {
             "start" => return Some(Self::Start),
@@ -256,9 +263,20 @@ mod tests {
         assert_eq!(at("1970-01-01T00:00:01"), Some((Base::Utc(1_000_000_000), 0)));
         assert_eq!(at("1970-01-02"), Some((Base::Utc(86_400_000_000_000), 0)));
         assert_eq!(at("1970-01-02-1h"), Some((Base::Utc(86_400_000_000_000), -3_600_000_000_000)));
+        assert_eq!(at("+0.235824"), Some((Base::Start, 235_824_000)));
+        assert_eq!(at("-5"), Some((Base::End, -5_000_000_000)));
+        assert_eq!(at("start+1"), Some((Base::Start, 1_000_000_000)));
+        assert_eq!(at("alert:2-30"), Some((Base::Alert(2), -30_000_000_000)));
+        assert_eq!(at("mark:a+0"), Some((Base::Mark('a'), 0)));
         assert_eq!(at("end-1w"), Some((Base::End, -604_800_000_000_000)));
         assert!(is_date("2026-11-22") && !is_date("2026-13-22") && !is_date("2026-11-22T00"));
-        for text in ["", "25:00", "12:60", "soon", "mark:ab", "alert:x", "+", "12:00:00.", "2026-13-01"] {
+        for text in
+            ["", "25:00", "12:60", "soon", "mark:ab", "alert:x", "+", "+.", "+1.", "12:00:00.", "2026-13-01"]
+        {
+            assert_eq!(at(text), None, "{text}");
+        }
+        // A zone, a day or a length?
+        for text in ["12:03:11+2", "1970-01-02-5", "1970-01-01T00:00:01Z+2"] {
             assert_eq!(at(text), None, "{text}");
         }
     }

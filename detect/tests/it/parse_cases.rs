@@ -54,6 +54,9 @@ const READ: &[(Mode, &str, &str)] = &[
         "seq(evt.type = open; evt.type = connect and foo within 10s)",
     ),
     (Mode::Lenient, "time in 12:00..start+5s", "time in 12:00:00.000000000 .. start+5s"),
+    (Mode::Lenient, "time in +0.0 .. +0.2", "time in start .. start+200ms"),
+    (Mode::Lenient, "time in +0.235824..end-2", "time in start+235824us .. end-2s"),
+    (Mode::Lenient, "time > alert:1-30", "time > alert:1-30s"),
     (
         Mode::Lenient,
         "time > 2026-11-22 time < 2026-11-22 12:03 wget",

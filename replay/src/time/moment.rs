@@ -248,7 +248,7 @@ fn clock(text: &str) -> Option<Moment> {
 }
 
 /// As [`signed`]; a number alone is seconds, as offsets are printed.
-fn shift(text: &str) -> Option<i128> {
+pub(super) fn shift(text: &str) -> Option<i128> {
     let is_number = text.len() > 1 && text[1..].bytes().all(|b| b.is_ascii_digit() || b == b'.');
     signed(text).or_else(|| signed(&format!("{text}s")).filter(|_| is_number))
 }

@@ -1,6 +1,6 @@
 //! A moment that something gives a name to: `alert:2`, `mark:a`, `alert:1-30s`.
 
-use super::moment::signed;
+use super::moment::{shift, signed};
 
 /// What names the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,10 +31,12 @@ impl<'a> Named<'a> {
             ("mark", rest) => (Namer::Mark, rest),
             _ => return None,
         };
-        // Ids have dashes in them: what follows a sign is an offset only where it is a duration to the end.
+        // Ids have dashes in them: what follows a sign is an offset only where it is a duration to the end. A number alone is seconds
+        // behind what is no id.
         for (at, _) in rest.match_indices(['+', '-']) {
             let (name, offset) = rest.split_at_checked(at)?;
-            if let Some(offset) = signed(offset)
+            let is_number = by == Namer::Mark || name.bytes().all(|byte| byte.is_ascii_digit());
+            if let Some(offset) = if is_number { shift(offset) } else { signed(offset) }
                 && !name.is_empty()
             {
                 return Some(Self { by, name, offset });
@@ -57,6 +59,9 @@ mod tests {
         check(" alert:2-30s ", Namer::Alert, "2", -30_000_000_000);
         check("alert:t-5f0c", Namer::Alert, "t-5f0c", 0);
         check("alert:t-5f0c+1s", Namer::Alert, "t-5f0c", 1_000_000_000);
+        check("alert:2-30", Namer::Alert, "2", -30_000_000_000);
+        check("alert:t-5", Namer::Alert, "t-5", 0);
+        check("mark:a+0.5", Namer::Mark, "a", 500_000_000);
         check("mark:a+5ms", Namer::Mark, "a", 5_000_000);
         for text in ["12:03:11", "mark", "+19s", "start", "2026-11-21T12:03:11Z"] {
             assert_eq!(Named::parse(text), None, "{text}");
