@@ -38,9 +38,13 @@ impl Document {
 
     /// Puts another object, unless it is empty.
     pub(super) fn nest(&mut self, place: &str, inner: Self) {
-        if !inner.0.is_empty() {
+        if !inner.is_empty() {
             self.set(place, inner);
         }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(super) fn into_value(self) -> Value {

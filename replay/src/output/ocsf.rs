@@ -232,7 +232,8 @@ fn finding(row: &mut Document, facts: &Facts, finding: &Finding) {
             evidence.nest(name, end.as_ref().map(objects::endpoint).unwrap_or_default());
         }
     }
-    row.list("evidences", [evidence]);
+    // What an alert of another system rests on is not recorded.
+    row.list("evidences", (!evidence.is_empty()).then_some(evidence));
 }
 
 fn unmapped(row: &mut Document, facts: &Facts) {

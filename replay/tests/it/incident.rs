@@ -336,6 +336,9 @@ fn alerts_are_findings_under_the_numbers_that_moments_know_them_by() {
         let ran = afterimage(&["show", "aa", store.arg(), "--findings", "-o", format]);
         assert!(ran.code == 0 && ran.stdout().matches("rule").count() >= 2, "{format}: {ran:?}");
     }
+    // An evidence of nothing is none.
+    let ocsf = afterimage(&["show", "aa", store.arg(), "--findings", "-o", "ocsf"]).json_lines();
+    assert!(ocsf.iter().all(|line| line["finding_info"]["title"].is_string() && line["evidences"].is_null()));
 }
 
 /// A filter counted the alerts of all containers, `--begin` those of the one that was asked for: the same words found another time.

@@ -176,6 +176,7 @@ fn findings_are_alerts_and_losses_are_told() {
         json!([200_401, true, alert["threat"]["technique"]["id"][0]])
     );
     assert_eq!(finding["evidences"][0]["process"]["pid"], alert["process"]["pid"]);
+    assert_eq!(finding["evidences"][0]["process"]["ptid"], alert["process"]["thread"]["id"]);
 
     let store = story().seal();
     let args = ["show", "web", store.arg()];

@@ -34,7 +34,7 @@ fn is_uuid(text: &str) -> bool {
 /// A process with its parent; `runs` the thread of the event.
 pub(super) fn whole(process: &Process, facts: &Facts, runs: bool) -> Document {
     let mut inner = alone(process);
-    inner.set("tid", facts.thread.filter(|_| runs));
+    inner.set("ptid", facts.thread.filter(|_| runs));
     if let Some(parent) = &process.parent {
         inner.nest("parent_process", alone(parent));
     }
