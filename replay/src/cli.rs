@@ -25,7 +25,11 @@ mod timeline;
 mod tree;
 mod verify;
 
-use std::{path::Path, process::ExitCode};
+use std::{
+    ffi::{OsStr, OsString},
+    path::Path,
+    process::ExitCode,
+};
 
 use clap::{
     ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand,
@@ -44,6 +48,8 @@ use session::Session;
 const DISPLAY: &str = "Display";
 
 /// Opens recordings of live and long-deleted containers.
+///
+/// In a terminal `afterimage FILE` is `afterimage replay FILE`.
 #[derive(Debug, Parser)]
 #[command(name = "afterimage", version, after_help = Exit::HELP, disable_help_subcommand = true)]
 pub struct Cli {
@@ -92,7 +98,11 @@ pub fn main() -> ExitCode {
     crash::guard(|| {
         let matches = match Cli::command().try_get_matches() {
             Ok(matches) => matches,
-            Err(error) => return without_verb(&error).map_or_else(|| error.exit(), |failure| tell(&failure)),
+            Err(error) => match without_verb(&error) {
+                Some(Ok(matches)) => matches,
+                Some(Err(failure)) => return tell(&failure),
+                None => error.exit(),
+            },
         };
         let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
         let style = Style::detect(cli.color);
@@ -106,14 +116,21 @@ pub fn main() -> ExitCode {
     })
 }
 
-/// A recording in the place of a verb is a recording of which nothing is asked.
-fn without_verb(error: &clap::Error) -> Option<Failure> {
+/// A recording in the place of a verb is a recording of which nothing is asked: somebody at a terminal wants to see it, a script forgot
+/// the verb. `None` where it is no recording.
+fn without_verb(error: &clap::Error) -> Option<Result<ArgMatches, Failure>> {
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return None };
     let path = Path::new(word);
-    let path = path.exists().then(|| shown(path))?;
-    Some(Failure::Usage(format!(
-        "it is not said what to do with `{path}`; `afterimage replay {path}` opens it, `afterimage ls {path}` lists its containers"
-    )))
+    let shown = path.exists().then(|| shown(path))?;
+    if replay::has_terminal() {
+        let mut words: Vec<OsString> = std::env::args_os().collect();
+        let at = words.iter().skip(1).position(|own| own == OsStr::new(word))?;
+        words.insert(at + 1, "replay".into());
+        return Some(Ok(Cli::command().try_get_matches_from(words).unwrap_or_else(|error| error.exit())));
+    }
+    Some(Err(Failure::Usage(format!(
+        "it is not said what to do with `{shown}`; `afterimage replay {shown}` opens it, `afterimage ls {shown}` lists its containers"
+    ))))
 }
 
 /// Tells what went wrong, if anybody listens; the exit code.

@@ -46,7 +46,7 @@ pub(super) struct ReplayArgs {
 }
 
 pub(super) fn run(args: &ReplayArgs, style: Style, ascii: bool) -> Result<ExitCode, Failure> {
-    if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
+    if !has_terminal() {
         let hint = "use `afterimage ls`, `show` or `report` in scripts";
         return Err(Failure::Environment(format!("`afterimage replay` needs a terminal; {hint}")));
     }
@@ -74,6 +74,11 @@ pub(super) fn run(args: &ReplayArgs, style: Style, ascii: bool) -> Result<ExitCo
         tour: false,
     };
     tui::run(options).map_err(|error| one_of(path, failure(error)))
+}
+
+/// Whether somebody looks and has keys.
+pub(super) fn has_terminal() -> bool {
+    std::io::stdout().is_terminal() && std::io::stdin().is_terminal()
 }
 
 /// A folder of recordings is none, though other verbs read it.

@@ -123,6 +123,23 @@ fn a_hang_up_that_is_ignored_ends_it_too() {
     ends_without_a_terminal(&tmux);
 }
 
+/// Somebody at a terminal who names a recording wants to see it, with all that `replay` takes.
+#[test]
+#[cfg_attr(not(has_tmux), ignore = "needs tmux")]
+fn a_recording_without_a_verb_is_opened() {
+    let (tmux, store) = (Tmux::new(100, 30), store());
+    let program = env!("CARGO_BIN_EXE_afterimage");
+    let path = store.path().display();
+    tmux.line(&format!("{program} --ascii '{path}' -c batch-job-7f9c; echo ended with $?"));
+    tmux.wait_for("[2 Replay]");
+    tmux.press(&["q"]);
+    tmux.wait_for("ended with 0");
+    tmux.line(&format!("{program} '{path}' --no-such-option; echo ended with $?"));
+    tmux.wait_for("ended with 2");
+    tmux.wait_for("--no-such-option");
+    tmux.is_as_found();
+}
+
 #[test]
 fn without_a_terminal_it_says_so_and_ends() {
     let store = store();
