@@ -36,7 +36,7 @@ impl Ended {
 
     /// Whether something was not known for lack of room, so that what asks for it may have been missed.
     pub fn lacked(&self, world: &World) -> bool {
-        self.lacked || world.refused() > 0 || world.containers().any(|uid| lacks(world, uid))
+        self.lacked || world.lacks_room()
     }
 }
 

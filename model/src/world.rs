@@ -444,6 +444,11 @@ impl World {
         self.refused
     }
 
+    /// Whether something that happened is not known for lack of room.
+    pub fn lacks_room(&self) -> bool {
+        self.refused > 0 || self.containers().any(|uid| self.overflow(uid).any())
+    }
+
     /// The last event's time of a container.
     pub fn time(&self, uid: ContainerUid) -> Option<BootNanos> {
         self.containers.get(&uid).map(|s| s.last)

@@ -607,7 +607,8 @@ pub(crate) enum Reply {
     Cells(Purpose, Vec<(&'static str, Vec<u8>)>),
     /// A report, as Markdown.
     Report(ContainerUid, String),
-    Rules(ContainerUid, Vec<StoryRow>),
+    /// What rules matched, and what is to be said of them.
+    Rules(ContainerUid, Vec<StoryRow>, Vec<Safe>),
     Hits(HitsKey, Hits),
     Keep(KeepKey, Kept),
     Explain(Vec<Safe>),

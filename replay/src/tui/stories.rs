@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use afterimage_format::ContainerUid;
+use afterimage_model::text::Safe;
 
 use crate::tui::{
     app::ContainerList,
@@ -51,10 +52,22 @@ pub(crate) struct Stories {
     kept: Vec<(StoryKey, Story)>,
     /// Lines that no reading of the life gives: alerts, what rules matched.
     added: BTreeMap<ContainerUid, Vec<StoryRow>>,
+    /// What is to be said of the rules that were asked last.
+    notes: BTreeMap<ContainerUid, Vec<Safe>>,
     pace: Pace,
 }
 
 impl Stories {
+    /// Keeps what is to be said of rules, in place of what was before.
+    pub(crate) fn note(&mut self, uid: ContainerUid, notes: Vec<Safe>) {
+        self.notes.insert(uid, notes);
+    }
+
+    /// What is to be said of the rules that were asked last of a container.
+    pub(crate) fn notes(&self, uid: ContainerUid) -> &[Safe] {
+        self.notes.get(&uid).map(Vec::as_slice).unwrap_or_default()
+    }
+
     pub(crate) fn of(&self, uid: ContainerUid) -> Option<&Story> {
         self.entry(uid).map(|(_, story)| story)
     }

@@ -382,7 +382,7 @@ pub(crate) fn receive(app: &mut App, reply: Reply) {
         Reply::Values(key, values) => completion::take(app, key, values),
         Reply::Cells(purpose, values) => cells::open(app, purpose, &values),
         Reply::Report(uid, text) => case::export(app, uid, text),
-        Reply::Rules(uid, rows) => case::take_rules(app, uid, rows),
+        Reply::Rules(uid, rows, notes) => case::take_rules(app, uid, rows, notes),
         Reply::Alerts(generation, all) => alerts::take(app, generation, all),
     }
 }

@@ -13,7 +13,7 @@ use super::{
     Job,
     reading::{Looks, Step, walk},
     scan::percent,
-    whole::{doubt, with_whole},
+    whole::{LACKED, doubt, with_whole},
 };
 use crate::{
     events::{frame_of, is_shown},
@@ -51,6 +51,7 @@ pub(super) fn hits(trace: &Trace, key: HitsKey, library: &Library, job: &Job<'_>
                 found.hand_over(Some(percent(seen, total)));
                 (job.tell)(Reply::Hits(key.clone(), found.hits.clone()));
             }
+            Step::Lacking => found.hits.doubt = found.hits.doubt.or(Some(LACKED)),
         }
         if found.hits.full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;

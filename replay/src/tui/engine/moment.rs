@@ -6,7 +6,9 @@ use afterimage_format::{
     Anchor, ContainerUid, Direction, Event, EventFlags, EventId, FieldFlags, OwnedEvent, Query, ReadError,
 };
 use afterimage_model::{
-    TreeRow, World, describe, event_name,
+    TreeRow, World,
+    budget::Overflow,
+    describe, event_name,
     process::Process,
     streams, syscalls,
     text::{Safe, escape},
@@ -18,7 +20,7 @@ use crate::{
     trace::Trace,
     tui::{
         feed::{Branches, Center, DetailLine, Moment, MomentKey, ProcessRow},
-        text::{bytes, capabilities_held, safe},
+        text::{bytes, capabilities_held, counted, safe},
     },
 };
 
@@ -56,8 +58,24 @@ pub(super) fn moment(
     }
     detail.append(&mut arguments);
     let overflow = world.overflow(key.uid);
+    if let Some(lacking) = lacking(&overflow) {
+        detail.insert(0, DetailLine::Warn(lacking));
+    }
     let forgotten = overflow.forgotten.saturating_add(overflow.processes);
     Ok(Some(Moment { tree: tree(world, key.uid), forgotten, detail, pid: Some(event.task.tgid) }))
+}
+
+/// What of the state did not fit into memory besides processes, which the tree tells: what it says of the others may be too little.
+fn lacking(overflow: &Overflow) -> Option<Safe> {
+    let Overflow { descriptors, strings, others, .. } = *overflow;
+    let kinds = [(descriptors, "descriptor"), (strings, "text"), (others, "other thing")];
+    let told: Vec<String> = kinds
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| counted(count, what).to_string())
+        .collect();
+    (!told.is_empty())
+        .then(|| safe!("not all of this state fitted into memory: {} left out", told.join(", ")))
 }
 
 /// The event itself.
@@ -310,5 +328,16 @@ mod tests {
         assert_eq!(last.iter().filter(|more| **more).count(), 2);
         assert_eq!(more.last(usize::MAX).count(), 64);
         assert_eq!(Branches::new(0, &[true]).last(9).count(), 0);
+    }
+
+    #[test]
+    fn what_of_the_state_was_left_out_is_told() {
+        let told = |overflow: Overflow| lacking(&overflow).map(|text| text.to_string());
+        assert_eq!(told(Overflow::default()), None);
+        // The tree says so.
+        assert_eq!(told(Overflow { forgotten: 3, processes: 1, ..Overflow::default() }), None);
+        let some = Overflow { descriptors: 1_200, others: 1, ..Overflow::default() };
+        let text = "not all of this state fitted into memory: 1,200 descriptors, 1 other thing left out";
+        assert_eq!(told(some).as_deref(), Some(text));
     }
 }

@@ -33,6 +33,8 @@ pub(super) enum Step<'s> {
     Event(&'s EventContext<'s>, EventId, &'s Tracker),
     /// So many were read.
     Read(u64),
+    /// At the end: not all of the state fitted into memory.
+    Lacking,
 }
 
 /// Who is told.
@@ -127,6 +129,10 @@ pub(super) fn walk_with(
         reading.tracker.listen_to_all();
     }
     recording.show_blocks(&query, &|_| true, &mut reading)?;
+    if reading.tracker.world().lacks_room() {
+        // The reading is over, whatever is said to that.
+        let _ = (reading.look)(Step::Lacking);
+    }
     Ok(reading.ended == Ended::NobodyWaits)
 }
 

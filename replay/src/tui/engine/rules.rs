@@ -2,7 +2,10 @@
 
 use std::{ops::ControlFlow, path::Path};
 
-use afterimage_detect::{RuleSet, rules::Priority};
+use afterimage_detect::{
+    RuleSet,
+    rules::{Priority, RuleWarning},
+};
 use afterimage_format::ReadError;
 use afterimage_model::{
     findings::Severity,
@@ -13,7 +16,7 @@ use super::{
     Job,
     reading::{Looks, Step, walk},
     story::as_it_is,
-    whole::with_wholes,
+    whole::{LACKED, with_wholes},
 };
 use crate::{
     events::{frame, frame_with_names, with_images},
@@ -21,12 +24,14 @@ use crate::{
     tui::{
         case::is_technique,
         feed::{Reply, StoryKey, StoryRow},
-        text::safe,
+        text::{grouped, safe},
     },
 };
 
 /// Most hits that are told.
 const MOST: usize = 10_000;
+/// Most warnings of a file that are told.
+const WARNINGS: usize = 20;
 
 /// Runs the rules and tells what they match.
 ///
@@ -46,9 +51,18 @@ pub(super) fn rules(trace: &Trace, key: StoryKey, file: &Path, job: &Job<'_>) ->
     }
     let whole = (&[key.uid][..], rules.asks_whole());
     let Some(frame) = with_wholes(trace, whole, frame, job)? else { return Ok(()) };
+    let mut notes = warnings(&rules);
+    notes.extend(frame.lacking().map(uncertain));
     let mut rows = Vec::new();
     walk(trace, (key.uid, None), (&frame, Looks::Rules(&rules)), job, &mut |step| {
-        let Step::Event(cx, id, tracker) = step else { return ControlFlow::Continue(()) };
+        let (cx, id, tracker) = match step {
+            Step::Event(cx, id, tracker) => (cx, id, tracker),
+            Step::Read(_) => return ControlFlow::Continue(()),
+            Step::Lacking => {
+                notes.push(uncertain(LACKED));
+                return ControlFlow::Continue(());
+            }
+        };
         for hit in rules.evaluate(cx) {
             let tag = hit.tags.iter().find(|tag| is_technique(tag));
             rows.push(StoryRow {
@@ -63,8 +77,26 @@ pub(super) fn rules(trace: &Trace, key: StoryKey, file: &Path, job: &Job<'_>) ->
         }
         if rows.len() >= MOST { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
-    (job.tell)(Reply::Rules(key.uid, rows));
+    if rows.len() >= MOST {
+        notes.push(safe!("only the first {} matches are told", grouped(rows.len() as u64)));
+    }
+    (job.tell)(Reply::Rules(key.uid, rows, notes));
     Ok(())
+}
+
+/// What the file's author should know.
+fn warnings(rules: &RuleSet) -> Vec<Safe> {
+    let all = rules.warnings();
+    let told = |warning: &RuleWarning| escape(warning.to_string().as_bytes());
+    let mut lines: Vec<Safe> = all.iter().take(WARNINGS).map(told).collect();
+    if all.len() > WARNINGS {
+        lines.push(safe!("and {} more warnings: `afterimage hunt` tells all", all.len() - WARNINGS));
+    }
+    lines
+}
+
+fn uncertain(why: &'static str) -> Safe {
+    safe!("not certain: {why}")
 }
 
 fn severity(priority: Priority) -> Severity {

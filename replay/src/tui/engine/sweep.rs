@@ -15,7 +15,7 @@ use super::{
     Job,
     reading::{Looks, Step, walk, walk_with},
     scan::percent,
-    whole::{doubt, with_whole},
+    whole::{LACKED, doubt, with_whole},
 };
 use crate::{
     events::{frame_of, is_shown},
@@ -144,6 +144,7 @@ impl Sweeper<'_> {
                 }
                 Step::Event(..) => {}
                 Step::Read(seen) => self.tell(percent(before + seen, total)),
+                Step::Lacking => self.found.doubt = self.found.doubt.or(Some(LACKED)),
             }
             ControlFlow::Continue(())
         })

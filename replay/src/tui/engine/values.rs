@@ -87,6 +87,7 @@ pub(super) fn values(trace: &Trace, key: ValuesKey, job: &Job<'_>) -> Result<(),
                 return ControlFlow::Continue(());
             }
             Step::Event(cx, ..) => cx,
+            Step::Lacking => return ControlFlow::Continue(()),
             Step::Read(seen) => {
                 (job.tell)(Reply::Values(key, sorted(&counts, Some(percent(seen, total)))));
                 return ControlFlow::Continue(());

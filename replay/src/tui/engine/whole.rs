@@ -8,6 +8,10 @@ use afterimage_format::{ContainerUid, ReadError};
 use super::{Job, scan::STRIDE};
 use crate::{events::SATURATED, trace::Trace};
 
+/// Why what a filter keeps or rules match may be less, or more, than there is.
+pub(super) const LACKED: &str =
+    "not all processes and descriptors fitted into memory: what asks for them may have been missed";
+
 /// Why what a filter keeps may be more or less than it should be, of one that was shown all that it has to see first.
 pub(super) fn doubt(filter: &Filter, frame: &Frame) -> Option<&'static str> {
     filter.saturated().then_some(SATURATED).or_else(|| frame.lacking())

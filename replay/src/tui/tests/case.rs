@@ -231,6 +231,20 @@ fn rules_add_to_the_findings() {
     answer(&mut harness, "R", &rules.path().display().to_string());
     assert!(harness.text().contains("rule a shell: shell"), "{}", harness.text());
     assert!(!harness.text().contains("rules matched 0"), "{}", harness.text());
+    // What its author should know is told with them, and goes with the next file.
+    assert!(!harness.text().contains("the rules that were asked"), "{}", harness.text());
+    let odd = text.replace("proc.name = sh", "evt.dir = < and proc.name = sh and not user.shell = x");
+    std::fs::write(rules.path(), odd).expect("written");
+    answer(&mut harness, "R", &rules.path().display().to_string());
+    let screen = harness.text();
+    assert!(screen.contains("2 warnings, told with the findings"), "{screen}");
+    assert!(screen.contains("the rules that were asked last"), "{screen}");
+    assert!(screen.contains("`evt.dir` is") && screen.contains("`user.shell` is"), "{screen}");
+    std::fs::write(rules.path(), text.replace("proc.name = sh", "evt.dir = < and proc.name = sh"))
+        .expect("written");
+    answer(&mut harness, "R", &rules.path().display().to_string());
+    let screen = harness.text();
+    assert!(screen.contains("`evt.dir` is") && !screen.contains("user.shell"), "{screen}");
     answer(&mut harness, "R", "/nowhere/at/all");
     assert!(harness.text().contains("/nowhere/at/all is no file"), "{}", harness.text());
 }

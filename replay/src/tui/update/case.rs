@@ -273,10 +273,18 @@ pub(super) fn run_rules(app: &mut App, text: &str) -> Result<(), Safe> {
 }
 
 /// What the rules matched is added to the findings.
-pub(super) fn take_rules(app: &mut App, uid: ContainerUid, rows: Vec<StoryRow>) {
-    let count = rows.len() as u64;
+pub(super) fn take_rules(app: &mut App, uid: ContainerUid, rows: Vec<StoryRow>, notes: Vec<Safe>) {
+    let matched = safe!("rules matched {}", counted(rows.len() as u64, "time"));
+    match notes.as_slice() {
+        [] => app.say(matched),
+        [note] => app.complain(safe!("{matched}; {note}")),
+        several => {
+            let several = counted(several.len() as u64, "warning");
+            app.complain(safe!("{matched}; {several}, told with the findings"));
+        }
+    }
     app.stories.add(uid, rows);
-    app.say(safe!("rules matched {}", counted(count, "time")));
+    app.stories.note(uid, notes);
 }
 
 /// What a case file remembers is in force again: saved filters, the filter, and, where no container was named,

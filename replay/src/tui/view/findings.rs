@@ -83,6 +83,11 @@ pub(super) fn explain(app: &App, painter: &mut Painter<'_>, rect: Rect) {
             grouped(left_out)
         )));
     }
+    let notes = app.opened.as_ref().map(|opened| app.stories.notes(opened.uid)).unwrap_or_default();
+    if !notes.is_empty() {
+        out.push(DetailLine::Section("the rules that were asked last"));
+        out.extend(notes.iter().cloned().map(DetailLine::Warn));
+    }
     techniques(app, &mut out);
     paragraph(painter, inner, &out, sheet.left.top);
 }
