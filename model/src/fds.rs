@@ -364,8 +364,8 @@ impl FdKind {
             socket.state = SocketState::Unknown;
             return Self::Socket(Box::new(socket));
         }
-        if let Some(name) = target.strip_prefix(b"/memfd:") {
-            return Self::Memfd { name: name.strip_suffix(b" (deleted)").unwrap_or(name).to_vec() };
+        if let Some(name) = memory_name(target) {
+            return Self::Memfd { name: name.to_vec() };
         }
         if target.starts_with(b"/") {
             return Self::File { path: target.to_vec(), claimed: false };
@@ -385,6 +385,13 @@ impl FdKind {
             _ => Self::Other { target: target.to_vec() },
         }
     }
+}
+
+/// The name under which something was made in memory, of what the kernel calls it: `memfd:NAME` as it is recorded, which no file's path is,
+/// `/memfd:NAME (deleted)` in `/proc`.
+pub fn memory_name(path: &[u8]) -> Option<&[u8]> {
+    let name = path.strip_prefix(b"/").unwrap_or(path).strip_prefix(b"memfd:")?;
+    Some(name.strip_suffix(b" (deleted)").unwrap_or(name))
 }
 
 impl FdInfo {

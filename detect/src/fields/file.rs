@@ -17,7 +17,7 @@ family! {
         Path = "file.path", Text, Sides, Never:
             "Every file or directory that the event touches: what its descriptors are open on, what it executes (of a script \
              the interpreter and the script) and what its paths name, both of a rename, a link or a copy. The kernel's path \
-             where it told one, else the claimed one made absolute. Ours.";
+             where it told one, else the claimed one made absolute. Files in memory are none here. Ours.";
         Ext = "file.ext", Text, Sides, Never:
             "What follows the last dot of the name in `file.path`; of `.profile` and `a.` nothing. Ours.";
         Written = "file.written", Bool, Sides, Never:

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     World, class,
     describe::payload,
-    fds::{FdInfo, FdKind},
+    fds::{FdInfo, FdKind, memory_name},
     process::ProcessKey,
     symbols,
     syscalls::{self, ArgKind},
@@ -35,6 +35,14 @@ const RENAME_EXCHANGE: u64 = 2;
 const RWF_APPEND: u64 = 0x10;
 /// `pwritev2`: where the descriptor is.
 const HERE: u64 = u64::MAX;
+
+/// What stands before its name.
+const IN_MEMORY: &[u8] = b"memfd:";
+
+/// What a file in memory is called here, as the kernel calls it. No path begins so but a relative one of which nobody knows from where.
+fn in_memory(name: &[u8]) -> Vec<u8> {
+    [IN_MEMORY, name].concat()
+}
 
 /// One event being looked at.
 pub(super) struct Look<'a> {
@@ -75,13 +83,17 @@ impl<'a> Look<'a> {
     fn open_file(&self, fd: i32) -> Option<(u64, &'a FdInfo)> {
         self.world
             .description(self.event.task, fd)
-            .filter(|(_, info)| matches!(info.kind, FdKind::File { .. }))
+            .filter(|(_, info)| matches!(info.kind, FdKind::File { .. } | FdKind::Memfd { .. }))
     }
 
     /// The file that a descriptor is open on, and its description.
     fn by_fd(&mut self, fd: i32, kind: ActKind, bytes: u64) -> Option<(FileId, u64)> {
         let (description, info) = self.open_file(fd)?;
-        let FdKind::File { path, claimed } = &info.kind else { return None };
+        let (path, claimed) = match &info.kind {
+            FdKind::File { path, claimed } => (path, claimed),
+            FdKind::Memfd { name } => return self.in_memory(description, name, (kind, bytes)),
+            _ => return None,
+        };
         let kernel = !claimed;
         if let Some(open) = self.set.opened(description)
             && let Some(record) = self.set.record_mut(open.file)
@@ -100,6 +112,55 @@ impl<'a> Look<'a> {
         }
         self.remember(description, file, None);
         Some((file, description))
+    }
+
+    /// The file in memory that a descriptor is open on, and its description. Several can have the same name: one whose making nobody saw
+    /// is taken for none of those that are known.
+    fn in_memory(
+        &mut self,
+        description: u64,
+        name: &[u8],
+        (kind, bytes): (ActKind, u64),
+    ) -> Option<(FileId, u64)> {
+        if let Some(open) = self.set.opened(description) {
+            return Some((open.file, description));
+        }
+        let file = self.begin_in_memory(name, (kind, bytes))?;
+        self.remember(description, file, None);
+        Some((file, description))
+    }
+
+    /// Begins another file in memory.
+    fn begin_in_memory(&mut self, name: &[u8], (kind, bytes): (ActKind, u64)) -> Option<FileId> {
+        let Some(file) = self.set.begin(&in_memory(name), self.event.time) else {
+            self.set.refuse(self.event.time, kind, bytes);
+            return None;
+        };
+        let record = self.set.record_mut(file)?;
+        (record.memory, record.kernel_path) = (true, true);
+        Some(file)
+    }
+
+    /// `memfd_create`.
+    fn made_in_memory(&mut self) {
+        let Some((description, info)) = self.open_file(self.event.ret as i32) else { return };
+        let FdKind::Memfd { name } = &info.kind else { return };
+        let Some(file) = self.begin_in_memory(name, (ActKind::Created, 0)) else { return };
+        self.empty(file);
+        if let Some(record) = self.note(file, ActKind::Created, 0) {
+            record.existence = Existence::Made;
+        }
+        self.remember(description, file, Some(0));
+    }
+
+    /// What is in memory was executed: it is told by its name, and the last of that name is meant.
+    fn executed_in_memory(&mut self, image: &[u8], size: Option<u64>) {
+        let name = memory_name(image).unwrap_or(image);
+        let known = self.known_in_memory(name);
+        let Some(file) = known.or_else(|| self.begin_in_memory(name, (ActKind::Executed, 0))) else { return };
+        if let Some(record) = self.note(file, ActKind::Executed, 0) {
+            record.size = size.or(record.size);
+        }
     }
 
     fn remember(&mut self, description: u64, file: FileId, at: Option<u64>) {
@@ -170,9 +231,11 @@ impl<'a> Look<'a> {
         let flags = self.event.number(layout::exec::EXE_FLAGS);
         let script = flags.unwrap_or(0) & layout::exec::EXE_SCRIPT != 0;
         let size = self.event.number(layout::exec::EXE_SIZE);
-        if flags.unwrap_or(0) & layout::exec::EXE_MEMFD == 0
-            && let Some(record) = self.note_at(Some((image, true)), ActKind::Executed)
-        {
+        if flags.unwrap_or(0) & layout::exec::EXE_MEMFD != 0 {
+            // Whatever root the process has, this is below none.
+            let image = self.event.bytes(FieldTag::KPATH).map_or(image, <[u8]>::to_vec);
+            self.executed_in_memory(&image, size);
+        } else if let Some(record) = self.note_at(Some((image, true)), ActKind::Executed) {
             record.size = size.or(record.size);
             record.upper_layer = match flags {
                 Some(f) if f & layout::exec::EXE_UPPER_LAYER != 0 => Some(true),
@@ -216,6 +279,7 @@ impl<'a> Look<'a> {
                 self.written(2, Some(Place::Unknown).filter(|_| self.arg(3) != 0));
             }
             "lseek" => self.sought(),
+            "memfd_create" => self.made_in_memory(),
             "mmap" | "mmap2" => self.mapped(),
             "truncate" => {
                 let path = self.path();
@@ -370,6 +434,10 @@ impl<'a> Look<'a> {
         let Some(path) = self.path() else { return };
         let wish = flags & O_CREAT != 0;
         let nameless = flags & O_TMPFILE != 0 && path.1;
+        // By its descriptor in `/proc`. The kernel's path of a file begins with a slash, whatever that is called.
+        if path.1 && path.0.starts_with(IN_MEMORY) && self.opened_in_memory(&path.0, writes) {
+            return;
+        }
         let exclusive = wish && flags & O_EXCL != 0 || nameless;
         let is_known = self.set.holder(&path.0).is_some_and(|record| record.present);
         let kind = match (writes, wish && !is_known) {
@@ -395,6 +463,22 @@ impl<'a> Look<'a> {
         if let Some((description, _)) = self.world.description(self.event.task, self.event.ret as i32) {
             self.remember(description, id, Some(0));
         }
+    }
+
+    /// A file in memory was opened again: the last of its name is meant. `false` where none is known.
+    fn opened_in_memory(&mut self, path: &[u8], writes: bool) -> bool {
+        let kind = if writes { ActKind::OpenedForWriting } else { ActKind::OpenedForReading };
+        let Some(file) = memory_name(path).and_then(|name| self.known_in_memory(name)) else { return false };
+        self.note(file, kind, 0);
+        if let Some((description, _)) = self.world.description(self.event.task, self.event.ret as i32) {
+            self.remember(description, file, Some(0));
+        }
+        true
+    }
+
+    /// The last file in memory of a name.
+    fn known_in_memory(&self, name: &[u8]) -> Option<FileId> {
+        self.set.holder(&in_memory(name)).filter(|record| record.memory).map(|record| record.id)
     }
 
     /// Bytes read through the descriptor in an argument, which then goes on there if it `moves`.

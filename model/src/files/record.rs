@@ -21,6 +21,8 @@ pub struct FileRecord {
     pub links: Vec<Vec<u8>>,
     /// It was made without a name (`O_TMPFILE`) and has none yet: its path is the kernel's word for it.
     pub nameless: bool,
+    /// It is in memory (`memfd_create`): its path is `memfd:` and the name that its maker gave it, which others may have too.
+    pub memory: bool,
     /// The kernel told this path at least once; otherwise programs claimed it.
     pub kernel_path: bool,
     /// What a link points to, as claimed.
@@ -209,6 +211,7 @@ impl FileRecord {
             formerly: Vec::new(),
             links: Vec::new(),
             nameless: false,
+            memory: false,
             kernel_path: false,
             link_to: None,
             directory: false,
@@ -253,7 +256,7 @@ impl FileRecord {
         (self.kinds | self.kinds_before) & kind.bit() != 0
     }
 
-    /// Whether the file was made or changed: content, name or mode.
+    /// Whether the file was made or changed: content, name or mode. One in memory that nothing was written to is nothing yet.
     pub fn was_changed(&self) -> bool {
         const CHANGES: u32 = ActKind::Created.bit()
             | ActKind::OpenedOrCreated.bit()
@@ -266,7 +269,9 @@ impl FileRecord {
             | ActKind::Renamed.bit()
             | ActKind::Linked.bit()
             | ActKind::Deleted.bit();
-        self.kinds & CHANGES != 0
+        const OF_NOTHING: u32 = ActKind::Created.bit() | ActKind::Truncated.bit();
+        let counted = if self.memory { CHANGES & !OF_NOTHING } else { CHANGES };
+        self.kinds & counted != 0
     }
 
     /// Whether it was made during the recording and then executed.

@@ -49,6 +49,62 @@ fn dropper() -> Vec<OwnedEvent> {
     ]
 }
 
+fn files_of_nothing() -> Files {
+    let made = call(10, 3, "memfd_create", &[0, 1], 5).with_path("x");
+    files(&[made, call(11, 3, "ftruncate", &[5, 4096], 0)])
+}
+
+/// A program in memory that was written and executed was in no list of files.
+#[test]
+fn files_in_memory_have_their_provenance() {
+    let made = |time, fd: i64| call(time, 3, "memfd_create", &[0, 1], fd).with_path("x");
+    let run = |time, kpath: &str| {
+        exec(time, 4, kpath, &["[kworker]"])
+            .with_number(layout::exec::EXE_FLAGS, layout::exec::EXE_MEMFD)
+            .with_number(layout::exec::EXE_SIZE, 8)
+    };
+    let files = files(&[
+        // The first one goes on though another has its name.
+        made(10, 5),
+        made(11, 6),
+        write(12, 5, 5, b"first"),
+        write(13, 3, 5, b"first"),
+        write(14, 3, 6, b"\x7fELF"),
+        // By the link in `/proc`, and through that descriptor.
+        call(15, 3, "openat", &[CWD, 0, 0o2], 7).with_path("/proc/self/fd/6").with_kpath("memfd:x"),
+        write(16, 3, 7, b"rest"),
+        run(17, "memfd:x"),
+        // Nobody saw this one being made.
+        run(18, "/memfd:other (deleted)"),
+        // A file may be called so.
+        call(20, 3, "openat", &[CWD, 0, 0o1101, 0o600], 8).with_path("/memfd:x").with_kpath("/memfd:x"),
+        write(21, 3, 8, b"on disk"),
+    ]);
+    let all: Vec<_> = files.named(BOX, b"memfd:x").collect();
+    let [first, second] = all.as_slice() else { panic!("{all:?}") };
+    assert_eq!(acts(first), ["10 3 created x1 0 B", "13 3 written x1 5 B"]);
+    assert_eq!(
+        acts(second),
+        [
+            "11 3 created x1 0 B",
+            "14 3 written x1 4 B",
+            "15 3 opened for writing x1 0 B",
+            "16 3 written x1 4 B",
+            "17 4 executed x1 0 B",
+        ]
+    );
+    assert!(all.iter().all(|file| file.memory && file.kernel_path && file.existence == Existence::Made));
+    assert!(second.was_dropped_and_executed() && !first.was_dropped_and_executed());
+    assert_eq!((second.size, second.upper_layer), (Some(8), None));
+    assert!(first.was_changed());
+    let empty = files_of_nothing();
+    assert!(!empty.get(BOX, b"memfd:x").unwrap().was_changed());
+    let other = files.get(BOX, b"memfd:other").unwrap();
+    assert!(other.memory && other.was(ActKind::Executed) && other.existence == Existence::Unknown);
+    let real = files.get(BOX, b"/memfd:x").unwrap();
+    assert!(!real.memory && real.bytes_written == 7, "{real:?}");
+}
+
 #[test]
 fn a_dropped_program_has_its_whole_provenance() {
     let files = files(&dropper());

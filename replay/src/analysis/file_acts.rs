@@ -25,8 +25,8 @@ const COLUMNS: &[Column] = &[
     Column::new(
         "marks",
         "MARKS",
-        "what it is by the end of the range: dropped and executed, deleted, replaced, upper layer, link, no name (`O_TMPFILE`), directory, claimed \
-         path, from before (something was done to it before the range too, and is not counted), and for how many files of \
+        "what it is by the end of the range: dropped and executed, deleted, replaced, upper layer, link, no name (`O_TMPFILE`), directory, in memory, \
+         claimed path, from before (something was done to it before the range too, and is not counted), and for how many files of \
          its name it stands",
     )
     .kind(Kind::Texts)
@@ -49,6 +49,9 @@ const COLUMNS: &[Column] = &[
     Column::new("existence", "EXISTENCE", "found, made, maybe made or unknown: whether it was there before")
         .hidden(),
     Column::new("kernel_path", "KERNEL PATH", "the kernel told this path; otherwise programs claimed it")
+        .hidden()
+        .kind(Kind::Boolean),
+    Column::new("memory", "MEMORY", "it is in memory (`memfd_create`): its path is `memfd:` and the name that its maker gave it")
         .hidden()
         .kind(Kind::Boolean),
     Column::new("upper_layer", "UPPER LAYER", "it is not part of the image; known when it was executed")
@@ -199,6 +202,7 @@ impl FileRow<'_> {
             (record.link_to.is_some(), "link"),
             (record.nameless, "no name"),
             (record.directory, "directory"),
+            (record.memory, "in memory"),
             (!record.kernel_path, "claimed path"),
             (record.is_from_before(), "from before"),
         ]
@@ -261,6 +265,7 @@ impl Record for FileRow<'_> {
                 Existence::Made => "made",
             }),
             "kernel_path" => Cell::flag(record.kernel_path),
+            "memory" => Cell::flag(record.memory),
             "upper_layer" => Cell::option(record.upper_layer, Cell::flag),
             "deleted" => Cell::flag(record.deleted),
             "replaced" => Cell::flag(record.replaced),

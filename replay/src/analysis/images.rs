@@ -62,8 +62,10 @@ impl Images {
     /// The image that was executed from a file: of all that its paths had, the latest while it was there.
     pub fn of(&self, file: &FileRecord) -> Option<&Image> {
         let paths = file.names().chain(file.formerly.iter().map(Vec::as_slice));
-        let all = paths.filter_map(|path| self.by_path.get(path));
-        let when = all.flat_map(|path| {
+        let own = paths.filter_map(|path| self.by_path.get(path));
+        let name = memory_name(&file.path).filter(|_| file.memory);
+        let in_memory = self.by_path.iter().filter(|(path, _)| name.is_some() && memory_name(path) == name);
+        let when = own.chain(in_memory.map(|(_, executed)| executed)).flat_map(|path| {
             path.when.iter().filter_map(|(at, image)| Some((*at, path.images.get(*image)?)))
         });
         let during = |at: BootNanos| at >= file.first && at <= file.last;

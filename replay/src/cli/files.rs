@@ -238,7 +238,7 @@ fn choose<'a>(
 /// The programs that were executed from memory under this name; nothing where it is none of theirs.
 fn in_memory<'i>(all: &[Lived<'_>], images: &'i Images, path: &str) -> Option<Vec<&'i Image>> {
     let raw = unescape(path).unwrap_or_else(|| path.to_owned().into_bytes());
-    let is_file = all.iter().any(|(file, _)| file.path == raw);
+    let is_file = all.iter().any(|(file, _)| file.path == raw && !file.memory);
     let programs: Vec<&Image> = images.in_memory(memory_name(&raw).filter(|_| !is_file)?).collect();
     (!programs.is_empty()).then_some(programs)
 }

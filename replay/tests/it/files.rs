@@ -1,6 +1,9 @@
 //! `afterimage files`.
 
-use afterimage_format::{Engine, EventCode, FactKey, FieldTag, TaskKey, layout::artifact};
+use afterimage_format::{
+    Engine, EventCode, FactKey, FieldTag, TaskKey,
+    layout::{self, artifact},
+};
 
 use crate::{
     fixture::{self, Call, Exec, Fixture, Store, id, task},
@@ -252,6 +255,61 @@ fn an_image_is_that_of_the_file_it_was_executed_from() {
         assert!(ran.stderr().contains("as they were executed"), "{}", ran.stderr());
         assert_eq!(std::fs::read(to).expect("saved"), bytes);
     }
+}
+
+/// What was written into memory and executed from there was in no list of files.
+#[test]
+fn files_in_memory_are_listed_with_who_wrote_them_and_what_they_were() {
+    use sha2::Digest as _;
+
+    const MEMFD_CREATE: u16 = 319;
+    let (mut fixture, shell) = shell();
+    let mut call = |at: f64, nr: u16, ret: i64, args: &[u64], fields: &[(FieldTag, &[u8])]| {
+        fixture.call(1, at, shell, Call { nr, ret, args, fields, ..Call::default() });
+    };
+    let name = b"x\x1b[2J".as_slice();
+    call(2.0, MEMFD_CREATE, 5, &[0, 1], &[(FieldTag::PATH, name)]);
+    call(2.1, MEMFD_CREATE, 6, &[0, 1], &[(FieldTag::PATH, b"notes")]);
+    call(2.2, MEMFD_CREATE, 7, &[0, 1], &[(FieldTag::PATH, b"empty")]);
+    call(2.3, 1, 7, &[5, 0, 7], &[(FieldTag::PAYLOAD, b"\x7fELF...")]);
+    call(2.4, 1, 6, &[6, 0, 6], &[(FieldTag::PAYLOAD, b"a note")]);
+    // As the kernel has it.
+    let kernel = [b"memfd:", name].concat();
+    let hash = sha2::Sha256::digest(b"\x7fELF...");
+    let fields: [(FieldTag, &[u8]); 2] = [(FieldTag::KPATH, &kernel), (FieldTag::HASH, &hash)];
+    let flags = layout::exec::EXE_MEMFD;
+    let args = [7, 7, fixture::at(3.0).0, 0, artifact::KEPT];
+    fixture.exec(
+        1,
+        3.0,
+        shell,
+        Exec { exe: &kernel, argv: &[b"[kworker]"], exe_flags: flags, ..Exec::default() },
+    );
+    let call = Call { nr: EventCode::ARTIFACT.0, args: &args, fields: &fields, ..Call::default() };
+    fixture.call(1, 3.1, shell, call);
+    let store = fixture.seal();
+    let rows = |more: &[&str]| {
+        let ran = afterimage(&[&["files", "web", store.arg(), "-o", "json"], more].concat());
+        let rows = ran.json()["files"].as_array().expect("a list").clone();
+        rows.into_iter().filter(|row| row["memory"] == true).collect::<Vec<_>>()
+    };
+    let listed = rows(&[]);
+    let [program, notes] = listed.as_slice() else { panic!("{listed:?}") };
+    assert_eq!((&program["path"], &notes["path"]), (&"memfd:x\\x1b[2J".into(), &"memfd:notes".into()));
+    assert_eq!(program["acts"], serde_json::json!(["created", "written", "executed"]));
+    assert_eq!(
+        (&program["dropped_and_executed"], &notes["dropped_and_executed"]),
+        (&true.into(), &false.into())
+    );
+    assert!(program["marks"].as_array().expect("a list").contains(&"in memory".into()), "{program}");
+    assert_eq!(program["sha256"].as_str().map(str::len), Some(64), "{program}");
+    assert!(notes["sha256"].is_null() && notes["written"] == 6, "{notes}");
+    assert_eq!(rows(&["--all"]).len(), 3);
+    let dir = tempfile::tempdir().expect("a directory");
+    let to = dir.path().join("notes");
+    let save = ["files", "web", store.arg(), "--save", "memfd:notes", "--to", to.to_str().expect("UTF-8")];
+    assert_eq!(afterimage(&save).code, 0);
+    assert_eq!(std::fs::read(to).expect("saved"), b"a note");
 }
 
 /// The recorder keeps what is executed from memory, and `--save` said that there is no such file.

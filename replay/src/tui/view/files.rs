@@ -154,6 +154,7 @@ fn letters(file: &FileRecord, none: &'static str) -> Safe {
 
 fn origin(file: &FileRecord) -> (&'static str, Role) {
     match (file.upper_layer, file.existence) {
+        _ if file.memory => ("in memory", Role::Warn),
         (Some(true), _) => ("not image", Role::Warn),
         (Some(false), _) => ("image", Role::Dim),
         (None, Existence::Made) => ("made here", Role::Text),
