@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    ReadError, Recording,
+    Incident, ReadError, Recording,
     block::{BlockHeader, HEADER_LEN, STORE_SCOPE, kind},
     copy::{BlockCopy, CopyError, corrupt, is_common},
     extract::rows_beside,
@@ -98,12 +98,14 @@ struct Candidate {
     staged: usize,
 }
 
-/// Copies all of `recordings`, which are of one store, into the new file `out`. `progress` is told bytes done and in all.
+/// Copies all of `recordings`, which are of one store, into the new file `out`, which carries what was told of them besides what they carry
+/// themselves. `progress` is told bytes done and in all.
 ///
 /// # Errors
 /// [`MergeError`]; nothing is left behind at `out` then.
 pub fn merge(
     recordings: &[&Recording],
+    incidents: &[Incident],
     out: &Path,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<MergeReport, MergeError> {
@@ -117,7 +119,7 @@ pub fn merge(
     let header = SegmentHeader { store_uuid: first.store_uuid(), ..first.extract_header() };
     let salvaged: Vec<Loaded> = recordings.iter().flat_map(|recording| salvage(recording)).collect();
     let copy = BlockCopy::create(out.to_owned(), &header)?;
-    let merged = copy_all(copy, recordings, &salvaged, progress);
+    let merged = copy_all(copy, (recordings, incidents), &salvaged, progress);
     if merged.is_err() {
         // Made by us a moment ago, under a name that was free.
         let _ = std::fs::remove_file(out);
@@ -135,7 +137,7 @@ fn salvage(recording: &Recording) -> Vec<Loaded> {
 
 fn copy_all(
     mut copy: BlockCopy,
-    recordings: &[&Recording],
+    (recordings, incidents): (&[&Recording], &[Incident]),
     salvaged: &[Loaded],
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<MergeReport, MergeError> {
@@ -170,6 +172,7 @@ fn copy_all(
     report.staged_events = copy.events() - before;
     let mut loose = loose(&copy, recordings);
     loose.extend(left_out.iter().filter_map(corrupt).map(Record::Loss));
+    loose.extend(incidents.iter().cloned().map(Record::Incident));
     copy.add_records(&loose)?;
     let done = copy.finish(true)?;
     progress(total, total);

@@ -739,7 +739,7 @@ fn a_merge_takes_nothing_unproven_where_proven_blocks_have_all_of_it() {
 
     let out = dir.path().join("merged.aftx");
     let forged = Recording::open(&forged).unwrap();
-    let report = crate::merge(&[&forged, &recording], &out, &mut |_, _| {}).unwrap();
+    let report = crate::merge(&[&forged, &recording], &[], &out, &mut |_, _| {}).unwrap();
     assert_eq!((report.events, report.duplicates), (20, 1), "{report:?}");
     let mut results = Vec::new();
     let see = &mut |_, event: &Event<'_>| {

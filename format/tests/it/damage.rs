@@ -208,7 +208,7 @@ fn what_was_damaged_is_missed_by_every_copy_until_a_whole_one_brings_it() {
     let found = report.first_damage().unwrap();
     assert_eq!((found.container, found.range), (Some(ContainerUid(1)), Some((first.first, first.last))));
     let [bad, good] = [&bad, &good].map(|path| Recording::open(path).unwrap());
-    merge(&[&bad, &good], &whole, &mut |_, _| {}).unwrap();
+    merge(&[&bad, &good], &[], &whole, &mut |_, _| {}).unwrap();
     assert!(Recording::open(&whole).unwrap().losses().iter().all(|loss| loss.cause != LossCause::Corrupt));
     assert!(verify(&whole, &VerifyOptions::default(), &mut |_, _| {}).unwrap().is_good());
 }

@@ -167,7 +167,7 @@ fn an_extract_of_a_late_part_brings_the_keyframe_before_it() {
     assert!(copied.keyframes().len() < recording.keyframes_of(BOX).len());
 
     let merged = dir.path().join("merged.aftx");
-    merge(&[&copied, &recording], &merged, &mut |_, _| {}).unwrap();
+    merge(&[&copied, &recording], &[], &merged, &mut |_, _| {}).unwrap();
     assert_eq!(places(&Recording::open(&merged).unwrap()), places(&recording), "each once");
 }
 

@@ -83,7 +83,7 @@ fn a_damaged_identity_file_is_told_and_the_segments_are_read() {
         assert!(told.clone().all(|found| found.path == path && found.detail.contains(what)), "{report:?}");
         assert_eq!(told.count(), 1);
         let copy = dir.path().join(format!("{at}.aftx"));
-        merge(&[&recording], &copy, &mut |_, _| {}).unwrap();
+        merge(&[&recording], &[], &copy, &mut |_, _| {}).unwrap();
         assert!(verify(&copy, &VerifyOptions::default(), &mut |_, _| {}).unwrap().is_good());
         fs::remove_file(copy).unwrap();
         assert!(StoreWriter::open(dir.path(), origin(), options()).is_err(), "nothing is written into it");

@@ -302,10 +302,7 @@ fn lacking(alerts: &carried::Carried) -> Vec<String> {
         ));
     }
     if alerts.dropped > 0 {
-        lines.push(format!(
-            "{} alerts are not carried, or without what they came in: an extract has no room for more",
-            alerts.dropped
-        ));
+        lines.push(carried::no_room(alerts.dropped));
     }
     lines
 }

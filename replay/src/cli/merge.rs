@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use afterimage_format::{MergeError, MergeReport, Recording, merge};
+use afterimage_format::{MergeError, MergeReport, Part, Recording, merge};
 use clap::Args;
 
 use super::session::Session;
@@ -12,7 +12,7 @@ use crate::{
     output::{Cell, Column, OutputArgs, Record, Shape},
     progress::Progress,
     time::Span,
-    trace::{Gaps, StoreArgs, Trace},
+    trace::{Gaps, StoreArgs, Trace, carried},
 };
 
 /// Put recordings of one store together into one file.
@@ -71,6 +71,12 @@ const COLUMNS: &[Column] = &[
     Column::new("damaged_events", "DAMAGED EVENTS", "events in those, as far as their headers tell")
         .integer(),
     Column::new("bytes", "BYTES", "size of the file").integer(),
+    Column::new(
+        "alerts",
+        "ALERTS",
+        "alerts about these containers that were beside a store and that it carries",
+    )
+    .integer(),
 ];
 
 pub(super) const MERGED: Shape = Shape { rows: "merges", row: "merge", columns: COLUMNS };
@@ -95,10 +101,23 @@ fn copy(
 ) -> Result<Verdict, Failure> {
     let recordings: Vec<&Recording> = traces.iter().map(|trace| &trace.recording).collect();
     let mut progress = Progress::new(0, false);
-    let report = merge(&recordings, to, &mut |done, total| progress.at(done, total)).map_err(failure)?;
+    let mut alerts = Vec::new();
+    let mut dropped = 0;
+    for trace in traces {
+        let all: Vec<Part> =
+            trace.recording.containers().iter().map(|one| Part::all(one.record.uid)).collect();
+        let carried = carried::alerts_of(&trace.path, &trace.recording, &all)?;
+        dropped += carried.dropped;
+        alerts.extend(carried.documents);
+    }
+    let report =
+        merge(&recordings, &alerts, to, &mut |done, total| progress.at(done, total)).map_err(failure)?;
     drop(progress);
+    if dropped > 0 {
+        session.say(carried::no_room(dropped));
+    }
     let mut emitter = session.emit(shape, output, &serde_json::Map::new())?;
-    emitter.row(&Row { path: to.to_owned(), report })?;
+    emitter.row(&Row { path: to.to_owned(), report, alerts: alerts.len() as u64 })?;
     let gaps: Vec<(&Trace, Gaps)> =
         traces.iter().map(|trace| (trace, Gaps::of_all(trace, Span::default()))).collect();
     emitter.finish(&super::session::missing(&gaps))?;
@@ -127,6 +146,7 @@ fn failure(error: MergeError) -> Failure {
 struct Row {
     path: PathBuf,
     report: MergeReport,
+    alerts: u64,
 }
 
 impl Record for Row {
@@ -145,6 +165,7 @@ impl Record for Row {
             "damaged_blocks" => report.damaged_blocks,
             "damaged_events" => report.damaged_events,
             "bytes" => report.bytes,
+            "alerts" => self.alerts,
             _ => return Cell::absent(),
         })
     }

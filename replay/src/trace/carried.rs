@@ -42,6 +42,11 @@ pub struct Carried {
     pub dropped: u64,
 }
 
+/// That so many alerts are missing, or a part of each is.
+pub fn no_room(dropped: u64) -> String {
+    format!("{dropped} alerts are not carried, or without what they came in: an extract has no room for more")
+}
+
 /// The alerts of a store about the containers of these parts, as far as they are of the parts' times. Nothing where the recording
 /// is a file: what it carries is copied with it.
 ///

@@ -159,6 +159,14 @@ fn an_extract_carries_the_alerts_about_its_containers_and_nothing_of_others() {
     assert_eq!(some("2", &["aa", "-b", "+39s"]), (4, true));
     assert_eq!(some("3", &["bb"]), (3, true));
     assert_eq!(some("4", &["aa,bb"]), (7, false));
+    // Neither do they get lost where a store is merged or recovered.
+    for verb in ["merge", "recover"] {
+        let file = format!("{file}.{verb}");
+        let ran = afterimage(&[verb, store.arg(), "--to", &file, "-o", "json"]);
+        let rows = if verb == "merge" { "merges" } else { "recoveries" };
+        assert_eq!((ran.code, &ran.json()[rows][0]["alerts"]), (0, &json!(7)), "{ran:?}");
+        assert_eq!(findings(&file), findings(store.arg()));
+    }
 }
 
 /// What alerts came in can be more than a reader holds: the hash and the alert are carried all the same.

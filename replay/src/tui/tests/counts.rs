@@ -51,6 +51,6 @@ fn the_host_is_no_container_and_named_beside_them() {
     harness.press("0");
     let screen = harness.text();
     assert!(screen.contains(&format!("containers {containers} and the host, ")), "{screen}");
-    let merged = merge(&[&harness.trace.recording], &dir.path().join("merged.aftx"), &mut |_, _| {});
+    let merged = merge(&[&harness.trace.recording], &[], &dir.path().join("merged.aftx"), &mut |_, _| {});
     assert_eq!(merged.expect("merged").containers, containers as u64);
 }
