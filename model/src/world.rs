@@ -11,6 +11,7 @@ mod keyframe;
 mod lifecycle;
 mod nearest;
 mod numbers;
+mod places;
 mod process_calls;
 mod processes;
 mod quiet;

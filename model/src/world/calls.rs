@@ -76,6 +76,8 @@ pub(super) enum Effect {
     Shutdown,
     Chdir,
     Fchdir,
+    /// Gives something another name.
+    Rename,
     Chroot,
     Ids(IdCall),
     Capset,
@@ -163,6 +165,7 @@ fn by_name(name: &str) -> Effect {
     match name {
         "chdir" => Effect::Chdir,
         "fchdir" => Effect::Fchdir,
+        "rename" | "renameat" | "renameat2" => Effect::Rename,
         "chroot" => Effect::Chroot,
         "setuid" | "setuid32" => Effect::Ids(IdCall::Setuid),
         "setgid" | "setgid32" => Effect::Ids(IdCall::Setgid),
@@ -326,6 +329,7 @@ pub(super) fn apply_touched(
         | Effect::Shutdown) => socket_calls::apply(state, &call, effect),
         effect @ (Effect::Chdir
         | Effect::Fchdir
+        | Effect::Rename
         | Effect::Chroot
         | Effect::Ids(_)
         | Effect::Capset

@@ -204,6 +204,7 @@ fn exec(state: &mut State, key: ProcessKey, event: &Event<'_>, limits: &Limits) 
         let root = state.processes.get(&key).and_then(|p| p.root.as_deref());
         // One that lies outside of the root is told from the container's.
         let cwd = paths::from_kernel(root, old.as_deref().map(|old| (Some(old), &b""[..])), cwd);
+        state.places.add(&cwd);
         let cwd = state.replace(old, &cwd);
         if let Some(process) = state.processes.get_mut(&key) {
             process.cwd = cwd;

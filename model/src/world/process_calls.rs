@@ -5,8 +5,10 @@ use afterimage_format::{EventFlags, FieldTag};
 use super::{
     calls::{Call, Effect, absolute, kernel_path},
     lifecycle::new_ns,
+    places::{self, Moved},
     sharing,
     state::State,
+    targets,
 };
 use crate::{
     fds::{FdInfo, FdKind},
@@ -14,6 +16,7 @@ use crate::{
     paths,
     process::Process,
     symbols::PRCTL,
+    syscalls::{self, ArgKind},
 };
 
 /// Every `CLONE_NEW*` bit.
@@ -29,6 +32,7 @@ pub(super) fn apply(state: &mut State, call: &Call<'_>, effect: Effect) {
     match effect {
         Effect::Chdir => chdir(state, call),
         Effect::Fchdir => fchdir(state, call),
+        Effect::Rename => rename(state, call),
         Effect::Chroot => chroot(state, call),
         Effect::Ids(which) => {
             if let Some(p) = call.process(state) {
@@ -85,6 +89,44 @@ fn chdir(state: &mut State, call: &Call<'_>) {
 fn fchdir(state: &mut State, call: &Call<'_>) {
     let path = state.info(call.table, call.fd(0)).and_then(|info| info.kind.path()).map(<[u8]>::to_vec);
     sharing::set_cwd(state, call.who(), path.as_deref());
+}
+
+/// A directory may have been renamed, and who is in it is elsewhere. What was renamed is as claimed, and of which kind it was nobody tells.
+///
+/// What the call names is asked for again when this was done. From where its caller is then it has to be the same: else the caller is left
+/// where it was.
+fn rename(state: &mut State, call: &Call<'_>) {
+    /// `renameat2`: both change their names.
+    const EXCHANGE: u64 = 2;
+    places::learn(state);
+    let Some(process) = state.processes.share(&call.key) else { return };
+    let tid = call.event.task.tid;
+    let paths = |cwd: Option<&[u8]>, root: Option<&[u8]>| {
+        let path = |tag, kind| {
+            let base = match targets::directory(call.event, kind) {
+                Some(fd) => state.info(process.table_of(tid), fd).and_then(|info| info.kind.path()),
+                None => cwd,
+            };
+            Some(absolute(root, base, call.event.bytes(tag)?)).filter(|path| path.starts_with(b"/"))
+        };
+        path(FieldTag::PATH, ArgKind::Path).zip(path(FieldTag::PATH2, ArgKind::Path2))
+    };
+    let (cwd, root) = (process.cwd_of(tid), process.root_of(tid));
+    let Some(named) = paths(cwd, root) else { return };
+    let is_callers = |other: u32| {
+        let is_own = process.apart.get(&tid).is_some_and(|apart| apart.directories.is_some());
+        other == if is_own { tid } else { places::OTHERS }
+    };
+    let stays = |new: &Moved| {
+        let (cwd, root) = (new.cwd.as_deref().or(cwd), new.root.as_deref().or(root));
+        new.key == call.key && is_callers(new.tid) && paths(cwd, root).as_ref() != Some(&named)
+    };
+    let swaps = syscalls::base_name(call.event.code) == "renameat2" && call.arg(4) & EXCHANGE != 0;
+    let mut moved = places::moved(state, (&named.0, &named.1), swaps);
+    moved.retain(|new| !stays(new));
+    for new in moved {
+        sharing::moved(state, (new.key, new.tid), new.cwd.as_deref(), new.root.as_deref());
+    }
 }
 
 /// What a runtime does to the root of what it sets up makes the container's own.

@@ -333,10 +333,22 @@ fn set(state: &mut State, (key, tid): (ProcessKey, u32), which: Which, path: Opt
     }
 }
 
+/// The directories that somebody is in have other names.
+pub(super) fn moved(state: &mut State, who: (ProcessKey, u32), cwd: Option<&[u8]>, root: Option<&[u8]>) {
+    for (which, path) in [(Which::Cwd, cwd), (Which::Root, root)] {
+        if path.is_some() {
+            set_one(state, who, which, path);
+        }
+    }
+}
+
 fn set_one(state: &mut State, (key, tid): (ProcessKey, u32), which: Which, path: Option<&[u8]>) {
     let old = state.processes.get_mut(&key).and_then(|process| place(process, tid, which).take());
     let new = match path {
-        Some(path) => state.replace(old, path),
+        Some(path) => {
+            state.places.add(path);
+            state.replace(old, path)
+        }
         None => {
             state.budget.give(old.map_or(0, |old| old.len()));
             None

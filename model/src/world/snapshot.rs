@@ -6,6 +6,7 @@ use afterimage_format::ContainerUid;
 
 use super::{
     World,
+    places::Places,
     state::{Map, State},
 };
 use crate::{
@@ -97,6 +98,7 @@ impl State {
             descriptions: Stored::get(input)?,
             exec_refs: Map::default(),
             next_id: Stored::get(input)?,
+            places: Places::default(),
             mounts: Stored::get(input)?,
             overflow: Stored::get(input)?,
             events: Stored::get(input)?,

@@ -9,6 +9,7 @@ use afterimage_format::BootNanos;
 
 use super::{
     numbers::{self, Numbers},
+    places::Places,
     processes::Processes,
 };
 use crate::{
@@ -47,6 +48,8 @@ pub(crate) struct State {
     /// The next id for a table, a description, a pipe or a pair.
     pub(crate) next_id: u64,
     pub(crate) mounts: crate::mounts::Mounts,
+    /// Where processes are.
+    pub(super) places: Places,
     pub(crate) overflow: Overflow,
     pub(crate) events: u64,
     pub(crate) last: BootNanos,
@@ -120,6 +123,7 @@ impl State {
         if process.table == 0 {
             process.table = self.new_table();
         }
+        [&process.cwd, &process.root].into_iter().flatten().for_each(|path| self.places.add(path));
         self.processes.insert(key, process);
         Some(key)
     }

@@ -317,6 +317,68 @@ fn a_snapshot_of_the_host_fills_tables() {
     );
 }
 
+/// Who was in a renamed directory was where nothing is, and so was what it named from there.
+#[test]
+fn a_renamed_directory_takes_along_who_is_in_it() {
+    let there =
+        |pid: u32, cwd: &str| exec(10, pid, "/bin/sh", &["sh"]).with_field(FieldTag::CWD, cwd.as_bytes());
+    let renames = |time, pid, from: &str, to: &str| {
+        call(time, pid, "rename", &[0, 0], 0).with_path(from).with_field(FieldTag::PATH2, to.as_bytes())
+    };
+    let mut world = world(&[there(1, "/a/b"), there(2, "/a"), there(3, "/ab"), there(4, "/c")]);
+    let all = |world: &World| {
+        let cwd = |pid| String::from_utf8(world.process_by_pid(pid)?.cwd.as_ref()?.to_vec()).ok();
+        [1, 2, 3, 4].map(|pid| cwd(pid).unwrap_or_default())
+    };
+    let mut step = |events: &[OwnedEvent]| {
+        events.iter().for_each(|event| event.with(|event| world.apply(BOX, event)));
+        all(&world)
+    };
+    // A file, and one that was refused.
+    assert_eq!(step(&[renames(20, 4, "/a/b/f", "/a/f")]), ["/a/b", "/a", "/ab", "/c"]);
+    let mut refused = renames(21, 4, "/a", "/z");
+    refused.ret = -13;
+    assert_eq!(step(&[refused]), ["/a/b", "/a", "/ab", "/c"]);
+    assert_eq!(step(&[renames(22, 4, "/a", "/z/")]), ["/z/b", "/z", "/ab", "/c"]);
+    // By relative names, which go from the new place on; who came since is known too.
+    assert_eq!(step(&[renames(23, 2, "b", "../c/d")]), ["/c/d", "/z", "/ab", "/c"]);
+    let moved = call(24, 3, "chdir", &[0], 0).with_path("/new/place");
+    assert_eq!(step(&[moved, renames(25, 4, "/new", "/old")]), ["/c/d", "/z", "/old/place", "/c"]);
+    let swapped = call(26, 4, "renameat2", &[CWD, 0, CWD, 0, 2], 0).with_path("/c");
+    assert_eq!(step(&[swapped.with_field(FieldTag::PATH2, b"/old")]), ["/old/d", "/z", "/c/place", "/old"]);
+    // What a call names is the same when it is asked for afterwards: by these words it would be another directory from the new place.
+    let words = renames(27, 1, "../../old", "../../far/off");
+    assert_eq!(step(&[words])[0], "/old/d");
+    // A child is where its maker was, a root too, and who has ended stays where it was.
+    let jailed = [
+        call(27, 2, "mkdir", &[0, 0], 0).with_path("jail"),
+        call(28, 2, "chroot", &[0], 0).with_path("jail"),
+    ];
+    step(&jailed);
+    assert_eq!(
+        step(&[exit(29, 1, 0), renames(30, 4, "/z", "/y"), renames(31, 4, "/old", "/x")])[..2],
+        ["/old/d", "/y"]
+    );
+    assert_eq!(world.process_by_pid(2).unwrap().root.as_deref(), Some(&b"/y/jail"[..]));
+}
+
+#[test]
+fn more_places_than_are_told_apart_are_followed_too() {
+    let mut world =
+        World::with_limits(Limits { container_bytes: 1 << 30, total_bytes: 1 << 31, ..Limits::default() });
+    let mut apply = |event: OwnedEvent| event.with(|event| world.apply(BOX, event));
+    apply(exec(1, 1, "/bin/sh", &["sh"]).with_field(FieldTag::CWD, b"/first"));
+    let renames = |time, from: &str, to: &str| {
+        call(time, 2, "rename", &[0, 0], 0).with_path(from).with_field(FieldTag::PATH2, to.as_bytes())
+    };
+    apply(renames(2, "/x", "/y"));
+    for number in 0..70_000_u64 {
+        apply(call(3 + number, 3, "chdir", &[0], 0).with_path(&format!("/many/{number}")));
+    }
+    apply(renames(80_000, "/first", "/last"));
+    assert_eq!(world.process_by_pid(1).unwrap().cwd.as_deref(), Some(&b"/last"[..]));
+}
+
 #[test]
 fn directories_are_followed() {
     let world = world(&[
