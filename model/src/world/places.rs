@@ -1,7 +1,8 @@
 //! Where processes are: which directories are, or were, somebody's working directory or root, or lie above one.
 //!
 //! A renamed directory takes along who is in it. Most of what is renamed is a file, and nobody's place: that is known without looking at
-//! all processes.
+//! all processes. Looks at all of them are rationed by the events that there were, because whoever is recorded decides how often they
+//! are needed, and a recorder follows the state of everybody.
 
 use std::{collections::HashSet, hash::BuildHasher as _};
 
@@ -12,17 +13,22 @@ use crate::{
     renames::renamed,
 };
 
-/// Directories that are told apart. Where there are more, every rename looks at all processes.
-const MOST: usize = 65_536;
+/// After so many more the places are learned anew: most that were added are nobody's any more.
+const MORE: usize = 8192;
+/// Processes that may be looked at, from the beginning and for each event.
+const LOOKS: u64 = 1_000_000;
+const LOOKS_EACH: u64 = 64;
 
 /// Hashes of these directories: nothing is told from them but that a directory is none of them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Places {
-    known: HashSet<u64, foldhash::fast::RandomState>,
+    /// From the first rename on: before it is not worth to know them.
+    known: Option<HashSet<u64, foldhash::fast::RandomState>>,
+    /// How many may be known.
+    room: usize,
     hasher: foldhash::fast::FixedState,
-    /// Nothing was renamed yet: it is not worth to know them.
-    is_known: bool,
-    is_full: bool,
+    /// Processes that were looked at.
+    looks: u64,
 }
 
 /// Made of the processes, and as much as these are the same.
@@ -35,21 +41,32 @@ impl PartialEq for Places {
 impl Places {
     /// Somebody is there from now on.
     pub(super) fn add(&mut self, path: &[u8]) {
-        if !self.is_known || self.is_full || !self.known.insert(self.hasher.hash_one(path)) {
+        let Self { known: Some(known), room, hasher, .. } = self else { return };
+        if !insert(known, hasher, path) {
             return;
         }
-        let above = path.iter().enumerate().filter(|(at, byte)| *at > 0 && **byte == b'/');
-        let above: Vec<u64> =
-            above.filter_map(|(at, _)| Some(self.hasher.hash_one(path.get(..at)?))).collect();
-        self.known.extend(above);
-        if self.known.len() > MOST {
-            (self.known, self.is_full) = (HashSet::default(), true);
+        if known.len() > *room {
+            self.known = None;
         }
     }
 
     fn may_have(&self, path: &[u8]) -> bool {
-        self.is_full || self.known.contains(&self.hasher.hash_one(path))
+        self.known.as_ref().is_none_or(|known| known.contains(&self.hasher.hash_one(path)))
     }
+}
+
+/// Adds a directory and all above it; `false` where it is there.
+fn insert(
+    known: &mut HashSet<u64, foldhash::fast::RandomState>,
+    hasher: &foldhash::fast::FixedState,
+    path: &[u8],
+) -> bool {
+    if !known.insert(hasher.hash_one(path)) {
+        return false;
+    }
+    let above = path.iter().enumerate().filter(|(at, byte)| *at > 0 && **byte == b'/');
+    known.extend(above.filter_map(|(at, _)| Some(hasher.hash_one(path.get(..at)?))));
+    true
 }
 
 /// What stands for the threads that have no working directory and root of their own.
@@ -73,22 +90,46 @@ pub(super) struct Moved {
     pub(super) root: Option<Vec<u8>>,
 }
 
-/// Sees to it that the places are known: from the first rename on.
-pub(super) fn learn(state: &mut State) {
-    if state.places.is_known {
-        return;
+/// Takes a look at all processes, where it may be taken; where it may not, something is not known.
+fn look(state: &mut State) -> bool {
+    let places = &mut state.places;
+    let looks = places.looks + state.processes.len() as u64;
+    let may = looks <= LOOKS + LOOKS_EACH.saturating_mul(state.events);
+    if may {
+        places.looks = looks;
+    } else {
+        state.overflow.others += 1;
     }
-    let mut known = Places { is_known: true, ..Places::default() };
-    for (_, cwd, root) in state.processes.values().flat_map(places) {
-        cwd.into_iter().chain(root).for_each(|path| known.add(path));
+    may
+}
+
+/// Sees to it that the places are known; `false` where they are not.
+fn learn(state: &mut State) -> bool {
+    if state.places.known.is_some() {
+        return true;
     }
-    state.places = known;
+    if !look(state) {
+        return false;
+    }
+    let mut known = HashSet::default();
+    let running = state.processes.values().filter(|process| process.is_running());
+    for (_, cwd, root) in running.flat_map(places) {
+        for path in cwd.into_iter().chain(root) {
+            insert(&mut known, &state.places.hasher, path);
+        }
+    }
+    state.places.room = known.len() + MORE;
+    state.places.known = Some(known);
+    true
 }
 
 /// Who is in a directory that was given another name; with `swaps` the other one has its name now.
-pub(super) fn moved(state: &State, (from, to): (&[u8], &[u8]), swaps: bool) -> Vec<Moved> {
+pub(super) fn moved(state: &mut State, (from, to): (&[u8], &[u8]), swaps: bool) -> Vec<Moved> {
+    if from == to || !learn(state) {
+        return Vec::new();
+    }
     let is_place = |path: &[u8]| path.len() > 1 && state.places.may_have(path);
-    if from == to || !(is_place(from) || swaps && is_place(to)) {
+    if !(is_place(from) || swaps && is_place(to)) || !look(state) {
         return Vec::new();
     }
     let new = |path: &[u8]| {

@@ -98,10 +98,9 @@ fn fchdir(state: &mut State, call: &Call<'_>) {
 fn rename(state: &mut State, call: &Call<'_>) {
     /// `renameat2`: both change their names.
     const EXCHANGE: u64 = 2;
-    places::learn(state);
     let Some(process) = state.processes.share(&call.key) else { return };
     let tid = call.event.task.tid;
-    let paths = |cwd: Option<&[u8]>, root: Option<&[u8]>| {
+    let paths = |state: &State, cwd: Option<&[u8]>, root: Option<&[u8]>| {
         let path = |tag, kind| {
             let base = match targets::directory(call.event, kind) {
                 Some(fd) => state.info(process.table_of(tid), fd).and_then(|info| info.kind.path()),
@@ -112,18 +111,18 @@ fn rename(state: &mut State, call: &Call<'_>) {
         path(FieldTag::PATH, ArgKind::Path).zip(path(FieldTag::PATH2, ArgKind::Path2))
     };
     let (cwd, root) = (process.cwd_of(tid), process.root_of(tid));
-    let Some(named) = paths(cwd, root) else { return };
+    let Some(named) = paths(state, cwd, root) else { return };
     let is_callers = |other: u32| {
         let is_own = process.apart.get(&tid).is_some_and(|apart| apart.directories.is_some());
         other == if is_own { tid } else { places::OTHERS }
     };
-    let stays = |new: &Moved| {
+    let stays = |state: &State, new: &Moved| {
         let (cwd, root) = (new.cwd.as_deref().or(cwd), new.root.as_deref().or(root));
-        new.key == call.key && is_callers(new.tid) && paths(cwd, root).as_ref() != Some(&named)
+        new.key == call.key && is_callers(new.tid) && paths(state, cwd, root).as_ref() != Some(&named)
     };
     let swaps = syscalls::base_name(call.event.code) == "renameat2" && call.arg(4) & EXCHANGE != 0;
     let mut moved = places::moved(state, (&named.0, &named.1), swaps);
-    moved.retain(|new| !stays(new));
+    moved.retain(|new| !stays(state, new));
     for new in moved {
         sharing::moved(state, (new.key, new.tid), new.cwd.as_deref(), new.root.as_deref());
     }

@@ -41,6 +41,10 @@ impl Processes {
         self.0.insert(key, process);
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(crate) fn reserve(&mut self, more: usize) {
         self.0.reserve(more);
     }

@@ -362,21 +362,52 @@ fn a_renamed_directory_takes_along_who_is_in_it() {
     assert_eq!(world.process_by_pid(2).unwrap().root.as_deref(), Some(&b"/y/jail"[..]));
 }
 
-#[test]
-fn more_places_than_are_told_apart_are_followed_too() {
+/// A world in whose one container `count` processes are somewhere below `/there`, and what renames a directory in it.
+fn crowd(count: u32) -> (World, impl Fn(u64, &str, &str) -> OwnedEvent) {
     let mut world =
         World::with_limits(Limits { container_bytes: 1 << 30, total_bytes: 1 << 31, ..Limits::default() });
-    let mut apply = |event: OwnedEvent| event.with(|event| world.apply(BOX, event));
-    apply(exec(1, 1, "/bin/sh", &["sh"]).with_field(FieldTag::CWD, b"/first"));
+    for pid in 1..=count {
+        let cwd = format!("/there/{pid}");
+        exec(1, pid, "/bin/sh", &["sh"])
+            .with_field(FieldTag::CWD, cwd.as_bytes())
+            .with(|event| world.apply(BOX, event));
+    }
     let renames = |time, from: &str, to: &str| {
-        call(time, 2, "rename", &[0, 0], 0).with_path(from).with_field(FieldTag::PATH2, to.as_bytes())
+        call(time, 1, "rename", &[0, 0], 0).with_path(from).with_field(FieldTag::PATH2, to.as_bytes())
     };
+    (world, renames)
+}
+
+#[test]
+fn places_are_learned_anew_when_many_came_and_went() {
+    let (mut world, renames) = crowd(2);
+    let mut apply = |event: OwnedEvent| event.with(|event| world.apply(BOX, event));
     apply(renames(2, "/x", "/y"));
     for number in 0..70_000_u64 {
-        apply(call(3 + number, 3, "chdir", &[0], 0).with_path(&format!("/many/{number}")));
+        apply(call(3 + number, 2, "chdir", &[0], 0).with_path(&format!("/many/{number}")));
     }
-    apply(renames(80_000, "/first", "/last"));
-    assert_eq!(world.process_by_pid(1).unwrap().cwd.as_deref(), Some(&b"/last"[..]));
+    apply(renames(80_000, "/there", "/elsewhere"));
+    apply(renames(80_001, "/many", "/few"));
+    let cwd = |pid| world.process_by_pid(pid).unwrap().cwd.as_deref().unwrap().to_vec();
+    assert_eq!((cwd(1), cwd(2)), (b"/elsewhere/1".to_vec(), b"/few/69999".to_vec()));
+    assert_eq!(world.overflow(BOX).others, 0);
+}
+
+/// Each of these renames moves a thousand processes: whoever makes them would have the recorder work a thousand times as much.
+#[test]
+fn who_renames_a_crowded_directory_again_and_again_is_not_followed_for_ever() {
+    let (mut world, renames) = crowd(1000);
+    let names = ["/there", "/elsewhere"];
+    for turn in 0..3000 {
+        let (from, to) = (names[turn % 2], names[(turn + 1) % 2]);
+        renames(2 + turn as u64, from, to).with(|event| world.apply(BOX, event));
+        if turn == 100 {
+            assert_eq!(world.process_by_pid(7).unwrap().cwd.as_deref(), Some(&b"/elsewhere/7"[..]));
+            assert_eq!(world.overflow(BOX).others, 0);
+        }
+    }
+    let refused = world.overflow(BOX).others;
+    assert!((1000..2900).contains(&refused), "{refused} are told");
 }
 
 #[test]
